@@ -1,0 +1,33 @@
+"""The one exception family a user may see. Its message says what is wrong and what to do next, on one line."""
+
+
+class FusarError(Exception):
+    """Base of every expected failure; the CLI prints it as one line and exits with 1."""
+
+
+class SceneError(FusarError):
+    """The scene cannot be opened, read or placed on the ground."""
+
+
+class AreaError(FusarError):
+    """The area is unreadable, empty, invalid or outside the scene."""
+
+
+class PriorError(FusarError):
+    """The prior cannot be read or does not fit."""
+
+
+class TaskError(FusarError):
+    """The question does not make sense: an unknown target, no boxes to classify, no text to ask."""
+
+
+class CheckpointError(FusarError):
+    """The checkpoint is missing, corrupted or not one of ours."""
+
+
+class OutputError(FusarError):
+    """The result cannot be written; whatever stood there before is untouched."""
+
+
+class Cancelled(FusarError):  # noqa: N818 - the user asked for it, so it is no error
+    """The user stopped the run."""
