@@ -1,4 +1,4 @@
-"""The one exception family a user may see. Its message says what is wrong and what to do next, on one line."""
+"""The one exception family a user may see: its message says on one line what is wrong and what to do next."""
 
 
 class FusarError(Exception):

@@ -45,7 +45,7 @@ class Points:
 
 
 class GroundPoints(Points):
-    """Ground coordinates in the scene's CRS, easting or longitude first whatever the CRS's own axis order."""
+    """Ground coordinates in the scene's CRS, easting or longitude first whatever its own axis order."""
 
 
 class LonLatPoints(Points):
@@ -106,7 +106,7 @@ class SceneBox(Box):
 
 @dataclass(frozen=True)
 class SceneWindow:
-    """Whole scene pixels: columns [col, col + width) and rows [row, row + height); may reach outside the scene."""
+    """Whole scene pixels: columns [col, col + width), rows [row, row + height); may lie outside the scene."""
 
     col: int
     row: int

@@ -1,0 +1,54 @@
+# make demo | test | qgis   (see README.md)
+PYTHON ?= python3
+PIP := .venv/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+TEST_ENV := PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=2
+
+.PHONY: demo test lint test-backend test-qgis qgis bench clean
+
+demo: .venv/installed
+	.venv/bin/fusar demo --out build/demo
+
+test: lint test-backend test-qgis
+
+lint: .venv/dev-installed
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+test-backend: .venv/dev-installed
+	$(TEST_ENV) .venv/bin/python -m pytest
+
+test-qgis: .venv/dev-installed .venv-qgis/installed
+	$(TEST_ENV) FUSAR_EXECUTABLE=$(CURDIR)/.venv/bin/fusar sh scripts/test_qgis.sh
+
+qgis: .venv/installed scripts/require_qgis.sh
+	sh scripts/require_qgis.sh
+	FUSAR_EXECUTABLE=$(CURDIR)/.venv/bin/fusar $(PYTHON) scripts/run_qgis.py
+
+bench: .venv/dev-installed
+	.venv/bin/python bench/run.py
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Python >= 3.10 is needed: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Install the venv module first: apt-get install python3-venv"; exit 1; }
+	@echo "Making .venv and installing (a few minutes, once) ..."
+	$(PYTHON) -m venv .venv
+	$(PIP) torch
+	$(PIP) --editable .
+	@touch $@
+
+.venv/dev-installed: .venv/installed
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+.venv-qgis/installed: scripts/require_qgis.sh constraints.txt
+	sh scripts/require_qgis.sh
+	/usr/bin/python3 -m venv --system-site-packages .venv-qgis
+	.venv-qgis/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt \
+		pytest pytest-timeout hypothesis pytest-qgis==5.0.2 pytest-qt==4.5.0
+	@touch $@
+
+clean:
+	rm -rf build .venv .venv-qgis

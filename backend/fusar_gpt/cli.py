@@ -1,0 +1,177 @@
+"""The ``fusar`` command: interpret a scene, serve QGIS, show the demo, say what is missing.
+
+Exit status: 0 done, 1 failed with one line on stderr and no partial output, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fusar_gpt import __version__
+from fusar_gpt.errors import FusarError
+from fusar_gpt.tasks import Task
+
+if TYPE_CHECKING:
+    from fusar_gpt.inquiries import Order
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except FusarError as error:
+        print(f"fusar: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("fusar: cancelled, nothing was written", file=sys.stderr)
+    return 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The arguments of every subcommand. Heavy imports wait until a command runs."""
+    parser = argparse.ArgumentParser(prog="fusar", description="Ask FUSAR-GPT about a SAR scene.")
+    parser.add_argument("--version", action="version", version=f"fusar {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_interpret(commands.add_parser("interpret", help="interpret an area of a scene"))
+
+    doctor = commands.add_parser("doctor", help="what is installed, what is missing and how to get it")
+    doctor.set_defaults(run=run_doctor)
+
+    demo = commands.add_parser("demo", help="interpret the sample scenes with the bundled tiny model")
+    demo.add_argument("--out", type=Path, default=Path("fusar-demo"), metavar="DIR")
+    demo.set_defaults(run=run_demo)
+
+    serve = commands.add_parser("serve", help="start the server that QGIS talks to")
+    from fusar_gpt.server.serve import add_arguments  # light: no model code
+
+    add_arguments(serve)
+    serve.set_defaults(run=run_serve)
+    return parser
+
+
+def add_interpret(parser: argparse.ArgumentParser) -> None:
+    """The contract others script against."""
+    parser.add_argument("scene", type=Path, metavar="SCENE", help="a georeferenced SAR raster")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--area", type=Path, metavar="FILE", help="polygons in any vector format")
+    where.add_argument("--bbox", type=bbox, metavar="W,S,E,N")
+    parser.add_argument("--bbox-crs", default="EPSG:4326", metavar="CRS", help="default: %(default)s")
+    parser.add_argument("--task", required=True, choices=[task.value for task in Task])
+    parser.add_argument(
+        "--target", action="append", default=[], metavar="NAME", help="default: all the model knows"
+    )
+    parser.add_argument("--question", metavar="TEXT", help="what to ask (task ask)")
+    parser.add_argument("--boxes", type=Path, metavar="FILE", help="polygons to classify (task classify)")
+    parser.add_argument("--model", default="tiny", metavar="tiny|DIR|HUB_ID", help="default: %(default)s")
+    parser.add_argument(
+        "--prior", default="none", metavar="none|FILE", help="AEF vectors; default: %(default)s"
+    )
+    parser.add_argument("--year", type=int, metavar="Y", help="year of the prior; default: the scene's")
+    parser.add_argument(
+        "--band", metavar="NAME|N", help="polarisation or band number; default: the scene's co-pol"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT.gpkg")
+    parser.add_argument(
+        "--json", action="store_true", help="print run, counts and findings as one JSON object"
+    )
+    parser.set_defaults(run=run_interpret, usage_error=parser.error)
+
+
+def bbox(text: str) -> tuple[float, float, float, float]:
+    """Four numbers W,S,E,N."""
+    parts = [float(part) for part in text.split(",")]
+    if len(parts) != 4:
+        raise ValueError(text)
+    return parts[0], parts[1], parts[2], parts[3]
+
+
+def run_interpret(args: argparse.Namespace) -> int:
+    """``fusar interpret``: stream the run to the terminal, then write one GeoPackage."""
+    check_usage(args)
+    from fusar_gpt.engine import LocalEngine
+    from fusar_gpt.findings import check_writable, count_by_kind, to_geojson, write_geopackage
+    from fusar_gpt.interpret import Finished, interpret
+    from fusar_gpt.model import load_checkpoint
+    from fusar_gpt.terminal import show_progress, show_summary
+
+    check_writable(args.out)
+    order = order_from(args)
+    engine = LocalEngine(load_checkpoint(args.model))
+    for event in interpret(order, engine):
+        show_progress(event)
+        if isinstance(event, Finished):
+            write_geopackage(args.out, [event.run], event.findings)
+            if args.json:
+                findings = to_geojson(event.findings, event.run)
+                run = findings.pop("run")
+                print(
+                    json.dumps(
+                        {"run": run, "counts": count_by_kind(event.findings), "findings": findings},
+                        allow_nan=False,
+                    )
+                )
+            else:
+                show_summary(event)
+                print(f"written: {args.out}")
+    return 0
+
+
+def check_usage(args: argparse.Namespace) -> None:
+    """Wrong combinations are usage errors (exit 2), as argparse's own are."""
+    task = Task(args.task)
+    if args.area is None and args.bbox is None and not (task is Task.CLASSIFY and args.boxes):
+        args.usage_error("say where: --area FILE or --bbox W,S,E,N")
+    if task is Task.CLASSIFY and not args.boxes:
+        args.usage_error("--task classify needs --boxes FILE")
+    if task is Task.ASK and not args.question:
+        args.usage_error("--task ask needs --question TEXT")
+
+
+def order_from(args: argparse.Namespace) -> Order:
+    """The order that the arguments describe. Raises AreaError on unreadable files."""
+    from fusar_gpt.imagery import Area, read_polygons
+    from fusar_gpt.inquiries import Order
+
+    area = None
+    if args.area is not None:
+        area = Area.from_file(args.area)
+    elif args.bbox is not None:
+        west, south, east, north = args.bbox
+        area = Area.from_bbox(west, south, east, north, args.bbox_crs)
+    return Order(
+        scene=args.scene,
+        task=Task(args.task),
+        targets=tuple(args.target),
+        area=area,
+        question=args.question,
+        boxes=tuple(read_polygons(args.boxes)) if args.boxes else (),
+        prior=args.prior,
+        year=args.year,
+        band=int(args.band) if args.band and args.band.isdecimal() else args.band,
+    )
+
+
+def run_doctor(args: argparse.Namespace) -> int:
+    """``fusar doctor``."""
+    from fusar_gpt.doctor import examine
+
+    return examine()
+
+
+def run_demo(args: argparse.Namespace) -> int:
+    """``fusar demo``."""
+    from fusar_gpt.demo import demonstrate
+
+    return demonstrate(args.out)
+
+
+def run_serve(args: argparse.Namespace) -> int:
+    """``fusar serve``."""
+    from fusar_gpt.server.serve import run
+
+    return run(args)

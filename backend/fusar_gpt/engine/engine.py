@@ -1,0 +1,83 @@
+"""What an engine is: it answers requests about chips, and says how sure the model was of every token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusar_gpt.model import Card
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One question about one chip.
+
+    ``image`` is uint8 [H, W] at the card's size. ``values`` float32 [S, 64] and ``positions`` float32 [S, 2],
+    normalised (y, x), are its prior; S may be 0. ``grammar`` is an xgrammar EBNF with the rule ``root``, or
+    None for free text.
+    """
+
+    image: NDArray[np.uint8]
+    values: NDArray[np.float32]
+    positions: NDArray[np.float32]
+    prompt: str
+    grammar: str | None
+    max_tokens: int
+
+
+@dataclass(frozen=True, eq=False)
+class Reply:
+    """The text of one answer and the T tokens it is made of, without the end token.
+
+    ``token_ends`` are the offsets in ``text`` where each token ends; ``logprobs`` float64 [T] are the tokens'
+    natural log probabilities among those the grammar allowed at that step (among all text tokens without a
+    grammar). ``finished`` is False when ``max_tokens`` cut the answer off.
+    """
+
+    text: str
+    token_ends: tuple[int, ...]
+    logprobs: NDArray[np.float64]
+    finished: bool
+
+    def score(self, span: tuple[int, int]) -> float:
+        """Geometric mean probability of the tokens that overlap text[start:end]; 0 when none does.
+
+        A token probability, not a calibrated confidence.
+        """
+        start, end = span
+        begins = (0, *self.token_ends)
+        # A token may hold only a part of a character's bytes; it then counts as that character.
+        hit = [
+            begin < end and max(stop, begin + 1) > start
+            for begin, stop in zip(begins, self.token_ends, strict=False)
+        ]
+        if start >= end or not any(hit):
+            return 0.0
+        return float(np.exp(self.logprobs[np.array(hit)].mean()))
+
+
+class Engine(Protocol):
+    """Executes the model."""
+
+    @property
+    def card(self) -> Card:
+        """The checkpoint's card."""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the checkpoint."""
+
+    @property
+    def device(self) -> str:
+        """Where the model runs, such as "cpu" or "cuda:0"."""
+
+    @property
+    def batch_size(self) -> int:
+        """How many chips are best asked about at once."""
+
+    def answer(self, requests: Sequence[Request], cancelled: Callable[[], bool]) -> list[Reply]:
+        """Answer all, in their order; raises Cancelled at the next token once ``cancelled()`` is true."""

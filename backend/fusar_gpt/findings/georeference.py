@@ -1,0 +1,154 @@
+"""Answers about a chip become findings on the ground."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable
+
+import pyproj
+import shapely
+from shapely.affinity import translate
+from shapely.geometry.base import BaseGeometry
+from shapely.geometry.polygon import orient
+
+from fusar_gpt.findings.finding import Finding, Layer, Run, Value, overlap
+from fusar_gpt.frames import ChipBox, LonLatPoints, SceneBox, ScenePoints
+from fusar_gpt.imagery import Chip, Scene
+from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, Question, Text
+
+_ELLIPSOID = pyproj.Geod(ellps="WGS84")
+
+
+def georeference(
+    answer: Answer,
+    question: Question,
+    chip: Chip,
+    scene: Scene,
+    run: Run,
+    reply_score: Callable[[tuple[int, int]], float],
+    prior_nodes: int,
+) -> list[Finding]:
+    """The findings in one answer, in the order of the answer.
+
+    Boxes become detections, a grid becomes its nine cells, everything else one row of ``answers``. A grid or
+    box answer that was cut off or not understood leaves a row of ``answers`` with the model's own words, so
+    that silence is never mistaken for an empty sea; such a grid gives no cells at all. Detections are clipped
+    to the scene: what a model says of ground it did not see is left out.
+
+    Args:
+        answer: What the model said about the chip.
+        question: What was asked.
+        chip: The chip it was asked about.
+        scene: The scene the chip was cut from.
+        run: The run, whose provenance every finding carries.
+        reply_score: Token probability of a character range of ``answer.raw``.
+        prior_nodes: How many prior vectors lay on the chip.
+    """
+    maker = _Maker(question, chip, scene, run, prior_nodes)
+    if isinstance(answer, Boxes):
+        views = [maker.detection(b.box, b.label, reply_score(b.span)) for b in answer.boxes]
+        found = [view for view in views if view is not None]
+    elif isinstance(answer, Grid) and answer.complete:
+        found = [maker.cell(cell, cell in answer.cells) for cell in range(1, 10)]
+    else:
+        found = []
+    if not (isinstance(answer, (Boxes, Grid)) and answer.complete):
+        found.append(maker.row(answer, reply_score))
+    return [finding for finding in found if math.isfinite(finding.geometry.area + finding.lonlat.area)]
+
+
+class _Maker:
+    """Makes the findings of one answer; knows what they all share."""
+
+    def __init__(self, question: Question, chip: Chip, scene: Scene, run: Run, prior_nodes: int) -> None:
+        self._question, self._chip, self._scene, self._run = question, chip, scene, run
+        self._shared = run.provenance() | {"chip": chip.index, "prior_nodes": prior_nodes}
+        self._made = 0
+
+    def detection(self, box: ChipBox, label: str, score: float) -> Finding | None:
+        placed = overlap(self._on_scene(box), SceneBox(0, 0, self._scene.width, self._scene.height))
+        if placed is None:
+            return None
+        length, width = ground_size(placed, self._scene)
+        columns: dict[str, Value] = {
+            "label": label,
+            "score": _number(score),
+            "length_m": length,
+            "width_m": width,
+            "target": self._question.target,
+        }
+        return self._finding("detections", placed, columns)
+
+    def cell(self, cell: int, hit: bool) -> Finding:
+        row, col = divmod(cell - 1, 3)
+        width, height = self._chip.plan.width, self._chip.plan.height
+        box = ChipBox(col * width / 3, row * height / 3, (col + 1) * width / 3, (row + 1) * height / 3)
+        return self._finding(
+            "grid", self._on_scene(box), {"cell": cell, "hit": hit, "target": self._question.target}
+        )
+
+    def row(self, answer: Answer, reply_score: Callable[[tuple[int, int]], float]) -> Finding:
+        columns: dict[str, Value] = {
+            "task": self._question.task.value,
+            "target": self._question.target,
+            "question": self._question.text,
+            "count": answer.value if isinstance(answer, Count) else None,
+            "label": answer.label if isinstance(answer, Label) else None,
+            "text": _words(answer),
+            "score": _number(reply_score((0, len(answer.raw)))) if answer.raw else None,
+            "complete": answer.complete,
+        }
+        box = self._question.box
+        return self._finding("answers", self._on_scene(box) if box else self._footprint(), columns)
+
+    def _footprint(self) -> SceneBox:
+        return SceneBox(*self._chip.footprint.bounds)
+
+    def _on_scene(self, box: ChipBox) -> SceneBox:
+        """A chip is an upright window of the scene, so an upright box stays one."""
+        corners = self._chip.plan.chip_to_scene(box.corners())
+        return SceneBox(corners.x.min(), corners.y.min(), corners.x.max(), corners.y.max())
+
+    def _finding(self, layer: Layer, box: SceneBox, columns: dict[str, Value]) -> Finding:
+        self._made += 1
+        name = f"{self._run.id} {self._chip.index} {self._question} {self._made}"
+        centre = self._scene.to_lonlat(
+            ScenePoints.of([(box.left + box.right) / 2, (box.top + box.bottom) / 2])
+        )
+        columns |= self._shared | {"lon": float(centre.x[0]), "lat": float(centre.y[0])}
+        geometry = orient(shapely.Polygon(self._scene.to_ground(box.corners()).xy()))
+        lonlat = lonlat_polygon(self._scene.to_lonlat(box.corners()))
+        return Finding(str(uuid.uuid5(uuid.NAMESPACE_OID, name)), layer, geometry, lonlat, box, columns)
+
+
+def ground_size(box: SceneBox, scene: Scene) -> tuple[float, float]:
+    """Length and width in metres on the WGS84 ellipsoid: the longer and the shorter pair of sides."""
+    corners = scene.to_lonlat(box.corners())
+    x, y = corners.x, corners.y
+    _, _, sides = _ELLIPSOID.inv(x, y, x[[1, 2, 3, 0]], y[[1, 2, 3, 0]])
+    across, down = (sides[0] + sides[2]) / 2, (sides[1] + sides[3]) / 2
+    return float(max(across, down)), float(min(across, down))
+
+
+def lonlat_polygon(corners: LonLatPoints) -> BaseGeometry:
+    """A counter-clockwise WGS84 polygon, cut in two where it crosses the antimeridian (RFC 7946, 3.1.9)."""
+    ring = corners.xy().copy()
+    if ring[:, 0].max() - ring[:, 0].min() <= 180:
+        return orient(shapely.Polygon(ring))
+    ring[ring[:, 0] < 0, 0] += 360
+    whole = shapely.Polygon(ring)
+    west = whole.intersection(shapely.box(0, -90, 180, 90))
+    east = translate(whole.intersection(shapely.box(180, -90, 360, 90)), xoff=-360)
+    return shapely.MultiPolygon([orient(west), orient(east)])
+
+
+def _words(answer: Answer) -> str | None:
+    """The model's own words where no column holds what it meant."""
+    if isinstance(answer, Text):
+        return answer.text
+    return None if answer.complete else answer.raw
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,25 @@
+"""Imagery: open a SAR scene, place it on the ground, quantise it, lay chips over an area, read them.
+
+The one place that knows files, bands, decibels and pixels. Everything is read through windows, so a scene
+may be far larger than memory.
+"""
+
+from fusar_gpt.imagery.area import Area, read_polygons
+from fusar_gpt.imagery.chips import Chip, ChipPlan, Frame, ResizePlan, plan_chips, read_chip
+from fusar_gpt.imagery.quantise import Quantity, Stretch
+from fusar_gpt.imagery.scene import Scene, open_scene
+
+__all__ = [
+    "Area",
+    "Chip",
+    "ChipPlan",
+    "Frame",
+    "Quantity",
+    "ResizePlan",
+    "Scene",
+    "Stretch",
+    "open_scene",
+    "plan_chips",
+    "read_chip",
+    "read_polygons",
+]

@@ -1,0 +1,186 @@
+"""Chips: which windows of a scene the model sees, the exact mapping of their pixels, and reading them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from PIL import Image
+from shapely.geometry.base import BaseGeometry
+
+from fusar_gpt.frames import ChipPoints, ScenePoints, SceneWindow, TokenPoints
+from fusar_gpt.imagery.quantise import Stretch
+from fusar_gpt.imagery.scene import Scene
+
+_STRIP_PIXELS = 4_000_000
+_SNAP_PX = 1e-3
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a checkpoint wants to see.
+
+    ``width`` x ``height`` chip pixels; ``token_px`` chip pixels to a visual token's side (patch x merge);
+    ``ground_m`` the ground width in metres of the chips it was trained on, None for native resolution.
+    """
+
+    width: int
+    height: int
+    token_px: int
+    ground_m: float | None = None
+
+
+@dataclass(frozen=True)
+class ResizePlan:
+    """Scene pixels <-> chip pixels <-> visual token grid: pure scalings about one window, exact both ways.
+
+    The window is resized to ``width`` x ``height`` chip pixels, which the model sees as ``token_rows`` x
+    ``token_cols`` tokens.
+    """
+
+    window: SceneWindow
+    width: int
+    height: int
+    token_rows: int
+    token_cols: int
+
+    def scene_to_chip(self, points: ScenePoints) -> ChipPoints:
+        """Scene pixels -> chip pixels."""
+        window = self.window
+        x, y = points.x - window.col, points.y - window.row
+        return ChipPoints(x * self.width / window.width, y * self.height / window.height)
+
+    def chip_to_scene(self, points: ChipPoints) -> ScenePoints:
+        """Chip pixels -> scene pixels."""
+        window = self.window
+        x, y = points.x * window.width / self.width, points.y * window.height / self.height
+        return ScenePoints(x + window.col, y + window.row)
+
+    def chip_to_tokens(self, points: ChipPoints) -> TokenPoints:
+        """Chip pixels -> token grid."""
+        return TokenPoints(points.x * self.token_cols / self.width, points.y * self.token_rows / self.height)
+
+    def tokens_to_chip(self, points: TokenPoints) -> ChipPoints:
+        """Token grid -> chip pixels."""
+        return ChipPoints(points.x * self.width / self.token_cols, points.y * self.height / self.token_rows)
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One image the model sees: its number in the plan, its resize plan, its window in scene pixels."""
+
+    index: int
+    plan: ResizePlan
+    footprint: shapely.Polygon
+
+
+class ChipPlan:
+    """The chips that touch an area, row-major, made row by row: a huge scene's chips are never all there.
+
+    Attributes:
+        chip_ground_m: Ground width of a chip in metres.
+    """
+
+    def __init__(
+        self, scene: Scene, area_px: BaseGeometry, frame: Frame, ground_m: float | None, overlap: float
+    ) -> None:
+        self._area = area_px
+        self._frame = frame
+        self._width, self._height = window_size(scene.pixel_size_m, frame, ground_m)
+        self.chip_ground_m = self._width * scene.pixel_size_m
+        left, top, right, bottom = area_px.bounds
+        self._columns = chip_starts(left, right, self._width, overlap, scene.width)
+        self._rows = chip_starts(top, bottom, self._height, overlap, scene.height)
+        self._count: int | None = None
+        shapely.prepare(area_px)
+
+    def __len__(self) -> int:
+        if self._count is None:
+            self._count = sum(int(self._touching(row).sum()) for row in self._rows)
+        return self._count
+
+    def __iter__(self) -> Iterator[Chip]:
+        index = 0
+        for row in self._rows:
+            for column in self._columns[self._touching(row)]:
+                yield self._chip(index, int(column), int(row))
+                index += 1
+
+    def _touching(self, row: int) -> NDArray[np.bool_]:
+        columns = self._columns
+        boxes = shapely.box(columns, row, columns + self._width, row + self._height)
+        return np.asarray(shapely.intersects(self._area, boxes))
+
+    def _chip(self, index: int, column: int, row: int) -> Chip:
+        frame = self._frame
+        window = SceneWindow(column, row, self._width, self._height)
+        tokens = frame.height // frame.token_px, frame.width // frame.token_px
+        plan = ResizePlan(window, frame.width, frame.height, *tokens)
+        return Chip(index, plan, shapely.box(column, row, column + self._width, row + self._height))
+
+
+def plan_chips(
+    scene: Scene, area_px: BaseGeometry, frame: Frame, *, ground_m: float | None = None, overlap: float = 0.0
+) -> ChipPlan:
+    """Lay chips over an area.
+
+    Args:
+        scene: The scene; only its size and pixel size are used.
+        area_px: Polygon or multipolygon in scene pixels, within the scene, not empty.
+        frame: What the checkpoint wants.
+        ground_m: Ground width of a chip in metres; None takes the frame's.
+        overlap: Least share of a chip's side that its neighbour sees again, 0 <= overlap < 1.
+    """
+    if not 0.0 <= overlap < 1.0:
+        raise ValueError(f"overlap must be in [0, 1), not {overlap}")
+    return ChipPlan(scene, area_px, frame, ground_m or frame.ground_m, overlap)
+
+
+def window_size(pixel_size_m: float, frame: Frame, ground_m: float | None) -> tuple[int, int]:
+    """Width and height in scene pixels of a chip's window: the same ground for all sensors (FUSAR-KLIP SRC).
+
+    One scene pixel becomes at most two chip pixels: on a coarse scene the ground grows rather than the blur.
+    """
+    width = frame.width if ground_m is None else ground_m / pixel_size_m
+    width = max(width, frame.width / 2)
+    return max(round(width), 1), max(round(width * frame.height / frame.width), 1)
+
+
+def chip_starts(low: float, high: float, side: int, overlap: float, scene_side: int) -> NDArray[np.int64]:
+    """First pixels of the windows along one axis that cover [low, high].
+
+    If a window is long enough: one, centred, then moved into the scene as far as it fits. Else the fewest
+    windows with at least the overlap, spread evenly from end to end.
+    """
+    low, high = math.floor(low + _SNAP_PX), math.ceil(high - _SNAP_PX)
+    spare = scene_side - side
+    if high - low <= side:
+        start = round((low + high - side) / 2)
+        return np.array([min(max(start, min(spare, 0)), max(spare, 0))])
+    step = max(side - math.ceil(overlap * side), 1)
+    count = math.ceil((high - low - side) / step) + 1
+    return low + np.arange(count) * (high - low - side) // (count - 1)
+
+
+def read_chip(scene: Scene, chip: Chip, stretch: Stretch) -> NDArray[np.uint8]:
+    """The chip as the model sees it: uint8 [height, width], 0 where there is no data or no scene.
+
+    Quantised at the scene's resolution, then resized by an antialiased bicubic filter. A window much larger
+    than the chip is read in strips and averaged by a whole factor first, to at least twice the chip's size.
+    """
+    plan = chip.plan
+    window = plan.window
+    factor = max(min(window.width // (2 * plan.width), window.height // (2 * plan.height)), 1)
+    rows = max(_STRIP_PIXELS // (window.width * factor), 1) * factor
+    strips = []
+    for top in range(0, window.height, rows):
+        strip = SceneWindow(window.col, window.row + top, window.width, min(rows, window.height - top))
+        image = Image.fromarray(stretch.quantise(scene.read(strip)))
+        strips.append(np.asarray(image.reduce(factor) if factor > 1 else image))
+    reduced = Image.fromarray(np.concatenate(strips))
+    box = (0.0, 0.0, window.width / factor, window.height / factor)
+    return np.array(reduced.resize((plan.width, plan.height), Image.Resampling.BICUBIC, box=box))

@@ -1,0 +1,259 @@
+"""A georeferenced SAR raster: which band, what its numbers mean, where it lies. Only windows are read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from pyproj import CRS
+from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
+
+from fusar_gpt.errors import FusarError, SceneError
+from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints, SceneWindow
+from fusar_gpt.imagery.georeference import Georeference, LonLat, georeference, ground_sample_m
+from fusar_gpt.imagery.naming import acquisition_date, band_names, choose_band, tokens
+from fusar_gpt.imagery.quantise import BEYOND_DB, Quantity, Stretch, to_decibel
+
+_GDAL = {"GDAL_CACHEMAX": 256 * 2**20, "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "none"}
+"""Around every access: a cache that does not grow with the machine, and no network (a VRT can name URLs)."""
+
+_SURVEY_SIDE = 1024
+_SURVEY_GRIDS = (8, 32)
+_ENOUGH_SAMPLES = 10_000
+
+
+class Scene:
+    """An open SAR raster and one band of it; made by :func:`open_scene`, closed by ``with`` or :meth:`close`.
+
+    Attributes:
+        path: The file.
+        name: Its name without the folder.
+        width, height: Size in pixels.
+        crs: CRS of the ground coordinates; for a GCP-only scene that of the control points.
+        bands: Names of all bands, in the file's order.
+        band: Name of the band that is read.
+        acquired: Day of acquisition, from the tags or the file name; None if neither tells.
+        simulated: The tag ``FUSAR_SIMULATED=YES`` is set.
+        attribution: Whom to credit, from the tags ``FUSAR_ATTRIBUTION`` or ``TIFFTAG_COPYRIGHT``.
+        pixel_size_m: Ground sample distance at the centre of the scene in metres, geodesic.
+    """
+
+    def __init__(self, dataset: rasterio.DatasetReader, path: Path, band: str | int | None) -> None:
+        self.path = path
+        self.name = path.name
+        self.width, self.height = int(dataset.width), int(dataset.height)
+        self.bands = band_names(dataset, path.stem)
+        self._index = choose_band(self.bands, band)
+        self.band = self.bands[self._index - 1]
+        tags = dataset.tags()
+        self.acquired = acquisition_date(tags, path.stem)
+        self.simulated = tags.get("FUSAR_SIMULATED", "").upper() == "YES"
+        self.attribution: str | None = tags.get("FUSAR_ATTRIBUTION") or tags.get("TIFFTAG_COPYRIGHT")
+        self._dataset = dataset
+        self._georeference: Georeference = georeference(dataset)
+        self._lonlat = LonLat(self._georeference.crs)
+        x, y = self.width / 2, self.height / 2
+        cross = self.to_lonlat(ScenePoints.of([(x - 0.5, y), (x + 0.5, y), (x, y - 0.5), (x, y + 0.5)]))
+        if not np.isfinite(cross.xy()).all():
+            raise SceneError(f"'{path.name}' lies outside its CRS '{self.crs.name}': assign the right one")
+        self.pixel_size_m = ground_sample_m(cross)
+
+    @property
+    def crs(self) -> CRS:
+        """CRS of the ground coordinates; the coordinates are in (x, y) order whatever its axis order."""
+        return self._georeference.crs
+
+    def __enter__(self) -> Scene:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._dataset.close()
+
+    @cached_property
+    def quantity(self) -> Quantity:
+        """What the stored numbers are; floats are power unless the name, unit or typical sign says dB."""
+        dtype = np.dtype(self._dataset.dtypes[self._index - 1].replace("complex_int16", "complex64"))
+        if dtype.kind == "c":
+            return "amplitude"
+        if dtype == np.uint8 and not self._scaled:
+            return "grey"
+        continuous = dtype.kind == "f" or self._scaled
+        said = f"{self.band} {self._dataset.units[self._index - 1] or ''} {self.path.stem}"
+        if 2 * (self._survey < 0).sum() > self._survey.size or (continuous and "DB" in tokens(said)):
+            return "dB"
+        return "power" if continuous else "amplitude"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of size, placement, band and sampled pixels; cheap, and other pixels give another."""
+        dataset = self._dataset
+        gcps = [(gcp.col, gcp.row, gcp.x, gcp.y) for gcp in dataset.gcps[0]]
+        size = (self.width, self.height, dataset.dtypes, self.path.stat().st_size)
+        described = repr((size, self._index, tuple(dataset.transform), gcps, self.crs.to_wkt()))
+        return hashlib.sha256(described.encode() + self._survey.tobytes()).hexdigest()
+
+    def stretch(self) -> Stretch:
+        """The scene's two limits for quantising, from at most a million pixels spread over it.
+
+        Raises:
+            SceneError: There is no valid pixel, or the file is damaged.
+        """
+        return self._stretch
+
+    @cached_property
+    def _stretch(self) -> Stretch:
+        db = to_decibel(self._survey, self.quantity)
+        if not np.isfinite(db).any():
+            raise SceneError(f"band '{self.band}' of '{self.name}' holds no data: choose another with --band")
+        return Stretch.of_samples(db, self.quantity)
+
+    def read(self, window: SceneWindow) -> NDArray[np.float32]:
+        """The window in decibels (grey levels if ``quantity`` is grey) [h, w]; NaN: no data or off the scene.
+
+        Raises:
+            SceneError: The file is damaged there.
+        """
+        return self.read_resampled(window, (window.height, window.width))
+
+    def read_resampled(self, window: SceneWindow, shape: tuple[int, int]) -> NDArray[np.float32]:
+        """The window as (rows, columns) ``shape``: for pictures of large areas, fast with overviews."""
+        db = np.full(shape, np.nan, dtype=np.float32)
+        left, top = max(window.col, 0), max(window.row, 0)
+        right = min(window.col + window.width, self.width)
+        bottom = min(window.row + window.height, self.height)
+        per_x, per_y = shape[1] / window.width, shape[0] / window.height
+        columns = slice(round((left - window.col) * per_x), round((right - window.col) * per_x))
+        rows = slice(round((top - window.row) * per_y), round((bottom - window.row) * per_y))
+        if left < right and top < bottom and db[rows, columns].size:
+            inside = SceneWindow(left, top, right - left, bottom - top)
+            values = self._values(inside, db[rows, columns].shape)
+            db[rows, columns] = to_decibel(values, self.quantity)
+        return db
+
+    def to_ground(self, points: ScenePoints) -> GroundPoints:
+        """Scene pixels -> ground coordinates in ``crs``, (x, y) order."""
+        return self._georeference.to_ground(points)
+
+    def to_scene(self, points: GroundPoints) -> ScenePoints:
+        """Ground coordinates in ``crs``, (x, y) order -> scene pixels."""
+        return self._georeference.to_scene(points)
+
+    def to_lonlat(self, points: ScenePoints) -> LonLatPoints:
+        """Scene pixels -> WGS84 degrees."""
+        return self._lonlat.of(self.to_ground(points))
+
+    def from_lonlat(self, points: LonLatPoints) -> ScenePoints:
+        """WGS84 degrees -> scene pixels; not finite where the scene's CRS does not reach."""
+        return self.to_scene(self._lonlat.back(points))
+
+    @property
+    def _scaled(self) -> bool:
+        return (self._dataset.scales[self._index - 1], self._dataset.offsets[self._index - 1]) != (1.0, 0.0)
+
+    def _values(self, window: SceneWindow, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Stored numbers of a window inside the scene, magnitude if complex, NaN where masked."""
+        compound = "complex" in self._dataset.dtypes[self._index - 1]
+        try:
+            with rasterio.Env(**_GDAL):
+                masked = self._dataset.read(
+                    self._index,
+                    window=Window(window.col, window.row, window.width, window.height),
+                    out_shape=shape,
+                    masked=True,
+                    # Complex pixels that are averaged cancel each other by their phases.
+                    resampling=Resampling.nearest if compound else Resampling.average,
+                )
+        except RasterioError as error:
+            raise SceneError(f"'{self.name}' is damaged or cut short: copy or download it again") from error
+        with np.errstate(over="ignore", invalid="ignore"):
+            stored = np.abs(masked.data) if compound else masked.data
+            values: NDArray[np.float32] = stored.astype(np.float32)
+        if self._scaled:
+            scale, offset = self._dataset.scales[self._index - 1], self._dataset.offsets[self._index - 1]
+            values = values * np.float32(scale) + np.float32(offset)
+        values[np.ma.getmaskarray(masked)] = np.nan
+        return values
+
+    @cached_property
+    def _survey(self) -> NDArray[np.float32]:
+        """Stored numbers that may be data, from full-resolution windows all over the scene: at most 4 MB.
+
+        Full resolution, because overviews average the speckle away and would move the limits. A scene that is
+        mostly no data is looked at again on a finer grid.
+        """
+        found = np.zeros(0, dtype=np.float32)
+        for per_axis in _SURVEY_GRIDS:
+            side = _SURVEY_SIDE // per_axis
+            columns, rows = (_spread(length, per_axis, side) for length in (self.width, self.height))
+            windows = [SceneWindow(x, y, width, height) for y, height in rows for x, width in columns]
+            found = np.concatenate([self._values(at, (at.height, at.width)).ravel() for at in windows])
+            found = found[np.isfinite(found) & (found != 0) & (found > -BEYOND_DB)]
+            if found.size >= min(_ENOUGH_SAMPLES, self.width * self.height // 2):
+                break
+        return found
+
+
+def open_scene(path: str | Path, *, band: str | int | None = None) -> Scene:
+    """Open a SAR raster of any format GDAL reads from disk.
+
+    Args:
+        path: A file, or a folder that is a product (SAFE). URLs and GDAL's /vsi paths are refused.
+        band: Name, polarisation or 1-based number; None takes VV, then HH, then the first.
+
+    Raises:
+        SceneError: No such file, not a raster, no such band, or nothing that places it on the ground.
+    """
+    file = local_path(path, "scene", SceneError)
+    try:
+        with warnings.catch_warnings(), rasterio.Env(**_GDAL):
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            dataset = rasterio.open(file)
+    except RasterioError as error:
+        raise SceneError(
+            f"'{file.name}' is no raster that GDAL can open: give a GeoTIFF or the like"
+        ) from error
+    try:
+        if dataset.count == 0:
+            inner = ", ".join(dataset.subdatasets[:4]) or "none"
+            raise SceneError(f"'{file.name}' is a container; export one of its rasters to GeoTIFF: {inner}")
+        return Scene(dataset, file, band)
+    except FusarError:
+        dataset.close()
+        raise
+
+
+def local_path(path: str | Path, what: str, error: type[FusarError]) -> Path:
+    """The path if it is on disk; left to itself GDAL would also follow URLs and /vsi paths.
+
+    Raises:
+        FusarError: Of the type ``error``; ``what`` names the thing in the message.
+    """
+    text = os.fspath(path)
+    if "://" in text or text.replace("\\", "/").lower().startswith("/vsi"):
+        raise error(f"the {what} '{text}' is not a local file: download it first")
+    file = Path(text).expanduser()
+    if not file.exists():
+        raise error(f"the {what} '{text}' does not exist: check the path")
+    return file
+
+
+def _spread(length: int, count: int, side: int) -> list[tuple[int, int]]:
+    """(start, size) of ``count`` pieces spread evenly over ``length``, or one piece that is all of it."""
+    if length <= count * side:
+        return [(0, length)]
+    return [(int(start), side) for start in np.linspace(0, length - side, count)]

@@ -1,0 +1,160 @@
+"""Images, prompts and priors in; the padded batch that the model wants out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
+
+from fusar_gpt.model.card import Card
+from fusar_gpt.model.config import VEC_DIM
+
+Prior = tuple[NDArray[np.float32], NDArray[np.float32]]
+IGNORED = -100  # the label of tokens that carry no loss
+
+_SLOT = "\x00"  # stands for the prompt while the chat template is cut in two
+
+
+class FusarGptProcessor:
+    """Turns chips at the model's own size, prompts and priors into a left-padded batch.
+
+    One image a prompt. Serving and training use the same object, so they cannot disagree about an input.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, image_processor: Qwen2VLImageProcessorPil, card: Card
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.image_processor = image_processor
+        self.card = card
+        head, tail = self._template()
+        image = tokenizer.convert_tokens_to_ids("<|image_pad|>")
+        at = head.index(image)
+        tokens = card.token_rows * card.token_cols
+        self._head = [*head[:at], *[image] * tokens, *head[at + 1 :]]
+        self._image_span = slice(at, at + tokens)
+        self._tail = tail
+        self._ramps = _ramps(card.width, card.height) if card.position_ramps else None
+
+    def __call__(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        prompts: Sequence[str],
+        priors: Sequence[Prior] | None = None,
+        answers: Sequence[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """Make a batch of N chips.
+
+        Args:
+            images: N of uint8 [height, width] grey, already of the card's size.
+            prompts: N texts; special tokens inside them are taken as plain text.
+            priors: N of (values [S, 64], positions [S, 2] as (y, x) in [0, 1]); S may differ and may be 0.
+            answers: N texts to learn; adds ``labels``, which cover the answers and their end token only.
+
+        Returns:
+            ``input_ids``, ``attention_mask``, ``mm_token_type_ids`` [N, T]; ``pixel_values``,
+            ``image_grid_thw`` [N, 3]; ``aef_values`` [N, S, 64], ``aef_coords`` [N, S, 2], ``aef_mask``
+            [N, S]; with answers also ``labels`` [N, T].
+
+        Raises:
+            ValueError: an image of another size, or lists of different lengths: the caller's mistake.
+        """
+        if priors is None:
+            priors = [(np.zeros((0, VEC_DIM), np.float32), np.zeros((0, 2), np.float32))] * len(images)
+        if not len(images) == len(prompts) == len(priors):
+            raise ValueError(f"{len(images)} images, {len(prompts)} prompts and {len(priors)} priors")
+        batch = self.encode_text(prompts, answers)
+        batch.update(self.encode_images(images))
+        batch.update(encode_priors(priors))
+        return batch
+
+    def encode_text(self, prompts: Sequence[str], answers: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """The text half of a batch: ids, masks, token types and, with answers, labels."""
+        rows = [[*self._head, *self._plain(prompt), *self._tail] for prompt in prompts]
+        labels = [[IGNORED] * len(row) for row in rows]
+        for i, answer in enumerate(answers or ()):
+            learnt = [*self._plain(answer), self.tokenizer.eos_token_id]
+            rows[i] += learnt
+            labels[i] += learnt
+        length = max(map(len, rows))
+        ids = torch.full((len(rows), length), self.tokenizer.pad_token_id)
+        attention = torch.zeros_like(ids)
+        types = torch.zeros_like(ids)
+        targets = torch.full_like(ids, IGNORED)
+        for i, row in enumerate(rows):
+            start = length - len(row)
+            ids[i, start:] = torch.tensor(row)
+            attention[i, start:] = 1
+            types[i, start:][self._image_span] = 1
+            targets[i, start:] = torch.tensor(labels[i])
+        batch = {"input_ids": ids, "attention_mask": attention, "mm_token_type_ids": types}
+        return batch if answers is None else {**batch, "labels": targets}
+
+    def encode_images(self, images: Sequence[NDArray[np.uint8]]) -> dict[str, Tensor]:
+        """The image half of a batch: ``pixel_values`` and ``image_grid_thw``."""
+        card = self.card
+        for image in images:
+            if image.dtype != np.uint8 or image.shape != (card.height, card.width):
+                raise ValueError(
+                    f"the model sees uint8 {[card.height, card.width]}, not {image.dtype} {list(image.shape)}"
+                )
+        coloured = [self._channels(image) for image in images]
+        encoded = self.image_processor(
+            images=coloured, do_resize=False, input_data_format="channels_last", return_tensors="pt"
+        )
+        grid = encoded["image_grid_thw"]
+        planned = torch.tensor([1, card.height // card.patch, card.width // card.patch])
+        if not bool((grid == planned).all()):
+            raise ValueError(
+                f"the image processor made the grid {grid.tolist()}, planned was {planned.tolist()}"
+            )
+        return {"pixel_values": encoded["pixel_values"], "image_grid_thw": grid}
+
+    def _channels(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Uint8 [H, W, 3]: the grey three times, or grey and the two position ramps."""
+        ramps = np.stack([image, image], axis=-1) if self._ramps is None else self._ramps
+        return np.concatenate([image[..., None], ramps], axis=-1)
+
+    def _plain(self, text: str) -> list[int]:
+        """Token ids of a text in which nothing counts as a special token; lone surrogates become '?'."""
+        clean = text.encode("utf-8", "replace").decode("utf-8")
+        ids: list[int] = self.tokenizer(clean, add_special_tokens=False, split_special_tokens=True)[
+            "input_ids"
+        ]
+        return ids
+
+    def _template(self) -> tuple[list[int], list[int]]:
+        """Token ids of the chat template before and after the prompt."""
+        content = [{"type": "image"}, {"type": "text", "text": _SLOT}]
+        text = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
+        head, _, tail = text.partition(_SLOT)
+        ids = [self.tokenizer(part, add_special_tokens=False)["input_ids"] for part in (head, tail)]
+        return ids[0], ids[1]
+
+
+def encode_priors(priors: Sequence[Prior]) -> dict[str, Tensor]:
+    """Pad N priors to one S (0 when all are empty): ``aef_values``, ``aef_coords`` and ``aef_mask``."""
+    most = max((len(values) for values, _ in priors), default=0)
+    values = torch.zeros(len(priors), most, VEC_DIM)
+    coords = torch.zeros(len(priors), most, 2)
+    mask = torch.zeros(len(priors), most, dtype=torch.bool)
+    for i, (vectors, positions) in enumerate(priors):
+        if vectors.shape != (len(vectors), VEC_DIM) or positions.shape != (len(vectors), 2):
+            raise ValueError(f"a prior of {list(vectors.shape)} vectors at {list(positions.shape)} positions")
+        values[i, : len(vectors)] = torch.as_tensor(np.ascontiguousarray(vectors, dtype=np.float32))
+        coords[i, : len(vectors)] = torch.as_tensor(np.ascontiguousarray(positions, dtype=np.float32))
+        mask[i, : len(vectors)] = True
+    return {"aef_values": values, "aef_coords": coords, "aef_mask": mask}
+
+
+def _ramps(width: int, height: int) -> NDArray[np.uint8]:
+    """Uint8 [H, W, 2]: x and y of every pixel from 0 to 255; the vision tower knows no absolute position."""
+    x = np.broadcast_to(np.linspace(0, 255, width), (height, width))
+    y = np.broadcast_to(np.linspace(0, 255, height)[:, None], (height, width))
+    return np.stack([x, y], axis=-1).round().astype(np.uint8)

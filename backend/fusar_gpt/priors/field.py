@@ -1,0 +1,134 @@
+"""The prior of one chip, and the footprint it is asked for (FUSAR-GPT eq. 1-3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusar_gpt.frames import ChipPoints, LonLatPoints, ScenePoints
+
+DIMENSIONS = 64
+"""Length of an AlphaEarth Foundations (AEF) vector."""
+
+_EDGE = 1e-6  # the outermost nodes lie exactly on the chip's edge, up to rounding
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where vectors come from.
+
+    Attributes:
+        source: What a user calls it, for example ``file:harbour.tif``.
+        version: Version of the AEF data set, where known.
+        year: The year the vectors describe, where known.
+        attribution: What their licence asks to be said.
+        simulated: True when no satellite ever saw them.
+    """
+
+    source: str
+    version: str | None = None
+    year: int | None = None
+    attribution: str | None = None
+    simulated: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class PriorField:
+    """F(B, y) of one chip (FUSAR-GPT eq. 3): the S nodes that lie on the chip and have data; S may be 0.
+
+    Attributes:
+        values: AEF vectors of unit length, float32 [S, 64].
+        positions: (y, x) as fractions 0..1 of the chip's height and width, float32 [S, 2].
+        lonlat: The nodes in WGS84 degrees, NaN where the source gives none.
+        source: See ``Origin``, as for the fields that follow.
+    """
+
+    values: NDArray[np.float32]
+    positions: NDArray[np.float32]
+    lonlat: LonLatPoints
+    source: str
+    version: str | None = None
+    year: int | None = None
+    attribution: str | None = None
+    simulated: bool = False
+
+    def __post_init__(self) -> None:
+        for name, array, width in (("values", self.values, DIMENSIONS), ("positions", self.positions, 2)):
+            if array.dtype != np.float32 or array.shape != (len(self.lonlat), width):
+                raise ValueError(f"{name} is {array.dtype} {array.shape}, not float32 [S, {width}]")
+
+    def __len__(self) -> int:
+        return len(self.lonlat)
+
+    @classmethod
+    def empty(cls, source: str) -> PriorField:
+        """No nodes."""
+        values, positions = np.empty((0, DIMENSIONS), np.float32), np.empty((0, 2), np.float32)
+        return cls(values, positions, LonLatPoints.of([]), source)
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """One chip on the ground.
+
+    Attributes:
+        west: lon_min of B (FUSAR-GPT eq. 1), WGS84 degrees; greater than ``east`` across the antimeridian.
+        south: lat_min.
+        east: lon_max.
+        north: lat_max.
+        width: Width of the chip in pixels.
+        height: Height of the chip in pixels.
+        lonlat_to_chip: The real mapping of eq. 3, on a north-up geographic scene the paper's linear one.
+        scene_to_chip: Scene pixels to chip pixels.
+        scene_width: Width of the scene in pixels.
+        scene_height: Height of the scene in pixels.
+    """
+
+    west: float
+    south: float
+    east: float
+    north: float
+    width: int
+    height: int
+    lonlat_to_chip: Callable[[LonLatPoints], ChipPoints]
+    scene_to_chip: Callable[[ScenePoints], ChipPoints]
+    scene_width: int
+    scene_height: int
+
+    def nodes(self, shape: tuple[int, int]) -> LonLatPoints:
+        """The regular N_lon x N_lat grid over B, end points included (FUSAR-GPT eq. 2), longitude fastest."""
+        east = self.east + 360 if self.east < self.west else self.east
+        lon, lat = np.meshgrid(
+            np.linspace(self.west, east, shape[0]), np.linspace(self.south, self.north, shape[1])
+        )
+        return LonLatPoints(np.where(lon > 180, lon - 360, lon), lat)
+
+    def field(
+        self, values: NDArray[np.float64], chip: ChipPoints, lonlat: LonLatPoints, origin: Origin
+    ) -> PriorField:
+        """The nodes that lie on this chip and have data, at unit length.
+
+        Args:
+            values: Vectors [N, 64] of any length; a row that is not finite, or all zero, has no data.
+            chip: The N nodes in chip pixels, not finite where there is no such place.
+            lonlat: The N nodes in WGS84 degrees.
+            origin: Where the vectors come from.
+        """
+        positions = np.stack([chip.y / self.height, chip.x / self.width], axis=1)
+        with np.errstate(over="ignore"):
+            length = np.linalg.norm(values, axis=1)
+        keep = np.isfinite(length) & (length > 0)
+        keep &= ((positions >= -_EDGE) & (positions <= 1 + _EDGE)).all(axis=1)
+        return PriorField(
+            (values[keep] / length[keep, None]).astype(np.float32),
+            positions[keep].clip(0, 1).astype(np.float32),
+            LonLatPoints(lonlat.x[keep], lonlat.y[keep]),
+            origin.source,
+            origin.version,
+            origin.year,
+            origin.attribution,
+            origin.simulated,
+        )

@@ -1,0 +1,174 @@
+"""``fusar serve``: bind a socket, say where, serve until told to stop. Light to import: no model code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fusar_gpt import __version__
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from fusar_gpt.server.security import Roots
+
+API = 1
+TOKEN_FILE = Path("~/.cache/fusar/server.json")
+STOP_TIMEOUT_S = 3.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``fusar serve``."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: %(default)s")
+    parser.add_argument("--port", type=int, default=0, help="default: any free port")
+    parser.add_argument(
+        "--root",
+        action="append",
+        type=Path,
+        metavar="DIR",
+        help="a folder that clients may name scenes in, repeatable; default: the home folder",
+    )
+    parser.add_argument("--model", default="tiny", metavar="tiny|DIR", help="default: %(default)s")
+    parser.add_argument("--token", help="default: the variable FUSAR_TOKEN, else a random one")
+    parser.add_argument("--token-file", type=Path, default=TOKEN_FILE, help="default: %(default)s")
+    parser.add_argument("--child", action="store_true", help="print one JSON line, stop when stdin closes")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until a signal comes or, as a child, until stdin closes.
+
+    Raises ServeError where it cannot start as asked, CheckpointError where the model is missing.
+    """
+    from fusar_gpt.server.security import Roots, ServeError, check_token, is_loopback
+
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
+    given = args.token or os.environ.get("FUSAR_TOKEN")
+    token = check_token(given or secrets.token_urlsafe(32))
+    if not is_loopback(args.host):
+        if not given:
+            raise ServeError(f"listening on {args.host} lets others in: choose a --token first")
+        say(f"warning: {args.host} is reachable by other machines, and the traffic is not encrypted")
+    roots = Roots.of(args.root or [Path.home()])
+    with bind(args.host, args.port) as listener:
+        app = local_app(args.model, token, roots, args.host)
+        return serve(app, listener, args, url_of(args.host, listener), token)
+
+
+def local_app(model: str, token: str, roots: Roots, host: str) -> FastAPI:
+    """The application over the real interpreter; the server answers while the model loads in the worker."""
+    from fusar_gpt.engine import LocalEngine
+    from fusar_gpt.interpret import interpret
+    from fusar_gpt.model import load_checkpoint
+    from fusar_gpt.server.app import create_app
+
+    info = describe(model)
+
+    @cache
+    def engine() -> LocalEngine:
+        loaded = LocalEngine(load_checkpoint(model))
+        info["device"] = loaded.device
+        return loaded
+
+    return create_app(
+        lambda order, cancelled: interpret(order, engine(), cancelled),
+        info,
+        token=token,
+        roots=roots,
+        host=host,
+        prepare=engine,
+    )
+
+
+def describe(model: str) -> dict[str, Any]:
+    """What GET /info answers, from the card alone. Raises CheckpointError where there is none."""
+    from fusar_gpt.model import Card
+    from fusar_gpt.model.checkpoint import BUNDLED
+    from fusar_gpt.tasks import Task
+
+    card = Card.read(BUNDLED.get(model, Path(model).expanduser()))
+    shown = {key: value for key, value in asdict(card).items() if key != "digests"}
+    return {
+        "api": API,
+        "version": __version__,
+        "models": [shown],
+        "device": "loading",
+        "targets": list(card.targets),
+        "tasks": [task.value for task in Task],
+        "prior_sources": ["none", "file"],
+    }
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket, so that port 0 is known before anything is announced. Raises ServeError."""
+    from fusar_gpt.server.security import ServeError
+
+    if not 0 <= port <= 65535:
+        raise ServeError(f"cannot listen on port {port}; choose one from 0 to 65535")
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ServeError(f"cannot listen on {host} port {port} ({error}); choose another one") from error
+
+
+def url_of(host: str, listener: socket.socket) -> str:
+    """The address to give to clients."""
+    name = socket.gethostname() if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+    return f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
+
+
+def serve(app: FastAPI, listener: socket.socket, args: argparse.Namespace, url: str, token: str) -> int:
+    """Serve on a bound socket and announce it once it answers; 0 after a clean end."""
+    from fusar_gpt.server.security import remove_token_file, write_token_file
+    from fusar_gpt.server.stoppable import StoppableServer
+
+    token_file = args.token_file.expanduser()
+
+    def announce() -> None:
+        if args.child:
+            print(json.dumps({"url": url, "token": token, "api": API, "version": __version__}), flush=True)
+        else:
+            say(f"serving at {url}; address and token are in {token_file}; stop with Ctrl+C")
+
+    server = StoppableServer(app, on_ready=announce)
+    if args.child:
+        threading.Thread(target=when_stdin_closes, args=(server.stop,), daemon=True).start()
+    else:
+        write_token_file(token_file, url, token)
+    # uvicorn raises the signal that stopped it once more at the end; that one must not spoil the clean exit.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    try:
+        server.run(sockets=[listener])
+    finally:
+        if not args.child:
+            remove_token_file(token_file, token)
+    if not app.state.jobs.join(STOP_TIMEOUT_S):
+        # Stuck inside native code that no flag can reach: finalising Python under it would crash or hang.
+        logging.shutdown()
+        os._exit(0)
+    return 0
+
+
+def when_stdin_closes(stop: Callable[[], None]) -> None:
+    """Block until the parent's end of stdin is closed, by will or by death, then stop."""
+    # os.read and not sys.stdin: a daemon thread inside a buffered reader makes the interpreter abort at exit.
+    while os.read(0, 4096):
+        continue
+    stop()
+
+
+def say(line: str) -> None:
+    """A line for the person at the terminal."""
+    print(f"fusar: {line}", file=sys.stderr, flush=True)

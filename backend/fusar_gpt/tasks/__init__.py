@@ -1,0 +1,21 @@
+"""Tasks: question to prompt, and text to answer. The only place that knows any checkpoint's wording."""
+
+from fusar_gpt.tasks.answers import Answer, Boxes, Count, Grid, Label, LabelledBox, Text, cell_of
+from fusar_gpt.tasks.prompts import PromptSet, prompt_set
+from fusar_gpt.tasks.question import ANY, Question, Task
+
+__all__ = [
+    "ANY",
+    "Answer",
+    "Boxes",
+    "Count",
+    "Grid",
+    "Label",
+    "LabelledBox",
+    "PromptSet",
+    "Question",
+    "Task",
+    "Text",
+    "cell_of",
+    "prompt_set",
+]

@@ -1,0 +1,74 @@
+"""What the model said about one chip, typed. ``raw`` is always the model's own text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Union
+
+from fusar_gpt.frames import Box, ChipBox
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What every answer holds: ``complete`` is False when the text was cut off or not fully understood."""
+
+    raw: str
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Count(_Said):
+    """How many; None when no single number could be read."""
+
+    value: int | None
+
+
+@dataclass(frozen=True)
+class Grid(_Said):
+    """The cells of the 3 x 3 grid that hold the target: 1..9, row by row from the top left."""
+
+    cells: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Label(_Said):
+    """The class of the object in the box; None when the model named none."""
+
+    label: str | None
+
+
+@dataclass(frozen=True)
+class LabelledBox:
+    """One detected object, with the range ``[start, end)`` of characters in ``raw`` that it was read from."""
+
+    box: ChipBox
+    label: str
+    span: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Boxes(_Said):
+    """The detected objects in the order of the text. Boxes may reach outside the frame."""
+
+    boxes: tuple[LabelledBox, ...]
+
+
+@dataclass(frozen=True)
+class Text(_Said):
+    """A description or a reply in words."""
+
+    text: str
+
+
+Answer = Union[Count, Grid, Label, Boxes, Text]  # noqa: UP007 - an alias is evaluated, and `|` cannot be pickled in 3.10
+
+
+def cell_of(box: Box, frame_size: tuple[int, int]) -> int:
+    """The cell 1..9 of the 3 x 3 grid over a frame (width, height) that holds the centre of ``box``.
+
+    A centre outside the frame belongs to the nearest cell.
+    """
+    width, height = frame_size
+    col = min(max(int((box.left + box.right) / 2 * 3 // width), 0), 2)
+    row = min(max(int((box.top + box.bottom) / 2 * 3 // height), 0), 2)
+    return 3 * row + col + 1

@@ -1,0 +1,223 @@
+"""Measure speed and memory and print the tables of bench/RESULTS.md.
+
+    .venv/bin/python bench/run.py [demo|engine|share|large ...]
+
+Every part runs in a process of its own, so that peak memory is that part's. Peers stand beside our figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import torch
+from rasterio.transform import from_origin
+
+from fusar_gpt.engine import LocalEngine, Request
+from fusar_gpt.imagery import Area, open_scene
+from fusar_gpt.inquiries import Order
+from fusar_gpt.interpret import ChipDone, Finished, interpret
+from fusar_gpt.model import load_checkpoint
+from fusar_gpt.samples import HARBOUR
+from fusar_gpt.tasks import Question, Task, prompt_set
+
+LARGE_SIDE = 30_000
+LARGE_PIXEL_M = 10.0
+
+
+def demo() -> None:
+    """The demo's whole interpretation: first start to last file."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "fusar_gpt", "demo", "--out", folder],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    row("`fusar demo`, process start to files written", f"{seconds:.1f} s", f"{peak:.2f} GB peak")
+
+
+def engine() -> None:
+    """Chips a second at batch 1 and 8, against stock transformers one chip at a time on the same weights."""
+    checkpoint = load_checkpoint("tiny")
+    wording = prompt_set(checkpoint.card.prompt_set)
+    frame = (checkpoint.card.width, checkpoint.card.height)
+    generator = np.random.default_rng(0)
+    for task in (Task.COUNT, Task.LOCATE, Task.DETECT, Task.DESCRIBE):
+        target = None if task is Task.DESCRIBE else "ship"
+        question = Question(task, target=target)
+        prompt, grammar, tokens = (
+            wording.prompt(question, frame),
+            wording.grammar(question),
+            wording.max_tokens(question),
+        )
+        requests = [
+            Request(
+                pixels, np.zeros((0, 64), np.float32), np.zeros((0, 2), np.float32), prompt, grammar, tokens
+            )
+            for pixels in sample_chips(64, frame, generator)
+        ]
+        ours = {size: rate(LocalEngine(checkpoint, batch_size=size), requests) for size in (1, 8)}
+        peer = stock_rate(checkpoint, requests)
+        row(f"{task.value}", *(f"{ours[size]:.1f} chips/s" for size in (1, 8)), f"{peer:.1f} chips/s")
+
+
+def rate(engine: LocalEngine, requests: Sequence[Request]) -> float:
+    """Requests answered a second, after one warm-up batch."""
+    engine.answer(requests[: engine.batch_size], lambda: False)
+    return len(requests) / timed(lambda: engine.answer(requests, lambda: False))
+
+
+def stock_rate(checkpoint: Any, requests: Sequence[Request]) -> float:
+    """The peer: transformers' own generate(), greedy, batch 1, no grammar, as its model card's example does."""
+
+    def run() -> None:
+        for request in requests:
+            batch = checkpoint.processor(
+                [request.image], [request.prompt], [(request.values, request.positions)]
+            )
+            with torch.inference_mode():
+                checkpoint.model.generate(**batch, max_new_tokens=request.max_tokens, do_sample=False)
+
+    return len(requests) / timed(run)
+
+
+def sample_chips(number: int, frame: tuple[int, int], generator: np.random.Generator) -> list[Any]:
+    """Chips cut at random from the simulated harbour."""
+    with open_scene(HARBOUR.scene) as scene:
+        from fusar_gpt.frames import SceneWindow
+
+        grey = scene.stretch().quantise(scene.read(SceneWindow(0, 0, scene.width, scene.height)))
+    width, height = frame
+    places = generator.integers((0, 0), (grey.shape[1] - width, grey.shape[0] - height), size=(number, 2))
+    return [np.ascontiguousarray(grey[y : y + height, x : x + width]) for x, y in places]
+
+
+def share() -> None:
+    """Share of a detection run's time that is spent outside the model, on the sample scene with its prior."""
+    engine = LocalEngine(load_checkpoint("tiny"))
+    spent = 0.0
+    answer = engine.answer
+
+    def timed_answer(*args: Any) -> Any:
+        nonlocal spent
+        start = time.perf_counter()
+        replies = answer(*args)
+        spent += time.perf_counter() - start
+        return replies
+
+    engine.answer = timed_answer  # type: ignore[method-assign]
+    order = Order(HARBOUR.scene, Task.DETECT, targets=("ship",), prior=str(HARBOUR.prior), overlap=0.5)
+    list(interpret(order, engine))
+    spent = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        from fusar_gpt.findings import write_geopackage
+
+        def run() -> None:
+            *_, last = interpret(order, engine)
+            assert isinstance(last, Finished)
+            write_geopackage(Path(folder, "findings.gpkg"), [last.run], last.findings)
+
+        total = timed(run)
+    row(
+        "reading, prior, parsing, merging, writing", f"{100 * (1 - spent / total):.1f} %", f"of {total:.2f} s"
+    )
+
+
+def large() -> None:
+    """Peak memory on a 30,000 x 30,000 float32 scene: a small area, and 200 chips; the peer reads the band whole."""
+    with tempfile.TemporaryDirectory(dir=os.environ.get("FUSAR_BENCH_DIR")) as folder:
+        path = Path(folder, "large.tif")
+        make_large(path)
+        for name in ("small", "scan", "peer"):
+            reply = subprocess.run(
+                [sys.executable, __file__, f"_{name}", str(path)], check=True, capture_output=True, text=True
+            )
+            facts = json.loads(reply.stdout.splitlines()[-1])
+            row(facts["what"], f"{facts['seconds']:.1f} s", f"{facts['peak_gb']:.2f} GB peak")
+
+
+def make_large(path: Path) -> None:
+    """Tiled float32 power with speckle and a bright object in every block; uncompressed, 3.6 GB."""
+    block = 1024
+    generator = np.random.default_rng(0)
+    tile = generator.gamma(4.0, 0.01, (block, block)).astype(np.float32)
+    tile[500:510, 500:530] = 5.0
+    profile = dict(
+        driver="GTiff", width=LARGE_SIDE, height=LARGE_SIDE, count=1, dtype="float32", crs="EPSG:32633"
+    )
+    profile.update(
+        transform=from_origin(400_000, 5_600_000, LARGE_PIXEL_M, LARGE_PIXEL_M), tiled=True, bigtiff="YES"
+    )
+    with rasterio.open(path, "w", blockxsize=512, blockysize=512, **profile) as scene:
+        for row_off in range(0, LARGE_SIDE, block):
+            for col_off in range(0, LARGE_SIDE, block):
+                height, width = min(block, LARGE_SIDE - row_off), min(block, LARGE_SIDE - col_off)
+                window = rasterio.windows.Window(col_off, row_off, width, height)
+                scene.write(tile[:height, :width], 1, window=window)
+
+
+def _scan(path: str, side_m: float) -> int:
+    x, y = 400_000 + 100_000, 5_600_000 - 100_000
+    area = Area.from_bbox(x, y - side_m, x + side_m, y, crs="EPSG:32633")
+    engine = LocalEngine(load_checkpoint("tiny"))
+    events = interpret(Order(Path(path), Task.DETECT, targets=("ship",), area=area, overlap=0.0), engine)
+    return sum(isinstance(event, ChipDone) for event in events)
+
+
+def in_child(name: str, path: str) -> None:
+    """One part of ``large``; prints its facts as JSON."""
+    start = time.perf_counter()
+    if name == "_peer":
+        with rasterio.open(path) as scene:
+            band = scene.read(1)
+        what = f"peer: rasterio reads the band whole ({band.nbytes / 2**30:.1f} GB), no model"
+    else:
+        side = {"_small": 0.9, "_scan": 14.2}[name] * max(
+            load_checkpoint("tiny").card.ground_m or 0, 112 * LARGE_PIXEL_M
+        )
+        what = f"{_scan(path, side)} chips of a 30,000 x 30,000 float32 scene"
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps({"what": what, "seconds": time.perf_counter() - start, "peak_gb": peak}))
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Seconds one call takes."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def row(*cells: str) -> None:
+    """One row of a Markdown table."""
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+PARTS = {"demo": demo, "engine": engine, "share": share, "large": large}
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3 and sys.argv[1].startswith("_"):
+        in_child(sys.argv[1], sys.argv[2])
+    else:
+        parser = argparse.ArgumentParser(description=__doc__)
+        parser.add_argument("parts", nargs="*", default=list(PARTS))
+        print(
+            f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
+        )
+        for part in parser.parse_args().parts:
+            print(f"\n{PARTS[part].__doc__.splitlines()[0]}\n")
+            PARTS[part]()

@@ -1,0 +1,113 @@
+"""A real server over a small scripted interpreter, for tests of the protocol alone: no scene, no model."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from shapely.geometry import box
+
+from fusar_gpt.client import Client
+from fusar_gpt.errors import Cancelled, SceneError
+from fusar_gpt.findings import Added, Finding, Replaced, Run
+from fusar_gpt.frames import SceneBox
+from fusar_gpt.inquiries import Order
+from fusar_gpt.interpret import ChipDone, Event, Finished, Started
+from fusar_gpt.server import serve
+from fusar_gpt.server.app import create_app
+from fusar_gpt.server.security import Roots
+from fusar_gpt.server.stoppable import StoppableServer
+
+TOKEN = "scripted-token-0123456789"
+INFO = {"api": 1, "models": [{"name": "scripted", "demonstration": True}], "device": "cpu"}
+
+RUN = Run(
+    id="run-1", version="0", model="scripted", model_hash="0", demonstration=True, task="detect",
+    targets=("ship",), prompts=("detect ship",), scene="s.tif", scene_crs="EPSG:32633", scene_fingerprint="f",
+    scene_simulated=True, band="VV", quantity="amplitude", stretch_low_db=-20.0, stretch_high_db=0.0,
+    chip_ground_m=100.0, overlap=0.0, area="POLYGON EMPTY", started="2026-01-01T00:00:00Z",
+)  # fmt: skip
+
+
+def finding(name: str) -> Finding:
+    return Finding(
+        name, "detections", box(0, 0, 10, 10), box(14, 40, 15, 41), SceneBox(0, 0, 1, 1), {"label": "ship"}
+    )
+
+
+def scripted(order: Order, cancelled: Callable[[], bool]) -> Iterator[Event]:
+    """Three chips; the question is the stage direction: held, deaf, unhappy, broken, or none."""
+    yield Started(RUN, 3)
+    yield ChipDone(1, 3, (Added(finding("a")), Added(finding("b")), Replaced("b", finding("c"))))
+    if order.question == "held":
+        while not cancelled():
+            time.sleep(0.002)
+        raise Cancelled("cancelled")
+    if order.question == "deaf":
+        time.sleep(60)
+    if order.question == "unhappy":
+        raise SceneError("the scene ends here; get the rest \u2028 \u8239")
+    if order.question == "broken":
+        raise RuntimeError("a secret of the server")
+    yield ChipDone(2, 3, ())
+    yield ChipDone(3, 3, (Replaced("a", finding("d")),))
+    yield Finished(RUN, (finding("c"), finding("d")))
+
+
+@dataclass
+class Door:
+    """A running server, a client with the right token, and a scene it may open."""
+
+    url: str
+    client: Client
+    server: StoppableServer
+    thread: threading.Thread
+    inputs: dict[str, object]
+
+    def stop(self) -> None:
+        self.server.stop()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
+@contextmanager
+def open_door(folder: Path, **options: object) -> Iterator[Door]:
+    scene = folder / "scene.tif"
+    scene.touch()
+    app = create_app(scripted, INFO, token=TOKEN, roots=Roots.of([folder]), **options)
+    ready = threading.Event()
+    with serve.bind("127.0.0.1", 0) as listener:
+        server = StoppableServer(app, on_ready=ready.set)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        assert ready.wait(10)
+        url = serve.url_of("127.0.0.1", listener)
+        with Client(url, TOKEN) as client:
+            door = Door(
+                url, client, server, thread, {"scene": str(scene), "task": "detect", "targets": ["ship"]}
+            )
+            try:
+                yield door
+            finally:
+                door.stop()
+                assert app.state.jobs.join(5)
+
+
+def main() -> None:
+    """``python scripted_door.py FOLDER [fusar serve's arguments]``: the command over the script."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    serve.add_arguments(parser)
+    args = parser.parse_args()
+    with serve.bind(args.host, args.port) as listener:
+        app = create_app(scripted, INFO, token=TOKEN, roots=Roots.of([args.folder]))
+        raise SystemExit(serve.serve(app, listener, args, serve.url_of(args.host, listener), TOKEN))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Checkpoints on disk: what is saved comes back, and everything broken is one clear line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+import shutil
+
+import pytest
+import torch
+from fresh_model import CARD, chip, fresh_model, fresh_processor, prior
+from safetensors.torch import load_file, save_file
+
+from fusar_gpt.errors import CheckpointError
+from fusar_gpt.model import Card, load_checkpoint, save_checkpoint
+
+PROCESSOR = fresh_processor()
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved")
+    save_checkpoint(folder, fresh_model(PROCESSOR.tokenizer), PROCESSOR, CARD)
+    return folder
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "checkpoint")
+
+
+def logits(model, processor):
+    with torch.no_grad():
+        return model(**processor([chip(0)], ["count ship"], [prior(0, 5)])).logits
+
+
+def edit(path, **changes):
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, **changes}))
+
+
+def refused(folder, match):
+    with pytest.raises(CheckpointError, match=match) as caught:
+        load_checkpoint(folder, device="cpu")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_what_is_saved_comes_back(saved):
+    model = fresh_model(PROCESSOR.tokenizer)
+    checkpoint = load_checkpoint(saved, device="cpu")
+    assert not checkpoint.model.training
+    assert {parameter.dtype for parameter in checkpoint.model.parameters()} == {torch.float32}
+    state = model.state_dict()
+    for name, tensor in checkpoint.model.state_dict().items():
+        assert torch.equal(tensor, state[name].bfloat16().float()), name
+    assert dataclasses.replace(checkpoint.card, digests={}) == CARD
+    assert checkpoint.tokenizer.get_vocab() == PROCESSOR.tokenizer.get_vocab()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.bfloat16())
+    assert torch.equal(logits(checkpoint.model, checkpoint.processor), logits(model, PROCESSOR))
+
+
+def test_float32_storage_is_exact(tmp_path):
+    model = fresh_model(PROCESSOR.tokenizer)
+    save_checkpoint(tmp_path, model, PROCESSOR, CARD, dtype=torch.float32)
+    loaded = load_checkpoint(tmp_path, device="cpu")
+    assert torch.equal(logits(loaded.model, loaded.processor), logits(model, PROCESSOR))
+
+
+def test_bfloat16_can_be_asked_for(saved):
+    model = load_checkpoint(saved, device="cpu", dtype=torch.bfloat16).model
+    assert model.lm_head.weight.dtype is torch.bfloat16
+    assert model.model.tlm.w1.weight.dtype is torch.float32
+
+
+def test_the_hash_follows_the_content_and_not_the_place(saved, folder):
+    original = load_checkpoint(saved, device="cpu").hash
+    assert load_checkpoint(folder, device="cpu").hash == original
+    edit(folder / "fusar.json", title="Another")
+    assert load_checkpoint(folder, device="cpu").hash != original
+
+
+def test_saving_over_an_old_checkpoint_leaves_nothing_of_it(folder):
+    (folder / "model-00001-of-00002.safetensors").write_bytes(b"old")
+    save_checkpoint(folder, fresh_model(PROCESSOR.tokenizer, seed=5), PROCESSOR, CARD)
+    assert [path.name for path in folder.glob("*.safetensors")] == ["model.safetensors"]
+    load_checkpoint(folder, device="cpu")
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "pointer"])
+def test_corrupted_weights(folder, damage):
+    path = folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(
+        {
+            "flipped": bytes(content),
+            "cut": bytes(content[:-200]),
+            "empty": b"",
+            "pointer": b"version https://git-lfs.github.com/spec/v1\n",
+        }[damage]
+    )
+    refused(folder, "corrupted.*get the checkpoint again")
+    edit(folder / "fusar.json", digests={})
+    if damage != "flipped":  # which only the digest can tell
+        refused(folder, "cannot be loaded")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "fusar.json", "config.json", "tokenizer.json"])
+def test_a_missing_file(folder, name):
+    (folder / name).unlink()
+    refused(folder, "checkpoint")
+
+
+@pytest.mark.parametrize("name", ["fusar.json", "config.json", "tokenizer.json", "preprocessor_config.json"])
+@pytest.mark.parametrize("content", ["{", "[1]", "{}", "\u0000"])
+def test_a_broken_file(folder, name, content):
+    (folder / name).write_text(content)
+    refused(folder, "get the checkpoint again")
+
+
+def test_weights_are_never_unpickled(folder):
+    class Bomb:
+        def __reduce__(self):
+            return (pytest.fail, ("unpickled",))
+
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
+    refused(folder, "lacks model.safetensors")
+
+
+@pytest.mark.parametrize("change", ["left out", "renamed", "reshaped"])
+def test_weights_that_do_not_fit_the_model(folder, change):
+    weights = load_file(folder / "model.safetensors")
+    name = "model.tlm.w1.weight"
+    tensor = weights.pop(name)
+    if change == "renamed":
+        weights["model.tlm.other.weight"] = tensor
+    if change == "reshaped":
+        weights[name] = tensor[:5].clone()
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    edit(folder / "fusar.json", digests={})
+    refused(folder, "cannot be loaded")
+
+
+@pytest.mark.parametrize("change", [{"patch": 16, "merge": 1}, {"width": 65}, {"patch": "8"}, {"merge": 0}])
+def test_a_card_that_does_not_fit(folder, change):
+    edit(folder / "fusar.json", **change)
+    refused(folder, "get the checkpoint again")
+
+
+def test_a_foreign_folder(folder):
+    (folder / "fusar.json").unlink()
+    refused(folder, "no FUSAR-GPT checkpoint")
+
+
+def test_no_folder_at_all(tmp_path):
+    refused(tmp_path / "nowhere", "give tiny, a folder or a model hub id")
+    (tmp_path / "file").write_text("")
+    refused(tmp_path / "file", "give tiny, a folder or a model hub id")
+
+
+def test_a_hub_id_without_network_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.chdir(tmp_path)
+    refused("nobody/nothing", "cannot be fetched")
+
+
+def test_a_device_that_is_not_there(saved, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for device in ("abacus", "cuda"):
+        with pytest.raises(CheckpointError, match="cpu"):
+            load_checkpoint(saved, device=device)
+
+
+def test_the_card_knows_its_token_grid():
+    assert (CARD.token_rows, CARD.token_cols) == (3, 4)
+
+
+def test_a_card_from_a_newer_version_is_read(folder):
+    edit(folder / "fusar.json", something_new=1)
+    assert Card.read(folder).name == "fresh"

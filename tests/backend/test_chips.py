@@ -1,0 +1,206 @@
+"""Chips: the resize plan is exact, the windows cover the area, and pixels land where the plan says."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from rasters import ROTATED, SOUTH_UP, speckle, swath_gcps, write
+
+from fusar_gpt.frames import ChipPoints, ScenePoints, SceneWindow, TokenPoints
+from fusar_gpt.imagery import Frame, ResizePlan, Stretch, open_scene, plan_chips, read_chip
+from fusar_gpt.imagery.chips import chip_starts, window_size
+
+FRAME = Frame(width=64, height=64, token_px=16)
+sides = st.integers(1, 5000)
+plans = st.builds(
+    lambda col, row, w, h, size, tokens: ResizePlan(SceneWindow(col, row, w, h), *size, *tokens),
+    st.integers(-500, 50_000),
+    st.integers(-500, 50_000),
+    sides,
+    sides,
+    st.tuples(st.integers(14, 1024), st.integers(14, 1024)),
+    st.tuples(st.integers(1, 64), st.integers(1, 64)),
+)
+spots = st.lists(st.tuples(st.floats(-0.5, 1.5), st.floats(-0.5, 1.5)), min_size=1, max_size=20)
+
+
+@dataclass
+class Extent:
+    """All that planning asks of a scene."""
+
+    width: int
+    height: int
+    pixel_size_m: float = 10.0
+
+
+@given(plans, spots)
+@settings(deadline=None)
+def test_every_mapping_of_a_plan_has_an_exact_inverse(plan, where):
+    chip = ChipPoints.of(np.array(where) * (plan.width, plan.height))
+    np.testing.assert_allclose(plan.scene_to_chip(plan.chip_to_scene(chip)).xy(), chip.xy(), atol=1e-6)
+    np.testing.assert_allclose(plan.tokens_to_chip(plan.chip_to_tokens(chip)).xy(), chip.xy(), atol=1e-9)
+    scene = ScenePoints.of(np.array(where) * (plan.window.width, plan.window.height))
+    np.testing.assert_allclose(plan.chip_to_scene(plan.scene_to_chip(scene)).xy(), scene.xy(), atol=1e-6)
+
+
+@given(plans)
+@settings(deadline=None)
+def test_the_corners_of_window_chip_and_token_grid_are_the_same_place(plan):
+    chip = plan.scene_to_chip(plan.window.box().corners())
+    w, h = plan.width, plan.height
+    np.testing.assert_allclose(chip.xy(), [(0, 0), (w, 0), (w, h), (0, h)], atol=1e-9)
+    tokens = plan.chip_to_tokens(chip)
+    assert type(tokens) is TokenPoints
+    assert tokens.xy()[2] == pytest.approx((plan.token_cols, plan.token_rows))
+
+
+@pytest.mark.parametrize(
+    "where", [{"transform": ROTATED}, {"transform": SOUTH_UP}, {"gcps": swath_gcps(400, 300)}]
+)
+def test_a_token_comes_back_from_the_ground_on_any_scene(tmp_path, where):
+    with open_scene(write(tmp_path / "s.tif", speckle(300, 400), **where)) as scene:
+        for chip in plan_chips(scene, shapely.box(0, 0, 400, 300), FRAME, overlap=0.2):
+            plan = chip.plan
+            tokens = TokenPoints.of([(0, 0), (1.25, 3.5), (4, 4)])
+            ground = scene.to_ground(plan.chip_to_scene(plan.tokens_to_chip(tokens)))
+            back = plan.chip_to_tokens(plan.scene_to_chip(scene.to_scene(ground)))
+            np.testing.assert_allclose(back.xy(), tokens.xy(), atol=1e-5)
+
+
+@given(st.floats(0, 3000), st.floats(0.01, 3000), st.integers(1, 900), st.floats(0, 0.9))
+@settings(deadline=None)
+def test_windows_cover_an_axis_with_at_least_the_overlap_and_no_more_than_needed(low, length, side, overlap):
+    high = min(low + length, 4000.0)
+    starts = chip_starts(low, high, side, overlap, 4000)
+    assert starts[0] <= low + 1e-3
+    assert starts[-1] + side >= high - 1e-3
+    assert starts[0] >= 0
+    assert starts[-1] + side <= 4000
+    shared = side - np.diff(starts)
+    assert (shared >= min(overlap * side, side - 1) - 1e-6).all()
+    if len(starts) > 1:
+        step = side - int(np.ceil(overlap * side))
+        assert (len(starts) - 2) * max(step, 1) + side < high - low + 2
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 500), st.floats(0, 400)), min_size=3, max_size=8),
+    st.sampled_from([0.0, 0.3]),
+)
+@settings(deadline=None)
+def test_chips_cover_the_area_touch_it_and_come_in_reading_order(points, overlap):
+    area = shapely.MultiPoint(points).convex_hull.buffer(1).intersection(shapely.box(0, 0, 500, 400))
+    plan = plan_chips(Extent(500, 400), area, FRAME, overlap=overlap)
+    chips = list(plan)
+    assert len(chips) == len(plan)
+    assert [chip.index for chip in chips] == list(range(len(plan)))
+    assert all(chip.footprint.intersects(area) for chip in chips)
+    assert shapely.union_all([chip.footprint for chip in chips]).buffer(0.01).covers(area)
+    places = [(chip.plan.window.row, chip.plan.window.col) for chip in chips]
+    assert places == sorted(places)
+    assert list(plan) == chips
+
+
+def test_a_hole_gets_no_chips():
+    ring = shapely.box(0, 0, 640, 640).difference(shapely.box(64, 64, 576, 576))
+    assert len(plan_chips(Extent(640, 640), ring, FRAME)) == 10 * 10 - 8 * 8 + 4 * 7
+    parts = shapely.union(shapely.box(1, 1, 60, 60), shapely.box(580, 580, 639, 639))
+    assert [chip.plan.window.col for chip in plan_chips(Extent(640, 640), parts, FRAME)][:1] == [1]
+
+
+@pytest.mark.parametrize(
+    ("area", "scene", "window"),
+    [
+        (shapely.box(100, 100, 120, 110), (500, 500), SceneWindow(78, 73, 64, 64)),
+        (shapely.box(0, 490, 10, 500), (500, 500), SceneWindow(0, 436, 64, 64)),
+        (shapely.box(0, 0, 40, 500), (40, 500), SceneWindow(-12, 0, 64, 64)),
+        (shapely.box(30, 0, 40, 20), (40, 20), SceneWindow(0, -22, 64, 64)),
+    ],
+)
+def test_a_small_area_gets_one_chip_around_it_inside_the_scene_if_it_fits(area, scene, window):
+    first = next(iter(plan_chips(Extent(*scene), area, FRAME)))
+    assert first.plan.window == window
+    assert first.footprint.equals(shapely.box(*shapely.box(*window_bounds(window)).bounds))
+
+
+def window_bounds(window: SceneWindow) -> tuple[int, int, int, int]:
+    return window.col, window.row, window.col + window.width, window.row + window.height
+
+
+@pytest.mark.parametrize(
+    ("pixel_m", "frame", "ground_m", "size"),
+    [
+        (0.2, Frame(512, 512, 28), 1024, (5120, 5120)),
+        (1.0, Frame(512, 512, 28), 1024, (1024, 1024)),
+        (10.0, Frame(512, 512, 28), 1024, (256, 256)),
+        (30.0, Frame(512, 512, 28), None, (512, 512)),
+        (2.0, Frame(512, 256, 28), 1024, (512, 256)),
+    ],
+)
+def test_a_chip_shows_the_same_ground_whatever_the_sensor(pixel_m, frame, ground_m, size):
+    assert window_size(pixel_m, frame, ground_m) == size
+
+
+def test_the_chips_own_ground_size_rules_over_the_frames():
+    frame = Frame(64, 64, 16, ground_m=640)
+    assert (
+        plan_chips(Extent(999, 999), shapely.box(0, 0, 999, 999), frame, ground_m=1280).chip_ground_m == 1280
+    )
+
+
+def test_a_huge_scene_is_planned_lazily():
+    plan = plan_chips(Extent(10_000_000, 10_000_000), shapely.box(0, 0, 1e7, 1e6), FRAME)
+    assert [chip.plan.window.col for chip in itertools.islice(plan, 3)] == [0, 64, 128]
+
+
+@pytest.mark.parametrize("side", [40, 64, 100, 128, 300, 700])
+def test_a_bright_spot_lands_where_the_plan_says(tmp_path, side):
+    grey = np.zeros((760, 760), dtype=np.uint8)
+    grey[310:324, 402:411] = 200
+    centre = ScenePoints.of([(406.5, 317.0)])
+    frame = Frame(64, 64, 16, ground_m=float(side))
+    with open_scene(write(tmp_path / "s.tif", grey)) as scene:
+        area = shapely.box(406, 316, 407, 318)
+        chip = next(iter(plan_chips(scene, area, frame, ground_m=side * scene.pixel_size_m)))
+        image = read_chip(scene, chip, scene.stretch()).astype(float)
+    rows, cols = np.mgrid[0:64, 0:64] + 0.5
+    found = [(image * cols).sum() / image.sum(), (image * rows).sum() / image.sum()]
+    np.testing.assert_allclose(found, chip.plan.scene_to_chip(centre).xy()[0], atol=0.1)
+
+
+def test_strips_and_factors_change_nothing_but_rounding(tmp_path, monkeypatch):
+    monkeypatch.setattr("fusar_gpt.imagery.chips._STRIP_PIXELS", 20_000)
+    with open_scene(write(tmp_path / "s.tif", speckle(700, 700))) as scene:
+        stretch = scene.stretch()
+        chip = next(
+            iter(plan_chips(scene, shapely.box(0, 0, 700, 700), FRAME, ground_m=689 * scene.pixel_size_m))
+        )
+        got = read_chip(scene, chip, stretch).astype(int)
+        whole = Image.fromarray(stretch.quantise(scene.read(chip.plan.window)))
+        once = np.asarray(whole.resize((64, 64), Image.Resampling.BICUBIC)).astype(int)
+    assert chip.plan.window.width == 689
+    assert np.abs(got - once).mean() < 2
+    assert np.abs(got - once).max() < 12
+
+
+def test_native_pixels_are_not_touched_and_the_edge_is_black(tmp_path):
+    with open_scene(write(tmp_path / "s.tif", speckle(40, 200))) as scene:
+        stretch = Stretch(-60, 0)
+        chip = next(iter(plan_chips(scene, shapely.box(100, 0, 110, 40), FRAME)))
+        image = read_chip(scene, chip, stretch)
+        np.testing.assert_array_equal(image[12:52], stretch.quantise(scene.read(SceneWindow(73, 0, 64, 40))))
+    assert image.dtype == np.uint8
+    assert not image[:12].any()
+    assert not image[52:].any()
+
+
+def test_an_overlap_of_everything_is_refused():
+    with pytest.raises(ValueError, match="overlap"):
+        plan_chips(Extent(100, 100), shapely.box(0, 0, 100, 100), FRAME, overlap=1.0)

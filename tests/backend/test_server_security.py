@@ -1,0 +1,235 @@
+"""Who may come in by the HTTP door and which files they may name."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from scripted_door import TOKEN, Door, open_door
+
+from fusar_gpt.errors import FusarError
+from fusar_gpt.server import serve
+from fusar_gpt.server.security import (
+    BODY_LIMIT,
+    PathRefused,
+    Roots,
+    ServeError,
+    host_allowed,
+    remove_token_file,
+    write_token_file,
+)
+
+AUTH = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    with open_door(tmp_path_factory.mktemp("root")) as opened:
+        yield opened
+
+
+def status(door: Door, method: str, path: str, headers: dict[str, str], **options: object) -> int:
+    with requests.request(method, door.url + path, headers=headers, timeout=10, **options) as reply:
+        if reply.status_code >= 400:
+            assert reply.json()["detail"]
+        return reply.status_code
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/info"),
+        ("GET", "/openapi.json"),
+        ("GET", "/docs"),
+        ("GET", "/health/"),
+        ("POST", "/processes/interpret/execution"),
+        ("GET", "/jobs/x"),
+        ("DELETE", "/jobs/x"),
+        ("GET", "/jobs/x/results"),
+        ("GET", "/jobs/x/events"),
+        ("OPTIONS", "/info"),
+    ],
+)
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        f"Basic {TOKEN}",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        "Bearer \xe9",
+    ],
+)
+def test_nothing_but_health_answers_without_the_token(
+    door: Door, method: str, path: str, header: str
+) -> None:
+    assert status(door, method, path, {} if header is None else {"Authorization": header}) == 401
+
+
+def test_health_is_open_and_the_openapi_document_is_for_holders_of_the_token(door: Door) -> None:
+    assert status(door, "GET", "/health", {}) == 200
+    assert status(door, "GET", "/openapi.json", AUTH) == 200
+    assert status(door, "GET", "/docs", AUTH) == 404
+
+
+def test_no_other_origin_is_ever_let_in(door: Door) -> None:
+    headers = AUTH | {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
+    with requests.options(door.url + "/info", headers=headers, timeout=10) as reply:
+        assert not any(name.lower().startswith("access-control") for name in reply.headers)
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "a@127.0.0.1"]
+)
+def test_a_rebound_name_is_refused_even_with_the_token(door: Door, host: str) -> None:
+    assert status(door, "GET", "/health", AUTH | {"Host": host}) == 403
+
+
+def test_two_host_headers_are_refused(door: Door) -> None:
+    address = ("127.0.0.1", int(door.url.rsplit(":", 1)[1]))
+    with socket.create_connection(address, timeout=10) as raw:
+        raw.sendall(
+            b"GET /health HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+        )
+        assert raw.recv(4096).split(b" ", 2)[1] in (b"400", b"403")
+
+
+@pytest.mark.parametrize(
+    ("header", "bound", "allowed"),
+    [
+        ("127.0.0.1:8000", "127.0.0.1", True),
+        ("localhost", "127.0.0.1", True),
+        ("LOCALHOST:1", "127.0.0.1", True),
+        ("[::1]:8000", "127.0.0.1", True),
+        ("10.0.0.5", "127.0.0.1", False),
+        ("10.0.0.5:80", "10.0.0.5", True),
+        ("gpu.lab", "gpu.lab", True),
+        ("other.lab", "gpu.lab", False),
+        ("10.0.0.5:80", "0.0.0.0", True),
+        ("evil.example", "0.0.0.0", False),
+        (socket.gethostname(), "0.0.0.0", True),
+        ("", "127.0.0.1", False),
+        ("127.0.0.1:", "127.0.0.1", False),
+    ],
+)
+def test_host_names(header: str, bound: str, allowed: bool) -> None:
+    assert host_allowed(header, bound) is allowed
+
+
+def chunks(size: int) -> Iterator[bytes]:
+    for _ in range(size // 65536 + 1):
+        yield b" " * 65536
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_body_over_the_limit_is_refused(door: Door, declared: bool) -> None:
+    body = b" " * (BODY_LIMIT + 1) if declared else chunks(BODY_LIMIT)
+    headers = AUTH | {"Content-Type": "application/json"}
+    assert status(door, "POST", "/processes/interpret/execution", headers, data=body) == 413
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "open" / "deep").mkdir(parents=True)
+    (tmp_path / "open" / "deep" / "scene.tif").touch()
+    (tmp_path / "open-not").mkdir()
+    (tmp_path / "open-not" / "scene.tif").touch()
+    (tmp_path / "secret").touch()
+    (tmp_path / "open" / "link").symlink_to(tmp_path / "secret")
+    (tmp_path / "open" / "out").symlink_to(tmp_path)
+    (tmp_path / "open" / "loop").symlink_to(tmp_path / "open" / "loop")
+    (tmp_path / "alias").symlink_to(tmp_path / "open")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "secret", "open/../secret", "open/link", "open/out/secret", "open-not/scene.tif", "none",
+        "open/deep/../../none", "open/\x00", "open/" + "n" * 300 + "/" + "n" * 5000,
+    ],
+)  # fmt: skip
+def test_nothing_outside_the_roots_is_opened(tree: Path, path: str) -> None:
+    with pytest.raises((PathRefused, FusarError)) as refusal:
+        Roots.of([tree / "open"]).resolve(f"{tree}/{path}")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["http://x/y.tif", "/vsicurl/http://x/y.tif", "/vsizip//open/a.zip", "//host/share/a", "\\\\host\\a",
+     "deep/scene.tif", "~/scene.tif", "file:///etc/passwd", "", "NETCDF:/etc/passwd:x"],
+)  # fmt: skip
+def test_what_is_no_local_path_is_refused(tree: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tree / "open")
+    with pytest.raises(PathRefused):
+        Roots.of(["/"]).resolve(path)
+
+
+def test_paths_under_a_root_resolve_to_the_real_file(tree: Path) -> None:
+    real = tree / "open" / "deep" / "scene.tif"
+    assert Roots.of([tree / "alias"]).resolve(str(real)) == real.resolve()
+    assert Roots.of([tree / "open"]).resolve(f"{tree}/alias/deep/scene.tif") == real.resolve()
+    with pytest.raises(FusarError, match="does not exist"):
+        Roots.of([tree / "open"]).resolve(f"{tree}/open/none.tif")
+    with pytest.raises(ServeError, match="not a folder"):
+        Roots.of([tree / "secret"])
+
+
+def test_the_token_file_is_private_and_replaces_without_following(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    path = tmp_path / "cache" / "server.json"
+    path.parent.mkdir()
+    path.symlink_to(victim)
+    before = os.umask(0)
+    try:
+        write_token_file(path, "http://127.0.0.1:1", TOKEN)
+    finally:
+        os.umask(before)
+    assert victim.read_text() == "untouched"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert json.loads(path.read_text()) == {"url": "http://127.0.0.1:1", "token": TOKEN}
+    assert list(path.parent.iterdir()) == [path]
+    remove_token_file(path, "another server's")
+    assert path.exists()
+    remove_token_file(path, TOKEN)
+    remove_token_file(path, TOKEN)
+    assert not path.exists()
+    with pytest.raises(ServeError, match="--token-file"):
+        write_token_file(victim / "server.json", "", TOKEN)
+
+
+def arguments(*given: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    serve.add_arguments(parser)
+    return parser.parse_args(given)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "gpu.lab"])
+def test_a_server_open_to_others_needs_a_token_of_its_own(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FUSAR_TOKEN", raising=False)
+    with pytest.raises(ServeError, match="--token"):
+        serve.run(arguments("--host", host))
+
+
+@pytest.mark.parametrize("token", ["short", "with blank in the middle", "caf\xe9" * 8, "line\nline" * 4])
+def test_a_weak_or_unsendable_token_is_refused(token: str) -> None:
+    with pytest.raises(ServeError, match="token"):
+        serve.run(arguments("--token", token))
+
+
+def test_a_busy_port_is_said_in_one_line() -> None:
+    with serve.bind("127.0.0.1", 0) as taken, pytest.raises(ServeError, match="cannot listen"):
+        serve.bind("127.0.0.1", taken.getsockname()[1])
+    with pytest.raises(ServeError, match="cannot listen"):
+        serve.bind("127.0.0.1", 70_000)

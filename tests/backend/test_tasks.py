@@ -1,0 +1,400 @@
+"""Questions to prompts, and any text at all to answers."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+import xgrammar
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from fusar_gpt.errors import TaskError
+from fusar_gpt.frames import ChipBox
+from fusar_gpt.tasks import Boxes, Count, Grid, Label, Question, Task, Text, cell_of, prompt_set
+from fusar_gpt.tasks.compact import render_boxes, render_count, render_grid, render_label
+from fusar_gpt.tasks.release import render_boxes as render_release_boxes
+
+FRAME = (224, 224)
+patient = settings(deadline=None)  # a busy machine is no failure
+BOX = ChipBox(12, 30, 40, 52)
+QUESTIONS = {
+    Task.COUNT: Question(Task.COUNT, "ship"),
+    Task.LOCATE: Question(Task.LOCATE, "ship"),
+    Task.CLASSIFY: Question(Task.CLASSIFY, box=BOX),
+    Task.DETECT: Question(Task.DETECT, "ship"),
+    Task.DESCRIBE: Question(Task.DESCRIBE),
+    Task.ASK: Question(Task.ASK, text="Is the harbour busy?"),
+}
+ANSWERS = dict(zip(Task, (Count, Grid, Label, Boxes, Text, Text), strict=True))
+SETS = ("compact", "release")
+
+
+def read(name: str, task: Task, text: str, *, finished: bool = True):
+    return prompt_set(name).parse(QUESTIONS[task], text, FRAME, finished=finished)
+
+
+def corners(answer: Boxes) -> list[tuple[float, ...]]:
+    return [(b.box.left, b.box.top, b.box.right, b.box.bottom) for b in answer.boxes]
+
+
+# --- questions ---
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"task": Task.COUNT},
+        {"task": Task.LOCATE, "text": "ship"},
+        {"task": Task.DETECT, "target": ""},
+        {"task": Task.DETECT, "target": 'ship"; root ::= "x'},
+        {"task": Task.DETECT, "target": "ship\nplane"},
+        {"task": Task.DETECT, "target": "9"},
+        {"task": Task.DETECT, "target": "None"},
+        {"task": Task.CLASSIFY},
+        {"task": Task.ASK, "text": "  "},
+    ],
+)
+def test_a_question_that_lacks_something_is_refused_in_one_line(wrong):
+    with pytest.raises(TaskError) as error:
+        Question(**wrong)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_prompt_set_is_refused():
+    with pytest.raises(TaskError, match="compact, release"):
+        prompt_set("qwen")
+
+
+# --- prompts ---
+
+
+def test_compact_prompts():
+    prompts = prompt_set("compact")
+    assert [prompts.prompt(question, FRAME) for question in QUESTIONS.values()] == [
+        "count ship",
+        "locate ship",
+        "classify 12 30 40 52",
+        "detect ship",
+        "describe",
+        "ask Is the harbour busy?",
+    ]
+
+
+def test_the_released_detection_prompt_byte_for_byte():
+    fence = "'''"
+    example = '{  "bbox_2d": [x1, y1, x2, y2], "label": "category name" }'
+    expected = (
+        "This is a SAR image. Please carefully check the image and detect the following object: plane. "
+        "Output each detected target\N{RIGHT SINGLE QUOTATION MARK}s bbox coordinates in JSON format. "
+        f"The format of the bbox coordinates is:  {fence}json [ {example}, {example} ]  {fence}  "
+        "If there are no such targets in the image, simply respond with None."
+    )
+    prompts = prompt_set("release")
+    plane = prompts.prompt(Question(Task.DETECT, "plane"), (504, 504))
+    assert plane.encode() == expected.encode()
+    assert prompts.prompt(QUESTIONS[Task.DETECT], (504, 504)) == expected.replace("plane", "ship")
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("task", Task)
+def test_every_prompt_is_one_line_without_gaps(name, task):
+    prompt = prompt_set(name).prompt(QUESTIONS[task], FRAME)
+    assert prompt.isprintable()
+    assert not re.search(r"\bNone\b.*\bobject\b|\{target|\{box", prompt)
+    assert prompt_set(name).max_tokens(QUESTIONS[task]) > 0
+
+
+# --- answers ---
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("7", 7),
+        (" 12.\n", 12),
+        ("There are 3 ships.", 3),
+        ("three ships", 3),
+        ("There are no ships here", 0),
+        ("None", 0),
+        ('```json\n{"count": 4}\n```', 4),
+        ("图中有5艘船", 5),
+        ("-3", None),
+        ("2.5", None),
+        ("class P-1", None),
+        ("12: 5 in the north and 7 in the south", None),
+        ("9" * 5000, None),
+        ("", None),
+    ],
+)
+@pytest.mark.parametrize("name", SETS)
+def test_counts(name, text, value):
+    answer = read(name, Task.COUNT, text)
+    assert (answer.value, answer.complete) == (value, value is not None)
+
+
+@pytest.mark.parametrize(
+    ("text", "cells", "complete"),
+    [
+        ("1 5 9", {1, 5, 9}, True),
+        ("none", set(), True),
+        ("[]", set(), True),
+        ("```json\n[9, 5]\n```", {5, 9}, True),
+        ("Of the 9 cells: [2, 3]", {2, 3}, True),
+        ("[1, 5", {1, 5}, False),
+        ("0 1 10", {1}, False),
+        ("top left", set(), False),
+    ],
+)
+@pytest.mark.parametrize("name", SETS)
+def test_grids(name, text, cells, complete):
+    answer = read(name, Task.LOCATE, text)
+    assert (answer.cells, answer.complete) == (cells, complete)
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "complete"),
+    [
+        ("ship", "ship", True),
+        ('"Plane".\n', "Plane", True),
+        ("```\nP-13\n```", "P-13", True),
+        ("飞机。", "飞机", True),
+        ("none", None, True),
+        ("", None, False),
+        ("It is hard to say what kind of an object this may be, given the speckle.", None, False),
+    ],
+)
+@pytest.mark.parametrize("name", SETS)
+def test_labels(name, text, label, complete):
+    answer = read(name, Task.CLASSIFY, text)
+    assert (answer.label, answer.complete) == (label, complete)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "complete"),
+    [
+        ("5 ship 100 90 120 110; 6 ship 130 90 150 108", [(100, 90, 120, 110), (130, 90, 150, 108)], True),
+        ("none", [], True),
+        ("```\nnone\n```", [], True),
+        ("ship 1 2 3 4", [(1, 2, 3, 4)], True),
+        ("5 ship 120 110 100 90", [(100, 90, 120, 110)], True),
+        ("5 ship -9 -8 300 400", [(-9, -8, 300, 400)], True),
+        ("5 飞机 1 2 3 4;", [(1, 2, 3, 4)], True),
+        ("5 ship 1 2 3 4; 6 ship 5 6 7", [(1, 2, 3, 4)], False),
+        ("5 ship 1 2 1 4", [], False),
+        ("5 ship NaN 2 3 4", [], False),
+        ("5 ship 1 2 3 4000000000", [], False),
+        ("5 1 2 3 4", [], False),
+        ("", [], False),
+    ],
+)
+def test_compact_boxes(text, expected, complete):
+    answer = read("compact", Task.DETECT, text)
+    assert (corners(answer), answer.complete) == (expected, complete)
+
+
+def one(numbers: str, label: str = "plane") -> str:
+    return f'{{"bbox_2d": [{numbers}], "label": "{label}"}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "complete"),
+    [
+        (f"[{one('1, 2, 3, 4')}, {one('-35, 134, 95, 546')}]", [(1, 2, 3, 4), (-35, 134, 95, 546)], True),
+        ("None", [], True),
+        ("[]", [], True),
+        ("There are no such targets: None.", [], True),
+        (f"'''json [ {one('1, 2, 3, 4')} ]  '''", [(1, 2, 3, 4)], True),
+        (f"Here:\n```json\n[\n\t{one('1,2,3,4')}\n]\n```", [(1, 2, 3, 4)], True),
+        (f"[{one('3, 4, 1, 2')}]", [(1, 2, 3, 4)], True),
+        ("[{'bbox_2d': [1, 2, 3, 4], 'label': 'plane'},]", [(1, 2, 3, 4)], True),
+        ('[{"bbox_2d": ["1", "2.5", "3", "4"]}]', [(1, 2.5, 3, 4)], True),
+        ('[{"bbox_2d": [9, 9, 8, 8], "bbox_2d": [1, 2, 3, 4], "label": "a"}]', [(1, 2, 3, 4)], True),
+        (f"[{one('1, 2, 3, 4', 'a {brace')}]", [(1, 2, 3, 4)], True),
+        (f"[{one('1, 2, 3, 4')}, " + '{"bbox_2d": [5, 6, 7, 8], "la', [(1, 2, 3, 4)], False),
+        (f"[{one('1, 2, 3, 4')}, ", [(1, 2, 3, 4)], False),
+        (f"[{one('1, 2, 3')}, {one('1, 2, 3, 4')}]", [(1, 2, 3, 4)], False),
+        (f"[{one('NaN, 2, 3, 4')}]", [], False),
+        (f"[{one('1e400, 2, 3, 4')}]", [], False),
+        (f"[{one('9' * 5000 + ', 2, 3, 4')}]", [], False),
+        ("[" * 100_000, [], False),
+        ("{" * 100_000, [], False),
+        ("I see a plane.", [], False),
+    ],
+)
+def test_release_boxes(text, expected, complete):
+    answer = read("release", Task.DETECT, text)
+    assert (corners(answer), answer.complete) == (expected, complete)
+
+
+def test_labels_of_boxes():
+    text = ", ".join(one("1, 2, 3, 4", label) for label in ("飞机", r"\u8239", r"\ud800x", ""))
+    assert [b.label for b in read("release", Task.DETECT, text).boxes] == ["飞机", "船", "x", "ship"]
+
+
+def test_a_text_that_ran_into_the_limit_loses_its_last_object():
+    whole = "5 ship 1 2 3 4; 6 ship 5 6 7 20"
+    cut = read("compact", Task.DETECT, whole[:-1], finished=False)
+    assert corners(cut) == [(1, 2, 3, 4)]
+    assert not cut.complete
+    assert corners(read("compact", Task.DETECT, whole)) == [(1, 2, 3, 4), (5, 6, 7, 20)]
+
+
+# --- properties ---
+
+SHREDS = """
+{ } [ ] , : ; " ' \\ ``` ''' json none None NaN -1 0 7 88 1e9 1.5 ship 飞机 "bbox_2d" "label" [1,2,3,4]
+{"bbox_2d":
+"""
+shreds = st.sampled_from([*SHREDS.split(), "\n", "5 ship 1 2 3 4"])
+texts = st.one_of(st.text(), st.lists(shreds, max_size=40).map(" ".join), st.lists(shreds).map("".join))
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("task", Task)
+@patient
+@given(text=texts, finished=st.booleans())
+@example(text="5 ship 1 ``` 2 3 4", finished=True)
+def test_no_text_makes_a_parser_raise(name, task, text, finished):
+    answer = read(name, task, text, finished=finished)
+    assert type(answer) is ANSWERS[task]
+    assert answer.raw == text
+    assert finished or not answer.complete
+
+
+@pytest.mark.parametrize("name", SETS)
+@patient
+@given(text=texts)
+def test_no_box_is_invented_and_the_order_of_the_text_is_kept(name, text):
+    boxes = read(name, Task.DETECT, text).boxes
+    for found in boxes:
+        said = {
+            float(number)
+            for number in re.findall(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?", text[slice(*found.span)])
+        }
+        assert {found.box.left, found.box.top, found.box.right, found.box.bottom} <= said
+    spans = [found.span for found in boxes]
+    assert all(first[1] <= second[0] for first, second in itertools.pairwise(spans))
+
+
+pixels = st.floats(-20, 244)
+chip_boxes = st.tuples(pixels, pixels, pixels, pixels).map(
+    lambda v: ChipBox(min(v[0], v[2]), min(v[1], v[3]), max(v[0], v[2]), max(v[1], v[3]))
+)
+names = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_-]{0,8}( [a-z]{1,5})?", fullmatch=True).filter(
+    lambda n: n != "none"
+)
+objects = st.lists(st.tuples(chip_boxes, names), max_size=12)
+
+
+def allowed(question: Question, text: str, name: str = "compact") -> bool:
+    """True when the prompt set's grammar accepts exactly this text."""
+    vocabulary = [bytes([value]) for value in range(256)] + [b"<end>"]
+    info = xgrammar.TokenizerInfo(vocabulary, xgrammar.VocabType.RAW, stop_token_ids=[256])
+    grammar = xgrammar.Grammar.from_ebnf(prompt_set(name).grammar(question))
+    matcher = xgrammar.GrammarMatcher(xgrammar.GrammarCompiler(info, max_threads=1).compile_grammar(grammar))
+    return matcher.accept_string(text) and matcher.accept_token(256)
+
+
+@patient
+@given(objects)
+def test_compact_boxes_survive_render_and_parse(objects):
+    question = Question(Task.DETECT, "any")
+    text = render_boxes(objects, FRAME)
+    answer = prompt_set("compact").parse(question, text, FRAME)
+    assert answer.complete
+    assert len(answer.boxes) == len(objects)
+    assert render_boxes([(b.box, b.label) for b in answer.boxes], FRAME) == text
+    cells = [cell_of(b.box, FRAME) for b in answer.boxes]
+    assert cells == sorted(cells)
+    assert all(0 <= value <= 224 for box in corners(answer) for value in box)
+    assert allowed(question, text)
+
+
+def test_a_rendered_box_is_the_rounded_box():
+    text = render_boxes(
+        [(ChipBox(129.6, 90, 150.2, 108), "ship"), (ChipBox(-5, -3, 0.2, 300), "ship")], FRAME
+    )
+    assert text == "4 ship 0 0 1 224; 5 ship 130 90 150 108"
+
+
+@patient
+@given(objects)
+def test_release_boxes_survive_render_and_parse(objects):
+    text = render_release_boxes(objects)
+    answer = read("release", Task.DETECT, text)
+    wide = [(box, label) for box, label in objects if round(box.left) < round(box.right)]
+    wide = [(box, label) for box, label in wide if round(box.top) < round(box.bottom)]
+    assert [b.label for b in answer.boxes] == [label for _, label in wide]
+    assert corners(answer) == [tuple(map(round, (b.left, b.top, b.right, b.bottom))) for b, _ in wide]
+    assert answer.complete == (len(wide) == len(objects))
+    assert allowed(QUESTIONS[Task.DETECT], text, "release")
+
+
+def test_the_released_answer_byte_for_byte():
+    boxes = [(ChipBox(-35, 134, 95, 246), "plane"), (ChipBox(81, 70, 212, 182), "plane")]
+    first, second = (one(numbers) for numbers in ("-35, 134, 95, 246", "81, 70, 212, 182"))
+    assert render_release_boxes(boxes) == f"[{first}, {second}]"
+    assert render_release_boxes([]) == "None"
+
+
+@patient
+@given(st.sets(st.integers(1, 9)))
+def test_grids_survive_render_and_parse(cells):
+    text = render_grid(cells)
+    answer = read("compact", Task.LOCATE, text)
+    assert (answer.cells, answer.complete) == (cells, True)
+    assert allowed(QUESTIONS[Task.LOCATE], text)
+    assert allowed(QUESTIONS[Task.LOCATE], str(sorted(cells)) if cells else "None", "release")
+
+
+@patient
+@given(st.integers(0, 999), names)
+def test_counts_and_labels_survive_render_and_parse(count, name):
+    assert read("compact", Task.COUNT, render_count(count)).value == count
+    assert read("compact", Task.CLASSIFY, render_label(name)).label == name
+    assert allowed(QUESTIONS[Task.COUNT], render_count(count))
+    assert allowed(QUESTIONS[Task.CLASSIFY], render_label(name))
+
+
+@pytest.mark.parametrize(
+    ("task", "text"),
+    [
+        (Task.COUNT, "07"),
+        (Task.COUNT, "many"),
+        (Task.LOCATE, "5 1"),
+        (Task.LOCATE, "5 5"),
+        (Task.DETECT, "5 plane 1 2 3 4"),
+        (Task.DETECT, "5 ship 1 2 3"),
+        (Task.DETECT, ""),
+    ],
+)
+def test_the_grammar_refuses_what_is_no_answer(task, text):
+    assert not allowed(QUESTIONS[task], text)
+
+
+@pytest.mark.parametrize("label", ["9", "ship 1", "none", "a;b", "", "ship\n"])
+def test_what_could_not_be_read_back_is_not_rendered(label):
+    with pytest.raises(ValueError, match="class name"):
+        render_label(label)
+    for render, wrong in ((render_count, 1000), (render_count, -1), (render_grid, [0])):
+        with pytest.raises(ValueError):
+            render(wrong)
+
+
+def test_cells_are_numbered_from_the_top_left_and_a_centre_outside_goes_to_the_nearest():
+    centres = [
+        (10, 10),
+        (150, 10),
+        (299, 10),
+        (10, 150),
+        (150, 150),
+        (299, 150),
+        (10, 299),
+        (150, 299),
+        (999, 999),
+    ]
+    boxes = [ChipBox(x - 4, y - 4, x + 4, y + 4) for x, y in centres]
+    assert [cell_of(box, (300, 300)) for box in boxes] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert cell_of(ChipBox(-50, 100, -20, 120), (300, 300)) == 4

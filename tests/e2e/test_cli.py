@@ -1,0 +1,210 @@
+"""``fusar interpret`` on the sample scenes: every task, and every kind of wrong input, as a process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+import shapely
+from shapely.geometry import shape
+
+from fusar_gpt.samples import HARBOUR, YASUR
+
+TASKS = {
+    "count": ["--target", "ship"],
+    "locate": ["--target", "ship"],
+    "detect": ["--target", "ship"],
+    "describe": [],
+    "ask": ["--question", "Is there a ship?"],
+}
+
+
+def centre_of(scene: Path, half_m: float) -> tuple[str, str]:
+    """A bbox of 2 x half_m metres around a UTM scene's centre, and its CRS."""
+    with rasterio.open(scene) as raster:
+        x, y = raster.transform @ (raster.width / 2, raster.height / 2)
+        return f"{x - half_m},{y - half_m},{x + half_m},{y + half_m}", raster.crs.to_string()
+
+
+HARBOUR_BOX, HARBOUR_CRS = centre_of(HARBOUR.scene, 300)
+HERE = ["--bbox", HARBOUR_BOX, "--bbox-crs", HARBOUR_CRS]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_writes_one_geopackage_and_prints_one_json_object(fusar, tmp_path, task):
+    out = tmp_path / "findings.gpkg"
+    done = fusar("interpret", HARBOUR.scene, *HERE, "--task", task, *TASKS[task], "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert set(printed) == {"run", "counts", "findings"}
+    assert printed["run"]["scene_simulated"] is True
+    assert printed["run"]["demonstration"] is True
+    assert {name for name, _ in pyogrio.list_layers(out)} == {"detections", "grid", "answers", "runs"}
+    features = printed["findings"]["features"]
+    layers = ("detections", "grid", "answers")
+    assert len(features) == sum(pyogrio.read_info(out, layer=name)["features"] for name in layers)
+    assert pyogrio.read_info(out, layer="runs")["features"] == 1
+    assert pyogrio.read_info(out, layer="grid")["crs"] == HARBOUR_CRS
+    if task == "locate":
+        assert len(features) == 9
+    else:
+        assert task == "detect" or len(features) == 1
+    assert list(tmp_path.iterdir()) == [out], "something else was left beside the result"
+
+
+def test_the_prior_reaches_the_model_and_is_named(fusar, tmp_path):
+    runs = {}
+    for prior in ("none", HARBOUR.prior):
+        out = tmp_path / "findings.gpkg"
+        done = fusar(
+            "interpret", HARBOUR.scene, *HERE, "--task", "describe", "--prior", prior, "--out", out, "--json"
+        )
+        assert done.returncode == 0, done.stderr
+        runs[prior] = json.loads(done.stdout)
+    with_prior, without = runs[HARBOUR.prior], runs["none"]
+    assert without["run"]["prior"] == "none"
+    assert with_prior["run"]["prior"] == f"file:{HARBOUR.prior.name}"
+    assert with_prior["run"]["prior_simulated"] is True
+    nodes = [run["findings"]["features"][0]["properties"]["prior_nodes"] for run in (without, with_prior)]
+    assert nodes[0] == 0
+    assert nodes[1] > 100
+    scores = [run["findings"]["features"][0]["properties"]["score"] for run in (without, with_prior)]
+    assert scores[0] != scores[1], "the model answered as if there were no prior"
+
+
+def test_a_box_is_classified_where_it_was_drawn(fusar, tmp_path):
+    west, south, east, north = map(float, HARBOUR_BOX.split(","))
+    x, y = (west + east) / 2, (south + north) / 2
+    drawn = shapely.box(x - 60, y - 30, x + 60, y + 30)
+    boxes = tmp_path / "boxes.gpkg"
+    pyogrio.raw.write(
+        boxes,
+        shapely.to_wkb(np.array([drawn])),
+        field_data=[],
+        fields=[],
+        geometry_type="Polygon",
+        crs=HARBOUR_CRS,
+    )
+    out = tmp_path / "out.gpkg"
+    done = fusar("interpret", HARBOUR.scene, "--boxes", boxes, "--task", "classify", "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    (feature,) = json.loads(done.stdout)["findings"]["features"]
+    assert feature["properties"]["label"]
+    assert shape(feature["scene_geometry"]).symmetric_difference(drawn).area < 0.02 * drawn.area
+
+
+def test_a_rotated_scene_gives_rotated_polygons(fusar, tmp_path):
+    out = tmp_path / "out.gpkg"
+    done = fusar(
+        "interpret", YASUR.scene, "--bbox", "169.44,-19.54,169.47,-19.52", "--task", "locate", "--target", "ship",
+        "--out", out, "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    cells = [shape(feature["scene_geometry"]) for feature in json.loads(done.stdout)["findings"]["features"]]
+    with rasterio.open(YASUR.scene) as raster:
+        pixels = [np.array([~raster.transform @ xy for xy in cell.exterior.coords]) for cell in cells]
+    for cell, corners in zip(cells, pixels, strict=True):
+        assert cell.area < 0.9 * cell.envelope.area, "the polygon is upright on the map, the scene is not"
+        edges = np.abs(np.diff(corners, axis=0))
+        assert (edges.min(axis=1) < 1e-6).all(), "the polygon is not upright in the scene's pixels"
+
+
+def bad(tmp_path: Path) -> dict[str, tuple[list[str | Path], str]]:
+    """Arguments, and a word that the one line on stderr must hold."""
+    files = {
+        name: tmp_path / name
+        for name in ("text.tif", "bare.tif", "empty.geojson", "crossed.geojson", "63.tif")
+    }
+    files["text.tif"].write_text("no raster")
+    with pytest.warns(rasterio.errors.NotGeoreferencedWarning):
+        rasterio.open(
+            files["bare.tif"], "w", driver="GTiff", width=8, height=8, count=1, dtype="uint8"
+        ).close()
+    profile = {"driver": "GTiff", "width": 4, "height": 4, "dtype": "float32", "crs": HARBOUR_CRS}
+    profile["transform"] = rasterio.transform.from_origin(0, 0, 10, 10)
+    rasterio.open(files["63.tif"], "w", count=63, **profile).close()
+    files["empty.geojson"].write_text('{"type": "FeatureCollection", "features": []}')
+    crossed = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]}
+    files["crossed.geojson"].write_text(json.dumps(crossed))
+    corrupted = tmp_path / "corrupted"
+    from fusar_gpt.model.checkpoint import BUNDLED
+
+    shutil.copytree(BUNDLED["tiny"], corrupted)
+    weights = next(corrupted.glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    scene: list[str | Path] = [HARBOUR.scene]
+    return {
+        "missing file": (["gone.tif", *HERE], "does not exist"),
+        "not a raster": ([files["text.tif"], *HERE], "raster"),
+        "no georeferencing": ([files["bare.tif"], *HERE], "georeferenc"),
+        "outside": ([*scene, "--bbox", "0,0,1,1"], "outside"),
+        "empty area": ([*scene, "--area", files["empty.geojson"]], "empty"),
+        "self-crossing area": ([*scene, "--area", files["crossed.geojson"]], "valid"),
+        "wrong band": ([*scene, *HERE, "--band", "HV"], "band"),
+        "63 bands": ([*scene, *HERE, "--prior", files["63.tif"]], "63"),
+        "corrupted checkpoint": ([*scene, *HERE, "--model", corrupted], "corrupted"),
+        "unknown model": ([*scene, *HERE, "--model", "nobody/nothing"], "hub"),
+        "unknown target": ([*scene, *HERE, "--target", "unicorn"], "unicorn"),
+    }
+
+
+CASES = (
+    "missing file", "not a raster", "no georeferencing", "outside", "empty area", "self-crossing area", "wrong band",
+    "63 bands", "corrupted checkpoint", "unknown model", "unknown target",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_one_line_exit_1_and_no_file(fusar, tmp_path, case):
+    arguments, word = bad(tmp_path)[case]
+    results = tmp_path / "results"
+    results.mkdir()
+    done = fusar("interpret", *arguments, "--task", "count", "--out", results / "findings.gpkg")
+    told = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
+    assert (done.returncode, len(told)) == (1, 1), done.stderr
+    assert told[0].startswith("fusar: ")
+    assert word in told[0]
+    assert list(results.iterdir()) == []
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_model_runs(fusar, tmp_path):
+    done = fusar(
+        "interpret", HARBOUR.scene, *HERE, "--task", "count", "--out", tmp_path / "no" / "such" / "out.gpkg"
+    )
+    assert done.returncode == 1
+    assert "chips" not in done.stderr
+    assert done.stderr.count("\n") == 1
+    full = Path("/dev/full")
+    if full.exists():
+        done = fusar("interpret", HARBOUR.scene, *HERE, "--task", "count", "--out", full)
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].startswith("fusar: ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--task", "detect"],
+        ["--task", "sing", *HERE],
+        ["--task", "ask", *HERE],
+        ["--task", "classify", *HERE],
+        ["--task", "count", "--bbox", "1,2,3"],
+    ],
+)
+def test_wrong_usage_exits_2(fusar, tmp_path, arguments):
+    done = fusar("interpret", HARBOUR.scene, *arguments, "--out", tmp_path / "out.gpkg")
+    assert done.returncode == 2
+    assert "usage: fusar interpret" in done.stderr
+
+
+def test_version_and_doctor(fusar):
+    assert fusar("--version").stdout.startswith("fusar 0.")
+    doctor = fusar("doctor")
+    assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+    assert "Model tiny" in doctor.stdout
+    assert "torch" in doctor.stdout
