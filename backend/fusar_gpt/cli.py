@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    args = build_parser().parse_args(argv)
+    args = build_parser().parse_args(join_bbox(sys.argv[1:] if argv is None else argv))
     try:
         return int(args.run(args))
     except FusarError as error:
@@ -30,6 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("fusar: cancelled, nothing was written", file=sys.stderr)
     return 1
+
+
+def join_bbox(argv: Sequence[str]) -> list[str]:
+    """``--bbox -120,34,...`` as one word: argparse takes a western longitude for an option."""
+    words = list(argv)
+    for place, word in enumerate(words[:-1]):
+        if word == "--bbox":
+            words[place : place + 2] = [f"--bbox={words[place + 1]}"]
+    return words
 
 
 def build_parser() -> argparse.ArgumentParser:
