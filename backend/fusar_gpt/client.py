@@ -100,12 +100,12 @@ class Client:
         """Stop a job."""
         self._json("DELETE", f"/jobs/{job}")
 
-    def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401
+    def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         with self._ask(method, path, **options) as reply:
             content: dict[str, Any] = reply.json()
             return content
 
-    def _ask(self, method: str, path: str, **options: Any) -> requests.Response:  # noqa: ANN401
+    def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
         try:
             reply = self._session.request(method, self.url + path, timeout=(CONNECT_S, SILENCE_S), **options)
         except requests.ConnectionError as error:

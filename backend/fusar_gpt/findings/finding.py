@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Literal, Union
+from typing import Literal
 
 import pyproj
 from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt.frames import SceneBox
 
-Value = Union[str, int, float, bool, None]  # noqa: UP007 - an alias is evaluated, and Python 3.10 must read it
+Value = str | int | float | bool | None
 Layer = Literal["detections", "grid", "answers"]
 
 SCORE_MEANING = "token probability: geometric mean over the answer's tokens, not a calibrated confidence"

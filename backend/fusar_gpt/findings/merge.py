@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Union
 
 from fusar_gpt.findings.finding import Finding, overlap
 from fusar_gpt.frames import SceneBox
@@ -29,7 +28,7 @@ class Replaced:
     finding: Finding
 
 
-Change = Union[Added, Replaced]  # noqa: UP007 - an alias is evaluated, and Python 3.10 must read it
+Change = Added | Replaced
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 from fusar_gpt.frames import Box, ChipBox
 
@@ -60,7 +59,7 @@ class Text(_Said):
     text: str
 
 
-Answer = Union[Count, Grid, Label, Boxes, Text]  # noqa: UP007 - an alias is evaluated, and `|` cannot be pickled in 3.10
+Answer = Count | Grid | Label | Boxes | Text
 
 
 def cell_of(box: Box, frame_size: tuple[int, int]) -> int:
