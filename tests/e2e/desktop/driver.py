@@ -12,7 +12,7 @@ import time
 import traceback
 from pathlib import Path
 
-from qgis.core import QgsProject, QgsVectorLayer
+from qgis.core import QgsProject, QgsSettings, QgsVectorLayer
 from qgis.PyQt.QtCore import QPoint, Qt, QTimer
 from qgis.PyQt.QtWidgets import QAction, QDialog, QDockWidget, QPushButton, QToolBar
 from qgis.utils import iface, plugins, unloadPlugin
@@ -97,6 +97,8 @@ def story():
     """What the analyst does; each ``yield`` waits until what it gives is true."""
     window, canvas = iface.mainWindow(), iface.mapCanvas()
     window.setGeometry(0, 0, 1600, 1000)
+    # Without a desktop to notify, QGIS would put "Task complete" over our own message.
+    QgsSettings().setValue("minTaskLengthForSystemNotification", 3600, QgsSettings.Section.App)
     window.findChild(QDockWidget, "Browser").hide()
     window.resizeDocks([window.findChild(QDockWidget, "Layers")], [400], Qt.Orientation.Horizontal)
     yield lambda: "fusar_qgis" in plugins

@@ -1,0 +1,96 @@
+"""The plugin in a headless QGIS, with a scene on the map and a stand-in backend behind a real socket."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from osgeo import gdal, osr
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+gdal.UseExceptions()
+
+from qgis.core import QgsProject, QgsRasterLayer  # noqa: E402
+from qgis.gui import QgsMessageBar  # noqa: E402
+from qgis.PyQt.QtWidgets import QAction  # noqa: E402
+from standin import Standin  # noqa: E402
+
+import fusar_qgis  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _no_backend_of_this_computer(monkeypatch, tmp_path):
+    for name in ("FUSAR_URL", "FUSAR_TOKEN", "FUSAR_EXECUTABLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.fixture
+def standin(monkeypatch):
+    with Standin() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setenv("FUSAR_URL", server.url)
+        monkeypatch.setenv("FUSAR_TOKEN", server.token)
+        yield server
+        server.dismissed.set()
+        server.shutdown()
+
+
+def write_tiff(path: Path, *, bands: int = 1, epsg: int | None = 32650) -> Path:
+    generator = np.random.default_rng(0)
+    dataset = gdal.GetDriverByName("GTiff").Create(str(path), 200, 160, bands, gdal.GDT_Byte)
+    for band in range(bands):
+        dataset.GetRasterBand(band + 1).WriteArray(
+            generator.rayleigh(40, (160, 200)).clip(0, 255).astype("uint8")
+        )
+    if epsg is not None:
+        srs = osr.SpatialReference()
+        srs.ImportFromEPSG(epsg)
+        dataset.SetProjection(srs.ExportToWkt())
+        dataset.SetGeoTransform((500000, 5, 0, 4000000, 0, -5))
+    dataset = None
+    return path
+
+
+@pytest.fixture
+def scene_path(tmp_path) -> Path:
+    return write_tiff(tmp_path / "harbour.tif")
+
+
+@pytest.fixture
+def scene_layer(scene_path, qgis_iface, bar) -> QgsRasterLayer:
+    layer = QgsRasterLayer(str(scene_path), "harbour")
+    QgsProject.instance().addMapLayer(layer)
+    QgsProject.instance().setCrs(layer.crs())
+    canvas = qgis_iface.mapCanvas()
+    canvas.setDestinationCrs(layer.crs())
+    canvas.setExtent(layer.extent())
+    qgis_iface.setActiveLayer(layer)
+    return layer
+
+
+@pytest.fixture
+def bar(qgis_iface, qgis_new_project, monkeypatch):
+    """A real message bar instead of pytest-qgis's mock."""
+    real = QgsMessageBar(qgis_iface.mainWindow())  # after the new project, which clears the mock
+    monkeypatch.setattr(qgis_iface, "_messageBar", real)
+    yield real
+    real.clearWidgets()
+    real.deleteLater()
+
+
+@pytest.fixture
+def plugin(qgis_iface, bar):
+    loaded = fusar_qgis.classFactory(qgis_iface)
+    loaded.initGui()
+    yield loaded
+    loaded.unload()
+
+
+@pytest.fixture
+def action(plugin, qgis_iface):
+    return qgis_iface.mainWindow().findChild(QAction, "FusarInterpretSar")

@@ -1,0 +1,230 @@
+"""The way to a backend: over a real socket, asynchronous, and each failure in one clear line."""
+
+import gc
+import json
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from qgis.core import QgsSettings
+from qgis.PyQt.QtNetwork import QNetworkProxy
+from standin import CHIPS, TOKEN
+
+from fusar_qgis.connection.backend import Backend
+from fusar_qgis.connection.job import Job
+from fusar_qgis.core.events import Found, Progress, Started
+from fusar_qgis.core.order import Order
+
+SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [90, 0], [90, 90], [0, 90], [0, 0]]]}
+
+
+def order(target="ship", task="detect"):
+    return Order("/data/harbour.tif", SQUARE, "EPSG:32650", task, (target,))
+
+
+@pytest.fixture
+def backend(qgis_app):
+    backend = Backend()
+    yield backend
+    backend.close()
+    backend.deleteLater()
+
+
+@pytest.fixture
+def client(standin, backend, qtbot):
+    with qtbot.waitSignal(backend.ready) as ready:
+        backend.open()
+    return ready.args[0]
+
+
+def follow(qtbot, client, target):
+    job, told = Job(client, order(target)), []
+    job.told.connect(told.append)
+    with qtbot.waitSignal(job.ended) as ended:
+        job.start()
+    return told, ended.args[0]
+
+
+def test_a_job_from_order_to_end(qtbot, client, standin):
+    told, end = follow(qtbot, client, "ship")
+    assert end.status == "successful"
+    assert [type(event) for event in told] == [Started] + [Found, Progress] * CHIPS
+    (sent,) = standin.orders
+    assert sent["area"] == SQUARE
+    assert sent["targets"] == ["ship"]
+    assert {authorization for _, _, authorization in standin.seen} == {f"Bearer {TOKEN}"}
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("refused", "the area is outside the scene"),
+        ("failing", "内存不足: use a smaller area"),
+        ("dropped", "stopped in mid-run"),
+        ("garbled", "cannot be read"),
+        ("broken", "HTTP 500"),
+    ],
+)
+def test_a_job_that_goes_wrong_says_why(qtbot, client, target, reason):
+    _, end = follow(qtbot, client, target)
+    assert end.status == "failed"
+    assert reason in end.message
+
+
+def test_cancel_is_immediate_and_reaches_the_backend(qtbot, client, standin):
+    job, told, ends = Job(client, order("endless")), [], []
+    job.told.connect(told.append)
+    job.ended.connect(ends.append)
+    job.start()
+    qtbot.waitUntil(lambda: len(told) > 5)
+    before = time.perf_counter()
+    job.cancel()
+    assert time.perf_counter() - before < 0.05
+    assert [end.status for end in ends] == ["dismissed"]
+    known = len(told)
+    qtbot.waitUntil(standin.dismissed.is_set)
+    assert len(told) == known
+    job.cancel()
+    assert len(ends) == 1
+
+
+def test_cancel_before_the_backend_has_answered_still_reaches_it(qtbot, client, standin):
+    standin.answer_submit.clear()
+    job = Job(client, order("endless"))
+    job.start()
+    qtbot.waitUntil(lambda: bool(standin.orders))
+    job.cancel()
+    standin.answer_submit.set()
+    qtbot.waitUntil(standin.dismissed.is_set)
+
+
+def test_the_garbage_collector_leaves_what_is_under_way_alone(qtbot, backend, standin):
+    # It once took apart replies that only their own slots knew, and QGIS crashed when they came.
+    with qtbot.waitSignal(backend.ready) as ready:
+        backend.open()
+        gc.collect()
+    job = Job(ready.args[0], order())
+    with qtbot.waitSignal(job.ended) as ended:
+        job.start()
+        for _ in range(20):
+            gc.collect()
+            qtbot.wait(5)
+    assert ended.args[0].status == "successful"
+
+
+def test_closing_in_mid_run_still_cancels_on_the_backend(qtbot, standin, backend, client):
+    job, told = Job(client, order("endless")), []
+    job.told.connect(told.append)
+    job.start()
+    qtbot.waitUntil(lambda: bool(told))
+    job.cancel()
+    backend.close()
+    assert standin.dismissed.is_set()
+
+
+def test_loopback_goes_round_a_proxy(qtbot, standin, backend):
+    nowhere = QNetworkProxy(QNetworkProxy.ProxyType.HttpProxy, "127.0.0.1", 9)
+    QNetworkProxy.setApplicationProxy(nowhere)
+    try:
+        with qtbot.waitSignal(backend.ready):
+            backend.open()
+    finally:
+        QNetworkProxy.setApplicationProxy(QNetworkProxy(QNetworkProxy.ProxyType.NoProxy))
+
+
+def problem(qtbot, backend):
+    with qtbot.waitSignal(backend.failed) as failed:
+        backend.open()
+    return failed.args[0]
+
+
+def test_no_backend_anywhere(qtbot, backend):
+    assert "pip install fusar-gpt" in problem(qtbot, backend)
+
+
+def test_wrong_token(qtbot, standin, backend, monkeypatch):
+    monkeypatch.setenv("FUSAR_TOKEN", "wrong")
+    assert "token" in problem(qtbot, backend)
+
+
+def test_nobody_listens(qtbot, backend, monkeypatch):
+    monkeypatch.setenv("FUSAR_URL", "http://127.0.0.1:9")
+    assert "http://127.0.0.1:9 does not answer" in problem(qtbot, backend)
+
+
+def test_not_an_address(qtbot, backend, monkeypatch):
+    monkeypatch.setenv("FUSAR_URL", "127.0.0.1:8765")
+    assert "not a backend address" in problem(qtbot, backend)
+
+
+def test_another_api(qtbot, standin, backend):
+    standin.info = standin.info | {"api": 2}
+    assert "not a FUSAR-GPT backend of this version" in problem(qtbot, backend)
+
+
+def test_address_and_token_file_of_the_settings(qtbot, standin, backend, monkeypatch, tmp_path):
+    monkeypatch.delenv("FUSAR_URL")
+    token_file = tmp_path / "server.json"
+    settings = QgsSettings()
+    settings.setValue("fusar/url", standin.url + "/")
+    settings.setValue("fusar/token_file", str(token_file))
+    try:
+        assert "token file" in problem(qtbot, backend)
+        token_file.write_text(json.dumps({"url": standin.url, "token": TOKEN}))
+        with qtbot.waitSignal(backend.ready):
+            backend.open()
+    finally:
+        settings.remove("fusar")
+
+
+def executable(tmp_path, monkeypatch, *words):
+    """A backend to start: the stand-in, run by this Python."""
+    script = tmp_path / "fusar"
+    standin = Path(__file__).with_name("standin.py")
+    command = " ".join(["exec", sys.executable, str(standin), *words, '"$@"'])
+    notes = (f"env > {tmp_path}/env", f'echo "$@" > {tmp_path}/args', f"echo $$ > {tmp_path}/pid")
+    script.write_text("\n".join(["#!/bin/sh", *notes, command, ""]))
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", os.defpath)
+    monkeypatch.setenv("FUSAR_EXECUTABLE", str(script))
+
+
+def alive(tmp_path) -> bool:
+    pid = (tmp_path / "pid").read_text().strip()
+    return subprocess.run(["ps", "-p", pid], capture_output=True, check=False).returncode == 0
+
+
+def test_a_child_is_started_once_and_never_left_behind(qtbot, backend, tmp_path, monkeypatch):
+    executable(tmp_path, monkeypatch)
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    monkeypatch.setenv("GDAL_DATA", "/nowhere")
+    for _ in range(2):
+        with qtbot.waitSignal(backend.ready, timeout=20_000):
+            backend.open()
+    assert (tmp_path / "args").read_text() == "serve --child --root /\n"
+    assert "/nowhere" not in (tmp_path / "env").read_text()
+    assert alive(tmp_path)
+    before = time.perf_counter()
+    backend.close()
+    assert time.perf_counter() - before < 1.5
+    assert not alive(tmp_path)
+
+
+def test_a_dead_child_is_started_again(qtbot, backend, tmp_path, monkeypatch):
+    executable(tmp_path, monkeypatch)
+    for _ in range(2):
+        with qtbot.waitSignal(backend.ready, timeout=20_000):
+            backend.open()
+        subprocess.run(["kill", "-9", (tmp_path / "pid").read_text().strip()], check=True)
+        qtbot.waitUntil(lambda: backend._child.endpoint is None)
+
+
+def test_a_child_that_cannot_start_says_why(qtbot, backend, tmp_path, monkeypatch):
+    executable(tmp_path, monkeypatch, "--fail")
+    assert "could not start: checkpoint is missing" in problem(qtbot, backend)
+    monkeypatch.setenv("FUSAR_EXECUTABLE", str(tmp_path / "gone"))
+    assert "could not start" in problem(qtbot, backend)

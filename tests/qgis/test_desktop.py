@@ -1,0 +1,66 @@
+"""The real QGIS desktop under Xvfb, with real mouse and keyboard: draw, ask, watch, cancel, unload."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "tests" / "e2e" / "desktop"))
+from desktop import SAMPLES, drive
+
+STANDIN = Path(__file__).with_name("standin.py")
+BACKEND = os.environ.get("FUSAR_EXECUTABLE")  # read before a fixture hides it
+HARBOUR = SAMPLES / "harbour_simulated.tif"
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def processes(word: str) -> list[str]:
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if word in line]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("PATH", os.defpath)
+    return tmp_path / "home"
+
+
+def test_draw_ask_and_watch(home, scene_path):
+    before = processes("standin.py serve")
+    result = drive(home, scene_path, STANDIN)
+    assert result["errors"] == []
+    assert result["messages"] == [
+        "Detect ship (demonstration model, no prior, simulated scene): 5 detections"
+    ]
+    assert result["group"] == ["Detect ship (demonstration model, no prior, simulated scene)"]
+    (layer,) = result["layers"]
+    assert (layer["name"], layer["crs"], len(layer["features"])) == ("Detections", "EPSG:32650", 5)
+    assert all(feature["wkt"].startswith("MultiPolygon") for feature in layer["features"])
+    assert result["labels"] == 5
+    assert result["left"] == {"actions": [], "toolbars": [], "dialogs": []}
+    assert processes("standin.py serve") == before
+
+
+def test_cancel_with_the_mouse(home, scene_path):
+    result = drive(home, scene_path, STANDIN, targets=["endless"], cancel=True)
+    assert result["errors"] == []
+    assert result["messages"] == [
+        "Detect endless (demonstration model, no prior, simulated scene): "
+        "Cancelled. What was found so far stays on the map."
+    ]
+    assert 0 < len(result["layers"][0]["features"]) < 20
+
+
+@pytest.mark.skipif(not BACKEND, reason="FUSAR_EXECUTABLE names no backend (make test-qgis does)")
+def test_the_real_backend_on_the_sample_scene(home):
+    result = drive(home, HARBOUR, Path(BACKEND))
+    assert result["errors"] == []
+    assert "demonstration model, no prior, simulated scene" in result["messages"][0]
+    (layer,) = [layer for layer in result["layers"] if layer["name"] == "Detections"]
+    assert layer["features"]
+    assert {feature["model"] for feature in layer["features"]} == {"tiny"}
+    assert "score_meaning: token probability" in layer["abstract"]

@@ -1,0 +1,229 @@
+"""The button's whole story: a layer, a drag, a question, findings; each mistake in one clear message."""
+
+import json
+import zipfile
+
+import pytest
+from conftest import write_tiff
+from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.PyQt.QtCore import QPoint, Qt
+from qgis.PyQt.QtTest import QTest
+from qgis.PyQt.QtWidgets import QPushButton
+from standin import CHIPS
+
+from fusar_qgis.gui.area_tool import AreaTool
+from fusar_qgis.gui.order_dialog import OrderDialog
+from fusar_qgis.gui.run_task import RunTask
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+def drag(canvas, start=(100, 100), end=(300, 250)):
+    viewport = canvas.viewport()
+    QTest.mousePress(viewport, LEFT, pos=QPoint(*start))
+    QTest.mouseMove(viewport, QPoint(*end))
+    QTest.mouseRelease(viewport, LEFT, pos=QPoint(*end))
+
+
+@pytest.fixture
+def canvas(qgis_iface):
+    canvas = qgis_iface.mapCanvas()
+    canvas.resize(600, 500)
+    yield canvas
+    canvas.setRotation(0)
+
+
+@pytest.fixture
+def ask(standin, scene_layer, action, canvas, qgis_iface, qtbot):
+    """Press the button, drag, choose, press Enter."""
+
+    def ask(task="detect", targets=("ship",)):
+        action.trigger()
+        drag(canvas)
+        dialog = qgis_iface.mainWindow().findChild(OrderDialog)
+        qtbot.waitUntil(lambda: dialog._model.count() == 1 and dialog.isVisible())
+        dialog._task.setCurrentIndex(dialog._task.findData(task))
+        dialog._targets.deselectAllOptions()
+        dialog._targets.setCheckedItems(list(targets))
+        QTest.keyClick(dialog, Qt.Key.Key_Return)
+        assert not dialog.isVisible()
+
+    return ask
+
+
+def layers() -> dict[str, QgsVectorLayer]:
+    return {
+        layer.name(): layer
+        for layer in QgsProject.instance().mapLayers().values()
+        if isinstance(layer, QgsVectorLayer)
+    }
+
+
+def texts(bar) -> list[str]:
+    return [item.text() for item in bar.items()]
+
+
+def tasks() -> list:
+    return [task for task in QgsApplication.taskManager().tasks() if isinstance(task, RunTask)]
+
+
+def finished(bar, words) -> bool:
+    return any(words in text for text in texts(bar))
+
+
+def test_detections_arrive_styled_and_with_their_provenance(ask, bar, qtbot, standin, scene_path):
+    ask(targets=("ship", "storage tank"))
+    qtbot.waitUntil(lambda: finished(bar, "5 detections"))
+
+    (sent,) = standin.orders
+    assert sent["scene"] == str(scene_path)
+    assert (sent["task"], sent["area_crs"], sent["prior"]) == ("detect", "EPSG:32650", "none")
+    layer = layers()["Detections"]
+    assert layer.featureCount() == CHIPS - 1  # chip 3 replaced what chip 2 had found
+    assert layer.crs().authid() == "EPSG:32650"
+    feature = next(feature for feature in layer.getFeatures() if feature["id"] == "d1")
+    assert (feature["label"], feature["score"], feature["length_m"]) == ("storage tank", 0.85, 80.0)
+    assert (feature["run"], feature["model"], feature["prior"], feature["demonstration"]) == (
+        "run-1", "tiny", "none", True,
+    )  # fmt: skip
+    assert feature.geometry().isGeosValid()
+    assert [category.value() for category in layer.renderer().categories()] == ["ship", "storage tank"]
+    assert layer.renderer().categories()[0].symbol().symbolLayer(1).strokeColor().name() == "#e69f00"
+    assert layer.labelsEnabled()
+    assert "score_meaning: token probability" in layer.metadata().abstract()
+    assert layer.metadata().rights() == ["Simulated, no radar ever saw it"]
+    assert json.loads(layer.customProperty("fusar/run"))["id"] == "run-1"
+
+
+def test_group_name_hides_nothing(ask, bar, qtbot):
+    ask()
+    qtbot.waitUntil(lambda: finished(bar, "5 detections"))
+    (group,) = QgsProject.instance().layerTreeRoot().findGroups()
+    assert group.name() == "Detect ship (demonstration model, no prior, simulated scene)"
+    assert [node.name() for node in group.findLayers()] == ["Detections"]
+    assert tasks() == [] or all(not task.isActive() for task in tasks())
+
+
+def test_a_rectangle_follows_the_rotated_map(ask, bar, qtbot, standin, canvas):
+    canvas.setRotation(30)
+    ask("count")
+    qtbot.waitUntil(lambda: finished(bar, "1 answers"))
+    ring = standin.orders[0]["area"]["coordinates"][0]
+    assert len(ring) == 5
+    assert len({x for x, _ in ring[:4]}) == 4  # tilted against the map's axes
+
+
+def test_grid_and_answers(ask, bar, qtbot):
+    ask("locate")
+    qtbot.waitUntil(lambda: finished(bar, "9 grid cells"))
+    grid = layers()["Grid"]
+    assert {feature["cell"] for feature in grid.getFeatures() if feature["hit"]} == {2, 5}
+    hit, miss = grid.renderer().categories()
+    assert (hit.value(), miss.value()) == (True, False)
+
+    ask("describe")
+    qtbot.waitUntil(lambda: finished(bar, "1 answers"))
+    answers = layers()["Answers"]
+    (feature,) = answers.getFeatures()
+    assert feature["text"].startswith("A harbour")
+    assert feature["count"] is None or feature["count"].isNull()
+    assert len(QgsProject.instance().layerTreeRoot().findGroups()) == 2
+
+
+def test_a_models_words_are_no_html_in_the_map_tip(ask, bar, qtbot):
+    from qgis.core import QgsExpression, QgsExpressionContext, QgsExpressionContextUtils
+
+    ask("describe")
+    qtbot.waitUntil(lambda: finished(bar, "1 answers"))
+    answers = layers()["Answers"]
+    context = QgsExpressionContext(QgsExpressionContextUtils.globalProjectLayerScopes(answers))
+    context.setFeature(next(answers.getFeatures()))
+    tip = QgsExpression.replaceExpressionText(answers.mapTipTemplate(), context)
+    assert "<script>" not in tip
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; with seven ships &amp; 港口" in tip
+
+
+@pytest.mark.parametrize("where", ["message bar", "task manager", "project closed"])
+def test_cancel_at_once_and_keep_what_was_found(ask, bar, qtbot, standin, where):
+    ask(targets=("endless",))
+    qtbot.waitUntil(lambda: "Detections" in layers())
+    (task,) = [task for task in tasks() if task.isActive()]
+    if where == "message bar":
+        button = next(
+            b for item in bar.items() for b in item.findChildren(QPushButton) if b.text() == "Cancel"
+        )
+        button.click()
+    elif where == "task manager":
+        task.cancel()
+    else:
+        QgsProject.instance().clear()
+    assert finished(bar, "Cancelled")
+    qtbot.waitUntil(standin.dismissed.is_set)
+    assert ("Detections" in layers()) == (where != "project closed")
+    qtbot.waitUntil(lambda: not any(task.isActive() for task in tasks()))
+
+
+def test_layers_taken_off_in_mid_run_stay_off(ask, bar, qtbot):
+    ask(targets=("endless",))
+    qtbot.waitUntil(lambda: "Detections" in layers())
+    QgsProject.instance().removeMapLayer(layers()["Detections"])
+    qtbot.wait(500)
+    assert layers() == {}
+    next(b for item in bar.items() for b in item.findChildren(QPushButton) if b.text() == "Cancel").click()
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"), [("refused", "the area is outside the scene"), ("failing", "内存不足")]
+)
+def test_a_failed_run_gives_the_servers_reason(ask, bar, qtbot, standin, target, reason):
+    standin.info["models"][0]["targets"] = ["ship", "storage tank", "endless", "refused", "failing"]
+    ask(targets=(target,))
+    qtbot.waitUntil(lambda: finished(bar, reason))
+
+
+def test_not_without_a_target(ask, bar, qtbot, standin, qgis_iface):
+    with pytest.raises(AssertionError):
+        ask(targets=())
+    assert standin.orders == []
+    qgis_iface.mainWindow().findChild(OrderDialog).reject()
+
+
+def test_no_layer(action, bar, qgis_iface):
+    assert qgis_iface.activeLayer() is None
+    action.trigger()
+    assert "No layer is active" in bar.currentItem().text()
+    assert not action.isChecked()
+
+
+@pytest.mark.parametrize("kind", ["vector", "in an archive", "no georeferencing"])
+def test_layers_that_are_no_scene(action, bar, qgis_iface, tmp_path, kind):
+    if kind == "vector":
+        layer, words = QgsVectorLayer("Point", "x", "memory"), "is not a raster"
+    elif kind == "in an archive":
+        with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+            archive.write(write_tiff(tmp_path / "x.tif"), "x.tif")
+        layer, words = QgsRasterLayer(f"/vsizip/{tmp_path}/x.zip/x.tif", "x"), "is not a local file"
+    else:
+        layer, words = (
+            QgsRasterLayer(str(write_tiff(tmp_path / "x.tif", epsg=None)), "x"),
+            "has no georeferencing",
+        )
+    QgsProject.instance().addMapLayer(layer)
+    qgis_iface.setActiveLayer(layer)
+    action.trigger()
+    assert words in bar.currentItem().text()
+    assert not action.isChecked()
+
+
+def test_no_backend_is_said_once(action, bar, qgis_iface, scene_layer, canvas):
+    action.trigger()
+    assert [text for text in texts(bar) if "No FUSAR-GPT backend" in text] == texts(bar)
+    assert len(texts(bar)) == 1
+    assert not action.isChecked()
+
+
+def test_a_click_is_no_rectangle(standin, action, canvas, scene_layer, qgis_iface):
+    action.trigger()
+    drag(canvas, (100, 100), (101, 101))
+    assert qgis_iface.mainWindow().findChild(OrderDialog) is None
+    assert isinstance(canvas.mapTool(), AreaTool)

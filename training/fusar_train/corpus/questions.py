@@ -1,0 +1,115 @@
+"""The questions asked about a record and their right answers, worded by the backend's compact prompt set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from fusar_gpt.frames import ChipBox
+from fusar_gpt.tasks import Question, Task, cell_of
+from fusar_gpt.tasks.compact import CompactPrompts, render_boxes, render_count, render_grid, render_label
+
+from fusar_train.corpus.record import LABELS, Record
+from fusar_train.simulation.land import COVER_NAMES, PLACES
+
+TEXTS = {
+    "place": "what is this place?",
+    "cover": "what covers most of the area?",
+    "water": "is there water?",
+    "ship": "are there ships?",
+    "plane": "are there planes?",
+}
+"""The free questions the tiny model learns. Anything else it is asked, it has never seen."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A question with the right answer as text."""
+
+    question: Question
+    answer: str
+
+    def prompt(self, frame_size: tuple[int, int]) -> str:
+        """The question in the model's words."""
+        return CompactPrompts().prompt(self.question, frame_size)
+
+
+def frame_size(record: Record) -> tuple[int, int]:
+    """Width and height of a record's chip."""
+    return record.image.shape[1], record.image.shape[0]
+
+
+def ask(record: Record, task: Task, target: str) -> Pair:
+    """A count, locate or detect question for a class or "any"."""
+    size, boxes = frame_size(record), record.boxes(target)
+    if task is Task.COUNT:
+        answer = render_count(len(boxes))
+    elif task is Task.LOCATE:
+        answer = render_grid({cell_of(box, size) for box in boxes})
+    else:
+        wanted = [(item.box, item.label) for item in record.objects if target in (item.label, "any")]
+        answer = render_boxes(wanted, size)
+    return Pair(Question(task, target=target), answer)
+
+
+def classify(box: ChipBox, label: str) -> Pair:
+    """Which class the object in a box has."""
+    return Pair(Question(Task.CLASSIFY, box=box), render_label(label))
+
+
+def describe(record: Record) -> Pair:
+    """The template caption of a simulated chip: place, land cover, targets."""
+    covers = main_covers(record)
+    text = f"{(record.place or '').capitalize()}: mostly {covers[0]}"
+    text += f", some {covers[1]}" if len(covers) > 1 else ""
+    return Pair(Question(Task.DESCRIBE), f"{text}. {number(record, 'ship')}, {number(record, 'plane')}.")
+
+
+def main_covers(record: Record) -> list[str]:
+    """Up to two names of land covers, the larger first, each on at least 15 % of the chip."""
+    shares = np.bincount(record.cover[record.cover >= 0], minlength=len(COVER_NAMES)) / record.cover.size
+    order = np.argsort(-shares, kind="stable")[:2]
+    return [COVER_NAMES[c] for c in order if shares[c] >= 0.15 or c == order[0]]
+
+
+def number(record: Record, label: str) -> str:
+    """Such as "3 ships" or "no planes"."""
+    count = len(record.boxes(label))
+    return f"{count or 'no'} {label}{'' if count == 1 else 's'}"
+
+
+def free(record: Record, topic: str) -> Pair:
+    """One of the free questions of ``TEXTS`` about a simulated chip."""
+    if topic == "place":
+        answer = record.place or ""
+    elif topic == "cover":
+        answer = main_covers(record)[0]
+    else:
+        present = bool((record.cover == 0).any()) if topic == "water" else bool(record.boxes(topic))
+        answer = "yes" if present else "no"
+    return Pair(Question(Task.ASK, text=TEXTS[topic]), answer)
+
+
+def pairs(record: Record, rng: np.random.Generator) -> list[Pair]:
+    """Several questions of all tasks about one chip, in random order."""
+    made = [ask(record, task, label) for task in (Task.COUNT, Task.LOCATE, Task.DETECT) for label in LABELS]
+    made.append(ask(record, [Task.COUNT, Task.LOCATE, Task.DETECT][rng.integers(3)], "any"))
+    for i in rng.permutation(len(record.objects))[:2]:
+        made.append(classify(shaken(record.objects[i].box, frame_size(record), rng), record.objects[i].label))
+    if record.place is not None:
+        made += [describe(record), free(record, list(TEXTS)[rng.integers(len(TEXTS))])]
+    return [made[i] for i in rng.permutation(len(made))]
+
+
+def shaken(box: ChipBox, size: tuple[int, int], rng: np.random.Generator) -> ChipBox:
+    """The box as an analyst might draw it, off by up to a few pixels a side."""
+    d = rng.uniform(-3, 3, 4)
+    left, top = max(0.0, box.left + d[0]), max(0.0, box.top + d[1])
+    right, bottom = min(size[0], max(box.right + d[2], left + 2)), min(size[1], max(box.bottom + d[3], top + 2))
+    return ChipBox(left, top, right, bottom)
+
+
+def vocabulary() -> list[str]:
+    """The words of all answers and free questions, so that the tokenizer can make each one token."""
+    text = " ".join([*PLACES, *COVER_NAMES, *TEXTS.values(), "mostly some no yes"])
+    return sorted({word for word in text.lower().replace("-", " ").replace("?", "").split() if word.isalpha()})

@@ -1,0 +1,115 @@
+"""Real ships: images with Pascal VOC boxes (the layout of SSDD), split by image, cut to chips.
+
+The images carry no land cover and no coordinates, so their chips have no prior (S = 0).
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from fusar_gpt.frames import ChipBox
+from numpy.typing import NDArray
+from PIL import Image
+
+from fusar_train.corpus.record import Labelled, Record, clip_objects, no_prior
+
+HELD_OUT = 0.15
+SPLIT_SEED = 20261120
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """One image uint8 [h, w] with its ship boxes float64 [N, 4] as (left, top, right, bottom), 0-based edges."""
+
+    name: str
+    image: NDArray[np.uint8]
+    boxes: NDArray[np.float64]
+
+
+def read_voc(folder: Path) -> list[Annotated]:
+    """Every image of a folder with ``JPEGImages`` and ``Annotations``, sorted by name.
+
+    VOC counts pixels from 1 and includes the last one, so its xmin 1, xmax 10 are the edges 0 and 10 here.
+    """
+    images = []
+    for path in sorted((folder / "Annotations").glob("*.xml")):
+        with Image.open(folder / "JPEGImages" / f"{path.stem}.jpg") as picture:
+            image = np.asarray(picture.convert("L"))
+        boxes = [
+            [float(box.findtext(corner, "")) for corner in ("xmin", "ymin", "xmax", "ymax")]
+            for box in ET.parse(path).getroot().iter("bndbox")  # noqa: S314 - files of our own disk
+        ]
+        edges = np.array(boxes, dtype=np.float64).reshape(-1, 4) - (1, 1, 0, 0)
+        images.append(Annotated(path.stem, image, edges))
+    return images
+
+
+def split(images: list[Annotated]) -> tuple[list[Annotated], list[Annotated]]:
+    """Training and held-out images, the same ones every time."""
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(images))
+    held = set(order[: round(HELD_OUT * len(images))].tolist())
+    return (
+        [image for i, image in enumerate(images) if i not in held],
+        [image for i, image in enumerate(images) if i in held],
+    )
+
+
+def cut(image: Annotated, left: float, top: float, side: float, chip_px: int) -> Record | None:
+    """The square window resized to a chip; None when a ship is cut so that the truth would be doubtful."""
+    pixels = Image.fromarray(image.image)
+    window = (round(left), round(top), round(left + side), round(top + side))
+    scale = chip_px / (window[2] - window[0])
+    boxes = (image.boxes - np.array(window[:2] * 2)) * scale
+    objects, clean = clip_objects([tuple(box) for box in boxes], ["ship"] * len(boxes), chip_px, chip_px)
+    if not clean:
+        return None
+    chip = pixels.crop(window).resize((chip_px, chip_px), Image.Resampling.BICUBIC)
+    unknown = np.full((chip_px // 16, chip_px // 16), -1, dtype=np.int64)
+    return Record(np.asarray(chip), objects, *no_prior(), None, unknown, "ssdd")
+
+
+def random_cut(image: Annotated, chip_px: int, rng: np.random.Generator) -> Record:
+    """A random chip: any scale from 110 px to the whole image, turned and mirrored, a quarter of them shipless."""
+    height, width = image.image.shape
+    wants_empty = rng.random() < 0.25
+    for _ in range(30):
+        side = rng.uniform(90, 220) if wants_empty else rng.uniform(min(140, height, width), max(height, width))
+        left = rng.uniform(min(0, width - side), max(0, width - side))
+        top = rng.uniform(min(0, height - side), max(0, height - side))
+        record = cut(image, left, top, side, chip_px)
+        if record is not None and bool(record.objects) != wants_empty:
+            return turn(record, int(rng.integers(4)), bool(rng.integers(2)), rng)
+    return turn(whole(image, chip_px), int(rng.integers(4)), bool(rng.integers(2)), rng)
+
+
+def whole(image: Annotated, chip_px: int) -> Record:
+    """The whole image as one chip, padded with 0 to a square around its centre."""
+    height, width = image.image.shape
+    side = max(height, width)
+    record = cut(image, (width - side) / 2, (height - side) / 2, side, chip_px)
+    assert record is not None, "a whole image cuts no ship"
+    return record
+
+
+def turn(record: Record, quarters: int, mirror: bool, rng: np.random.Generator) -> Record:
+    """The chip turned by quarters, mirrored, and a little brighter or darker."""
+    side = float(record.image.shape[0])
+    image = np.rot90(record.image, quarters)
+    corners = np.array([[o.box.left, o.box.top, o.box.right, o.box.bottom] for o in record.objects]).reshape(-1, 2, 2)
+    for _ in range(quarters % 4):  # a quarter turn to the left takes (x, y) to (y, side - x)
+        corners = np.stack([corners[..., 1], side - corners[..., 0]], axis=-1)
+    if mirror:
+        image = image[:, ::-1]
+        corners = np.stack([side - corners[..., 0], corners[..., 1]], axis=-1)
+    low, high = corners.min(1), corners.max(1)
+    objects = tuple(
+        Labelled(ChipBox(*map(float, (*a, *b))), item.label)
+        for a, b, item in zip(low, high, record.objects, strict=True)
+    )
+    grey = 255 * (image / 255.0) ** rng.uniform(0.6, 1.5)
+    return Record(
+        grey.round().astype(np.uint8), objects, *no_prior(), record.place, record.cover, record.source
+    )

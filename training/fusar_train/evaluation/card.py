@@ -1,0 +1,101 @@
+"""The model card: what the tiny model is, what it was trained on, what it can do in figures, how to make it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+Figures = Mapping[str, float]
+
+TEXT = """# FUSAR-GPT tiny
+
+**A demonstration model. Do not rely on its answers.** It exists so that FUSAR-GPT for QGIS can be tried on a laptop
+without a download; it has about {parameters:.1f} million parameters where the real model has seven billion.
+
+A small Qwen2.5-VL with token-wise linear modulation (TLM) by AlphaEarth Foundations vectors, trained from scratch.
+224 x 224 px chips of 672 m, prompt set `compact`, targets ship and plane; it can count, locate (3 x 3), classify,
+detect, describe (by a template) and answer the five questions it has been taught: {questions}.
+Any other question gets an answer too, but it will mean nothing.
+
+## Data and licence
+
+- Simulated SAR chips (`fusar_train.simulation`), endless and from fixed seeds, with priors made of real AEF vectors of
+  2024 of the same land cover. The AlphaEarth Foundations Satellite Embedding dataset is produced by Google and Google
+  DeepMind (CC-BY 4.0). A third of the chips were shown without a prior or with another chip's.
+- {real}
+
+## Training
+
+`fusar-train tiny --out DIR{option}` with `training/fusar_train/stages/tiny.yaml`: {run}
+
+## Figures
+
+{sets}Asked through the serving engine and read by the serving parser, greedy. Chance: "commonest answer" always says what is
+commonest in the test set (for detect: nothing); "next chip's truth" answers with the truth of another chip of the set.
+Reproduce: `fusar-train evaluate --model DIR --out DIR --count {count}{option}`. All figures are in `figures.json`.
+
+{tables}
+## Limits
+
+- The simulated figures are upper bounds: the simulation is simpler than the world, and its prior fits its land cover.
+- Real images other than those of the training data's sensors have not been measured.
+- The figures of one training run; no spread over seeds is known.
+"""
+
+REAL = (
+    "Real SAR ship chips of SSDD ({train} images trained on, {test} others held out). SSDD carries no data licence that "
+    "we could find, therefore these weights are for **research and demonstration only**; no SSDD image ships with them."
+)
+NO_REAL = "No real SAR image was used."
+ROWS = (
+    ("count {0}", "exact count"),
+    ("count {0}, chips with any", "exact count, chips with any"),
+    ("locate {0} acc100", "grid Acc@100"),
+    ("locate {0} acc100, chips with any", "grid Acc@100, chips with any"),
+    ("locate {0} acc50", "grid Acc@50"),
+    ("locate {0} top1", "grid Top1"),
+    ("detect {0} @0.25 F1", "detection F1 at IoU .25"),
+    ("detect {0} @0.5 P", "detection P at IoU .5"),
+    ("detect {0} @0.5 R", "detection R at IoU .5"),
+    ("detect {0} @0.5 F1", "detection F1 at IoU .5"),
+)
+COMMON_ROWS = (("classify", "class of a given box"), ("describe exact", "caption, word for word"))
+
+
+def table(title: str, columns: Mapping[str, Figures]) -> str:
+    """One markdown table: a row a figure, a column a condition."""
+    lines = [f"### {title}", "", f"| | {' | '.join(columns)} |", "| --- |" + " ---: |" * len(columns)]
+    rows = [(key.format(label), f"{label}: {name}") for label in ("ship", "plane") for key, name in ROWS]
+    for key, name in [*rows, *COMMON_ROWS]:
+        values = [figures.get(key) for figures in columns.values()]
+        if any(value is not None for value in values):
+            cells = ["" if value is None else f"{value:.3f}" for value in values]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", ""])
+
+
+def write_card(folder: Path, results: Mapping[str, Mapping[str, Figures]], facts: Mapping[str, object]) -> None:
+    """Writes ``figures.json`` and ``README.md`` into a checkpoint's folder.
+
+    Args:
+        folder: the checkpoint.
+        results: what ``measure_all`` returned.
+        facts: ``parameters`` (millions), ``questions``, ``count`` (simulated test chips), ``run`` (how long it was
+            trained) and, when real images were used, ``train`` and ``test``, their numbers.
+    """
+    rounded = {s: {c: {k: round(v, 4) for k, v in f.items()} for c, f in cs.items()} for s, cs in results.items()}
+    (folder / "figures.json").write_text(json.dumps(rounded, indent=1) + "\n", encoding="utf-8")
+    real = "ssdd" in results
+    sets = f"Simulated: {facts['count']} chips of a stream that training never draws from. "
+    sets += f"SSDD: the {facts['test']} held-out images, whole, one chip each. " if real else ""
+    tables = table("Simulated chips", results["simulated"])
+    tables += table("SSDD, real images (no prior exists for them)", results["ssdd"]) if real else ""
+    text = TEXT.format(
+        **{"train": 0, "test": 0, **facts},
+        real=REAL.format(**facts) if real else NO_REAL,
+        option=" --real SSDD_FOLDER" if real else "",
+        sets=sets,
+        tables=tables,
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")

@@ -1,0 +1,115 @@
+"""Several questions about one chip in one sequence, so that its image is encoded and read once.
+
+The questions share the image prefix and cannot see each other: every one has the positions, the context and so
+the logits that it would have alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from fusar_gpt.model.processor import IGNORED, FusarGptProcessor
+from fusar_gpt.tasks import Task
+from torch import Tensor
+
+from fusar_train.corpus.questions import Pair
+
+PREFIX, PADDING = -1, -2
+OBJECT_TOKENS = 7
+"""Tokens of a detected object with its separator: cell, class, four coordinates, semicolon."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """N chips with their questions, padded on the right to T tokens.
+
+    Attributes:
+        ids: int64 [N, T].
+        positions: int64 [3, N, T], M-RoPE positions.
+        question: int64 [N, T], which question a token belongs to, or ``PREFIX`` or ``PADDING``.
+        labels: int64 [N, T], the token to be said after each position, -100 where none is learnt.
+        weights: float32 [N, T], the weight of each label.
+        coordinate: bool [N, T], where the label is a coordinate of a detected box.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    question: Tensor
+    labels: Tensor
+    weights: Tensor
+    coordinate: Tensor
+
+    def mask(self) -> Tensor:
+        """Which positions see which, bool [N, 1, T, T]: earlier ones of the prefix and of the same question."""
+        q = self.question
+        causal = torch.ones(q.shape[1], q.shape[1], dtype=torch.bool).tril()
+        sees = (q[:, None, :] == PREFIX) | (q[:, None, :] == q[:, :, None])
+        return (causal & sees)[:, None]
+
+
+class Packer:
+    """Packs pairs with the processor that also serves, so that both see the same tokens."""
+
+    def __init__(self, processor: FusarGptProcessor, model: Any) -> None:
+        """``model`` is only asked for the rotary positions of the prefix."""
+        self.processor = processor
+        card = processor.card
+        self.size = (card.width, card.height)
+        text = processor.encode_text([""])
+        types = text["mm_token_type_ids"]
+        self.length = int(types[0].nonzero()[-1]) + 1
+        grid = torch.tensor([[1, card.height // card.patch, card.width // card.patch]])
+        self.prefix = text["input_ids"][0, : self.length]
+        self.positions = model.get_rope_index(self.prefix[None], types[:, : self.length], grid)[0][:, 0]
+
+    def __call__(self, chips: Sequence[Sequence[Pair]]) -> Packed:
+        """Pack the pairs of N chips."""
+        rows = [self._row(pairs) for pairs in chips]
+        longest = max(len(row["ids"]) for row in rows)
+        fill = {"ids": self.processor.tokenizer.pad_token_id, "question": PADDING, "labels": IGNORED}
+        stacked = {
+            name: torch.stack([pad(row[name], longest, fill.get(name, 0)) for row in rows], dim=-2)
+            for name in rows[0]
+        }
+        return Packed(**stacked)
+
+    def _row(self, pairs: Sequence[Pair]) -> dict[str, Tensor]:
+        """One chip, unpadded."""
+        text = self.processor.encode_text([p.prompt(self.size) for p in pairs], [p.answer for p in pairs])
+        start = int(self.positions.max()) + 1
+        parts = [self._part(self.prefix, self.positions, PREFIX, torch.full((self.length,), IGNORED), None)]
+        for number, pair in enumerate(pairs):
+            begin = int(text["mm_token_type_ids"][number].nonzero()[-1]) + 1
+            ids, labels = text["input_ids"][number, begin:], text["labels"][number, begin:]
+            positions = (start + torch.arange(len(ids))).expand(3, -1)
+            parts.append(self._part(ids, positions, number, labels, pair))
+        return {name: torch.cat([part[name] for part in parts], dim=-1) for name in parts[0]}
+
+    def _part(
+        self, ids: Tensor, positions: Tensor, number: int, labels: Tensor, pair: Pair | None
+    ) -> dict[str, Tensor]:
+        """The prefix or one question, with labels moved to the position that says them."""
+        said = torch.cat([labels[1:], torch.tensor([IGNORED])])
+        answer = (said != IGNORED).nonzero().flatten()
+        coordinate = torch.zeros(len(ids), dtype=torch.bool)
+        if pair is not None and pair.question.task is Task.DETECT and len(answer) > OBJECT_TOKENS - 1:
+            place = torch.arange(len(answer)) % OBJECT_TOKENS
+            coordinate[answer] = (place >= 2) & (place <= 5)
+        weights = torch.zeros(len(ids))
+        weights[answer] = max(len(answer), 1) ** -0.5  # a long answer counts more than a short one, but not so much
+        return {
+            "ids": ids,
+            "positions": positions,
+            "question": torch.full((len(ids),), number),
+            "labels": said,
+            "weights": weights,
+            "coordinate": coordinate,
+        }
+
+
+def pad(row: Tensor, length: int, value: int) -> Tensor:
+    """The row [..., L] filled up to ``length`` on the right."""
+    return torch.nn.functional.pad(row, (0, length - row.shape[-1]), value=value)

@@ -1,0 +1,230 @@
+"""Trains the bundled tiny FUSAR-GPT from scratch: first its eyes, then its speech, then both together.
+
+One process with one thread runs on each core, with its own chips; gradients are averaged after every step. On a
+machine that is shared, this is far faster than one process whose threads wait for each other at every operation.
+
+The settings are in ``tiny.yaml``. The paper's two stages (FUSAR-GPT eq. 12-15) adapt a 7B model that can already
+see and speak; a model of three million parameters has to learn both first.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from fusar_gpt.model import (
+    Card,
+    FusarGptForConditionalGeneration,
+    FusarGptProcessor,
+    save_checkpoint,
+    tiny_config,
+    tiny_image_processor,
+    tiny_tokenizer,
+)
+from torch import Tensor, distributed, nn
+
+from fusar_train.corpus.mixture import Mixture
+from fusar_train.corpus.questions import vocabulary
+from fusar_train.corpus.record import LABELS
+from fusar_train.simulation.land import PIXEL_M
+from fusar_train.stages.batches import Batch, Batches
+from fusar_train.stages.dense import DenseHead, dense_loss
+from fusar_train.stages.language import LanguageLoss, hidden_states, visual_tokens
+from fusar_train.stages.muon import Muon
+
+SETTINGS = Path(__file__).with_name("tiny.yaml")
+WARM_UP = 0.04
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One entry of ``phases`` in the settings."""
+
+    name: str
+    steps: int
+    minutes: float
+    train: list[str]
+    dense: float
+    language: float
+    matrix_rate: float
+    other_rate: float
+
+
+def tiny_card(real: bool) -> Card:
+    """The card of the tiny model."""
+    data = "simulated SAR chips with real AlphaEarth Foundations vectors of 2024"
+    return Card(
+        name="tiny",
+        title="FUSAR-GPT tiny (demonstration only)",
+        prompt_set="compact",
+        width=224,
+        height=224,
+        patch=8,
+        merge=2,
+        ground_m=224 * PIXEL_M,
+        targets=list(LABELS),
+        demonstration=True,
+        prior_years=[2017, 2025],
+        licence="research and demonstration only" if real else "GPL-3.0-or-later; demonstration only",
+        trained_on=f"{data}, and real SSDD ship chips (no data licence)" if real else data,
+        position_ramps=True,
+    )
+
+
+def new_model(real: bool, seed: int) -> tuple[FusarGptForConditionalGeneration, FusarGptProcessor]:
+    """An untrained tiny model and its processor."""
+    torch.manual_seed(seed)
+    tokenizer = tiny_tokenizer(vocabulary())
+    model = FusarGptForConditionalGeneration(tiny_config(tokenizer))
+    return model, FusarGptProcessor(tokenizer, tiny_image_processor(), tiny_card(real))
+
+
+class Trainer:
+    """Model, auxiliary head and log of one process of a training run; process 0 saves and logs."""
+
+    def __init__(self, settings: dict[str, Any], out: Path, real: Path | None, rank: int = 0) -> None:
+        self.settings, self.out, self.rank = settings, out, rank
+        self.model, self.processor = new_model(real is not None, settings["seed"])
+        self.head = DenseHead(self.model.config.vision_config.out_hidden_size)
+        self.language = LanguageLoss(self.processor.tokenizer)
+        mixture = Mixture(real, **settings["mixture"])
+        seed = settings["seed"] + 10_000_000 * rank
+        self.batches = Batches(mixture, self.processor, self.model, settings["batch"] // settings["processes"], seed)
+        out.mkdir(parents=True, exist_ok=True)
+
+    def run(self) -> None:
+        """All phases, saving now and then, so that a usable checkpoint lies in the folder at any time."""
+        stream = iter(self.batches)
+        for entry in self.settings["phases"]:
+            self.run_phase(Phase(**entry), stream)
+            self.save()
+
+    def run_phase(self, phase: Phase, stream: Iterable[Batch]) -> None:
+        """One phase, until its steps or its minutes are over."""
+        trained = self.choose(phase)
+        optimizers = make_optimizers(trained, phase)
+        rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
+        start = saved = time.monotonic()
+        sums: dict[str, float] = {}
+        for step, batch in enumerate(stream, start=1):
+            losses = self.losses(batch, phase)
+            total = sum(losses.values(), torch.zeros(()))
+            total.backward()
+            average([p.grad for _, p in trained if p.grad is not None])
+            torch.nn.utils.clip_grad_norm_([p for _, p in trained], 1.0)
+            done = agreed(max(step / phase.steps, (time.monotonic() - start) / 60 / phase.minutes))
+            set_rates(optimizers, rates, min(done / WARM_UP, 1.0) * max(0.01, 1 - done))
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value.item()
+            if step % 20 == 0 or done >= 1.0:
+                self.log(phase, step, time.monotonic() - start, {k: v / (step % 20 or 20) for k, v in sums.items()})
+                sums = {}
+            if time.monotonic() - saved > self.settings["save_every_s"]:
+                saved = time.monotonic()
+                self.save()
+            if done >= 1.0:
+                return
+
+    def choose(self, phase: Phase) -> list[tuple[str, nn.Parameter]]:
+        """Freezes all but the phase's parts; the trained parameters with their names."""
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(any(name.startswith(f"model.{part}.") for part in phase.train))
+        named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        return named + [(f"head.{name}", p) for name, p in self.head.named_parameters() if phase.dense]
+
+    def losses(self, batch: Batch, phase: Phase) -> dict[str, Tensor]:
+        """The weighted losses of a batch in a phase."""
+        tokens = visual_tokens(self.model, batch.inputs)
+        losses: dict[str, Tensor] = {}
+        if phase.dense:
+            dense = dense_loss(self.head(tokens), batch.dense)
+            losses |= {f"dense {name}": phase.dense * value for name, value in dense.items()}
+        if phase.language:
+            states = hidden_states(self.model, batch.packed, tokens)
+            spoken = self.language(self.model, batch.packed, states)
+            losses |= {name: phase.language * value for name, value in spoken.items()}
+        return losses
+
+    def save(self) -> None:
+        """Writes the checkpoint."""
+        if self.rank:
+            return
+        self.model.eval()
+        save_checkpoint(self.out, self.model, self.processor, self.processor.card)
+        self.model.train()
+
+    def log(self, phase: Phase, step: int, seconds: float, losses: dict[str, float]) -> None:
+        """A line in ``log.txt``."""
+        if self.rank:
+            return
+        chips = step * self.settings["batch"]
+        parts = " ".join(f"{name} {value:.4f}" for name, value in losses.items())
+        line = f"{phase.name} step {step} {seconds:.0f} s {chips} chips ({chips / seconds:.1f}/s): {parts}"
+        with (self.out / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def make_optimizers(
+    trained: list[tuple[str, nn.Parameter]], phase: Phase
+) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the matrices inside the networks, AdamW for embeddings, heads, norms and biases."""
+    outer = ("embed_tokens", "patch_embed", "lm_head", "head.", "tlm.")
+    matrices = [p for name, p in trained if p.ndim == 2 and not any(part in name for part in outer)]
+    inside = {id(p) for p in matrices}
+    others = [p for _, p in trained if id(p) not in inside]
+    muon = Muon(matrices, lr=phase.matrix_rate, weight_decay=0.05)
+    return muon, torch.optim.AdamW(others, lr=phase.other_rate, betas=(0.9, 0.98), weight_decay=0.01)
+
+
+def set_rates(optimizers: tuple[torch.optim.Optimizer, ...], rates: list[float], factor: float) -> None:
+    """Sets every group's learning rate to its own full rate times a factor."""
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    for group, rate in zip(groups, rates, strict=True):
+        group["lr"] = rate * factor
+
+
+def average(gradients: list[Tensor]) -> None:
+    """Averages gradients over all processes, in place."""
+    if distributed.is_initialized():
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(flat)
+        parts = (flat / distributed.get_world_size()).split([gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+def agreed(value: float) -> float:
+    """Process 0's value, in every process."""
+    shared = torch.tensor(value, dtype=torch.float64)
+    if distributed.is_initialized():
+        distributed.broadcast(shared, 0)
+    return float(shared)
+
+
+def train_process(rank: int, settings: dict[str, Any], out: Path, real: Path | None, meeting: str) -> None:
+    """One of the processes of a run; they find each other through a file."""
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=settings["processes"]
+    )
+    try:
+        Trainer(settings, out, real, rank).run()
+    finally:
+        distributed.destroy_process_group()
+
+
+def train_tiny(out: Path, real: Path | None, settings: Path = SETTINGS) -> None:
+    """Trains the tiny model into the folder ``out``; ``real`` is a folder of SSDD images or None."""
+    chosen = yaml.safe_load(settings.read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = (chosen, out, real, str(Path(folder) / "meeting"))
+        torch.multiprocessing.spawn(train_process, arguments, nprocs=chosen["processes"])
