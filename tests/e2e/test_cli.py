@@ -1,4 +1,4 @@
-"""``fusar interpret`` on the sample scenes: every task, and every kind of wrong input, as a process."""
+"""``fusar interpret`` on the sample scenes: every task, and every kind of wrong input."""
 
 from __future__ import annotations
 
@@ -202,8 +202,18 @@ def test_wrong_usage_exits_2(fusar, tmp_path, arguments):
     assert "usage: fusar interpret" in done.stderr
 
 
-def test_version_and_doctor(fusar):
-    assert fusar("--version").stdout.startswith("fusar 0.")
+def test_as_a_process_it_does_the_same(fusar_process, tmp_path):
+    assert fusar_process("--version").stdout.startswith("fusar 0.")
+    out = tmp_path / "out.gpkg"
+    counting = ["interpret", HARBOUR.scene, *HERE, "--task", "count", "--target", "ship", "--out", out, "--json"]
+    done = fusar_process(*counting)
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1), done.stderr
+    assert json.loads(done.stdout)["counts"].keys() == {"ship counted"}
+    failed = fusar_process(*counting, "--band", "HV")
+    assert (failed.returncode, failed.stderr.count("\n"), failed.stdout) == (1, 1, "")
+
+
+def test_doctor_says_what_is_there(fusar):
     doctor = fusar("doctor")
     assert doctor.returncode == 0, doctor.stdout + doctor.stderr
     assert "Model tiny" in doctor.stdout

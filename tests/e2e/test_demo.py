@@ -11,9 +11,9 @@ from PIL import Image
 from fusar_gpt.samples import HARBOUR, SAMPLES, YASUR
 
 
-def test_the_demo_leaves_a_geopackage_a_picture_and_a_report(fusar, tmp_path):
+def test_the_demo_leaves_a_geopackage_a_picture_and_a_report(fusar_process, tmp_path):
     out = tmp_path / "demo"
-    done = fusar("demo", "--out", out)
+    done = fusar_process("demo", "--out", out)
     assert done.returncode == 0, done.stderr
     assert "chips" in done.stderr, "no progress was shown"
     for sample in SAMPLES:
