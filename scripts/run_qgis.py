@@ -27,6 +27,9 @@ askToSaveMemoryLayers=false
 [qgis]
 askToSaveProjectChanges=false
 checkVersion=false
+
+[Raster]
+defaultContrastEnhancementLimits\\singleBand=CumulativeCut
 """
 
 
@@ -42,6 +45,15 @@ def make_profile(profiles: Path, locale: str = "") -> None:
 def qgis_command(profiles: Path, *words: str) -> list[str]:
     """Return the command that starts QGIS with that profile."""
     return ["qgis", "--noversioncheck", "--nologo", "--profiles-path", str(profiles), *words]
+
+
+def qgis_environment() -> dict[str, str]:
+    """Return an environment in which QGIS finds this plugin, and the system's Python, which is QGIS's own."""
+    ours = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
+    }
+    system_first = os.pathsep.join(["/usr/bin", "/bin", os.environ.get("PATH", "")])
+    return ours | {"PATH": system_first, "QGIS_PLUGINPATH": str(ROOT)}
 
 
 @contextmanager
@@ -69,7 +81,7 @@ def main() -> int:
     make_profile(profiles)
     print("Starting the backend ...", file=sys.stderr)
     with backend(executable) as address:
-        environment = os.environ | address | {"QGIS_PLUGINPATH": str(ROOT)}
+        environment = qgis_environment() | address
         command = qgis_command(profiles, *(str(scene.resolve()) for scene in scenes))
         return subprocess.run(command, env=environment, check=False).returncode
 

@@ -15,7 +15,7 @@ STANDIN = Path(__file__).with_name("standin.py")
 BACKEND = os.environ.get("FUSAR_EXECUTABLE")  # read before a fixture hides it
 HARBOUR = SAMPLES / "harbour_simulated.tif"
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(360)
 
 
 def processes(word: str) -> list[str]:
@@ -57,7 +57,7 @@ def test_cancel_with_the_mouse(home, scene_path):
 
 @pytest.mark.skipif(not BACKEND, reason="FUSAR_EXECUTABLE names no backend (make test-qgis does)")
 def test_the_real_backend_on_the_sample_scene(home):
-    result = drive(home, HARBOUR, Path(BACKEND))
+    result = drive(home, HARBOUR, Path(BACKEND), corners=(0.2, 0.6, 0.6, 0.95))
     assert result["errors"] == []
     assert "demonstration model, no prior, simulated scene" in result["messages"][0]
     (layer,) = [layer for layer in result["layers"] if layer["name"] == "Detections"]

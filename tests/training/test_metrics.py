@@ -1,6 +1,7 @@
 """The metrics on cases worked out by hand."""
 
 import pytest
+
 from fusar_gpt.frames import ChipBox
 from fusar_train.evaluation.measure import chance, with_wrong_prior, without_prior
 from fusar_train.evaluation.metrics import accuracy, detection, iou, localisation, matches

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import rasterio
+
 from fusar_gpt.frames import LonLatPoints
 from fusar_gpt.imagery import open_scene
 from fusar_train.simulation import CHIP_PX, simulate_chip, spoil_prior
@@ -47,7 +48,9 @@ def test_a_ships_box_is_exactly_where_its_echo_is(heading):
     assert canvas.boxes == [(cols.min(), rows.min(), cols.max() + 1, rows.max() + 1)]
     left, top, right, bottom = canvas.boxes[0]
     assert abs((left + right) / 2 - 100) < 3
-    assert max(right - left, bottom - top) == pytest.approx(50 * max(abs(np.cos(heading)), abs(np.sin(heading))), abs=9)
+    assert max(right - left, bottom - top) == pytest.approx(
+        50 * max(abs(np.cos(heading)), abs(np.sin(heading))), abs=9
+    )
 
 
 def test_ships_float_and_planes_stand_on_paved_ground():

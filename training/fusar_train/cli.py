@@ -14,25 +14,39 @@ SHEET = (8, 4)
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="fusar-train", description="Build data for, train and measure FUSAR-GPT.")
+    top = argparse.ArgumentParser(
+        prog="fusar-train", description="Build data for, train and measure FUSAR-GPT."
+    )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    simulate = commands.add_parser("simulate", help="write simulated SAR: the sample scene or a sheet of chips")
+    simulate = commands.add_parser(
+        "simulate", help="write simulated SAR: the sample scene or a sheet of chips"
+    )
     simulate.add_argument("what", choices=["scene", "chips"])
     simulate.add_argument("--out", type=Path, required=True, metavar="DIR")
     simulate.add_argument("--seed", type=int, help="default: the seed of the bundled sample")
     simulate.set_defaults(run=run_simulate)
 
-    tiny = commands.add_parser("tiny", help="train the bundled tiny model from scratch (about 50 min on two cores)")
+    tiny = commands.add_parser(
+        "tiny", help="train the bundled tiny model from scratch (about 50 min on two cores)"
+    )
     tiny.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the checkpoint goes")
-    tiny.add_argument("--real", type=Path, metavar="DIR", help="SSDD images to mix in (JPEGImages, Annotations)")
+    tiny.add_argument(
+        "--real", type=Path, metavar="DIR", help="SSDD images to mix in (JPEGImages, Annotations)"
+    )
     tiny.add_argument("--settings", type=Path, metavar="YAML", help="default: fusar_train/stages/tiny.yaml")
     tiny.set_defaults(run=run_tiny)
 
-    evaluate = commands.add_parser("evaluate", help="measure a checkpoint on held-out chips and write its card")
+    evaluate = commands.add_parser(
+        "evaluate", help="measure a checkpoint on held-out chips and write its card"
+    )
     evaluate.add_argument("--model", default="tiny", help="a checkpoint folder; default: the bundled one")
-    evaluate.add_argument("--out", type=Path, required=True, metavar="DIR", help="for README.md and figures.json")
-    evaluate.add_argument("--real", type=Path, metavar="DIR", help="SSDD images; their held-out part is measured")
+    evaluate.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="for README.md and figures.json"
+    )
+    evaluate.add_argument(
+        "--real", type=Path, metavar="DIR", help="SSDD images; their held-out part is measured"
+    )
     evaluate.add_argument("--count", type=int, default=300, help="simulated test chips (default 300)")
     evaluate.set_defaults(run=run_evaluate)
     return top
@@ -62,7 +76,6 @@ def run_evaluate(arguments: argparse.Namespace) -> None:
     """Measures and writes the card."""
     from fusar_gpt.engine import LocalEngine
     from fusar_gpt.model import load_checkpoint
-
     from fusar_train.corpus.questions import TEXTS
     from fusar_train.corpus.ssdd import read_voc, split
     from fusar_train.evaluation.card import write_card
@@ -88,7 +101,9 @@ def how_long(log: Path) -> str:
     """The last line that each phase left in a training log, as one sentence."""
     if not log.is_file():
         return "no log of the run lies beside the model."
-    last = {line.split(" ", 1)[0]: line.split(":", 1)[0] for line in log.read_text(encoding="utf-8").splitlines()}
+    last = {
+        line.split(" ", 1)[0]: line.split(":", 1)[0] for line in log.read_text(encoding="utf-8").splitlines()
+    }
     return "; ".join(last.values()) + "."
 
 

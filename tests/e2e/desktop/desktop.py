@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from run_qgis import SAMPLES, make_profile, qgis_command, qgis_environment  # noqa: E402
 
 SCREEN = "-screen 0 1600x1000x24"
-LIMIT_S = 180
+LIMIT_S = 300
 CORNERS = (0.2, 0.15, 0.8, 0.85)
 
 
@@ -78,6 +78,7 @@ def main() -> int:
     parser.add_argument("--executable", type=Path, required=True, help="the backend: .venv/bin/fusar")
     parser.add_argument("--scene", type=Path, default=SAMPLES / "harbour_simulated.tif")
     parser.add_argument("--task", default="detect")
+    parser.add_argument("--targets", nargs="+", default=(), help="default: the model's first")
     parser.add_argument("--corners", type=float, nargs=4, default=CORNERS, metavar="SHARE")
     parser.add_argument("--locale", default="")
     parser.add_argument("--home", type=Path, help="a folder to keep everything in; default: a temporary one")
@@ -85,7 +86,13 @@ def main() -> int:
     args = parser.parse_args()
     home = args.home or Path(tempfile.mkdtemp(prefix="fusar-desktop-"))
     result = drive(
-        home, args.scene.resolve(), args.executable, task=args.task, corners=args.corners, locale=args.locale
+        home,
+        args.scene.resolve(),
+        args.executable,
+        task=args.task,
+        targets=args.targets,
+        corners=args.corners,
+        locale=args.locale,
     )
     picture = home / "out" / "4_findings.png"
     subprocess.run(

@@ -19,7 +19,7 @@ from qgis.utils import iface, plugins, unloadPlugin
 
 PLAN = json.loads(os.environ["FUSAR_DRIVE"])
 OUT = Path(PLAN["out"])
-PATIENCE_S = 90
+PATIENCE_S = 120
 TICK_MS = 5
 
 result = {"messages": [], "errors": []}
@@ -100,13 +100,13 @@ def story():
     # Without a desktop to notify, QGIS would put "Task complete" over our own message.
     QgsSettings().setValue("minTaskLengthForSystemNotification", 3600, QgsSettings.Section.App)
     window.findChild(QDockWidget, "Browser").hide()
-    window.resizeDocks([window.findChild(QDockWidget, "Layers")], [400], Qt.Orientation.Horizontal)
+    window.resizeDocks([window.findChild(QDockWidget, "Layers")], [460], Qt.Orientation.Horizontal)
     yield lambda: "fusar_qgis" in plugins
     layer = iface.addRasterLayer(PLAN["scene"], Path(PLAN["scene"]).stem)
     iface.setActiveLayer(layer)
+    yield pause(1.0)  # the window takes its size, the project its CRS
     canvas.setExtent(canvas.mapSettings().layerExtentToOutputExtent(layer, layer.extent()))
-    canvas.zoomByFactor(1.05)
-    yield pause(1.5)
+    yield pause(1.0)
     yield lambda: not canvas.isDrawing()
     shoot("1_scene")
 
@@ -209,6 +209,8 @@ class Director:
     def _end(self):
         self._timer.stop()
         (OUT / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
+        if "fusar_qgis" in plugins:
+            unloadPlugin("fusar_qgis")  # QGIS would ask about a run under way
         QgsProject.instance().setDirty(False)
         iface.actionExit().trigger()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import Question, Task, cell_of
 from fusar_gpt.tasks.compact import CompactPrompts, render_boxes, render_count, render_grid, render_label
-
 from fusar_train.corpus.record import LABELS, Record
 from fusar_train.simulation.land import COVER_NAMES, PLACES
 
@@ -105,11 +105,12 @@ def shaken(box: ChipBox, size: tuple[int, int], rng: np.random.Generator) -> Chi
     """The box as an analyst might draw it, off by up to a few pixels a side."""
     d = rng.uniform(-3, 3, 4)
     left, top = max(0.0, box.left + d[0]), max(0.0, box.top + d[1])
-    right, bottom = min(size[0], max(box.right + d[2], left + 2)), min(size[1], max(box.bottom + d[3], top + 2))
-    return ChipBox(left, top, right, bottom)
+    right, bottom = max(box.right + d[2], left + 2), max(box.bottom + d[3], top + 2)
+    return ChipBox(left, top, min(size[0], right), min(size[1], bottom))
 
 
 def vocabulary() -> list[str]:
     """The words of all answers and free questions, so that the tokenizer can make each one token."""
     text = " ".join([*PLACES, *COVER_NAMES, *TEXTS.values(), "mostly some no yes"])
-    return sorted({word for word in text.lower().replace("-", " ").replace("?", "").split() if word.isalpha()})
+    words = text.lower().replace("-", " ").replace("?", "").split()
+    return sorted({word for word in words if word.isalpha()})

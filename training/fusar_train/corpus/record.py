@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from fusar_gpt.frames import ChipBox
 from numpy.typing import NDArray
+
+from fusar_gpt.frames import ChipBox
 
 LABELS = ("ship", "plane")
 MIN_VISIBLE = 0.4

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from fusar_gpt.frames import ChipBox
 from numpy.typing import NDArray
 from PIL import Image
 
+from fusar_gpt.frames import ChipBox
 from fusar_train.corpus.record import Labelled, Record, clip_objects, no_prior
 
 HELD_OUT = 0.15
@@ -76,7 +76,8 @@ def random_cut(image: Annotated, chip_px: int, rng: np.random.Generator) -> Reco
     height, width = image.image.shape
     wants_empty = rng.random() < 0.25
     for _ in range(30):
-        side = rng.uniform(90, 220) if wants_empty else rng.uniform(min(140, height, width), max(height, width))
+        low, high = (90, 220) if wants_empty else (min(140, height, width), max(height, width))
+        side = rng.uniform(low, high)
         left = rng.uniform(min(0, width - side), max(0, width - side))
         top = rng.uniform(min(0, height - side), max(0, height - side))
         record = cut(image, left, top, side, chip_px)
@@ -98,7 +99,8 @@ def turn(record: Record, quarters: int, mirror: bool, rng: np.random.Generator) 
     """The chip turned by quarters, mirrored, and a little brighter or darker."""
     side = float(record.image.shape[0])
     image = np.rot90(record.image, quarters)
-    corners = np.array([[o.box.left, o.box.top, o.box.right, o.box.bottom] for o in record.objects]).reshape(-1, 2, 2)
+    boxes = [[o.box.left, o.box.top, o.box.right, o.box.bottom] for o in record.objects]
+    corners = np.array(boxes).reshape(-1, 2, 2)
     for _ in range(quarters % 4):  # a quarter turn to the left takes (x, y) to (y, side - x)
         corners = np.stack([corners[..., 1], side - corners[..., 0]], axis=-1)
     if mirror:

@@ -31,8 +31,9 @@ Any other question gets an answer too, but it will mean nothing.
 
 ## Figures
 
-{sets}Asked through the serving engine and read by the serving parser, greedy. Chance: "commonest answer" always says what is
-commonest in the test set (for detect: nothing); "next chip's truth" answers with the truth of another chip of the set.
+{sets}
+Asked through the serving engine and read by the serving parser, greedy. Chance: "commonest answer" always says what
+is commonest in the test set (for detect: nothing); "next chip's truth" answers with the truth of another chip.
 Reproduce: `fusar-train evaluate --model DIR --out DIR --count {count}{option}`. All figures are in `figures.json`.
 
 {tables}
@@ -44,8 +45,9 @@ Reproduce: `fusar-train evaluate --model DIR --out DIR --count {count}{option}`.
 """
 
 REAL = (
-    "Real SAR ship chips of SSDD ({train} images trained on, {test} others held out). SSDD carries no data licence that "
-    "we could find, therefore these weights are for **research and demonstration only**; no SSDD image ships with them."
+    "Real SAR ship chips of SSDD ({train} images trained on, {test} others held out). SSDD carries no data licence "
+    "that we could find, therefore these weights are for **research and demonstration only**; no SSDD image ships "
+    "with them."
 )
 NO_REAL = "No real SAR image was used."
 ROWS = (
@@ -75,7 +77,9 @@ def table(title: str, columns: Mapping[str, Figures]) -> str:
     return "\n".join([*lines, "", ""])
 
 
-def write_card(folder: Path, results: Mapping[str, Mapping[str, Figures]], facts: Mapping[str, object]) -> None:
+def write_card(
+    folder: Path, results: Mapping[str, Mapping[str, Figures]], facts: Mapping[str, object]
+) -> None:
     """Writes ``figures.json`` and ``README.md`` into a checkpoint's folder.
 
     Args:
@@ -84,8 +88,7 @@ def write_card(folder: Path, results: Mapping[str, Mapping[str, Figures]], facts
         facts: ``parameters`` (millions), ``questions``, ``count`` (simulated test chips), ``run`` (how long it was
             trained) and, when real images were used, ``train`` and ``test``, their numbers.
     """
-    rounded = {s: {c: {k: round(v, 4) for k, v in f.items()} for c, f in cs.items()} for s, cs in results.items()}
-    (folder / "figures.json").write_text(json.dumps(rounded, indent=1) + "\n", encoding="utf-8")
+    (folder / "figures.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     real = "ssdd" in results
     sets = f"Simulated: {facts['count']} chips of a stream that training never draws from. "
     sets += f"SSDD: the {facts['test']} held-out images, whole, one chip each. " if real else ""

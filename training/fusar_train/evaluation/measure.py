@@ -11,7 +11,6 @@ from typing import Any
 from fusar_gpt.engine import Engine, Request
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, Question, Task, Text, cell_of, prompt_set
-
 from fusar_train.corpus.mixture import TEST_STREAM
 from fusar_train.corpus.questions import describe, frame_size
 from fusar_train.corpus.record import LABELS, Record, no_prior
@@ -120,7 +119,9 @@ def task_figures(
     grid = [true_cells(record, label) for record in records]
     figures = {f"count {label}": accuracy(counts, [len(boxes) for boxes in truth])}
     some = [i for i, boxes in enumerate(truth) if boxes]
-    figures[f"count {label}, chips with any"] = accuracy([counts[i] for i in some], [len(truth[i]) for i in some])
+    figures[f"count {label}, chips with any"] = accuracy(
+        [counts[i] for i in some], [len(truth[i]) for i in some]
+    )
     figures |= {f"locate {label} {name}": v for name, v in asdict(localisation(cells, grid)).items()}
     present = localisation([cells[i] for i in some], [grid[i] for i in some])
     figures[f"locate {label} acc100, chips with any"] = present.acc100
@@ -161,7 +162,11 @@ def measure_all(
 ) -> dict[str, dict[str, Figures]]:
     """The figures of a model on simulated chips (right, no and wrong prior) and on real held-out images."""
     records = simulated_test(count)
-    sets = {"right prior": records, "no prior": without_prior(records), "wrong prior": with_wrong_prior(records)}
+    sets = {
+        "right prior": records,
+        "no prior": without_prior(records),
+        "wrong prior": with_wrong_prior(records),
+    }
     results: dict[str, dict[str, Figures]] = {"simulated": {}}
     for name, variant in sets.items():
         tell(f"{len(variant)} simulated chips, {name}")

@@ -75,7 +75,8 @@ def smooth_field(shape: tuple[int, int], scale: float, rng: np.random.Generator)
     """A random field [h, w] of about zero mean and unit variance that changes over ``scale`` pixels."""
     rows, cols = (max(2, round(side / scale) + 1) for side in shape)
     coarse = Image.fromarray(rng.standard_normal((rows, cols)).astype(np.float32))
-    return np.asarray(coarse.resize((shape[1], shape[0]), Image.Resampling.BICUBIC)) * 1.3
+    field = np.asarray(coarse.resize((shape[1], shape[0]), Image.Resampling.BICUBIC), dtype=np.float32)
+    return np.float32(1.3) * field
 
 
 def frame(
@@ -98,11 +99,12 @@ def countryside(shape: tuple[int, int], rng: np.random.Generator) -> Land:
     """Fields, woods, scrub and settlements: the land on which everything else is painted."""
     u, v = frame(shape, shape[1] / 2, shape[0] / 2, rng.uniform(0, np.pi))
     wide, tall = rng.uniform(25, 80, 2)
-    plot = (np.floor(u / wide) * 57 + np.floor(v / tall + rng.uniform(0, 1) * np.floor(u / wide))).astype(np.int32)
+    strip = np.floor(u / wide)
+    plot = (strip * 57 + np.floor(v / tall + rng.uniform(0, 1) * strip)).astype(np.int32)
     plot -= plot.min()
-    menu = np.array([Surface.CROPS, Surface.GRASS, Surface.BARE, Surface.SHRUB, Surface.TREES], dtype=np.uint8)
+    menu = [Surface.CROPS, Surface.GRASS, Surface.BARE, Surface.SHRUB, Surface.TREES]
     weights = rng.dirichlet((2.5, 2, 0.7, 1, 1))
-    surface = rng.choice(menu, size=int(plot.max()) + 1, p=weights)[plot]
+    surface = rng.choice(menu, size=int(plot.max()) + 1, p=weights).astype(np.uint8)[plot]
     woods = smooth_field(shape, rng.uniform(30, 90), rng)
     surface[woods > rng.uniform(0.2, 2.0)] = Surface.TREES
     town = smooth_field(shape, rng.uniform(60, 140), rng)
@@ -130,10 +132,12 @@ def coast(shape: tuple[int, int], rng: np.random.Generator) -> Land:
 def river(shape: tuple[int, int], rng: np.random.Generator) -> Land:
     """A river or canal through the countryside, sometimes with a bridge."""
     land = countryside(shape, rng)
-    u, v = frame(shape, *(rng.uniform(0.25, 0.75, 2) * shape[::-1]), rng.uniform(0, np.pi))
+    x, y = rng.uniform(0.25, 0.75, 2) * shape[::-1]
+    u, v = frame(shape, x, y, rng.uniform(0, np.pi))
     bend = v + rng.uniform(0, 18) * smooth_field(shape, rng.uniform(50, 120), rng)
     half = rng.uniform(8, 40)
-    land.surface[np.abs(bend) < half + rng.uniform(0, 6)] = rng.choice([Surface.TREES, Surface.FLOODED, Surface.BARE])
+    bank = rng.choice([Surface.TREES, Surface.FLOODED, Surface.BARE])
+    land.surface[np.abs(bend) < half + rng.uniform(0, 6)] = bank
     land.surface[np.abs(bend) < half] = Surface.WATER
     if rng.random() < 0.35:
         land.surface[np.abs(u - rng.uniform(-70, 70)) < rng.uniform(2, 4)] = Surface.BUILT
@@ -146,7 +150,8 @@ def inland(shape: tuple[int, int], rng: np.random.Generator) -> Land:
     if rng.random() < 0.4:
         land.surface[smooth_field(shape, rng.uniform(30, 80), rng) > rng.uniform(1.2, 2.2)] = Surface.WATER
     if rng.random() < 0.5:
-        _, v = frame(shape, *(rng.uniform(0, 1, 2) * shape[::-1]), rng.uniform(0, np.pi))
+        x, y = rng.uniform(0, 1, 2) * shape[::-1]
+        _, v = frame(shape, x, y, rng.uniform(0, np.pi))
         land.surface[np.abs(v) < rng.uniform(1.5, 4)] = Surface.RUNWAY  # a motorway: as smooth and dark
     return land
 
@@ -181,7 +186,8 @@ def paint_port(land: Land, x: float, y: float, angle: float, rng: np.random.Gene
             position += wide
     if rng.random() < 0.3:
         far = rng.uniform(70, 130)
-        land.surface[(np.abs(v - far) < rng.uniform(1.5, 3.5)) & (u > rng.uniform(-90, 60))] = Surface.BARE  # breakwater
+        breakwater = (np.abs(v - far) < rng.uniform(1.5, 3.5)) & (u > rng.uniform(-90, 60))
+        land.surface[breakwater] = Surface.BARE
 
 
 def airfield(shape: tuple[int, int], rng: np.random.Generator) -> Land:
@@ -200,8 +206,8 @@ def paint_airfield(
     half_length, half_depth = rng.uniform(45, 100), rng.uniform(22, 48)
     apart = half_depth + rng.uniform(18, 60)
     runway = rng.uniform(6, 10)
-    grounds = (v > -apart - runway - rng.uniform(10, 40)) & (v < half_depth + 30) & (np.abs(u) < length / 2 + 12)
-    land.surface[grounds] = Surface.GRASS
+    across = (v > -apart - runway - rng.uniform(10, 40)) & (v < half_depth + 30)
+    land.surface[across & (np.abs(u) < length / 2 + 12)] = Surface.GRASS
     land.surface[(np.abs(v + apart) < runway) & (np.abs(u) < length / 2)] = Surface.RUNWAY
     for taxiway in rng.uniform(-half_length, half_length, 2):
         land.surface[(np.abs(u - taxiway) < 4) & (v > -apart) & (v < 0)] = Surface.RUNWAY

@@ -79,8 +79,8 @@ def sample_nodes(
     steps = np.linspace(-0.5, 0.5, count)
     x, y = np.meshgrid(steps, steps)
     turn = rng.normal(0, 0.03)
-    positions = np.stack([y * np.cos(turn) + x * np.sin(turn), x * np.cos(turn) - y * np.sin(turn)], -1).reshape(-1, 2)
-    positions = positions + 0.5
+    c, s = np.cos(turn), np.sin(turn)
+    positions = np.stack([c * y + s * x, c * x - s * y], axis=-1).reshape(-1, 2) + 0.5
     positions = positions[((positions >= 0) & (positions <= 1)).all(1)]
     if rng.random() < 0.1:
         hole = rng.uniform(0, 1, 2)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from fusar_gpt.imagery.quantise import LEAST_SPAN_DB, Stretch
 from numpy.typing import NDArray
 
+from fusar_gpt.imagery.quantise import LEAST_SPAN_DB, Stretch
 from fusar_train.simulation.land import Land, Surface, frame, smooth_field
 
 LEVEL_DB = np.array([-21.0, -9.0, -13.0, -11.0, -12.0, -11.5, -7.0, -16.0, -11.0, -21.0, -18.0], np.float32)
@@ -30,13 +30,15 @@ def clutter(land: Land, rng: np.random.Generator) -> NDArray[np.float32]:
 
 def sea_state(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
     """Wind patches, swell and now and then a dark slick, in dB [h, w]."""
-    state = rng.uniform(0, 1.8) * smooth_field(shape, rng.uniform(60, 160), rng)
+    state: NDArray[np.float32] = np.float32(rng.uniform(0, 1.8)) * smooth_field(
+        shape, rng.uniform(60, 160), rng
+    )
     if rng.random() < 0.4:
         u, _ = frame(shape, 0, 0, rng.uniform(0, np.pi))
-        state += rng.uniform(0.3, 2.0) * np.sin(u / rng.uniform(3, 9))
+        state += (rng.uniform(0.3, 2.0) * np.sin(u / rng.uniform(3, 9))).astype(np.float32)
     if rng.random() < 0.15:
-        state -= rng.uniform(3, 7) * (smooth_field(shape, 70, rng) > 1.2)
-    return np.asarray(state, np.float32)
+        state -= np.float32(rng.uniform(3, 7)) * (smooth_field(shape, 70, rng) > 1.2)
+    return state
 
 
 def blur(power: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
@@ -45,7 +47,7 @@ def blur(power: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
         edge = [(1, 1) if axis == side else (0, 0) for side in (0, 1)]
         wide = np.pad(power, edge, mode="edge")
         low, high = (wide[:-2], wide[2:]) if axis == 0 else (wide[:, :-2], wide[:, 2:])
-        power = (power + weight * (low + high)) / (1 + 2 * weight)
+        power = np.asarray((power + weight * (low + high)) / (1 + 2 * weight), np.float32)
     return power
 
 

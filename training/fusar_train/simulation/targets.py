@@ -65,10 +65,13 @@ def hull(u: NDArray[np.float32], v: NDArray[np.float32], length: float, beam: fl
     """A ship's outline [h, w]: pointed bow, blunt stern."""
     along = u / (length / 2)
     half = beam / 2 * np.clip(np.minimum((1.0 - along) / 0.35, 0.7 + (1.0 + along) / 0.3), 0.0, 1.0)
-    return (np.abs(along) <= 1) & (np.abs(v) <= np.maximum(half, 0.5))
+    inside: NDArray[np.bool_] = (np.abs(along) <= 1) & (np.abs(v) <= np.maximum(half, 0.5))
+    return inside
 
 
-def draw_ship(canvas: Canvas, x: float, y: float, heading: float, rng: np.random.Generator, size: float) -> bool:
+def draw_ship(
+    canvas: Canvas, x: float, y: float, heading: float, rng: np.random.Generator, size: float
+) -> bool:
     """Draws a ship of ``size`` pixels if it floats on free water; says whether it was drawn."""
     beam = max(3.0, size / rng.uniform(4.5, 7.5))
     window = patch(canvas, x, y, heading, size / 2 + 3)
@@ -76,7 +79,8 @@ def draw_ship(canvas: Canvas, x: float, y: float, heading: float, rng: np.random
         return False
     mask = hull(window.u, window.v, size, beam)
     where = (window.rows, window.cols)
-    if mask.sum() < 12 or canvas.taken[where][mask].any() or (canvas.land.surface[where][mask] != Surface.WATER).any():
+    ashore = (canvas.land.surface[where][mask] != Surface.WATER).any()
+    if ashore or mask.sum() < 12 or canvas.taken[where][mask].any():
         return False
     along, across = window.u / (size / 2), np.abs(window.v) / (beam / 2)
     level = rng.uniform(-9, 4) + rng.uniform(1.5, 4.5) * rng.standard_normal(mask.shape)
@@ -93,16 +97,21 @@ def draw_ship(canvas: Canvas, x: float, y: float, heading: float, rng: np.random
     return True
 
 
-def airframe(u: NDArray[np.float32], v: NDArray[np.float32], length: float, sweep: float) -> NDArray[np.bool_]:
+def airframe(
+    u: NDArray[np.float32], v: NDArray[np.float32], length: float, sweep: float
+) -> NDArray[np.bool_]:
     """A plane's outline [h, w], nose towards positive u."""
     span, side = 0.92 * length, np.abs(v)
     fuselage = (np.abs(u) <= length / 2) & (side <= max(1.0, 0.055 * length))
-    wing = (np.abs(u - 0.1 * length + sweep * side) <= 0.085 * length * (1.25 - side / span)) & (side <= span / 2)
+    chord = 0.085 * length * (1.25 - side / span)
+    wing = (np.abs(u - 0.1 * length + sweep * side) <= chord) & (side <= span / 2)
     tail = (np.abs(u + 0.42 * length + sweep * side) <= 0.05 * length) & (side <= 0.18 * length)
     return fuselage | wing | tail
 
 
-def draw_plane(canvas: Canvas, x: float, y: float, heading: float, rng: np.random.Generator, size: float) -> bool:
+def draw_plane(
+    canvas: Canvas, x: float, y: float, heading: float, rng: np.random.Generator, size: float
+) -> bool:
     """Draws a plane of ``size`` pixels if it stands on free paved ground; says whether it was drawn."""
     window = patch(canvas, x, y, heading, 0.75 * size + 2)
     if window is None:
@@ -175,7 +184,13 @@ def place_planes(canvas: Canvas, count: int, rng: np.random.Generator) -> None:
 
 
 def draw_block(
-    canvas: Canvas, x: float, y: float, heading: float, half: tuple[float, float], level: float, rng: np.random.Generator
+    canvas: Canvas,
+    x: float,
+    y: float,
+    heading: float,
+    half: tuple[float, float],
+    level: float,
+    rng: np.random.Generator,
 ) -> None:
     """Draws a bright rectangle with one brighter side, as a building or a crane shows."""
     window = patch(canvas, x, y, heading, max(half) * 1.5 + 2)

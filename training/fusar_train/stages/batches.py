@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from fusar_gpt.model.processor import FusarGptProcessor, encode_priors
 from torch import Tensor
 
+from fusar_gpt.model.processor import FusarGptProcessor, encode_priors
 from fusar_train.corpus.mixture import Mixture
 from fusar_train.corpus.questions import pairs
 from fusar_train.corpus.record import Record
@@ -27,7 +27,9 @@ class Batch:
     packed: Packed
 
 
-def make_batch(records: list[Record], processor: FusarGptProcessor, packer: Packer, rng: np.random.Generator) -> Batch:
+def make_batch(
+    records: list[Record], processor: FusarGptProcessor, packer: Packer, rng: np.random.Generator
+) -> Batch:
     """A batch of some records."""
     inputs = processor.encode_images([record.image for record in records])
     inputs.update(encode_priors([(record.values, record.positions) for record in records]))
@@ -38,7 +40,9 @@ def make_batch(records: list[Record], processor: FusarGptProcessor, packer: Pack
 class Batches:
     """An endless, seeded stream of batches."""
 
-    def __init__(self, mixture: Mixture, processor: FusarGptProcessor, model: Any, size: int, seed: int) -> None:
+    def __init__(
+        self, mixture: Mixture, processor: FusarGptProcessor, model: Any, size: int, seed: int
+    ) -> None:
         self.mixture, self.processor, self.size, self.seed = mixture, processor, size, seed
         self.packer = Packer(processor, model.model)
 

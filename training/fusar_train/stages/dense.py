@@ -1,5 +1,6 @@
-"""The auxiliary head that teaches the vision tower: for every visual token, which object has its centre there,
-how large it is, and what land cover lies below. It is used in training only and is not part of the checkpoint.
+"""The auxiliary head that teaches the vision tower: the objects and the land cover at every visual token.
+
+It is used in training only and is not part of the checkpoint.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def dense_loss(said: tuple[Tensor, Tensor, Tensor], truth: BoxTargets) -> dict[s
     if there.any():
         losses["boxes"] = box_loss(boxes[there], truth["boxes"][there])
     if (truth["cover"] >= 0).any():
-        losses["cover"] = functional.cross_entropy(cover.flatten(0, 1), truth["cover"].flatten(), ignore_index=-1)
+        losses["cover"] = functional.cross_entropy(
+            cover.flatten(0, 1), truth["cover"].flatten(), ignore_index=-1
+        )
     return losses
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from fusar_gpt.model.processor import IGNORED
 from torch import Tensor
 from torch.nn import functional
 
+from fusar_gpt.model.processor import IGNORED
 from fusar_train.stages.packing import Packed
 
 SIDE = 224

@@ -6,7 +6,6 @@ The library's own version works in bfloat16, which a CPU without such units does
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +17,12 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 def orthogonal(matrix: Tensor, rounds: int = 5) -> Tensor:
     """The matrix [m, n] with its singular values moved to about one, by Newton-Schulz iteration."""
     a, b, c = COEFFICIENTS
-    x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    x = x / (x.norm() + 1e-7)
+    x: Tensor = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x = x / (torch.linalg.matrix_norm(x) + 1e-7)
     for _ in range(rounds):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if matrix.shape[0] > matrix.shape[1] else x
+    return x.T.contiguous() if matrix.shape[0] > matrix.shape[1] else x
 
 
 class Muon(torch.optim.Optimizer):
@@ -33,8 +32,8 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": 0.95})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # noqa: ARG002 - the base class's signature
-        """One step on every matrix that has a gradient."""
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step on every matrix that has a gradient; there is no closure to call."""
         for group in self.param_groups:
             for matrix in group["params"]:
                 if matrix.grad is None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from fusar_gpt.model.processor import IGNORED, FusarGptProcessor
-from fusar_gpt.tasks import Task
 from torch import Tensor
 
+from fusar_gpt.model.processor import IGNORED, FusarGptProcessor
+from fusar_gpt.tasks import Task
 from fusar_train.corpus.questions import Pair
 
 PREFIX, PADDING = -1, -2
@@ -99,7 +99,8 @@ class Packer:
             place = torch.arange(len(answer)) % OBJECT_TOKENS
             coordinate[answer] = (place >= 2) & (place <= 5)
         weights = torch.zeros(len(ids))
-        weights[answer] = max(len(answer), 1) ** -0.5  # a long answer counts more than a short one, but not so much
+        # A long answer counts more than a short one, but not by its length.
+        weights[answer] = max(len(answer), 1) ** -0.5
         return {
             "ids": ids,
             "positions": positions,

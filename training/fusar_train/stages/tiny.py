@@ -18,6 +18,9 @@ from typing import Any
 
 import torch
 import yaml
+from torch import Tensor, distributed, nn
+from torch.multiprocessing.spawn import spawn
+
 from fusar_gpt.model import (
     Card,
     FusarGptForConditionalGeneration,
@@ -27,8 +30,6 @@ from fusar_gpt.model import (
     tiny_image_processor,
     tiny_tokenizer,
 )
-from torch import Tensor, distributed, nn
-
 from fusar_train.corpus.mixture import Mixture
 from fusar_train.corpus.questions import vocabulary
 from fusar_train.corpus.record import LABELS
@@ -40,6 +41,7 @@ from fusar_train.stages.muon import Muon
 
 SETTINGS = Path(__file__).with_name("tiny.yaml")
 WARM_UP = 0.04
+LOG_EVERY = 20
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,9 @@ class Trainer:
         self.language = LanguageLoss(self.processor.tokenizer)
         mixture = Mixture(real, **settings["mixture"])
         seed = settings["seed"] + 10_000_000 * rank
-        self.batches = Batches(mixture, self.processor, self.model, settings["batch"] // settings["processes"], seed)
+        self.batches = Batches(
+            mixture, self.processor, self.model, settings["batch"] // settings["processes"], seed
+        )
         out.mkdir(parents=True, exist_ok=True)
 
     def run(self) -> None:
@@ -111,25 +115,22 @@ class Trainer:
         optimizers = make_optimizers(trained, phase)
         rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
         start = saved = time.monotonic()
-        sums: dict[str, float] = {}
+        recent: list[dict[str, float]] = []
         for step, batch in enumerate(stream, start=1):
             losses = self.losses(batch, phase)
-            total = sum(losses.values(), torch.zeros(()))
-            total.backward()
-            average([p.grad for _, p in trained if p.grad is not None])
-            torch.nn.utils.clip_grad_norm_([p for _, p in trained], 1.0)
-            done = agreed(max(step / phase.steps, (time.monotonic() - start) / 60 / phase.minutes))
+            recent.append({name: value.item() for name, value in losses.items()})
+            descend(losses, [p for _, p in trained])
+            now = time.monotonic()
+            done = agreed(max(step / phase.steps, (now - start) / 60 / phase.minutes))
             set_rates(optimizers, rates, min(done / WARM_UP, 1.0) * max(0.01, 1 - done))
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + value.item()
-            if step % 20 == 0 or done >= 1.0:
-                self.log(phase, step, time.monotonic() - start, {k: v / (step % 20 or 20) for k, v in sums.items()})
-                sums = {}
-            if time.monotonic() - saved > self.settings["save_every_s"]:
-                saved = time.monotonic()
+            if step % LOG_EVERY == 0 or done >= 1.0:
+                self.log(phase, step, now - start, recent)
+                recent = []
+            if now - saved > self.settings["save_every_s"]:
+                saved = now
                 self.save()
             if done >= 1.0:
                 return
@@ -162,12 +163,14 @@ class Trainer:
         save_checkpoint(self.out, self.model, self.processor, self.processor.card)
         self.model.train()
 
-    def log(self, phase: Phase, step: int, seconds: float, losses: dict[str, float]) -> None:
-        """A line in ``log.txt``."""
+    def log(self, phase: Phase, step: int, seconds: float, recent: list[dict[str, float]]) -> None:
+        """A line in ``log.txt`` with the means of the recent losses of this process."""
         if self.rank:
             return
+        names = sorted({name for losses in recent for name in losses})
+        means = {name: sum(losses.get(name, 0.0) for losses in recent) / len(recent) for name in names}
         chips = step * self.settings["batch"]
-        parts = " ".join(f"{name} {value:.4f}" for name, value in losses.items())
+        parts = " ".join(f"{name} {value:.4f}" for name, value in means.items())
         line = f"{phase.name} step {step} {seconds:.0f} s {chips} chips ({chips / seconds:.1f}/s): {parts}"
         with (self.out / "log.txt").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -185,6 +188,14 @@ def make_optimizers(
     return muon, torch.optim.AdamW(others, lr=phase.other_rate, betas=(0.9, 0.98), weight_decay=0.01)
 
 
+def descend(losses: dict[str, Tensor], parameters: list[nn.Parameter]) -> None:
+    """The gradients of the summed losses, averaged over all processes and clipped."""
+    total = sum(losses.values(), torch.zeros(()))
+    total.backward()  # type: ignore[no-untyped-call]
+    average([p.grad for p in parameters if p.grad is not None])
+    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+
+
 def set_rates(optimizers: tuple[torch.optim.Optimizer, ...], rates: list[float], factor: float) -> None:
     """Sets every group's learning rate to its own full rate times a factor."""
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
@@ -197,7 +208,8 @@ def average(gradients: list[Tensor]) -> None:
     if distributed.is_initialized():
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         distributed.all_reduce(flat)
-        parts = (flat / distributed.get_world_size()).split([gradient.numel() for gradient in gradients])
+        flat /= distributed.get_world_size()
+        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
@@ -227,4 +239,4 @@ def train_tiny(out: Path, real: Path | None, settings: Path = SETTINGS) -> None:
     chosen = yaml.safe_load(settings.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         arguments = (chosen, out, real, str(Path(folder) / "meeting"))
-        torch.multiprocessing.spawn(train_process, arguments, nprocs=chosen["processes"])
+        spawn(train_process, arguments, nprocs=chosen["processes"])  # type: ignore[no-untyped-call]

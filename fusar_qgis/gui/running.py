@@ -1,0 +1,96 @@
+"""One run as the analyst sees it: progress, findings on the map, and one message at the end."""
+
+from __future__ import annotations
+
+from html import escape
+
+from qgis.core import Qgis
+from qgis.gui import QgisInterface
+from qgis.PyQt.QtCore import QObject, pyqtSignal
+
+from ..connection.client import Client
+from ..connection.job import Job
+from ..core.events import Ended, Found, Progress, Started
+from ..core.order import Order
+from ..layers.run_layers import RunLayers
+from ..layers.wording import run_caveats, run_name, run_title
+from .run_progress import RunProgress
+
+_MESSAGE_SECONDS = 15
+
+
+class Running(QObject):
+    """Follows one job from its order to its last message; ``over`` comes once."""
+
+    over = pyqtSignal()
+
+    def __init__(self, iface: QgisInterface, client: Client, order: Order, parent: QObject) -> None:
+        super().__init__(parent)
+        self.is_over = False
+        self._bar = iface.messageBar()
+        self._name = run_title(order.task, ", ".join(order.targets))
+        self._caveats = ""
+        self._layers: RunLayers | None = None
+        self._progress = RunProgress(self._bar, self._name, self)
+        self._progress.cancelled.connect(self.cancel)
+        self._job = Job(client, order)
+        self._job.told.connect(self._on_told)
+        self._job.ended.connect(self._on_ended)
+
+    def start(self) -> None:
+        """Submit the order."""
+        self._job.start()
+
+    def cancel(self) -> None:
+        """Stop at once."""
+        self._job.cancel()
+
+    def _on_told(self, event: Started | Progress | Found) -> None:
+        if isinstance(event, Started):
+            self._name = run_name(event.run)
+            self._caveats = run_caveats(event.run)
+            self._layers = RunLayers(event.run, self)
+            self._show(0, event.chips)
+        elif isinstance(event, Progress):
+            self._show(event.done, event.total)
+        elif self._layers is not None:
+            self._layers.take(event)
+
+    def _show(self, done: int, total: int) -> None:
+        text = self.tr("chip {done} of {total} ({caveats})").format(
+            done=done, total=total, caveats=self._caveats
+        )
+        self._progress.show(done, total, text)
+
+    def _on_ended(self, end: Ended) -> None:
+        counts = self._layers.finish() if self._layers is not None else {}
+        self._progress.finish(end.status == "successful")
+        if end.status == "successful":
+            self._say(self._summary(counts), Qgis.MessageLevel.Success)
+        elif end.status == "dismissed":
+            self._say(self.tr("Cancelled. What was found so far stays on the map."), Qgis.MessageLevel.Info)
+        else:
+            reason = end.message or self.tr("The backend gave no reason. Look at its log.")
+            self._say(self.tr("Failed: {reason}").format(reason=reason), Qgis.MessageLevel.Critical)
+        self.is_over = True
+        self.over.emit()
+        self.deleteLater()
+
+    def _summary(self, counts: dict[str, int]) -> str:
+        parts = [
+            words.format(n=counts[kind])
+            for kind, words in (
+                ("detections", self.tr("{n} detections")),
+                ("grid", self.tr("{n} grid cells")),
+                ("answers", self.tr("{n} answers")),
+                ("unclear", self.tr("{n} not understood")),
+            )
+            if counts.get(kind)
+        ]
+        return ", ".join(parts) or str(self.tr("Nothing found."))
+
+    def _say(self, text: str, level: Qgis.MessageLevel) -> None:
+        # A failure stays until it is read.
+        seconds = 0 if level == Qgis.MessageLevel.Critical else _MESSAGE_SECONDS
+        # The bar takes HTML, and a file's name or a backend's reason is none.
+        self._bar.pushMessage(escape(self._name, quote=False), escape(text, quote=False), level, seconds)

@@ -1,0 +1,1 @@
+"""QGIS layers: the SAR layer that goes in, and the styled layers of a run that come out."""

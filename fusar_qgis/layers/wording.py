@@ -1,0 +1,60 @@
+"""How a run is named to the analyst: the task, and what must be known before its answers are trusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.PyQt.QtCore import QCoreApplication
+
+translate = QCoreApplication.translate
+
+
+def task_name(task: str) -> str:
+    """Return the task in the analyst's language."""
+    names = {
+        "detect": translate("Wording", "Detect"),
+        "locate": translate("Wording", "Locate"),
+        "count": translate("Wording", "Count"),
+        "describe": translate("Wording", "Describe"),
+    }
+    return str(names.get(task, task))
+
+
+def task_explanation(task: str) -> str:
+    """Return what the task gives."""
+    explanations = {
+        "detect": translate("Wording", "a box around each object"),
+        "locate": translate("Wording", "the cells of a 3 by 3 grid with objects"),
+        "count": translate("Wording", "how many objects there are"),
+        "describe": translate("Wording", "the area in words"),
+    }
+    return str(explanations.get(task, ""))
+
+
+def run_title(task: str, targets: str) -> str:
+    """Return the run's short name, such as ``Detect ship``."""
+    return f"{task_name(task)} {targets}".strip()
+
+
+def run_caveats(run: dict[str, Any]) -> str:
+    """Return what is never silent: a demonstration model, no prior (or which), a simulated scene."""
+    prior = run.get("prior") or "none"
+    caveats = [
+        translate("Wording", "demonstration model")
+        if run.get("demonstration")
+        else translate("Wording", "model {model}").format(model=run.get("model", "?")),
+        translate("Wording", "no prior")
+        if prior == "none"
+        else translate("Wording", "prior {prior}").format(prior=prior),
+    ]
+    if run.get("prior_simulated"):
+        caveats.append(translate("Wording", "simulated prior"))
+    if run.get("scene_simulated"):
+        caveats.append(translate("Wording", "simulated scene"))
+    return ", ".join(caveats)
+
+
+def run_name(run: dict[str, Any]) -> str:
+    """Return the title with the caveats, for a layer group or a message."""
+    title = run_title(str(run.get("task", "")), str(run.get("targets") or ""))
+    return f"{title} ({run_caveats(run)})"
