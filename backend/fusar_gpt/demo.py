@@ -8,7 +8,7 @@ from pathlib import Path
 from fusar_gpt.engine import Engine, LocalEngine
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings import Result, draw_overlay, write_geopackage, write_overlay, write_report
-from fusar_gpt.imagery import open_scene
+from fusar_gpt.imagery import Area, open_scene
 from fusar_gpt.inquiries import Order
 from fusar_gpt.interpret import Finished, interpret
 from fusar_gpt.model import load_checkpoint
@@ -45,11 +45,13 @@ def demonstrate(out: Path) -> int:
 
 
 def run_sample(sample: Sample, engine: Engine, folder: Path) -> list[Result]:
-    """Run a sample's tasks one after the other; they share one GeoPackage and one overlay."""
+    """Run a sample's tasks one after the other; they share one GeoPackage, boxes and grid share one overlay."""
     print(f"\n{sample.title}")
     done: list[Finished] = []
+    prior = str(sample.prior) if sample.prior else "none"
+    area = Area.from_file(sample.area) if sample.area else None
     for task in TASKS.get(sample, (Task.DETECT,)):
-        order = Order(sample.scene, task, prior=str(sample.prior) if sample.prior else "none")
+        order = Order(sample.scene, task, area=area, prior=prior)
         for event in interpret(order, engine):
             show_progress(event)
             if isinstance(event, Finished):
@@ -58,7 +60,8 @@ def run_sample(sample: Sample, engine: Engine, folder: Path) -> list[Result]:
     findings = [finding for event in done for finding in event.findings]
     write_geopackage(folder / "findings.gpkg", [event.run for event in done], findings)
     with open_scene(sample.scene) as scene:
-        write_overlay(folder / "overlay.png", scene, done[0].run, findings)
+        drawn = [finding for finding in findings if finding.layer != "answers"]
+        write_overlay(folder / "overlay.png", scene, done[0].run, drawn)
         return [
             Result(event.run, event.findings, draw_overlay(scene, event.run, event.findings))
             for event in done

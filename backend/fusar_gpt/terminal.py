@@ -7,6 +7,7 @@ import sys
 from fusar_gpt.findings import count_by_kind
 from fusar_gpt.findings.caption import warnings_of
 from fusar_gpt.interpret import ChipDone, Event, Finished, Started
+from fusar_gpt.tasks import Task
 
 
 def show_progress(event: Event) -> None:
@@ -20,13 +21,12 @@ def show_progress(event: Event) -> None:
 
 
 def show_summary(event: Finished) -> None:
-    """The findings in numbers, a line each, then the answers in words."""
+    """The findings in numbers, a line each, then what was said in words."""
     numbers = count_by_kind(event.findings)
     print(f"  {event.run.task} {', '.join(event.run.targets)}: {'' if numbers else 'nothing found'}")
     for kind, number in numbers.items():
         print(f"    {number:5}  {kind}")
-    for finding in event.findings:
-        row = finding.properties
-        said = row.get("label") or row.get("text") if finding.layer == "answers" else None
-        if said and "chip" in row:
-            print(f"    chip {row['chip']}: {said}")
+    if Task(event.run.task) in (Task.CLASSIFY, Task.DESCRIBE, Task.ASK):
+        for finding in event.findings:
+            row = finding.properties
+            print(f"    chip {row['chip']}: {row['label'] or row['text']}")

@@ -74,7 +74,7 @@ def test_a_token_comes_back_from_the_ground_on_any_scene(tmp_path, where):
             np.testing.assert_allclose(back.xy(), tokens.xy(), atol=1e-5)
 
 
-@given(st.floats(0, 3000), st.floats(0.01, 3000), st.integers(1, 900), st.floats(0, 0.9))
+@given(st.floats(0, 3000), st.floats(0.01, 3000), st.integers(1, 900), st.floats(0.01, 0.9))
 @settings(deadline=None)
 def test_windows_cover_an_axis_with_at_least_the_overlap_and_no_more_than_needed(low, length, side, overlap):
     high = min(low + length, 4000.0)
@@ -88,6 +88,30 @@ def test_windows_cover_an_axis_with_at_least_the_overlap_and_no_more_than_needed
     if len(starts) > 1:
         step = side - int(np.ceil(overlap * side))
         assert (len(starts) - 2) * max(step, 1) + side < high - low + 2
+
+
+@given(st.floats(0, 3000), st.floats(0.01, 3000), st.integers(1, 900))
+@settings(deadline=None)
+def test_windows_without_overlap_lie_side_by_side_as_few_as_can_be(low, length, side):
+    high = min(low + length, 4000.0)
+    starts = chip_starts(low, high, side, 0.0, 4000)
+    assert starts[0] <= low + 1e-3
+    assert starts[-1] + side >= high - 1e-3
+    assert (np.diff(starts) == side).all()
+    assert (len(starts) - 1) * side < high - low + 2
+    if len(starts) * side <= 4000:
+        assert starts[0] >= 0
+        assert starts[-1] + side <= 4000
+
+
+@pytest.mark.parametrize(
+    ("area", "chips", "side"), [((900, 700), 4 * 3, 234), ((70, 64), 1, 70), ((80, 64), 2, 64)]
+)
+def test_a_small_rest_makes_chips_larger_rather_than_more(area, chips, side):
+    frame = FRAME if area[0] < 100 else Frame(224, 224, 16)
+    plan = plan_chips(Extent(2000, 2000), shapely.box(500, 500, 500 + area[0], 500 + area[1]), frame)
+    assert len(plan) == chips
+    assert {chip.plan.window.width for chip in plan} == {side}
 
 
 @given(
@@ -112,7 +136,7 @@ def test_a_hole_gets_no_chips():
     ring = shapely.box(0, 0, 640, 640).difference(shapely.box(64, 64, 576, 576))
     assert len(plan_chips(Extent(640, 640), ring, FRAME)) == 10 * 10 - 8 * 8 + 4 * 7
     parts = shapely.union(shapely.box(1, 1, 60, 60), shapely.box(580, 580, 639, 639))
-    assert [chip.plan.window.col for chip in plan_chips(Extent(640, 640), parts, FRAME)][:1] == [1]
+    assert [chip.plan.window.col for chip in plan_chips(Extent(640, 640), parts, FRAME)] == [0, 576]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +144,7 @@ def test_a_hole_gets_no_chips():
     [
         (shapely.box(100, 100, 120, 110), (500, 500), SceneWindow(78, 73, 64, 64)),
         (shapely.box(0, 490, 10, 500), (500, 500), SceneWindow(0, 436, 64, 64)),
-        (shapely.box(0, 0, 40, 500), (40, 500), SceneWindow(-12, 0, 64, 64)),
+        (shapely.box(0, 0, 40, 500), (40, 500), SceneWindow(-12, -6, 64, 64)),
         (shapely.box(30, 0, 40, 20), (40, 20), SceneWindow(0, -22, 64, 64)),
     ],
 )
@@ -180,7 +204,7 @@ def test_strips_and_factors_change_nothing_but_rounding(tmp_path, monkeypatch):
     with open_scene(write(tmp_path / "s.tif", speckle(700, 700))) as scene:
         stretch = scene.stretch()
         chip = next(
-            iter(plan_chips(scene, shapely.box(0, 0, 700, 700), FRAME, ground_m=689 * scene.pixel_size_m))
+            iter(plan_chips(scene, shapely.box(0, 0, 689, 689), FRAME, ground_m=689 * scene.pixel_size_m))
         )
         got = read_chip(scene, chip, stretch).astype(int)
         whole = Image.fromarray(stretch.quantise(scene.read(chip.plan.window)))

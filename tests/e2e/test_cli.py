@@ -205,7 +205,18 @@ def test_wrong_usage_exits_2(fusar, tmp_path, arguments):
 def test_as_a_process_it_does_the_same(fusar_process, tmp_path):
     assert fusar_process("--version").stdout.startswith("fusar 0.")
     out = tmp_path / "out.gpkg"
-    counting = ["interpret", HARBOUR.scene, *HERE, "--task", "count", "--target", "ship", "--out", out, "--json"]
+    counting = [
+        "interpret",
+        HARBOUR.scene,
+        *HERE,
+        "--task",
+        "count",
+        "--target",
+        "ship",
+        "--out",
+        out,
+        "--json",
+    ]
     done = fusar_process(*counting)
     assert (done.returncode, done.stdout.count("\n")) == (0, 1), done.stderr
     assert json.loads(done.stdout)["counts"].keys() == {"ship counted"}

@@ -27,7 +27,9 @@ SCENES = {
 }
 
 pytestmark = [
-    pytest.mark.skipif(not GEOREF.is_dir(), reason="the real scenes that may not ship are not beside this checkout"),
+    pytest.mark.skipif(
+        not GEOREF.is_dir(), reason="the real scenes that may not ship are not beside this checkout"
+    ),
     pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning"),
 ]
 

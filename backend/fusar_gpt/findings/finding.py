@@ -134,7 +134,9 @@ def count_by_kind(findings: Iterable[Finding]) -> dict[str, int]:
             counts[f"{p['label']} classified"] += 1
         elif isinstance(count := p.get("count"), int) and "chip" in p:
             counts[f"{p['target']} counted"] += count
-        elif p.get("text"):
+        elif not p["complete"]:
+            counts["answers cut off or not understood"] += 1
+        elif p.get("text") and "chip" in p:
             counts["answers in words"] += 1
     return dict(counts.most_common())
 

@@ -18,6 +18,7 @@ from fusar_gpt.imagery.scene import Scene
 
 _STRIP_PIXELS = 4_000_000
 _SNAP_PX = 1e-3
+_SMALL_REST = 0.15
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,14 @@ class ChipPlan:
         self._area = area_px
         self._frame = frame
         self._width, self._height = window_size(scene.pixel_size_m, frame, ground_m)
-        self.chip_ground_m = self._width * scene.pixel_size_m
         left, top, right, bottom = area_px.bounds
+        if overlap == 0:
+            grown = tile_growth(right - left, self._width), tile_growth(bottom - top, self._height)
+            self._width = math.ceil(self._width * max(grown))
+            self._height = math.ceil(self._height * max(grown))
         self._columns = chip_starts(left, right, self._width, overlap, scene.width)
         self._rows = chip_starts(top, bottom, self._height, overlap, scene.height)
+        self.chip_ground_m = self._width * scene.pixel_size_m
         self._count: int | None = None
         shapely.prepare(area_px)
 
@@ -133,7 +138,8 @@ def plan_chips(
         area_px: Polygon or multipolygon in scene pixels, within the scene, not empty.
         frame: What the checkpoint wants.
         ground_m: Ground width of a chip in metres; None takes the frame's.
-        overlap: Least share of a chip's side that its neighbour sees again, 0 <= overlap < 1.
+        overlap: Least share of a chip's side that its neighbour sees again, 0 <= overlap < 1. With 0 no ground
+            is seen twice; chips then grow by up to 15 % rather than leave a small rest to one more chip.
     """
     if not 0.0 <= overlap < 1.0:
         raise ValueError(f"overlap must be in [0, 1), not {overlap}")
@@ -150,17 +156,24 @@ def window_size(pixel_size_m: float, frame: Frame, ground_m: float | None) -> tu
     return max(round(width), 1), max(round(width * frame.height / frame.width), 1)
 
 
+def tile_growth(length: float, side: int) -> float:
+    """How much larger, 1 to 1.15 times, tiles must be so that a last one need not be added for a small rest."""
+    sides = (length - _SNAP_PX) / side
+    return max(sides / max(math.ceil(sides - _SMALL_REST), 1), 1.0)
+
+
 def chip_starts(low: float, high: float, side: int, overlap: float, scene_side: int) -> NDArray[np.int64]:
     """First pixels of the windows along one axis that cover [low, high].
 
-    If a window is long enough: one, centred, then moved into the scene as far as it fits. Else the fewest
-    windows with at least the overlap, spread evenly from end to end.
+    If one is long enough, or none may overlap: side by side, centred, then moved into the scene as far as they
+    fit. Else the fewest windows with at least the overlap, spread evenly from end to end.
     """
     low, high = math.floor(low + _SNAP_PX), math.ceil(high - _SNAP_PX)
-    spare = scene_side - side
-    if high - low <= side:
-        start = round((low + high - side) / 2)
-        return np.array([min(max(start, min(spare, 0)), max(spare, 0))])
+    if high - low <= side or overlap == 0:
+        count = max(math.ceil((high - low) / side), 1)
+        start = round((low + high - count * side) / 2)
+        spare = scene_side - count * side
+        return min(max(start, min(spare, 0)), max(spare, 0)) + side * np.arange(count)
     step = max(side - math.ceil(overlap * side), 1)
     count = math.ceil((high - low - side) / step) + 1
     return low + np.arange(count) * (high - low - side) // (count - 1)

@@ -10,18 +10,20 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Sample:
-    """A scene, what it is in one line, and the prior of its place if one ships."""
+    """A scene and what it is in one line; a prior of its place and an area an analyst might draw, if they ship."""
 
     scene: Path
     title: str
-    prior: Path | None
+    prior: Path | None = None
+    area: Path | None = None
 
 
 HARBOUR = Sample(
-    _HERE / "harbour_simulated.tif", "Simulated harbour and airfield", _HERE / "harbour_simulated_prior.tif"
+    _HERE / "harbour_simulated.tif",
+    "Simulated harbour and airfield",
+    _HERE / "harbour_simulated_prior.tif",
+    _HERE / "harbour_simulated_area.geojson",
 )
 HARBOUR_TRUTH = _HERE / "harbour_simulated_truth.geojson"
-YASUR = Sample(
-    _HERE / "yasur_umbra.tif", "Mount Yasur, real Umbra image: a volcano without ships or planes", None
-)
+YASUR = Sample(_HERE / "yasur_umbra.tif", "Mount Yasur, real Umbra image: a volcano without ships or planes")
 SAMPLES = (HARBOUR, YASUR)
