@@ -39,7 +39,7 @@ def open_sample(folder: Path, **how: object) -> Scene:
     return open_scene(write_scene(folder / "scene.tif", **how))  # type: ignore[arg-type]
 
 
-def chips_of(scene: Scene, overlap: float = 0.0) -> list[Chip]:
+def chips_of(scene: Scene, overlap: float = 0.1) -> list[Chip]:
     return list(plan_chips(scene, shapely.box(0, 0, scene.width, scene.height), FRAME, overlap=overlap))
 
 
