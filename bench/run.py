@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import rasterio
 import torch
-from rasterio.transform import from_origin
+from affine import Affine
 
 from fusar_gpt.engine import LocalEngine, Request
 from fusar_gpt.imagery import Area, open_scene
@@ -161,7 +161,7 @@ def make_large(path: Path) -> None:
         driver="GTiff", width=LARGE_SIDE, height=LARGE_SIDE, count=1, dtype="float32", crs="EPSG:32633"
     )
     profile.update(
-        transform=from_origin(400_000, 5_600_000, LARGE_PIXEL_M, LARGE_PIXEL_M), tiled=True, bigtiff="YES"
+        transform=Affine(LARGE_PIXEL_M, 0, 400_000, 0, -LARGE_PIXEL_M, 5_600_000), tiled=True, bigtiff="YES"
     )
     with rasterio.open(path, "w", blockxsize=512, blockysize=512, **profile) as scene:
         for row_off in range(0, LARGE_SIDE, block):

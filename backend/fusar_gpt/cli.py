@@ -133,6 +133,8 @@ def run_interpret(args: argparse.Namespace) -> int:
 def check_usage(args: argparse.Namespace) -> None:
     """Wrong combinations are usage errors (exit 2), as argparse's own are."""
     task = Task(args.task)
+    if args.out.suffix.lower() != ".gpkg":
+        args.usage_error("--out must end in .gpkg, as GeoPackages do")
     if args.area is None and args.bbox is None and not (task is Task.CLASSIFY and args.boxes):
         args.usage_error("say where: --area FILE or --bbox W,S,E,N")
     if task is Task.CLASSIFY and not args.boxes:

@@ -17,8 +17,8 @@ def check_writable(path: Path) -> None:
     Raises:
         OutputError: It could not.
     """
-    if path.is_dir():
-        raise OutputError(f"Cannot write {path}: it is a folder. Give the name of a file.")
+    if path.exists() and not path.is_file():  # replacing a device would destroy it
+        raise OutputError(f"Cannot write {path}: it is a folder or a device. Give the name of a file.")
     # A log that another program (QGIS) left beside an open GeoPackage would be replayed into the new one.
     log = path.with_name(path.name + "-wal")
     if log.exists():
