@@ -55,7 +55,7 @@ def fusar_process(tmp_path_factory: pytest.TempPathFactory) -> Fusar:
     def run(*arguments: str | Path) -> Done:
         command = [sys.executable, "-m", "fusar_gpt", *map(str, arguments)]
         done = subprocess.run(
-            command, env=environment, cwd=home, capture_output=True, text=True, timeout=200, check=False
+            command, env=environment, cwd=home, capture_output=True, text=True, timeout=600, check=False
         )
         return Done(done.returncode, done.stdout, done.stderr)
 

@@ -16,10 +16,10 @@ from fusar_train.evaluation.measure import answers, measure_all, simulated_test
 from fusar_train.simulation import simulate_chip
 from fusar_train.stages.batches import make_batch
 from fusar_train.stages.dense import DenseHead, box_loss, dense_loss, dense_targets
-from fusar_train.stages.language import hidden_states, visual_tokens
+from fusar_train.stages.language import LanguageLoss, hidden_states, visual_tokens
 from fusar_train.stages.muon import orthogonal
 from fusar_train.stages.packing import Packer
-from fusar_train.stages.tiny import SETTINGS, Trainer, new_model, tiny_card
+from fusar_train.stages.tiny import SETTINGS, Trainer, descend, new_model, tiny_card
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +68,24 @@ def test_the_dense_truth_gives_no_box_loss_when_it_is_said_back():
     assert box_loss(truth["boxes"][there], truth["boxes"][there]).item() == pytest.approx(0, abs=1e-6)
     losses = dense_loss(DenseHead(32)(torch.zeros(4, 196, 32)), truth)
     assert set(losses) == {"classes", "boxes", "cover"}
+
+
+def test_a_box_said_in_whole_pixels_is_read_off_the_numbers_embeddings():
+    model, processor = new_model(real=False, seed=0)
+    loss = LanguageLoss(processor.tokenizer)
+    numbers = model.get_input_embeddings().weight[loss.numbers]
+    alike = torch.nn.functional.normalize(numbers, dim=-1) @ torch.nn.functional.normalize(numbers, dim=-1).T
+    assert alike[100, 101] > alike[100, 104] > alike[100, 150]
+    pixels = torch.tensor([[10, 20, 30, 224]])
+    right = alike[pixels] * 30
+    assert loss.corners(right, pixels) < loss.corners(right.roll(3, dims=-1), pixels)
+
+
+def test_processes_agree_on_gradients_even_without_any():
+    used, unused = torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(3))
+    descend({"loss": (used * 3).sum()}, [used, unused])
+    assert unused.grad.tolist() == [0, 0, 0]
+    assert used.grad.norm().item() == pytest.approx(1)
 
 
 def test_orthogonal_flattens_singular_values():

@@ -35,6 +35,9 @@ def parser() -> argparse.ArgumentParser:
         "--real", type=Path, metavar="DIR", help="SSDD images to mix in (JPEGImages, Annotations)"
     )
     tiny.add_argument("--settings", type=Path, metavar="YAML", help="default: fusar_train/stages/tiny.yaml")
+    tiny.add_argument(
+        "--start", type=Path, metavar="DIR", help="begin from this checkpoint, not from scratch"
+    )
     tiny.set_defaults(run=run_tiny)
 
     evaluate = commands.add_parser(
@@ -69,7 +72,7 @@ def run_tiny(arguments: argparse.Namespace) -> None:
     """Trains."""
     from fusar_train.stages.tiny import SETTINGS, train_tiny
 
-    train_tiny(arguments.out, arguments.real, arguments.settings or SETTINGS)
+    train_tiny(arguments.out, arguments.real, arguments.settings or SETTINGS, arguments.start)
 
 
 def run_evaluate(arguments: argparse.Namespace) -> None:
@@ -98,13 +101,13 @@ def run_evaluate(arguments: argparse.Namespace) -> None:
 
 
 def how_long(log: Path) -> str:
-    """The last line that each phase left in a training log, as one sentence."""
+    """A training log in short: its remarks (lines that begin with #) and the last line of each phase, as a list."""
     if not log.is_file():
-        return "no log of the run lies beside the model."
-    last = {
-        line.split(" ", 1)[0]: line.split(":", 1)[0] for line in log.read_text(encoding="utf-8").splitlines()
-    }
-    return "; ".join(last.values()) + "."
+        return "No log of the run lies beside the model.\n"
+    lines = log.read_text(encoding="utf-8").splitlines()
+    remarks = [line[1:].strip() for line in lines if line.startswith("#")]
+    last = {line.split(" ", 1)[0]: line.split(":", 1)[0] for line in lines if not line.startswith("#")}
+    return "\n".join([*remarks, "", *(f"- {phase}" for phase in last.values()), ""])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,8 +12,8 @@ from fusar_train.corpus.record import Record
 from fusar_train.corpus.ssdd import random_cut, read_voc, split
 from fusar_train.simulation import CHIP_PX, simulate_chip, spoil_prior
 
-TRAIN_STREAM, TEST_STREAM = 1, 2
-"""Simulation streams: training never draws from the one that figures are measured on."""
+TRAIN_STREAM, CHOICE_STREAM, TEST_STREAM = 1, 2, 7
+"""Simulation streams: for training, for choosing between models, and for the figures that are reported."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,9 @@ Any other question gets an answer too, but it will mean nothing.
 
 ## Training
 
-`fusar-train tiny --out DIR{option}` with `training/fusar_train/stages/tiny.yaml`: {run}
+`fusar-train tiny --out DIR{option}` makes such a model with `training/fusar_train/stages/tiny.yaml`. This copy:
+
+{run}
 
 ## Figures
 

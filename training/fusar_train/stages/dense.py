@@ -15,18 +15,22 @@ from fusar_train.corpus.record import LABELS, Record
 from fusar_train.simulation.land import COVER_NAMES
 
 BoxTargets = dict[str, Tensor]
+CORNER_SCALE = 30.0
 
 
 class DenseHead(nn.Module):
     """From visual tokens [N, T, C] to class logits [N, T, 2], boxes [N, T, 4] and cover logits [N, T, 8].
 
     A box is (left, top, right, bottom) as distances from the token's centre in token sides, all positive outward.
+    ``corners`` reads the same box in whole chip pixels off a token, as the embeddings of four numbers: so the tower
+    writes what the language model has to say in the language model's own terms.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels)
         self.hidden = nn.Linear(channels, channels)
+        self.corner = nn.Linear(channels, 4 * channels)
         self.out = nn.Linear(channels, len(LABELS) + 4 + len(COVER_NAMES))
         nn.init.constant_(self.out.bias[: len(LABELS)], -3.5)
 
@@ -36,12 +40,22 @@ class DenseHead(nn.Module):
         classes, boxes, cover = out.split([len(LABELS), 4, len(COVER_NAMES)], dim=-1)
         return classes, functional.softplus(boxes), cover
 
+    def corners(self, tokens: Tensor, numbers: Tensor) -> Tensor:
+        """Logits [M, 4, 225] of x1, y1, x2, y2 from tokens [M, C], over the embeddings of numbers [225, C]."""
+        said = self.corner(self.norm(tokens)).unflatten(-1, (4, -1))
+        return functional.normalize(said, dim=-1) @ functional.normalize(numbers, dim=-1).T * CORNER_SCALE
+
 
 def dense_targets(records: Sequence[Record], token_px: int) -> BoxTargets:
-    """What the head should say: ``classes`` [N, T, 2] 0/1, ``boxes`` [N, T, 4], ``cover`` [N, T] (-1 unknown)."""
+    """What the head should say at each of T tokens.
+
+    ``classes`` [N, T, 2] 0/1, ``boxes`` [N, T, 4], ``pixels`` [N, T, 4] (the box in whole chip pixels) and
+    ``cover`` [N, T] (-1 unknown).
+    """
     rows, cols = records[0].cover.shape
     classes = torch.zeros(len(records), rows, cols, len(LABELS))
     boxes = torch.zeros(len(records), rows, cols, 4)
+    pixels = torch.zeros(len(records), rows, cols, 4, dtype=torch.long)
     for i, record in enumerate(records):
         for item in sorted(record.objects, key=lambda item: -item.box.area):
             box = item.box
@@ -49,10 +63,13 @@ def dense_targets(records: Sequence[Record], token_px: int) -> BoxTargets:
             row = min(int((box.top + box.bottom) / 2 / token_px), rows - 1)
             classes[i, row, col, LABELS.index(item.label)] = 1
             x, y = col + 0.5, row + 0.5
-            side = torch.tensor([box.left, box.top, box.right, box.bottom]) / token_px
+            edges = torch.tensor([box.left, box.top, box.right, box.bottom])
+            pixels[i, row, col] = edges.round().long()
+            side = edges / token_px
             boxes[i, row, col] = torch.stack([x - side[0], y - side[1], side[2] - x, side[3] - y])
     cover = torch.stack([torch.from_numpy(record.cover) for record in records])
-    return {"classes": classes.flatten(1, 2), "boxes": boxes.flatten(1, 2), "cover": cover.flatten(1)}
+    dense = {"classes": classes, "boxes": boxes, "pixels": pixels}
+    return {"cover": cover.flatten(1)} | {name: value.flatten(1, 2) for name, value in dense.items()}
 
 
 def dense_loss(said: tuple[Tensor, Tensor, Tensor], truth: BoxTargets) -> dict[str, Tensor]:

@@ -25,6 +25,7 @@ from fusar_gpt.model import (
     Card,
     FusarGptForConditionalGeneration,
     FusarGptProcessor,
+    load_checkpoint,
     save_checkpoint,
     tiny_config,
     tiny_image_processor,
@@ -36,7 +37,7 @@ from fusar_train.corpus.record import LABELS
 from fusar_train.simulation.land import PIXEL_M
 from fusar_train.stages.batches import Batch, Batches
 from fusar_train.stages.dense import DenseHead, dense_loss
-from fusar_train.stages.language import LanguageLoss, hidden_states, visual_tokens
+from fusar_train.stages.language import LanguageLoss, hidden_states, order_numbers, visual_tokens
 from fusar_train.stages.muon import Muon
 
 SETTINGS = Path(__file__).with_name("tiny.yaml")
@@ -72,7 +73,7 @@ def tiny_card(real: bool) -> Card:
         ground_m=224 * PIXEL_M,
         targets=list(LABELS),
         demonstration=True,
-        prior_years=[2017, 2025],
+        prior_years=[2024, 2024],
         licence="research and demonstration only" if real else "GPL-3.0-or-later; demonstration only",
         trained_on=f"{data}, and real SSDD ship chips (no data licence)" if real else data,
         position_ramps=True,
@@ -84,15 +85,20 @@ def new_model(real: bool, seed: int) -> tuple[FusarGptForConditionalGeneration, 
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer(vocabulary())
     model = FusarGptForConditionalGeneration(tiny_config(tokenizer))
+    order_numbers(model, tokenizer)
     return model, FusarGptProcessor(tokenizer, tiny_image_processor(), tiny_card(real))
 
 
 class Trainer:
     """Model, auxiliary head and log of one process of a training run; process 0 saves and logs."""
 
-    def __init__(self, settings: dict[str, Any], out: Path, real: Path | None, rank: int = 0) -> None:
+    def __init__(
+        self, settings: dict[str, Any], out: Path, real: Path | None, start: Path | None = None, rank: int = 0
+    ) -> None:
         self.settings, self.out, self.rank = settings, out, rank
         self.model, self.processor = new_model(real is not None, settings["seed"])
+        if start:
+            self.model.load_state_dict(load_checkpoint(start, device="cpu").model.state_dict())
         self.head = DenseHead(self.model.config.vision_config.out_hidden_size)
         self.language = LanguageLoss(self.processor.tokenizer)
         mixture = Mixture(real, **settings["mixture"])
@@ -148,6 +154,11 @@ class Trainer:
         losses: dict[str, Tensor] = {}
         if phase.dense:
             dense = dense_loss(self.head(tokens), batch.dense)
+            there = batch.dense["classes"].amax(-1) > 0
+            if there.any():
+                numbers = self.model.get_input_embeddings().weight[self.language.numbers]
+                corners = self.head.corners(tokens[there], numbers)
+                dense["corners"] = 0.5 * self.language.corners(corners, batch.dense["pixels"][there])
             losses |= {f"dense {name}": phase.dense * value for name, value in dense.items()}
         if phase.language:
             states = hidden_states(self.model, batch.packed, tokens)
@@ -192,6 +203,9 @@ def descend(losses: dict[str, Tensor], parameters: list[nn.Parameter]) -> None:
     """The gradients of the summed losses, averaged over all processes and clipped."""
     total = sum(losses.values(), torch.zeros(()))
     total.backward()  # type: ignore[no-untyped-call]
+    for parameter in parameters:  # a batch without any object leaves gradients out that another process has
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
     average([p.grad for p in parameters if p.grad is not None])
     torch.nn.utils.clip_grad_norm_(parameters, 1.0)
 
@@ -222,21 +236,26 @@ def agreed(value: float) -> float:
     return float(shared)
 
 
-def train_process(rank: int, settings: dict[str, Any], out: Path, real: Path | None, meeting: str) -> None:
+def train_process(
+    rank: int, settings: dict[str, Any], out: Path, real: Path | None, start: Path | None, meeting: str
+) -> None:
     """One of the processes of a run; they find each other through a file."""
     torch.set_num_threads(1)
     distributed.init_process_group(
         "gloo", init_method=f"file://{meeting}", rank=rank, world_size=settings["processes"]
     )
     try:
-        Trainer(settings, out, real, rank).run()
+        Trainer(settings, out, real, start, rank).run()
     finally:
         distributed.destroy_process_group()
 
 
-def train_tiny(out: Path, real: Path | None, settings: Path = SETTINGS) -> None:
-    """Trains the tiny model into the folder ``out``; ``real`` is a folder of SSDD images or None."""
+def train_tiny(out: Path, real: Path | None, settings: Path = SETTINGS, start: Path | None = None) -> None:
+    """Trains the tiny model into the folder ``out``; ``real`` is a folder of SSDD images or None.
+
+    ``start`` is a checkpoint to begin from instead of random weights.
+    """
     chosen = yaml.safe_load(settings.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
-        arguments = (chosen, out, real, str(Path(folder) / "meeting"))
+        arguments = (chosen, out, real, start, str(Path(folder) / "meeting"))
         spawn(train_process, arguments, nprocs=chosen["processes"])  # type: ignore[no-untyped-call]
