@@ -113,13 +113,16 @@ class _Maker:
     def _finding(self, layer: Layer, box: SceneBox, columns: dict[str, Value]) -> Finding:
         self._made += 1
         name = f"{self._run.id} {self._chip.index} {self._question} {self._made}"
-        centre = self._scene.to_lonlat(
-            ScenePoints.of([(box.left + box.right) / 2, (box.top + box.bottom) / 2])
-        )
-        columns |= self._shared | {"lon": float(centre.x[0]), "lat": float(centre.y[0])}
-        geometry = orient(shapely.Polygon(self._scene.to_ground(box.corners()).xy()))
-        lonlat = lonlat_polygon(self._scene.to_lonlat(box.corners()))
-        return Finding(str(uuid.uuid5(uuid.NAMESPACE_OID, name)), layer, geometry, lonlat, box, columns)
+        return finding_at(box, self._scene, layer, columns | self._shared, name)
+
+
+def finding_at(box: SceneBox, scene: Scene, layer: Layer, columns: dict[str, Value], name: str) -> Finding:
+    """The finding whose place is a box of the scene; ``name`` decides its id."""
+    centre = scene.to_lonlat(ScenePoints.of([(box.left + box.right) / 2, (box.top + box.bottom) / 2]))
+    columns = columns | {"lon": float(centre.x[0]), "lat": float(centre.y[0])}
+    geometry = orient(shapely.Polygon(scene.to_ground(box.corners()).xy()))
+    lonlat = lonlat_polygon(scene.to_lonlat(box.corners()))
+    return Finding(str(uuid.uuid5(uuid.NAMESPACE_OID, name)), layer, geometry, lonlat, box, columns)
 
 
 def ground_size(box: SceneBox, scene: Scene) -> tuple[float, float]:
