@@ -26,6 +26,8 @@ import torch
 from affine import Affine
 
 from fusar_gpt.engine import LocalEngine, Request
+from fusar_gpt.findings import write_geopackage
+from fusar_gpt.frames import SceneWindow
 from fusar_gpt.imagery import Area, open_scene
 from fusar_gpt.inquiries import Order
 from fusar_gpt.interpret import ChipDone, Finished, interpret
@@ -99,8 +101,6 @@ def stock_rate(checkpoint: Any, requests: Sequence[Request]) -> float:
 def sample_chips(number: int, frame: tuple[int, int], generator: np.random.Generator) -> list[Any]:
     """Chips cut at random from the simulated harbour."""
     with open_scene(HARBOUR.scene) as scene:
-        from fusar_gpt.frames import SceneWindow
-
         grey = scene.stretch().quantise(scene.read(SceneWindow(0, 0, scene.width, scene.height)))
     width, height = frame
     places = generator.integers((0, 0), (grey.shape[1] - width, grey.shape[0] - height), size=(number, 2))
@@ -125,7 +125,6 @@ def share() -> None:
     list(interpret(order, engine))
     spent = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        from fusar_gpt.findings import write_geopackage
 
         def run() -> None:
             *_, last = interpret(order, engine)
