@@ -10,6 +10,7 @@ from typing import Any
 from fusar_gpt.errors import CheckpointError
 
 CARD_FILE = "fusar.json"
+ASPECTS = ("undistorted", "stretched")
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,10 @@ class Card:
     ``width`` and ``height`` are the chip in px as the model sees it, ``ground_m`` the ground side of chips it
     was trained on (None: native resolution), ``prior_years`` the first and last year of its priors.
     ``position_ramps`` puts x and y ramps into the second and third input channel; a published Qwen wants grey
-    in all three.
+    in all three. ``aspect`` says what becomes of ground that is not of the frame's shape: "stretched" to it, as
+    the authors' release does, or "undistorted" (more ground is shown instead).
+    ``base`` names the folder or hub id whose weights this checkpoint's adapter and TLM belong to, with
+    ``base_digests`` of its files; None when the folder holds all weights itself.
     ``digests`` maps weight files to their SHA-256 and is written by ``save_checkpoint``.
     """
 
@@ -37,12 +41,17 @@ class Card:
     licence: str
     trained_on: str
     position_ramps: bool = False
+    aspect: str = "undistorted"
+    base: str | None = None
+    base_digests: dict[str, str] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         step = self.patch * self.merge
         if step < 1 or min(self.width, self.height) < step or self.width % step or self.height % step:
             raise ValueError(f"{self.width} x {self.height} px is no whole number of {step} px tokens")
+        if self.aspect not in ASPECTS:
+            raise ValueError(f"aspect must be one of {', '.join(ASPECTS)}, not {self.aspect!r}")
 
     @property
     def token_rows(self) -> int:

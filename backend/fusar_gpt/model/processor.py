@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
 
@@ -23,6 +24,10 @@ class FusarGptProcessor:
     """Turns chips at the model's own size, prompts and priors into a left-padded batch.
 
     One image a prompt. Serving and training use the same object, so they cannot disagree about an input.
+
+    Attributes:
+        prefix: Token ids of everything before the prompt, the same for every chip.
+        image_span: Where in ``prefix`` the image tokens stand.
     """
 
     def __init__(
@@ -35,8 +40,8 @@ class FusarGptProcessor:
         image = tokenizer.convert_tokens_to_ids("<|image_pad|>")
         at = head.index(image)
         tokens = card.token_rows * card.token_cols
-        self._head = [*head[:at], *[image] * tokens, *head[at + 1 :]]
-        self._image_span = slice(at, at + tokens)
+        self.prefix = (*head[:at], *[image] * tokens, *head[at + 1 :])
+        self.image_span = slice(at, at + tokens)
         self._tail = tail
         self._ramps = _ramps(card.width, card.height) if card.position_ramps else None
 
@@ -50,7 +55,7 @@ class FusarGptProcessor:
         """Make a batch of N chips.
 
         Args:
-            images: N of uint8 [height, width] grey, already of the card's size.
+            images: N of uint8 [height, width] grey or [height, width, 3] RGB, already of the card's size.
             prompts: N texts; special tokens inside them are taken as plain text.
             priors: N of (values [S, 64], positions [S, 2] as (y, x) in [0, 1]); S may differ and may be 0.
             answers: N texts to learn; adds ``labels``, which cover the answers and their end token only.
@@ -74,7 +79,7 @@ class FusarGptProcessor:
 
     def encode_text(self, prompts: Sequence[str], answers: Sequence[str] | None = None) -> dict[str, Tensor]:
         """The text half of a batch: ids, masks, token types and, with answers, labels."""
-        rows = [[*self._head, *self._plain(prompt), *self._tail] for prompt in prompts]
+        rows = [[*self.prefix, *self.ids_after_image(prompt)] for prompt in prompts]
         labels = [[IGNORED] * len(row) for row in rows]
         for i, answer in enumerate(answers or ()):
             learnt = [*self._plain(answer), self.tokenizer.eos_token_id]
@@ -89,19 +94,22 @@ class FusarGptProcessor:
             start = length - len(row)
             ids[i, start:] = torch.tensor(row)
             attention[i, start:] = 1
-            types[i, start:][self._image_span] = 1
+            types[i, start:][self.image_span] = 1
             targets[i, start:] = torch.tensor(labels[i])
         batch = {"input_ids": ids, "attention_mask": attention, "mm_token_type_ids": types}
         return batch if answers is None else {**batch, "labels": targets}
+
+    def ids_after_image(self, prompt: str) -> list[int]:
+        """Token ids of the prompt and of the template's end, where the answer begins."""
+        return [*self._plain(prompt), *self._tail]
 
     def encode_images(self, images: Sequence[NDArray[np.uint8]]) -> dict[str, Tensor]:
         """The image half of a batch: ``pixel_values`` and ``image_grid_thw``."""
         card = self.card
         for image in images:
-            if image.dtype != np.uint8 or image.shape != (card.height, card.width):
-                raise ValueError(
-                    f"the model sees uint8 {[card.height, card.width]}, not {image.dtype} {list(image.shape)}"
-                )
+            size = (card.height, card.width)
+            if image.dtype != np.uint8 or image.shape not in (size, (*size, 3)):
+                raise ValueError(f"the model sees uint8 {list(size)}, not {image.dtype} {list(image.shape)}")
         coloured = [self._channels(image) for image in images]
         encoded = self.image_processor(
             images=coloured, do_resize=False, input_data_format="channels_last", return_tensors="pt"
@@ -115,9 +123,11 @@ class FusarGptProcessor:
         return {"pixel_values": encoded["pixel_values"], "image_grid_thw": grid}
 
     def _channels(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Uint8 [H, W, 3]: the grey three times, or grey and the two position ramps."""
-        ramps = np.stack([image, image], axis=-1) if self._ramps is None else self._ramps
-        return np.concatenate([image[..., None], ramps], axis=-1)
+        """Uint8 [H, W, 3]: colours as they are, grey three times, or grey and the two position ramps."""
+        if self._ramps is None:
+            return image if image.ndim == 3 else np.stack([image] * 3, axis=-1)
+        grey = image if image.ndim == 2 else np.asarray(Image.fromarray(image).convert("L"))
+        return np.concatenate([grey[..., None], self._ramps], axis=-1)
 
     def _plain(self, text: str) -> list[int]:
         """Token ids of a text in which nothing counts as a special token; lone surrogates become '?'."""
