@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import logging
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
 )
 
+from fusar_gpt.errors import PriorError
 from fusar_gpt.model import FusarGptConfig, FusarGptForConditionalGeneration, FusarGptModel
 from fusar_gpt.model.processor import encode_priors
 
@@ -101,10 +104,33 @@ def test_the_model_type_is_ours_however_the_configuration_is_read(tmp_path, expl
     assert (config.model_type, config.tlm["vec_dim"], config.text_config.hidden_size) == ("fusar_gpt", 64, 64)
 
 
-def test_impossible_tlm_settings_are_refused():
-    for wrong in ({"sigma": 0.0}, {"variant": "other"}, {"sigmma": 1.0}):
-        with pytest.raises(ValueError, match="TLM"):
-            FusarGptConfig(tlm=wrong)
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"sigma": 0.0}, "positive"),
+        ({"sigma": -1.0}, "positive"),
+        ({"sigma": float("nan")}, "positive"),
+        ({"hidden": 0}, "positive"),
+        ({"variant": "other"}, "paper or release"),
+        ({"fusion": "other"}, "modulate or sum or concat"),
+        ({"sigmma": 1.0}, "sigmma"),
+        ({"variant": "release"}, "must name its sigma"),
+    ],
+)
+def test_impossible_tlm_settings_are_refused(wrong, named):
+    with pytest.raises(ValueError, match=f"TLM.*{named}"):
+        FusarGptConfig(tlm=wrong)
+
+
+def test_a_stored_configuration_names_its_variant(tmp_path):
+    FusarGptConfig(tlm={"variant": "release", "sigma": 2.0}).save_pretrained(tmp_path)
+    tlm = FusarGptConfig.from_pretrained(tmp_path).tlm
+    assert (tlm["variant"], tlm["sigma"], tlm["fusion"]) == ("release", 2.0, "modulate")
+    stored = json.loads((tmp_path / "config.json").read_text())
+    del stored["tlm"]["variant"]
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(ValueError, match="names no TLM variant"):
+        FusarGptConfig.from_pretrained(tmp_path)
 
 
 def test_save_and_load_through_the_auto_classes(tmp_path):
@@ -248,7 +274,40 @@ def test_the_processor_makes_ramps_and_keeps_the_pixels():
 def test_the_processor_refuses_other_sizes():
     with pytest.raises(ValueError, match=r"uint8 \[48, 64\]"):
         PROCESSOR([np.zeros((64, 48), np.uint8)], ["describe"])
-    with pytest.raises(ValueError, match="vectors"):
-        encode_priors([(np.zeros((2, 63), np.float32), np.zeros((2, 2), np.float32))])
     with pytest.raises(ValueError, match="2 prompts"):
         PROCESSOR([chip(0)], PROMPTS)
+
+
+def test_vectors_that_are_not_finite_are_dropped_and_counted(caplog):
+    values, positions = prior(0, 60)
+    spoilt, places = values.astype(np.float64), positions.copy()
+    spoilt[3, 5], spoilt[10, 0], places[20, 1] = np.nan, 1e300, np.inf
+    keep = np.delete(np.arange(60), [3, 10, 20])
+    with caplog.at_level(logging.WARNING):
+        batch = encode_priors([(spoilt, places), prior(1, 40)])
+    assert [record.getMessage() for record in caplog.records] == [
+        "dropped 3 of 100 prior vectors that are not finite"
+    ]
+    assert batch["aef_mask"].sum(1).tolist() == [57, 40]
+    np.testing.assert_array_equal(batch["aef_values"][0], values[keep])
+    np.testing.assert_array_equal(batch["aef_coords"][0], positions[keep])
+    caplog.clear()
+    encode_priors([prior(1, 40)])
+    assert not caplog.records
+
+
+def test_a_prior_of_another_shape_is_refused():
+    for values, positions in (((2, 63), (2, 2)), ((2, 64), (3, 2)), ((64,), (1, 2)), ((2, 64), (2, 3))):
+        with pytest.raises(PriorError, match=rf"not \[{', '.join(map(str, values))}\] at"):
+            encode_priors([(np.zeros(values, np.float32), np.zeros(positions, np.float32))])
+
+
+def test_positions_must_be_normalised():
+    values, positions = prior(0, 4)
+    for wrong in (-0.01, 1.01, 504.0):
+        spoilt = positions.copy()
+        spoilt[2, 1] = wrong
+        with pytest.raises(PriorError, match=f"{wrong:g}: they must be|from {wrong:g} to .*normalised"):
+            encode_priors([(values, spoilt)])
+    positions[0] = -0.0005, 1.0005
+    assert encode_priors([(values, positions)])["aef_coords"][0, 0].tolist() == [0.0, 1.0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -25,7 +24,8 @@ from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from fusar_gpt.model.config import FusarGptConfig
-from fusar_gpt.model.tlm import TlmLinear, TokenwiseLinearModulation
+from fusar_gpt.model.fusion import fusion
+from fusar_gpt.model.tlm import TlmLinear
 
 
 class _TlmInitialised:
@@ -51,10 +51,7 @@ class FusarGptModel(_TlmInitialised, Qwen2_5_VLModel):
         self.visual = Qwen2_5_VisionTransformerPretrainedModel._from_config(config.vision_config)
         self.language_model = Qwen2_5_VLTextModel._from_config(config.text_config)
         self.rope_deltas = None
-        settings = config.tlm or {}
-        self.tlm = TokenwiseLinearModulation(
-            config.vision_config.out_hidden_size, settings["hidden"], settings["vec_dim"], settings["sigma"]
-        )
+        self.tlm = fusion(config)
         self.post_init()
 
     # The three arguments must be named: generate() hands an encoder only what its signature names.
@@ -80,32 +77,22 @@ class FusarGptModel(_TlmInitialised, Qwen2_5_VLModel):
 
         Returns:
             Qwen's output, whose ``pooler_output`` holds one [H*W, C] tensor an image, row-major.
-        """
-        outputs = super().get_image_features(pixel_values, image_grid_thw, **{**kwargs, "return_dict": True})
-        if aef_values is not None:
-            if image_grid_thw is None or aef_coords is None or aef_mask is None:
-                raise ValueError("aef_values needs image_grid_thw, aef_coords and aef_mask")
-            grids = (image_grid_thw[:, 1:] // self.visual.spatial_merge_size).tolist()
-            outputs.pooler_output = self._modulate(
-                outputs.pooler_output, grids, aef_values, aef_coords, aef_mask
-            )
-        return outputs
 
-    def _modulate(
-        self, images: tuple[Tensor, ...], grids: list[list[int]], values: Tensor, coords: Tensor, mask: Tensor
-    ) -> tuple[Tensor, ...]:
-        """Run TLM once for each different token grid of the batch."""
-        if not len(images) == len(values) == len(coords) == len(mask):
-            raise ValueError(f"{len(images)} images but priors for {len(values)}")
-        modulated = list(images)
-        for grid in {tuple(grid) for grid in grids}:
-            members = [i for i, other in enumerate(grids) if tuple(other) == grid]
-            tokens = torch.stack([images[i] for i in members])
-            height, width = grid
-            result = self.tlm(tokens, (height, width), values[members], coords[members], mask[members])
-            for i, image in zip(members, result, strict=True):
-                modulated[i] = image
-        return tuple(modulated)
+        Raises:
+            ValueError: priors for another number of images, or half of the three arguments.
+        """
+        if aef_values is None:
+            return super().get_image_features(pixel_values, image_grid_thw, **{**kwargs, "return_dict": True})
+        if image_grid_thw is None or aef_coords is None or aef_mask is None:
+            raise ValueError("aef_values needs image_grid_thw, aef_coords and aef_mask")
+        # TLM plans on the CPU; fetched before the encoder is queued, this does not wait for it on a GPU.
+        aef_coords, aef_mask = aef_coords.cpu(), aef_mask.cpu()
+        grids = [(h, w) for h, w in (image_grid_thw[:, 1:] // self.visual.spatial_merge_size).tolist()]
+        outputs = super().get_image_features(pixel_values, image_grid_thw, **{**kwargs, "return_dict": True})
+        outputs.pooler_output = tuple(
+            self.tlm(outputs.pooler_output, grids, aef_values, aef_coords, aef_mask)
+        )
+        return outputs
 
     def forward(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,12 +12,15 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
 
+from fusar_gpt.errors import PriorError
 from fusar_gpt.model.card import Card
 from fusar_gpt.model.config import VEC_DIM
 
 Prior = tuple[NDArray[np.float32], NDArray[np.float32]]
 IGNORED = -100  # the label of tokens that carry no loss
 
+_LOG = logging.getLogger(__name__)
+_EDGE = 1e-3  # positions may reach so far over the edge
 _SLOT = "\x00"  # stands for the prompt while the chat template is cut in two
 
 
@@ -149,18 +153,51 @@ class FusarGptProcessor:
 
 
 def encode_priors(priors: Sequence[Prior]) -> dict[str, Tensor]:
-    """Pad N priors to one S (0 when all are empty): ``aef_values``, ``aef_coords`` and ``aef_mask``."""
-    most = max((len(values) for values, _ in priors), default=0)
-    values = torch.zeros(len(priors), most, VEC_DIM)
-    coords = torch.zeros(len(priors), most, 2)
-    mask = torch.zeros(len(priors), most, dtype=torch.bool)
-    for i, (vectors, positions) in enumerate(priors):
-        if vectors.shape != (len(vectors), VEC_DIM) or positions.shape != (len(vectors), 2):
-            raise ValueError(f"a prior of {list(vectors.shape)} vectors at {list(positions.shape)} positions")
-        values[i, : len(vectors)] = torch.as_tensor(np.ascontiguousarray(vectors, dtype=np.float32))
-        coords[i, : len(vectors)] = torch.as_tensor(np.ascontiguousarray(positions, dtype=np.float32))
-        mask[i, : len(vectors)] = True
+    """Pad N priors to one S (0 when all are empty).
+
+    Args:
+        priors: N of (values [S, 64], positions [S, 2] as (y, x) in [0, 1]). Rows that are not finite have no
+            data: they are left out, and a warning counts them.
+
+    Returns:
+        ``aef_values`` float32 [N, S, 64], ``aef_coords`` float32 [N, S, 2] and ``aef_mask`` bool [N, S].
+
+    Raises:
+        PriorError: A prior of another shape, or positions that are not normalised.
+    """
+    rows = [_finite_rows(*prior) for prior in priors]
+    given, most = sum(len(values) for values, _ in priors), max((len(row) for row in rows), default=0)
+    if dropped := given - sum(map(len, rows)):
+        _LOG.warning("dropped %d of %d prior vectors that are not finite", dropped, given)
+    values = torch.zeros(len(rows), most, VEC_DIM)
+    coords = torch.zeros(len(rows), most, 2)
+    mask = torch.zeros(len(rows), most, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        values[i, : len(row)] = torch.from_numpy(row[:, :VEC_DIM])
+        coords[i, : len(row)] = torch.from_numpy(row[:, VEC_DIM:])
+        mask[i, : len(row)] = True
     return {"aef_values": values, "aef_coords": coords, "aef_mask": mask}
+
+
+def _finite_rows(values: NDArray[np.float32], positions: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vector and position of each node that has both, float32 [S, 66]."""
+    values, positions = np.asarray(values), np.asarray(positions)
+    if values.ndim != 2 or values.shape[1] != VEC_DIM or positions.shape != (len(values), 2):
+        raise PriorError(
+            f"a prior must be vectors [S, {VEC_DIM}] at positions [S, 2], not {list(values.shape)} at "
+            f"{list(positions.shape)}: export all {VEC_DIM} bands and one (y, x) each."
+        )
+    with np.errstate(over="ignore"):  # a number too large for float32 is not finite
+        rows = np.concatenate([values, positions], axis=1, dtype=np.float32, casting="unsafe")
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    places = rows[:, VEC_DIM:]
+    if not ((places >= -_EDGE) & (places <= 1 + _EDGE)).all():
+        raise PriorError(
+            f"a prior's positions reach from {places.min():g} to {places.max():g}: they must be normalised, "
+            "(y, x) as fractions 0 to 1 of the image's height and width."
+        )
+    np.clip(places, 0, 1, out=places)
+    return rows
 
 
 def _ramps(width: int, height: int) -> NDArray[np.uint8]:

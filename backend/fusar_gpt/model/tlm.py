@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import initialization as init
 
-EPSILON = 1e-6  # the epsilon of eq. 8, as in the authors' release
+from fusar_gpt.model.interpolation import Interpolation, Kernel, interpolation
 
 
 class TlmLinear(nn.Linear):
@@ -27,59 +29,103 @@ class TlmLinear(nn.Linear):
         init.zeros_(self.bias)
 
 
-class TokenwiseLinearModulation(nn.Module):
-    """Modulates visual tokens by the vectors near them; a fresh one is the exact identity.
+class PriorFusion(nn.Module, ABC):
+    """Brings a prior to the visual tokens: vectors to a field over the tokens, and the field into the tokens.
 
-    ``w1`` starts with unit spread because the vectors have unit length; ``w2`` starts at zero.
+    ``w1`` starts with unit spread because the vectors have unit length; ``w2`` starts at zero, so the field
+    of a fresh one is zero everywhere. Computes in float32 whatever type the tokens have.
     """
 
-    def __init__(self, channels: int, hidden: int, vec_dim: int, sigma: float) -> None:
+    def __init__(self, channels: int, outputs: int, hidden: int, vec_dim: int, kernel: Kernel) -> None:
+        """``channels`` is C of the tokens, ``outputs`` the channels of the field, ``hidden`` h of eq. 4."""
         super().__init__()
-        self.sigma = sigma
+        self.channels = channels
+        self.kernel = kernel
         self.w1 = TlmLinear(vec_dim, hidden, std=1.0)
-        self.w2 = TlmLinear(hidden, 2 * channels, std=0.0)
-        self.activation = nn.SiLU()
+        self.w2 = TlmLinear(hidden, outputs, std=0.0)
+
+    @abstractmethod
+    def fuse(self, tokens: Tensor, field: Tensor, coverage: Tensor) -> Tensor:
+        """Tokens [T, C] with the field [T, outputs] in them; ``coverage`` [T, 1] is 0 where no node reaches."""
 
     def forward(
-        self, tokens: Tensor, grid: tuple[int, int], values: Tensor, coords: Tensor, mask: Tensor
-    ) -> Tensor:
-        """Modulate the tokens of N images that share one grid.
+        self,
+        tokens: Sequence[Tensor],
+        grids: Sequence[tuple[int, int]],
+        values: Tensor,
+        coords: Tensor,
+        mask: Tensor,
+    ) -> list[Tensor]:
+        """Fuse the priors of N images into their tokens.
 
         Args:
-            tokens: [N, H*W, C], row-major; any floating type.
-            grid: (H, W), the merged token grid.
+            tokens: N of [H*W, C], row-major; any floating type, grids may differ.
+            grids: N of (H, W), the merged token grids.
             values: [N, S, D] vectors; S may be 0.
             coords: [N, S, 2] positions (y, x) on the image in [0, 1].
             mask: [N, S] bool, False where a row is padding; its content does not matter then.
 
         Returns:
-            [N, H*W, C] of the tokens' type. Tokens far from every node, or of an image without any, are
+            N of [H*W, C] of the tokens' type. Tokens far from every node, or of an image without any, are
             unchanged, and the graph is kept so that a batch without any prior still has a backward pass.
+
+        Raises:
+            ValueError: The arguments do not belong together.
         """
-        weights = gaussian_weights(grid, coords, mask, self.sigma).to(self.w1.weight.dtype)
-        values = values.masked_fill(~mask[..., None], 0.0).to(self.w1.weight.dtype)
-        hidden = self.activation(self.w1(values))  # eq. 4
-        # W2 is linear, so interpolating the hidden vectors first gives the same field as eq. 10 for less
-        # work; its bias then counts as much as the weights of a token sum to.
-        field = nn.functional.linear(weights @ hidden, self.w2.weight)
-        field = (field + weights.sum(-1, keepdim=True) * self.w2.bias).float()
+        if not len(tokens) == len(grids) == len(values) == len(coords) == len(mask):
+            raise ValueError(f"{len(tokens)} images but priors for {len(values)}")
+        coords, mask = coords.cpu(), mask.cpu()
+        with torch.autocast(values.device.type, enabled=False):
+            return [
+                self._fuse_image(tokens[i], grids[i], values[i][mask[i]], coords[i][mask[i]])
+                for i in range(len(tokens))
+            ]
+
+    def _fuse_image(self, tokens: Tensor, grid: tuple[int, int], values: Tensor, coords: Tensor) -> Tensor:
+        height, width = grid
+        if tokens.shape != (height * width, self.channels):
+            raise ValueError(f"tokens of {list(tokens.shape)}, not [{height} * {width}, {self.channels}]")
+        if not len(values) and not torch.is_grad_enabled():
+            return tokens
+        mapping = interpolation(self.kernel, (height, width), coords)
+        wide = torch.promote_types(self.w2.weight.dtype, torch.float32)
+        coverage = mapping.coverage.to(values.device, wide)[:, None]
+        fused = [
+            self.fuse(tokens[span].to(wide), field, coverage[span]).to(tokens.dtype)
+            for span, field in self._field(values, mapping, coverage, tokens.dtype)
+        ]
+        return torch.cat(fused)
+
+    def _field(
+        self, values: Tensor, mapping: Interpolation, coverage: Tensor, dtype: torch.dtype
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Eq. 4 and 10: the field [T, outputs] in blocks of tokens, for tokens of ``dtype``.
+
+        W2 is linear, so it may act on the nodes or, after the hidden vectors were interpolated, on the tokens;
+        it acts where that is less work. The release rounds what W2 makes of a node to the tokens' type.
+        """
+        weight, bias, wide = self.w2.weight, self.w2.bias, coverage.dtype
+        hidden = functional.silu(self.w1(values.to(self.w1.weight.dtype)), inplace=True)
+        rounds = self.kernel.merge is not None and dtype.itemsize < wide.itemsize
+        at_nodes = len(values) * weight.numel() + mapping.cost * weight.shape[0]
+        at_tokens = len(coverage) * weight.numel() + mapping.cost * weight.shape[1]
+        if rounds or at_nodes <= at_tokens:
+            nodes = self.w2(hidden)
+            yield from mapping.blocks((nodes.to(dtype) if rounds else nodes).to(wide))
+            return
+        near = torch.cat([block for _, block in mapping.blocks(hidden.to(wide))]).to(weight.dtype)
+        # The bias counts as much as the weights of a token sum to.
+        field = torch.addcmul(functional.linear(near, weight).to(wide), coverage, bias.to(wide))
+        yield slice(None), field
+
+
+class TokenwiseLinearModulation(PriorFusion):
+    """TLM: the first half of the field scales the tokens, the second shifts them; a fresh one is the identity."""
+
+    def __init__(self, channels: int, hidden: int, vec_dim: int, kernel: Kernel) -> None:
+        super().__init__(channels, 2 * channels, hidden, vec_dim, kernel)
+
+    def fuse(self, tokens: Tensor, field: Tensor, coverage: Tensor) -> Tensor:
+        """Eq. 11: x' = x * (1 + gamma) + beta."""
         gamma, beta = field.chunk(2, dim=-1)
-        return (tokens.float() * (1 + gamma) + beta).to(tokens.dtype)  # eq. 11
-
-
-def gaussian_weights(grid: tuple[int, int], coords: Tensor, mask: Tensor, sigma: float) -> Tensor:
-    """The weight of every node on every token, float32 [N, H*W, S] (FUSAR-GPT eq. 6-9).
-
-    Eq. 8's epsilon is written as one more node of logit log(epsilon) whose softmax share is dropped: the
-    same value, but it cannot divide by zero, and a token that no node reaches has weights of zero.
-    """
-    height, width = grid
-    rows = torch.arange(height, device=coords.device, dtype=torch.float32)
-    cols = torch.arange(width, device=coords.device, dtype=torch.float32)
-    coords = coords.float().masked_fill(~mask[..., None], 0.0)
-    dy = rows[:, None] - (coords[:, None, :, 0] * (height - 1))  # [N, H, S]
-    dx = cols[:, None] - (coords[:, None, :, 1] * (width - 1))  # [N, W, S]
-    squared = dy[:, :, None] ** 2 + dx[:, None] ** 2  # [N, H, W, S]
-    logits = (-squared / (2 * sigma**2)).flatten(1, 2).masked_fill(~mask[:, None], -torch.inf)
-    nothing = logits.new_full((*logits.shape[:2], 1), math.log(EPSILON))
-    return torch.cat([logits, nothing], dim=-1).softmax(dim=-1)[..., :-1]
+        return torch.addcmul(tokens + beta, tokens, gamma)
