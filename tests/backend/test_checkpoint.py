@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model import Card, load_checkpoint, save_checkpoint
+from fusar_gpt.model.checkpoint import default_attention
 
 PROCESSOR = fresh_processor()
 
@@ -183,3 +184,63 @@ def test_the_card_knows_its_token_grid():
 def test_a_card_from_a_newer_version_is_read(folder):
     edit(folder / "fusar.json", something_new=1)
     assert Card.read(folder).name == "fresh"
+
+
+def test_generation_and_figures_do_not_count(saved, folder):
+    original = load_checkpoint(saved, device="cpu").hash
+    for name in ("figures.json", "generation_config.json"):
+        (folder / name).write_text("{}")
+    assert load_checkpoint(folder, device="cpu").hash == original
+
+
+def test_a_configuration_of_the_wrong_types_is_one_line(folder):
+    content = json.loads((folder / "config.json").read_text())
+    edit(folder / "config.json", text_config={**content["text_config"], "hidden_size": "wide"})
+    refused(folder, "config.json cannot be read")
+
+
+def test_the_attention_can_be_chosen(saved, monkeypatch):
+    assert load_checkpoint(saved, device="cpu").model.config._attn_implementation == "sdpa"
+    model = load_checkpoint(saved, device="cpu", attention="eager").model
+    assert {model.config.text_config._attn_implementation, model.config._attn_implementation} == {"eager"}
+    with pytest.raises(CheckpointError, match="warp"):
+        load_checkpoint(saved, device="cpu", attention="warp")
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "installed", "expected"),
+    [
+        ("cuda", torch.bfloat16, True, "flash_attention_2"),
+        ("cuda", torch.bfloat16, False, "sdpa"),
+        ("cuda", torch.float32, True, "sdpa"),
+        ("cpu", torch.bfloat16, True, "sdpa"),
+    ],
+)
+def test_flash_attention_where_it_can_run(monkeypatch, device, dtype, installed, expected):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if installed else None)
+    assert default_attention(torch.device(device), dtype) == expected
+
+
+def test_quantisation_that_cannot_be_had(saved, monkeypatch):
+    with pytest.raises(CheckpointError, match="take 4bit or 8bit"):
+        load_checkpoint(saved, device="cpu", quantize="2bit")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(CheckpointError, match="pip install bitsandbytes"):
+        load_checkpoint(saved, device="cpu", quantize="4bit")
+
+
+@pytest.mark.parametrize("bits", ["4bit", "8bit"])
+def test_quantised_layers(saved, bits):
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    kind = {"4bit": bitsandbytes.nn.Linear4bit, "8bit": bitsandbytes.nn.Linear8bitLt}[bits]
+    checkpoint = load_checkpoint(saved, device="cpu", quantize=bits)
+    layers = {name for name, layer in checkpoint.model.named_modules() if isinstance(layer, kind)}
+    plain = {name for name, layer in checkpoint.model.named_modules() if type(layer) is torch.nn.Linear}
+    assert len(layers) == 2 * 7
+    assert all(name.startswith("model.language_model.") for name in layers)
+    assert "lm_head" in plain
+    assert any("visual" in name for name in plain)
+    assert checkpoint.model.model.tlm.w1.weight.dtype is torch.float32
+    exact = logits(load_checkpoint(saved, device="cpu").model, PROCESSOR)
+    difference = (logits(checkpoint.model, PROCESSOR) - exact).norm() / exact.norm()
+    assert 0 < difference < 0.5

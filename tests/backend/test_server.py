@@ -23,7 +23,7 @@ from scripted_door import INFO, TOKEN, Door, open_door
 from fusar_gpt.client import Client, ServerError, decode_events
 from fusar_gpt.model import save_checkpoint
 from fusar_gpt.model.card import CARD_FILE
-from fusar_gpt.model.checkpoint import BUNDLED
+from fusar_gpt.model.store import BUNDLED
 from fusar_gpt.server import jobs as jobs_module
 
 AUTH = {"Authorization": f"Bearer {TOKEN}"}

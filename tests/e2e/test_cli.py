@@ -134,7 +134,7 @@ def bad(tmp_path: Path) -> dict[str, tuple[list[str | Path], str]]:
     crossed = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]}
     files["crossed.geojson"].write_text(json.dumps(crossed))
     corrupted = tmp_path / "corrupted"
-    from fusar_gpt.model.checkpoint import BUNDLED
+    from fusar_gpt.model.store import BUNDLED
 
     shutil.copytree(BUNDLED["tiny"], corrupted)
     weights = next(corrupted.glob("*.safetensors"))

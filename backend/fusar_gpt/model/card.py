@@ -23,7 +23,8 @@ class Card:
     in all three. ``aspect`` says what becomes of ground that is not of the frame's shape: "stretched" to it, as
     the authors' release does, or "undistorted" (more ground is shown instead).
     ``base`` names the folder or hub id whose weights this checkpoint's adapter and TLM belong to, with
-    ``base_digests`` of its files; None when the folder holds all weights itself.
+    ``base_digests`` (SHA-256) and ``base_sizes`` (bytes) of its files; None when the folder holds all weights
+    itself.
     ``digests`` maps weight files to their SHA-256 and is written by ``save_checkpoint``.
     """
 
@@ -44,6 +45,7 @@ class Card:
     aspect: str = "undistorted"
     base: str | None = None
     base_digests: dict[str, str] = field(default_factory=dict)
+    base_sizes: dict[str, int] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

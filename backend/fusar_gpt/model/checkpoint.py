@@ -1,34 +1,43 @@
-"""A checkpoint is a folder: weights (safetensors only), configuration, tokenizer, image processor, card."""
+"""A checkpoint is a folder: weights (safetensors only), configuration, tokenizer, image processor, card.
+
+Its weights are whole, or an adapter and TLM whose base lies elsewhere (``released.py`` writes those).
+"""
 
 from __future__ import annotations
 
-import hashlib
+import importlib.util
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError
-from safetensors import SafetensorError
-from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
+from safetensors.torch import load_file
+from transformers import (
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GenerationConfig,
+    PreTrainedTokenizerBase,
+    Qwen2VLImageProcessorPil,
+)
 from transformers.utils import logging
 
 from fusar_gpt.errors import CheckpointError
-from fusar_gpt.model.card import Card
+from fusar_gpt.model.adapter import check_targets, merge, read_adapter
+from fusar_gpt.model.base import HUB_ID, reopen_base
+from fusar_gpt.model.card import CARD_FILE, Card
 from fusar_gpt.model.config import FusarGptConfig
+from fusar_gpt.model.folder import BROKEN, TLM_FILE, digest, staged, write_card
 from fusar_gpt.model.fusar import FusarGptForConditionalGeneration
 from fusar_gpt.model.processor import FusarGptProcessor
+from fusar_gpt.model.store import BUNDLED, find
 
-BUNDLED = {"tiny": Path(__file__).parent.parent / "checkpoints" / "tiny"}
-
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_DECIDING = ("*.safetensors", "*.json", "*.jinja")  # the files that decide an answer
-_REQUIRED = ("config.json", "preprocessor_config.json", "tokenizer.json")
-_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError)
+_FETCHED = ("*.safetensors", "*.json", "*.jinja")
+_UNQUANTISED = ["model.visual", "model.tlm", "lm_head"]
+_SHARD = "5GB"  # the largest file of weights that is written
 
 
 @dataclass(frozen=True)
@@ -48,36 +57,54 @@ class Checkpoint:
 
 
 def load_checkpoint(
-    name_or_dir: str | Path, *, device: str = "auto", dtype: torch.dtype | None = None
+    name_or_dir: str | Path,
+    *,
+    device: str = "auto",
+    dtype: torch.dtype | None = None,
+    attention: str | None = None,
+    quantize: str | None = None,
 ) -> Checkpoint:
     """Load a checkpoint for inference.
 
     Args:
-        name_or_dir: "tiny" (bundled), a folder, or a model hub id "organisation/name".
+        name_or_dir: "tiny" (bundled), a name in the store, a folder, or a model hub id "organisation/name".
         device: "auto" takes the first GPU if there is one; else a torch device such as "cpu" or "cuda:1".
         dtype: of the weights; None is float32 on the CPU and what the configuration names elsewhere.
             TLM always computes in float32.
+        attention: "sdpa", "eager" or "flash_attention_2"; None takes the last on a GPU in half precision where
+            the package flash_attn is installed, and "sdpa" elsewhere.
+        quantize: "4bit" or "8bit" weights of the language model through bitsandbytes; the vision tower, TLM
+            and the head keep ``dtype``. Only for checkpoints that hold all their weights.
 
     Raises:
-        CheckpointError: missing, corrupted, or not one of ours.
+        CheckpointError: missing, corrupted, not one of ours, or what was asked for is not installed.
     """
     where = _device(device)
-    folder = _folder(str(name_or_dir))
+    folder = find_folder(str(name_or_dir))
     card = Card.read(folder)
-    digest = _digest(folder, card)
+    hashed = digest(folder, card)
     if dtype is None and where.type == "cpu":
         dtype = torch.float32
+    config = read_config(folder)
     try:
-        model = _load_model(folder, dtype)
+        dtype = dtype or config.dtype or torch.float32
+        options = {"dtype": dtype, "attn_implementation": attention or default_attention(where, dtype)}
+        if quantize is not None:
+            options |= _quantisation(quantize, card, where, dtype)
+        if card.base is None:
+            model = _load_weights(folder, config, options)
+        else:
+            model = _load_adapted(folder, card, config, options, where)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
         images = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
         processor = FusarGptProcessor(tokenizer, images, card)
-        _check_fit(model.config, processor)
-        model.to(where)
-    except _BROKEN as error:
+        check_fit(model.config, processor)
+        if quantize is None:
+            model.to(where)
+    except BROKEN as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{folder} cannot be loaded ({reason}): get the checkpoint again") from error
-    return Checkpoint(model=model.eval(), processor=processor, card=card, hash=digest, device=where)
+    return Checkpoint(model=model.eval(), processor=processor, card=card, hash=hashed, device=where)
 
 
 def save_checkpoint(
@@ -86,47 +113,76 @@ def save_checkpoint(
     processor: FusarGptProcessor,
     card: Card,
     *,
-    dtype: torch.dtype = torch.bfloat16,
+    dtype: torch.dtype | None = torch.bfloat16,
 ) -> Card:
     """Write a folder that ``load_checkpoint`` reads; returns the card as written, with the weights' digests.
 
     Weights are stored as ``dtype``, bfloat16 unless told otherwise: half the size, so measure a model after
-    loading it again. The card is written last: a save that was cut short leaves no valid checkpoint.
+    loading it again. None stores every weight as it is. The card is written last: a save that was cut short
+    leaves no valid checkpoint.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "fusar.json").unlink(missing_ok=True)
+    (folder / CARD_FILE).unlink(missing_ok=True)
     for old in folder.glob("*.safetensors"):
         old.unlink()
     state = {
         name: tensor for name, tensor in model.state_dict().items() if name not in model.all_tied_weights_keys
     }
-    with _quiet():
-        model.save_pretrained(folder, state_dict={name: tensor.to(dtype) for name, tensor in state.items()})
+    if dtype is not None:
+        state = {name: tensor.to(dtype) for name, tensor in state.items()}
+    with quiet():
+        model.save_pretrained(folder, state_dict=state, max_shard_size=_SHARD)
     processor.tokenizer.save_pretrained(folder)
     processor.image_processor.save_pretrained(folder)
     weights = sorted(folder.glob("*.safetensors"))
     for path in weights:
         path.chmod(0o644)  # the library writes 0600, which a system-wide installation could not read
-    card = replace(card, digests={path.name: _sha256(path) for path in weights})
-    card.write(folder)
-    return card
+    return write_card(folder, card, weights)
 
 
-def _folder(name: str) -> Path:
-    """The local folder of a bundled name, a path or a hub id (fetched into the hub's own cache)."""
-    folder = BUNDLED.get(name, Path(name).expanduser())
+def export_checkpoint(name_or_dir: str | Path, out: Path) -> Card:
+    """Write a checkpoint with all weights in one folder, in the type of its base; TLM stays float32.
+
+    ``load_checkpoint`` reads it, and ``AutoModelForImageTextToText`` once this package is imported. Takes as
+    much memory as the model. CheckpointError leaves nothing behind.
+    """
+    config = read_config(find_folder(str(name_or_dir)))
+    whole = load_checkpoint(name_or_dir, device="cpu", dtype=config.dtype)
+    card = replace(whole.card, base=None, base_digests={}, base_sizes={})
+    with staged(out) as stage:
+        return save_checkpoint(stage, whole.model, whole.processor, card, dtype=None)
+
+
+def read_config(folder: Path) -> FusarGptConfig:
+    """A checkpoint's configuration; CheckpointError when it is missing, broken or another model's."""
+    path = folder / "config.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        ours = content.get("model_type") == FusarGptConfig.model_type
+        # Without these the library would build Qwen's largest model and run out of memory.
+        if not (ours and content.get("text_config") and content.get("vision_config")):
+            raise ValueError("no FUSAR-GPT configuration")
+        return FusarGptConfig.from_dict(content)
+    except BROKEN as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{path} cannot be read ({reason}): get the checkpoint again") from error
+
+
+def find_folder(name: str) -> Path:
+    """The local folder of a bundled or stored name, a path or a hub id (fetched into the hub's own cache)."""
+    folder = find(name) or Path(name).expanduser()
     if folder.is_dir():
         return folder
     if name in BUNDLED:
         raise CheckpointError(
             f"the bundled model {name} is not in this installation: install fusar-gpt again"
         )
-    if folder.exists() or not _HUB_ID.fullmatch(name):
+    if folder.exists() or not HUB_ID.fullmatch(name):
         raise CheckpointError(f"{name} is no checkpoint folder: give tiny, a folder or a model hub id")
     try:
-        return Path(snapshot_download(name, allow_patterns=list(_DECIDING)))
-    except (OSError, ValueError, HFValidationError) as error:
+        return Path(snapshot_download(name, allow_patterns=list(_FETCHED)))
+    except (OSError, ValueError) as error:
         message = f"{name} is no folder here and cannot be fetched from the model hub: check name and network"
         raise CheckpointError(message) from error
 
@@ -145,39 +201,84 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _digest(folder: Path, card: Card) -> str:
-    """SHA-256 over the files that decide an answer; CheckpointError when weights are missing or altered."""
-    total = hashlib.sha256()
-    found = set()
-    for path in sorted({path for pattern in _DECIDING for path in folder.glob(pattern)}):
-        one = _sha256(path)
-        if one != card.digests.get(path.name, one):
-            raise CheckpointError(
-                f"{path} is corrupted (its SHA-256 is not the card's): get the checkpoint again"
-            )
-        found.add(path.name)
-        total.update(f"{path.name} {one}\n".encode())
-    missing = sorted({*card.digests, *_REQUIRED} - found)
-    if not any(name.endswith(".safetensors") for name in found):
-        missing = missing or ["*.safetensors"]
-    if missing:
-        raise CheckpointError(f"{folder} lacks {', '.join(missing)}: get the checkpoint again")
-    return total.hexdigest()
+def default_attention(device: torch.device, dtype: torch.dtype) -> str:
+    """The fastest attention that can run here."""
+    half = dtype in (torch.bfloat16, torch.float16)
+    flash = device.type == "cuda" and half and importlib.util.find_spec("flash_attn") is not None
+    return "flash_attention_2" if flash else "sdpa"
 
 
-def _sha256(path: Path) -> str:
-    total = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                total.update(block)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}): check its permissions") from error
-    return total.hexdigest()
+def _quantisation(bits: str, card: Card, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """What the library is told about smaller weights; CheckpointError when that cannot be had."""
+    if bits not in ("4bit", "8bit"):
+        raise CheckpointError(f"there is no quantisation {bits}: take 4bit or 8bit")
+    if card.base is not None:
+        raise CheckpointError(
+            f"{card.name} keeps its adapter apart and cannot be quantised: write it whole first with "
+            f"fusar checkpoint export {card.name} --out DIR"
+        )
+    for package in ("bitsandbytes", "accelerate"):
+        if importlib.util.find_spec(package) is None:
+            raise CheckpointError(f"quantisation needs {package}: pip install {package}")
+    settings = BitsAndBytesConfig(
+        load_in_4bit=bits == "4bit",
+        load_in_8bit=bits == "8bit",
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=_UNQUANTISED,
+    )
+    return {"quantization_config": settings, "device_map": {"": device}}
+
+
+def _load_weights(
+    folder: Path, config: FusarGptConfig, options: dict[str, Any], without: str | None = None
+) -> FusarGptForConditionalGeneration:
+    """The model; ValueError unless every weight of the files fits one of the model, none left over.
+
+    Weights whose name starts with ``without`` must all be missing.
+    """
+    with quiet():
+        model, report = FusarGptForConditionalGeneration.from_pretrained(
+            folder,
+            config=config,
+            local_files_only=True,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # reported below like the others
+            output_loading_info=True,
+            **options,
+        )
+    # The library only logs these, and runs on with random weights.
+    expected = {name for name in model.state_dict() if without and name.startswith(without)}
+    report["missing_keys"] = set(report["missing_keys"]) ^ expected
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if report[kind]:
+            raise ValueError(f"{kind.replace('_', ' ')}: {sorted(map(str, report[kind]))[:3]}")
+    # One place decides how an answer is decoded: the engine, not a file that came with the weights.
+    text = model.config.text_config
+    model.generation_config = GenerationConfig(eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id)
+    return model  # type: ignore[no-any-return]
+
+
+def _load_adapted(
+    folder: Path, card: Card, config: FusarGptConfig, options: dict[str, Any], device: torch.device
+) -> FusarGptForConditionalGeneration:
+    """The base with the adapter merged and TLM put in; ValueError unless all three fit exactly.
+
+    The sum is made in float32; in half precision its last bits are rounded, unlike with an adapter apart.
+    """
+    base = reopen_base(card)
+    model = _load_weights(base.folder, config, options, without="model.tlm.")
+    model.to(device)  # where the sums of large matrices are quick
+    # Weights that the base lacks do not get the library's exception for TLM, which is float32.
+    model.model.tlm.float().load_state_dict(load_file(folder / TLM_FILE), strict=True)
+    adapter = read_adapter(folder)
+    check_targets(adapter, model)
+    merge(model, adapter)
+    return model
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the library's progress bars and tables off the terminal; what matters is raised."""
     bar, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
@@ -190,36 +291,7 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _load_model(folder: Path, dtype: torch.dtype | None) -> FusarGptForConditionalGeneration:
-    """The model; ValueError unless every weight of the file fits one of the model, none left over."""
-    # Without its configuration the library would build Qwen's largest model and run out of memory.
-    content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    ours = content.get("model_type") == FusarGptConfig.model_type
-    if not (ours and content.get("text_config") and content.get("vision_config")):
-        raise ValueError("config.json is no FUSAR-GPT configuration")
-    with _quiet():
-        model, report = FusarGptForConditionalGeneration.from_pretrained(
-            folder,
-            config=FusarGptConfig.from_dict(content),
-            dtype=dtype or "auto",
-            local_files_only=True,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,  # reported below like the others
-            output_loading_info=True,
-        )
-    # The library only logs these, and runs on with random weights.
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if report[kind]:
-            raise ValueError(f"{kind.replace('_', ' ')}: {sorted(map(str, report[kind]))[:3]}")
-    # One place decides how an answer is decoded: the engine, not a file that came with the weights.
-    config = model.config.text_config
-    model.generation_config = GenerationConfig(
-        eos_token_id=config.eos_token_id, pad_token_id=config.pad_token_id
-    )
-    return model  # type: ignore[no-any-return]
-
-
-def _check_fit(config: FusarGptConfig, processor: FusarGptProcessor) -> None:
+def check_fit(config: FusarGptConfig, processor: FusarGptProcessor) -> None:
     """ValueError when configuration, tokenizer, image processor and card contradict each other."""
     card, images, vision = processor.card, processor.image_processor, config.vision_config
     sizes = {(card.patch, card.merge), (images.patch_size, images.merge_size)}

@@ -1,0 +1,174 @@
+"""The base of an adapter: a published Qwen2.5-VL in a folder or on the hub, in either layout of names."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from transformers import GenerationConfig, Qwen2_5_VLConfig
+
+from fusar_gpt.errors import CheckpointError
+from fusar_gpt.model import hub
+from fusar_gpt.model.card import Card
+from fusar_gpt.model.config import FusarGptConfig
+from fusar_gpt.model.folder import BROKEN, sha256
+from fusar_gpt.model.fusar import FusarGptForConditionalGeneration
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+BASE_FILES = ("*.safetensors", "*.json", "*.jinja", "merges.txt")
+
+_TYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base that was found. ``name`` is what a card records: a hub id or an absolute path."""
+
+    name: str
+    folder: Path
+    files: tuple[Path, ...]
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every file of weights."""
+        return {path.name: path.stat().st_size for path in self.files}
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of every file of weights; a minute or so for 16 GB."""
+        return {path.name: sha256(path) for path in self.files}
+
+
+def open_base(name: str, say: Callable[[str], None]) -> Base:
+    """The base in a folder, or of a hub id, fetched unless the cache holds it.
+
+    CheckpointError when there is none, or its weights are not all there as safetensors.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        name = str(folder.resolve())
+    elif folder.exists() or not HUB_ID.fullmatch(name):
+        raise CheckpointError(
+            f"there is no base in {name}: give a folder of a Qwen2.5-VL checkpoint or its hub id"
+        )
+    else:
+        folder = _of_hub(name, say)
+    return Base(name, folder, _weight_files(folder))
+
+
+def reopen_base(card: Card) -> Base:
+    """The base that a card names, unless it is gone or its files are not those of the import.
+
+    Sizes are compared and not digests, which would take a minute at every start.
+    """
+    name = str(card.base)
+    if Path(name).is_absolute() and not Path(name).is_dir():
+        raise CheckpointError(f"the base of {card.name} is gone from {name}: put it back or import again")
+    folder = Path(name) if Path(name).is_absolute() else _of_hub(name, lambda line: None)
+    base = Base(name, folder, _weight_files(folder))
+    if changed := sorted(dict(base.sizes().items() ^ card.base_sizes.items())):
+        raise CheckpointError(
+            f"the base of {card.name} in {folder} has changed since the import ({', '.join(changed[:3])}): "
+            "put it back or import again"
+        )
+    return base
+
+
+def check_digests(base: Base, card: Card) -> None:
+    """CheckpointError unless every byte of the base's weights is as it was at the import."""
+    digests = base.digests()
+    if wrong := sorted(name for name, value in card.base_digests.items() if digests.get(name) != value):
+        raise CheckpointError(
+            f"the base in {base.folder} has other weights now ({', '.join(wrong[:3])}): import again"
+        )
+
+
+def read_config(base: Base) -> FusarGptConfig:
+    """The base's configuration as ours, with all end tokens it names; CheckpointError when it is none."""
+    try:
+        content = json.loads((base.folder / "config.json").read_text(encoding="utf-8"))
+        if content["model_type"] != Qwen2_5_VLConfig.model_type:
+            raise ValueError(f"it is a {content['model_type']}")
+        if content.get("quantization_config"):
+            raise ValueError("its weights are quantised")
+        config = FusarGptConfig.from_dict(content)
+        ends = config.text_config.eos_token_id
+        if (base.folder / "generation_config.json").is_file():
+            ends = GenerationConfig.from_pretrained(base.folder).eos_token_id or ends
+        config.text_config.eos_token_id = ends
+    except BROKEN as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"{base.folder} is no Qwen2.5-VL that can be a base ({reason}): give another --base"
+        ) from error
+    return config
+
+
+def check_weights(base: Base, config: FusarGptConfig) -> FusarGptForConditionalGeneration:
+    """The model of that configuration without memory, once the base's weights are found to be exactly its own.
+
+    Sets the configuration's dtype to that of the weights. CheckpointError when names or shapes differ.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    types: dict[str, int] = {}
+    try:
+        for path in base.files:
+            with safe_open(path, framework="pt") as file:
+                for key in file.keys():  # noqa: SIM118 - no dictionary
+                    part = file.get_slice(key)
+                    shapes[current_name(key)] = tuple(part.get_shape())
+                    types[part.get_dtype()] = types.get(part.get_dtype(), 0) + 1
+    except BROKEN as error:
+        raise CheckpointError(f"{path} is broken ({error}): get the base again") from error
+    config.dtype = _TYPES.get(max(types, key=lambda name: types[name], default=""), torch.float32)
+    with torch.device("meta"):
+        model = FusarGptForConditionalGeneration(config)
+    tied = set(model.all_tied_weights_keys)
+    expected = {
+        name: tuple(tensor.shape)
+        for name, tensor in model.state_dict().items()
+        if not name.startswith("model.tlm.") and name not in tied
+    }
+    for name in sorted(expected.keys() | shapes.keys() - tied):
+        if expected.get(name) != shapes.get(name):
+            raise CheckpointError(
+                f"the weights in {base.folder} do not fit its configuration ({name} is {shapes.get(name)}, "
+                f"not {expected.get(name)}): get the base again"
+            )
+    return model
+
+
+def current_name(name: str) -> str:
+    """A weight's or module's name in today's layout, for published files use an older one."""
+    name = re.sub(r"^visual\b", "model.visual", name)
+    return re.sub(r"^model(?!\.(?:language_model|visual|tlm)\b)", "model.language_model", name)
+
+
+def _of_hub(name: str, say: Callable[[str], None]) -> Path:
+    folder = hub.cached(name, BASE_FILES)
+    if folder is None:
+        remote = hub.look_up(name, BASE_FILES)
+        hub.check_space([remote])
+        folder = hub.fetch(remote, say)
+    return folder
+
+
+def _weight_files(folder: Path) -> tuple[Path, ...]:
+    """The files the library would read; CheckpointError when one is missing."""
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.is_file():
+        return (single,)
+    if not index.is_file():
+        raise CheckpointError(
+            f"{folder} holds no weights as safetensors: give a folder with model.safetensors"
+        )
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except BROKEN as error:
+        raise CheckpointError(f"{index} cannot be read ({error}): get the base again") from error
+    if missing := [name for name in names if Path(name).name != name or not (folder / name).is_file()]:
+        raise CheckpointError(f"{folder} lacks {', '.join(missing[:3])}: get the base again")
+    return tuple(folder / name for name in names)

@@ -1,0 +1,155 @@
+"""Fetching from the model hub: into the hub library's own cache, checked file by file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # its HTTP library's, whichever that is
+from huggingface_hub.hf_api import ModelInfo, RepoSibling
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+from fusar_gpt.errors import CheckpointError
+from fusar_gpt.model.folder import sha256
+
+MARGIN = 2 << 30  # bytes that stay free on the disk after a download
+
+_FAILED = (OSError, ValueError, HTTPError)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """The chosen files of one repository: ``missing`` bytes of ``total`` are not in the cache yet."""
+
+    repo: str
+    commit: str
+    files: tuple[RepoSibling, ...]
+    patterns: tuple[str, ...]
+    total: int
+    missing: int
+
+
+def look_up(repo: str, patterns: Sequence[str]) -> Remote:
+    """Ask the hub (HF_ENDPOINT, if set) what a repository holds. CheckpointError when it cannot be asked."""
+    try:
+        info = HfApi(endpoint=_endpoint()).model_info(repo, files_metadata=True)
+        files = tuple(_chosen(info, patterns))
+        if not files:
+            raise CheckpointError(f"{repo} holds no {' or '.join(patterns)}: check its name and --subfolder")
+        with _bars(shown=False):
+            planned = snapshot_download(
+                repo, revision=info.sha, allow_patterns=list(patterns), endpoint=_endpoint(), dry_run=True
+            )
+    except _FAILED as error:
+        raise CheckpointError(
+            f"{repo} cannot be fetched ({_reason(error)}): check its name and the network"
+        ) from error
+    missing = sum(file.file_size or 0 for file in planned if file.will_download)
+    return Remote(repo, str(info.sha), files, tuple(patterns), sum(file.size or 0 for file in files), missing)
+
+
+def check_space(remotes: Sequence[Remote]) -> None:
+    """CheckpointError when the hub's cache has no room for what is missing."""
+    cache = Path(constants.HF_HUB_CACHE)
+    needed = sum(remote.missing for remote in remotes)
+    existing = next(path for path in (cache, *cache.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if needed and needed + MARGIN > free:
+        raise CheckpointError(
+            f"{cache} has {in_words(free)} free, and {in_words(needed + MARGIN)} are needed: make room or "
+            "point HF_HOME to another disk"
+        )
+
+
+def fetch(remote: Remote, say: Callable[[str], None]) -> Path:
+    """Download what is missing, compare every file with the hub's checksum, and return the folder.
+
+    The hub library shows its progress on a terminal, keeps complete files and continues within a file after a
+    broken connection. A file that is not what the hub lists is deleted: CheckpointError.
+    """
+    say(f"{remote.repo}: {in_words(remote.missing)} of {in_words(remote.total)} to download")
+    try:
+        # By branch and not by commit: later look-ups without network need the branch in the cache.
+        with _bars(shown=sys.stderr.isatty()):
+            folder = Path(
+                snapshot_download(remote.repo, allow_patterns=list(remote.patterns), endpoint=_endpoint())
+            )
+    except _FAILED as error:
+        message = (
+            f"{remote.repo} was not fetched completely ({_reason(error)}): run the command again to go on"
+        )
+        raise CheckpointError(message) from error
+    if folder.name != remote.commit:
+        raise CheckpointError(f"{remote.repo} changed on the hub meanwhile: run the command again")
+    say(f"{remote.repo}: comparing {in_words(remote.total)} with the hub's checksums")
+    for file in remote.files:
+        path = folder / file.rfilename
+        if not _is_as_listed(path, file):
+            path.resolve().unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            raise CheckpointError(
+                f"{file.rfilename} of {remote.repo} arrived corrupted and was deleted: run the command again"
+            )
+    return folder
+
+
+def cached(repo: str, patterns: Sequence[str]) -> Path | None:
+    """The folder of a repository whose chosen files are all in the cache, or None."""
+    try:
+        return Path(snapshot_download(repo, allow_patterns=list(patterns), local_files_only=True))
+    except _FAILED:
+        return None
+
+
+def in_words(size: int) -> str:
+    """Bytes as people read them, such as "16.6 GB"."""
+    for unit, step in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= step:
+            return f"{size / step:.1f} {unit}"
+    return f"{size} bytes"
+
+
+@contextmanager
+def _bars(*, shown: bool) -> Iterator[None]:
+    """Let the hub library draw progress bars, or not; somebody's own choice to have none stands."""
+    hide = not shown and not are_progress_bars_disabled()
+    if hide:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        if hide:
+            enable_progress_bars()
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT") or None
+
+
+def _chosen(info: ModelInfo, patterns: Sequence[str]) -> list[RepoSibling]:
+    return [
+        file for file in info.siblings or [] if any(fnmatch(file.rfilename, pattern) for pattern in patterns)
+    ]
+
+
+def _is_as_listed(path: Path, file: RepoSibling) -> bool:
+    """Compare with the hub's SHA-256 for large files, with git's own hash for the others."""
+    if not path.is_file() or (file.size is not None and path.stat().st_size != file.size):
+        return False
+    if file.lfs is not None:
+        return sha256(path) == file.lfs.sha256
+    content = path.read_bytes()
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    return file.blob_id is None or blob == file.blob_id
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,119 @@
+"""Where checkpoints are found by name: those that came with the program, and the user's own store."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from fusar_gpt.errors import CheckpointError
+from fusar_gpt.model.card import Card
+
+BUNDLED = {"tiny": Path(__file__).parent.parent / "checkpoints" / "tiny"}
+
+_NAME = re.compile(r"\w[\w.-]*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One checkpoint that can be loaded by its name; ``size`` in bytes, without its base.
+
+    ``card`` is None and ``problem`` says why when the folder is none that can be loaded.
+    """
+
+    name: str
+    folder: Path
+    size: int
+    bundled: bool
+    card: Card | None
+    problem: str | None = None
+
+
+def store_folder() -> Path:
+    """The folder of the user's checkpoints: in $FUSAR_HOME, else in the platform's place for data."""
+    if home := os.environ.get("FUSAR_HOME"):
+        return Path(home).expanduser() / "checkpoints"
+    if sys.platform == "win32":
+        data = Path(os.environ.get("LOCALAPPDATA") or "~/AppData/Local")
+    elif sys.platform == "darwin":
+        data = Path("~/Library/Application Support")
+    else:
+        data = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share")
+    return data.expanduser() / "fusar-gpt" / "checkpoints"
+
+
+def find(name: str) -> Path | None:
+    """The folder of a bundled or stored checkpoint of that name, or None."""
+    if name in BUNDLED:
+        return BUNDLED[name]
+    if not _NAME.fullmatch(name):
+        return None
+    folder = store_folder() / name
+    return folder if folder.is_dir() else None
+
+
+def place(name: str) -> Path:
+    """Where a new checkpoint of that name goes; CheckpointError when the name is taken or impossible."""
+    if not _NAME.fullmatch(name):
+        raise CheckpointError(f"{name!r} is no name for a checkpoint: take letters, digits, '.', '-' and '_'")
+    if name in BUNDLED:
+        raise CheckpointError(f"{name} is the name of a bundled model: give another name")
+    folder = store_folder() / name
+    if folder.is_symlink() or folder.exists():
+        raise CheckpointError(f"{name} is in the store already: remove it first or give another name")
+    return folder
+
+
+def entries() -> list[Entry]:
+    """All bundled and stored checkpoints, the bundled ones first, each by name."""
+    store = store_folder()
+    stored = store.iterdir() if store.is_dir() else ()
+    found = [(name, folder, True) for name, folder in sorted(BUNDLED.items())]
+    found += [
+        (path.name, path, False)
+        for path in sorted(stored)
+        if path.is_dir() and _NAME.fullmatch(path.name) and path.name not in BUNDLED
+    ]
+    return [_entry(*one) for one in found]
+
+
+def remove(name: str, *, really: bool = True) -> Path:
+    """Delete a stored checkpoint and return where it was. A link is deleted, never what it points to.
+
+    CheckpointError when there is none of that name, when it came with the program, and, saying what would be
+    deleted, unless ``really``.
+    """
+    if name in BUNDLED:
+        raise CheckpointError(f"{name} came with the program and stays: uninstall fusar-gpt to remove it")
+    folder = find(name)
+    if folder is None:
+        raise CheckpointError(
+            f"there is no {name} in {store_folder()}: see the names with fusar checkpoint list"
+        )
+    if not really:
+        raise CheckpointError(f"{folder} would be deleted: say so with --yes")
+    try:
+        if folder.is_symlink():
+            folder.unlink()
+        else:
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} cannot be removed ({error.strerror}): check its permissions"
+        ) from error
+    return folder
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _entry(name: str, folder: Path, bundled: bool) -> Entry:
+    try:
+        return Entry(name, folder, size_of(folder), bundled, Card.read(folder))
+    except CheckpointError as error:
+        return Entry(name, folder, size_of(folder), bundled, None, str(error))
