@@ -1,6 +1,8 @@
-"""Runs the model on batches of requests: greedy, inside a grammar, cancellable, with token probabilities."""
+"""Runs the model on requests: in batches, inside grammars, cancellable, streaming, with token probabilities."""
 
-from fusar_gpt.engine.engine import Engine, Reply, Request
+from fusar_gpt.engine.batcher import Batcher
+from fusar_gpt.engine.engine import Engine, OnText, Reply, Request
 from fusar_gpt.engine.local import LocalEngine
+from fusar_gpt.engine.opening import open_engine
 
-__all__ = ["Engine", "LocalEngine", "Reply", "Request"]
+__all__ = ["Batcher", "Engine", "LocalEngine", "OnText", "Reply", "Request", "open_engine"]

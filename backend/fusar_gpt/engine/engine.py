@@ -12,13 +12,22 @@ from numpy.typing import NDArray
 from fusar_gpt.model import Card
 
 
+def never() -> bool:
+    """Nobody cancels."""
+    return False
+
+
 @dataclass(frozen=True, eq=False)
 class Request:
     """One question about one chip.
 
     ``image`` is uint8 [H, W] at the card's size. ``values`` float32 [S, 64] and ``positions`` float32 [S, 2],
     normalised (y, x), are its prior; S may be 0. ``grammar`` is an xgrammar EBNF with the rule ``root``, or
-    None for free text.
+    None for free text. ``max_tokens`` is at least 1.
+
+    ``temperature`` 0 takes the likeliest token; above 0 tokens are drawn, by ``seed`` and independently of the
+    requests that run along. Once ``called_off()`` is true this answer ends where it is, unfinished, and the
+    others go on.
     """
 
     image: NDArray[np.uint8]
@@ -27,6 +36,13 @@ class Request:
     prompt: str
     grammar: str | None
     max_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+    called_off: Callable[[], bool] = never
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1 or not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"an answer of {self.max_tokens} tokens at temperature {self.temperature}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +51,7 @@ class Reply:
 
     ``token_ends`` are the offsets in ``text`` where each token ends; ``logprobs`` float64 [T] are the tokens'
     natural log probabilities among those the grammar allowed at that step (among all text tokens without a
-    grammar). ``finished`` is False when ``max_tokens`` cut the answer off.
+    grammar), at temperature 1. ``finished`` is False when ``max_tokens`` cut the answer off.
     """
 
     text: str
@@ -60,6 +76,10 @@ class Reply:
         return float(np.exp(self.logprobs[np.array(hit)].mean()))
 
 
+OnText = Callable[[int, str], None]
+"""Takes a request's place in the list and the next piece of its answer, always whole characters."""
+
+
 class Engine(Protocol):
     """Executes the model."""
 
@@ -79,5 +99,13 @@ class Engine(Protocol):
     def batch_size(self) -> int:
         """How many chips are best asked about at once."""
 
-    def answer(self, requests: Sequence[Request], cancelled: Callable[[], bool]) -> list[Reply]:
-        """Answer all, in their order; raises Cancelled at the next token once ``cancelled()`` is true."""
+    def answer(
+        self,
+        requests: Sequence[Request],
+        cancelled: Callable[[], bool] = never,
+        on_text: OnText | None = None,
+    ) -> list[Reply]:
+        """Answer all, in their order; raises Cancelled at the next token once ``cancelled()`` is true.
+
+        ``on_text`` hears every answer as it grows.
+        """

@@ -2,33 +2,59 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
-from fusar_gpt.engine.engine import Reply, Request
+from fusar_gpt.engine import memory
+from fusar_gpt.engine.answering import Answering, check
+from fusar_gpt.engine.engine import OnText, Reply, Request, never
 from fusar_gpt.engine.grammar import Grammars
-from fusar_gpt.engine.spelling import spell
-from fusar_gpt.errors import Cancelled
+from fusar_gpt.engine.prefixes import PrefixCache
 from fusar_gpt.model import Card, Checkpoint
+from fusar_gpt.model.decoding import stop_ids
+
+_TURN_S = 0.05  # how often a caller that waits for its turn looks whether it was cancelled
+
+logger = logging.getLogger(__name__)
 
 
 class LocalEngine:
-    """Answers in batches by greedy search: the same request gets the same answer, alone or in company.
+    """Answers in batches: the same request gets the same answer, alone or in company.
 
-    Requests that share grammar and length run together, left-padded. Calls from several threads take turns.
+    An answer that has ended makes room for the next request at once. Chips that were asked about before are not
+    looked at again. Calls from several threads take turns; a :class:`~fusar_gpt.engine.Batcher` runs them
+    together.
     """
 
-    def __init__(self, checkpoint: Checkpoint, batch_size: int = 8) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, batch_size: int | None = None, *, cache_bytes: int | None = None
+    ) -> None:
+        """An engine over a checkpoint.
+
+        Args:
+            checkpoint: What answers.
+            batch_size: The most answers at a time; None takes what the free memory allows. It is halved
+                whenever memory runs out.
+            cache_bytes: What may be kept of chips seen before; None is 512 MiB, or a twentieth of a GPU.
+        """
+        if batch_size is None:
+            free = memory.free_bytes(checkpoint.device)
+            batch_size = memory.batch_size(free, memory.row_bytes(checkpoint), checkpoint.device.type)
         if batch_size < 1:
             raise ValueError(f"a batch of {batch_size}")
         self._checkpoint = checkpoint
         self.batch_size = batch_size
-        self._grammars = Grammars(checkpoint.tokenizer, checkpoint.model.config.text_config.vocab_size)
-        self._turn = threading.Lock()  # the model keeps the rotary offsets of its current batch on itself
+        vocabulary = checkpoint.model.config.text_config.vocab_size
+        self._grammars = Grammars(checkpoint.tokenizer, vocabulary, stop_ids(checkpoint))
+        self._prefixes = PrefixCache(
+            memory.cache_bytes(checkpoint.device) if cache_bytes is None else cache_bytes
+        )
+        self._turn = threading.Lock()  # two batches at once would take twice the memory
 
     @property
     def card(self) -> Card:
@@ -46,62 +72,45 @@ class LocalEngine:
         return str(self._checkpoint.device)
 
     def answer(
-        self, requests: Sequence[Request], cancelled: Callable[[], bool] = lambda: False
+        self,
+        requests: Sequence[Request],
+        cancelled: Callable[[], bool] = never,
+        on_text: OnText | None = None,
     ) -> list[Reply]:
-        """Answer all, in their order; raises Cancelled at the next token once ``cancelled()`` is true."""
-        groups: dict[tuple[str | None, int], list[int]] = {}
-        for i, request in enumerate(requests):
-            groups.setdefault((request.grammar, request.max_tokens), []).append(i)
-        replies: dict[int, Reply] = {}
-        for members in groups.values():
-            for start in range(0, len(members), self.batch_size):
-                batch = members[start : start + self.batch_size]
-                answered = self._generate([requests[i] for i in batch], cancelled)
-                replies.update(zip(batch, answered, strict=True))
-        return [replies[i] for i in range(len(requests))]
+        """Answer all, in their order; raises Cancelled at the next token once ``cancelled()`` is true.
 
-    def _generate(self, requests: list[Request], cancelled: Callable[[], bool]) -> list[Reply]:
-        """One batch that shares grammar and length."""
-        checkpoint = self._checkpoint
-        inputs = checkpoint.processor(
-            [request.image for request in requests],
-            [request.prompt for request in requests],
-            [(request.values, request.positions) for request in requests],
-        )
-        constraint = self._grammars.constraint(requests[0].grammar, len(requests))
-        greedy = GenerationConfig(
-            max_new_tokens=requests[0].max_tokens,
-            do_sample=False,
-            eos_token_id=checkpoint.tokenizer.eos_token_id,
-            pad_token_id=checkpoint.tokenizer.pad_token_id,
-        )
-        with self._turn, torch.inference_mode():
-            if cancelled():
-                raise Cancelled("stopped by the user")
-            output = checkpoint.model.generate(
-                **{name: tensor.to(checkpoint.device) for name, tensor in inputs.items()},
-                generation_config=greedy,
-                logits_processor=LogitsProcessorList([constraint]),
-                stopping_criteria=StoppingCriteriaList([_Stop(cancelled)]),
+        ``on_text`` hears every answer as it grows. Raises
+        :class:`~fusar_gpt.engine.memory.DeviceFullError` when not even one answer fits into memory.
+        """
+        call = Answering(self._checkpoint, self._grammars, self._prefixes, requests, cancelled, on_text)
+        with self._in_turn(cancelled):
+            while call.open:
+                size = min(self.batch_size, call.open)
+                if problem := call.advance(size):
+                    self._shrink(size, problem)
+        return call.replies()
+
+    @contextmanager
+    def _in_turn(self, cancelled: Callable[[], bool]) -> Iterator[None]:
+        while not self._turn.acquire(timeout=_TURN_S):
+            check(cancelled)
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _shrink(self, size: int, problem: str) -> None:
+        """Halve the batch and free what can be freed, after ``size`` answers were too many."""
+        if size == 1 and len(self._prefixes) < 2:
+            raise memory.DeviceFullError(
+                f"the model does not fit into the memory of {self.device} ({problem}): take a smaller model, "
+                "--quantize 4bit or another --device"
             )
-        if cancelled():
-            raise Cancelled("stopped by the user")
-        tokens = output[:, inputs["input_ids"].shape[1] :].tolist()
-        return [self._reply(*row) for row in zip(tokens, constraint.logprobs(), strict=True)]
-
-    def _reply(self, ids: list[int], logprobs: Tensor) -> Reply:
-        end = self._checkpoint.tokenizer.eos_token_id
-        finished = end in ids
-        length = ids.index(end) if finished else len(ids)
-        text, ends = spell(self._checkpoint.tokenizer, ids[:length])
-        return Reply(text=text, token_ends=ends, logprobs=logprobs[:length].numpy(), finished=finished)
-
-
-class _Stop(StoppingCriteria):
-    """Ends every answer of a batch once the user has cancelled."""
-
-    def __init__(self, cancelled: Callable[[], bool]) -> None:
-        self._cancelled = cancelled
-
-    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: object) -> Tensor:
-        return torch.full((len(input_ids),), self._cancelled(), device=input_ids.device)
+        self.batch_size = max(1, size // 2)
+        logger.warning(
+            "out of memory with a batch of %d on %s; going on with %d", size, self.device, self.batch_size
+        )
+        self._prefixes.clear()
+        gc.collect()
+        if self._checkpoint.device.type == "cuda":
+            torch.cuda.empty_cache()

@@ -11,21 +11,43 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 _BYTES = {character: byte for byte, character in bytes_to_unicode().items()}
 
 
-def spell(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> tuple[str, tuple[int, ...]]:
-    """The text of byte-level tokens and the character offset where each of them ends.
+class Spelling:
+    """Text that grows token by token.
 
-    Special tokens spell nothing. A character whose bytes are spread over tokens ends with the last of them;
+    Special tokens spell nothing. A character whose bytes are spread over tokens comes with the last of them;
     bytes that are no UTF-8 become U+FFFD, as the tokenizer's own decoder has it.
+
+    Attributes:
+        text: All whole characters so far.
+        ends: The character offset where each token ends.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    text, ends = "", []
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self.text = ""
+        self.ends: list[int] = []
+
+    def add(self, token: int) -> None:
+        """Append the token's bytes."""
+        self.text += self._decoder.decode(_bytes_of(self._tokenizer, token))
+        self.ends.append(len(self.text))
+
+    def close(self) -> None:
+        """Append what a character begun and never completed becomes; nothing may be added after."""
+        rest = self._decoder.decode(b"", final=True)
+        if rest:
+            self.text += rest
+            self.ends[-1] = len(self.text)
+
+
+def spell(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> tuple[str, tuple[int, ...]]:
+    """The text of byte-level tokens and the character offset where each of them ends."""
+    spelling = Spelling(tokenizer)
     for index in ids:
-        text += decoder.decode(_bytes_of(tokenizer, index))
-        ends.append(len(text))
-    rest = decoder.decode(b"", final=True)
-    if rest:
-        ends[-1] += len(rest)
-    return text + rest, tuple(ends)
+        spelling.add(index)
+    spelling.close()
+    return spelling.text, tuple(spelling.ends)
 
 
 def _bytes_of(tokenizer: PreTrainedTokenizerBase, index: int) -> bytes:
