@@ -1,6 +1,6 @@
 """Measure speed and memory and print the tables of bench/RESULTS.md.
 
-    .venv/bin/python bench/run.py [demo|engine|share|large ...]
+    .venv/bin/python bench/run.py [demo|share|large ...]
 
 Every part runs in a process of its own, so that peak memory is that part's. Peers stand beside our figures.
 """
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,14 @@ import rasterio
 import torch
 from affine import Affine
 
-from fusar_gpt.engine import LocalEngine, Request
+from fusar_gpt.engine import LocalEngine
 from fusar_gpt.findings import write_geopackage
-from fusar_gpt.frames import SceneWindow
-from fusar_gpt.imagery import Area, open_scene
+from fusar_gpt.imagery import Area
 from fusar_gpt.inquiries import Order
 from fusar_gpt.interpret import ChipDone, Finished, interpret
 from fusar_gpt.model import load_checkpoint
 from fusar_gpt.samples import HARBOUR
-from fusar_gpt.tasks import Question, Task, prompt_set
+from fusar_gpt.tasks import Task
 
 LARGE_SIDE = 30_000
 LARGE_PIXEL_M = 10.0
@@ -51,60 +50,6 @@ def demo() -> None:
         seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     row("`fusar demo`, process start to files written", f"{seconds:.1f} s", f"{peak:.2f} GB peak")
-
-
-def engine() -> None:
-    """Chips a second at batch 1 and 8, against stock transformers one chip at a time on the same weights."""
-    checkpoint = load_checkpoint("tiny")
-    wording = prompt_set(checkpoint.card.prompt_set)
-    frame = (checkpoint.card.width, checkpoint.card.height)
-    generator = np.random.default_rng(0)
-    for task in (Task.COUNT, Task.LOCATE, Task.DETECT, Task.DESCRIBE):
-        target = None if task is Task.DESCRIBE else "ship"
-        question = Question(task, target=target)
-        prompt, grammar, tokens = (
-            wording.prompt(question, frame),
-            wording.grammar(question),
-            wording.max_tokens(question),
-        )
-        requests = [
-            Request(
-                pixels, np.zeros((0, 64), np.float32), np.zeros((0, 2), np.float32), prompt, grammar, tokens
-            )
-            for pixels in sample_chips(64, frame, generator)
-        ]
-        ours = {size: rate(LocalEngine(checkpoint, batch_size=size), requests) for size in (1, 8)}
-        peer = stock_rate(checkpoint, requests)
-        row(f"{task.value}", *(f"{ours[size]:.1f} chips/s" for size in (1, 8)), f"{peer:.1f} chips/s")
-
-
-def rate(engine: LocalEngine, requests: Sequence[Request]) -> float:
-    """Requests answered a second, after one warm-up batch."""
-    engine.answer(requests[: engine.batch_size], lambda: False)
-    return len(requests) / timed(lambda: engine.answer(requests, lambda: False))
-
-
-def stock_rate(checkpoint: Any, requests: Sequence[Request]) -> float:
-    """The peer: transformers' own generate(), greedy, batch 1, no grammar, as its model card's example does."""
-
-    def run() -> None:
-        for request in requests:
-            batch = checkpoint.processor(
-                [request.image], [request.prompt], [(request.values, request.positions)]
-            )
-            with torch.inference_mode():
-                checkpoint.model.generate(**batch, max_new_tokens=request.max_tokens, do_sample=False)
-
-    return len(requests) / timed(run)
-
-
-def sample_chips(number: int, frame: tuple[int, int], generator: np.random.Generator) -> list[Any]:
-    """Chips cut at random from the simulated harbour."""
-    with open_scene(HARBOUR.scene) as scene:
-        grey = scene.stretch().quantise(scene.read(SceneWindow(0, 0, scene.width, scene.height)))
-    width, height = frame
-    places = generator.integers((0, 0), (grey.shape[1] - width, grey.shape[0] - height), size=(number, 2))
-    return [np.ascontiguousarray(grey[y : y + height, x : x + width]) for x, y in places]
 
 
 def share() -> None:
@@ -206,7 +151,7 @@ def row(*cells: str) -> None:
     print(f"| {' | '.join(cells)} |", flush=True)
 
 
-PARTS = {"demo": demo, "engine": engine, "share": share, "large": large}
+PARTS = {"demo": demo, "share": share, "large": large}
 
 if __name__ == "__main__":
     if len(sys.argv) == 3 and sys.argv[1].startswith("_"):

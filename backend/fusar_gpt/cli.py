@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusar_gpt import __version__
+from fusar_gpt import __version__, engine_options
+from fusar_gpt.cli_checkpoint import add_arguments as add_checkpoint_arguments
 from fusar_gpt.errors import FusarError
 from fusar_gpt.tasks import Task
 
@@ -48,6 +49,9 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_interpret(commands.add_parser("interpret", help="interpret an area of a scene"))
 
+    checkpoint = commands.add_parser("checkpoint", help="import, fetch, list, export or remove models")
+    add_checkpoint_arguments(checkpoint)
+
     doctor = commands.add_parser("doctor", help="what is installed, what is missing and how to get it")
     doctor.set_defaults(run=run_doctor)
 
@@ -76,7 +80,12 @@ def add_interpret(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--question", metavar="TEXT", help="what to ask (task ask)")
     parser.add_argument("--boxes", type=Path, metavar="FILE", help="polygons to classify (task classify)")
-    parser.add_argument("--model", default="tiny", metavar="tiny|DIR|HUB_ID", help="default: %(default)s")
+    engine_options.add_arguments(parser)
+    parser.add_argument(
+        "--aspect",
+        choices=["undistorted", "stretched"],
+        help="stretch ground of any shape to the model's frame, or show more ground; default: the model's own",
+    )
     parser.add_argument(
         "--prior", default="none", metavar="none|FILE", help="AEF vectors; default: %(default)s"
     )
@@ -102,15 +111,14 @@ def bbox(text: str) -> tuple[float, float, float, float]:
 def run_interpret(args: argparse.Namespace) -> int:
     """``fusar interpret``: stream the run to the terminal, then write one GeoPackage."""
     check_usage(args)
-    from fusar_gpt.engine import LocalEngine
+    from fusar_gpt.engine import open_engine
     from fusar_gpt.findings import check_writable, count_by_kind, to_geojson, write_geopackage
     from fusar_gpt.interpret import Finished, interpret
-    from fusar_gpt.model import load_checkpoint
     from fusar_gpt.terminal import show_progress, show_summary
 
     check_writable(args.out)
     order = order_from(args)
-    engine = LocalEngine(load_checkpoint(args.model))
+    engine = open_engine(engine_options.EngineOptions.of(args))
     for event in interpret(order, engine):
         show_progress(event)
         if isinstance(event, Finished):
@@ -163,6 +171,7 @@ def order_from(args: argparse.Namespace) -> Order:
         boxes=tuple(read_polygons(args.boxes)) if args.boxes else (),
         prior=args.prior,
         year=args.year,
+        aspect=args.aspect,
         band=int(args.band) if args.band and args.band.isdecimal() else args.band,
     )
 

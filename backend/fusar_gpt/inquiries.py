@@ -25,7 +25,8 @@ class Order:
 
     ``area`` None means the whole scene. ``boxes`` are the objects to classify. ``targets`` empty means all that
     the checkpoint knows. ``ground_m`` is the ground side of a chip in metres and ``overlap`` a share of it; None
-    leaves both to the checkpoint and the task. ``year`` None means the year of the scene's acquisition.
+    leaves both to the checkpoint and the task. ``aspect`` "stretched" or "undistorted" overrides the checkpoint's
+    way to fit ground into its frame. ``year`` None means the year of the scene's acquisition.
     """
 
     scene: Path
@@ -39,6 +40,7 @@ class Order:
     band: str | int | None = None
     ground_m: float | None = None
     overlap: float | None = None
+    aspect: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def plan_inquiries(
     order: Order, scene: Scene, area: BaseGeometry, card: Card
 ) -> tuple[int, Iterator[Inquiry]]:
     """How many chips there are, and lazily each chip with its questions."""
-    frame = Frame(card.width, card.height, card.patch * card.merge, order.ground_m or card.ground_m)
+    stretched = (order.aspect or card.aspect) == "stretched"
+    frame = Frame(card.width, card.height, card.patch * card.merge, order.ground_m or card.ground_m, stretched)
     if order.task is Task.CLASSIFY:
         if not order.boxes:
             raise TaskError("nothing to classify: give the objects' polygons with --boxes FILE")
@@ -97,7 +100,7 @@ def around(box: Area, index: int, scene: Scene, frame: Frame) -> Inquiry:
     left, top, right, bottom = outline.bounds
     native_m = frame.width * scene.pixel_size_m
     needed_m = 1.5 * max(right - left, bottom - top) * scene.pixel_size_m
-    room = replace(frame, ground_m=max(frame.ground_m or native_m, needed_m))
+    room = replace(frame, ground_m=max(frame.ground_m or native_m, needed_m), stretched=False)
     chip = replace(next(iter(plan_chips(scene, outline, room))), index=index)
     corners = chip.plan.scene_to_chip(ScenePoints.of([(left, top), (right, bottom)]))
     in_chip = ChipBox(corners.x[0], corners.y[0], corners.x[1], corners.y[1])

@@ -148,6 +148,7 @@ def provenance(
         stretch_low_db=stretch.low_db,
         stretch_high_db=stretch.high_db,
         chip_ground_m=plan.window.width * scene.pixel_size_m,
+        aspect=order.aspect or engine.card.aspect,
         overlap=chip_overlap(order),
         area=ground.wkt,
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -228,3 +228,49 @@ def test_native_pixels_are_not_touched_and_the_edge_is_black(tmp_path):
 def test_an_overlap_of_everything_is_refused():
     with pytest.raises(ValueError, match="overlap"):
         plan_chips(Extent(100, 100), shapely.box(0, 0, 100, 100), FRAME, overlap=1.0)
+
+
+STRETCHED = Frame(width=64, height=64, token_px=16, stretched=True)
+
+
+@pytest.mark.parametrize(
+    ("area", "windows"),
+    [
+        (shapely.box(100, 200, 160, 240), [(100, 200, 160, 240)]),  # less than a chip: the area itself
+        (shapely.box(100, 200, 110, 264), [(89, 200, 121, 264)]),  # no pixel is magnified more than twofold
+        (shapely.box(100, 200, 170, 240), [(100, 200, 170, 240)]),  # a small rest is taken along
+        (shapely.box(100, 200, 220, 240), [(96, 200, 160, 240), (160, 200, 224, 240)]),
+    ],
+)
+def test_a_stretched_chip_shows_the_area_and_nothing_else(area, windows):
+    chips = list(plan_chips(Extent(999, 999), area, STRETCHED))
+    assert [window_bounds(chip.plan.window) for chip in chips] == windows
+    assert all((chip.plan.width, chip.plan.height) == (64, 64) for chip in chips)
+
+
+@pytest.mark.parametrize(
+    "where", [{"transform": ROTATED}, {"transform": SOUTH_UP}, {"gcps": swath_gcps(400, 300)}]
+)
+def test_a_box_in_a_stretched_frame_comes_back_to_the_ground_even_from_outside_it(tmp_path, where):
+    with open_scene(write(tmp_path / "s.tif", speckle(300, 400), **where)) as scene:
+        (chip,) = plan_chips(scene, shapely.box(100, 50, 160, 90), STRETCHED)
+        corners = ChipPoints.of([(0, 0), (64, 64), (-12.8, 70.4)])
+        ground = scene.to_ground(chip.plan.chip_to_scene(corners))
+        expected = scene.to_ground(ScenePoints.of([(100, 50), (160, 90), (88, 94)]))
+        np.testing.assert_allclose(ground.xy(), expected.xy(), atol=1e-9)
+
+
+def test_stretched_detection_chips_still_overlap(tmp_path):
+    plan = plan_chips(Extent(999, 999), shapely.box(0, 0, 300, 40), STRETCHED, overlap=0.25)
+    windows = [chip.plan.window for chip in plan]
+    assert {(window.width, window.height) for window in windows} == {(64, 40)}
+    assert all(after.col - before.col <= 48 for before, after in itertools.pairwise(windows))
+
+
+def test_a_stretched_chip_is_resized_with_the_bicubic_filter_alone(tmp_path):
+    with open_scene(write(tmp_path / "s.tif", speckle(300, 400))) as scene:
+        stretch = Stretch(-60, 0)
+        (chip,) = plan_chips(scene, shapely.box(100, 50, 160, 90), STRETCHED)
+        grey = Image.fromarray(stretch.quantise(scene.read(SceneWindow(100, 50, 60, 40))))
+        expected = np.asarray(grey.resize((64, 64), Image.Resampling.BICUBIC))
+        np.testing.assert_array_equal(read_chip(scene, chip, stretch), expected)

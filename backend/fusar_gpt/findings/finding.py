@@ -40,6 +40,7 @@ class Run:
         stretch_low_db: What became black, in dB (a grey level if ``quantity`` is grey).
         stretch_high_db: What became white, likewise.
         chip_ground_m: Ground side of one chip in metres.
+        aspect: ``stretched`` when ground of another shape was stretched to the model's frame.
         overlap: Share of a chip's side that its neighbour sees too, in [0, 1).
         area: WKT of the area, easting or longitude first, in ``scene_crs``.
         started: Start of the run, UTC, ISO 8601.
@@ -77,6 +78,7 @@ class Run:
     prior_simulated: bool = False
     attribution: str | None = None
     score_meaning: str = SCORE_MEANING
+    aspect: str = "undistorted"
 
     def record(self) -> dict[str, Value]:
         """The run as one flat row: targets joined by commas, prompts by new lines."""

@@ -76,6 +76,7 @@ _RUNS: Columns = {
     "stretch_low_db": float,
     "stretch_high_db": float,
     "chip_ground_m": float,
+    "aspect": str,
     "overlap": float,
     "started": str,
     "prior": str,

@@ -209,7 +209,7 @@ def _provenance(run: Run) -> str:
         "Stretch": "8-bit grey levels as stored in the file"
         if run.quantity == "grey"
         else f"{run.quantity}, {run.stretch_low_db:.1f} dB is black, {run.stretch_high_db:.1f} dB is white",
-        "Chips": f"{run.chip_ground_m:,.0f} m a side, {run.overlap:.0%} overlap",
+        "Chips": f"{run.chip_ground_m:,.0f} m a side, {run.overlap:.0%} overlap, {run.aspect}",
         "Prompt": f"<code>{escape(chr(10).join(run.prompts))}</code>",
         "Started": escape(_time(run.started)),
         "Run": f"<code>{escape(run.id)}</code>, FUSAR-GPT for QGIS {escape(run.version)}",

@@ -27,12 +27,15 @@ class Frame:
 
     ``width`` x ``height`` chip pixels; ``token_px`` chip pixels to a visual token's side (patch x merge);
     ``ground_m`` the ground width in metres of the chips it was trained on, None for native resolution.
+    ``stretched`` resizes ground of any shape to the frame, as the authors' release does; otherwise chips keep
+    the frame's shape and show more ground rather than distort it.
     """
 
     width: int
     height: int
     token_px: int
     ground_m: float | None = None
+    stretched: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,11 @@ class ChipPlan:
         left, top, right, bottom = area_px.bounds
         if overlap == 0:
             grown = tile_growth(right - left, self._width), tile_growth(bottom - top, self._height)
-            self._width = math.ceil(self._width * max(grown))
-            self._height = math.ceil(self._height * max(grown))
+            across, down = grown if frame.stretched else (max(grown), max(grown))
+            self._width, self._height = math.ceil(self._width * across), math.ceil(self._height * down)
+        if frame.stretched:
+            self._width = narrowed(self._width, left, right, frame.width)
+            self._height = narrowed(self._height, top, bottom, frame.height)
         self._columns = chip_starts(left, right, self._width, overlap, scene.width)
         self._rows = chip_starts(top, bottom, self._height, overlap, scene.height)
         self.chip_ground_m = self._width * scene.pixel_size_m
@@ -154,6 +160,12 @@ def window_size(pixel_size_m: float, frame: Frame, ground_m: float | None) -> tu
     width = frame.width if ground_m is None else ground_m / pixel_size_m
     width = max(width, frame.width / 2)
     return max(round(width), 1), max(round(width * frame.height / frame.width), 1)
+
+
+def narrowed(side: int, low: float, high: float, frame_side: int) -> int:
+    """The side of a stretched chip: no more than the area has, but never magnified more than twofold."""
+    length = math.ceil(high - _SNAP_PX) - math.floor(low + _SNAP_PX)
+    return min(side, max(length, math.ceil(frame_side / 2)))
 
 
 def tile_growth(length: float, side: int) -> float:

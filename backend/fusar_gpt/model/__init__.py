@@ -1,5 +1,7 @@
 """FUSAR-GPT as a model: Qwen2.5-VL + TLM, its processor, its tiny variant, and checkpoints on disk.
 
+``load(name)`` is all that a script needs.
+
 Importing this room registers the model with transformers' Auto classes.
 """
 
@@ -7,6 +9,7 @@ from fusar_gpt.model.card import Card
 from fusar_gpt.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fusar_gpt.model.config import FusarGptConfig
 from fusar_gpt.model.fusar import FusarGptForConditionalGeneration, FusarGptModel
+from fusar_gpt.model.loaded import LoadedModel, load
 from fusar_gpt.model.processor import FusarGptProcessor
 from fusar_gpt.model.tiny import tiny_config, tiny_image_processor
 from fusar_gpt.model.tokens import tiny_tokenizer
@@ -18,6 +21,8 @@ __all__ = [
     "FusarGptForConditionalGeneration",
     "FusarGptModel",
     "FusarGptProcessor",
+    "LoadedModel",
+    "load",
     "load_checkpoint",
     "save_checkpoint",
     "tiny_config",

@@ -71,6 +71,7 @@ class Inputs(BaseModel):
     band: Annotated[int, Field(strict=True, ge=1)] | Name | None = None
     ground_m: Annotated[Number, Field(gt=0, le=1e6)] | None = None
     overlap: Annotated[Number, Field(ge=0, le=0.9)] | None = None
+    aspect: Literal["undistorted", "stretched"] | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Inputs:
@@ -98,6 +99,7 @@ class Inputs(BaseModel):
             band=self.band,
             ground_m=self.ground_m,
             overlap=self.overlap,
+            aspect=self.aspect,
         )
 
     def _place(self, outline: Polygon | MultiPolygon) -> Area:

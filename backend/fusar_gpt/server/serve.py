@@ -17,11 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusar_gpt import __version__
+from fusar_gpt import __version__, engine_options
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from fusar_gpt.engine_options import EngineOptions
     from fusar_gpt.server.security import Roots
 
 API = 1
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="a folder that clients may name scenes in, repeatable; default: the home folder",
     )
-    parser.add_argument("--model", default="tiny", metavar="tiny|DIR", help="default: %(default)s")
+    engine_options.add_arguments(parser)
     parser.add_argument("--token", help="default: the variable FUSAR_TOKEN, else a random one")
     parser.add_argument("--token-file", type=Path, default=TOKEN_FILE, help="default: %(default)s")
     parser.add_argument("--child", action="store_true", help="print one JSON line, stop when stdin closes")
@@ -62,22 +63,21 @@ def run(args: argparse.Namespace) -> int:
         say(f"warning: {args.host} is reachable by other machines, and the traffic is not encrypted")
     roots = Roots.of(args.root or [Path.home()])
     with bind(args.host, args.port) as listener:
-        app = local_app(args.model, token, roots, args.host)
+        app = local_app(engine_options.EngineOptions.of(args), token, roots, args.host)
         return serve(app, listener, args, url_of(args.host, listener), token)
 
 
-def local_app(model: str, token: str, roots: Roots, host: str) -> FastAPI:
+def local_app(options: EngineOptions, token: str, roots: Roots, host: str) -> FastAPI:
     """The application over the real interpreter; the server answers while the model loads in the worker."""
-    from fusar_gpt.engine import LocalEngine
+    from fusar_gpt.engine import LocalEngine, open_engine
     from fusar_gpt.interpret import interpret
-    from fusar_gpt.model import load_checkpoint
     from fusar_gpt.server.app import create_app
 
-    info = describe(model)
+    info = describe(options.model)
 
     @cache
     def engine() -> LocalEngine:
-        loaded = LocalEngine(load_checkpoint(model))
+        loaded = open_engine(options)
         info["device"] = loaded.device
         return loaded
 
@@ -94,10 +94,10 @@ def local_app(model: str, token: str, roots: Roots, host: str) -> FastAPI:
 def describe(model: str) -> dict[str, Any]:
     """What GET /info answers, from the card alone. Raises CheckpointError where there is none."""
     from fusar_gpt.model import Card
-    from fusar_gpt.model.checkpoint import BUNDLED
+    from fusar_gpt.model.checkpoint import find_folder
     from fusar_gpt.tasks import Task
 
-    card = Card.read(BUNDLED.get(model, Path(model).expanduser()))
+    card = Card.read(find_folder(model))
     shown = {key: value for key, value in asdict(card).items() if key != "digests"}
     return {
         "api": API,
