@@ -28,6 +28,8 @@ qgis: .venv/installed scripts/require_qgis.sh
 
 bench: .venv/dev-installed
 	.venv/bin/python bench/run.py
+	.venv/bin/python bench/model.py
+	.venv/bin/python bench/tlm.py
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

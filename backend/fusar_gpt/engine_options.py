@@ -24,7 +24,9 @@ class EngineOptions:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Let a command take the options."""
-    parser.add_argument("--model", default="tiny", metavar="tiny|NAME|DIR|HUB_ID", help="default: %(default)s")
+    parser.add_argument(
+        "--model", default="tiny", metavar="tiny|NAME|DIR|HUB_ID", help="default: %(default)s"
+    )
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]", help="default: %(default)s")
     parser.add_argument(
         "--dtype", choices=["float32", "bfloat16", "float16"], help="default: as the device likes it"

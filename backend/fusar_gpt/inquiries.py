@@ -63,7 +63,9 @@ def plan_inquiries(
 ) -> tuple[int, Iterator[Inquiry]]:
     """How many chips there are, and lazily each chip with its questions."""
     stretched = (order.aspect or card.aspect) == "stretched"
-    frame = Frame(card.width, card.height, card.patch * card.merge, order.ground_m or card.ground_m, stretched)
+    frame = Frame(
+        card.width, card.height, card.patch * card.merge, order.ground_m or card.ground_m, stretched
+    )
     if order.task is Task.CLASSIFY:
         if not order.boxes:
             raise TaskError("nothing to classify: give the objects' polygons with --boxes FILE")

@@ -557,10 +557,31 @@ def test_a_base_that_is_none(source, base, tmp_path, file, changes, match):
 
 
 def test_a_base_with_missing_files(source, base, tmp_path):
-    for name in ("preprocessor_config.json", "tokenizer.json", "config.json", "model.safetensors"):
+    for name in ("tokenizer.json", "config.json", "model.safetensors"):
         (base / name).unlink()
-        refused("preprocessor_config|tokenizer|no Qwen2.5-VL|no weights", source, base, tmp_path / "out")
+        refused("tokenizer|no Qwen2.5-VL|no weights", source, base, tmp_path / "out")
     refused("there is no base in", source, tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_an_image_processor_within_a_whole_processors_file_is_read(source, base, tmp_path):
+    images = json.loads((base / "preprocessor_config.json").read_text())
+    (base / "preprocessor_config.json").unlink()
+    (base / "processor_config.json").write_text(
+        json.dumps({"image_processor": {**images, "image_mean": [0.1, 0.2, 0.3]}})
+    )
+    import_release(source, str(base), tmp_path / "out")
+    images = load_checkpoint(tmp_path / "out", device="cpu").processor.image_processor
+    assert list(images.image_mean) == [0.1, 0.2, 0.3]
+
+
+def test_without_an_image_processor_qwens_own_is_taken_and_said(source, base, tmp_path):
+    original = json.loads((base / "preprocessor_config.json").read_text())
+    (base / "preprocessor_config.json").unlink()
+    said = []
+    import_release(source, str(base), tmp_path / "out", say=said.append)
+    assert any("image processor" in line for line in said)
+    images = load_checkpoint(tmp_path / "out", device="cpu").processor.image_processor
+    assert (list(images.image_mean), images.patch_size) == (original["image_mean"], original["patch_size"])
 
 
 def test_a_base_with_a_missing_shard(source, tmp_path):

@@ -93,7 +93,7 @@ def import_release(
         check_targets(adapter, model)
         card = _card(source, name or out.name, config, settings, opened)
         tokenizer = _tokenizer(source, opened)
-        images = _image_processor(source, opened)
+        images = _image_processor(source, opened, config, say)
         config.text_config.pad_token_id = tokenizer.pad_token_id
         check_fit(config, FusarGptProcessor(tokenizer, images, card))
     say(f"taking the checksums of {opened.folder}")
@@ -314,9 +314,20 @@ def _template_beside(folder: Path) -> str | None:
     return template
 
 
-def _image_processor(source: Path, base: Base) -> Qwen2VLImageProcessorPil:
+def _image_processor(
+    source: Path, base: Base, config: FusarGptConfig, say: Callable[[str], None]
+) -> Qwen2VLImageProcessorPil:
     """The release's image processor, else the base's; whatever class the file names, the numbers are Qwen's."""
     for folder in (source, base.folder):
-        if (folder / "preprocessor_config.json").is_file():
-            return Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
-    raise ValueError(f"neither it nor {base.folder} holds a preprocessor_config.json")
+        # Newer libraries write one file for the whole processor.
+        for name in ("preprocessor_config.json", "processor_config.json"):
+            path = folder / name
+            if path.is_file() and (name.startswith("pre") or "image_processor" in path.read_text("utf-8")):
+                return Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
+    say(f"neither {source} nor {base.folder} has an image processor: taking Qwen2.5-VL's own mean and spread")
+    vision = config.vision_config
+    return Qwen2VLImageProcessorPil(
+        patch_size=vision.patch_size,
+        temporal_patch_size=vision.temporal_patch_size,
+        merge_size=vision.spatial_merge_size,
+    )
