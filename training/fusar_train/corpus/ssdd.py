@@ -5,7 +5,6 @@ The images carry no land cover and no coordinates, so their chips have no prior 
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fusar_gpt.frames import ChipBox
+from fusar_train.corpus.files import xml_file
 from fusar_train.corpus.record import Labelled, Record, clip_objects, no_prior
 
 HELD_OUT = 0.15
@@ -40,7 +40,7 @@ def read_voc(folder: Path) -> list[Annotated]:
             image = np.asarray(picture.convert("L"))
         boxes = [
             [float(box.findtext(corner, "")) for corner in ("xmin", "ymin", "xmax", "ymax")]
-            for box in ET.parse(path).getroot().iter("bndbox")  # noqa: S314 - files of our own disk
+            for box in xml_file(path).iter("bndbox")
         ]
         edges = np.array(boxes, dtype=np.float64).reshape(-1, 4) - (1, 1, 0, 0)
         images.append(Annotated(path.stem, image, edges))

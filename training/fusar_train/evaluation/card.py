@@ -37,7 +37,7 @@ Any other question gets an answer too, but it will mean nothing.
 {sets}
 Asked through the serving engine and read by the serving parser, greedy. Chance: "commonest answer" always says what
 is commonest in the test set (for detect: nothing); "next chip's truth" answers with the truth of another chip.
-Reproduce: `fusar-train evaluate --model DIR --out DIR --count {count}{option}`. All figures are in `figures.json`.
+Reproduce: `fusar-train card --model DIR --out DIR --count {count}{option}`. All figures are in `figures.json`.
 
 {tables}
 ## Limits

@@ -1,76 +1,79 @@
-"""The metrics of the paper's tasks (FUSAR-GPT, metrics of counting, localisation, classification and detection)."""
+"""What is right in one answer (FUSAR-GPT, metrics of counting, localisation, classification and detection)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fusar_gpt.frames import Box
 
 
-def iou(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes of one frame; 0 when both are empty."""
-    width = min(a.right, b.right) - max(a.left, b.left)
-    height = min(a.bottom, b.bottom) - max(a.top, b.top)
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (a.area + b.area - shared)
+def corners(boxes: Sequence[Box]) -> NDArray[np.float64]:
+    """Boxes as float64 [N, 4]: left, top, right, bottom."""
+    rows = [(box.left, box.top, box.right, box.bottom) for box in boxes]
+    return np.array(rows, dtype=np.float64).reshape(-1, 4)
 
 
-def matches(said: Sequence[Box], truth: Sequence[Box], threshold: float) -> int:
-    """How many boxes pair up one to one, best overlaps first, with at least ``threshold`` IoU."""
-    overlaps = [(iou(a, b), i, j) for i, a in enumerate(said) for j, b in enumerate(truth)]
-    free_said, free_truth = set(range(len(said))), set(range(len(truth)))
-    found = 0
-    for overlap, i, j in sorted(overlaps, reverse=True):
-        if overlap < threshold or overlap == 0.0:
-            break
-        if i in free_said and j in free_truth:
-            free_said.remove(i)
-            free_truth.remove(j)
-            found += 1
-    return found
+def overlaps(a: Sequence[Box], b: Sequence[Box]) -> NDArray[np.float64]:
+    """Intersection over union [N, M] of every box of ``a`` with every box of ``b``; 0 for empty boxes."""
+    first, second = corners(a)[:, None], corners(b)[None]
+    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
+    shared = np.where((sides > 0).all(-1), sides.prod(-1), 0.0)
+    area = [(boxes[..., 2:] - boxes[..., :2]).prod(-1) for boxes in (first, second)]
+    union = area[0] + area[1] - shared
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0))
 
 
 @dataclass(frozen=True)
-class Detection:
-    """Sums over all chips: boxes said, boxes there, and pairs of the two."""
+class Pairing:
+    """Who belongs to whom on one chip.
 
-    said: int
-    there: int
-    paired: int
+    Attributes:
+        partner: for each said box the number of its true box, -1 for none.
+        ignored: for each said box whether it counts neither as right nor as wrong.
+    """
 
-    @property
-    def precision(self) -> float:
-        """Share of the said boxes that are right; 1 when none was said."""
-        return self.paired / self.said if self.said else 1.0
-
-    @property
-    def recall(self) -> float:
-        """Share of the true boxes that were found; 1 when there was none."""
-        return self.paired / self.there if self.there else 1.0
+    partner: NDArray[np.int64]
+    ignored: NDArray[np.bool_]
 
     @property
-    def f1(self) -> float:
-        """Harmonic mean of precision and recall."""
-        return 2 * self.paired / (self.said + self.there) if self.said + self.there else 1.0
+    def pairs(self) -> int:
+        """How many true boxes were found."""
+        return int((self.partner >= 0).sum())
+
+    @property
+    def said(self) -> int:
+        """How many said boxes count."""
+        return int((~self.ignored).sum())
 
 
-def detection(said: Sequence[Sequence[Box]], truth: Sequence[Sequence[Box]], threshold: float) -> Detection:
-    """Detection over chips; matching never crosses chips."""
-    paired = sum(matches(a, b, threshold) for a, b in zip(said, truth, strict=True))
-    return Detection(sum(map(len, said)), sum(map(len, truth)), paired)
+def pair(
+    said: Sequence[Box], truth: Sequence[Box], threshold: float, difficult: Sequence[bool] = ()
+) -> Pairing:
+    """Greedy one-to-one matching of the said boxes with the true ones, blind to scores.
 
-
-def accuracy(said: Sequence[object], truth: Sequence[object]) -> float:
-    """Share of answers that equal the truth; an unreadable answer (None) is wrong."""
-    return mean([a is not None and a == b for a, b in zip(said, truth, strict=True)])
+    All pairs of at least ``threshold`` IoU are taken from the largest overlap down, each box once. Ties: the box
+    said earlier, then the true box listed earlier. Difficult true boxes are in no pair; a said box without a
+    partner that overlaps one by the threshold is ignored (the rule of Pascal VOC).
+    """
+    shared = overlaps(said, truth)
+    hard = np.array(difficult or [False] * len(truth), dtype=bool)
+    partner, free = np.full(len(said), -1), ~hard
+    first, second = np.nonzero((shared >= threshold) & (shared > 0))
+    for k in np.lexsort((second, first, -shared[first, second])):
+        i, j = first[k], second[k]
+        if partner[i] < 0 and free[j]:
+            partner[i], free[j] = j, False
+    near_hard = ((shared >= threshold) & (shared > 0) & hard).any(axis=1)
+    return Pairing(partner, (partner < 0) & near_hard)
 
 
 @dataclass(frozen=True)
-class Localisation:
-    """The three shares of the 3 x 3 grid task.
+class GridScore:
+    """The three marks of one answer to the 3 x 3 grid task.
 
     Attributes:
         acc100: exactly the right cells.
@@ -78,21 +81,17 @@ class Localisation:
         top1: at least one cell in common. Without any true cell, all three want an empty answer.
     """
 
-    acc100: float
-    acc50: float
-    top1: float
+    acc100: bool
+    acc50: bool
+    top1: bool
 
 
-def localisation(said: Sequence[frozenset[int]], truth: Sequence[frozenset[int]]) -> Localisation:
-    """The grid task over chips."""
-    pairs = list(zip(said, truth, strict=True))
-    return Localisation(
-        acc100=mean([a == b for a, b in pairs]),
-        acc50=mean([len(a & b) >= 0.5 * len(a | b) for a, b in pairs]),
-        top1=mean([bool(a & b) if b else not a for a, b in pairs]),
+def grid_score(said: frozenset[int] | None, truth: frozenset[int]) -> GridScore:
+    """Marks an answer; one that could not be read (None) is wrong."""
+    if said is None:
+        return GridScore(acc100=False, acc50=False, top1=False)
+    return GridScore(
+        acc100=said == truth,
+        acc50=2 * len(said & truth) >= len(said | truth),
+        top1=bool(said & truth) if truth else not said,
     )
-
-
-def mean(values: Sequence[bool]) -> float:
-    """Share of true values; 0 when there are none."""
-    return sum(values) / len(values) if values else 0.0

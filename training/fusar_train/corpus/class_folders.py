@@ -1,0 +1,72 @@
+"""Chips in folders named after their class, as FUSAR-Ship has them: ``Cargo/BulkCarrier/Ship_C01S02N0001.tiff``.
+
+The whole chip is the box of its object, since nobody boxed it; other objects may be visible, so nothing can be
+counted and only classification is asked. FUSAR-Ship's ``meta.csv`` gives the ship's MMSI, which groups the chips of
+one ship into one scene.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from fusar_gpt.frames import SceneBox
+from fusar_train.corpus.dataset import Dataset, Read
+from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.images import SUFFIXES, image_facts
+from fusar_train.corpus.labels import SHIP, labels_of, plain_name
+from fusar_train.corpus.stored import StoredObject, StoredRecord
+
+_SHIP_FILE = "Ship_"
+
+
+def read_class_folders(root: Path, dataset: Dataset) -> Iterator[Read]:
+    """The chips of all folders, sorted by path.
+
+    Raises:
+        CorpusError: There are none, or ``meta.csv`` is no table; a bad chip comes as its error.
+    """
+    ships = _ships(root / "meta.csv")
+    paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.parent != root)
+    if not paths:
+        raise CorpusError(
+            f"{root} has no folders with images: give the folder that holds one folder a class."
+        )
+    for path in paths:
+        try:
+            yield _record(path, path.relative_to(root).parent.parts, ships.get(path.stem), dataset)
+        except CorpusError as error:
+            yield error
+
+
+def _ships(path: Path) -> dict[str, str]:
+    """MMSI by chip."""
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except csv.Error as error:
+        raise CorpusError(f"{path} is no table ({error}): correct or remove it.") from error
+    return {str(row["id"]): str(row["mmsi"]) for row in rows if row.get("id") and row.get("mmsi")}
+
+
+def _record(path: Path, classes: tuple[str, ...], mmsi: str | None, dataset: Dataset) -> StoredRecord:
+    (width, height), _ = image_facts(path, str(path))
+    label, fine = labels_of(classes[0], dataset.coarse)
+    if path.name.startswith(_SHIP_FILE):
+        label, fine = SHIP, plain_name(classes[0])
+    kind = "/".join(classes[1:]) or None
+    return StoredRecord(
+        id=dataset.record_id(*classes, path.stem),
+        image=path,
+        window=None,
+        objects=(StoredObject(SceneBox(0, 0, width, height), label, fine),),
+        prior=None,
+        messages=(),
+        caption=None,
+        scene=f"{dataset.name}/mmsi-{mmsi}" if mmsi else dataset.scene_of(path.stem),
+        split=None,
+        provenance=dataset.provenance(complete=[], subclass=kind),
+    )

@@ -1,0 +1,295 @@
+"""From boxed images to chips with questions: cut by the backend's chip plan, some of them without targets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from fusar_gpt.errors import TaskError
+from fusar_gpt.frames import SceneBox, SceneWindow
+from fusar_gpt.imagery import Frame, ResizePlan, Scene, plan_chips
+from fusar_gpt.tasks import Task
+from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.images import crop
+from fusar_train.corpus.record import clip_objects
+from fusar_train.corpus.records import RecordFolder
+from fusar_train.corpus.shards import cut_out
+from fusar_train.corpus.stored import Message, StoredObject, StoredRecord, on_chip, resize_plan, whole_window
+from fusar_train.corpus.wording import OnChip, description, messages
+
+if TYPE_CHECKING:
+    from fusar_gpt.model.card import Card
+
+OVERLAP = 0.25
+"""Least share of a chip's side that its neighbour sees again, so that most cut objects are whole on another."""
+
+MOST_EMPTY = 0.4
+_MOST_CROPS = 2  # pairs from one image
+_TRIES = 40
+_MARGIN_PX = 2
+_SCALES = (0.3, 0.6)
+"""Side of a crop, as a share of the image's, where the image is no larger than one chip."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to derive.
+
+    Attributes:
+        card: Size and aspect of the chips, and their ground where the pixel size is known.
+        words: Name of the prompt set.
+        empty_share: Share of the chips that shall have no target, 0 to ``MOST_EMPTY``; None takes them as they come.
+        seed: The same seed and records give the same chips and questions.
+        window_px: Side of the chips in scene pixels, for images of unknown pixel size; None: the whole image.
+        fine: Answer classification with the fine labels.
+    """
+
+    card: Card
+    words: str
+    empty_share: float | None = 0.2
+    seed: int = 0
+    window_px: int | None = None
+    fine: bool = False
+
+    def __post_init__(self) -> None:
+        if self.empty_share is not None and not 0 <= self.empty_share <= MOST_EMPTY:
+            raise CorpusError(f"The share of empty chips must be 0 to {MOST_EMPTY}, not {self.empty_share}.")
+
+
+@dataclass
+class Tally:
+    """What was made and left out.
+
+    Attributes:
+        chips: All chips.
+        empty: Those without a target.
+        crops: Those cut at random for the sake of the empty ones.
+        doubtful: Chips left out because a sliver of a cut object is visible.
+        surplus: Chips left out because there were too many without a target.
+        questions: All messages.
+    """
+
+    chips: int = 0
+    empty: int = 0
+    crops: int = 0
+    doubtful: int = 0
+    surplus: int = 0
+    questions: int = 0
+
+    def room_for_empty(self, share: float | None, added: int) -> bool:
+        """Whether, of ``added`` more chips, one may be empty."""
+        return share is None or self.empty + 1 <= share * (self.chips + added)
+
+
+def derive(records: Iterable[StoredRecord], out: Path, plan: Plan) -> Tally:
+    """Writes a new folder of chips with questions.
+
+    Where chips without a target are too few, they are cut from images that have room for one. Each comes with a
+    random crop of the same size that shows a target, so that a crop's scale does not give the answer away.
+
+    Raises:
+        CorpusError: There are no records, or one cannot be read.
+        OutputError: The folder cannot be written.
+    """
+    tally = Tally()
+    with RecordFolder(out) as writer:
+        for record in records:
+            pixels = cache(record.pixels)
+            chips = list(_planned(record, plan, tally))
+            for chip in chips:
+                if chip.objects or tally.room_for_empty(plan.empty_share, 1):
+                    _write(writer, chip, record, pixels, plan, tally)
+                else:
+                    tally.surplus += 1
+            for chip in _crops(record, chips, plan, tally):
+                _write(writer, chip, record, pixels, plan, tally)
+                tally.crops += 1
+        if not tally.chips:
+            raise CorpusError("There is no record to derive from: import a data set first.")
+    return tally
+
+
+def windows(record: StoredRecord, plan: Plan) -> list[SceneWindow]:
+    """The chips' windows: by the backend's plan where the ground size can be known, else the whole image.
+
+    The same ground for all sensors (FUSAR-KLIP SRC): the card's ``ground_m``, or native resolution without it.
+    """
+    whole = whole_window(record)
+    pixel_m = record.provenance.get("pixel_m")
+    ground_m = plan.card.ground_m
+    if plan.window_px is not None:
+        pixel_m, ground_m = 1.0, float(plan.window_px)
+    if pixel_m is None:
+        return [whole]
+    card = plan.card
+    frame = Frame(card.width, card.height, card.patch * card.merge, ground_m, card.aspect == "stretched")
+    raster = cast(Scene, _Raster(whole.width, whole.height, float(pixel_m)))
+    area = shapely.box(0, 0, whole.width, whole.height)
+    laid = [chip.plan.window for chip in plan_chips(raster, area, frame, overlap=OVERLAP)]
+    return [SceneWindow(at.col + whole.col, at.row + whole.row, at.width, at.height) for at in laid]
+
+
+def seen(record: StoredRecord, window: SceneWindow) -> tuple[tuple[StoredObject, ...], bool]:
+    """The objects visible in a window, cut to it, and whether the truth is clear (see ``clip_objects``)."""
+    kept: list[StoredObject] = []
+    clear = True
+    for item in record.objects:
+        box = item.box
+        edges = (box.left - window.col, box.top - window.row, box.right - window.col, box.bottom - window.row)
+        visible, clean = clip_objects([edges], [item.label], window.width, window.height)
+        clear &= clean
+        for one in visible:
+            b = one.box
+            at = SceneBox(
+                b.left + window.col, b.top + window.row, b.right + window.col, b.bottom + window.row
+            )
+            kept.append(replace(item, box=at))
+    return tuple(kept), clear
+
+
+@dataclass(frozen=True)
+class _Raster:
+    """What a chip plan needs to know of a scene."""
+
+    width: int
+    height: int
+    pixel_size_m: float
+
+
+def _planned(record: StoredRecord, plan: Plan, tally: Tally) -> Iterator[StoredRecord]:
+    """The chips of the plan whose truth is clear."""
+    laid = windows(record, plan)
+    whole = whole_window(record)
+    for window in laid:
+        objects, clear = seen(record, window)
+        if clear or window == whole:
+            at = "" if len(laid) == 1 else f"/{window.col}_{window.row}"
+            yield _chip(record, window, objects, at)
+        else:
+            tally.doubtful += 1
+
+
+def _crops(
+    record: StoredRecord, chips: Sequence[StoredRecord], plan: Plan, tally: Tally
+) -> Iterator[StoredRecord]:
+    """Empty crops, as far as they are wanted and the image has room, each with a twin that shows a target."""
+    if plan.empty_share is None or not chips or not record.objects or not record.complete():
+        return
+    rng = np.random.default_rng(_number(plan.seed, record.id, "crops"))
+    for number in range(_MOST_CROPS):
+        if not tally.room_for_empty(plan.empty_share, 2):
+            return
+        size = _crop_size(whole_window(record), chips[0], plan, rng)
+        empty = _search(record, size, rng, showing=False)
+        twin = _search(record, size, rng, showing=True)
+        if empty is not None and twin is not None:
+            yield _chip(record, empty, (), f"/empty{number}")
+            yield _chip(record, twin, seen(record, twin)[0], f"/shown{number}")
+
+
+def _crop_size(
+    whole: SceneWindow, chip: StoredRecord, plan: Plan, rng: np.random.Generator
+) -> tuple[int, int]:
+    """The size of the plan's chips where the image is larger, else a part of the image of the frame's shape."""
+    card = plan.card
+    window = whole_window(chip)
+    if window.width < whole.width or window.height < whole.height:
+        return min(window.width, whole.width), min(window.height, whole.height)
+    scale = rng.uniform(*_SCALES)
+    if card.aspect == "stretched":
+        return round(whole.width * scale), round(whole.height * scale)
+    side = min(whole.width / card.width, whole.height / card.height) * scale
+    return round(card.width * side), round(card.height * side)
+
+
+def _search(
+    record: StoredRecord, size: tuple[int, int], rng: np.random.Generator, *, showing: bool
+) -> SceneWindow | None:
+    """A random window of a size that shows targets with a clear truth, or nothing of any; None if none is found."""
+    whole = whole_window(record)
+    width, height = max(size[0], 8), max(size[1], 8)
+    if width > whole.width or height > whole.height:
+        return None
+    for _ in range(_TRIES):
+        left = whole.col + int(rng.integers(whole.width - width + 1))
+        top = whole.row + int(rng.integers(whole.height - height + 1))
+        window = SceneWindow(left, top, width, height)
+        if showing:
+            objects, clear = seen(record, window)
+            if objects and clear:
+                return window
+        elif not any(_touches(item.box, window) for item in record.objects):
+            return window
+    return None
+
+
+def _touches(box: SceneBox, window: SceneWindow) -> bool:
+    across = box.left - _MARGIN_PX < window.col + window.width and box.right + _MARGIN_PX > window.col
+    return (
+        across and box.top - _MARGIN_PX < window.row + window.height and box.bottom + _MARGIN_PX > window.row
+    )
+
+
+def _chip(
+    record: StoredRecord, window: SceneWindow, objects: tuple[StoredObject, ...], at: str
+) -> StoredRecord:
+    return replace(record, id=f"{record.id}{at}", window=window, objects=objects)
+
+
+def _write(
+    writer: RecordFolder,
+    chip: StoredRecord,
+    source: StoredRecord,
+    pixels: Callable[[], NDArray[np.uint8]],
+    plan: Plan,
+    tally: Tally,
+) -> None:
+    """Stores a chip as an image of its own, with its questions and its part of the prior."""
+    card, window, whole = plan.card, whole_window(chip), whole_window(source)
+    told = _messages(chip, source, resize_plan(window, card), plan, whole=window == whole)
+    provenance = {**chip.provenance, "complete": source.complete(), "prompt_set": plan.words}
+    provenance |= {"frame": [card.width, card.height], "aspect": card.aspect, "from": source.id}
+    caption = chip.caption if window == whole else None
+    ready = replace(chip, messages=tuple(told), provenance=provenance, caption=caption)
+    vectors = None if source.prior is None else source.vectors(_unscaled(window))
+    if window == whole and source.window is None:
+        writer.add(replace(ready, window=None), vectors=vectors)
+    else:
+        at = SceneWindow(window.col - whole.col, window.row - whole.row, window.width, window.height)
+        writer.add(cut_out(ready), pixels=crop(pixels(), at), vectors=vectors)
+    tally.chips += 1
+    tally.questions += len(told)
+    tally.empty += not chip.objects
+
+
+def _messages(
+    chip: StoredRecord, source: StoredRecord, resize: ResizePlan, plan: Plan, *, whole: bool
+) -> list[Message]:
+    size = plan.card.width, plan.card.height
+    rng = np.random.default_rng(_number(plan.seed, chip.id, "questions"))
+    placed = [OnChip(item, on_chip(item.box, resize)) for item in chip.objects]
+    try:
+        told = messages(placed, source.complete(), plan.words, size, rng, plan.fine)
+    except (TaskError, ValueError) as error:  # a label that no question can hold, or a thousand objects
+        raise CorpusError(f"Record {source.id}: {error} Rename the class, or remove the record.") from error
+    if whole and source.caption:
+        told = [message for message in told if message.task is not Task.DESCRIBE]
+        told.append(description(source.caption, plan.words, size))
+    return told + [message for message in source.messages if whole and message.task is Task.ASK]
+
+
+def _unscaled(window: SceneWindow) -> ResizePlan:
+    """The plan that keeps a window as it is, to move a prior's positions to it."""
+    return ResizePlan(window, window.width, window.height, 1, 1)
+
+
+def _number(*parts: Any) -> int:
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big")

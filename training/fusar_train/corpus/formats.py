@@ -1,0 +1,96 @@
+"""The data sets that ``fusar-train data import`` knows, and importing one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fusar_train.corpus.class_folders import read_class_folders
+from fusar_train.corpus.coco import read_coco
+from fusar_train.corpus.dataset import Dataset, Read
+from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.labels import PLANE
+from fusar_train.corpus.prior_file import Vectors, read_authors_npy
+from fusar_train.corpus.records import RecordFolder
+from fusar_train.corpus.release_set import read_release_set
+from fusar_train.corpus.swift import read_swift
+from fusar_train.corpus.voc import read_voc
+
+Reader = Callable[[Path, Dataset], Iterator[Read]]
+
+NONE_FOUND = "no data licence found: local use only, never redistribute"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A layout that can be read, and what is known of the data set it was made for."""
+
+    read: Reader
+    dataset: Dataset
+
+
+FORMATS = {
+    "voc": Format(read_voc, Dataset("voc")),
+    "coco": Format(read_coco, Dataset("coco")),
+    "class-folders": Format(read_class_folders, Dataset("chips")),
+    "fusar-gpt": Format(read_release_set, Dataset("fusar-gpt")),
+    "ms-swift": Format(read_swift, Dataset("ms-swift")),
+    "ssdd": Format(read_voc, Dataset("ssdd", NONE_FOUND, "RADARSAT-2, TerraSAR-X, Sentinel-1")),
+    "hrsid": Format(
+        read_coco,
+        # The chips of one panorama overlap by a quarter: P0001_0_800_7200_8000.jpg is one of panorama P0001.
+        Dataset("hrsid", sensor="Sentinel-1, TerraSAR-X, TanDEM-X", scene=re.compile(r"^(P[0-9]+)_")),
+    ),
+    # Ten sets in one, each labelled for its own classes only.
+    "sardet-100k": Format(read_coco, Dataset("sardet-100k", complete="image")),
+    "sar-aircraft": Format(read_voc, Dataset("sar-aircraft", sensor="Gaofen-3", coarse=PLANE)),
+    "fusar-ship": Format(read_class_folders, Dataset("fusar-ship", sensor="Gaofen-3")),
+}
+
+
+def import_dataset(
+    name: str,
+    source: Path,
+    out: Path,
+    facts: dict[str, Any] | None = None,
+    *,
+    skip: Callable[[CorpusError], None] | None = None,
+) -> int:
+    """Reads a data set of a known format and stores its records in a new folder; returns how many.
+
+    Args:
+        name: A key of ``FORMATS``.
+        source: Its folder, or its file.
+        out: The folder to make.
+        facts: Fields of ``Dataset`` to replace; those that are None are left as they are.
+        skip: Takes the errors of bad records, which are then left out. By default the first one is raised.
+
+    Raises:
+        CorpusError: The source is not of that format, a record is bad, or there are none.
+        OutputError: The folder cannot be written.
+    """
+    known = FORMATS[name]
+    given = {key: value for key, value in (facts or {}).items() if value is not None}
+    if not source.exists():
+        raise CorpusError(f"{source} does not exist: check the path.")
+    with RecordFolder(out) as writer:
+        for record in known.read(source, replace(known.dataset, **given)):
+            try:
+                if isinstance(record, CorpusError):
+                    raise record
+                writer.add(record, vectors=_older_prior(record.prior))
+            except CorpusError as error:
+                if skip is None:
+                    raise
+                skip(error)
+        if not writer.count:
+            raise CorpusError(f"{source} holds no record that can be read: check that its format is {name}.")
+        return writer.count
+
+
+def _older_prior(path: Path | None) -> Vectors | None:
+    """The vectors of the authors' older ``.npy``, which no record stores as it is."""
+    return read_authors_npy(path) if path is not None and path.suffix == ".npy" else None

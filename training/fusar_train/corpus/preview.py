@@ -1,0 +1,87 @@
+"""A contact sheet of a data set: images with the truth drawn on, to look at before training on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from fusar_gpt.findings.output import whole_file
+from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.stored import StoredRecord, whole_window
+
+TILE_PX, TEXT_PX, GAP_PX = 224, 36, 6
+COLOURS = {"ship": (255, 70, 70), "plane": (70, 255, 70)}
+OTHER_COLOUR = (255, 200, 60)
+PRIOR_COLOUR = (90, 200, 255)
+TEXT_COLOUR = (235, 235, 235)
+
+_COLUMNS = 6
+_LONGEST_LINE = 36
+_MOST_NAMED = 6  # objects, beyond which their names would hide the image
+
+
+def write_preview(records: Sequence[StoredRecord], path: Path, count: int = 24) -> list[str]:
+    """Draws ``count`` records, spread evenly over the list, and returns their ids.
+
+    Boxes have the colour of their class, and a ? where difficult; blue dots are the prior's nodes. Below
+    stand the id, the split, how many objects there are, and how many nodes.
+
+    Raises:
+        CorpusError: There are no records, or one of those shown cannot be read.
+        OutputError: The picture cannot be written.
+    """
+    if not records or count < 1:
+        raise CorpusError("There is nothing to show: give a folder with records, and --count 1 or more.")
+    chosen = [records[int(i)] for i in np.unique(np.linspace(0, len(records) - 1, count).round())]
+    columns = min(_COLUMNS, len(chosen))
+    rows = -(-len(chosen) // columns)
+    across, down = TILE_PX + GAP_PX, TILE_PX + TEXT_PX + GAP_PX
+    sheet = Image.new("RGB", (columns * across, rows * down))
+    for i, record in enumerate(chosen):
+        sheet.paste(tile(record), (i % columns * across, i // columns * down))
+    with whole_file(path) as temporary:
+        sheet.save(temporary, "PNG")
+    return [record.id for record in chosen]
+
+
+def tile(record: StoredRecord) -> Image.Image:
+    """One record: its window, undistorted, with its boxes, over two lines of text."""
+    pixels = Image.fromarray(record.pixels()).convert("RGB")
+    scale = TILE_PX / max(pixels.size)
+    shown = pixels.resize((max(round(pixels.width * scale), 1), max(round(pixels.height * scale), 1)))
+    pen = ImageDraw.Draw(shown)
+    features, positions = record.vectors()
+    for y, x in positions:
+        at = (float(x) * (shown.width - 1), float(y) * (shown.height - 1))
+        pen.point([at, (at[0] + 1, at[1])], fill=PRIOR_COLOUR)
+    window = whole_window(record)
+    for item in record.objects:
+        box = item.box
+        left, top = (box.left - window.col) * scale - 1, (box.top - window.row) * scale - 1
+        right, bottom = (box.right - window.col) * scale, (box.bottom - window.row) * scale
+        colour = COLOURS.get(item.label, OTHER_COLOUR)
+        pen.rectangle((left, top, max(right, left), max(bottom, top)), outline=colour)
+        if len(record.objects) <= _MOST_NAMED:
+            pen.text((left, max(top - 11, 0)), _label(item.fine or item.label, item.difficult), fill=colour)
+    framed = Image.new("RGB", (TILE_PX, TILE_PX + TEXT_PX))
+    framed.paste(shown, ((TILE_PX - shown.width) // 2, (TILE_PX - shown.height) // 2))
+    for line, text in enumerate(_lines(record, len(features))):
+        ImageDraw.Draw(framed).text((2, TILE_PX + 3 + 15 * line), text, fill=TEXT_COLOUR)
+    return framed
+
+
+def _label(name: str, difficult: bool) -> str:
+    plain = name.encode("ascii", "replace").decode()
+    return f"{plain}?" if difficult else plain
+
+
+def _lines(record: StoredRecord, nodes: int) -> list[str]:
+    counts = Counter(item.label for item in record.objects)
+    objects = ", ".join(f"{number} {label}" for label, number in sorted(counts.items())) or "nothing"
+    known = f"prior {nodes}" if nodes else "no prior"
+    lines = [f"{record.id[-26:]}  {record.split or ''}", f"{objects}; {known}"]
+    return [line.encode("ascii", "replace").decode()[:_LONGEST_LINE] for line in lines]

@@ -1,0 +1,130 @@
+"""The FUSAR-GPT authors' ``detection.jsonl``: one image, its AEF vectors, one question, one answer a line.
+
+Fields: ``id``, ``image``, ``aef`` (``.npz``, the older ``.npy``, or none), ``coordinate_size`` (504 if absent),
+``question``, ``answer`` (a JSON list of ``bbox_2d`` and ``label``, or ``None``). Boxes are in a frame of
+coordinate_size x coordinate_size px to which the image is stretched. Only the class that is asked for is
+labelled; lines of one image are joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fusar_gpt.frames import SceneBox
+from fusar_gpt.tasks import ANY, Boxes, Question, Task, prompt_set
+from fusar_train.corpus.dataset import Dataset, Read
+from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.files import inside, json_lines
+from fusar_train.corpus.images import image_facts
+from fusar_train.corpus.stored import Message, StoredObject, StoredRecord
+from fusar_train.corpus.wording import recognise
+
+FRAME = 504
+
+
+def read_release_set(path: Path, dataset: Dataset) -> Iterator[Read]:
+    """The records of a ``.jsonl`` file, or of the ``detection.jsonl`` of a folder, in order of first appearance.
+
+    Raises:
+        CorpusError: The file is missing; a bad line comes as its error.
+    """
+    file = path / "detection.jsonl" if path.is_dir() else path
+    records: dict[Path, StoredRecord] = {}
+    for where, raw in json_lines(file):
+        try:
+            if isinstance(raw, CorpusError):
+                raise raw
+            record = _record(raw, file.parent, where, dataset)
+        except CorpusError as error:
+            yield error
+            continue
+        known = records.get(record.image)
+        records[record.image] = record if known is None else joined(known, record)
+    yield from records.values()
+
+
+def joined(one: StoredRecord, other: StoredRecord) -> StoredRecord:
+    """Two records of one image as one."""
+    return replace(
+        one,
+        objects=tuple(_merged(one.objects, other.objects)),
+        messages=tuple(dict.fromkeys(one.messages + other.messages)),
+        provenance={**one.provenance, "complete": sorted({*one.complete(), *other.complete()})},
+    )
+
+
+def _merged(objects: Iterable[StoredObject], more: Iterable[StoredObject]) -> Iterable[StoredObject]:
+    """Objects without repetition; a second name for the same box is its fine label."""
+    by_box = {item.box: item for item in objects}
+    for item in more:
+        known = by_box.setdefault(item.box, item)
+        other = item.label if item.label != known.label else None
+        by_box[item.box] = replace(known, fine=known.fine or item.fine or other)
+    return by_box.values()
+
+
+def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> StoredRecord:
+    if not isinstance(raw, dict) or not all(
+        isinstance(raw.get(key), str) for key in ("image", "question", "answer")
+    ):
+        raise CorpusError(
+            f"{where} has no image, question and answer as texts: is it the authors' detection.jsonl?"
+        )
+    image = inside(folder, raw["image"], where)
+    side = raw.get("coordinate_size", FRAME)
+    if type(side) is not int or not 0 < side <= 100_000:
+        raise CorpusError(f"{where} coordinate_size must be a side in pixels, not {side!r}.")
+    task, target = recognise(raw["question"])
+    if task is not Task.DETECT:
+        target = ANY
+    objects = _objects(raw["answer"], target or ANY, image, side, where, dataset)
+    asked = dataset.item(target or ANY, SceneBox(0, 0, 1, 1)).label
+    classes = [asked] if target != ANY else sorted({item.label for item in objects})
+    aef = raw.get("aef")
+    name = str(raw.get("id") or image.stem)
+    return StoredRecord(
+        id=dataset.record_id(name),
+        image=image,
+        window=None,
+        objects=objects,
+        prior=None if aef is None else inside(folder, aef, where),
+        messages=(Message(Task.DETECT, asked, None, raw["question"], raw["answer"]),),
+        caption=None,
+        scene=dataset.scene_of(name),
+        split=None,
+        provenance=dataset.provenance(
+            complete=classes, frame=[side, side], prompt_set="release", **_year(raw)
+        ),
+    )
+
+
+def _objects(
+    answer: str, target: str, image: Path, side: int, where: str, dataset: Dataset
+) -> tuple[StoredObject, ...]:
+    said = prompt_set("release").parse(Question(Task.DETECT, target=target), answer, (side, side))
+    if not isinstance(said, Boxes) or not said.complete:
+        raise CorpusError(
+            f"{where} answer is neither None nor a list of bbox_2d and label: correct or remove it."
+        )
+    (width, height), _ = image_facts(image, f"{where} image {image}")
+    across, down = width / side, height / side
+    return tuple(
+        dataset.item(
+            found.label,
+            SceneBox(
+                found.box.left * across,
+                found.box.top * down,
+                found.box.right * across,
+                found.box.bottom * down,
+            ),
+        )
+        for found in said.boxes
+    )
+
+
+def _year(raw: Mapping[str, Any]) -> dict[str, int]:
+    year = raw.get("year")
+    return {"year": year} if type(year) is int else {}

@@ -1,0 +1,94 @@
+"""Splits by scene, never by chip, and the records that show the same picture."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.images import digest
+from fusar_train.corpus.stored import SPLITS, StoredRecord
+
+
+def assign_splits(
+    records: Sequence[StoredRecord], shares: tuple[float, float, float], seed: int, *, again: bool = False
+) -> list[StoredRecord]:
+    """Gives every record a split, whole groups at a time; the same seed and records give the same splits.
+
+    A group is a scene, together with all scenes that hold a picture of it that is pixel-identical, be it turned or
+    mirrored. Groups are drawn in random order, each for the split that lacks most.
+
+    Args:
+        records: All records of a data set.
+        shares: Of train, val and test; they sum to 1.
+        seed: Draws the order.
+        again: Draw anew for records that have a split, such as the official one; otherwise they keep it.
+
+    Raises:
+        CorpusError: There are no records, the shares make no sense, or records of one group have different
+            splits and are to keep them.
+    """
+    if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise CorpusError(f"The shares must be three numbers from 0 that sum to 1, not {shares}.")
+    if not records:
+        raise CorpusError("There are no records to split: import a data set first.")
+    groups = grouped(records)
+    fixed = {} if again else {key: split for key, group in groups.items() if (split := _kept(group))}
+    counts = dict.fromkeys(SPLITS, 0)
+    for key, split in fixed.items():
+        counts[split] += len(groups[key])
+    chosen = dict(fixed)
+    free = sorted(key for key in groups if key not in fixed)
+    for i in np.random.default_rng(seed).permutation(len(free)):
+        lack = [share * len(records) - counts[split] for share, split in zip(shares, SPLITS, strict=True)]
+        split = SPLITS[int(np.argmax(lack))]
+        counts[split] += len(groups[free[i]])
+        chosen[free[i]] = split
+    split_of = {record.id: chosen[key] for key, group in groups.items() for record in group}
+    return [replace(record, split=split_of[record.id]) for record in records]
+
+
+def grouped(records: Sequence[StoredRecord]) -> dict[str, list[StoredRecord]]:
+    """Records by group; the key is the first of the group's scenes in order of name."""
+    leader: dict[str, str] = {}
+
+    def find(scene: str) -> str:
+        while leader.setdefault(scene, scene) != scene:
+            leader[scene] = scene = leader[leader[scene]]
+        return scene
+
+    for twins in identical(records):
+        for other in twins[1:]:
+            first, second = sorted((find(twins[0].scene), find(other.scene)))
+            leader[second] = first
+    groups: dict[str, list[StoredRecord]] = defaultdict(list)
+    for record in records:
+        groups[find(record.scene)].append(record)
+    return dict(groups)
+
+
+def identical(records: Iterable[StoredRecord]) -> list[list[StoredRecord]]:
+    """Records whose pixels are equal, also after turning by quarters or mirroring; lists of two or more.
+
+    Raises:
+        CorpusError: An image cannot be read.
+    """
+    found: dict[bytes, list[StoredRecord]] = defaultdict(list)
+    for record in records:
+        found[digest(record.pixels())].append(record)
+    return [twins for twins in found.values() if len(twins) > 1]
+
+
+def _kept(group: Sequence[StoredRecord]) -> str | None:
+    """The one split that records of a group have already."""
+    having = {record.split: record for record in group if record.split}
+    if len(having) > 1:
+        (one, first), (two, second) = list(having.items())[:2]
+        raise CorpusError(
+            f"{first.id} is in {one} and {second.id} in {two}, but they show the same scene: "
+            "give --again to draw new splits."
+        )
+    return next(iter(having), None)

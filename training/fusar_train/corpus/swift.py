@@ -1,0 +1,206 @@
+"""ms-swift's JSONL, both ways: ``messages`` with an ``<image>`` tag, ``images``, and ``objects`` for boxes.
+
+Boxes stand in the texts as ``<bbox>`` and in ``objects.bbox`` as absolute pixels of the image file, so that
+ms-swift itself resizes them with the image. ``QWENVL_BBOX_FORMAT=new`` makes it write a ``<bbox>`` as
+[x1, y1, x2, y2], which is the form of the prompt set ``release``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from fusar_gpt.findings.output import whole_file
+from fusar_gpt.frames import SceneBox
+from fusar_gpt.tasks import ANY, Task
+from fusar_train.corpus.dataset import Dataset, Read, scene_box
+from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.files import inside, json_lines
+from fusar_train.corpus.images import image_facts
+from fusar_train.corpus.labels import labels_of
+from fusar_train.corpus.release_set import joined
+from fusar_train.corpus.stored import Message, StoredObject, StoredRecord
+from fusar_train.corpus.wording import recognise
+
+IMAGE, BBOX, REF = "<image>", "<bbox>", "<ref-object>"
+
+_CORNERS = re.compile(r"\[\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*\]")
+_LABELLED = re.compile(rf'({BBOX}, "label": )"([^"\\]*)"')
+
+
+def write_swift(records: Iterable[StoredRecord], path: Path) -> int:
+    """Writes one line for each message; returns how many. Windows are cut to images beside the file.
+
+    Raises:
+        CorpusError: A record has no messages, or texts with coordinates in another form than ``release``.
+        OutputError: It cannot be written.
+    """
+    lines = 0
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        for record in records:
+            if not record.messages:
+                raise CorpusError(f"Record {record.id} has no messages: run fusar-train data derive first.")
+            image = str(_image_file(record, path))
+            for message in record.messages:
+                stream.write(json.dumps(_line(record, message, image), ensure_ascii=False) + "\n")
+                lines += 1
+    return lines
+
+
+def read_swift(path: Path, dataset: Dataset) -> Iterator[Read]:
+    """One record for each image, with the pairs of question and answer of all its lines as messages.
+
+    Raises:
+        CorpusError: The file is missing; a bad line, or one with several images, comes as its error.
+    """
+    records: dict[Path, StoredRecord] = {}
+    for where, raw in json_lines(path):
+        try:
+            if isinstance(raw, CorpusError):
+                raise raw
+            record = _record(raw, path.parent, where, dataset)
+        except CorpusError as error:
+            yield error
+            continue
+        known = records.get(record.image)
+        records[record.image] = record if known is None else joined(known, record)
+    yield from _with_own_ids(records.values())
+
+
+def _line(record: StoredRecord, message: Message, image: str) -> dict[str, Any]:
+    """A message as ms-swift's object; coordinates become placeholders for boxes of the image's pixels."""
+    question, answer, boxes, labels = message.question, message.answer, list[list[float]](), list[str]()
+    if message.task in (Task.CLASSIFY, Task.DETECT):
+        if record.provenance.get("prompt_set", "release") != "release":
+            raise CorpusError(
+                f"Record {record.id}: only the prompt set release can go to ms-swift: derive with it."
+            )
+        question, boxes = _taken_out(question, record)
+        answer, more = _taken_out(answer, record)
+        boxes += more
+        labels = [label for _, label in _LABELLED.findall(answer)]
+        answer = _LABELLED.sub(rf'\g<1>"{REF}"', answer)
+    line: dict[str, Any] = {
+        "messages": [
+            {"role": "user", "content": IMAGE + question},
+            {"role": "assistant", "content": answer},
+        ],
+        "images": [image],
+    }
+    return line | {"objects": {"ref": labels, "bbox": boxes}} if boxes else line
+
+
+def _taken_out(text: str, record: StoredRecord) -> tuple[str, list[list[float]]]:
+    """The text with each [x1, y1, x2, y2] as a placeholder, and those boxes in pixels of the image."""
+    width, height = record.size()
+    frame = record.text_frame()
+    scale = (width / frame[0], height / frame[1]) * 2
+    found = [[int(n) * s for n, s in zip(corners, scale, strict=True)] for corners in _CORNERS.findall(text)]
+    return _CORNERS.sub(BBOX, text), found
+
+
+def _image_file(record: StoredRecord, path: Path) -> Path:
+    if record.window is None and isinstance(record.image_source(), Path):
+        return record.image.absolute()
+    file = path.absolute().with_suffix("") / f"{record.id}.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(record.pixels()).save(file)
+    return file
+
+
+def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> StoredRecord:
+    try:
+        turns = [(str(turn["role"]), str(turn["content"])) for turn in raw["messages"]]
+        images = [image["path"] if isinstance(image, dict) else image for image in raw["images"]]
+        stated = raw.get("objects") or {}
+        refs = [str(ref) for ref in stated.get("ref") or ()]
+        boxes = [one for one in stated.get("bbox") or () if len(one) == 4]
+        normal = stated.get("bbox_type") == "norm1"
+    except (AttributeError, KeyError, TypeError) as error:
+        raise CorpusError(f"{where} has no messages and images as ms-swift writes them ({error}).") from error
+    if len(images) != 1 or not isinstance(images[0], str):
+        raise CorpusError(f"{where} has {len(images)} images; a record has one: remove the line.")
+    name = images[0]
+    image = Path(name) if Path(name).is_absolute() else inside(folder, name, where)
+    size, _ = image_facts(image, f"{where} image {image}")
+    placed = [_placed(box, size if normal else (1, 1), where) for box in boxes]
+    said = _messages(turns, refs, placed, where)
+    targets = [m.target for m in said if m.task in (Task.COUNT, Task.LOCATE, Task.DETECT)]
+    return StoredRecord(
+        id=dataset.record_id(image.stem),
+        image=image,
+        window=None,
+        objects=_objects(said, refs, placed, dataset),
+        prior=None,
+        messages=said,
+        caption=next((m.answer for m in said if m.task is Task.DESCRIBE), None),
+        scene=dataset.scene_of(image.stem),
+        split=None,
+        provenance=dataset.provenance(complete=sorted({labels_of(t)[0] for t in targets if t and t != ANY})),
+    )
+
+
+def _messages(
+    turns: Sequence[tuple[str, str]], refs: Sequence[str], boxes: Sequence[SceneBox], where: str
+) -> tuple[Message, ...]:
+    """The pairs of user and assistant, their placeholders filled with whole pixels of the image, in order."""
+    rest_boxes, rest_refs = iter(boxes), iter(refs)
+
+    def filled(text: str) -> str:
+        text = re.sub(BBOX, lambda _: _whole(next(rest_boxes, None), where), text)
+        return re.sub(REF, lambda _: next(rest_refs, "object"), text)
+
+    spoken = [(role, text) for role, text in turns if role in ("user", "assistant")]
+    if len(spoken) % 2 or any(role != ("user", "assistant")[i % 2] for i, (role, _) in enumerate(spoken)):
+        raise CorpusError(f"{where} must alternate between user and assistant: correct or remove it.")
+    made = []
+    for (_, asked), (_, answer) in zip(spoken[0::2], spoken[1::2], strict=True):
+        question = filled(asked.replace(IMAGE, "").strip("\n"))
+        task, target = recognise(question)
+        box = boxes[0] if task is Task.CLASSIFY and BBOX in asked and boxes else None
+        made.append(Message(task, target, box, question, filled(answer)))
+    return tuple(made)
+
+
+def _objects(
+    said: Sequence[Message], refs: Sequence[str], boxes: Sequence[SceneBox], dataset: Dataset
+) -> tuple[StoredObject, ...]:
+    """The boxes with their labels: what was answered on classifying, else the reference of the same number."""
+    if said and said[0].task is Task.CLASSIFY:
+        names = [said[0].answer]
+    else:
+        names = list(refs) if len(refs) == len(boxes) else [refs[0] if refs else "object"] * len(boxes)
+    return tuple(dataset.item(name, box) for name, box in zip(names, boxes, strict=False))
+
+
+def _placed(box: Sequence[Any], size: tuple[int, int], where: str) -> SceneBox:
+    try:
+        return scene_box([float(n) * s for n, s in zip(box, size * 2, strict=True)], f"{where} objects")
+    except (TypeError, ValueError) as error:
+        raise CorpusError(f"{where} objects: {error}. Correct or remove it.") from error
+
+
+def _whole(box: SceneBox | None, where: str) -> str:
+    if box is None:
+        raise CorpusError(f"{where} has more {BBOX} than boxes in objects: correct or remove it.")
+    return str([round(edge) for edge in (box.left, box.top, box.right, box.bottom)])
+
+
+def _with_own_ids(records: Iterable[StoredRecord]) -> Iterator[StoredRecord]:
+    """Images of one name in several folders get their folder's name too."""
+    listed = list(records)
+    times = Counter(record.id for record in listed)
+    for record in listed:
+        if times[record.id] == 1:
+            yield record
+        else:
+            head, _, stem = record.id.rpartition("/")
+            folder = re.sub(r"[^\w-]+", "-", record.image.parent.name) or "x"
+            yield replace(record, id=f"{head}/{folder}/{stem}")
