@@ -15,11 +15,12 @@ import pytest
 import torch
 from fresh_model import CARD, chip, fresh_model, fresh_processor, prior
 
-from fusar_gpt.engine import LocalEngine, Reply, Request, memory
+from fusar_gpt.engine import LocalEngine, Reply, Request, memory, open_engine
 from fusar_gpt.engine.grammar import Grammars
 from fusar_gpt.engine.memory import DeviceFullError
 from fusar_gpt.engine.prefixes import PrefixCache, prefix_key
-from fusar_gpt.errors import Cancelled
+from fusar_gpt.engine_options import EngineOptions
+from fusar_gpt.errors import Cancelled, CheckpointError
 from fusar_gpt.model import Checkpoint, decoding
 from fusar_gpt.model.decoding import Prefix
 from fusar_gpt.tasks import Question, Task, prompt_set
@@ -436,3 +437,11 @@ def test_a_row_is_reckoned_with_at_least_its_keys_and_values():
 def test_a_request_that_makes_no_sense_is_refused(change):
     with pytest.raises(ValueError, match="temperature"):
         replace(MIXED[0], **change)
+
+
+def test_the_options_of_a_command_reach_the_model():
+    engine = open_engine(EngineOptions("tiny", "cpu", "bfloat16", None, 3))
+    assert (engine.card.name, engine.device, engine.batch_size) == ("tiny", "cpu", 3)
+    assert engine._checkpoint.model.dtype is torch.bfloat16
+    with pytest.raises(CheckpointError, match="no device"):
+        open_engine(EngineOptions("tiny", "abacus"))

@@ -16,11 +16,11 @@ from fusar_gpt.errors import TaskError
 from fusar_gpt.model.card import Card
 from fusar_gpt.model.checkpoint import Checkpoint, load_checkpoint
 from fusar_gpt.model.config import VEC_DIM
-from fusar_gpt.model.decoding import greedy
-from fusar_gpt.model.processor import Prior, encode_priors
+from fusar_gpt.model.decoding import greedy, visual_tokens
+from fusar_gpt.model.processor import Prior
 
 _EIGHT_BIT = ("1", "L", "LA", "P", "RGB", "RGBA")
-_TOGETHER = 8  # images and questions a batch
+_TOGETHER = 8  # images or questions at a time
 _NO_PRIOR = (np.zeros((0, VEC_DIM), np.float32), np.zeros((0, 2), np.float32))
 
 
@@ -60,14 +60,10 @@ class LoadedModel:
     def visual_tokens(self, images: Sequence[Image.Image], priors: Sequence[Prior | None]) -> list[Tensor]:
         """The visual tokens after TLM, one [H*W, C] an image, row-major (FUSAR-GPT eq. 11)."""
         pixels, vectors = self._framed(images, priors)
-        checkpoint = self.checkpoint
         tokens: list[Tensor] = []
         for start in range(0, len(pixels), _TOGETHER):
-            batch = checkpoint.processor.encode_images(pixels[start : start + _TOGETHER])
-            batch |= encode_priors(vectors[start : start + _TOGETHER])
-            on_device = {name: tensor.to(checkpoint.device) for name, tensor in batch.items()}
-            with torch.inference_mode():
-                tokens += checkpoint.model.model.get_image_features(**on_device).pooler_output
+            part = slice(start, start + _TOGETHER)
+            tokens += visual_tokens(self.checkpoint, pixels[part], vectors[part])
         return tokens
 
     def answer(
@@ -81,11 +77,7 @@ class LoadedModel:
         if len(prompts) != len(images):
             raise TaskError(f"{len(images)} images but {len(prompts)} prompts: give one prompt an image")
         pixels, vectors = self._framed(images, priors)
-        answers: list[str] = []
-        for start in range(0, len(pixels), _TOGETHER):
-            part = slice(start, start + _TOGETHER)
-            answers += greedy(self.checkpoint, pixels[part], vectors[part], prompts[part], max_new_tokens)
-        return answers
+        return greedy(self.checkpoint, pixels, vectors, prompts, max_new_tokens, batch_size=_TOGETHER)
 
     def _framed(
         self, images: Sequence[Image.Image], priors: Sequence[Prior | None]
