@@ -148,5 +148,5 @@ def test_an_oracle_is_measured_as_perfect_and_gets_a_card(tmp_path):
 
 
 def test_a_missing_model_is_one_line(tmp_path, capsys):
-    assert main(["evaluate", "--model", str(tmp_path / "no"), "--out", str(tmp_path)]) == 1
+    assert main(["card", "--model", str(tmp_path / "no"), "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err.count("\n") == 1

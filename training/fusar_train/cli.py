@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusar_gpt.errors import FusarError
+from fusar_train.cli_data import add_arguments as add_data_arguments
+from fusar_train.cli_evaluate import add_arguments as add_evaluate_arguments
+from fusar_train.stages.command import add_arguments as add_stage_arguments
 
 SHEET = (8, 4)
 
@@ -40,18 +43,19 @@ def parser() -> argparse.ArgumentParser:
     )
     tiny.set_defaults(run=run_tiny)
 
-    evaluate = commands.add_parser(
-        "evaluate", help="measure a checkpoint on held-out chips and write its card"
+    card = commands.add_parser("card", help="measure a tiny model on held-out chips and write its model card")
+    card.add_argument("--model", default="tiny", help="a checkpoint folder; default: the bundled one")
+    card.add_argument("--out", type=Path, required=True, metavar="DIR", help="for README.md and figures.json")
+    card.add_argument("--real", type=Path, metavar="DIR", help="SSDD images; their held-out part is measured")
+    card.add_argument("--count", type=int, default=300, help="simulated test chips (default 300)")
+    card.set_defaults(run=run_card)
+
+    add_data_arguments(commands.add_parser("data", help="import, check, split, word and preview data sets"))
+    add_evaluate_arguments(
+        commands.add_parser("evaluate", help="measure a checkpoint on data, with a report")
     )
-    evaluate.add_argument("--model", default="tiny", help="a checkpoint folder; default: the bundled one")
-    evaluate.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="for README.md and figures.json"
-    )
-    evaluate.add_argument(
-        "--real", type=Path, metavar="DIR", help="SSDD images; their held-out part is measured"
-    )
-    evaluate.add_argument("--count", type=int, default=300, help="simulated test chips (default 300)")
-    evaluate.set_defaults(run=run_evaluate)
+    for stage, what in ((1, "teach a base the prior and SAR's look"), (2, "teach it the tasks")):
+        add_stage_arguments(stage, commands.add_parser(f"stage{stage}", help=what))
     return top
 
 
@@ -75,7 +79,7 @@ def run_tiny(arguments: argparse.Namespace) -> None:
     train_tiny(arguments.out, arguments.real, arguments.settings or SETTINGS, arguments.start)
 
 
-def run_evaluate(arguments: argparse.Namespace) -> None:
+def run_card(arguments: argparse.Namespace) -> None:
     """Measures and writes the card."""
     from fusar_gpt.engine import LocalEngine
     from fusar_gpt.model import load_checkpoint
