@@ -22,13 +22,23 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    simulate = commands.add_parser(
-        "simulate", help="write simulated SAR: the sample scene or a sheet of chips"
-    )
-    simulate.add_argument("what", choices=["scene", "chips"])
-    simulate.add_argument("--out", type=Path, required=True, metavar="DIR")
-    simulate.add_argument("--seed", type=int, help="default: the seed of the bundled sample")
-    simulate.set_defaults(run=run_simulate)
+    simulate = commands.add_parser("simulate", help="write simulated SAR with truth and prior")
+    kinds = simulate.add_subparsers(required=True, metavar="scene|chips|probe")
+    scene = kinds.add_parser("scene", help="a georeferenced scene, its prior and its truth")
+    scene.add_argument("--out", type=Path, required=True, metavar="DIR")
+    scene.add_argument("--seed", type=int, help="default: the seed of the bundled sample")
+    scene.add_argument("--place", default="harbour", help="harbour, or a kind of place of the chips")
+    scene.add_argument("--size", type=int, metavar="PX", help="rows and columns; default: the sample's")
+    scene.add_argument("--pixel-m", type=float, metavar="M", help="pixel spacing, 0.5 to 20")
+    scene.add_argument("--looks", type=int, default=4, help="default: %(default)s")
+    scene.set_defaults(run=run_simulate_scene)
+    chips = kinds.add_parser("chips", help="a contact sheet of training chips beside their priors")
+    chips.add_argument("--out", type=Path, required=True, metavar="DIR")
+    chips.add_argument("--seed", type=int, default=0, help="number of the first chip")
+    chips.set_defaults(run=run_simulate_chips)
+    probe = kinds.add_parser("probe", help="how much the image alone, and how much the prior, can tell")
+    probe.add_argument("--count", type=int, default=200, help="chips (default %(default)s)")
+    probe.set_defaults(run=run_simulate_probe)
 
     tiny = commands.add_parser(
         "tiny", help="train the bundled tiny model from scratch (about 50 min on two cores)"
@@ -59,17 +69,43 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def run_simulate(arguments: argparse.Namespace) -> None:
-    """Writes the sample scene, or a contact sheet of chips with their boxes."""
-    from fusar_train.simulation.scene import SEED, write_scene
-    from fusar_train.simulation.sheet import write_sheet
+def run_simulate_scene(arguments: argparse.Namespace) -> None:
+    """Writes a scene."""
+    from fusar_train.simulation.land import PIXEL_M
+    from fusar_train.simulation.radar import Sensor
+    from fusar_train.simulation.scene import SEED, SHAPE, write_scene
 
-    if arguments.what == "scene":
-        paths = write_scene(arguments.out, SEED if arguments.seed is None else arguments.seed)
-    else:
-        paths = [write_sheet(arguments.out, arguments.seed or 0, SHEET)]
+    pixel_m = arguments.pixel_m or PIXEL_M
+    paths = write_scene(
+        arguments.out,
+        SEED if arguments.seed is None else arguments.seed,
+        place=arguments.place,
+        shape=(arguments.size, arguments.size) if arguments.size else SHAPE,
+        pixel_m=pixel_m,
+        sensor=Sensor(pixel_m, (1.3 * pixel_m, 1.3 * pixel_m), looks=arguments.looks),
+    )
     for path in paths:
         print(path)
+
+
+def run_simulate_chips(arguments: argparse.Namespace) -> None:
+    """Writes a contact sheet."""
+    from fusar_train.simulation.sheet import write_sheet
+
+    print(write_sheet(arguments.out, arguments.seed, SHEET))
+
+
+def run_simulate_probe(arguments: argparse.Namespace) -> None:
+    """Prints what ideal counters reach."""
+    from fusar_train.corpus.mixture import TEST_STREAM
+    from fusar_train.simulation.ambiguity import measure
+
+    for label in ("ship", "plane"):
+        share = measure(arguments.count, label, TEST_STREAM)
+        print(
+            f"{label}: {share.ambiguous:.0%} of {arguments.count} chips hold an object that the image cannot decide; "
+            f"counted exactly by the best image-only counter {share.best:.1%}, with the prior {share.prior:.1%}"
+        )
 
 
 def run_tiny(arguments: argparse.Namespace) -> None:
