@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except FusarError as error:
         print(f"fusar: {error}", file=sys.stderr)
+    except BrokenPipeError:  # the reader of our output has left, as ``head`` does; nothing more can be said
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("fusar: cancelled, nothing was written", file=sys.stderr)
     return 1
@@ -111,13 +114,13 @@ def bbox(text: str) -> tuple[float, float, float, float]:
 def run_interpret(args: argparse.Namespace) -> int:
     """``fusar interpret``: stream the run to the terminal, then write one GeoPackage."""
     check_usage(args)
+    order = order_from(args)
     from fusar_gpt.engine import open_engine
     from fusar_gpt.findings import check_writable, count_by_kind, to_geojson, write_geopackage
     from fusar_gpt.interpret import Finished, interpret
     from fusar_gpt.terminal import show_progress, show_summary
 
     check_writable(args.out)
-    order = order_from(args)
     engine = open_engine(engine_options.EngineOptions.of(args))
     for event in interpret(order, engine):
         show_progress(event)
