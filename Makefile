@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP := .venv/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 TEST_ENV := PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=2
 
-.PHONY: demo test lint test-backend test-qgis qgis bench clean
+.PHONY: demo test lint test-backend test-qgis qgis bench reproduce-mini clean
 
 demo: .venv/installed
 	.venv/bin/fusar demo --out build/demo
@@ -30,6 +30,9 @@ bench: .venv/dev-installed
 	.venv/bin/python bench/run.py
 	.venv/bin/python bench/model.py
 	.venv/bin/python bench/tlm.py
+
+reproduce-mini: .venv/dev-installed
+	.venv/bin/fusar-train reproduce --out build/reproduce-mini
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -10,6 +10,8 @@ from pathlib import Path
 from fusar_gpt.errors import FusarError
 from fusar_train.cli_data import add_arguments as add_data_arguments
 from fusar_train.cli_evaluate import add_arguments as add_evaluate_arguments
+from fusar_train.cli_evaluate import positive
+from fusar_train.cli_reproduce import add_arguments as add_reproduce_arguments
 from fusar_train.stages.command import add_arguments as add_stage_arguments
 
 SHEET = (8, 4)
@@ -23,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     simulate = commands.add_parser("simulate", help="write simulated SAR with truth and prior")
-    kinds = simulate.add_subparsers(required=True, metavar="scene|chips|probe")
+    kinds = simulate.add_subparsers(required=True, metavar="scene|chips|records|probe")
     scene = kinds.add_parser("scene", help="a georeferenced scene, its prior and its truth")
     scene.add_argument("--out", type=Path, required=True, metavar="DIR")
     scene.add_argument("--seed", type=int, help="default: the seed of the bundled sample")
@@ -36,6 +38,14 @@ def parser() -> argparse.ArgumentParser:
     chips.add_argument("--out", type=Path, required=True, metavar="DIR")
     chips.add_argument("--seed", type=int, default=0, help="number of the first chip")
     chips.set_defaults(run=run_simulate_chips)
+    records = kinds.add_parser("records", help="chips as stored records, to train and evaluate with")
+    records.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    records.add_argument("--count", type=positive, required=True, metavar="N", help="chips")
+    records.add_argument("--first", type=int, default=0, metavar="K", help="number of the first chip")
+    records.add_argument(
+        "--stream", choices=["train", "val", "test"], default="train", help="they share no chip"
+    )
+    records.set_defaults(run=run_simulate_records)
     probe = kinds.add_parser("probe", help="how much the image alone, and how much the prior, can tell")
     probe.add_argument("--count", type=int, default=200, help="chips (default %(default)s)")
     probe.set_defaults(run=run_simulate_probe)
@@ -63,6 +73,9 @@ def parser() -> argparse.ArgumentParser:
     add_data_arguments(commands.add_parser("data", help="import, check, split, word and preview data sets"))
     add_evaluate_arguments(
         commands.add_parser("evaluate", help="measure a checkpoint on data, with a report")
+    )
+    add_reproduce_arguments(
+        commands.add_parser("reproduce", help="the paper's ablations in miniature, on simulated chips")
     )
     for stage, what in ((1, "teach a base the prior and SAR's look"), (2, "teach it the tasks")):
         add_stage_arguments(stage, commands.add_parser(f"stage{stage}", help=what))
@@ -93,6 +106,14 @@ def run_simulate_chips(arguments: argparse.Namespace) -> None:
     from fusar_train.simulation.sheet import write_sheet
 
     print(write_sheet(arguments.out, arguments.seed, SHEET))
+
+
+def run_simulate_records(arguments: argparse.Namespace) -> None:
+    """Writes chips as records."""
+    from fusar_train.simulation.records import write_chips
+
+    write_chips(arguments.out, arguments.stream, arguments.first, arguments.count)
+    print(arguments.out)
 
 
 def run_simulate_probe(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,1 @@
+"""The miniature experiment: the paper's ablations on simulated chips (docs/reproduce.md)."""

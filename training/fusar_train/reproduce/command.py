@@ -1,0 +1,281 @@
+"""``fusar-train reproduce``: chips, base, every run in a process of its own, and the results after each."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from fusar_gpt.errors import OutputError
+from fusar_gpt.findings.output import whole_file
+from fusar_gpt.model.card import Card
+from fusar_gpt.model.folder import digest
+from fusar_gpt.model.store import find
+from fusar_train.cli_reproduce import MOST_JOBS, MOST_SEEDS
+from fusar_train.reproduce.experiment import (
+    EXPERIMENT_FILE,
+    FREE,
+    PRESETS,
+    RESULT_FILE,
+    ROWS,
+    Experiment,
+    Preset,
+    ReproduceError,
+    Run,
+    data_folder,
+    plan,
+)
+from fusar_train.reproduce.outcome import Outcome, read_outcome
+from fusar_train.reproduce.report import write_results
+from fusar_train.simulation.records import write_chips
+
+LOG_FILE = "log.txt"
+_POLL_S = 0.2
+_TLM = "model.tlm.w2.weight"
+
+
+def run(args: argparse.Namespace) -> None:
+    """Goes on with the experiment in ``--out``, or begins it.
+
+    Raises:
+        FusarError: It cannot start, or a run failed; results of the others are written and the failed ones named.
+    """
+    preset = PRESETS["smoke" if args.smoke else "full"]
+    runs = plan(chosen_rows(args.rows), chosen_seeds(args.seeds or preset.seeds))
+    log = Log(args.out)
+    try:
+        experiment = begin(args, preset, log)
+        jobs = min(args.jobs or min(cores(), MOST_JOBS), len(runs))
+        outcomes, failed = carry_out(experiment, runs, jobs, log)
+    except KeyboardInterrupt:
+        raise ReproduceError(f"Stopped. Repeat the command to go on in {args.out}.") from None
+    log.say(f"{len(outcomes)} of {len(runs)} runs are measured: {args.out / 'results.md'}")
+    if failed:
+        raise ReproduceError(
+            f"{len(failed)} of {len(runs)} runs failed ({', '.join(run.name for run in failed)}): results.md says "
+            "why; repeat the command to try them again."
+        )
+
+
+def chosen_rows(names: Sequence[str] | None) -> list[str]:
+    """The rows named, in the order of the plan; all by default."""
+    if unknown := sorted(set(names or ()) - set(ROWS)):
+        raise ReproduceError(f"There is no row {unknown[0]}: take some of {', '.join(ROWS)}.")
+    return [row for row in ROWS if names is None or row in names]
+
+
+def chosen_seeds(seeds: int) -> int:
+    """The number of seeds; ReproduceError when they are too many for the table of the t-distribution."""
+    if seeds > MOST_SEEDS:
+        raise ReproduceError(f"{seeds} seeds are too many: take 1 to {MOST_SEEDS}.")
+    return seeds
+
+
+def cores() -> int:
+    """The processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Log:
+    """Lines with their time, on stderr and in ``log.txt``."""
+
+    def __init__(self, out: Path) -> None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"Cannot make {out}: {error.strerror}. Give another --out.") from error
+        self._path = out / LOG_FILE
+
+    def say(self, text: str) -> None:
+        """Writes a line."""
+        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}"
+        print(line, file=sys.stderr, flush=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def begin(args: argparse.Namespace, preset: Preset, log: Log) -> Experiment:
+    """Makes the chips and the base where they are not there yet, and writes down what the experiment is.
+
+    Raises:
+        ReproduceError: The folder holds another experiment, or the base cannot be made.
+    """
+    check_preset(args.out, preset)
+    for split, count in (("train", preset.train), ("test", preset.test)):
+        if not data_folder(args.out, split).exists():
+            log.say(f"simulating {count} {split} chips")
+            write_chips(data_folder(args.out, split), split, 0, count)
+    base = find(args.base) or Path(args.base) if args.base else args.out / "base"
+    if not args.base and not base.is_dir():
+        log.say(f"training the base, which is shown no prior: {args.out}/base.partial/log.txt tells how far")
+        make_base(args.out, preset)
+    sha256 = digest(base, Card.read(base))
+    experiment = Experiment(
+        args.out, name_of(preset), str(base.absolute()), sha256, knows_prior(base), args.device, args.keep
+    )
+    write_experiment(experiment)
+    return experiment
+
+
+def name_of(preset: Preset) -> str:
+    """The name of a preset."""
+    return next(name for name, one in PRESETS.items() if one == preset)
+
+
+def check_preset(out: Path, preset: Preset) -> None:
+    """Before anything is made: the folder's experiment, if it has one, is of this preset."""
+    path = out / EXPERIMENT_FILE
+    if path.is_file() and (before := stored(path).get("preset")) != name_of(preset):
+        raise ReproduceError(f"{out} holds the {before} experiment: give another --out for this one.")
+
+
+def stored(path: Path) -> dict[str, object]:
+    """What was written down of an experiment."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it is no object")
+    except (OSError, ValueError) as error:
+        raise ReproduceError(f"{path} cannot be read ({error}): begin anew in another folder.") from error
+    return content
+
+
+def write_experiment(experiment: Experiment) -> None:
+    """Writes ``experiment.json``; ReproduceError when one of another base, data or settings is there."""
+    path, now = experiment.out / EXPERIMENT_FILE, experiment.record()
+    if path.is_file():
+        before = stored(path)
+        changed = sorted(
+            k for k in now.keys() | before.keys() if k not in FREE and now.get(k) != before.get(k)
+        )
+        if changed:
+            raise ReproduceError(
+                f"The experiment in {experiment.out} was begun with other {', '.join(changed)}: give the same, or "
+                "another --out."
+            )
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+
+
+def knows_prior(base: Path) -> bool:
+    """Whether a base's TLM is anything but the identity."""
+    for path in base.glob("*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            if _TLM in set(file.keys()):
+                return bool(torch.any(file.get_tensor(_TLM)))
+    return False
+
+
+def make_base(out: Path, preset: Preset) -> None:
+    """Trains the base in a process of its own; what it says goes to ``base.log``."""
+    with process([str(out), name_of(preset)], out / "base.log", cores()) as base:
+        status = base.wait()
+    if status:
+        raise ReproduceError(f"The base could not be made: {reason(out / 'base.log', status)}")
+
+
+def carry_out(
+    experiment: Experiment, runs: Sequence[Run], jobs: int, log: Log
+) -> tuple[dict[Run, Outcome], dict[Run, str]]:
+    """Does what is left of the runs, ``jobs`` at a time.
+
+    Returns:
+        What came of each run that is finished, and why each of the others failed.
+    """
+    finished = {run: read_outcome(experiment, run) for run in runs if is_finished(experiment, run)}
+    failed: dict[Run, str] = {}
+    waiting = [run for run in runs if run not in finished]
+    log.say(f"{len(runs)} runs, {len(finished)} of them finished before; {jobs} at a time")
+    write_results(experiment, runs, finished, failed)
+    for run, status in statuses(experiment, waiting, jobs, log):
+        if status == 0 and is_finished(experiment, run):
+            finished[run] = read_outcome(experiment, run)
+            log.say(f"{run.name}: {finished[run].said()} ({len(finished)} of {len(runs)} runs)")
+        else:
+            failed[run] = reason(experiment.folder(run) / LOG_FILE, status)
+            log.say(f"{run.name} failed: {failed[run]}")
+        write_results(experiment, runs, finished, failed)
+    return finished, failed
+
+
+def is_finished(experiment: Experiment, run: Run) -> bool:
+    """Whether a run was measured."""
+    return (experiment.folder(run) / RESULT_FILE).is_file()
+
+
+def statuses(experiment: Experiment, runs: Sequence[Run], jobs: int, log: Log) -> Iterator[tuple[Run, int]]:
+    """Carries out runs, some at a time; gives each with its exit status when it ends."""
+    waiting = list(reversed(runs))
+    going: dict[Run, subprocess.Popen[bytes]] = {}
+    try:
+        while waiting or going:
+            while waiting and len(going) < jobs:
+                run = waiting.pop()
+                log.say(f"{run.name} begins")
+                going[run] = start(experiment, run, max(cores() // jobs, 1))
+            for run, child in list(going.items()):
+                if (status := child.poll()) is not None:
+                    close(going.pop(run))
+                    yield run, status
+            time.sleep(_POLL_S)
+    finally:
+        for child in going.values():
+            close(child)
+
+
+def start(experiment: Experiment, run: Run, threads: int) -> subprocess.Popen[bytes]:
+    """Starts a run; what it says goes to its ``log.txt``."""
+    folder = experiment.folder(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    return opened([str(experiment.out), run.row, str(run.seed)], folder / LOG_FILE, threads)
+
+
+def opened(arguments: Sequence[str], log: Path, threads: int) -> subprocess.Popen[bytes]:
+    """A process of ``fusar_train.reproduce.run``, which ends when its stdin closes."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    with log.open("ab") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "fusar_train.reproduce.run", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=said,
+            stderr=said,
+            env=environment,
+        )
+
+
+def close(child: subprocess.Popen[bytes]) -> None:
+    """Ends a process, if it has not ended, and forgets it."""
+    child.terminate()
+    child.wait()
+    if child.stdin:
+        child.stdin.close()
+
+
+@contextmanager
+def process(arguments: Sequence[str], log: Path, threads: int) -> Iterator[subprocess.Popen[bytes]]:
+    """As ``opened``; it is ended with the block."""
+    child = opened(arguments, log, threads)
+    try:
+        yield child
+    finally:
+        close(child)
+
+
+def reason(log: Path, status: int) -> str:
+    """The last line that a failed process said, or what ended it."""
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.is_file() else []
+    said = [line.strip() for line in lines if line.strip()]
+    if status < 0:
+        return f"it was ended by signal {-status} (9: perhaps out of memory); its log is {log}"
+    return f"{said[-1][:300]} (log: {log})" if said else f"it ended with {status} and said nothing"

@@ -1,0 +1,154 @@
+"""What came of the runs: figures with bootstrap intervals, means over seeds, differences between rows."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusar_train.evaluation.bootstrap import Estimate, Statistic, difference, estimate, mean
+from fusar_train.evaluation.figures import cases_of
+from fusar_train.evaluation.predictions import read_predictions
+from fusar_train.evaluation.task_statistics import ALL, Key, statistics
+from fusar_train.reproduce.experiment import (
+    METRICS,
+    PREDICTIONS_FILE,
+    RESULT_FILE,
+    UNTRAINED,
+    Experiment,
+    ReproduceError,
+    Run,
+    work_folder,
+)
+from fusar_train.stages.run_log import read_log
+
+T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+"""The 97.5th percentile of Student's t with 1, 2, ... degrees of freedom."""
+
+_BOOTSTRAP_SEED = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run.
+
+    Attributes:
+        run: Which.
+        images: The ids of the test chips.
+        statistics: Its figures as functions of how often each chip counts; of ``METRICS`` for all classes and each.
+        figures: The same with their bootstrap intervals over chips.
+        losses: (step, loss) of each stage.
+        facts: ``result.json``.
+    """
+
+    run: Run
+    images: tuple[str, ...]
+    statistics: Mapping[Key, Statistic]
+    figures: Mapping[Key, Estimate]
+    losses: Mapping[int, list[tuple[float, float]]]
+    facts: Mapping[str, object]
+
+    def value(self, key: Key) -> float | None:
+        """A figure."""
+        return self.figures[key].value if key in self.figures else None
+
+    def said(self) -> str:
+        """The figures in a line."""
+        return ", ".join(f"{title} {percent(self.value(key))}" for key, title in METRICS.items())
+
+
+def percent(value: float | None) -> str:
+    """Such as 52.5; a dash for nothing."""
+    return "\u2013" if value is None else f"{100 * value:.1f}"
+
+
+def read_outcome(experiment: Experiment, run: Run) -> Outcome:
+    """Reads a finished run.
+
+    Raises:
+        ReproduceError: Its files are broken.
+        PredictionsError: Its predictions cannot be read.
+    """
+    folder = experiment.folder(run)
+    predictions = read_predictions(folder / PREDICTIONS_FILE)
+    images = list(dict.fromkeys(p.image for p in predictions))
+    taken, _ = statistics(cases_of(predictions, images))
+    kinds = {(key.task, key.metric) for key in METRICS}
+    kept = {key: one for key, one in taken.items() if (key.task, key.metric) in kinds and key.cases == ALL}
+    try:
+        facts = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+        losses = {
+            stage: [(line["step"], line["loss"]) for line in read_log(work_folder(folder, stage))]
+            for stage in experiment.settings(run)
+        }
+    except (OSError, ValueError, KeyError) as error:
+        raise ReproduceError(f"{folder} makes no sense ({error}): remove it and repeat.") from error
+    figures = dict(zip(kept, estimate(list(kept.values()), len(images), _BOOTSTRAP_SEED), strict=True))
+    return Outcome(run, tuple(images), kept, figures, losses, facts)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over ``n`` seeds; ``half`` is half the width of its 95 % t-interval, None with one seed."""
+
+    value: float
+    half: float | None
+    n: int
+
+    @property
+    def decided(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.half is not None and abs(self.value) > self.half
+
+
+def over_seeds(values: Sequence[float]) -> Mean:
+    """The mean of independent values and Student's interval for it."""
+    n = len(values)
+    if n < 2:
+        return Mean(float(values[0]), None, n)
+    spread = float(np.std(values, ddof=1))
+    return Mean(float(np.mean(values)), T_975[n - 2] * spread / math.sqrt(n), n)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row minus another, seed by seed on the same chips: over seeds, and the bootstrap interval over chips."""
+
+    seeds: Mean
+    chips: Estimate
+
+
+def row_mean(outcomes: Mapping[Run, Outcome], row: str, key: Key) -> Mean | None:
+    """The mean of a row's figure over its seeds; None when none is measured."""
+    mine = (outcome.value(key) for run, outcome in outcomes.items() if run.row == row)
+    known = [value for value in mine if value is not None]
+    return over_seeds(known) if known else None
+
+
+def row_difference(outcomes: Mapping[Run, Outcome], row: str, other: str, key: Key) -> Difference | None:
+    """How a row differs from another on the seeds that both have; None without any.
+
+    Raises:
+        ReproduceError: They were measured on different chips.
+    """
+    pairs = [
+        (mine, outcomes[Run(other, run.seed)])
+        for run, mine in outcomes.items()
+        if run.row == row and Run(other, run.seed) in outcomes
+    ]
+    if not pairs or row in (other, UNTRAINED):
+        return None
+    images = {one.images for pair in pairs for one in pair}
+    if len(images) > 1:
+        raise ReproduceError(
+            f"{row} and {other} were measured on different chips: remove their runs and repeat."
+        )
+    both = [(a, b) for a, b in pairs if a.value(key) is not None and b.value(key) is not None]
+    if not both:
+        return None
+    apart = mean([difference(a.statistics[key], b.statistics[key]) for a, b in both])
+    (chips,) = estimate([apart], len(both[0][0].images), _BOOTSTRAP_SEED)
+    return Difference(over_seeds([(a.value(key) or 0.0) - (b.value(key) or 0.0) for a, b in both]), chips)
