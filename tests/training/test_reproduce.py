@@ -11,7 +11,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import stage_samples
-import torch
 import yaml
 from stage_samples import write_base
 
@@ -35,14 +34,6 @@ from fusar_train.stages.tiny import Trainer, tiny_card
 from fusar_train.stages.trainer import numbered
 
 COUNTING = Key(Task.COUNT, ALL, "accuracy")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

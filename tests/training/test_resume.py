@@ -47,14 +47,6 @@ train(1, sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), **SETTINGS)
 """
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     return write_base(tmp_path_factory.mktemp("resume") / "base")

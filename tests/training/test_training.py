@@ -22,14 +22,6 @@ from fusar_train.stages.packing import Packer
 from fusar_train.stages.tiny import SETTINGS, Trainer, descend, new_model, tiny_card
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_packed_questions_get_the_logits_they_would_get_alone():
     model, processor = new_model(real=False, seed=0)
     torch.nn.init.normal_(model.model.tlm.w2.weight, std=0.05)
