@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from tables import row, timed
 from transformers import GenerationConfig, Qwen2VLImageProcessorPil
 
 from fusar_gpt.engine import LocalEngine, Request
@@ -255,22 +256,6 @@ def device_limits(checkpoint: Checkpoint) -> tuple[float, float]:
 
     copied = rate(data.clone, 2.0 * data.nbytes)  # read and written
     return copied, rate(lambda: matrix @ matrix, 2.0 * side**3)
-
-
-def timed(action: Callable[[], object]) -> float:
-    """Seconds one call takes, the device's work included."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    action()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def row(*cells: str) -> None:
-    """One row of a Markdown table."""
-    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 PARTS = {"throughput": throughput, "second": second, "latency": latency, "bounds": bounds}

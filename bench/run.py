@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ import numpy as np
 import rasterio
 import torch
 from affine import Affine
+from tables import row, timed
 
 from fusar_gpt.engine import LocalEngine
 from fusar_gpt.findings import write_geopackage
@@ -137,18 +137,6 @@ def in_child(name: str, path: str) -> None:
         what = f"{_scan(path, side)} chips of a 30,000 x 30,000 float32 scene"
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(json.dumps({"what": what, "seconds": time.perf_counter() - start, "peak_gb": peak}))
-
-
-def timed(action: Callable[[], object]) -> float:
-    """Seconds one call takes."""
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
-
-
-def row(*cells: str) -> None:
-    """One row of a Markdown table."""
-    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 PARTS = {"demo": demo, "share": share, "large": large}

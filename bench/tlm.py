@@ -17,13 +17,13 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from tables import row, timed
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
@@ -192,17 +192,6 @@ def priors(count: int, regular: bool) -> tuple[Tensor, Tensor]:
     return functional.normalize(torch.randn(count, 64), dim=-1), coords
 
 
-def timed(action: Callable[[], object]) -> float:
-    """Seconds one call takes."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    action()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
 def peak_mib() -> float:
     """The most memory that this process ever held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
@@ -214,11 +203,6 @@ def child(threads: int, part: str, **arguments: object) -> Any:
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def row(*cells: str) -> None:
-    """One row of a Markdown table."""
-    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 PARTS = {"speed": speed, "share": share}
