@@ -8,7 +8,7 @@ labelled; lines of one image are joined.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,20 @@ def read_release_set(path: Path, dataset: Dataset) -> Iterator[Read]:
         CorpusError: The file is missing; a bad line comes as its error.
     """
     file = path / "detection.jsonl" if path.is_dir() else path
+    yield from by_image(file, lambda raw, where: _record(raw, file.parent, where, dataset))
+
+
+def by_image(file: Path, record_of: Callable[[Any, str], StoredRecord]) -> Iterator[Read]:
+    """The records of a file of lines, those of one image joined; the errors of bad lines come first.
+
+    ``record_of`` makes a record of one line's object, whose place is its second argument.
+    """
     records: dict[Path, StoredRecord] = {}
     for where, raw in json_lines(file):
         try:
             if isinstance(raw, CorpusError):
                 raise raw
-            record = _record(raw, file.parent, where, dataset)
+            record = record_of(raw, where)
         except CorpusError as error:
             yield error
             continue

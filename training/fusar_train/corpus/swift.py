@@ -22,10 +22,10 @@ from fusar_gpt.frames import SceneBox
 from fusar_gpt.tasks import ANY, Task
 from fusar_train.corpus.dataset import Dataset, Read, scene_box
 from fusar_train.corpus.errors import CorpusError
-from fusar_train.corpus.files import inside, json_lines
+from fusar_train.corpus.files import inside
 from fusar_train.corpus.images import image_facts
 from fusar_train.corpus.labels import labels_of
-from fusar_train.corpus.release_set import joined
+from fusar_train.corpus.release_set import by_image
 from fusar_train.corpus.stored import Message, StoredObject, StoredRecord
 from fusar_train.corpus.wording import recognise
 
@@ -60,18 +60,13 @@ def read_swift(path: Path, dataset: Dataset) -> Iterator[Read]:
     Raises:
         CorpusError: The file is missing; a bad line, or one with several images, comes as its error.
     """
-    records: dict[Path, StoredRecord] = {}
-    for where, raw in json_lines(path):
-        try:
-            if isinstance(raw, CorpusError):
-                raise raw
-            record = _record(raw, path.parent, where, dataset)
-        except CorpusError as error:
-            yield error
-            continue
-        known = records.get(record.image)
-        records[record.image] = record if known is None else joined(known, record)
-    yield from _with_own_ids(records.values())
+    records: list[StoredRecord] = []
+    for read in by_image(path, lambda raw, where: _record(raw, path.parent, where, dataset)):
+        if isinstance(read, CorpusError):
+            yield read
+        else:
+            records.append(read)
+    yield from _with_own_ids(records)
 
 
 def _line(record: StoredRecord, message: Message, image: str) -> dict[str, Any]:
