@@ -6,10 +6,7 @@ import argparse
 from pathlib import Path
 
 from fusar_gpt.tasks import Task
-
-PREDICTIONS_FILE = "predictions.jsonl"
-PRIORS = ("own", "none", "wrong")
-"""Each chip's own prior, none, or that of another place."""
+from fusar_train.evaluation.predictions import PREDICTIONS_FILE, PRIORS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

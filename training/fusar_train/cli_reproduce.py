@@ -6,10 +6,7 @@ import argparse
 from pathlib import Path
 
 from fusar_train.cli_evaluate import positive
-
-MOST_SEEDS = 10
-MOST_JOBS = 4
-"""Runs at once by default, where there are as many cores."""
+from fusar_train.reproduce.experiment import MOST_JOBS, MOST_SEEDS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings.output import check_writable, whole_file
-from fusar_train.cli_evaluate import PREDICTIONS_FILE
 from fusar_train.evaluation import baselines
 from fusar_train.evaluation.asking import ask
 from fusar_train.evaluation.bootstrap import LEVEL, RESAMPLES
@@ -25,6 +24,7 @@ from fusar_train.evaluation.figures import Measured, measure, to_json
 from fusar_train.evaluation.papers import NOTE, PAPERS
 from fusar_train.evaluation.pictures import FALSE, MISSED, counting_errors, detection_errors
 from fusar_train.evaluation.predictions import (
+    PREDICTIONS_FILE,
     Asked,
     Condition,
     Prediction,

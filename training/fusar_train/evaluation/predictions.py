@@ -12,8 +12,9 @@ from typing import Any, TextIO
 from fusar_gpt.errors import FusarError
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import Task
-from fusar_train.cli_evaluate import PRIORS
 
+PREDICTIONS_FILE = "predictions.jsonl"
+PRIORS = ("own", "none", "wrong")
 """The image's own prior, none (S = 0), and the one of another place."""
 
 _MOST = 10**9

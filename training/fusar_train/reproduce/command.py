@@ -20,10 +20,11 @@ from fusar_gpt.findings.output import whole_file
 from fusar_gpt.model.card import Card
 from fusar_gpt.model.folder import digest
 from fusar_gpt.model.store import find
-from fusar_train.cli_reproduce import MOST_JOBS, MOST_SEEDS
 from fusar_train.reproduce.experiment import (
     EXPERIMENT_FILE,
     FREE,
+    MOST_JOBS,
+    MOST_SEEDS,
     PRESETS,
     RESULT_FILE,
     ROWS,

@@ -13,7 +13,10 @@ from fusar_gpt.tasks import Task
 from fusar_train.evaluation.task_statistics import ALL, Key
 from fusar_train.stages.settings import HERE, Settings, read_settings
 
-EXPERIMENT_FILE, RESULT_FILE, PREDICTIONS_FILE = "experiment.json", "result.json", "predictions.jsonl"
+EXPERIMENT_FILE, RESULT_FILE = "experiment.json", "result.json"
+MOST_SEEDS = 10
+MOST_JOBS = 4
+"""Runs at once by default, where there are as many cores."""
 FREE = ("base", "device", "keep")
 """What may differ when an experiment is gone on with; the base's files are known by their hash."""
 

@@ -11,11 +11,10 @@ import numpy as np
 
 from fusar_train.evaluation.bootstrap import Estimate, Statistic, difference, estimate, mean
 from fusar_train.evaluation.figures import cases_of
-from fusar_train.evaluation.predictions import read_predictions
+from fusar_train.evaluation.predictions import PREDICTIONS_FILE, read_predictions
 from fusar_train.evaluation.task_statistics import ALL, Key, statistics
 from fusar_train.reproduce.experiment import (
     METRICS,
-    PREDICTIONS_FILE,
     RESULT_FILE,
     UNTRAINED,
     Experiment,

@@ -19,10 +19,9 @@ from fusar_gpt.findings.output import whole_file
 from fusar_gpt.model import load_checkpoint
 from fusar_train.evaluation.asking import ask
 from fusar_train.evaluation.examples import open_examples
-from fusar_train.evaluation.predictions import Condition, write_predictions
+from fusar_train.evaluation.predictions import PREDICTIONS_FILE, Condition, write_predictions
 from fusar_train.reproduce.experiment import (
     BASE_SETTINGS,
-    PREDICTIONS_FILE,
     PRESETS,
     RESULT_FILE,
     ROWS,
