@@ -1,4 +1,4 @@
-"""The ``fusar`` command: interpret a scene, serve QGIS, show the demo, say what is missing.
+"""The ``fusar`` command: interpret a scene, fetch priors, serve QGIS, show the demo, say what is missing.
 
 Exit status: 0 done, 1 failed with one line on stderr and no partial output, 2 wrong usage.
 """
@@ -9,12 +9,15 @@ import argparse
 import json
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusar_gpt import __version__, engine_options
+from fusar_gpt import __version__, engine_options, prior_options
 from fusar_gpt.cli_checkpoint import add_arguments as add_checkpoint_arguments
+from fusar_gpt.cli_prior import add_arguments as add_prior_arguments
+from fusar_gpt.cli_prior import say
 from fusar_gpt.errors import FusarError
 from fusar_gpt.tasks import Task
 
@@ -32,7 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has left, as ``head`` does; nothing more can be said
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        print("fusar: cancelled, nothing was written", file=sys.stderr)
+        print("fusar: cancelled, nothing was written", file=sys.stderr, flush=True)
+        if argv is None and len(threading.enumerate()) > 1:
+            os._exit(
+                1
+            )  # Python would wait for threads that wait for a server, and nobody wants what they bring
     return 1
 
 
@@ -54,6 +61,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     checkpoint = commands.add_parser("checkpoint", help="import, fetch, list, export or remove models")
     add_checkpoint_arguments(checkpoint)
+
+    prior = commands.add_parser("prior", help="fetch and look at AEF vectors, keep their cache")
+    add_prior_arguments(prior)
 
     doctor = commands.add_parser("doctor", help="what is installed, what is missing and how to get it")
     doctor.set_defaults(run=run_doctor)
@@ -90,7 +100,10 @@ def add_interpret(parser: argparse.ArgumentParser) -> None:
         help="stretch ground of any shape to the model's frame, or show more ground; default: the model's own",
     )
     parser.add_argument(
-        "--prior", default="none", metavar="none|FILE", help="AEF vectors; default: %(default)s"
+        "--prior",
+        default="none",
+        metavar="auto|cog|earth-engine|FILE|none",
+        help="AEF vectors; default: %(default)s",
     )
     parser.add_argument("--year", type=int, metavar="Y", help="year of the prior; default: the scene's")
     parser.add_argument(
@@ -100,6 +113,7 @@ def add_interpret(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print run, counts and findings as one JSON object"
     )
+    prior_options.add_arguments(parser)
     parser.set_defaults(run=run_interpret, usage_error=parser.error)
 
 
@@ -122,7 +136,8 @@ def run_interpret(args: argparse.Namespace) -> int:
 
     check_writable(args.out)
     engine = open_engine(engine_options.EngineOptions.of(args))
-    for event in interpret(order, engine):
+    settings = prior_options.PriorSettings.of(args)
+    for event in interpret(order, engine, settings=settings, tell=say):
         show_progress(event)
         if isinstance(event, Finished):
             write_geopackage(args.out, [event.run], event.findings)

@@ -42,6 +42,7 @@ def examine() -> int:
     for extra, (module, purpose) in EXTRAS.items():
         if util.find_spec(module) is None:
             print(f"Optional: {purpose}: python -m pip install 'fusar-gpt[{extra}]'")
+    print("Priors: fusar prior doctor says which sources of AEF vectors work from here")
     qgis = shutil.which("qgis")
     print(
         f"QGIS: {qgis or 'not found; apt-get install qgis, or connect from another computer (fusar serve)'}"

@@ -26,7 +26,8 @@ class Order:
     ``area`` None means the whole scene. ``boxes`` are the objects to classify. ``targets`` empty means all that
     the checkpoint knows. ``ground_m`` is the ground side of a chip in metres and ``overlap`` a share of it; None
     leaves both to the checkpoint and the task. ``aspect`` "stretched" or "undistorted" overrides the checkpoint's
-    way to fit ground into its frame. ``year`` None means the year of the scene's acquisition.
+    way to fit ground into its frame. ``year`` None means the year of the scene's acquisition. ``allow_no_prior``
+    lets the run go on without a prior where none can be had.
     """
 
     scene: Path
@@ -36,6 +37,7 @@ class Order:
     question: str | None = None
     boxes: tuple[Area, ...] = ()
     prior: str = "none"
+    allow_no_prior: bool = False
     year: int | None = None
     band: str | int | None = None
     ground_m: float | None = None

@@ -2,13 +2,18 @@
 
 open scene -> plan chips over the area -> for each batch of chips: read window, quantise, fetch prior
 -> ask the engine -> parse -> georeference -> merge with neighbours -> emit findings
+
+While the engine answers, the priors of the chips that follow are fetched.
 """
 
 from __future__ import annotations
 
+import logging
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from contextlib import closing
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timezone
 from itertools import chain, islice
 from typing import TypeVar
@@ -36,11 +41,30 @@ from fusar_gpt.findings import (
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, Scene, Stretch, open_scene, read_chip
 from fusar_gpt.inquiries import Inquiry, Order, chip_overlap, plan_inquiries, scene_area
-from fusar_gpt.priors import Footprint, PriorField, PriorSource, open_prior
+from fusar_gpt.prior_options import PriorSettings
+from fusar_gpt.priors import NONE, Footprint, PriorField, PriorSource, open_prior
 from fusar_gpt.tasks import Answer, PromptSet, Question, prompt_set
+
+AHEAD = 8
+"""Chips, at least, whose priors are on their way before their turn comes."""
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Said = tuple[Question, Answer, Reply]
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """Names a run; one that begins again under the same identity yields the same events."""
+
+    id: str
+    started: str
+
+    @classmethod
+    def new(cls) -> RunIdentity:
+        """A run that starts now."""
+        return cls(uuid.uuid4().hex, datetime.now(timezone.utc).isoformat(timespec="seconds"))
 
 
 @dataclass(frozen=True)
@@ -80,35 +104,69 @@ class Sight:
     prior: PriorField
 
 
-def interpret(order: Order, engine: Engine, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+def interpret(
+    order: Order,
+    engine: Engine,
+    cancelled: Callable[[], bool] = lambda: False,
+    settings: PriorSettings | None = None,
+    tell: Callable[[str], None] = logger.info,
+    identity: RunIdentity | None = None,
+) -> Iterator[Event]:
     """Interpret an area of a scene, yielding findings as soon as their chip is answered.
+
+    Args:
+        order: What the analyst asked for.
+        engine: Who answers.
+        cancelled: Whether the analyst has stopped the run.
+        settings: How priors are fetched; None takes them from the environment.
+        tell: Takes each line about where the priors come from.
+        identity: Of a run that begins again; None is a new one.
 
     Raises a :class:`~fusar_gpt.errors.FusarError` that names what is wrong with the scene, area, prior or
     question, and :class:`~fusar_gpt.errors.Cancelled` at the next token once ``cancelled()`` is true.
     """
     wording = prompt_set(engine.card.prompt_set)
-    source = open_prior(order.prior)
-    with open_scene(order.scene, band=order.band) as scene:
+    settings = settings or PriorSettings.of()
+    settings = replace(settings, allow_none=settings.allow_none or order.allow_no_prior)
+    notes: list[str] = []
+
+    def note(line: str) -> None:
+        notes.append(line)
+        tell(line)
+
+    with (
+        open_scene(order.scene, band=order.band) as scene,
+        closing(open_prior(order.prior, settings, note, cancelled)) as source,
+    ):
         area = scene_area(order, scene)
         chips, inquiries = plan_inquiries(order, scene, area, engine.card)
         first = next(inquiries)
         stretch = scene.stretch()
         year = order.year or (scene.acquired.year if scene.acquired else None)
         prior = source.prior(footprint(scene, first.chip), year)
-        run = provenance(order, scene, area, stretch, first, prior, engine, wording)
+        run = with_priors(
+            provenance(identity or RunIdentity.new(), order, scene, area, stretch, first, engine, wording),
+            [prior],
+            year,
+            notes,
+        )
         yield Started(run, chips)
 
         merge = Merge(scene)
         findings: dict[str, Finding] = {}
+        used: dict[str, PriorField] = {}
         done = 0
-        for batch in batches(chain([first], inquiries), engine.batch_size):
+        coming = warmed(chain([first], inquiries), scene, source, year, max(2 * engine.batch_size, AHEAD))
+        for batch in batches(coming, engine.batch_size):
             sights = [look(scene, inquiry, stretch, source, year, cancelled) for inquiry in batch]
             for sight, said in zip(sights, ask(engine, wording, sights, cancelled), strict=True):
                 done += 1
+                used.setdefault(sight.prior.source, sight.prior)
                 changes = merge.add(sight.inquiry.chip, place(sight, said, scene, area, run))
                 keep(findings, changes)
                 yield ChipDone(done, chips, tuple(changes))
 
+        run = with_priors(run, used.values(), year, notes)
         totals = [Added(total) for total in area_totals(findings.values(), scene, run)]
         if totals:
             keep(findings, totals)
@@ -117,21 +175,21 @@ def interpret(order: Order, engine: Engine, cancelled: Callable[[], bool] = lamb
 
 
 def provenance(
+    identity: RunIdentity,
     order: Order,
     scene: Scene,
     area: BaseGeometry,
     stretch: Stretch,
     first: Inquiry,
-    prior: PriorField,
     engine: Engine,
     wording: PromptSet,
 ) -> Run:
-    """Everything that decides the answers, told by the scene, the first inquiry and its prior."""
+    """Everything that decides the answers but the priors, told by the scene and the first inquiry."""
     plan = first.chip.plan
     size = (plan.width, plan.height)
     ground = transform(area, lambda xy: scene.to_ground(ScenePoints.of(xy)).xy())
     return Run(
-        id=uuid.uuid4().hex,
+        id=identity.id,
         version=__version__,
         model=engine.card.name,
         model_hash=engine.hash,
@@ -151,13 +209,37 @@ def provenance(
         aspect=order.aspect or engine.card.aspect,
         overlap=chip_overlap(order),
         area=ground.wkt,
-        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        prior=prior.source,
-        prior_year=prior.year,
-        prior_attribution=prior.attribution,
-        prior_simulated=prior.simulated,
+        started=identity.started,
         attribution=scene.attribution,
     )
+
+
+def with_priors(run: Run, priors: Iterable[PriorField], year: int | None, notes: Sequence[str]) -> Run:
+    """The run with where its priors come from, and what was said of it; the first of several says the year."""
+    given = [prior for prior in priors if prior.source != NONE]
+    first = given[0] if given else PriorField.empty(NONE)
+    return replace(
+        run,
+        prior=", ".join(prior.source for prior in given) or NONE,
+        prior_year=first.year,
+        prior_year_asked=None if first.year in (None, year) else year,
+        prior_attribution=first.attribution,
+        prior_simulated=any(prior.simulated for prior in given),
+        prior_note="; ".join(notes) or None,
+    )
+
+
+def warmed(
+    inquiries: Iterator[Inquiry], scene: Scene, source: PriorSource, year: int | None, ahead: int
+) -> Iterator[Inquiry]:
+    """The inquiries, each after its prior has been sent for ``ahead`` chips before its turn."""
+    coming: deque[Inquiry] = deque()
+    for inquiry in inquiries:
+        source.warm(footprint(scene, inquiry.chip), year)
+        coming.append(inquiry)
+        if len(coming) > ahead:
+            yield coming.popleft()
+    yield from coming
 
 
 def look(
@@ -229,6 +311,7 @@ def ask(
 
 def place(sight: Sight, said: Sequence[Said], scene: Scene, area: BaseGeometry, run: Run) -> list[Finding]:
     """The georeferenced findings of one sight; objects and cells outside the area are left out."""
+    run = replace(run, prior=sight.prior.source)  # each finding says where its own chip's prior came from
     found: list[Finding] = []
     for question, answer, reply in said:
         found += georeference(answer, question, sight.inquiry.chip, scene, run, reply.score, len(sight.prior))

@@ -46,6 +46,8 @@ class Run:
         started: Start of the run, UTC, ISO 8601.
         prior: Source of the prior, or ``none``.
         prior_year: Year of the prior's embeddings.
+        prior_year_asked: The year that was asked for, where it is another.
+        prior_note: What the sources of the prior had to say: who answered, who failed and why.
         prior_attribution: What its licence wants said.
         prior_simulated: True when the prior's values do not describe the place.
         attribution: What the scene's licence wants said.
@@ -79,6 +81,8 @@ class Run:
     attribution: str | None = None
     score_meaning: str = SCORE_MEANING
     aspect: str = "undistorted"
+    prior_year_asked: int | None = None
+    prior_note: str | None = None
 
     def record(self) -> dict[str, Value]:
         """The run as one flat row: targets joined by commas, prompts by new lines."""

@@ -81,6 +81,8 @@ _RUNS: Columns = {
     "started": str,
     "prior": str,
     "prior_year": int,
+    "prior_year_asked": int,
+    "prior_note": str,
     "prior_attribution": str,
     "prior_simulated": bool,
     "attribution": str,

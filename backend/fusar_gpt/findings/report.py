@@ -72,7 +72,7 @@ def _section(result: Result) -> str:
     parts = [
         f"<h2>{escape(run.scene)}</h2>",
         f'<p class="soft">{escape(_DID.get(run.task, run.task) + targets)}, {escape(_time(run.started))}</p>',
-        _banner(run),
+        _banner(run, result.findings),
         _figures(result.findings),
         f'<figure><img alt="The scene with its findings" src="data:image/png;base64,{picture}">'
         "<figcaption>The scene in its own pixel geometry, in the grey levels the model saw. "
@@ -93,7 +93,7 @@ def _by_layer(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
     return layers
 
 
-def _banner(run: Run) -> str:
+def _banner(run: Run, findings: Sequence[Finding]) -> str:
     """What must be known before anything below is believed."""
     said = []
     if run.scene_simulated:
@@ -105,7 +105,9 @@ def _banner(run: Run) -> str:
         )
     if run.prior == "none":
         said.append("<b>No prior.</b> The model saw the radar image alone, without geographic embeddings.")
-    elif run.prior_simulated:
+    elif any(finding.properties["prior"] == "none" for finding in findings):
+        said.append("<b>No prior in places.</b> Some chips were seen without geographic embeddings.")
+    if run.prior_simulated:
         said.append("<b>Simulated prior.</b> Its embeddings do not describe the real place.")
     if not said:
         return ""
@@ -199,6 +201,8 @@ def _said(p: dict[str, Value]) -> str:
 
 def _provenance(run: Run) -> str:
     prior = run.prior if run.prior_year is None else f"{run.prior}, year {run.prior_year}"
+    if run.prior_year_asked is not None:
+        prior += f" ({run.prior_year_asked} was asked for)"
     facts = {
         "Model": f"{escape(run.model)}{' (demonstration)' if run.demonstration else ''}<br>"
         f"<code>{escape(run.model_hash)}</code>",
@@ -217,6 +221,8 @@ def _provenance(run: Run) -> str:
     }
     if run.prior_attribution:
         facts["Prior attribution"] = escape(run.prior_attribution)
+    if run.prior_note:
+        facts["What was said of the prior"] = escape(run.prior_note)
     rows = "".join(f"<tr><th>{name}</th><td>{fact}</td></tr>" for name, fact in facts.items())
     return f'<h3>How this was made</h3><table class="facts"><tbody>{rows}</tbody></table>'
 

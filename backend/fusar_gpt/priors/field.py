@@ -98,16 +98,28 @@ class Footprint:
     scene_width: int
     scene_height: int
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """Width and height of B in degrees."""
+        return self.east - self.west + (360 if self.east < self.west else 0), self.north - self.south
+
     def nodes(self, shape: tuple[int, int]) -> LonLatPoints:
         """The regular N_lon x N_lat grid over B, end points included (FUSAR-GPT eq. 2), longitude fastest."""
-        east = self.east + 360 if self.east < self.west else self.east
         lon, lat = np.meshgrid(
-            np.linspace(self.west, east, shape[0]), np.linspace(self.south, self.north, shape[1])
+            np.linspace(self.west, self.west + self.span[0], shape[0]),
+            np.linspace(self.south, self.north, shape[1]),
         )
-        return LonLatPoints(np.where(lon > 180, lon - 360, lon), lat)
+        if self.east < self.west:  # otherwise the scene itself may count beyond 180
+            lon = np.where(lon > 180, lon - 360, lon)
+        return LonLatPoints(lon, lat)
+
+    def holds(self, chip: ChipPoints) -> NDArray[np.bool_]:
+        """Which of N points lie on the chip, its edge included."""
+        x, y = chip.x / self.width, chip.y / self.height
+        return (x >= -_EDGE) & (x <= 1 + _EDGE) & (y >= -_EDGE) & (y <= 1 + _EDGE)
 
     def field(
-        self, values: NDArray[np.float64], chip: ChipPoints, lonlat: LonLatPoints, origin: Origin
+        self, values: NDArray[np.floating], chip: ChipPoints, lonlat: LonLatPoints, origin: Origin
     ) -> PriorField:
         """The nodes that lie on this chip and have data, at unit length.
 
@@ -117,14 +129,15 @@ class Footprint:
             lonlat: The N nodes in WGS84 degrees.
             origin: Where the vectors come from.
         """
-        positions = np.stack([chip.y / self.height, chip.x / self.width], axis=1)
         with np.errstate(over="ignore"):
-            length = np.linalg.norm(values, axis=1)
-        keep = np.isfinite(length) & (length > 0)
-        keep &= ((positions >= -_EDGE) & (positions <= 1 + _EDGE)).all(axis=1)
+            length = np.sqrt(np.einsum("ij,ij->i", values, values))
+        keep = np.isfinite(length) & (length > 0) & self.holds(chip)
+        kept = values[keep]
+        kept /= length[keep, None]
+        positions = np.stack([chip.y[keep] / self.height, chip.x[keep] / self.width], axis=1)
         return PriorField(
-            (values[keep] / length[keep, None]).astype(np.float32),
-            positions[keep].clip(0, 1).astype(np.float32),
+            kept.astype(np.float32, copy=False),
+            positions.clip(0, 1).astype(np.float32),
             LonLatPoints(lonlat.x[keep], lonlat.y[keep]),
             origin.source,
             origin.version,

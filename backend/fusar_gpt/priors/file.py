@@ -43,3 +43,9 @@ class FilePrior:
     def prior(self, footprint: Footprint, year: int | None) -> PriorField:
         """The vectors on one chip; ``PriorError`` when the file breaks while it is read."""
         return self._vectors.on(footprint)
+
+    def warm(self, footprint: Footprint, year: int | None) -> None:
+        """Nothing to fetch."""
+
+    def close(self) -> None:
+        """Nothing to stop."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 from fusar_gpt.priors.field import Footprint, PriorField
-from fusar_gpt.priors.file import FilePrior
 
 NONE = "none"
 
@@ -23,8 +21,17 @@ class PriorSource(Protocol):
         """The vectors on a chip, of ``year`` where the source has several; empty where there are none.
 
         Raises:
-            PriorError: The source cannot be read.
+            PriorError: The source cannot be read; Unavailable if it may be readable later.
+            Cancelled: The user stopped waiting.
         """
+        ...
+
+    def warm(self, footprint: Footprint, year: int | None) -> None:
+        """Start to fetch what ``prior`` will need, and return at once. It never fails: ``prior`` will."""
+        ...
+
+    def close(self) -> None:
+        """Stop what is being fetched."""
         ...
 
 
@@ -37,11 +44,8 @@ class NoPrior:
         """Always empty."""
         return PriorField.empty(self.name)
 
+    def warm(self, footprint: Footprint, year: int | None) -> None:
+        """Nothing to fetch."""
 
-def open_prior(spec: str | Path) -> PriorSource:
-    """The source a user names: ``"none"`` or the path of a file.
-
-    Raises:
-        PriorError: The file is missing or no prior.
-    """
-    return NoPrior() if spec == NONE else FilePrior(spec)
+    def close(self) -> None:
+        """Nothing to stop."""

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from fusar_gpt.imagery import Area
 from fusar_gpt.inquiries import Order
+from fusar_gpt.priors import SPECS
 from fusar_gpt.server.security import Roots
 from fusar_gpt.tasks import Task
 
@@ -54,7 +55,10 @@ class Boxes(BaseModel):
 
 
 class Inputs(BaseModel):
-    """The inputs of ``interpret``. ``area`` and ``boxes`` are in ``area_crs``, x (or longitude) first."""
+    """The inputs of ``interpret``. ``area`` and ``boxes`` are in ``area_crs``, x (or longitude) first.
+
+    ``prior`` is one of the words of ``fusar_gpt.priors.SPECS``, fetched as the server's settings say, or a path.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -67,6 +71,7 @@ class Inputs(BaseModel):
     boxes: Boxes | None = None
     model: Path | None = None
     prior: Path = "none"
+    allow_no_prior: Annotated[bool, Field(strict=True)] = False
     year: Annotated[int, Field(strict=True, ge=1970, le=2200)] | None = None
     band: Annotated[int, Field(strict=True, ge=1)] | Name | None = None
     ground_m: Annotated[Number, Field(gt=0, le=1e6)] | None = None
@@ -94,7 +99,8 @@ class Inputs(BaseModel):
             area=self._place(self.area) if self.area else None,
             question=self.question,
             boxes=tuple(self._place(box.geometry) for box in boxes),
-            prior="none" if self.prior == "none" else str(roots.resolve(self.prior)),
+            prior=self.prior if self.prior in SPECS else str(roots.resolve(self.prior)),
+            allow_no_prior=self.allow_no_prior,
             year=self.year,
             band=self.band,
             ground_m=self.ground_m,

@@ -1,0 +1,215 @@
+"""Where priors come from and how they are fetched: the options that every command with a prior shares.
+
+Each option may stand in the environment instead: ``--prior-root`` is the variable ``FUSAR_PRIOR_ROOT``. Light
+to import.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fusar_gpt.errors import PriorError
+
+PREFIX = "prior-"
+MIRROR = "https://data.source.coop/tge-labs/aef/v1/annual"
+"""A public copy of the COGs that needs no account (Source Cooperative)."""
+BUCKET = "gs://alphaearth_foundations"
+"""Google's own, which a project may have to pay for."""
+
+_UNITS = {"": 1, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_WORDS = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False}
+
+
+def size(text: str) -> int:
+    """Bytes, as ``500MB`` or ``20GB``."""
+    match = re.fullmatch(r"([0-9]+)\s*(|MB|GB|TB)", text.strip().upper())
+    if match is None:
+        raise ValueError(text)
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def seconds(text: str) -> float:
+    """A waiting time above zero and up to an hour."""
+    if not 0 < (number := float(text)) <= 3600:
+        raise ValueError(text)
+    return number
+
+
+def nodes(text: str) -> tuple[int, int]:
+    """N_lon and N_lat, 2 to 512 each, as ``16,16``."""
+    across, up = (int(part) for part in text.split(","))
+    if not (2 <= across <= 512 and 2 <= up <= 512):
+        raise ValueError(text)
+    return across, up
+
+
+def resampling(text: str) -> str:
+    """How a node's vector is taken from the pixels."""
+    if text not in ("nearest", "bilinear"):
+        raise ValueError(text)
+    return text
+
+
+def folder(text: str) -> Path:
+    """A path, ``~`` allowed."""
+    return Path(text).expanduser()
+
+
+def switch(text: str) -> bool:
+    """Yes or no, as the environment says it."""
+    if (said := _WORDS.get(text.strip().lower())) is None:
+        raise ValueError(text)
+    return said
+
+
+@dataclass(frozen=True)
+class PriorSettings:
+    """How priors are fetched. The value None leaves the choice to the source.
+
+    Attributes:
+        root: Where the COGs are: https, s3 or gs address, or a local folder.
+        ee_project: Google Cloud project that Earth Engine is used with.
+        ee_credentials: Key of a service account, or saved user credentials.
+        ee_url: Base address of the Earth Engine API.
+        high_volume: Use Earth Engine's high-volume endpoint.
+        requester_pays: Google Cloud project that pays for reading a bucket.
+        deadline_s: Seconds until a tile is given up.
+        cache_folder: Where tiles are kept.
+        cache_bytes: How much may be kept there.
+        nodes: N_lon and N_lat of FUSAR-GPT eq. 2.
+        resampling: ``nearest`` or ``bilinear``.
+        allow_none: Go on without a prior where none can be had.
+    """
+
+    root: str | None = None
+    ee_project: str | None = None
+    ee_credentials: Path | None = None
+    ee_url: str | None = None
+    high_volume: bool = False
+    requester_pays: str | None = None
+    deadline_s: float = 30.0
+    cache_folder: Path | None = None
+    cache_bytes: int | None = None
+    nodes: tuple[int, int] | None = None
+    resampling: str = "nearest"
+    allow_none: bool = False
+
+    @property
+    def cogs(self) -> str:
+        """Where the COGs are: the root, else the bucket for who pays, else the mirror."""
+        return self.root or (BUCKET if self.requester_pays else MIRROR)
+
+    @property
+    def index_folder(self) -> Path | None:
+        """Where what is learnt of the COGs' index is kept."""
+        return self.cache_folder / "index" if self.cache_folder else None
+
+    @classmethod
+    def of(cls, args: argparse.Namespace | None = None) -> PriorSettings:
+        """What the command line says, else the environment, else the defaults.
+
+        Raises:
+            PriorError: A variable of the environment makes no sense.
+        """
+        chosen: dict[str, Any] = {}
+        for option in OPTIONS:
+            value = getattr(args, option.dest, None)
+            if value is None:
+                value = option.from_environment()
+            if value is not None:
+                chosen[option.setting] = value
+        return cls(**chosen)
+
+
+@dataclass(frozen=True)
+class Option:
+    """How a user gives one of the settings.
+
+    Attributes:
+        setting: Its name in ``PriorSettings``.
+        flag: The option of ``fusar interpret``, without dashes in front.
+        form: What its value looks like; empty for a switch.
+        parse: From text to value; ValueError for what makes no sense.
+        told: One line for the help.
+    """
+
+    setting: str
+    flag: str
+    form: str
+    parse: Callable[[str], Any]
+    told: str
+
+    @property
+    def dest(self) -> str:
+        """The attribute of the parsed arguments."""
+        return self.flag.replace("-", "_")
+
+    def from_environment(self) -> Any:
+        """The value of the option's variable, None where it is not set. PriorError when it makes no sense."""
+        variable = f"FUSAR_{self.dest.upper()}"
+        text = os.environ.get(variable, "").strip()
+        if not text:
+            return None
+        try:
+            return self.parse(text)
+        except ValueError as error:
+            raise PriorError(
+                f"The variable {variable} is {text!r}: set it to {self.form or 'yes or no'}, or unset it."
+            ) from error
+
+
+OPTIONS = (
+    Option("root", "prior-root", "FOLDER|URL", str, f"where the COGs are; default: {MIRROR}"),
+    Option("ee_project", "prior-ee-project", "ID", str, "Google Cloud project registered for Earth Engine"),
+    Option(
+        "ee_credentials", "prior-ee-credentials", "FILE", folder, "key of a service account, or a saved login"
+    ),
+    Option("ee_url", "prior-ee-url", "URL", str, "base address of the Earth Engine API, if it is another"),
+    Option("high_volume", "prior-ee-high-volume", "", switch, "use Earth Engine's high-volume endpoint"),
+    Option(
+        "requester_pays", "prior-requester-pays", "ID", str, "project that pays for reading Google's bucket"
+    ),
+    Option("deadline_s", "prior-deadline", "S", seconds, "seconds until a tile is given up; default: 30"),
+    Option(
+        "cache_folder", "prior-cache", "FOLDER", folder, "where fetched tiles are kept; default: your cache"
+    ),
+    Option(
+        "cache_bytes", "prior-cache-limit", "SIZE", size, "how much is kept, such as 500MB; default: 4 GB"
+    ),
+    Option(
+        "nodes", "prior-nodes", "NLON,NLAT", nodes, "grid over a chip; default: every 10 m, at most 16 a side"
+    ),
+    Option(
+        "resampling",
+        "prior-resampling",
+        "nearest|bilinear",
+        resampling,
+        "for nodes between pixels; default: nearest",
+    ),
+    Option(
+        "allow_none", "allow-no-prior", "", switch, "go on without a prior where none can be had, and say so"
+    ),
+)
+
+
+def add_arguments(
+    parser: argparse.ArgumentParser, *, only: Container[str] | None = None, prefix: str = PREFIX
+) -> None:
+    """Let a command take the settings, or ``only`` some of them; below ``fusar prior`` without the prefix."""
+    group = parser.add_argument_group("priors")
+    for option in OPTIONS:
+        if only is not None and option.setting not in only:
+            continue
+        flag = "--" + re.sub(f"^{PREFIX}", prefix, option.flag)
+        if option.form:
+            group.add_argument(
+                flag, dest=option.dest, type=option.parse, metavar=option.form, help=option.told
+            )
+        else:
+            group.add_argument(flag, dest=option.dest, action="store_const", const=True, help=option.told)

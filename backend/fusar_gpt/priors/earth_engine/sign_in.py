@@ -1,0 +1,118 @@
+"""Credentials for Earth Engine: a key file, the user's own login, or Application Default Credentials."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import ee
+import google.auth
+from google.auth import _cloud_sdk
+from google.auth.credentials import Credentials
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+from google.oauth2 import credentials as user
+from google.oauth2 import service_account
+
+from fusar_gpt.priors.earth_engine.access import Access
+from fusar_gpt.priors.earth_engine.refusals import NO_PROJECT
+from fusar_gpt.priors.tiles import Unavailable
+
+SCOPES = ["https://www.googleapis.com/auth/earthengine", "https://www.googleapis.com/auth/cloud-platform"]
+NONE_FOUND = (
+    "There are no credentials for Earth Engine: run earthengine authenticate, or give the key of an account."
+)
+_NO_CREDENTIALS = (
+    "{} holds no credentials for Earth Engine: run earthengine authenticate, or give the key of an account."
+)
+
+_LARGEST = 2**16  # bytes of a credentials file; a key has 2,400
+
+
+def sign_in(access: Access, request: Any) -> tuple[Credentials, str]:
+    """The credentials, not yet used, and the project to use them in.
+
+    Args:
+        access: Whose.
+        request: What carries a request, should they have to be asked for.
+
+    Raises:
+        Unavailable: There are none, they cannot be read, or no project is known.
+    """
+    credentials, project, _ = found(access.credentials, request)
+    project = access.project or project
+    if not project or ee.oauth.is_sdk_project(project):
+        raise Unavailable(NO_PROJECT)
+    if getattr(credentials, "quota_project_id", None):
+        # The client makes a copy without it for each of its two halves, and each would sign in.
+        credentials = credentials.with_quota_project(None)
+    return credentials, project
+
+
+def found(path: Path | None, request: Any) -> tuple[Credentials, str | None, str]:
+    """The credentials, the project they name, and in words what they are. Unavailable as for ``sign_in``."""
+    if path is not None:
+        return _from_file(path)
+    own = Path(ee.oauth.get_credentials_path())
+    said = _read(own) if own.is_file() else {}
+    if said.get("refresh_token"):
+        return _from_file(own)
+    credentials, project = _default(request)  # of which the client's own file may choose the project
+    return credentials, said.get("project") or project, "Application Default Credentials"
+
+
+def _from_file(path: Path) -> tuple[Credentials, str | None, str]:
+    said = _read(path)
+    project = said.get("project") or said.get("quota_project_id") or said.get("project_id")
+    try:
+        if said.get("type") == "service_account":
+            key = service_account.Credentials.from_service_account_info(said, scopes=SCOPES)
+            return key, project, f"the service account key {path}"
+        login = user.Credentials(
+            None,
+            refresh_token=said["refresh_token"],
+            token_uri=said.get("token_uri", ee.oauth.TOKEN_URI),
+            client_id=said.get("client_id", ee.oauth.CLIENT_ID),
+            client_secret=said.get("client_secret", ee.oauth.CLIENT_SECRET),
+            scopes=said.get("scopes"),
+        )
+    except (ValueError, LookupError, TypeError, AttributeError, GoogleAuthError) as error:
+        raise Unavailable(_NO_CREDENTIALS.format(path)) from error
+    return login, project, f"your login in {path}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as stream:
+            said = json.loads(stream.read(_LARGEST))
+    except (OSError, ValueError) as error:
+        raise Unavailable(_NO_CREDENTIALS.format(path)) from error
+    if not isinstance(said, dict):
+        raise Unavailable(_NO_CREDENTIALS.format(path))
+    return said
+
+
+def _default(request: Any) -> tuple[Credentials, str | None]:
+    """Application Default Credentials. Google's own search would ask around in the network for long."""
+    named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    saved = Path(_cloud_sdk.get_application_default_credentials_path()).is_file()
+    if not (named or saved or _on_google_cloud()):
+        raise Unavailable(NONE_FOUND)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a project that is missing: we say so ourselves
+            credentials, project = google.auth.default(scopes=SCOPES, request=request)
+    except DefaultCredentialsError as error:
+        raise Unavailable(NONE_FOUND) from error
+    return credentials, getattr(credentials, "quota_project_id", None) or project
+
+
+def _on_google_cloud() -> bool:
+    """Whether this machine is Google's, which then vouches for the account."""
+    try:
+        maker = Path("/sys/class/dmi/id/product_name").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        maker = ""
+    return "Google" in maker or "K_SERVICE" in os.environ

@@ -1,0 +1,129 @@
+"""A prior for the eye: three channels as red, green and blue, as in FUSAR-GPT Fig. 3."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+
+from fusar_gpt.errors import PriorError
+from fusar_gpt.frames import ChipPoints, LonLatPoints
+from fusar_gpt.priors.field import Footprint, PriorField
+from fusar_gpt.priors.file import FilePrior
+from fusar_gpt.priors.vectors import vectors
+
+CHANNELS = (1, 16, 9)
+"""A01, A16 and A09."""
+LIMIT = 0.3
+"""The channels are shown from -0.3 to 0.3 whatever the file, so that pictures of two years can be compared."""
+
+_SIDE_PX = 768
+_EMPTY = (13, 18, 26)
+_INK = (232, 237, 243)
+
+_WORLD = Footprint(
+    west=-180.0,
+    south=-90.0,
+    east=180.0,
+    north=90.0,
+    width=1,
+    height=1,
+    lonlat_to_chip=lambda points: ChipPoints((points.x + 180) / 360, (90 - points.y) / 180),
+    scene_to_chip=lambda points: ChipPoints(points.x, points.y),
+    scene_width=1,
+    scene_height=1,
+)
+"""A chip that every prior lies on."""
+
+
+def draw_prior(path: Path) -> tuple[Image.Image, list[str]]:
+    """The picture of a prior file, and the lines that stand below it: year, coverage, attribution.
+
+    Raises:
+        PriorError: The file is missing or no prior.
+    """
+    field = FilePrior(path).prior(_WORLD, None)
+    points = path.suffix.lower() in (".npz", ".npy")
+    values, aspect = _of_points(field, path) if points else _of_raster(path)
+    covered = np.asarray(np.isfinite(values).all(axis=2))
+    lines = [
+        f"{path.name}: {'year ' + str(field.year) if field.year else 'year not stated'}, "
+        f"{covered.mean():.1%} covered{', SIMULATED' if field.simulated else ''}",
+        f"A01, A16, A09 as red, green, blue, {-LIMIT:g} to {LIMIT:g}",
+        field.attribution or "no attribution stated in the file",
+    ]
+    grey = np.where(covered[..., None], (values + LIMIT) / (2 * LIMIT), 0.0).clip(0, 1)
+    rgb = np.where(covered[..., None], np.rint(grey * 255), _EMPTY).astype(np.uint8)
+    rows, cols = covered.shape
+    scale = _SIDE_PX / max(cols * aspect, rows)
+    size = (max(round(cols * aspect * scale), 1), max(round(rows * scale), 1))
+    return _captioned(Image.fromarray(rgb).resize(size, Image.Resampling.NEAREST), lines), lines
+
+
+def _of_raster(path: Path) -> tuple[NDArray[np.float64], float]:
+    """The channels [rows, cols, 3] of at most 768 x 768 pixels, NaN without data, and the aspect of a pixel."""
+    try:
+        with rasterio.open(path) as raster:
+            step = max(raster.width, raster.height, _SIDE_PX) / _SIDE_PX
+            shape = max(round(raster.height / step), 1), max(round(raster.width / step), 1)
+            bands = [channel + 1 for channel in CHANNELS]
+            stored = raster.read(bands, out_shape=(3, *shape), resampling=Resampling.nearest)
+            transform, nodata = raster.transform, raster.nodata
+    except RasterioError as error:
+        raise PriorError(f"{path} cannot be read, it is damaged or gone: fetch it again.") from error
+    values = vectors(stored.reshape(3, -1).T, nodata).reshape(*shape, 3)
+    if transform.e > 0:  # south-up: the first row is the southernmost
+        values = values[::-1]
+    return values, math.hypot(transform.a, transform.d) / math.hypot(transform.b, transform.e)
+
+
+def _of_points(field: PriorField, path: Path) -> tuple[NDArray[np.float64], float]:
+    """Likewise for points: their own grid if they form one, else squares with about one point each."""
+    if not len(field):
+        raise PriorError(f"{path} holds no vectors: there is nothing to show.")
+    x, y, aspect = _plane(field)
+    columns, rows = np.unique(x), np.unique(y)
+    if columns.size * rows.size > 4 * len(field):
+        side = math.ceil(math.sqrt(len(field)))
+        columns, rows = np.linspace(x.min(), x.max(), side), np.linspace(y.min(), y.max(), side)
+    values = np.full((rows.size, columns.size, 3), np.nan)
+    values[_nearest(rows, y), _nearest(columns, x)] = field.values[:, CHANNELS]
+    width, height = np.ptp(x) * aspect, np.ptp(y)
+    if not (width and height):
+        return values, 1.0
+    return values, float(width / max(columns.size - 1, 1) / (height / max(rows.size - 1, 1)))
+
+
+def _plane(field: PriorField) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Coordinates: x to the right, y down, and how long a unit of x is in units of y."""
+    lonlat: LonLatPoints = field.lonlat
+    if not np.isfinite(lonlat.xy()).all():
+        y, x = field.positions.astype(np.float64).T
+        return x, y, 1.0
+    across = np.ptp(lonlat.x) > 180  # the antimeridian
+    lon = np.where(across & (lonlat.x < 0), lonlat.x + 360, lonlat.x)
+    return lon, -lonlat.y, max(math.cos(math.radians(float(lonlat.y.mean()))), 0.01)
+
+
+def _nearest(ticks: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.int_]:
+    """The index of the tick next to each place; ticks rise."""
+    middles = (ticks[1:] + ticks[:-1]) / 2
+    return np.searchsorted(middles, at)
+
+
+def _captioned(picture: Image.Image, lines: list[str]) -> Image.Image:
+    """The picture with the lines below it, in Pillow's own font, the same on every machine."""
+    font = ImageFont.load_default(15)
+    width = max(picture.width, *(math.ceil(font.getlength(line)) + 24 for line in lines))
+    page = Image.new("RGB", (width, picture.height + 24 + 22 * len(lines)), _EMPTY)
+    page.paste(picture, ((width - picture.width) // 2, 0))
+    pen = ImageDraw.Draw(page)
+    for number, line in enumerate(lines):
+        pen.text((12, picture.height + 12 + 22 * number), line, fill=_INK, font=font)
+    return page
