@@ -1,6 +1,6 @@
 """Measure priors and print the tables of bench/RESULTS.md.
 
-    .venv/bin/python bench/priors.py [warm|sampling|chips ...] [--runs N]
+    .venv/bin/python bench/priors.py [warm|sampling|chips|cog|earth-engine ...] [--runs N]
 
 What needs no server: the time of a prior that is at hand, and how many tiles overlapping chips cost. The tiles are
 real AEF vectors in random order. Times are the processor's own for the thread that waits, so that other work on
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -177,10 +178,28 @@ def chips(runs: int) -> None:
                     prior.close()
             counts.append(str(source.fetches))
         row(name, str(alone), *counts, str(again.fetches))
-    # Here: requests and bytes of earth-engine and cog against loopback servers, and of their peers.
 
 
-PARTS = {"warm": warm, "sampling": sampling, "chips": chips}
+def cog(runs: int) -> None:
+    """Requests and bytes of COGs on a server, beside plain rasterio windows."""
+    from prior_cogs import cogs
+
+    cogs(scans())
+
+
+def earth_engine(runs: int) -> None:
+    """Requests and bytes of Earth Engine, beside one computePixels a chip."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests/backend"))
+    from loopback_earth_engine import compare_fetches, loopback_earth_engine
+
+    row("1.28 km chips, half overlapping", "fetched as", "requests", "received and sent")
+    row(*["---"] * 4)
+    with tempfile.TemporaryDirectory() as folder, loopback_earth_engine() as server:
+        for cost in compare_fetches(server, Path(folder)):
+            row(str(cost["chips"]), cost["way"], str(cost["requests"]), f"{cost['bytes'] / 1e6:.1f} MB")
+
+
+PARTS = {"warm": warm, "sampling": sampling, "chips": chips, "cog": cog, "earth-engine": earth_engine}
 
 
 if __name__ == "__main__":
