@@ -10,7 +10,9 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ from fusar_gpt.tasks import Task
 
 if TYPE_CHECKING:
     from fusar_gpt.inquiries import Order
+    from fusar_gpt.interpret import Event, Finished
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -114,7 +117,18 @@ def add_interpret(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", help="print run, counts and findings as one JSON object"
     )
     prior_options.add_arguments(parser)
+    add_server(parser)
     parser.set_defaults(run=run_interpret, usage_error=parser.error)
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    """Where else than here the model may run."""
+    group = parser.add_argument_group("server", "Files are sent to it; server:/PATH names one that it has.")
+    group.add_argument("--server", metavar="URL", help="let this fusar serve interpret, with its own model")
+    group.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="its token; default: FUSAR_TOKEN, else as served here"
+    )
+    group.add_argument("--ca-file", type=Path, metavar="FILE", help="certificates (PEM) to trust for https")
 
 
 def bbox(text: str) -> tuple[float, float, float, float]:
@@ -129,35 +143,59 @@ def run_interpret(args: argparse.Namespace) -> int:
     """``fusar interpret``: stream the run to the terminal, then write one GeoPackage."""
     check_usage(args)
     order = order_from(args)
-    from fusar_gpt.engine import open_engine
-    from fusar_gpt.findings import check_writable, count_by_kind, to_geojson, write_geopackage
-    from fusar_gpt.interpret import Finished, interpret
-    from fusar_gpt.terminal import show_progress, show_summary
+    from fusar_gpt.findings import check_writable
+    from fusar_gpt.interpret import Finished
+    from fusar_gpt.terminal import show_progress
 
     check_writable(args.out)
-    engine = open_engine(engine_options.EngineOptions.of(args))
-    settings = prior_options.PriorSettings.of(args)
-    for event in interpret(order, engine, settings=settings, tell=say):
-        show_progress(event)
-        if isinstance(event, Finished):
-            write_geopackage(args.out, [event.run], event.findings)
-            if args.json:
-                findings = to_geojson(event.findings, event.run)
-                run = findings.pop("run")
-                print(
-                    json.dumps(
-                        {"run": run, "counts": count_by_kind(event.findings), "findings": findings},
-                        allow_nan=False,
-                    )
-                )
-            else:
-                show_summary(event)
-                print(f"written: {args.out}")
+    with closing(events_from_server(order, args) if args.server else events_from_here(order, args)) as events:
+        for event in events:
+            show_progress(event)
+            if isinstance(event, Finished):
+                deliver(event, args)
     return 0
+
+
+def events_from_here(order: Order, args: argparse.Namespace) -> Generator[Event, None, None]:
+    """Interpret on this machine."""
+    from fusar_gpt.engine import open_engine
+    from fusar_gpt.interpret import interpret
+
+    engine = open_engine(engine_options.EngineOptions.of(args))
+    yield from interpret(order, engine, settings=prior_options.PriorSettings.of(args), tell=say)
+
+
+def events_from_server(order: Order, args: argparse.Namespace) -> Generator[Event, None, None]:
+    """Have a server interpret, with the model it has unless one is named."""
+    from fusar_gpt.client import Client
+    from fusar_gpt.connection import find_token
+
+    order = replace(order, allow_no_prior=prior_options.PriorSettings.of(args).allow_none)
+    model = None if args.model == engine_options.EngineOptions().model else args.model
+    token = find_token(args.server, args.token_file)
+    with Client(args.server, token, ca_file=args.ca_file, tell=say) as client:
+        yield from client.run(order, model)
+
+
+def deliver(finished: Finished, args: argparse.Namespace) -> None:
+    """Write the GeoPackage, then print what was asked for. Raises OutputError."""
+    from fusar_gpt.findings import count_by_kind, to_geojson, write_geopackage
+    from fusar_gpt.terminal import show_summary
+
+    write_geopackage(args.out, [finished.run], finished.findings)
+    if args.json:
+        findings = to_geojson(finished.findings, finished.run)
+        run = findings.pop("run")
+        counts = count_by_kind(finished.findings)
+        print(json.dumps({"run": run, "counts": counts, "findings": findings}, allow_nan=False))
+    else:
+        show_summary(finished)
+        print(f"written: {args.out}")
 
 
 def check_usage(args: argparse.Namespace) -> None:
     """Wrong combinations are usage errors (exit 2), as argparse's own are."""
+    check_place(args)
     task = Task(args.task)
     if args.out.suffix.lower() != ".gpkg":
         args.usage_error("--out must end in .gpkg, as GeoPackages do")
@@ -167,6 +205,22 @@ def check_usage(args: argparse.Namespace) -> None:
         args.usage_error("--task classify needs --boxes FILE")
     if task is Task.ASK and not args.question:
         args.usage_error("--task ask needs --question TEXT")
+
+
+def check_place(args: argparse.Namespace) -> None:
+    """What the one who starts a server has decided cannot be asked of it, and the other way round."""
+    if not args.server:
+        if args.token_file or args.ca_file:
+            args.usage_error("--token-file and --ca-file go with --server URL")
+        return
+    chosen = engine_options.EngineOptions.of(args)
+    if chosen != engine_options.EngineOptions(model=chosen.model):
+        args.usage_error(
+            "--device, --dtype, --quantize and --batch are options of fusar serve, not of --server"
+        )
+    for option in prior_options.OPTIONS:
+        if option.setting != "allow_none" and getattr(args, option.dest) is not None:
+            args.usage_error(f"--{option.flag} is an option of fusar serve, not of --server")
 
 
 def order_from(args: argparse.Namespace) -> Order:

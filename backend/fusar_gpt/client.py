@@ -1,48 +1,107 @@
-"""A thin client of the HTTP door, for notebooks and scripts: ``Client(url, token).interpret({...})``."""
+"""A client of the HTTP door, for the command line, notebooks and scripts.
+
+``Client(url, token).run(order)`` yields the same events as :func:`fusar_gpt.interpret.interpret` does here.
+"""
 
 from __future__ import annotations
 
-import codecs
+import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import requests
 
-from fusar_gpt.errors import FusarError
+from fusar_gpt.connection import (
+    Connection,
+    ServerError,
+    Unreachable,
+    decode_events,
+    decode_fields,
+    read_token_file,
+)
+from fusar_gpt.errors import Cancelled, FusarError, PriorError, SceneError
+from fusar_gpt.findings import Change
+from fusar_gpt.imagery import Area
+from fusar_gpt.imagery.scene import local_path
+from fusar_gpt.inquiries import Order
+from fusar_gpt.interpret import ChipDone, Event, Finished
+from fusar_gpt.priors import SPECS
+from fusar_gpt.server import wire
+from fusar_gpt.server.security import SCENE
+from fusar_gpt.server.serve import API, TOKEN_FILE
 
-CONNECT_S = 10.0
-SILENCE_S = 30.0  # the server pings every 10 s, so longer silence means that it is gone
+__all__ = ["Answer", "Client", "ServerError", "Unreachable", "decode_events"]
+
+ON_SERVER = "server:"
+"""Before the path of a file that the server has, where the path of a local one could stand."""
+
+MORE_PATIENT = (600.0, 600.0)
+"""For uploads: the server's disk may be slow, and it looks at a scene before it answers."""
+RESTART_S = 60.0
+RETRY_S = 0.5
+
+logger = logging.getLogger(__name__)
 
 Sent = tuple[str, dict[str, Any]]
 
 
-class ServerError(FusarError):
-    """The server refused, or cannot be reached."""
+@dataclass(frozen=True)
+class Answer:
+    """What a conversation's answer came to.
 
+    Attributes:
+        text: All of it.
+        run: The run it rests on, as one flat row; None where the model was not asked.
+        findings: A GeoJSON FeatureCollection; ``spans`` of a feature are the ranges of ``text`` that mean it.
+        self_check: How count and detections compare, where both were asked for.
+    """
 
-def decode_events(chunks: Iterable[bytes]) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """(id, event, data) of an event stream cut anywhere, even inside a character; comments are dropped."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    pending = ""
-    for chunk in chunks:
-        pending += decoder.decode(chunk)
-        *blocks, pending = pending.split("\n\n")
-        for block in blocks:
-            fields = dict(line.split(": ", 1) for line in block.split("\n") if line and line[0] != ":")
-            if "data" in fields:
-                yield int(fields["id"]), fields["event"], json.loads(fields["data"])
+    text: str
+    run: dict[str, Any] | None
+    findings: dict[str, Any]
+    self_check: dict[str, Any] | None
 
 
 class Client:
-    """One server. Every method raises ServerError with the server's own one-line reason."""
+    """One server. Every method raises ServerError with the server's own one-line reason.
 
-    def __init__(self, url: str, token: str) -> None:
-        self.url = url.rstrip("/")
-        self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {token}"
-        self._session.trust_env = False  # no proxy may see the token, and ~/.netrc must not replace it
+    A scene, and a prior of one's own, is a file of this machine, sent once; ``server:`` and the path of a file
+    that the server has; or ``scene:`` and the id of one that was sent before.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        ca_file: Path | None = None,
+        patience_s: float = RESTART_S,
+        tell: Callable[[str], None] = logger.info,
+    ) -> None:
+        """A client of the server at an address.
+
+        Args:
+            url: Such as ``http://127.0.0.1:8765``.
+            token: The server's bearer token.
+            ca_file: Certificates (PEM) to trust instead of the usual ones, for https.
+            patience_s: Seconds that a watched job waits for a server that restarts.
+            tell: Takes each line about sending and waiting, and about priors.
+        """
+        self._server = Connection(url, token, ca_file)
+        self._patience_s = patience_s
+        self._tell = tell
+
+    @classmethod
+    def local(cls, **options: Any) -> Client:
+        """A client of the server that this user has started on this machine; options as for a new one."""
+        said = read_token_file(TOKEN_FILE)
+        return cls(str(said["url"]), str(said["token"]), **options)
 
     def __enter__(self) -> Client:
         return self
@@ -52,35 +111,121 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._server.close()
 
     def info(self) -> dict[str, Any]:
-        """GET /info."""
-        return self._json("GET", "/info")
+        """What the server says of itself: versions, models, device."""
+        info = self._server.json("GET", "/info", params={"api": API})
+        if info.get("api") != API:
+            raise ServerError(
+                f"the server speaks API {info.get('api')}, not {API}: bring both to one version"
+            )
+        return info
+
+    def run(self, order: Order, model: str | None = None) -> Iterator[Event]:
+        """Interpret on the server; leaving the loop early stops it there.
+
+        Args:
+            order: What the analyst asks for.
+            model: Name of the checkpoint; None takes the one that the server has.
+
+        Raises SceneError, PriorError or AreaError where the order cannot be sent, Cancelled where somebody else
+        has stopped the job, ServerError where it failed.
+        """
+        self.info()
+        prior = order.prior if order.prior in SPECS else self._sent(order.prior, "prior", PriorError)
+        inputs = wire.inputs_of(order, self._sent(order.scene, "scene", SceneError), prior)
+        job = self.submit(inputs | ({"model": model} if model else {}))
+        finished = False
+        try:
+            for event in self.follow(job):
+                finished = isinstance(event, Finished)
+                if isinstance(event, Finished) and event.run.prior_note:
+                    self._tell(event.run.prior_note)
+                yield event
+        except (GeneratorExit, KeyboardInterrupt):
+            if not finished:
+                with suppress(ServerError):  # a server that is gone has no job left to cancel
+                    self.cancel(job)
+            raise
+
+    def follow(self, job: str) -> Iterator[Event]:
+        """The events of a job from its beginning, also where it is over. Raises as :meth:`run`."""
+        try:
+            yield from self._read(self.watch(job), job)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ServerError(
+                "the server is not understood; bring it and this client to one version"
+            ) from error
+
+    def _read(self, heard: Iterable[Sent], job: str) -> Iterator[Event]:
+        changes: tuple[Change, ...] = ()
+        for name, data in heard:
+            if name == "started":
+                yield wire.read_started(data)
+            elif name == "findings":
+                changes = wire.read_changes(data)
+            elif name == "progress":
+                yield ChipDone(data["done"], data["total"], changes)
+                changes = ()
+            elif name == "end" and data["status"] == "dismissed":
+                raise Cancelled("the job was cancelled on the server; start it again")
+            elif name == "end" and data["status"] != "successful":
+                raise ServerError(data["message"])
+            elif name == "end":
+                yield self.finished(job)
+
+    def finished(self, job: str) -> Finished:
+        """What a job came to."""
+        return wire.read_results(self.results(job))
 
     def submit(self, inputs: Mapping[str, Any]) -> str:
         """Start a job; its id."""
-        return str(self._json("POST", "/processes/interpret/execution", json={"inputs": inputs})["jobID"])
+        execution = {"inputs": inputs}
+        return str(self._server.json("POST", "/processes/interpret/execution", json=execution)["jobID"])
 
-    def watch(self, job: str) -> Iterator[Sent]:
-        """The (event, data) pairs of a job up to and with ``end``, across dropped connections."""
-        seen = 0
+    def status(self, job: str) -> dict[str, Any]:
+        """Where a job stands: ``status``, ``progress`` in percent, ``eta_s`` while it runs."""
+        return self._server.json("GET", f"/jobs/{job}")
+
+    def results(self, job: str) -> dict[str, Any]:
+        """The run and findings of a finished job."""
+        return self._server.json("GET", f"/jobs/{job}/results")
+
+    def cancel(self, job: str) -> None:
+        """Stop a job; forget one that is over."""
+        self._server.json("DELETE", f"/jobs/{job}")
+
+    def watch(self, job: str, after: int = 0) -> Iterator[Sent]:
+        """The (event, data) pairs of a job up to and with ``end``, across dropped connections and restarts.
+
+        Args:
+            job: Its id.
+            after: How many events to leave out.
+        """
+        seen, lost = after, None
         while True:
-            before = seen
+            cause: Exception | None = None
             try:
                 headers = {"Last-Event-ID": str(seen)}
-                with self._ask("GET", f"/jobs/{job}/events", headers=headers, stream=True) as reply:
+                with self._server.ask("GET", f"/jobs/{job}/events", headers=headers, stream=True) as reply:
+                    lost = None
                     for number, event, data in decode_events(reply.iter_content(None)):
                         seen = number
                         yield event, data
                         if event == "end":
                             return
-            except requests.RequestException as error:
-                if seen == before:
-                    raise ServerError(f"lost the server at {self.url}; start it again") from error
+            except (Unreachable, requests.RequestException) as error:
+                cause = error
+            if lost is None:
+                lost = time.monotonic()
+                self._tell(f"lost the server at {self._server.url}; waiting for it")
+            elif time.monotonic() - lost > self._patience_s:
+                raise self._server.lost() from cause
+            time.sleep(RETRY_S)
 
     def interpret(self, inputs: Mapping[str, Any]) -> Iterator[Sent]:
-        """Run a job and yield its (event, data) pairs; leaving the loop early cancels it."""
+        """As :meth:`run`, for inputs and (event, data) pairs as the door has them."""
         job = self.submit(inputs)
         ended = False
         try:
@@ -89,31 +234,103 @@ class Client:
                 yield event, data
         finally:
             if not ended:
-                with suppress(ServerError):  # a server that is gone has no job left to cancel
+                with suppress(ServerError):
                     self.cancel(job)
 
-    def results(self, job: str) -> dict[str, Any]:
-        """The run and findings of a finished job."""
-        return self._json("GET", f"/jobs/{job}/results")
+    def chat(
+        self,
+        said: str | Sequence[Mapping[str, Any]],
+        scene: str | Path | None = None,
+        area: Area | None = None,
+        **grounding: Any,
+    ) -> Iterator[str | Answer]:
+        """Ask in words; yields the answer as it is made and at last the :class:`Answer`.
 
-    def cancel(self, job: str) -> None:
-        """Stop a job."""
-        self._json("DELETE", f"/jobs/{job}")
-
-    def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        with self._ask(method, path, **options) as reply:
-            content: dict[str, Any] = reply.json()
-            return content
-
-    def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
+        Args:
+            said: The question, or a conversation as OpenAI's ``messages``, which may hold images.
+            scene: What it is about.
+            area: Which part of it; None is all of it.
+            **grounding: More of the request's field ``fusar``, such as ``prior`` or ``band``.
+        """
+        messages = [{"role": "user", "content": said}] if isinstance(said, str) else list(said)
+        body = {"model": self.info()["models"][0]["name"], "messages": messages, "stream": True}
+        if scene is not None:
+            where = wire.place(area) if area else {}
+            body["fusar"] = {"scene": self._sent(scene, "scene", SceneError)} | where | grounding
+        text = ""
         try:
-            reply = self._session.request(method, self.url + path, timeout=(CONNECT_S, SILENCE_S), **options)
-        except requests.ConnectionError as error:
-            raise ServerError(f"no server answers at {self.url}; start one with fusar serve") from error
-        if not reply.ok:
-            with reply:
-                problem = "problem+json" in reply.headers.get("Content-Type", "")
-                raise ServerError(
-                    reply.json()["detail"] if problem else f"the server answered {reply.status_code}"
-                )
-        return reply
+            for choice, fusar in self._pieces(body):
+                if words := choice["delta"].get("content"):
+                    text += words
+                    yield words
+                if choice["finish_reason"]:
+                    yield Answer(text, fusar["run"], fusar["findings"], fusar["self_check"])
+                    return
+        except requests.RequestException as error:
+            raise self._server.lost() from error
+        raise self._server.lost()
+
+    def _pieces(self, body: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """The choice and the field ``fusar`` of each piece of an answer."""
+        with self._server.ask("POST", "/v1/chat/completions", json=body, stream=True) as reply:
+            for fields in decode_fields(reply.iter_content(None)):
+                if fields["data"] == "[DONE]":
+                    return
+                piece = json.loads(fields["data"])
+                if "error" in piece:
+                    raise ServerError(piece["error"]["message"])
+                yield piece["choices"][0], piece.get("fusar", {})
+
+    def upload(self, path: Path) -> dict[str, Any]:
+        """Send a raster as it is, unless the server has its very bytes; what the server says of it.
+
+        Its ``scene`` is what orders name it by. Files beside it are not sent.
+
+        Raises:
+            SceneError: It cannot be read.
+        """
+        if path.is_dir():
+            raise SceneError(f"'{path}' is a folder, which cannot be sent; send one of its rasters")
+        try:
+            with path.open("rb") as file:
+                known = self._known(_sha256(file)) or self._send(file, path.name)
+        except OSError as error:
+            raise SceneError(f"'{path}' cannot be read ({error.strerror}); check the path") from error
+        if known["name"] != path.name:
+            self._tell(f"the server has {path.name} under the name {known['name']}")
+        return known
+
+    def scenes(self) -> list[dict[str, Any]]:
+        """What the server says of every scene that was sent to it."""
+        return list(self._server.json("GET", "/scenes")["scenes"])
+
+    def delete_scene(self, scene: str) -> None:
+        """Have the server forget a scene, named by ``scene:`` and its id."""
+        self._server.ask("DELETE", f"/scenes/{scene.removeprefix(SCENE)}").close()
+
+    def _sent(self, path: str | Path, what: str, error: type[FusarError]) -> str:
+        """What the server calls a file, once it has it."""
+        name = Path(path).as_posix()
+        if name.startswith((SCENE, ON_SERVER)):
+            return name.removeprefix(ON_SERVER)
+        return str(self.upload(local_path(path, what, error))["scene"])
+
+    def _known(self, scene_id: str) -> dict[str, Any] | None:
+        try:
+            return self._server.json("GET", f"/scenes/{scene_id}")
+        except ServerError as error:
+            if error.status != 404:
+                raise
+            return None
+
+    def _send(self, file: BinaryIO, name: str) -> dict[str, Any]:
+        self._tell(f"sending {name} to {self._server.url}")
+        file.seek(0)
+        return self._server.json("POST", "/scenes", MORE_PATIENT, params={"name": name}, data=file)
+
+
+def _sha256(file: BinaryIO) -> str:
+    hashed = hashlib.sha256()
+    while piece := file.read(2**20):
+        hashed.update(piece)
+    return hashed.hexdigest()

@@ -27,7 +27,8 @@ class Order:
     the checkpoint knows. ``ground_m`` is the ground side of a chip in metres and ``overlap`` a share of it; None
     leaves both to the checkpoint and the task. ``aspect`` "stretched" or "undistorted" overrides the checkpoint's
     way to fit ground into its frame. ``year`` None means the year of the scene's acquisition. ``allow_no_prior``
-    lets the run go on without a prior where none can be had.
+    lets the run go on without a prior where none can be had. ``guarded`` opens the scene as somebody else's file, which
+    is not trusted.
     """
 
     scene: Path
@@ -43,6 +44,7 @@ class Order:
     ground_m: float | None = None
     overlap: float | None = None
     aspect: str | None = None
+    guarded: bool = False
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from fusar_gpt.findings import (
     georeference,
 )
 from fusar_gpt.frames import ScenePoints
-from fusar_gpt.imagery import Chip, Scene, Stretch, open_scene, read_chip
+from fusar_gpt.imagery import Chip, Guard, Scene, Stretch, open_scene, read_chip
 from fusar_gpt.inquiries import Inquiry, Order, chip_overlap, plan_inquiries, scene_area
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import NONE, Footprint, PriorField, PriorSource, open_prior
@@ -135,7 +135,7 @@ def interpret(
         tell(line)
 
     with (
-        open_scene(order.scene, band=order.band) as scene,
+        open_scene(order.scene, band=order.band, guard=Guard() if order.guarded else None) as scene,
         closing(open_prior(order.prior, settings, note, cancelled)) as source,
     ):
         area = scene_area(order, scene)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,18 +11,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from shapely.geometry import box
 
 from fusar_gpt.client import Client
+from fusar_gpt.engine import Engine, Reply
 from fusar_gpt.errors import Cancelled, SceneError
 from fusar_gpt.findings import Added, Finding, Replaced, Run
 from fusar_gpt.frames import SceneBox
 from fusar_gpt.inquiries import Order
 from fusar_gpt.interpret import ChipDone, Event, Finished, Started
+from fusar_gpt.model import Card
 from fusar_gpt.server import serve
-from fusar_gpt.server.app import create_app
+from fusar_gpt.server.app import Interpreter, create_app
+from fusar_gpt.server.journal import Journal
+from fusar_gpt.server.options import state_folder
 from fusar_gpt.server.security import Roots
 from fusar_gpt.server.stoppable import StoppableServer
+
+GATE = threading.Event()
+"""Holds back the jobs that are asked the question "gated"."""
+
+BEGUN: list[str | None] = []
+"""The questions of the jobs so far, in the order in which their turn came."""
 
 TOKEN = "scripted-token-0123456789"
 INFO = {"api": 1, "models": [{"name": "scripted", "demonstration": True}], "device": "cpu"}
@@ -40,14 +52,36 @@ def finding(name: str) -> Finding:
     )
 
 
-def scripted(order: Order, cancelled: Callable[[], bool]) -> Iterator[Event]:
-    """Three chips; the question is the stage direction: held, deaf, unhappy, broken, or none."""
+CARD = Card(
+    name="scripted", title="Scripted", prompt_set="compact", width=64, height=64, patch=8, merge=2, ground_m=None,
+    targets=["ship"], demonstration=True, prior_years=None, licence="none", trained_on="nothing",
+)  # fmt: skip
+
+
+class ScriptedEngine:
+    """Says "none" to every request."""
+
+    card, hash, device, batch_size = CARD, "0" * 64, "cpu", 3
+
+    def answer(self, requests, cancelled=lambda: False, on_text=None):
+        if cancelled():
+            raise Cancelled("cancelled")
+        return [Reply("none", (4,), np.zeros(1), finished=True) for _ in requests]
+
+
+def scripted(
+    order: Order, engine: Engine, cancelled: Callable[[], bool], settings: object, run: object
+) -> Iterator[Event]:
+    """Three chips; the question is the stage direction: held, gated, deaf, unhappy, broken, or none."""
+    BEGUN.append(order.question)
     yield Started(RUN, 3)
     yield ChipDone(1, 3, (Added(finding("a")), Added(finding("b")), Replaced("b", finding("c"))))
     if order.question == "held":
         while not cancelled():
             time.sleep(0.002)
         raise Cancelled("cancelled")
+    if order.question == "gated":
+        assert GATE.wait(30)
     if order.question == "deaf":
         time.sleep(60)
     if order.question == "unhappy":
@@ -68,6 +102,7 @@ class Door:
     server: StoppableServer
     thread: threading.Thread
     inputs: dict[str, object]
+    journal: Journal
 
     def stop(self) -> None:
         self.server.stop()
@@ -76,10 +111,17 @@ class Door:
 
 
 @contextmanager
-def open_door(folder: Path, **options: object) -> Iterator[Door]:
+def open_door(
+    folder: Path,
+    *,
+    interpreter: Interpreter = scripted,
+    load: Callable[[], Engine] = ScriptedEngine,
+    **options: object,
+) -> Iterator[Door]:
     scene = folder / "scene.tif"
     scene.touch()
-    app = create_app(scripted, INFO, token=TOKEN, roots=Roots.of([folder]), **options)
+    options.setdefault("state", folder / "state")
+    app = create_app(interpreter, load, INFO, token=TOKEN, roots=Roots.of([folder]), **options)
     ready = threading.Event()
     with serve.bind("127.0.0.1", 0) as listener:
         server = StoppableServer(app, on_ready=ready.set)
@@ -88,9 +130,8 @@ def open_door(folder: Path, **options: object) -> Iterator[Door]:
         assert ready.wait(10)
         url = serve.url_of("127.0.0.1", listener)
         with Client(url, TOKEN) as client:
-            door = Door(
-                url, client, server, thread, {"scene": str(scene), "task": "detect", "targets": ["ship"]}
-            )
+            inputs = {"scene": str(scene), "task": "detect", "targets": ["ship"]}
+            door = Door(url, client, server, thread, inputs, app.state.jobs.journal)
             try:
                 yield door
             finally:
@@ -104,9 +145,19 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     serve.add_arguments(parser)
     args = parser.parse_args()
+    app = create_app(
+        scripted,
+        ScriptedEngine,
+        INFO,
+        token=TOKEN,
+        roots=Roots.of([args.folder]),
+        state=state_folder(args.state or args.folder / "state"),
+        lasting=serve.lasting(args),
+    )
     with serve.bind(args.host, args.port) as listener:
-        app = create_app(scripted, INFO, token=TOKEN, roots=Roots.of([args.folder]))
-        raise SystemExit(serve.serve(app, listener, args, serve.url_of(args.host, listener), TOKEN))
+        ended = serve.serve(app, listener, args, serve.url_of(args.host, listener), TOKEN)
+    if not ended:
+        os._exit(0)
 
 
 if __name__ == "__main__":

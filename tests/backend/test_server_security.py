@@ -5,16 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import socket
+import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from scripted_door import TOKEN, Door, open_door
+from scripted_door import INFO, TOKEN, Door, ScriptedEngine, open_door, scripted
 
 from fusar_gpt.errors import FusarError
-from fusar_gpt.server import serve
+from fusar_gpt.server import security, serve
+from fusar_gpt.server.app import create_app
+from fusar_gpt.server.options import Options
 from fusar_gpt.server.security import (
     BODY_LIMIT,
     PathRefused,
@@ -24,6 +30,7 @@ from fusar_gpt.server.security import (
     remove_token_file,
     write_token_file,
 )
+from fusar_gpt.server.stoppable import StoppableServer
 
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -46,6 +53,12 @@ def status(door: Door, method: str, path: str, headers: dict[str, str], **option
     [
         ("GET", "/info"),
         ("GET", "/openapi.json"),
+        ("GET", "/"),
+        ("GET", "/metrics"),
+        ("GET", "/scenes"),
+        ("POST", "/scenes?name=a.tif"),
+        ("DELETE", "/scenes/x"),
+        ("POST", "/v1/chat/completions"),
         ("GET", "/docs"),
         ("GET", "/health/"),
         ("POST", "/processes/interpret/execution"),
@@ -81,10 +94,138 @@ def test_health_is_open_and_the_openapi_document_is_for_holders_of_the_token(doo
     assert status(door, "GET", "/docs", AUTH) == 404
 
 
-def test_no_other_origin_is_ever_let_in(door: Door) -> None:
-    headers = AUTH | {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
-    with requests.options(door.url + "/info", headers=headers, timeout=10) as reply:
-        assert not any(name.lower().startswith("access-control") for name in reply.headers)
+PAGE = "https://map.example"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A door that pages of one origin may call."""
+    with open_door(tmp_path_factory.mktemp("root"), options=Options(origins=(PAGE,))) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "", "http://127.0.0.1", f"{PAGE}.evil.example", f"{PAGE}:444"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_no_other_origin_is_ever_let_in(door: Door, shared: Door, origin: str, method: str) -> None:
+    headers = AUTH | {"Origin": origin, "Access-Control-Request-Method": "GET"}
+    for each in (door, shared):
+        with requests.request(method, each.url + "/health", headers=headers, timeout=10) as reply:
+            assert reply.status_code == 403
+            assert not any(name.lower().startswith("access-control") for name in reply.headers)
+    assert status(door, "GET", "/info", AUTH | {"Origin": PAGE}) == 403
+
+
+def test_a_named_origin_may_call_with_the_token_alone(shared: Door) -> None:
+    asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
+    with requests.options(f"{shared.url}/scenes", headers=asked, timeout=10) as reply:
+        assert (reply.status_code, reply.content) == (204, b"")
+        assert reply.headers["Access-Control-Allow-Origin"] == PAGE
+        assert "Authorization" in reply.headers["Access-Control-Allow-Headers"]
+        assert "DELETE" in reply.headers["Access-Control-Allow-Methods"]
+    for headers, code in ((AUTH, 200), ({}, 401)):
+        with requests.get(f"{shared.url}/info", headers=headers | {"Origin": PAGE}, timeout=10) as reply:
+            assert reply.status_code == code
+            assert reply.headers["Access-Control-Allow-Origin"] == PAGE
+            assert reply.headers["Vary"] == "Origin"
+    with requests.get(f"{shared.url}/info", headers=AUTH, timeout=10) as reply:
+        assert "Access-Control-Allow-Origin" not in reply.headers
+    assert status(shared, "OPTIONS", "/info", {"Origin": PAGE}) == 401  # no preflight
+
+
+def test_a_body_that_stands_still_is_given_up(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(security, "SILENCE_S", 0.2)
+    lines = [
+        "POST /processes/interpret/execution HTTP/1.1",
+        "Host: localhost",
+        f"Authorization: Bearer {TOKEN}",
+    ]
+    lines += ["Content-Type: application/json", "Content-Length: 100", "", "{"]
+    with socket.create_connection(("127.0.0.1", int(door.url.rsplit(":", 1)[1])), timeout=10) as raw:
+        raw.sendall("\r\n".join(lines).encode())
+        assert raw.recv(4096).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_stream_may_be_silent_for_longer_than_a_body(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(security, "SILENCE_S", 0.1)
+    job = door.client.submit(door.inputs | {"question": "held"})
+    stream = door.client.watch(job)
+    assert next(stream)[0] == "started"
+    time.sleep(0.5)
+    door.client.cancel(job)
+    assert list(stream)[-1] == ("end", {"status": "dismissed", "message": "Cancelled."})
+
+
+@pytest.mark.parametrize(
+    "crs",
+    [
+        "+proj=longlat +nadgrids=/dev/tty", "+init=/etc/passwd:x", "+proj=longlat +geoidgrids = /etc/passwd",
+        'BOUNDCRS[PARAMETERFILE["x","/etc/passwd"]]',
+    ],
+)  # fmt: skip
+def test_a_crs_names_no_files(door: Door, crs: str) -> None:
+    area = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
+    order = {"inputs": door.inputs | {"area": area, "area_crs": crs}}
+    assert status(door, "POST", "/processes/interpret/execution", AUTH, json=order) == 422
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tif")
+    with pytest.raises(FusarError, match="cannot be read"):
+        Roots.of([tmp_path]).resolve(f"{tmp_path}/pipe.tif")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("tls")
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    files = [
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-keyout",
+        folder / "key.pem",
+        "-out",
+        folder / "cert.pem",
+    ]
+    subprocess.run([*command.split(), *files], check=True, capture_output=True)
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def test_tls_by_flags(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+    cert, key = certificate
+    app = create_app(
+        scripted, ScriptedEngine, INFO, token=TOKEN, roots=Roots.of([tmp_path]), state=tmp_path / "state"
+    )
+    ready = threading.Event()
+    with serve.bind("127.0.0.1", 0) as listener:
+        server = StoppableServer(app, ready.set, cert, key)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        assert ready.wait(20)
+        url = serve.url_of("127.0.0.1", listener, tls=True)
+        assert url.startswith("https://")
+        headers = AUTH | {"Connection": "close"}
+        with requests.get(f"{url}/info", headers=headers, timeout=10, verify=str(cert)) as reply:
+            assert reply.status_code == 200
+        with pytest.raises(requests.exceptions.SSLError):
+            requests.get(f"{url}/info", headers=headers, timeout=10)  # nobody vouches for it
+        server.stop()
+        thread.join(10)
+    assert app.state.jobs.join(5)
+
+
+def test_a_certificate_without_its_key_is_said_before_anything_starts(
+    tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    cert, key = (str(path) for path in certificate)
+    other = tmp_path / "other.pem"
+    other.write_text("no key")
+    for given in (["--tls-cert", cert], ["--tls-key", key], ["--tls-cert", cert, "--tls-key", str(other)]):
+        with pytest.raises(ServeError, match="tls-key"):
+            serve.run(arguments("--token", TOKEN, *given))
 
 
 @pytest.mark.parametrize(

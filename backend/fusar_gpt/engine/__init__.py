@@ -4,5 +4,6 @@ from fusar_gpt.engine.batcher import Batcher
 from fusar_gpt.engine.engine import Engine, OnText, Reply, Request
 from fusar_gpt.engine.local import LocalEngine
 from fusar_gpt.engine.opening import open_engine
+from fusar_gpt.engine.remembered import Remembered
 
-__all__ = ["Batcher", "Engine", "LocalEngine", "OnText", "Reply", "Request", "open_engine"]
+__all__ = ["Batcher", "Engine", "LocalEngine", "OnText", "Remembered", "Reply", "Request", "open_engine"]

@@ -6,6 +6,7 @@ may be far larger than memory.
 
 from fusar_gpt.imagery.area import Area, read_polygons
 from fusar_gpt.imagery.chips import Chip, ChipPlan, Frame, ResizePlan, plan_chips, read_chip
+from fusar_gpt.imagery.drivers import Guard
 from fusar_gpt.imagery.quantise import Quantity, Stretch
 from fusar_gpt.imagery.scene import Scene, open_scene
 
@@ -14,6 +15,7 @@ __all__ = [
     "Chip",
     "ChipPlan",
     "Frame",
+    "Guard",
     "Quantity",
     "ResizePlan",
     "Scene",

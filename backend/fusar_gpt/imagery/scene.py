@@ -19,11 +19,12 @@ from rasterio.windows import Window
 
 from fusar_gpt.errors import FusarError, SceneError
 from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints, SceneWindow
+from fusar_gpt.imagery.drivers import NO_NETWORK, Guard
 from fusar_gpt.imagery.georeference import Georeference, LonLat, georeference, ground_sample_m
 from fusar_gpt.imagery.naming import acquisition_date, band_names, choose_band, tokens
 from fusar_gpt.imagery.quantise import BEYOND_DB, Quantity, Stretch, to_decibel
 
-_GDAL = {"GDAL_CACHEMAX": 256 * 2**20, "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "none"}
+_GDAL = {"GDAL_CACHEMAX": 256 * 2**20, **NO_NETWORK}
 """Around every access: a cache that does not grow with the machine, and no network (a VRT can name URLs)."""
 
 _SURVEY_SIDE = 1024
@@ -47,8 +48,11 @@ class Scene:
         pixel_size_m: Ground sample distance at the centre of the scene in metres, geodesic.
     """
 
-    def __init__(self, dataset: rasterio.DatasetReader, path: Path, band: str | int | None) -> None:
+    def __init__(
+        self, dataset: rasterio.DatasetReader, path: Path, band: str | int | None, guard: Guard | None = None
+    ) -> None:
         self.path = path
+        self._environment = _GDAL | guard.environment if guard else _GDAL
         self.name = path.name
         self.width, self.height = int(dataset.width), int(dataset.height)
         self.bands = band_names(dataset, path.stem)
@@ -169,7 +173,7 @@ class Scene:
         """Stored numbers of a window inside the scene, magnitude if complex, NaN where masked."""
         compound = "complex" in self._dataset.dtypes[self._index - 1]
         try:
-            with rasterio.Env(**_GDAL):
+            with rasterio.Env(**self._environment):
                 masked = self._dataset.read(
                     self._index,
                     window=Window(window.col, window.row, window.width, window.height),
@@ -208,33 +212,39 @@ class Scene:
         return found
 
 
-def open_scene(path: str | Path, *, band: str | int | None = None) -> Scene:
+def open_scene(path: str | Path, *, band: str | int | None = None, guard: Guard | None = None) -> Scene:
     """Open a SAR raster of any format GDAL reads from disk.
 
     Args:
         path: A file, or a folder that is a product (SAFE). URLs and GDAL's /vsi paths are refused.
         band: Name, polarisation or 1-based number; None takes VV, then HH, then the first.
+        guard: Given where the file comes from somebody else; None trusts it.
 
     Raises:
-        SceneError: No such file, not a raster, no such band, or nothing that places it on the ground.
+        SceneError: No such file, not a raster, no such band, or nothing that places it on the ground; with a
+            guard also a raster that it refuses.
     """
     file = local_path(path, "scene", SceneError)
-    try:
-        with warnings.catch_warnings(), rasterio.Env(**_GDAL):
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(file)
-    except RasterioError as error:
-        raise SceneError(
-            f"'{file.name}' is no raster that GDAL can open: give a GeoTIFF or the like"
-        ) from error
+    dataset = guard.open(file) if guard else _open(file)
     try:
         if dataset.count == 0:
             inner = ", ".join(dataset.subdatasets[:4]) or "none"
             raise SceneError(f"'{file.name}' is a container; export one of its rasters to GeoTIFF: {inner}")
-        return Scene(dataset, file, band)
+        return Scene(dataset, file, band, guard)
     except FusarError:
         dataset.close()
         raise
+
+
+def _open(file: Path) -> rasterio.DatasetReader:
+    try:
+        with warnings.catch_warnings(), rasterio.Env(**_GDAL):
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            return rasterio.open(file)
+    except RasterioError as error:
+        raise SceneError(
+            f"'{file.name}' is no raster that GDAL can open: give a GeoTIFF or the like"
+        ) from error
 
 
 def local_path(path: str | Path, what: str, error: type[FusarError]) -> Path:

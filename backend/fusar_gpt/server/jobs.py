@@ -1,31 +1,24 @@
-"""Jobs: one worker runs them one after the other (the engine is one); any number of clients watch each.
-
-A job keeps every event it sent: a client may come late, come back or be slow without holding up the worker.
-"""
+"""All jobs of a server: those that wait take turns by client, some run at a time, the rest is in the journal."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import queue
 import threading
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import datetime, timezone
-from typing import Any, Literal
+import time
+from collections.abc import Callable, Iterator
 
 from fusar_gpt.errors import Cancelled, FusarError
-from fusar_gpt.inquiries import Order
 from fusar_gpt.interpret import Event
 from fusar_gpt.server import wire
+from fusar_gpt.server.job import CANCELLED, End, Job, new_record
+from fusar_gpt.server.journal import Journal, JournalError
+from fusar_gpt.server.options import Options
+from fusar_gpt.server.turns import Turns
 
-Interpreter = Callable[[Order, Callable[[], bool]], Iterator[Event]]
-"""Runs an order; checks the second argument at each token and raises Cancelled once it returns true."""
-
-Status = Literal["accepted", "running", "successful", "failed", "dismissed"]
-
-QUEUE_LIMIT = 32
-KEPT_FINISHED = 16
+QUEUE_LIMIT = 256
+CLIENT_LIMIT = 64
+SWEEP_S = 60.0
+PREPARED_S = 0.1
 
 logger = logging.getLogger(__name__)
 
@@ -34,211 +27,167 @@ class Busy(FusarError):  # noqa: N818 - a state, not a fault
     """The queue is full, or the server is going down."""
 
 
-class Job:
-    """One order on its way through the worker, with the log of what it has sent so far."""
-
-    def __init__(self, order: Order) -> None:
-        self.id = uuid.uuid4().hex
-        self.order = order
-        self.status: Status = "accepted"
-        self.progress = 0
-        self.message = "Waiting for its turn."
-        self.created = _now()
-        self.finished: str | None = None
-        self.results: str | None = None
-        self._cancel = threading.Event()
-        self._lock = threading.Lock()
-        self._log: list[bytes] = []
-        self._closed = False
-        self._wakes: set[Callable[[], object]] = set()
-
-    def cancelled(self) -> bool:
-        """The flag that the interpreter looks at."""
-        return self._cancel.is_set()
-
-    def cancel(self) -> None:
-        """Stop the job: at once while it waits, at the next token while it runs, never after its end."""
-        with self._lock:
-            if self.finished:
-                return
-            waiting = self.status == "accepted"
-            self._cancel.set()
-            self.status, self.message = "dismissed", "Cancelled."
-        if waiting:
-            self.end("dismissed", "Cancelled.")
-
-    def begin(self) -> bool:
-        """Take the job off the queue; false where it was cancelled meanwhile."""
-        with self._lock:
-            if self.status != "accepted":
-                return False
-            self.status, self.message = "running", "Opening the scene."
-            return True
-
-    def record(self, name: str, data: dict[str, Any]) -> None:
-        """Take in what :func:`wire.transcribe` yields: the results are kept, all else goes to the log."""
-        if name == "results":
-            self.results = wire.encode(data)
-            return
-        if name == "progress" and not self.cancelled():
-            self.message, self.progress = data["message"], 100 * data["done"] // max(1, data["total"])
-        self._append(name, data)
-
-    def end(self, status: Status, message: str) -> None:
-        """Close the log with the ``end`` event. A cancel that came first wins."""
-        with self._lock:
-            if self.finished:
-                return
-            if self.cancelled():
-                status, message = "dismissed", "Cancelled."
-            self.status, self.message, self.finished = status, message, _now()
-            if status == "successful":
-                self.progress = 100
-            else:
-                self.results = None
-        self._append("end", {"status": status, "message": message})
-
-    def _append(self, name: str, data: dict[str, Any]) -> None:
-        with self._lock:
-            self._log.append(wire.sse(len(self._log) + 1, name, wire.encode(data)))
-            self._closed = name == "end"
-            wakes = list(self._wakes)
-        for wake in wakes:
-            wake()
-
-    async def watch(self, after: int, heartbeat_s: float) -> AsyncIterator[bytes]:
-        """The events with ids above ``after``, as they come, up to and with ``end``; pings in between."""
-        loop = asyncio.get_running_loop()
-        news = asyncio.Event()
-
-        def wake() -> object:
-            return loop.call_soon_threadsafe(news.set)
-
-        with self._lock:
-            self._wakes.add(wake)
-        try:
-            while True:
-                news.clear()
-                with self._lock:
-                    closed, fresh = self._closed, self._log[after:]
-                for entry in fresh:
-                    yield entry
-                after += len(fresh)
-                if closed:
-                    return
-                try:
-                    await asyncio.wait_for(news.wait(), heartbeat_s)
-                except asyncio.TimeoutError:
-                    yield wire.PING
-        finally:
-            with self._lock:
-                self._wakes.discard(wake)
-
-    def state(self) -> dict[str, Any]:
-        """OGC API - Processes' statusInfo."""
-        with self._lock:
-            state = {
-                "jobID": self.id,
-                "type": "process",
-                "processID": "interpret",
-                "status": self.status,
-                "progress": self.progress,
-                "message": self.message,
-                "created": self.created,
-                "finished": self.finished,
-            }
-        relations = {"self": "", "monitor": "/events", "results": "/results"}
-        links = [{"rel": rel, "href": f"/jobs/{self.id}{path}"} for rel, path in relations.items()]
-        return {key: value for key, value in state.items() if value is not None} | {"links": links}
-
-
 class Jobs:
-    """All jobs of the server, and the one thread that runs them."""
+    """All jobs, and the threads that run them."""
 
-    def __init__(self, interpreter: Interpreter, prepare: Callable[[], object] | None = None) -> None:
-        """Jobs over an interpreter; ``prepare`` (load the model, say) runs first in the worker thread."""
-        self._interpreter = interpreter
+    def __init__(
+        self,
+        journal: Journal,
+        run: Callable[[Job], Iterator[Event]],
+        prepare: Callable[[], object],
+        options: Options,
+        *,
+        lasting: bool = True,
+    ) -> None:
+        """The jobs of a journal; those that have not ended are taken up again by :meth:`start`.
+
+        Args:
+            journal: Where they are kept; closed by :meth:`join`.
+            run: Runs one; looks at ``job.cancelled`` at each token and raises Cancelled once it is true.
+            prepare: Loads the model, say; jobs wait for it.
+            options: How many run at a time, and how long those that have ended are kept.
+            lasting: Whether the journal outlives the server. If not, :meth:`close` cancels every job.
+        """
+        self.journal = journal
+        self._run = run
         self._prepare = prepare
-        self._jobs: dict[str, Job] = {}
-        self._queue: queue.Queue[Job | None] = queue.Queue()
+        self._keep_s = options.keep_results_s
+        self._lasting = lasting
+        self._live = {record.id: Job(record, journal) for record in journal.unfinished()}
+        self._turns: Turns[Job] = Turns()
         self._lock = threading.Lock()
-        self._closing = False
-        # A daemon: a forward pass that cannot be interrupted must not keep a dead server's process alive.
-        self._worker = threading.Thread(target=self._work, name="fusar-jobs", daemon=True)
+        self._prepared = threading.Event()
+        self._closing = threading.Event()
+        # Daemons: a forward pass that cannot be interrupted must not keep a dead server's process alive.
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(options.jobs)]
+        self._threads.append(threading.Thread(target=self._sweep, daemon=True))
 
     def start(self) -> None:
-        """Start the worker."""
-        self._worker.start()
+        """Take up what an earlier server has left, and start to work."""
+        for job in self.live():
+            if job.record.status == "dismissed":
+                job.end("dismissed", CANCELLED)
+            else:
+                self._turns.put(job.record.client, job)
+        for thread in (threading.Thread(target=self._make_ready, daemon=True), *self._threads):
+            thread.start()
 
     def close(self) -> None:
-        """Cancel every job and let the worker run out; safe to call twice."""
-        with self._lock:
-            self._closing = True
-            jobs = list(self._jobs.values())
-        for job in jobs:
-            job.cancel()
-        self._queue.put(None)
+        """Stop every job and let the workers run out; safe to call twice."""
+        self._closing.set()
+        self._turns.close()
+        for job in self.live():
+            if self._lasting:
+                job.leave()
+            else:
+                job.cancel()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the worker after :meth:`close`; false where it is still at work."""
-        self._worker.join(timeout_s)
-        return not self._worker.is_alive()
+        """Wait for the workers after :meth:`close`, then close the journal; false where one is still at work."""
+        until = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        if any(thread.is_alive() for thread in self._threads):
+            return False
+        self.journal.close()
+        return True
 
-    def submit(self, order: Order) -> Job:
-        """Queue an order. Raises Busy."""
-        job = Job(order)
+    def submit(self, client: str, inputs: str) -> Job:
+        """Queue an order, given as JSON. Raises Busy, JournalError."""
         with self._lock:
-            if self._closing:
+            if self._closing.is_set():
                 raise Busy("the server is shutting down; start it again")
-            if sum(other.status == "accepted" for other in self._jobs.values()) >= QUEUE_LIMIT:
-                raise Busy(f"{QUEUE_LIMIT} jobs are waiting already; try again when some are done")
-            self._forget_oldest()
-            self._jobs[job.id] = job
-        self._queue.put(job)
+            if len(self._turns) >= QUEUE_LIMIT or self._turns.waiting(client) >= CLIENT_LIMIT:
+                raise Busy("too many jobs are waiting already; try again when some are done")
+            record = new_record(client, inputs)
+            self.journal.add(record)
+            job = self._live[record.id] = Job(record, self.journal)
+            self._turns.put(client, job)
         return job
-
-    def _forget_oldest(self) -> None:
-        finished = [job for job in self._jobs.values() if job.finished]
-        for job in finished[: max(0, len(finished) - KEPT_FINISHED + 1)]:
-            del self._jobs[job.id]
 
     def get(self, job_id: str) -> Job | None:
         """The job, or None where there is none or it was forgotten."""
         with self._lock:
-            return self._jobs.get(job_id)
+            if job_id in self._live:
+                return self._live[job_id]
+        record = self.journal.find(job_id)
+        return Job(record, self.journal) if record else None
+
+    def recent(self, limit: int, offset: int = 0) -> list[Job]:
+        """Jobs, the newest first."""
+        found = [Job(record, self.journal) for record in self.journal.recent(limit, offset)]
+        with self._lock:
+            return [self._live.get(job.id, job) for job in found]
+
+    def live(self) -> list[Job]:
+        """The jobs that wait or run, the oldest first; what they need must stay."""
+        with self._lock:
+            return list(self._live.values())
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs there are of each status."""
+        counts = self.journal.counts()
+        counts["running"] = sum(job.record.status == "running" for job in self.live())
+        counts["accepted"] = sum(job.record.status == "accepted" for job in self.live())
+        return counts
 
     def dismiss(self, job: Job) -> None:
-        """Cancel a job that has not ended; forget one that has."""
-        if job.finished:
+        """Cancel a job that has not ended; forget one that has. Raises JournalError."""
+        if job.record.finished:
             with self._lock:
-                self._jobs.pop(job.id, None)
-        else:
-            job.cancel()
+                self._live.pop(job.id, None)
+            self.journal.forget(job.id)
+            return
+        self._turns.remove(job.record.client, job)
+        job.cancel()
+        self._let_go(job)
+
+    def _let_go(self, job: Job) -> None:
+        """Drop a job that has ended from memory, once the journal has its end."""
+        if job.settle():
+            with self._lock:
+                self._live.pop(job.id, None)
+
+    def _make_ready(self) -> None:
+        try:
+            self._prepare()
+        except Exception:
+            logger.exception("preparing failed; the first job will say why")
+        self._prepared.set()
 
     def _work(self) -> None:
-        if self._prepare is not None:
-            try:
-                self._prepare()
-            except Exception:
-                logger.exception("preparing failed; the first job will say why")
-        while (job := self._queue.get()) is not None:
+        while not self._prepared.wait(PREPARED_S):
+            if self._closing.is_set():
+                return
+        while (job := self._turns.take()) is not None:
             if job.begin():
-                self._execute(job)
+                status, message = self._execute(job)
+                if not job.left:
+                    job.end(status, message)
+            self._let_go(job)
 
-    def _execute(self, job: Job) -> None:
+    def _execute(self, job: Job) -> tuple[End, str]:
+        """Run a job; how it ended."""
         try:
-            for name, data in wire.transcribe(self._interpreter(job.order, job.cancelled)):
-                job.record(name, data)
+            job.check_tries()
+            for name, data in wire.transcribe(self._run(job)):
+                job.take(name, data)
         except Cancelled:
-            job.end("dismissed", "Cancelled.")
+            return "dismissed", CANCELLED
         except FusarError as error:
-            job.end("failed", str(error))
+            return "failed", str(error)
         except Exception as error:  # the worker must outlive a fault in one job
             logger.exception("job %s failed", job.id)
-            job.end("failed", f"unexpected {type(error).__name__}; the server's log says more")
-        else:
-            job.end("successful", "Done.")
+            return "failed", f"unexpected {type(error).__name__}; the server's log says more"
+        return "successful", "Done."
 
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="microseconds")
+    def _sweep(self) -> None:
+        """Now and then, forget what is too old and write down the ends that the disk had no room for."""
+        while not self._closing.is_set():
+            for job in self.live():
+                self._let_go(job)
+            try:
+                self.journal.forget_older(self._keep_s)
+            except JournalError as error:
+                logger.warning("cannot forget old jobs: %s", error)
+            self._closing.wait(min(SWEEP_S, self._keep_s))

@@ -1,7 +1,8 @@
-"""Who may come in, and which files they may name: the token, the Host check, the size limit, the roots."""
+"""Who may come in, and which files they may name: the token, Host and Origin, limits on the body, the roots."""
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import os
@@ -9,19 +10,36 @@ import re
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fusar_gpt.errors import FusarError
 from fusar_gpt.server.wire import problem
 
-BODY_LIMIT = 2 * 1024 * 1024
 OPEN_PATHS = frozenset({"/health"})
+SCENE = "scene:"
+"""Before the id of an uploaded scene, where the path of a file could stand."""
+
+BODY_LIMIT = 2 * 2**20
+LARGER_BODIES: dict[str, int | None] = {"/v1/chat/completions": 48 * 2**20, "/scenes": None}
+"""Bytes where more than ``BODY_LIMIT`` is let in: images as text, and scenes, which count for themselves."""
+SILENCE_S = 30.0
+"""Seconds that a body may pause."""
+BODY_S = 120.0
+LONGER_BODIES = {"/scenes": 4 * 3600.0}
+"""Seconds in which a whole body must have come."""
+
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID, X-Client",
+    "Access-Control-Max-Age": "600",
+}
 
 _HOST_HEADER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 
@@ -72,58 +90,109 @@ def host_allowed(header: str, bound: str) -> bool:
 
 
 class Gate:
-    """ASGI middleware: Host check, bearer token on every path but /health, and a limit on the body."""
+    """ASGI middleware: Host and Origin, the bearer token on every path but /health, and limits on the body.
 
-    def __init__(self, app: ASGIApp, *, token: str, host: str) -> None:
+    Browsers send an Origin with what a page of another site asks for. None is let in but those named, and those
+    get the CORS headers that let the page read the answer.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str, host: str, origins: Collection[str] = ()) -> None:
         self._app = app
         self._token = token.encode("ascii")
         self._host = host
+        self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request through, or answer it with 400, 401, 403 or 413."""
+        """Let the request through, or answer it with 400, 401, 403, 408 or 413."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        hosts = headers.getlist("host")
-        if len(hosts) != 1 or not host_allowed(hosts[0], self._host):
-            refusal = problem(403, "the Host header does not name this server; use its own address")
-        elif scope["path"] not in OPEN_PATHS and not self._authorised(headers.getlist("authorization")):
-            refusal = problem(
-                401,
-                "the bearer token is missing or wrong; send the token that this server was started with",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+        refusal = self._refusal_of_place(headers)
+        if refusal is None:
+            if (origin := headers.get("origin")) is not None:
+                send = _shared(send, origin)
+            if scope["method"] == "OPTIONS" and origin and "access-control-request-method" in headers:
+                refusal = Response(status_code=204, headers=_PREFLIGHT)  # a preflight never has the token
+            elif scope["path"] not in OPEN_PATHS and not self._authorised(headers.getlist("authorization")):
+                refusal = problem(
+                    401,
+                    "the bearer token is missing or wrong; send the token that this server was started with",
+                    headers={"WWW-Authenticate": "Bearer"},
+                )
+        if refusal is None:
+            await self._app(scope, _limited(receive, scope["path"]), send)
         else:
-            await self._app(scope, _limited(receive), send)
-            return
-        await refusal(scope, receive, send)
+            await refusal(scope, receive, send)
+
+    def _refusal_of_place(self, headers: Headers) -> Response | None:
+        hosts, origins = headers.getlist("host"), headers.getlist("origin")
+        if len(hosts) != 1 or not host_allowed(hosts[0], self._host):
+            return problem(403, "the Host header does not name this server; use its own address")
+        if len(origins) > 1 or any(origin.lower() not in self._origins for origin in origins):
+            return problem(403, "pages of this web origin may not call; start the server with --allow-origin")
+        return None
 
     def _authorised(self, values: list[str]) -> bool:
         scheme, _, token = (values[0] if len(values) == 1 else "").partition(" ")
         return scheme.lower() == "bearer" and secrets.compare_digest(token.encode("latin-1"), self._token)
 
 
-def _limited(receive: Receive) -> Receive:
-    """Count the body as it streams in: neither a false length nor a chunked body gets past the limit."""
-    seen = 0
+def _shared(send: Send, origin: str) -> Send:
+    """Tell the browser that pages of the origin may read the answer."""
+
+    async def sharing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["Access-Control-Allow-Origin"] = origin
+            headers["Access-Control-Expose-Headers"] = "Location"
+            headers.add_vary_header("Origin")
+        await send(message)
+
+    return sharing
+
+
+def _limited(receive: Receive, path: str) -> Receive:
+    """Count and time the body as it streams in: neither a false length nor a chunked body gets past."""
+    limit = LARGER_BODIES.get(path, BODY_LIMIT)
+    until = asyncio.get_running_loop().time() + LONGER_BODIES.get(path, BODY_S)
+    seen, whole = 0, False
 
     async def limited() -> Message:
-        nonlocal seen
-        message = await receive()
+        nonlocal seen, whole
+        if whole:  # from here on it waits for the client to leave, which may take for ever
+            return await receive()
+        left = until - asyncio.get_running_loop().time()
+        try:
+            message = await asyncio.wait_for(receive(), max(0.0, min(left, SILENCE_S)))
+        except asyncio.TimeoutError:
+            raise HTTPException(
+                408, "the request came too slowly; send it again", {"Connection": "close"}
+            ) from None
         seen += len(message.get("body", b""))
-        if seen > BODY_LIMIT:
-            raise HTTPException(413, f"the request is over {BODY_LIMIT // 1024} KiB; simplify the area")
+        whole = not message.get("more_body", False)
+        if limit is not None and seen > limit:
+            raise HTTPException(413, f"the request is over {limit // 1024} KiB; simplify the area")
         return message
 
     return limited
 
 
-@dataclass(frozen=True)
+def _no_uploads(name: str) -> Path:
+    raise PathRefused("this server keeps no uploaded scenes; give the absolute path of a file on the server")
+
+
+@dataclass
 class Roots:
-    """The folders that clients may name files in, as real paths."""
+    """What clients may name: files in these folders, as real paths, and uploaded scenes.
+
+    Attributes:
+        folders: The folders.
+        uploads: The file of an uploaded scene by its id; set where the scenes are kept.
+    """
 
     folders: tuple[Path, ...]
+    uploads: Callable[[str], Path] = _no_uploads
 
     @classmethod
     def of(cls, folders: Iterable[str | Path]) -> Roots:
@@ -137,11 +206,13 @@ class Roots:
         return cls(tuple(resolved))
 
     def resolve(self, text: str) -> Path:
-        """The real path of a client's absolute path, symlinks followed.
+        """The real path of a client's absolute path, symlinks followed, or of ``scene:`` and an id.
 
         Raises PathRefused for URLs, GDAL's virtual paths, relative paths and whatever leads outside the roots
         (whether or not it exists: a refusal tells nothing about the disk), FusarError where nothing is there.
         """
+        if text.startswith(SCENE):
+            return self.uploads(text.removeprefix(SCENE))
         if "://" in text or text.startswith(("/vsi", "//", "\\\\")):
             raise PathRefused("URLs and virtual paths are not opened; give the absolute path of a local file")
         if not Path(text).is_absolute():
@@ -156,7 +227,8 @@ class Roots:
                 f"{text} is outside the folders that this server may read ({allowed}); "
                 "move the file there or start the server with another --root"
             )
-        if not os.access(real, os.R_OK):
+        # A pipe or a device would be waited for for ever.
+        if not os.access(real, os.R_OK) or not (real.is_file() or real.is_dir()):
             raise FusarError(f"{text} does not exist or cannot be read; check the path")
         return real
 

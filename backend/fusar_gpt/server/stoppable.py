@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -14,7 +15,13 @@ GRACE_S = 3
 class StoppableServer(uvicorn.Server):
     """Serves one application on sockets bound by the caller."""
 
-    def __init__(self, app: FastAPI, on_ready: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        on_ready: Callable[[], None] = lambda: None,
+        tls_cert: Path | None = None,
+        tls_key: Path | None = None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -25,6 +32,8 @@ class StoppableServer(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_graceful_shutdown=GRACE_S,
+                ssl_certfile=tls_cert,
+                ssl_keyfile=tls_key,
             )
         )
         self._jobs = app.state.jobs
@@ -41,6 +50,6 @@ class StoppableServer(uvicorn.Server):
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Cancel the jobs first: uvicorn waits for open event streams, and those end with their jobs."""
+        """Stop the jobs first: uvicorn waits for open event streams, and those end then."""
         self._jobs.close()
         await super().shutdown(sockets)

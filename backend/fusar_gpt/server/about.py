@@ -1,0 +1,209 @@
+"""What this server is and can do: landing page, conformance, process descriptions, /health, /info, /metrics.
+
+And how it describes itself: :func:`describe` finishes the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Query
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from fusar_gpt import __version__
+from fusar_gpt.server import metrics
+from fusar_gpt.server.context import Context
+from fusar_gpt.server.inputs import Inputs
+from fusar_gpt.server.problems import Missing
+
+PROCESS = "interpret"
+
+_CONFORMANCE = (
+    "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
+    *(
+        f"http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/{part}"
+        for part in ("core", "ogc-process-description", "json", "job-list", "dismiss")
+    ),
+)
+
+_SUMMARY: dict[str, Any] = {
+    "id": PROCESS,
+    "title": "Interpret a SAR scene",
+    "description": "Asks a SAR vision-language model about an area of a scene: count, locate, classify, detect, "
+    "describe or a question of one's own. Findings come as georeferenced features, as soon as their chip is done.",
+    "version": __version__,
+    "jobControlOptions": ["async-execute", "dismiss"],
+    "outputTransmission": ["value"],
+    "links": [
+        {"rel": "self", "href": f"/processes/{PROCESS}", "type": "application/json"},
+        {
+            "rel": "http://www.opengis.net/def/rel/ogc/1.0/execute",
+            "href": f"/processes/{PROCESS}/execution",
+            "type": "application/json",
+        },
+    ],
+}
+
+_OUTPUTS: dict[str, Any] = {
+    "run": {
+        "title": "Provenance",
+        "description": "Which model and prior, of which scene and area, when, and whether any of it is simulated.",
+        "schema": {"type": "object"},
+    },
+    "findings": {
+        "title": "Findings",
+        "description": "RFC 7946, each with its exact geometry in the scene's CRS beside it.",
+        "schema": {"type": "object", "format": "geojson-feature-collection"},
+    },
+}
+
+
+class Problem(BaseModel):
+    """An error (RFC 7807)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+def router(context: Context) -> APIRouter:
+    """What the server says about itself."""
+
+    @asynccontextmanager
+    async def described(app: FastAPI) -> AsyncIterator[None]:
+        describe(app)
+        yield
+
+    routes = APIRouter(tags=["about"], lifespan=described)
+    _add_processes(routes)
+    _add_state(routes, context)
+    return routes
+
+
+def _add_processes(routes: APIRouter) -> None:
+    @routes.get("/")
+    async def landing_page() -> dict[str, Any]:
+        """Where everything is."""
+        places = {
+            "service-desc": "/openapi.json",
+            "http://www.opengis.net/def/rel/ogc/1.0/conformance": "/conformance",
+            "http://www.opengis.net/def/rel/ogc/1.0/processes": "/processes",
+            "http://www.opengis.net/def/rel/ogc/1.0/job-list": "/jobs",
+            "self": "/",
+        }
+        links = [{"rel": rel, "href": href, "type": "application/json"} for rel, href in places.items()]
+        return {"title": "FUSAR-GPT", "description": "Ask a SAR model about an area.", "links": links}
+
+    @routes.get("/conformance")
+    async def conformance() -> dict[str, list[str]]:
+        """The classes of OGC API that it keeps to."""
+        return {"conformsTo": list(_CONFORMANCE)}
+
+    @routes.get("/processes")
+    async def processes() -> dict[str, Any]:
+        """The processes, in short."""
+        links = [{"rel": "self", "href": "/processes", "type": "application/json"}]
+        return {"processes": [_SUMMARY], "links": links}
+
+    @routes.get("/processes/{process_id}")
+    async def process(process_id: str) -> dict[str, Any]:
+        """A process: its inputs and outputs with their schemas."""
+        if process_id != PROCESS:
+            raise Missing(404, "no-such-process", f"there is no such process; this server has: {PROCESS}")
+        return _SUMMARY | {"inputs": _inputs(), "outputs": _OUTPUTS}
+
+
+def _add_state(routes: APIRouter, context: Context) -> None:
+    @routes.get("/health")
+    async def health() -> dict[str, str]:
+        """Whether it answers; needs no token."""
+        return {"status": "ok"}
+
+    @routes.get("/info")
+    def info(api: Annotated[int | None, Query(ge=1)] = None) -> dict[str, Any]:
+        """Versions, models, device, memory, priors. ``api`` is the version that the client speaks."""
+        served = context.info["api"]
+        if api is not None and api != served:
+            older = "server" if api > served else "client"
+            raise HTTPException(409, f"this server speaks API {served}, the client {api}; update the {older}")
+        return context.info | {"memory": metrics.memory()}
+
+    @routes.get("/metrics", response_class=PlainTextResponse)
+    def show_metrics() -> PlainTextResponse:
+        """What is counted, for Prometheus."""
+        build = {"version": __version__, "device": str(context.info["device"])}
+        return PlainTextResponse(
+            metrics.render(context.jobs.counts(), build), media_type=metrics.CONTENT_TYPE
+        )
+
+
+def _inputs() -> dict[str, Any]:
+    """The inputs in OGC's shape: each with a schema that stands for itself."""
+    schema = Inputs.model_json_schema()
+    shared, needed = schema.get("$defs", {}), schema["required"]
+    return {
+        name: {
+            "title": name.replace("_", " "),
+            "schema": _inlined(each, shared),
+            "minOccurs": int(name in needed),
+        }
+        for name, each in schema["properties"].items()
+    }
+
+
+def _inlined(schema: Any, shared: dict[str, Any]) -> Any:
+    """The schema with every reference replaced by what it refers to."""
+    if isinstance(schema, list):
+        return [_inlined(each, shared) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(shared[schema["$ref"].rsplit("/", 1)[1]], shared)
+    # A discriminator maps to references, and each branch says its type already.
+    return {key: _inlined(each, shared) for key, each in schema.items() if key != "discriminator"}
+
+
+def describe(app: FastAPI) -> None:
+    """Let the OpenAPI document say what holds for every route: the token, and problems for errors."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _finished(
+                get_openapi(
+                    title="FUSAR-GPT",
+                    version=__version__,
+                    description="Ask a SAR vision-language model about an area; get georeferenced answers.",
+                    routes=app.routes,
+                )
+            )
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _finished(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the bearer token and, for every operation, the problem as the answer to errors."""
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):  # those leave as problems too
+        schemas.pop(name, None)
+    schemas["Problem"] = Problem.model_json_schema()
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{"token": []}]
+    problem = {
+        "description": "An error, with one line for the user",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = problem
+            if path == "/health":
+                operation["security"] = []
+    return document

@@ -1,0 +1,228 @@
+"""The shapes of OpenAI's chat completions: what comes in, what goes out, whole or in pieces, and errors."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from fusar_gpt.server import wire
+from fusar_gpt.server.chat.grounding import Grounding
+from fusar_gpt.server.chat.pictures import IMAGE_BYTES, IMAGES
+
+_URI = 4 * IMAGE_BYTES // 3 + 200
+_LAST_WORDS = "the last message must be the user's, with a question in words"
+
+_NOTHING_ELSE: Mapping[str, tuple[Any, ...]] = {
+    "n": (1,), "top_p": (1,), "presence_penalty": (0,), "frequency_penalty": (0,), "logit_bias": ({},),
+    "logprobs": (False,), "stop": ([],), "tools": ([],), "functions": ([],), "modalities": (["text"],),
+    "response_format": ({"type": "text"},), "audio": (), "web_search_options": (),
+}  # fmt: skip
+"""Parameters that would change the answer, with the only values that this server can honour."""
+
+_RING = [[169.45, -19.529], [169.46, -19.529], [169.46, -19.528], [169.45, -19.529]]
+EXAMPLES: list[Any] = [
+    {
+        "model": "tiny",
+        "messages": [
+            {"role": "user", "content": "How many ships are here?"},
+            {"role": "assistant", "content": "7 ships."},
+            {"role": "user", "content": "What is the second one?"},
+        ],
+        "stream": True,
+        "fusar": {"scene": "/data/harbour.tif", "area": {"type": "Polygon", "coordinates": [_RING]}},
+    }
+]
+
+
+class TextPart(BaseModel):
+    """Words."""
+
+    type: Literal["text"]
+    text: Annotated[str, StringConstraints(max_length=8000)]
+
+
+class ImageUrl(BaseModel):
+    """A data: URI of a PNG or JPEG; nothing else is looked at."""
+
+    url: Annotated[str, StringConstraints(max_length=_URI)]
+
+
+class ImagePart(BaseModel):
+    """An image."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+
+
+class Message(BaseModel):
+    """One message of the conversation."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: (
+        Annotated[str, StringConstraints(max_length=200_000)]
+        | Annotated[list[Part], Field(max_length=50)]
+        | None
+    ) = None
+
+    @property
+    def text(self) -> str:
+        """Its words."""
+        if isinstance(self.content, list):
+            return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
+        return self.content or ""
+
+    @property
+    def images(self) -> list[str]:
+        """Its images."""
+        parts = self.content if isinstance(self.content, list) else []
+        return [part.image_url.url for part in parts if isinstance(part, ImagePart)]
+
+
+class StreamOptions(BaseModel):
+    """What a stream tells besides the answer."""
+
+    include_usage: bool = False
+
+
+class ChatRequest(BaseModel):
+    """A chat completion request, with our field ``fusar`` (``extra_body`` of the openai client)."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": EXAMPLES})
+
+    model: Annotated[str, StringConstraints(max_length=4096)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=200)]
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    fusar: Grounding | None = None
+
+    @model_validator(mode="after")
+    def _answerable(self) -> ChatRequest:
+        for name, value in (self.model_extra or {}).items():
+            if value is not None and name in _NOTHING_ELSE and value not in _NOTHING_ELSE[name]:
+                raise ValueError(f"{name} is not supported here: leave it out")
+        last = self.messages[-1]
+        if last.role != "user" or not last.text.strip():
+            raise ValueError(_LAST_WORDS)
+        if self.fusar is None and not self.images:
+            raise ValueError("there is nothing to look at: name a scene in fusar.scene, or send an image")
+        if self.fusar is not None and self.images:
+            raise ValueError("give either fusar.scene or images, not both")
+        if len(self.images) > IMAGES:
+            raise ValueError(f"a message takes at most {IMAGES} images: send fewer")
+        return self
+
+    @property
+    def images(self) -> list[str]:
+        """The images the conversation is about: those of the last message that has some."""
+        return next((message.images for message in reversed(self.messages) if message.images), [])
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer that is complete.
+
+    Attributes:
+        text: All of it.
+        cut: Words of the model ran into their limit.
+        prompt_tokens: Visual tokens of what it looked at and, one a word, the prompts.
+        completion_tokens: Tokens it made.
+        fusar: Run, findings and self-check.
+    """
+
+    text: str
+    cut: bool
+    prompt_tokens: int
+    completion_tokens: int
+    fusar: Mapping[str, Any]
+
+    @property
+    def reason(self) -> str:
+        """OpenAI's finish reason."""
+        return "length" if self.cut else "stop"
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """OpenAI's usage."""
+        asked, made = self.prompt_tokens, self.completion_tokens
+        return {"prompt_tokens": asked, "completion_tokens": made, "total_tokens": asked + made}
+
+
+class Completion:
+    """One answer on its way out."""
+
+    def __init__(self, model: str) -> None:
+        self._shared = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
+
+    def whole(self, answered: Answered) -> dict[str, Any]:
+        """The object ``chat.completion``."""
+        message = {"role": "assistant", "content": answered.text, "refusal": None}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answered.reason}
+        return self._object("chat.completion", [choice], usage=answered.usage, fusar=answered.fusar)
+
+    def piece(self, delta: Mapping[str, Any], finish_reason: str | None = None, **more: Any) -> bytes:
+        """An event with one ``chat.completion.chunk``."""
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return event(self._object("chat.completion.chunk", [choice], **more))
+
+    def end(self, answered: Answered, *, with_usage: bool) -> Iterator[bytes]:
+        """The last events; the one with the finish reason carries what the answer rests on."""
+        more = {"usage": None} if with_usage else {}
+        yield self.piece({}, answered.reason, fusar=answered.fusar, **more)
+        if with_usage:
+            yield event(self._object("chat.completion.chunk", [], usage=answered.usage))
+        yield b"data: [DONE]\n\n"
+
+    def _object(self, kind: str, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+        return self._shared | {"object": kind, "choices": choices} | more
+
+
+def event(data: Mapping[str, Any]) -> bytes:
+    """A server-sent event without a name, as OpenAI sends them."""
+    return f"data: {wire.encode(data)}\n\n".encode("ascii")
+
+
+def error_of(status: int, message: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
+    """OpenAI's error object."""
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    if status == 429:
+        kind = "rate_limit_error"
+    return {"message": message, "type": kind, "param": param, "code": code}
+
+
+def refusal(
+    status: int,
+    message: str,
+    param: str | None = None,
+    code: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem (RFC 7807), as everywhere at this door, with OpenAI's error object as its extension."""
+    content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": message}
+    content["error"] = error_of(status, message, param, code)
+    return Response(wire.encode(content), status, headers, media_type="application/problem+json")
+
+
+def model_object(card: Mapping[str, Any], created: int) -> dict[str, Any]:
+    """The object ``model`` of a checkpoint's card, with what an analyst should know of it."""
+    shown = {key: card[key] for key in ("title", "demonstration", "targets", "licence") if key in card}
+    return {
+        "id": card["name"],
+        "object": "model",
+        "created": created,
+        "owned_by": "fusar-gpt",
+        "fusar": shown,
+    }

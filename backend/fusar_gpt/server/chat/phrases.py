@@ -1,0 +1,142 @@
+"""The sentences of an answer, in English and in Chinese."""
+
+# ruff: noqa: RUF001 - Chinese has its own punctuation
+
+from __future__ import annotations
+
+from fusar_gpt.findings import Finding, Run
+from fusar_gpt.server.chat.vocabulary import chinese_name, plural
+
+ENGLISH = {
+    "chip": "Chip {number} of {chips}: ",
+    "image": "Image {number} of {chips}: ",
+    "and": ", ",
+    "in all": "In all: ",
+    "in one": "",
+    "stop": ".",
+    "detected": " detected.",
+    "listed": " detected; scores are token probabilities:",
+    "more": "and {number} more, all among the findings",
+    "line": "{number}. {label} at {place}{size}, score {score:.2f}",
+    "size": ", {length:.0f} x {width:.0f} m",
+    "cells": "Cells with {what}: {cells}.",
+    "cells in all": "Cells with {what} in all: {number}.",
+    "no cells": "No cell holds {what}.",
+    "grid": "Cells are numbered 1 to 9, row by row from the top left.",
+    "it is": "The model takes it for: {label}.",
+    "which is": "No. {number}, at {place}, is taken for: {label}.",
+    "no class": "The model named no class.",
+    "none to pick": "Nothing was detected here, so there is none to choose.",
+    "too few": "Only {number} detected here.",
+    "unclear": "Cut off or not understood: {number} of the model's answers.",
+    "agree": "Self-check: count and detections agree.",
+    "disagree": "Self-check: {counted} counted, but ",
+    "but": "{detected} detected",
+    "beware": " in the same area. They disagree: look at the map before you rely on either. "
+    "A count takes in whole chips, also beyond the area's edge.",
+    "cut": " [cut off]",
+    "model": "Model: {model}{demonstration}. Prior: {prior}.{simulated}",
+    "demonstration": " (demonstration only)",
+    "prior": "{source}{year}{simulated}",
+    "simulated prior": ", simulated",
+    "no prior": "none",
+    "simulated": " The scene is simulated.",
+}
+
+CHINESE = {
+    "chip": "第 {number}/{chips} 块：",
+    "image": "第 {number}/{chips} 幅图像：",
+    "and": "、",
+    "in all": "共",
+    "in one": "",
+    "stop": "。",
+    "detected": "，均为检测结果。",
+    "listed": "，检测结果如下（分数为词元概率）：",
+    "more": "另有 {number} 个，均列入结果",
+    "line": "{number}. {label}，位于 {place}{size}，分数 {score:.2f}",
+    "size": "，{length:.0f} x {width:.0f} 米",
+    "cells": "有{what}的格子：{cells}。",
+    "cells in all": "有{what}的格子共 {number} 个。",
+    "no cells": "没有任何一格内有{what}。",
+    "grid": "格子自左上起逐行编号 1 至 9。",
+    "it is": "模型认为它是：{label}。",
+    "which is": "第 {number} 个（位于 {place}）被认为是：{label}。",
+    "no class": "模型没有给出类别。",
+    "none to pick": "此处没有检测到目标，无从选择。",
+    "too few": "此处只检测到 {number} 个。",
+    "unclear": "模型有 {number} 个回答被截断或无法理解。",
+    "agree": "自检：计数与检测一致。",
+    "disagree": "自检：计数为{counted}，但",
+    "but": "检测到{detected}",
+    "beware": "（同一区域）。两者不一致，请先查看地图再采用。计数针对整块影像，可能超出区域边界。",
+    "cut": "[回答被截断]",
+    "model": "模型：{model}{demonstration}。先验：{prior}。{simulated}",
+    "demonstration": "（仅供演示）",
+    "prior": "{source}{year}{simulated}",
+    "simulated prior": "（模拟）",
+    "no prior": "无",
+    "simulated": "该场景为模拟数据。",
+}
+
+_MEASURES = {
+    "ship": "艘",
+    "plane": "架",
+    "aircraft": "架",
+    "helicopter": "架",
+    "vehicle": "辆",
+    "bridge": "座",
+}
+
+
+class Phrases:
+    """The sentences of one language."""
+
+    def __init__(self, *, chinese: bool) -> None:
+        self.chinese = chinese
+        self._said = CHINESE if chinese else ENGLISH
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The sentence of that name with its gaps filled."""
+        return self._said[key].format(**values)
+
+    def number(self, count: int, target: str | None) -> str:
+        """So many of a class; None is a class that nobody named."""
+        if self.chinese:
+            return f"{count} {_MEASURES.get(target or '', '个')}{self.name(target)}"
+        return f"{count} {self.name(target, many=count != 1)}"
+
+    def name(self, target: str | None, *, many: bool = False) -> str:
+        """What a class is called."""
+        name = target if target not in (None, "any") else "object"
+        if self.chinese:
+            return "目标" if name == "object" else chinese_name(str(name))
+        return plural(str(name)) if many else str(name)
+
+    def place(self, finding: Finding) -> str:
+        """Where a finding is: longitude and latitude, or pixels of an image."""
+        lon, lat = finding.properties.get("lon"), finding.properties.get("lat")
+        if isinstance(lon, float) and isinstance(lat, float):
+            return f"{abs(lat):.5f}° {'NS'[lat < 0]}, {abs(lon):.5f}° {'EW'[lon < 0]}"
+        box = finding.box
+        x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
+        return f"({x:.0f}, {y:.0f}) px"
+
+    def size(self, finding: Finding) -> str:
+        """How large a detection is; nothing where nobody knows metres."""
+        length, width = finding.properties.get("length_m"), finding.properties.get("width_m")
+        return self("size", length=length, width=width) if length is not None else ""
+
+    def provenance(self, run: Run) -> str:
+        """What must be said of every answer: model, prior, and whether anything about them is not real."""
+        prior = self("no prior")
+        if run.prior != "none":
+            year = f" {run.prior_year}" if run.prior_year else ""
+            simulated = self("simulated prior") if run.prior_simulated else ""
+            prior = self("prior", source=run.prior, year=year, simulated=simulated)
+        return self(
+            "model",
+            model=run.model,
+            demonstration=self("demonstration") if run.demonstration else "",
+            prior=prior,
+            simulated=self("simulated") if run.scene_simulated else "",
+        )

@@ -1,0 +1,268 @@
+"""The journal: what jobs asked, what the engine replied and what was told, in one SQLite file.
+
+It is written before anyone hears of an event, so that after a crash nothing was told that is not in it. SQLite's
+write-ahead log makes each of its transactions whole or not there, also under kill -9. After a power cut the last
+moments may be missing; the job then answers them again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusar_gpt.engine import Reply
+from fusar_gpt.errors import FusarError
+
+FILE = "jobs.sqlite"
+VERSION = 1
+BUSY_S = 5.0  # a server that is just ending may hold the journal that long
+PAGE = 256
+"""Events read at a time."""
+
+_TABLES = """
+CREATE TABLE jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, client TEXT NOT NULL, inputs TEXT NOT NULL,
+    run TEXT NOT NULL, started TEXT NOT NULL, created TEXT NOT NULL, status TEXT NOT NULL, message TEXT NOT NULL,
+    progress INTEGER NOT NULL, finished TEXT, ended REAL, tries INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE events (
+    job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, number INTEGER NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY (job, number)
+) WITHOUT ROWID;
+CREATE TABLE replies (
+    job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, key BLOB NOT NULL, text TEXT NOT NULL,
+    token_ends TEXT NOT NULL, logprobs BLOB NOT NULL, finished INTEGER NOT NULL, PRIMARY KEY (job, key)
+) WITHOUT ROWID;
+CREATE TABLE results (
+    job TEXT PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE, data TEXT NOT NULL
+);
+"""
+
+
+class JournalError(FusarError):
+    """The journal cannot be opened, read or written."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A job as the journal keeps it.
+
+    Attributes:
+        id: Names the job.
+        client: Whose turn it takes.
+        inputs: What was asked for, as JSON.
+        run: The id of its run.
+        started: The start of its run, UTC, ISO 8601.
+        created: When it was submitted, likewise.
+        status: OGC's word for where it stands; ``accepted`` until it has ended or was dismissed.
+        message: One line for the user.
+        progress: Percent of its chips that are answered.
+        finished: When it ended, UTC, ISO 8601; None before.
+    """
+
+    id: str
+    client: str
+    inputs: str
+    run: str
+    started: str
+    created: str
+    status: str = "accepted"
+    message: str = "Waiting for its turn."
+    progress: int = 0
+    finished: str | None = None
+
+
+_RECORDS = "SELECT id, client, inputs, run, started, created, status, message, progress, finished FROM jobs"
+
+
+class Journal:
+    """One file, used by one server at a time; safe to use from any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the journal of a state folder, or begin it.
+
+        Raises JournalError where the folder cannot be used, or another server uses it.
+        """
+        self._lock = threading.Lock()
+        self._offset = time.time() - time.monotonic()
+        path = folder / FILE
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # no one else reads what was found
+            self._db = sqlite3.connect(path, BUSY_S, isolation_level=None, check_same_thread=False)
+            self._prepare()
+        except (OSError, sqlite3.Error) as error:
+            hint = "another server uses it" if "locked" in str(error) else str(error)
+            raise JournalError(f"cannot keep jobs in {folder} ({hint}); choose another --state") from error
+
+    def _prepare(self) -> None:
+        for pragma in (
+            "locking_mode = EXCLUSIVE",  # two servers would run the same jobs
+            "auto_vacuum = FULL",
+            "journal_mode = WAL",
+            "synchronous = NORMAL",
+            "secure_delete = ON",  # forgotten means gone
+            "foreign_keys = ON",
+        ):
+            self._db.execute(f"PRAGMA {pragma}")
+        self._db.execute("BEGIN IMMEDIATE")
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            for statement in _TABLES.strip().split(";")[:-1]:
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+        self._db.execute("COMMIT")
+        if version not in (0, VERSION):
+            raise sqlite3.DatabaseError(f"it is of version {version}, not {VERSION}")
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def clock(self) -> float:
+        """Seconds since 1970 as of the opening, from then on never set: ages do not jump with the clock."""
+        return self._offset + time.monotonic()
+
+    def add(self, record: Record) -> None:
+        """Take in a new job."""
+        with self._writing() as db:
+            db.execute(
+                "INSERT INTO jobs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0)", astuple(record)
+            )
+
+    def dismiss(self, job: str) -> None:
+        """Note that the user has stopped a job, so that no restart takes it up again."""
+        with self._writing() as db:
+            db.execute("UPDATE jobs SET status = 'dismissed' WHERE id = ?", (job,))
+
+    def begin(self, job: str) -> int:
+        """Note that a job is about to run; how often it was since it last came any further."""
+        with self._writing() as db:
+            db.execute("UPDATE jobs SET tries = tries + 1 WHERE id = ?", (job,))
+            ((tries,),) = db.execute("SELECT tries FROM jobs WHERE id = ?", (job,)).fetchall()
+        return int(tries)
+
+    def append(
+        self,
+        job: str,
+        number: int,
+        event: bytes,
+        replies: Iterable[tuple[bytes, Reply]] = (),
+        progress: tuple[int, str] | None = None,
+    ) -> None:
+        """Take in an event, the replies that it was made of and, if it says so, (percent, message)."""
+        with self._writing() as db:
+            db.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?)", _rows(job, replies))
+            db.execute("INSERT INTO events VALUES (?, ?, ?)", (job, number, event))
+            db.execute("UPDATE jobs SET tries = 0 WHERE id = ?", (job,))
+            if progress is not None:
+                db.execute("UPDATE jobs SET progress = ?, message = ? WHERE id = ?", (*progress, job))
+
+    def finish(self, record: Record, number: int, event: bytes, results: str | None) -> None:
+        """Take in the end of a job: how it stands, its last event and its results. Its replies can go."""
+        with self._writing() as db:
+            db.execute(
+                "UPDATE jobs SET status = ?, message = ?, progress = ?, finished = ?, ended = ? WHERE id = ?",
+                (record.status, record.message, record.progress, record.finished, self.clock(), record.id),
+            )
+            db.execute("INSERT INTO events VALUES (?, ?, ?)", (record.id, number, event))
+            db.execute("DELETE FROM replies WHERE job = ?", (record.id,))
+            if results is not None:
+                db.execute("INSERT INTO results VALUES (?, ?)", (record.id, results))
+
+    def forget(self, job: str) -> None:
+        """Let go of a job and of everything about it."""
+        with self._writing() as db:
+            db.execute("DELETE FROM jobs WHERE id = ?", (job,))
+
+    def forget_older(self, seconds: float) -> None:
+        """Let go of the jobs that ended longer ago."""
+        with self._writing() as db:
+            db.execute("DELETE FROM jobs WHERE ended < ?", (self.clock() - seconds,))
+
+    def find(self, job: str) -> Record | None:
+        """The job of an id."""
+        rows = self._read(_RECORDS + " WHERE id = ?", job)
+        return Record(*rows[0]) if rows else None
+
+    def unfinished(self) -> list[Record]:
+        """The jobs that have not ended, the oldest first."""
+        rows = self._read(_RECORDS + " WHERE finished IS NULL ORDER BY number")
+        return [Record(*row) for row in rows]
+
+    def recent(self, limit: int, offset: int = 0) -> list[Record]:
+        """Jobs, the newest first."""
+        rows = self._read(_RECORDS + " ORDER BY number DESC LIMIT ? OFFSET ?", limit, offset)
+        return [Record(*row) for row in rows]
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs there are of each status."""
+        return dict(self._read("SELECT status, count(*) FROM jobs GROUP BY status"))
+
+    def told(self, job: str) -> int:
+        """How many events a job has."""
+        ((number,),) = self._read("SELECT coalesce(max(number), 0) FROM events WHERE job = ?", job)
+        return int(number)
+
+    def events(self, job: str, after: int, limit: int = PAGE) -> list[bytes]:
+        """The events of a job with numbers above ``after``."""
+        query = "SELECT data FROM events WHERE job = ? AND number > ? ORDER BY number LIMIT ?"
+        return [bytes(data) for (data,) in self._read(query, job, after, limit)]
+
+    def results(self, job: str) -> str | None:
+        """The results of a job, as JSON."""
+        rows = self._read("SELECT data FROM results WHERE job = ?", job)
+        return str(rows[0][0]) if rows else None
+
+    def reply(self, job: str, key: bytes) -> Reply | None:
+        """What the engine replied to the request of a key."""
+        query = "SELECT text, token_ends, logprobs, finished FROM replies WHERE job = ? AND key = ?"
+        for text, ends, logprobs, finished in self._read(query, job, key):
+            return Reply(
+                text, tuple(json.loads(ends)), np.frombuffer(logprobs, "<f8"), finished=bool(finished)
+            )
+        return None
+
+    def _read(self, query: str, *values: object) -> list[Any]:
+        with self._lock:
+            try:
+                return self._db.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise _said(error) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: whole, or JournalError and not there."""
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                with suppress(sqlite3.Error):  # some errors have rolled it back already
+                    self._db.execute("ROLLBACK")
+                raise _said(error) if isinstance(error, sqlite3.Error) else error from error
+
+
+def _rows(job: str, replies: Iterable[tuple[bytes, Reply]]) -> Iterator[tuple[Any, ...]]:
+    for key, reply in replies:
+        logprobs = np.asarray(reply.logprobs, "<f8").tobytes()
+        yield job, key, reply.text, json.dumps(reply.token_ends), logprobs, reply.finished
+
+
+def _said(error: sqlite3.Error) -> JournalError:
+    """The error, for the user."""
+    if "full" in str(error):
+        return JournalError("the server's disk is full; free some space on it, then start the job again")
+    return JournalError(f"the server's journal cannot be used ({error}); look at its disk, then start again")

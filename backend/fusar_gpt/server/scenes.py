@@ -1,0 +1,115 @@
+"""The routes of uploaded scenes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+from pydantic import BaseModel, StringConstraints
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from fusar_gpt.errors import FusarError, SceneError
+from fusar_gpt.server import metrics
+from fusar_gpt.server.context import Context
+from fusar_gpt.server.inputs import Inputs
+from fusar_gpt.server.uploads import Scenes, Uploaded
+
+TIDY_S = 3600.0
+
+_PART = r'[^\x00-\x1f\x7f/\\:*?"<>|]'
+FileName = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=rf"^(?:{_PART[:-1]}. ]{_PART}*)$")
+]
+"""A name without a folder, on any system, and not hidden."""
+
+
+class UploadedScenes(BaseModel):
+    """All uploaded scenes."""
+
+    scenes: list[Uploaded]
+
+
+def router(context: Context) -> APIRouter:
+    """Upload, list, show and delete scenes."""
+    scenes = Scenes(
+        context.state / "scenes",
+        max_bytes=context.options.max_upload,
+        keep_s=context.options.keep_scenes_s,
+        needed=lambda: needed(context),
+    )
+    context.roots.uploads = scenes.path
+
+    @asynccontextmanager
+    async def tidied(_: FastAPI) -> AsyncIterator[None]:
+        async def tidy() -> None:
+            while True:
+                await run_in_threadpool(scenes.tidy)
+                await asyncio.sleep(min(TIDY_S, context.options.keep_scenes_s))
+
+        task = asyncio.create_task(tidy())
+        yield
+        task.cancel()
+
+    routes = APIRouter(tags=["scenes"], lifespan=tidied)
+    _add_scenes(routes, scenes)
+    return routes
+
+
+def needed(context: Context) -> set[str]:
+    """The ids of the scenes that waiting and running jobs name."""
+    return {
+        scene_id
+        for job in context.jobs.live()
+        for scene_id in Inputs.model_validate_json(job.record.inputs).uploads()
+    }
+
+
+def _add_scenes(routes: APIRouter, scenes: Scenes) -> None:
+    @routes.post(
+        "/scenes",
+        status_code=201,
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            }
+        },
+    )
+    async def upload(request: Request, response: Response, name: Annotated[FileName, Query()]) -> Uploaded:
+        """Keep a raster of any allowed type, as it is; 200 where its very bytes are kept already."""
+        try:
+            scene, new = await scenes.receive(name, request.stream())
+        except (HTTPException, SceneError):
+            metrics.REFUSED_UPLOADS.add()
+            raise
+        except ClientDisconnect as error:
+            raise HTTPException(400, "the upload was cut off; send it again") from error
+        metrics.UPLOADS.add()
+        metrics.UPLOADED_BYTES.add(scene.bytes)
+        response.status_code = 201 if new else 200
+        response.headers["Location"] = f"/scenes/{scene.id}"
+        return scene
+
+    @routes.get("/scenes")
+    def show_all() -> UploadedScenes:
+        """All uploaded scenes, the one used last first."""
+        return UploadedScenes(scenes=list(scenes.all()))
+
+    @routes.get("/scenes/{scene_id}")
+    def show(scene_id: str) -> Uploaded:
+        """One uploaded scene."""
+        try:
+            return scenes.about(scene_id)
+        except FusarError as error:
+            raise HTTPException(404, str(error)) from error
+
+    @routes.delete("/scenes/{scene_id}", status_code=204)
+    def forget(scene_id: str) -> None:
+        """Delete an uploaded scene that no job needs."""
+        if not scenes.forget(scene_id):
+            raise HTTPException(404, "there is no such scene, or it was forgotten already")

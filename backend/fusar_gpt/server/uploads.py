@@ -1,0 +1,269 @@
+"""The store of uploaded scenes: streamed to disk, hashed, kept once, looked at with care, forgotten by age."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from datetime import date, datetime, timezone
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from fusar_gpt.errors import FusarError
+from fusar_gpt.findings import crs_text
+from fusar_gpt.imagery import Scene, open_scene
+from fusar_gpt.imagery.drivers import Guard
+from fusar_gpt.imagery.naming import tokens
+from fusar_gpt.server.security import LONGER_BODIES, SCENE
+
+PIECE = 2**20
+RESERVE = 256 * 2**20
+"""Bytes of the disk that uploads leave free: the journal needs them to end its jobs."""
+MOST_AT_A_TIME = 8
+
+_ID = re.compile(r"[0-9a-f]{64}")
+_INCOMING = "incoming-"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+logger = logging.getLogger(__name__)
+
+
+class Uploaded(BaseModel):
+    """An uploaded scene, and what it is."""
+
+    id: str = Field(description="SHA-256 of its bytes, hexadecimal")
+    scene: str = Field(description="what an order names it by", examples=["scene:9f86d081..."])
+    name: str
+    bytes: int
+    width: int
+    height: int
+    bands: list[str]
+    polarisations: list[str]
+    crs: str
+    acquired: date | None
+    pixel_size_m: float
+    simulated: bool
+    used: datetime = Field(description="its last use; it is forgotten some days after")
+
+
+class Incoming:
+    """A file on its way in: in a folder of its own, hashed as it is written."""
+
+    def __init__(self, scenes: Path, name: str) -> None:
+        scenes.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=scenes))
+        self.path = self.folder / name
+        self._file = self.path.open("xb")
+        self._hash = hashlib.sha256()
+
+    def write(self, piece: bytes) -> None:
+        """Take in the next piece. Raises OSError where the disk is full, or nearly so."""
+        if shutil.disk_usage(self.folder).free < RESERVE + len(piece):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._file.write(piece)
+        self._hash.update(piece)
+
+    def close(self) -> str:
+        """Have all of it on the disk; the id."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return self._hash.hexdigest()
+
+    def discard(self) -> None:
+        """Leave nothing behind, unless the folder was taken in."""
+        with suppress(OSError):  # what was buffered for a full disk
+            self._file.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Scenes:
+    """The uploaded scenes. The folders are the record: ``<id>/<name>``; a folder's time is its scene's last use."""
+
+    def __init__(
+        self, folder: Path, *, max_bytes: int, keep_s: float, needed: Callable[[], Collection[str]]
+    ) -> None:
+        """Scenes kept in a folder.
+
+        Args:
+            folder: Where they are; made when the first one comes.
+            max_bytes: Size of the largest.
+            keep_s: Seconds after its last use that a scene is forgotten.
+            needed: The ids of those that jobs still need.
+        """
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._keep_s = keep_s
+        self._needed = needed
+        self._lock = threading.Lock()
+        self._known: dict[str, Uploaded] = {}
+        self._coming = 0
+
+    async def receive(self, name: str, body: AsyncIterator[bytes]) -> tuple[Uploaded, bool]:
+        """Take in a file as it comes; the scene, and whether it is new.
+
+        Raises:
+            HTTPException: It is too large, the disk is full, or too many come at a time.
+            SceneError: It is no scene that may be opened.
+        """
+        if self._coming >= MOST_AT_A_TIME:
+            raise HTTPException(429, f"{MOST_AT_A_TIME} uploads are on their way already; try again later")
+        self._coming += 1
+        incoming: Incoming | None = None
+        try:
+            with _disk():
+                incoming = await run_in_threadpool(Incoming, self._folder, name)
+                async for piece in _pieces(body, self._max_bytes):
+                    await run_in_threadpool(incoming.write, piece)
+                return await run_in_threadpool(self._take_in, incoming)
+        finally:
+            self._coming -= 1
+            if incoming is not None:
+                await run_in_threadpool(incoming.discard)
+
+    def _take_in(self, incoming: Incoming) -> tuple[Uploaded, bool]:
+        scene_id = incoming.close()
+        if self._file(scene_id) is None:
+            described = _describe(scene_id, incoming.path)
+            with self._lock:
+                if self._file(scene_id) is None:
+                    incoming.folder.rename(self._folder / scene_id)
+                    self._known[scene_id] = described
+                    return described, True
+        return self.about(scene_id, used=True), False
+
+    def path(self, scene_id: str) -> Path:
+        """The file of a scene, which is used by that. Raises FusarError where there is none."""
+        file = self._file(scene_id)
+        if file is None:
+            raise FusarError("there is no such scene, or it was forgotten; upload it again")
+        os.utime(file.parent)
+        return file
+
+    def about(self, scene_id: str, *, used: bool = False) -> Uploaded:
+        """What a scene is. Raises FusarError where there is none, SceneError where it was damaged since."""
+        file = self._file(scene_id)
+        if file is None:
+            raise FusarError("there is no such scene, or it was forgotten; upload it again")
+        if used:
+            os.utime(file.parent)
+        if scene_id not in self._known:
+            self._known[scene_id] = _describe(scene_id, file)
+        return self._known[scene_id].model_copy(update={"used": _last_use(file)})
+
+    def all(self) -> Iterator[Uploaded]:
+        """Every scene, the one used last first."""
+        for scene_id in sorted(self._ids(), key=self._age):
+            with suppress(FusarError):  # damaged, or forgotten meanwhile
+                yield self.about(scene_id)
+
+    def forget(self, scene_id: str) -> bool:
+        """Remove a scene; false where there is none. Raises HTTPException while a job needs it."""
+        if scene_id in self._needed():
+            raise HTTPException(409, "a job still needs this scene; cancel the job or wait for its end")
+        with self._lock:
+            file = self._file(scene_id)
+            if file is None:
+                return False
+            # Out of sight at once; what cannot be removed now is removed as a lost upload.
+            doomed = file.parent.rename(self._folder / f"{_INCOMING}{scene_id}")
+            self._known.pop(scene_id, None)
+        shutil.rmtree(doomed, ignore_errors=True)
+        return True
+
+    def tidy(self) -> None:
+        """Forget the scenes not used for long that no job needs, and what a dead server left half-written."""
+        for scene_id in self._ids():
+            if self._age(scene_id) > self._keep_s:
+                with suppress(HTTPException):
+                    self.forget(scene_id)
+        for lost in self._folder.glob(f"{_INCOMING}*"):
+            if self._age(lost.name) > LONGER_BODIES["/scenes"]:
+                shutil.rmtree(lost, ignore_errors=True)
+
+    def _ids(self) -> list[str]:
+        return [folder.name for folder in self._folder.glob("*") if _ID.fullmatch(folder.name)]
+
+    def _age(self, name: str) -> float:
+        try:
+            return time.time() - (self._folder / name).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def _file(self, scene_id: str) -> Path | None:
+        if not _ID.fullmatch(scene_id):
+            return None
+        return next((self._folder / scene_id).glob("*"), None)
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """What the disk refuses, said to the client."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise HTTPException(
+                507, "the server's disk is full; delete scenes there, or ask its owner"
+            ) from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise HTTPException(422, "name: the file name is too long; shorten it") from error
+        logger.warning("cannot keep an upload: %s", error.strerror)
+        raise HTTPException(500, "the server cannot write to its state folder; ask its owner") from error
+
+
+async def _pieces(body: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
+    """The body in pieces of a size worth a trip to a thread. Raises HTTPException where it is too large."""
+    buffer, seen = bytearray(), 0
+    async for chunk in body:
+        seen += len(chunk)
+        if seen > max_bytes:
+            raise HTTPException(413, f"the scene is over {max_bytes / 2**30:g} GiB; cut it down first")
+        buffer += chunk
+        if len(buffer) >= PIECE:
+            yield bytes(buffer)
+            buffer.clear()
+    if not seen:
+        raise HTTPException(400, "the upload is empty; send the file as the body")
+    yield bytes(buffer)
+
+
+def _describe(scene_id: str, path: Path) -> Uploaded:
+    """What a file is, seen with nothing but itself. Raises SceneError where it is no scene, or damaged."""
+    with open_scene(path, guard=Guard(alone=True)) as scene:
+        scene.stretch()  # reads all over the scene: a file that was cut short is refused here
+        return Uploaded(
+            id=scene_id,
+            scene=f"{SCENE}{scene_id}",
+            name=path.name,
+            bytes=path.stat().st_size,
+            width=scene.width,
+            height=scene.height,
+            bands=list(scene.bands),
+            polarisations=_polarisations(scene),
+            crs=crs_text(scene.crs),
+            acquired=scene.acquired,
+            pixel_size_m=scene.pixel_size_m,
+            simulated=scene.simulated,
+            used=_last_use(path),
+        )
+
+
+def _polarisations(scene: Scene) -> list[str]:
+    words = (word for band in scene.bands for word in tokens(band))
+    return list(dict.fromkeys(word for word in words if word in ("VV", "VH", "HH", "HV")))
+
+
+def _last_use(file: Path) -> datetime:
+    return datetime.fromtimestamp(file.parent.stat().st_mtime, timezone.utc)

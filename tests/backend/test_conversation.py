@@ -1,0 +1,183 @@
+"""Words to intentions: English, Chinese, follow-ups, and whatever else a keyboard can produce."""
+
+# ruff: noqa: RUF001 - Chinese has its own punctuation
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fusar_gpt.server import phrases
+from fusar_gpt.server.chat.conversation import HISTORY, is_chinese, understand, with_history
+from fusar_gpt.server.chat.vocabulary import Vocabulary, plural, singular
+from fusar_gpt.tasks import Task
+
+KNOWN = Vocabulary(["ship", "plane"])
+
+
+def intention(*messages: str, known: Vocabulary = KNOWN) -> tuple[str, tuple[str, ...], object]:
+    said = understand(messages, known)
+    return said.task.value, said.targets, said.pick
+
+
+@pytest.mark.parametrize(
+    ("text", "task", "targets"),
+    [
+        ("count the ships here", "count", ("ship",)),
+        ("Count ships!", "count", ("ship",)),
+        ("How many vessels are in the port?", "count", ("ship",)),
+        ("港口里有多少船", "count", ("ship",)),
+        ("How many ships and bridges?", "count", ("ship", "bridge")),
+        ("How many?", "count", ()),
+        ("Can you please count all the objects", "count", ()),
+        ("What is the number of aircraft?", "count", ("plane",)),
+        ("Are there any planes here?", "count", ("plane",)),
+        ("how many ships and planes are there?", "count", ("ship", "plane")),
+        ("which cells hold aircraft", "locate", ("plane",)),
+        ("locate the ships", "locate", ("ship",)),
+        ("Where are the ships?", "detect", ("ship",)),
+        ("find all planes", "detect", ("plane",)),
+        ("Show me the boats", "detect", ("ship",)),
+        ("ships", "detect", ("ship",)),
+        ("what is this", "classify", ()),
+        ("What kind of object is it?", "classify", ()),
+        ("describe the area", "describe", ()),
+        ("What do you see?", "describe", ()),
+        ("What's in this image?", "describe", ()),
+        ("Is this harbour busy?", "ask", ()),
+        ("why are there so many ships here?", "ask", ()),
+        ("Do you count on rain?", "ask", ()),
+        ("hello", "ask", ()),
+        ("这里有多少艘船？", "count", ("ship",)),
+        ("这里有多少艘船?", "count", ("ship",)),
+        ("数一数飞机", "count", ("plane",)),
+        ("統計飛機的數量", "count", ("plane",)),
+        ("有没有飞机", "count", ("plane",)),
+        ("哪些格子里有飞机", "locate", ("plane",)),
+        ("请检测船只", "detect", ("ship",)),
+        ("飞机在哪里", "detect", ("plane",)),
+        ("飞机场在哪", "detect", ("airport",)),
+        ("这是什么？", "classify", ()),
+        ("描述一下这个区域", "describe", ()),
+        ("图中有什么", "describe", ()),
+        ("你好", "ask", ()),
+        ("港口忙吗", "ask", ()),
+    ],
+)
+def test_one_message(text: str, task: str, targets: tuple[str, ...]) -> None:
+    assert intention(text) == (task, targets, None)
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        (("how many ships?", "and planes?"), ("count", ("plane",), None)),
+        (("how many ships?", "What about the aircraft?"), ("count", ("plane",), None)),
+        (("how many ships?", "where are they?"), ("detect", ("ship",), None)),
+        (("how many ships?", "thanks, well done", "where are they?"), ("detect", ("ship",), None)),
+        (("where are the ships?", "how many?"), ("count", ("ship",), None)),
+        (("find ships", "what is the second one?"), ("classify", ("ship",), 2)),
+        (("find ships", "What is the 3rd ship?"), ("classify", ("ship",), 3)),
+        (("find ships", "where is the last one?"), ("detect", ("ship",), -1)),
+        (("find ships", "where is the second one?", "what is it?"), ("classify", ("ship",), 2)),
+        (("find ships", "how long is the largest one?"), ("detect", ("ship",), "largest")),
+        (("find ships", "#2?"), ("detect", ("ship",), 2)),
+        (("what is ship 3?",), ("classify", ("ship",), 3)),
+        (("这里有多少艘船？", "飞机呢？"), ("count", ("plane",), None)),
+        (("有多少船？", "它们在哪里？", "第二个是什么？"), ("classify", ("ship",), 2)),
+        (("找出船", "最大的在哪里"), ("detect", ("ship",), "largest")),
+        (("找出船", "最后一个在哪里"), ("detect", ("ship",), -1)),
+        (("and planes?",), ("detect", ("plane",), None)),
+        (("find ships", "the last time I was here it rained"), ("ask", (), None)),
+    ],
+)
+def test_follow_ups(messages: tuple[str, ...], expected: tuple[str, tuple[str, ...], object]) -> None:
+    assert intention(*messages) == expected
+
+
+def test_a_class_that_is_not_known_is_never_replaced_by_one_that_is() -> None:
+    assert intention("how many tanks are there?") == ("count", ("tank",), None)
+    assert intention("how many people live here?") == ("count", ("people",), None)
+    assert intention("count the lighthouses") == ("count", ("lighthouse",), None)
+    assert intention("有多少桌子") == ("ask", (), None)
+
+
+def test_a_checkpoint_names_its_classes_as_it_likes() -> None:
+    aircraft = Vocabulary(["Aircraft", "wind turbine"])
+    assert intention("how many planes?", known=aircraft) == ("count", ("Aircraft",), None)
+    assert intention("有多少飞机", known=aircraft) == ("count", ("Aircraft",), None)
+    assert intention("find the wind turbines", known=aircraft) == ("detect", ("wind turbine",), None)
+    assert intention("find the oil tanks", known=Vocabulary([])) == ("detect", ("storage tank",), None)
+
+
+WORDS = st.sampled_from(
+    [
+        "how many",
+        "count",
+        "ship",
+        "planes",
+        "where",
+        "second",
+        "one",
+        "#",
+        "12",
+        "是什么",
+        "多少",
+        "船",
+        "第二个",
+        "?",
+        "，",
+        "and",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.one_of(st.text(max_size=200), st.lists(WORDS, max_size=8).map(" ".join)), max_size=5))
+def test_no_text_upsets_the_rules(messages: list[str]) -> None:
+    said = understand(messages, KNOWN)
+    assert said.task in Task
+    assert said.text == (messages[-1] if messages else "")
+    assert said.pick in (None, "largest", "smallest") or isinstance(said.pick, int)
+
+
+@given(st.lists(st.characters(exclude_categories=[]), max_size=60).map("".join))
+def test_not_even_lone_surrogates_upset_them(text: str) -> None:
+    assert understand([text], KNOWN).text == text
+    assert is_chinese(text) in (True, False)
+
+
+def test_a_long_message_takes_no_long_time() -> None:
+    for piece in ("how many ", "any here ", "the last ", "number ", "第", "有什么 ", "the number of the "):
+        assert understand([piece * 100_000], KNOWN).task in Task
+
+
+def test_a_free_question_brings_the_conversation_along() -> None:
+    assert with_history([("user", "is it busy?")]) == "is it busy?"
+    spoken = [("user", "is it\nbusy?"), ("assistant", "yes"), ("user", "why?")]
+    assert with_history(spoken) == "user: is it busy?\nassistant: yes\nuser: why?"
+    long = with_history([("user", "a" * 9999), ("user", "why?")])
+    assert len(long) < HISTORY + 20
+    assert long.endswith("user: why?")
+
+
+def fields(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_both_languages_say_the_same() -> None:
+    assert phrases.ENGLISH.keys() == phrases.CHINESE.keys()
+    for key, english in phrases.ENGLISH.items():
+        assert fields(english) == fields(phrases.CHINESE[key]), key
+
+
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [("ship", "ships"), ("box", "boxes"), ("bridge", "bridges"), ("lighthouse", "lighthouses")],
+)
+def test_plurals(one: str, many: str) -> None:
+    assert plural(one) == many
+    assert singular(many) == one

@@ -1,0 +1,81 @@
+"""What is counted, as Prometheus reads it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import requests
+from rasters import speckle, write
+from scripted_door import TOKEN, Door, ScriptedEngine, open_door
+
+from fusar_gpt.engine import Request
+from fusar_gpt.errors import Cancelled
+from fusar_gpt.server import metrics
+from fusar_gpt.server.metrics import Measured, render
+
+AUTH = {"Authorization": f"Bearer {TOKEN}"}
+SAMPLE = re.compile(r'[a-z_]+(\{[a-z]+="(?:[^"\\\n]|\\.)*"(,[a-z]+="(?:[^"\\\n]|\\.)*")*\})? [0-9.e+-]+')
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    with open_door(tmp_path_factory.mktemp("root")) as opened:
+        yield opened
+
+
+def samples(text: str) -> dict[str, float]:
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert all(SAMPLE.fullmatch(line) for line in lines)
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+
+def scrape(door: Door) -> dict[str, float]:
+    with requests.get(f"{door.url}/metrics", headers=AUTH, timeout=10) as reply:
+        assert reply.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        return samples(reply.text)
+
+
+def test_uploads_and_jobs_are_counted(door: Door, tmp_path) -> None:
+    before = scrape(door)
+    body = write(tmp_path / "s.tif", speckle(8, 8)).read_bytes()
+    for data, status in ((body, 201), (b"garbage", 400)):
+        with requests.post(
+            f"{door.url}/scenes", data=data, params={"name": "s.tif"}, headers=AUTH, timeout=10
+        ) as reply:
+            assert reply.status_code == status
+    assert [name for name, _ in door.client.interpret(door.inputs)][-1] == "end"
+    after = scrape(door)
+    grown = {name: after[name] - before.get(name, 0) for name in after}
+    assert grown["fusar_uploads_total"] == grown["fusar_refused_uploads_total"] == 1
+    assert grown["fusar_uploaded_bytes_total"] == len(body)
+    assert grown['fusar_jobs{status="successful"}'] == 1
+    assert after["fusar_queue_length"] == after['fusar_jobs{status="accepted"}'] == 0
+    assert after['fusar_memory_bytes{kind="used"}'] > 10**6
+    assert any(name.startswith("fusar_build_info{") for name in after)
+
+
+def test_answers_tokens_and_seconds_are_counted_where_the_model_works() -> None:
+    engine = Measured(ScriptedEngine())
+    nothing = np.zeros((0, 64), np.float32), np.zeros((0, 2), np.float32)
+    request = Request(np.zeros((28, 28), np.uint8), *nothing, "how many?", None, 5)
+    before = [counter.value for counter in metrics.COUNTERS]
+    assert len(engine.answer([request] * 3)) == 3
+    with pytest.raises(Cancelled):
+        engine.answer([request], lambda: True)
+    grown = {counter.name: counter.value - was for counter, was in zip(metrics.COUNTERS, before, strict=True)}
+    assert (grown["fusar_answers_total"], grown["fusar_tokens_total"]) == (3, 3)
+    assert grown["fusar_answer_seconds_total"] > 0
+    assert (engine.card, engine.device) == (ScriptedEngine().card, ScriptedEngine().device)
+
+
+def test_labels_cannot_break_the_format() -> None:
+    text = render({"running": 2}, {"device": 'a "b"\\\nc'})
+    assert 'fusar_build_info{device="a \\"b\\"\\\\\\nc"} 1' in text.splitlines()
+    assert samples(text)['fusar_jobs{status="running"}'] == 2
+    told = [line.split(" ")[2] for line in text.splitlines() if line.startswith("# HELP")]
+    kinds = [line.split(" ")[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert told == kinds
+    assert len(set(told)) == len(told)
