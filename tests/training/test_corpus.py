@@ -7,7 +7,7 @@ from PIL import Image
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import Task, prompt_set
 from fusar_train.corpus.mixture import TEST_STREAM, TRAIN_STREAM, Mixture
-from fusar_train.corpus.questions import TEXTS, free, pairs, vocabulary
+from fusar_train.corpus.questions import TEXTS, free, pairs, vocabulary, shaken
 from fusar_train.corpus.record import Labelled, Record, clip_objects, no_prior
 from fusar_train.corpus.ssdd import Annotated, cut, random_cut, read_voc, split, turn, whole
 from fusar_train.simulation import simulate_chip
@@ -95,6 +95,14 @@ def test_the_serving_parser_reads_every_training_answer_back():
                 said = sorted((b.box.left, b.box.top, b.box.right, b.box.bottom) for b in answer.boxes)
                 truth = sorted((b.left, b.top, b.right, b.bottom) for b in wanted)
                 assert np.allclose(said, truth, atol=1.0)
+
+
+def test_a_sliver_at_the_edge_can_still_be_drawn_around():
+    rng = np.random.default_rng(0)
+    for x, y in rng.uniform(0, 223.9, (2000, 2)):
+        box = shaken(ChipBox(x, y, 224, 224), (224, 224), rng)
+        assert 0 <= box.left <= box.right - 2 <= 222
+        assert 0 <= box.top <= box.bottom - 2 <= 222
 
 
 def test_free_questions_are_answered_from_the_truth():

@@ -55,8 +55,10 @@ def test_exactly_the_numbers_of_boxes_are_coordinates():
 def test_the_dense_truth_gives_no_box_loss_when_it_is_said_back():
     records = [simulate_chip(number) for number in range(4)]
     truth = dense_targets(records, 16)
-    there = truth["classes"].amax(-1) > 0
-    assert 0 < there.sum() <= sum(len(r.objects) for r in records)
+    there, centres = truth["near"], truth["classes"].amax(-1) > 0
+    assert 0 < centres.sum() <= sum(len(r.objects) for r in records)
+    assert centres.sum() < there.sum() <= 9 * centres.sum()
+    assert there[centres].all()
     assert box_loss(truth["boxes"][there], truth["boxes"][there]).item() == pytest.approx(0, abs=1e-6)
     losses = dense_loss(DenseHead(32)(torch.zeros(4, 196, 32)), truth)
     assert set(losses) == {"classes", "boxes", "cover"}

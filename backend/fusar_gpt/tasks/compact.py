@@ -6,13 +6,14 @@ task     prompt                answer
 count    count ship            7
 locate   locate ship           1 5 9 | none
 classify classify 12 30 40 52  ship
-detect   detect ship           5 ship 100 90 120 110; 6 ship 130 90 150 108 | none
+detect   detect ship           6 6 ship 100 90 120 110; 6 8 ship 130 90 150 108 | none
 describe describe              free text
 ask      ask <text>            free text
 ======== ===================== ===============================================
 
-A detected object is: the cell of the box's centre in the 3 x 3 grid, class, x1 y1 x2 y2 in whole chip pixels.
-The cell only helps the model to find the next object; reading ignores it. Training writes its answers with
+A detected object is: row and column of the box's centre in a grid of 14 x 14, as the model's visual tokens are, class,
+x1 y1 x2 y2 in whole chip pixels. The place only helps the model to find the next object: unlike a coordinate it is
+either right or wrong, and objects come in its order. Reading ignores it. Training writes its answers with
 the ``render_*`` functions, so that training and serving cannot disagree.
 """
 
@@ -21,9 +22,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from fusar_gpt.frames import Box, ChipBox
+from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import grammars
-from fusar_gpt.tasks.answers import Answer, Boxes, LabelledBox, cell_of
+from fusar_gpt.tasks.answers import Answer, Boxes, LabelledBox
 from fusar_gpt.tasks.question import ANY, CLASS_NAME, Question, Task
 from fusar_gpt.tasks.reading import (
     NUMBER,
@@ -35,10 +36,12 @@ from fusar_gpt.tasks.reading import (
 )
 
 NONE = "none"
+GRID = 14
+"""Rows and columns of the places of detected objects."""
 _MAX_COUNT = 999
 _PIECE = re.compile(r"[^;\n]+")
 _OBJECT = re.compile(
-    rf"\s*(?P<object>(?:[0-9]\s+)?(?P<label>{CLASS_NAME})"
+    rf"\s*(?P<object>(?:[0-9]+\s+){{0,2}}(?P<label>{CLASS_NAME})"
     + "".join(rf"\s+(?P<{corner}>{NUMBER})" for corner in ("x1", "y1", "x2", "y2"))
     + r")[\s.]*"
 )
@@ -112,16 +115,21 @@ def render_label(label: str) -> str:
 
 
 def render_boxes(objects: Iterable[tuple[ChipBox, str]], frame_size: tuple[int, int]) -> str:
-    """The answer to detect: objects sorted by cell, then top, then left.
+    """The answer to detect: objects sorted by row and column of their centre, then top, then left.
 
     Boxes are clipped to the frame (width, height) and rounded to whole pixels, at least one pixel a side.
     """
     rows = []
     for box, label in objects:
         whole = _whole_pixels(box, frame_size)
-        cell = cell_of(Box(*map(float, whole)), frame_size)
-        rows.append((cell, whole[1], whole[0], f"{cell} {render_label(label)} {_corners(whole)}"))
+        row, col = _place(whole, frame_size)
+        rows.append((row, col, whole[1], whole[0], f"{row} {col} {render_label(label)} {_corners(whole)}"))
     return "; ".join(row[-1] for row in sorted(rows)) or NONE
+
+
+def _place(whole: tuple[int, int, int, int], frame_size: tuple[int, int]) -> tuple[int, int]:
+    (left, top, right, bottom), (width, height) = whole, frame_size
+    return (top + bottom) * GRID // (2 * height), (left + right) * GRID // (2 * width)
 
 
 def _whole_pixels(box: ChipBox, frame_size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -157,7 +165,8 @@ _LOCATE_GRAMMAR = f'root ::= "{NONE}" | from1\n{grammars.rising_cells(" ")}'
 
 _DETECT_GRAMMAR = (
     f'root ::= "{NONE}" | object ("; " object)*\n'
-    'object ::= [1-9] " " label " " pixel " " pixel " " pixel " " pixel\n'
+    'object ::= place " " place " " label " " pixel " " pixel " " pixel " " pixel\n'
+    'place ::= [0-9] | "1" [0-3]\n'
     'pixel ::= "0" | [1-9] [0-9]? [0-9]? [0-9]?\n'
 )
 

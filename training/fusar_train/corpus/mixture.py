@@ -23,11 +23,13 @@ class Mixture:
     Attributes:
         real: folder of real images (see ``corpus.ssdd``), None for simulation only.
         real_share: share of real chips.
+        crowd: share of simulated chips with fewer than two objects that are passed over: they teach little.
         no_prior, wrong_prior: shares of simulated chips without a prior and with another chip's.
     """
 
     real: Path | None
     real_share: float = 0.25
+    crowd: float = 0.0
     no_prior: float = 0.17
     wrong_prior: float = 0.17
 
@@ -43,5 +45,7 @@ class Mixture:
                 continue
             number += 1
             record = simulate_chip(number, TRAIN_STREAM)
+            if len(record.objects) < 2 and rng.random() < self.crowd:
+                continue
             yield spoil_prior(record, before, rng, self.no_prior, self.wrong_prior)
             before = record

@@ -104,7 +104,8 @@ def pairs(record: Record, rng: np.random.Generator) -> list[Pair]:
 def shaken(box: ChipBox, size: tuple[int, int], rng: np.random.Generator) -> ChipBox:
     """The box as an analyst might draw it, off by up to a few pixels a side."""
     d = rng.uniform(-3, 3, 4)
-    left, top = max(0.0, box.left + d[0]), max(0.0, box.top + d[1])
+    left = min(max(box.left + d[0], 0.0), size[0] - 2.0)
+    top = min(max(box.top + d[1], 0.0), size[1] - 2.0)
     right, bottom = max(box.right + d[2], left + 2), max(box.bottom + d[3], top + 2)
     return ChipBox(left, top, min(size[0], right), min(size[1], bottom))
 

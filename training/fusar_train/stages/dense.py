@@ -21,7 +21,8 @@ CORNER_SCALE = 30.0
 class DenseHead(nn.Module):
     """From visual tokens [N, T, C] to class logits [N, T, 2], boxes [N, T, 4] and cover logits [N, T, 8].
 
-    A box is (left, top, right, bottom) as distances from the token's centre in token sides, all positive outward.
+    A box is (left, top, right, bottom) as distances from the token's centre in token sides, positive outward. Every
+    token next to an object's centre says its box, so that a chip of few objects still teaches much.
     ``corners`` reads the same box in whole chip pixels off a token, as the embeddings of four numbers: so the tower
     writes what the language model has to say in the language model's own terms.
     """
@@ -38,7 +39,7 @@ class DenseHead(nn.Module):
         """Class logits, boxes, cover logits."""
         out = self.out(functional.gelu(self.hidden(self.norm(tokens))))
         classes, boxes, cover = out.split([len(LABELS), 4, len(COVER_NAMES)], dim=-1)
-        return classes, functional.softplus(boxes), cover
+        return classes, boxes + 0.5, cover
 
     def corners(self, tokens: Tensor, numbers: Tensor) -> Tensor:
         """Logits [M, 4, 225] of x1, y1, x2, y2 from tokens [M, C], over the embeddings of numbers [225, C]."""
@@ -49,38 +50,44 @@ class DenseHead(nn.Module):
 def dense_targets(records: Sequence[Record], token_px: int) -> BoxTargets:
     """What the head should say at each of T tokens.
 
-    ``classes`` [N, T, 2] 0/1, ``boxes`` [N, T, 4], ``pixels`` [N, T, 4] (the box in whole chip pixels) and
+    ``classes`` [N, T, 2] 0/1 at the token of an object's centre; ``near`` bool [N, T] at it and its eight neighbours,
+    where ``boxes`` [N, T, 4] and ``pixels`` [N, T, 4] (the box in whole chip pixels) are of the nearest object;
     ``cover`` [N, T] (-1 unknown).
     """
     rows, cols = records[0].cover.shape
     classes = torch.zeros(len(records), rows, cols, len(LABELS))
     boxes = torch.zeros(len(records), rows, cols, 4)
     pixels = torch.zeros(len(records), rows, cols, 4, dtype=torch.long)
+    far = torch.full((len(records), rows, cols), torch.inf)
+    centres = torch.stack(torch.meshgrid(torch.arange(rows), torch.arange(cols), indexing="ij"), dim=-1) + 0.5
     for i, record in enumerate(records):
-        for item in sorted(record.objects, key=lambda item: -item.box.area):
-            box = item.box
-            col = min(int((box.left + box.right) / 2 / token_px), cols - 1)
-            row = min(int((box.top + box.bottom) / 2 / token_px), rows - 1)
+        for item in record.objects:
+            edges = torch.tensor([item.box.left, item.box.top, item.box.right, item.box.bottom])
+            left, top, right, bottom = edges / token_px
+            x, y = (left + right) / 2, (top + bottom) / 2
+            col, row = min(int(x), cols - 1), min(int(y), rows - 1)
             classes[i, row, col, LABELS.index(item.label)] = 1
-            x, y = col + 0.5, row + 0.5
-            edges = torch.tensor([box.left, box.top, box.right, box.bottom])
-            pixels[i, row, col] = edges.round().long()
-            side = edges / token_px
-            boxes[i, row, col] = torch.stack([x - side[0], y - side[1], side[2] - x, side[3] - y])
+            distance = (centres - torch.stack([y, x])).abs().amax(-1)
+            mine = (distance < far[i]) & (centres - centres[row, col]).abs().amax(-1).le(1)
+            far[i][mine] = distance[mine]
+            pixels[i][mine] = edges.round().long()
+            ys, xs = centres[mine].unbind(-1)
+            boxes[i][mine] = torch.stack([xs - left, ys - top, right - xs, bottom - ys], dim=-1)
     cover = torch.stack([torch.from_numpy(record.cover) for record in records])
     dense = {"classes": classes, "boxes": boxes, "pixels": pixels}
-    return {"cover": cover.flatten(1)} | {name: value.flatten(1, 2) for name, value in dense.items()}
+    flat = {name: value.flatten(1, 2) for name, value in dense.items()}
+    return {"cover": cover.flatten(1), "near": torch.isfinite(far).flatten(1)} | flat
 
 
 def dense_loss(said: tuple[Tensor, Tensor, Tensor], truth: BoxTargets) -> dict[str, Tensor]:
-    """The losses ``classes`` (focal), ``boxes`` (1 - IoU and L1 where an object is) and ``cover``."""
+    """The losses ``classes`` (focal), ``boxes`` (1 - IoU and L1 near an object) and ``cover``."""
     classes, boxes, cover = said
     chance = torch.sigmoid(classes)
     wrong = torch.where(truth["classes"] > 0, 1 - chance, chance)
     entropy = functional.binary_cross_entropy_with_logits(classes, truth["classes"], reduction="none")
     objects = truth["classes"].sum().clamp(min=1)
     losses = {"classes": (wrong**2 * entropy).sum() / objects}
-    there = truth["classes"].amax(-1) > 0
+    there = truth["near"]
     if there.any():
         losses["boxes"] = box_loss(boxes[there], truth["boxes"][there])
     if (truth["cover"] >= 0).any():
@@ -94,6 +101,6 @@ def box_loss(said: Tensor, truth: Tensor) -> Tensor:
     """One minus IoU, plus a tenth of the L1 distance, for boxes [N, 4] given as distances from one centre."""
     shared = torch.minimum(said[:, :2], truth[:, :2]) + torch.minimum(said[:, 2:], truth[:, 2:])
     intersection = shared.clamp(min=0).prod(-1)
-    areas = [(box[:, :2] + box[:, 2:]).prod(-1) for box in (said, truth)]
+    areas = [(box[:, :2] + box[:, 2:]).clamp(min=1e-2).prod(-1) for box in (said, truth)]
     iou = intersection / (areas[0] + areas[1] - intersection).clamp(min=1e-6)
     return (1 - iou + 0.1 * (said - truth).abs().sum(-1)).mean()

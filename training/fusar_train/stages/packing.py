@@ -18,8 +18,8 @@ from fusar_gpt.tasks import Task
 from fusar_train.corpus.questions import Pair
 
 PREFIX, PADDING = -1, -2
-OBJECT_TOKENS = 7
-"""Tokens of a detected object with its separator: cell, class, four coordinates, semicolon."""
+OBJECT_TOKENS = 8
+"""Tokens of a detected object with its separator: row, column, class, four coordinates, semicolon."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Packer:
         coordinate = torch.zeros(len(ids), dtype=torch.bool)
         if pair is not None and pair.question.task is Task.DETECT and len(answer) > OBJECT_TOKENS - 1:
             place = torch.arange(len(answer)) % OBJECT_TOKENS
-            coordinate[answer] = (place >= 2) & (place <= 5)
+            coordinate[answer] = (place >= 3) & (place <= 6)
         weights = torch.zeros(len(ids))
         # A long answer counts more than a short one, but not by its length.
         weights[answer] = max(len(answer), 1) ** -0.5

@@ -154,7 +154,7 @@ class Trainer:
         losses: dict[str, Tensor] = {}
         if phase.dense:
             dense = dense_loss(self.head(tokens), batch.dense)
-            there = batch.dense["classes"].amax(-1) > 0
+            there = batch.dense["near"]
             if there.any():
                 numbers = self.model.get_input_embeddings().weight[self.language.numbers]
                 corners = self.head.corners(tokens[there], numbers)
