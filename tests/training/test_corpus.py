@@ -7,7 +7,7 @@ from PIL import Image
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import Task, prompt_set
 from fusar_train.corpus.mixture import TEST_STREAM, TRAIN_STREAM, Mixture
-from fusar_train.corpus.questions import TEXTS, free, pairs, vocabulary, shaken
+from fusar_train.corpus.questions import TEXTS, free, pairs, shaken, vocabulary
 from fusar_train.corpus.record import Labelled, Record, clip_objects, no_prior
 from fusar_train.corpus.ssdd import Annotated, cut, random_cut, read_voc, split, turn, whole
 from fusar_train.simulation import simulate_chip
