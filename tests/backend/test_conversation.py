@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusar_gpt.server import phrases
+from fusar_gpt.server.chat import phrases
 from fusar_gpt.server.chat.conversation import HISTORY, is_chinese, understand, with_history
 from fusar_gpt.server.chat.vocabulary import Vocabulary, plural, singular
 from fusar_gpt.tasks import Task
