@@ -177,9 +177,15 @@ def bind(host: str, port: int) -> socket.socket:
     if not 0 <= port <= 65535:
         raise ServeError(f"cannot listen on port {port}; choose one from 0 to 65535")
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
     except OSError as error:
         raise ServeError(f"cannot listen on {host} port {port} ({error}); choose another one") from error
+    listener.setsockopt(
+        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+    )  # asyncio leaves it; small replies wait 40 ms
+    return listener
 
 
 def url_of(host: str, listener: socket.socket, *, tls: bool = False) -> str:
