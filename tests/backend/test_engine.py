@@ -113,7 +113,9 @@ def test_the_grammars_of_the_tasks_hold(shared, name, task):
     (reply,) = shared.answer([request(0, prompt, grammar, 60)], never)
     answer = prompts.parse(question, reply.text, (64, 48), finished=reply.finished)
     said = [piece.split()[-4:] for piece in reply.text.split("; ")]
-    flat = any(box[0] == box[2] or box[1] == box[3] for box in said if len(box) == 4)  # no grammar forbids that
+    flat = any(
+        box[0] == box[2] or box[1] == box[3] for box in said if len(box) == 4
+    )  # no grammar forbids that
     assert answer.complete is (reply.finished and not flat)
 
 
