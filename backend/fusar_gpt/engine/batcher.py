@@ -8,9 +8,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fusar_gpt.engine.engine import Engine, OnText, Reply, Request, never
+from fusar_gpt.engine.engine import Engine, EngineOver, OnText, Reply, Request, never
 from fusar_gpt.errors import Cancelled, FusarError
-from fusar_gpt.model import Card
 
 _LOOK_S = 0.02  # how often a waiting caller looks whether it was cancelled
 
@@ -18,7 +17,7 @@ Ticket = tuple["_Call", int]
 """One request: whose it is, and its place in the caller's list."""
 
 
-class Batcher:
+class Batcher(EngineOver):
     """Collects requests from any number of threads and hands them to one engine, which one worker runs.
 
     Callers take turns request by request, so a long list does not keep a short one waiting. A caller that
@@ -35,7 +34,7 @@ class Batcher:
         """
         if max_wait_s < 0 or (max_batch is not None and max_batch < 1):
             raise ValueError(f"a batch of {max_batch} after {max_wait_s} s")
-        self._engine = engine
+        super().__init__(engine)
         self._max_batch = max_batch
         self._max_wait_s = max_wait_s
         self._calls: deque[_Call] = deque()  # those with requests that wait; the next in turn comes first
@@ -50,26 +49,6 @@ class Batcher:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def card(self) -> Card:
-        """The checkpoint's card."""
-        return self._engine.card
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the checkpoint."""
-        return self._engine.hash
-
-    @property
-    def device(self) -> str:
-        """Where the model runs."""
-        return self._engine.device
-
-    @property
-    def batch_size(self) -> int:
-        """How many chips are best asked about at once."""
-        return self._engine.batch_size
 
     def answer(
         self,

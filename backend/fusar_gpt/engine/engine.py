@@ -109,3 +109,30 @@ class Engine(Protocol):
 
         ``on_text`` hears every answer as it grows.
         """
+
+
+class EngineOver:
+    """What an engine over another one has from it: the checkpoint, the device, the batch."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def card(self) -> Card:
+        """The checkpoint's card."""
+        return self._engine.card
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the checkpoint."""
+        return self._engine.hash
+
+    @property
+    def device(self) -> str:
+        """Where the model runs."""
+        return self._engine.device
+
+    @property
+    def batch_size(self) -> int:
+        """How many chips are best asked about at once."""
+        return self._engine.batch_size

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
-from fusar_gpt.engine.engine import Engine, OnText, Reply, Request, never
+from fusar_gpt.engine.engine import Engine, EngineOver, OnText, Reply, Request, never
 from fusar_gpt.engine.prefixes import prefix_key
-from fusar_gpt.model import Card
 
 
 def request_key(request: Request, checkpoint_hash: str) -> bytes:
@@ -16,7 +15,7 @@ def request_key(request: Request, checkpoint_hash: str) -> bytes:
     return hashlib.sha256(prefix_key(request, checkpoint_hash) + repr(asked).encode()).digest()
 
 
-class Remembered:
+class Remembered(EngineOver):
     """Repeats the replies that were given before and lets another engine answer the rest."""
 
     def __init__(
@@ -32,29 +31,9 @@ class Remembered:
             recall: The reply that was given to the request of a key, if any.
             remember: Takes in each new reply with its key.
         """
-        self._engine = engine
+        super().__init__(engine)
         self._recall = recall
         self._remember = remember
-
-    @property
-    def card(self) -> Card:
-        """The checkpoint's card."""
-        return self._engine.card
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the checkpoint."""
-        return self._engine.hash
-
-    @property
-    def device(self) -> str:
-        """Where the model runs."""
-        return self._engine.device
-
-    @property
-    def batch_size(self) -> int:
-        """How many chips are best asked about at once."""
-        return self._engine.batch_size
 
     def answer(
         self,

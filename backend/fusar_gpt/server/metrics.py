@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fusar_gpt.engine import Engine, OnText, Reply, Request
+from fusar_gpt.engine import EngineOver, OnText, Reply, Request
 from fusar_gpt.engine.engine import never
-from fusar_gpt.model import Card
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -49,31 +48,8 @@ TOKENS = Counter("fusar_tokens_total", "Tokens the model made.")
 COUNTERS = (UPLOADS, UPLOADED_BYTES, REFUSED_UPLOADS, ANSWERS, ANSWER_SECONDS, TOKENS)
 
 
-class Measured:
+class Measured(EngineOver):
     """An engine whose answers are counted. Put it under what remembers replies: those cost nothing."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @property
-    def card(self) -> Card:
-        """The checkpoint's card."""
-        return self._engine.card
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the checkpoint."""
-        return self._engine.hash
-
-    @property
-    def device(self) -> str:
-        """Where the model runs."""
-        return self._engine.device
-
-    @property
-    def batch_size(self) -> int:
-        """How many chips are best asked about at once."""
-        return self._engine.batch_size
 
     def answer(
         self,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from fusar_gpt.engine import Engine, OnText, Reply, Request
+from fusar_gpt.engine import Engine, EngineOver, OnText, Reply, Request
 from fusar_gpt.engine.engine import never
-from fusar_gpt.model import Card
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Freedom:
     seed: int = 0
 
 
-class Listening:
+class Listening(EngineOver):
     """The engine of one conversation's turn, over the one that all share.
 
     Attributes:
@@ -30,25 +29,11 @@ class Listening:
     """
 
     def __init__(self, engine: Engine, freedom: Freedom, hear: Callable[[str], None]) -> None:
-        self._engine, self._freedom, self.hear = engine, freedom, hear
+        super().__init__(engine)
+        self._freedom, self.hear = freedom, hear
         self.in_words = False
         self.prompt_tokens = self.completion_tokens = 0
         self.cut = False
-
-    @property
-    def card(self) -> Card:
-        """The checkpoint's card."""
-        return self._engine.card
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the checkpoint."""
-        return self._engine.hash
-
-    @property
-    def device(self) -> str:
-        """Where the model runs."""
-        return self._engine.device
 
     @property
     def batch_size(self) -> int:
