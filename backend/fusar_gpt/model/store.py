@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from fusar_gpt.errors import CheckpointError
+from fusar_gpt.folders import user_folder
 from fusar_gpt.model.card import Card
 
 BUNDLED = {"tiny": Path(__file__).parent.parent / "checkpoints" / "tiny"}
@@ -36,13 +36,7 @@ def store_folder() -> Path:
     """The folder of the user's checkpoints: in $FUSAR_HOME, else in the platform's place for data."""
     if home := os.environ.get("FUSAR_HOME"):
         return Path(home).expanduser() / "checkpoints"
-    if sys.platform == "win32":
-        data = Path(os.environ.get("LOCALAPPDATA") or "~/AppData/Local")
-    elif sys.platform == "darwin":
-        data = Path("~/Library/Application Support")
-    else:
-        data = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share")
-    return data.expanduser() / "fusar-gpt" / "checkpoints"
+    return user_folder("data") / "fusar-gpt" / "checkpoints"
 
 
 def find(name: str) -> Path | None:

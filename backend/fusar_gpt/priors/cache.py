@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import sys
 import tempfile
 import threading
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from fusar_gpt.errors import PriorError
+from fusar_gpt.folders import user_folder
 from fusar_gpt.priors.field import DIMENSIONS
 from fusar_gpt.priors.tiles import TILE_PX, Codes, Tile
 from fusar_gpt.priors.vectors import NODATA_CODE
@@ -66,13 +66,7 @@ def default_folder() -> Path:
     """Where tiles are kept: in $FUSAR_CACHE, else in the platform's place for what can be fetched again."""
     if home := os.environ.get("FUSAR_CACHE"):
         return Path(home).expanduser() / "priors"
-    if sys.platform == "win32":
-        caches = Path(os.environ.get("LOCALAPPDATA") or "~/AppData/Local")
-    elif sys.platform == "darwin":
-        caches = Path("~/Library/Caches")
-    else:
-        caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    return caches.expanduser() / "fusar-gpt" / "priors"
+    return user_folder("cache") / "fusar-gpt" / "priors"
 
 
 class TileCache:

@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from fusar_gpt.folders import user_folder
+
 DAY_S = 86400.0
 
 
@@ -68,11 +70,8 @@ def state_folder(given: Path | None) -> Path:
         return given.expanduser()
     if named := os.environ.get("FUSAR_STATE", "").strip():
         return Path(named).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or "~/AppData/Local").expanduser() / "fusar" / "state"
-    if sys.platform == "darwin":
-        return Path("~/Library/Application Support/fusar/state").expanduser()
-    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "fusar"
+    mixed = sys.platform in ("win32", "darwin")  # state and data share a folder there
+    return user_folder("state") / ("fusar/state" if mixed else "fusar")
 
 
 def count(text: str) -> int:
