@@ -33,7 +33,7 @@ class Backend(QObject):
     def open(self) -> None:
         """Find or start a backend and ask what it offers; ``ready`` or ``failed`` follows."""
         try:
-            known = _from_environment() or _from_settings() or self._child.endpoint
+            known = known_endpoint() or self._child.endpoint
         except EndpointError as error:
             self.failed.emit(
                 self.tr(
@@ -60,13 +60,9 @@ class Backend(QObject):
         self._child.stop()
 
     def _start_child(self) -> None:
-        executable = (
-            os.environ.get("FUSAR_EXECUTABLE")
-            or QgsSettings().value("fusar/executable", "", type=str)
-            or QStandardPaths.findExecutable("fusar")
-        )
-        if executable:
-            self._child.start(executable)
+        found = executable()
+        if found:
+            self._child.start(found)
         else:
             self.failed.emit(
                 self.tr(
@@ -103,6 +99,25 @@ class Backend(QObject):
             )
         else:
             self.ready.emit(client, info)
+
+
+def known_endpoint() -> Endpoint | None:
+    """The backend that the environment or the settings name; None leaves a child of our own.
+
+    Raises:
+        EndpointError: What is set is no address.
+        OSError: The token's file cannot be read.
+    """
+    return _from_environment() or _from_settings()
+
+
+def executable() -> str:
+    """The ``fusar`` to start as a child: of the environment, of the settings, or on the PATH; empty if none."""
+    return str(
+        os.environ.get("FUSAR_EXECUTABLE")
+        or QgsSettings().value("fusar/executable", "", type=str)
+        or QStandardPaths.findExecutable("fusar")
+    )
 
 
 def _from_environment() -> Endpoint | None:

@@ -10,7 +10,7 @@ _START_MS = 120_000
 _STOP_MS = 1500
 _TAIL = 4000
 
-# What QGIS sets for its own Python, Qt, GDAL and PROJ would mislead the backend's.
+# They would mislead the backend's own.
 _FOREIGN = (
     "PYTHON",
     "QT_",
@@ -35,7 +35,7 @@ class ChildBackend(QObject):
         self.endpoint: Endpoint | None = None
         self._stderr = b""
         self._process = QProcess(self)
-        self._process.setProcessEnvironment(_clean_environment())
+        self._process.setProcessEnvironment(clean_environment())
         self._process.readyReadStandardOutput.connect(self._read_line)
         self._process.readyReadStandardError.connect(self._keep_tail)
         self._process.errorOccurred.connect(self._on_error)
@@ -108,7 +108,8 @@ class ChildBackend(QObject):
         )
 
 
-def _clean_environment() -> QProcessEnvironment:
+def clean_environment() -> QProcessEnvironment:
+    """This process's environment without what QGIS sets for its own Python, Qt, GDAL and PROJ."""
     environment = QProcessEnvironment.systemEnvironment()
     for name in environment.keys():  # noqa: SIM118 - it is no dict
         if name.upper().startswith(_FOREIGN):
