@@ -82,11 +82,24 @@ def write_prior(path, vectors, **more):
     np.savez(path, features=vectors, positions=places, **more)
 
 
-def order(stage, base, data, out, *, resume=False, without_stage1=False, report="none", **settings):
+def order(
+    stage,
+    base,
+    data,
+    out,
+    *,
+    resume=False,
+    without_stage1=False,
+    report="none",
+    visual_tokens=None,
+    **settings,
+):
     """An order with ``SETTINGS``, those of stage 2 where it is that, and changes to them."""
     chosen = settings_of({**SETTINGS, **(STAGE2 if stage == 2 else {}), **settings})
     work = out.with_name(f"{out.name}.run")
-    return Order(stage, str(base), (data,), out, work, chosen, resume, without_stage1, report, device="cpu")
+    return Order(
+        stage, str(base), (data,), out, work, chosen, resume, without_stage1, report, "cpu", visual_tokens
+    )
 
 
 def train(stage, base, data, out, **changes):

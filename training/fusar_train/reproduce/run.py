@@ -79,6 +79,7 @@ def train(experiment: Experiment, run: Run, stage: int, settings: Settings, base
         without_stage1=ROWS[run.row].stage1 is None,
         report="none",
         device=experiment.device,
+        visual_tokens=experiment.out / "visual-tokens",
     )
     run_stage(order)
 

@@ -29,6 +29,12 @@ def add_arguments(stage: int, parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--work", type=Path, metavar="DIR", help="logs and what a run resumes from; default: OUT.run"
     )
+    parser.add_argument(
+        "--visual-tokens",
+        type=Path,
+        metavar="DIR",
+        help="keep the frozen encoder's tokens of each image here, so that other epochs, stages and runs save its time",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in --work")
     parser.add_argument(
         "--report", choices=["tensorboard", "trackio", "wandb", "none"], default="tensorboard"
@@ -63,6 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
         without_stage1=arguments.without_stage1,
         report=arguments.report,
         device=arguments.device,
+        visual_tokens=arguments.visual_tokens,
     )
     try:
         run_stage(order)

@@ -29,6 +29,7 @@ from fusar_train.stages.run_log import RunLog, read_log, tensorboard
 from fusar_train.stages.settings import HERE, Settings, StageError
 from fusar_train.stages.start import Start, check_stage, find_base, open_start
 from fusar_train.stages.trainer import StageTrainer, latest, numbered
+from fusar_train.stages.visual_memory import remember
 
 RUN_FILE = "run.json"
 HARMLESS = ("workers", "save_every", "keep", "log_every", "micro_batch", "weights", "adapter")
@@ -50,6 +51,7 @@ class Order:
         without_stage1: Let stage 2 start from a base that stage 1 has not seen.
         report: One of ``run_log.REPORTS``.
         device: "auto" or "cpu".
+        visual_tokens: A folder to keep the frozen visual encoder's tokens in, for other epochs, stages and runs.
     """
 
     stage: int
@@ -62,6 +64,7 @@ class Order:
     without_stage1: bool = False
     report: str = "tensorboard"
     device: str = "auto"
+    visual_tokens: Path | None = None
 
 
 def run_stage(order: Order) -> None:
@@ -86,6 +89,8 @@ def run_stage(order: Order) -> None:
     schedule = Schedule(examples, settings)
     resumed = open_run(order, start, examples, schedule.steps)
     lora.prepare(start.model, settings)
+    if order.visual_tokens is not None:
+        _remember(order.visual_tokens, start.model)
     _say(order, start.model, examples, schedule.steps)
     options.max_steps, options.warmup_steps = schedule.steps, math.ceil(settings.warmup * schedule.steps)
     trainer = _trainer(order, options, start, schedule, resumed)
@@ -99,6 +104,14 @@ def run_stage(order: Order) -> None:
         for _, path in numbered(order.work):
             shutil.rmtree(path)
     trainer.accelerator.wait_for_everyone()
+
+
+def _remember(folder: Path, model: FusarGptForConditionalGeneration) -> None:
+    if any(weight.requires_grad for weight in model.model.visual.parameters()):
+        raise StageError(
+            "Visual tokens can be kept only while the encoder is frozen: set lora_vision to false."
+        )
+    remember(model.model.visual, folder)
 
 
 def training_arguments(order: Order) -> TrainingArguments:
