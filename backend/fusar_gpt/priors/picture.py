@@ -58,12 +58,44 @@ def draw_prior(path: Path) -> tuple[Image.Image, list[str]]:
         f"A01, A16, A09 as red, green, blue, {-LIMIT:g} to {LIMIT:g}",
         field.attribution or "no attribution stated in the file",
     ]
-    grey = np.where(covered[..., None], (values + LIMIT) / (2 * LIMIT), 0.0).clip(0, 1)
-    rgb = np.where(covered[..., None], np.rint(grey * 255), _EMPTY).astype(np.uint8)
+    rgb = np.where(covered[..., None], _colours(np.where(covered[..., None], values, 0.0)), _EMPTY)
+    rgb = rgb.astype(np.uint8)
     rows, cols = covered.shape
     scale = _SIDE_PX / max(cols * aspect, rows)
     size = (max(round(cols * aspect * scale), 1), max(round(rows * scale), 1))
     return _captioned(Image.fromarray(rgb).resize(size, Image.Resampling.NEAREST), lines), lines
+
+
+def draw_field(field: PriorField, width: int, height: int) -> Image.Image:
+    """The picture of a chip's prior, as the chip lies: each node a patch as wide as the nodes are apart.
+
+    Args:
+        field: The prior, at least one node.
+        width: Of the picture, in px.
+        height: Of the picture, in px.
+    """
+    canvas = np.full((height, width, 3), _EMPTY, dtype=np.uint8)
+    colours = _colours(field.values[:, CHANNELS])
+    centres = field.positions.astype(np.float64) * (height, width)
+    half = _apart(centres, 0.5 * math.hypot(width, height)) / 2
+    low = np.floor(centres - half).clip(0).astype(int)
+    high = np.ceil(centres + half).astype(int)
+    for (top, left), (bottom, right), colour in zip(low, high, colours, strict=True):
+        canvas[top:bottom, left:right] = colour
+    return Image.fromarray(canvas)
+
+
+def _apart(centres: NDArray[np.float64], most: float) -> float:
+    """How far neighbouring nodes lie apart, px; of a grid the wider of its two spacings."""
+    some = centres[:: max(len(centres) // 64, 1)]
+    distances = np.sort(np.linalg.norm(some[:, None] - centres[None], axis=2), axis=1)
+    return float(min(np.median(distances[:, min(4, len(centres) - 1)]) or most, most))
+
+
+def _colours(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Channels [..., 3] as red, green and blue."""
+    colours: NDArray[np.uint8] = np.rint(((values + LIMIT) / (2 * LIMIT)).clip(0, 1) * 255).astype(np.uint8)
+    return colours
 
 
 def _of_raster(path: Path) -> tuple[NDArray[np.float64], float]:

@@ -14,7 +14,7 @@ from fusar_gpt.engine import Engine, Remembered
 from fusar_gpt.inquiries import Order
 from fusar_gpt.interpret import Event, RunIdentity
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.server import about, chat, process, scenes
+from fusar_gpt.server import about, chat, preview, process, scenes
 from fusar_gpt.server.context import Context, SharedEngine
 from fusar_gpt.server.inputs import Inputs
 from fusar_gpt.server.job import Job
@@ -24,6 +24,7 @@ from fusar_gpt.server.metrics import Measured
 from fusar_gpt.server.options import Options
 from fusar_gpt.server.problems import add_problems
 from fusar_gpt.server.security import Gate, Roots
+from fusar_gpt.server.speed import Speed
 
 HEARTBEAT_S = 10.0
 
@@ -65,14 +66,16 @@ def create_app(
     options = options or Options()
     settings = settings or PriorSettings.of()
     engine = SharedEngine(lambda: Measured(load()))
+    speed = Speed()
 
     def run(job: Job) -> Iterator[Event]:
         order = Inputs.model_validate_json(job.record.inputs).order(roots)
         remembered = Remembered(engine(), job.recall, job.remember)
-        return interpreter(order, remembered, job.cancelled, settings, job.identity)
+        events = interpreter(order, remembered, job.cancelled, settings, job.identity)
+        return speed.timed(order.task, events) if job.log.count == 0 else events
 
     jobs = Jobs(Journal(state), run, engine, options, lasting=lasting)
-    context = Context(info, engine, jobs, roots, state, settings, options, heartbeat_s)
+    context = Context(info, engine, jobs, roots, state, settings, options, heartbeat_s, speed)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -95,6 +98,6 @@ def create_app(
     app.state.context = context
     app.add_middleware(Gate, token=token, host=host, origins=options.origins)
     add_problems(app)
-    for concern in (about, process, scenes, chat):
+    for concern in (about, process, preview, scenes, chat):
         app.include_router(concern.router(context))
     return app

@@ -13,6 +13,7 @@ from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.server.jobs import Jobs
 from fusar_gpt.server.options import Options
 from fusar_gpt.server.security import Roots
+from fusar_gpt.server.speed import Speed
 
 CLOSE_S = 1.0
 
@@ -56,6 +57,7 @@ class Context:
         settings: How priors are fetched.
         options: The server's own settings.
         heartbeat_s: Seconds of silence after which an event stream gets a ping.
+        speed: How fast the last jobs were.
     """
 
     info: dict[str, Any]
@@ -66,3 +68,4 @@ class Context:
     settings: PriorSettings
     options: Options
     heartbeat_s: float
+    speed: Speed

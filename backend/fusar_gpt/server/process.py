@@ -9,9 +9,10 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from fusar_gpt.errors import FusarError
+from fusar_gpt.inquiries import Order
 from fusar_gpt.server import wire
 from fusar_gpt.server.context import Context
-from fusar_gpt.server.inputs import NO_CONTROLS, Execution
+from fusar_gpt.server.inputs import NO_CONTROLS, Execution, Inputs
 from fusar_gpt.server.job import Job
 from fusar_gpt.server.jobs import Jobs
 from fusar_gpt.server.problems import Missing
@@ -22,6 +23,14 @@ ClientName = Annotated[str | None, Header(max_length=100, pattern=NO_CONTROLS)]
 def client_of(request: Request, x_client: ClientName = None) -> str:
     """Whose turn it is: the name that the client gives itself, else its address."""
     return x_client or (request.client.host if request.client else "unknown")
+
+
+def checked_order(inputs: Inputs, context: Context) -> Order:
+    """The order of a request. Raises FusarError for a model that is not served, else as ``Inputs.order``."""
+    served = [model["name"] for model in context.info["models"]]
+    if inputs.model is not None and inputs.model not in served:
+        raise FusarError(f"this server does not run {inputs.model!r}; it runs: {', '.join(served)}")
+    return inputs.order(context.roots)
 
 
 def _known(job_id: str, request: Request) -> Job:
@@ -47,12 +56,8 @@ def _add_execution(routes: APIRouter, context: Context) -> None:
     @routes.post("/processes/interpret/execution", status_code=201)
     def execute(execution: Execution, client: Annotated[str, Depends(client_of)]) -> JSONResponse:
         """Start a job. Clients take turns: ``X-Client`` says which one asks, else its address does."""
-        inputs = execution.inputs
-        served = [model["name"] for model in context.info["models"]]
-        if inputs.model is not None and inputs.model not in served:
-            raise FusarError(f"this server does not run {inputs.model!r}; it runs: {', '.join(served)}")
-        inputs.order(context.roots)  # so that what cannot be asked is refused at once
-        job = context.jobs.submit(client, inputs.model_dump_json())
+        checked_order(execution.inputs, context)  # so that what cannot be asked is refused at once
+        job = context.jobs.submit(client, execution.inputs.model_dump_json())
         return JSONResponse(job.state(), 201, {"Location": f"/jobs/{job.id}"})
 
 
