@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +74,10 @@ def build_parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="interpret the sample scenes with the bundled tiny model")
     demo.add_argument("--out", type=Path, default=Path("fusar-demo"), metavar="DIR")
     demo.set_defaults(run=run_demo)
+
+    samples = commands.add_parser("samples", help="where the sample scenes are")
+    samples.add_argument("--json", action="store_true", help="print one JSON array")
+    samples.set_defaults(run=run_samples)
 
     serve = commands.add_parser("serve", help="start the server that QGIS talks to")
     from fusar_gpt.server.serve import add_arguments  # light: no model code
@@ -260,6 +264,18 @@ def run_demo(args: argparse.Namespace) -> int:
     from fusar_gpt.demo import demonstrate
 
     return demonstrate(args.out)
+
+
+def run_samples(args: argparse.Namespace) -> int:
+    """``fusar samples``: paths as they are on this machine."""
+    from fusar_gpt.samples import SAMPLES
+
+    if args.json:
+        print(json.dumps([asdict(sample) for sample in SAMPLES], default=str, indent=2))
+    else:
+        for sample in SAMPLES:
+            print(f"{sample.title}\n  {sample.scene}")
+    return 0
 
 
 def run_serve(args: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ class Sample:
     title: str
     prior: Path | None = None
     area: Path | None = None
+    simulated: bool = False
 
 
 HARBOUR = Sample(
@@ -23,6 +24,7 @@ HARBOUR = Sample(
     "Simulated harbour and airfield",
     _HERE / "harbour_simulated_prior.tif",
     _HERE / "harbour_simulated_area.geojson",
+    simulated=True,
 )
 HARBOUR_TRUTH = _HERE / "harbour_simulated_truth.geojson"
 YASUR = Sample(_HERE / "yasur_umbra.tif", "Mount Yasur, real Umbra image: a volcano without ships or planes")
