@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from qgis.core import Qgis, QgsField, QgsPalLayerSettings, QgsWkbTypes
+from datetime import datetime
+from typing import Any
+
+from qgis.core import (
+    Qgis,
+    QgsField,
+    QgsPalLayerSettings,
+    QgsSingleBandGrayRenderer,
+    QgsSymbol,
+    QgsSymbolLayer,
+    QgsTask,
+    QgsWkbTypes,
+)
 
 if Qgis.QGIS_VERSION_INT >= 33800:
     from qgis.PyQt.QtCore import QMetaType
@@ -12,6 +24,7 @@ if Qgis.QGIS_VERSION_INT >= 33800:
         int: QMetaType.Type.Int,
         float: QMetaType.Type.Double,
         str: QMetaType.Type.QString,
+        datetime: QMetaType.Type.QDateTime,
     }
 else:
     from qgis.PyQt.QtCore import QVariant
@@ -21,6 +34,7 @@ else:
         int: QVariant.Int,
         float: QVariant.Double,
         str: QVariant.String,
+        datetime: QVariant.DateTime,
     }
 
 if Qgis.QGIS_VERSION_INT >= 32600:
@@ -31,7 +45,41 @@ else:
 POINT = Qgis.GeometryType.Point if Qgis.QGIS_VERSION_INT >= 33000 else QgsWkbTypes.PointGeometry
 POLYGON = Qgis.GeometryType.Polygon if Qgis.QGIS_VERSION_INT >= 33000 else QgsWkbTypes.PolygonGeometry
 
+MULTIPOLYGON = Qgis.WkbType.MultiPolygon if Qgis.QGIS_VERSION_INT >= 33000 else QgsWkbTypes.MultiPolygon
+NO_GEOMETRY = Qgis.WkbType.NoGeometry if Qgis.QGIS_VERSION_INT >= 33000 else QgsWkbTypes.NoGeometry
+QUIET_TASK = QgsTask.Flag.Hidden if Qgis.QGIS_VERSION_INT >= 32600 else QgsTask.Flag.CanCancel
+# QGIS 4 may know only the scoped names.
+OPACITY = QgsSymbol.PropertyOpacity if hasattr(QgsSymbol, "PropertyOpacity") else QgsSymbol.Property.Opacity
+STROKE_WIDTH = (
+    QgsSymbolLayer.PropertyStrokeWidth
+    if hasattr(QgsSymbolLayer, "PropertyStrokeWidth")
+    else QgsSymbolLayer.Property.StrokeWidth
+)
+
+if Qgis.QGIS_VERSION_INT >= 33400:
+    RASTER_LAYERS = Qgis.LayerFilter.RasterLayer
+    POLYGON_LAYERS = Qgis.LayerFilter.PolygonLayer
+else:
+    from qgis.core import QgsMapLayerProxyModel
+
+    RASTER_LAYERS = QgsMapLayerProxyModel.Filter.RasterLayer
+    POLYGON_LAYERS = QgsMapLayerProxyModel.Filter.PolygonLayer
+
+
+def gray_band(renderer: QgsSingleBandGrayRenderer) -> int:
+    """Return the band that ``renderer`` shows, counted from 1."""
+    return int(renderer.inputBand() if Qgis.QGIS_VERSION_INT >= 33800 else renderer.grayBand())
+
 
 def field(name: str, kind: type) -> QgsField:
-    """Return an attribute field for Python values of ``kind``: bool, int, float or str."""
+    """Return an attribute field for values of ``kind``: bool, int, float, str, or datetime for QDateTime."""
     return QgsField(name, _FIELD_TYPES[kind])
+
+
+def feature_action_target() -> Any:
+    """Return the target of a QgsMapLayerAction for one feature; qgis.gui is loaded only where there is a GUI."""
+    from qgis.gui import QgsMapLayerAction
+
+    if Qgis.QGIS_VERSION_INT >= 33000:
+        return Qgis.MapLayerActionTarget.SingleFeature
+    return QgsMapLayerAction.Target.SingleFeature

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from urllib.parse import urlsplit
+
 from qgis.PyQt.QtCore import QDir, QObject, QProcess, QProcessEnvironment, QTimer, pyqtSignal
 
 from ..core.endpoint import Endpoint, EndpointError, read_ready_line
+from .sessions import SessionFolder, data_folder
 
 _START_MS = 120_000
 _STOP_MS = 1500
@@ -25,17 +29,24 @@ _FOREIGN = (
 
 
 class ChildBackend(QObject):
-    """Runs ``fusar serve --child``: reads its one ready line, and ends it by closing its standard input."""
+    """Runs ``fusar serve --child``: reads its one ready line, and ends it by closing its standard input.
 
-    ready = pyqtSignal(object)
-    failed = pyqtSignal(str)
+    A child that dies is started once more, at the same address and with the jobs it had.
+    """
+
+    ready = pyqtSignal(object)  # Endpoint
+    failed = pyqtSignal(str)  # it could not start
+    restarting = pyqtSignal()  # it died, and comes back at its old address
+    died = pyqtSignal(str)  # it died and does not come back; why
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.endpoint: Endpoint | None = None
+        self._command: list[str] = []
+        self._session: SessionFolder | None = None
+        self._before: Endpoint | None = None  # of a child that died; None once it may not come back
         self._stderr = b""
         self._process = QProcess(self)
-        self._process.setProcessEnvironment(clean_environment())
         self._process.readyReadStandardOutput.connect(self._read_line)
         self._process.readyReadStandardError.connect(self._keep_tail)
         self._process.errorOccurred.connect(self._on_error)
@@ -45,29 +56,76 @@ class ChildBackend(QObject):
         self._patience.setInterval(_START_MS)
         self._patience.timeout.connect(self._give_up)
 
-    def start(self, executable: str) -> None:
-        """Start ``executable`` unless it is starting already."""
-        if self._process.state() != QProcess.ProcessState.NotRunning:
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process, starting or started."""
+        return bool(self._process.state() != QProcess.ProcessState.NotRunning)
+
+    def start(self, executable: str, model: str = "") -> None:
+        """Start ``executable`` with the checkpoint ``model`` (empty: its own) unless it is starting already."""
+        if self.is_running:
             return
-        self._stderr = b""
+        self._before = None
         # The analyst may open a scene from any drive.
         roots = [word for drive in QDir.drives() for word in ("--root", drive.absoluteFilePath())]
-        self._process.start(executable, ["serve", "--child", *roots])
-        self._patience.start()
+        self._command = [executable, "serve", "--child", *roots]
+        if model:
+            self._command += ["--model", model]
+        with suppress(OSError):  # without a folder, a child that dies forgets its jobs
+            self._session = self._session or SessionFolder(data_folder() / "jobs")
+            self._command += ["--state", str(self._session.path)]
+        self._launch()
+
+    def retire(self) -> None:
+        """End the process without waiting for it; the object is not used again, and deletes itself after it."""
+        self._forget()
+        self._process.finished.connect(self._bury)
+        if not self.is_running:
+            self._bury()
+            return
+        self._process.closeWriteChannel()
+        self._patience.timeout.disconnect(self._give_up)
+        self._patience.timeout.connect(self._process.kill)
+        self._patience.start(2 * _STOP_MS)
 
     def stop(self) -> None:
         """End the process, politely first; it is gone when this returns."""
-        self.blockSignals(True)
-        self._patience.stop()
-        self.endpoint = None
-        if self._process.state() != QProcess.ProcessState.NotRunning:
+        self._forget()
+        if self.is_running:
             self._process.closeWriteChannel()
             if not self._process.waitForFinished(_STOP_MS):
                 self._process.terminate()
                 if not self._process.waitForFinished(_STOP_MS):
                     self._process.kill()
                     self._process.waitForFinished(_STOP_MS)
+        if self._session is not None:
+            self._session.remove()
+            self._session = None
         self.blockSignals(False)
+
+    def _forget(self) -> None:
+        self.blockSignals(True)
+        self._patience.stop()
+        self.endpoint = self._before = None
+
+    def _bury(self) -> None:
+        self._patience.stop()
+        if self._session is not None:
+            self._session.remove()
+            self._session = None
+        self.deleteLater()
+
+    def _launch(self) -> None:
+        self._stderr = b""
+        environment = clean_environment()
+        words = list(self._command[1:])
+        if self._before is not None:
+            # Whoever waits for the old one finds the new one in its place.
+            words += ["--port", str(urlsplit(self._before.url).port)]
+            environment.insert("FUSAR_TOKEN", self._before.token)
+        self._process.setProcessEnvironment(environment)
+        self._process.start(self._command[0], words)
+        self._patience.start()
 
     def _read_line(self) -> None:
         if self.endpoint is not None:
@@ -91,19 +149,29 @@ class ChildBackend(QObject):
 
     def _on_finished(self) -> None:
         self._patience.stop()
-        was_ready, self.endpoint = self.endpoint is not None, None
-        if not was_ready:
-            lines = self._stderr.decode("utf-8", "replace").strip().splitlines()
-            self._fail(lines[-1] if lines else "")
+        if self.signalsBlocked():  # it was told to stop
+            return
+        lines = self._stderr.decode("utf-8", "replace").strip().splitlines()
+        reason = lines[-1] if lines else ""
+        lived, self.endpoint = self.endpoint, None
+        if lived is None:
+            self._fail(reason)
+        elif self._before is None:
+            self._before = lived
+            self.restarting.emit()
+            self._launch()
+        else:
+            self.died.emit(reason)
 
     def _give_up(self) -> None:
-        self.stop()
-        self._fail(self.tr("it did not answer within two minutes"))
+        self._stderr = self.tr("it did not answer within two minutes").encode()
+        self._process.kill()
 
     def _fail(self, reason: str) -> None:
         self.failed.emit(
             self.tr(
-                "The FUSAR-GPT backend could not start: {reason}. Run “fusar doctor” in a terminal."
+                "The FUSAR-GPT backend could not start: {reason}. Open the FUSAR-GPT options and press Repair, "
+                "or run “fusar doctor” in a terminal."
             ).format(reason=reason.rstrip(".") or self.tr("no reason given"))
         )
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import uuid
+from pathlib import Path
 from typing import Any
 
-from qgis.core import QgsNetworkAccessManager
-from qgis.PyQt.QtCore import QEventLoop, QObject, QTimer, QUrl
+from qgis.core import QgsNetworkAccessManager, QgsSettings
+from qgis.PyQt.QtCore import QEventLoop, QFile, QIODevice, QObject, QTimer, QUrl, pyqtSignal
 from qgis.PyQt.QtNetwork import QNetworkProxy, QNetworkReply, QNetworkRequest
 
 from ..core.endpoint import Endpoint
-from ..core.events import read_problem
+from .diagnosis import status_of, why_failed
 
 _LAST_WORDS_MS = 1000
+_DISMISSALS_MS = (1000, 4000, 15_000, 40_000)
 
 
 class Client(QObject):
@@ -22,20 +25,26 @@ class Client(QObject):
     such a circle apart while Qt still uses it, and QGIS crashes.
     """
 
+    gone = pyqtSignal(str)  # the backend will not come back at this address; why, and what to do
+
     def __init__(self, endpoint: Endpoint, parent: QObject) -> None:
         super().__init__(parent)
         self.endpoint = endpoint
         self._owed: set[QNetworkReply] = set()  # a job may depend on them: never cut off lightly
-        if endpoint.is_loopback:
-            # A manager of our own, so that going round the proxy changes nothing for the rest of QGIS.
+        if endpoint.is_loopback and endpoint.url.startswith("http:"):
+            # A manager of our own, so that going round the proxy changes nothing for the rest of QGIS. Not with
+            # TLS: in the main thread, any but QGIS's own waits for ever when a certificate is not trusted.
             self._network = QgsNetworkAccessManager(self)
             self._network.setProxy(QNetworkProxy(QNetworkProxy.ProxyType.NoProxy))
         else:
             self._network = QgsNetworkAccessManager.instance()
 
-    def get(self, path: str) -> QNetworkReply:
+    def get(self, path: str, headers: dict[str, str] | None = None) -> QNetworkReply:
         """Ask for ``path``."""
-        return self._network.get(self._request(path))
+        request = self._request(path)
+        for name, value in (headers or {}).items():
+            request.setRawHeader(name.encode(), value.encode())
+        return self._network.get(request)
 
     def post(self, path: str, body: dict[str, Any]) -> QNetworkReply:
         """Send ``body`` as JSON to ``path``."""
@@ -43,27 +52,28 @@ class Client(QObject):
         request.setHeader(QNetworkRequest.KnownHeaders.ContentTypeHeader, "application/json")
         return self._owe(self._network.post(request, json.dumps(body).encode()))
 
+    def send_file(self, path: str, file: Path) -> QNetworkReply:
+        """Send the bytes of ``file`` to ``path``, read from the disk as they go. Raises OSError."""
+        body = QFile(str(file))
+        if not body.open(QIODevice.OpenModeFlag.ReadOnly):
+            raise OSError(body.errorString())
+        request = self._request(path)
+        request.setHeader(QNetworkRequest.KnownHeaders.ContentTypeHeader, "application/octet-stream")
+        reply = self._network.post(request, body)
+        body.setParent(reply)
+        return reply
+
     def dismiss(self, job: str) -> None:
-        """Cancel the job on the backend; nobody waits for the answer."""
-        reply = self._network.deleteResource(self._request(f"/jobs/{job}"))
-        self._owe(reply)
-        reply.finished.connect(reply.deleteLater)
+        """Cancel the job on the backend, also when that is just being started again; nobody waits for it."""
+        _Dismissal(self, job)
+
+    def delete(self, path: str) -> QNetworkReply:
+        """Delete ``path``; :meth:`close` gives it a moment to arrive."""
+        return self._owe(self._network.deleteResource(self._request(path)))
 
     def problem(self, reply: QNetworkReply) -> str:
         """Return one line that says why ``reply`` failed and what to do, or an empty text."""
-        if reply.error() == QNetworkReply.NetworkError.NoError:
-            return ""
-        detail = read_problem(bytes(reply.readAll()))
-        status = reply.attribute(QNetworkRequest.Attribute.HttpStatusCodeAttribute)
-        if status == 401:
-            text = self.tr("The backend does not accept the token. Check the token, or restart the backend.")
-        elif detail:
-            text = detail
-        elif status:
-            text = self.tr("The backend at {url} answered with HTTP {status}. Look at its log.")
-        else:
-            text = self.tr("The backend at {url} does not answer. Check that it runs, then try again.")
-        return str(text).replace("{url}", self.endpoint.url).replace("{status}", str(status))
+        return why_failed(reply, self.endpoint)
 
     def close(self) -> None:
         """Let cancelled jobs be cancelled on the backend too (a second at most), then go."""
@@ -90,6 +100,7 @@ class Client(QObject):
     def _request(self, path: str) -> QNetworkRequest:
         request = QNetworkRequest(QUrl(self.endpoint.url + path))
         request.setRawHeader(b"Authorization", f"Bearer {self.endpoint.token}".encode())
+        request.setRawHeader(b"X-Client", own_name().encode())
         request.setAttribute(
             QNetworkRequest.Attribute.CacheLoadControlAttribute,
             QNetworkRequest.CacheLoadControl.AlwaysNetwork,
@@ -101,3 +112,43 @@ class Client(QObject):
             QNetworkRequest.RedirectPolicy.ManualRedirectPolicy,
         )
         return request
+
+
+class _Dismissal(QObject):
+    """Tells the backend to cancel a job, and tells it again while nobody answers; deletes itself."""
+
+    def __init__(self, client: Client, job: str) -> None:
+        super().__init__(client)
+        self._client = client
+        self._path = f"/jobs/{job}"
+        self._pauses = iter(_DISMISSALS_MS)
+        self._reply: QNetworkReply | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._send)
+        self._send()
+
+    def _send(self) -> None:
+        self._reply = self._client.delete(self._path)
+        self._reply.finished.connect(self._answered)
+
+    def _answered(self) -> None:
+        reply, self._reply = self._reply, None
+        if reply is None:
+            return
+        reply.deleteLater()
+        pause = next(self._pauses, None) if status_of(reply) is None else None
+        if pause is None:
+            self.deleteLater()
+        else:
+            self._timer.start(pause)
+
+
+def own_name() -> str:
+    """Return what this QGIS profile is called to a backend, so that it takes turns by person; says nothing else."""
+    settings = QgsSettings()
+    name = settings.value("fusar/client", "", type=str)
+    if not name:
+        name = uuid.uuid4().hex
+        settings.setValue("fusar/client", name)
+    return str(name)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import time
 
-from qgis.PyQt.QtCore import QObject, pyqtSignal
+from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from qgis.PyQt.QtNetwork import QNetworkReply
 
 from ..core.events import Ended, ProtocolError, read_event
 from ..core.order import Order
 from ..core.sse import SseDecoder
 from .client import Client
+from .diagnosis import status_of
 
 EXECUTION = "/processes/interpret/execution"
 
+_PATIENCE_S = 60.0
+_FIRST_PAUSE_MS, _LAST_PAUSE_MS = 500, 8000
+
 
 class Job(QObject):
-    """Follows one job and deletes itself after it.
+    """Follows one job and deletes itself after it; goes on where it was when the backend comes back within a minute.
 
     ``told`` brings Started, Progress and Found; ``ended`` brings Ended, exactly once and last.
     """
@@ -33,6 +38,13 @@ class Job(QObject):
         self._stream: QNetworkReply | None = None
         self._submission: QNetworkReply | None = None
         self._over = False
+        self._last_id = ""  # of the last event that was told
+        self._lost_at: float | None = None
+        self._pause_ms = _FIRST_PAUSE_MS
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.timeout.connect(self._follow)
+        client.gone.connect(self._stop)
 
     def start(self) -> None:
         """Submit the order."""
@@ -64,16 +76,23 @@ class Job(QObject):
         elif problem:
             self._end("failed", problem)
         else:
-            self._stream = self._client.get(f"/jobs/{self._id}/events")
-            self._stream.readyRead.connect(self._read)
-            self._stream.finished.connect(self._closed)
+            self._follow()
+
+    def _follow(self) -> None:
+        headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
+        self._decoder = SseDecoder()  # the rest of an event that was cut off never comes
+        self._stream = self._client.get(f"/jobs/{self._id}/events", headers)
+        self._stream.readyRead.connect(self._read)
+        self._stream.finished.connect(self._closed)
 
     def _read(self) -> None:
-        if self._stream is None or self._failed_reply():
+        if self._stream is None or status_of(self._stream) != 200:
             return
         try:
             for raw in self._decoder.feed(bytes(self._stream.readAll())):
                 event = read_event(raw)
+                self._last_id = raw.last_id
+                self._lost_at, self._pause_ms = None, _FIRST_PAUSE_MS
                 if isinstance(event, Ended):
                     self._end(event.status, event.message)
                 elif event is not None:
@@ -84,21 +103,43 @@ class Job(QObject):
             self._client.dismiss(self._id)
             self._end("failed", self._gibberish())
 
-    def _failed_reply(self) -> bool:
-        return self._stream is not None and self._stream.error() != QNetworkReply.NetworkError.NoError
-
     def _closed(self) -> None:
-        if self._over or self._stream is None:
+        stream = self._stream
+        if self._over or stream is None:
             return
-        problem = self._client.problem(self._stream)
-        if not problem:
-            self._read()
+        self._read()
+        if self._over:
+            return
+        self._stream = None
+        stream.deleteLater()
+        status = status_of(stream)
+        if status is None or status == 200 or status >= 500:
+            self._wait()
+        elif status == 404:
+            self._stop(self.tr("The backend stopped in mid-run and has lost the run. Start the run again."))
+        else:
+            self._stop(self._client.problem(stream))
+
+    def _wait(self) -> None:
+        """Follow again a little later: the backend may be on its way back."""
+        now = time.monotonic()
+        if self._lost_at is None:
+            self._lost_at = now
+        if now - self._lost_at > _PATIENCE_S:
+            self._stop(self.tr("The backend stopped in mid-run and did not come back. Start the run again."))
+        else:
+            self._again.start(self._pause_ms)
+            self._pause_ms = min(2 * self._pause_ms, _LAST_PAUSE_MS)
+
+    def _stop(self, problem: str) -> None:
         if not self._over:
-            self._client.dismiss(self._id)
-            self._end("failed", problem or self.tr("The backend stopped in mid-run. Start the run again."))
+            if self._id:
+                self._client.dismiss(self._id)
+            self._end("failed", problem)
 
     def _end(self, status: str, message: str = "") -> None:
         self._over = True
+        self._again.stop()
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.abort()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .endpoint import API
@@ -21,6 +22,14 @@ Polygon = tuple[Ring, ...]
 
 class ProtocolError(ValueError):
     """The backend sent something that the HTTP door does not allow."""
+
+
+class ApiMismatch(ProtocolError):  # noqa: N818 - a finding, not a fault
+    """The backend speaks another version of the HTTP door: ``served``."""
+
+    def __init__(self, served: int) -> None:
+        super().__init__(f"API {served} instead of {API}")
+        self.served = served
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,8 @@ class Info:
     version: str
     device: str
     models: tuple[Model, ...]
+    memory: dict[str, int] = field(default_factory=dict)  # bytes: used, free, gpu_used, gpu_free
+    prior_sources: tuple[str, ...] = ("none", "file")
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,7 @@ class Finding:
     polygons: tuple[Polygon, ...]
     crs: str
     properties: dict[str, Value]
+    scene_box: tuple[float, float, float, float] | None = None  # scene pixels: left, top, right, bottom
 
 
 @dataclass(frozen=True)
@@ -102,6 +114,14 @@ def read_event(event: ServerEvent) -> Event | None:
     return None if reader is None else _typed(reader, event.data)
 
 
+def read_findings(collection: Json) -> tuple[Finding, ...]:
+    """Read a GeoJSON FeatureCollection of findings; raises ProtocolError."""
+    try:
+        return tuple(_finding(feature) for feature in collection["features"])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ProtocolError(str(error)) from error
+
+
 def read_problem(body: bytes) -> str:
     """Return the one-line reason in an error answer, or an empty text when there is none."""
     try:
@@ -111,17 +131,31 @@ def read_problem(body: bytes) -> str:
     return detail if isinstance(detail, str) else ""
 
 
+def read_served_api(problem: str) -> int | None:
+    """Return the API version that a backend names when it refuses ours; None in any other problem."""
+    found = re.search(r"\bspeaks API (\d+)", problem)
+    return int(found[1]) if found else None
+
+
 def _typed(reader: Callable[[Json], _Read], data: bytes | str) -> _Read:
     try:
         return reader(json.loads(data))
+    except ApiMismatch:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ProtocolError(str(error)) from error
 
 
 def _info(data: Json) -> Info:
     if data["api"] != API:
-        raise ProtocolError(f"API {data['api']} instead of {API}")
-    return Info(data["version"], data["device"], tuple(_model(card) for card in data["models"]))
+        raise ApiMismatch(int(data["api"]))
+    return Info(
+        version=data["version"],
+        device=data["device"],
+        models=tuple(_model(card) for card in data["models"]),
+        memory={str(name): int(size) for name, size in dict(data.get("memory") or {}).items()},
+        prior_sources=tuple(str(source) for source in data.get("prior_sources") or ("none", "file")),
+    )
 
 
 def _model(card: Json) -> Model:
@@ -168,7 +202,15 @@ def _finding(feature: Json) -> Finding:
         polygons=_polygons(feature["scene_geometry"]),
         crs=str(feature["scene_crs"]),
         properties=properties,
+        scene_box=_box(feature.get("scene_box")),
     )
+
+
+def _box(edges: Json) -> tuple[float, float, float, float] | None:
+    if edges is None:
+        return None
+    left, top, right, bottom = (float(edge) for edge in edges)
+    return left, top, right, bottom
 
 
 def _polygons(geometry: Json) -> tuple[Polygon, ...]:

@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -14,11 +15,15 @@ from qgis.core import QgsSettings
 from qgis.PyQt.QtNetwork import QNetworkProxy
 from standin import CHIPS, TOKEN
 
-from fusar_qgis.connection.backend import Backend
+from fusar_qgis.connection.backend import READY, STARTING, STOPPED, Backend
+from fusar_qgis.connection.client import Client
 from fusar_qgis.connection.job import Job
+from fusar_qgis.connection.sessions import data_folder
 from fusar_qgis.core.events import Found, Progress, Started
 from fusar_qgis.core.order import Order
 
+REAL = os.environ.get("FUSAR_EXECUTABLE")  # read before a fixture hides it
+SAMPLES = Path(__file__).resolve().parents[2] / "backend" / "fusar_gpt" / "samples"
 SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [90, 0], [90, 90], [0, 90], [0, 0]]]}
 
 
@@ -64,7 +69,7 @@ def test_a_job_from_order_to_end(qtbot, client, standin):
     [
         ("refused", "the area is outside the scene"),
         ("failing", "内存不足: use a smaller area"),
-        ("dropped", "stopped in mid-run"),
+        ("dropped", "has lost the run"),
         ("garbled", "cannot be read"),
         ("broken", "HTTP 500"),
     ],
@@ -73,6 +78,36 @@ def test_a_job_that_goes_wrong_says_why(qtbot, client, target, reason):
     _, end = follow(qtbot, client, target)
     assert end.status == "failed"
     assert reason in end.message
+
+
+def test_a_stream_that_breaks_goes_on_where_it_was(qtbot, client, standin):
+    told, end = follow(qtbot, client, "cut")
+    assert end.status == "successful"
+    assert [type(event) for event in told] == [Started] + [Found, Progress] * CHIPS
+    assert [event.done for event in told if isinstance(event, Progress)] == list(range(1, CHIPS + 1))
+    assert len(standin.orders) == 1
+
+
+def test_cancel_while_the_backend_is_away_reaches_it_when_it_is_back(qtbot, client, standin):
+    job, told = Job(client, order("cut")), []
+    job.told.connect(told.append)
+    job.start()
+    qtbot.waitUntil(job._again.isActive)
+    job.cancel()
+    qtbot.waitUntil(standin.dismissed.is_set)
+
+
+def test_a_backend_that_does_not_come_back_ends_the_job(qtbot, client, standin, monkeypatch):
+    monkeypatch.setattr("fusar_qgis.connection.job._PATIENCE_S", -1.0)
+    assert "did not come back" in follow(qtbot, client, "cut")[1].message
+
+
+def test_a_profile_has_one_name_that_says_nothing_about_its_owner(qtbot, client, standin):
+    follow(qtbot, client, "ship")
+    follow(qtbot, Client(client.endpoint, client), "ship")
+    (name,) = standin.clients
+    assert re.fullmatch("[0-9a-f]{32}", name)
+    assert name == QgsSettings().value("fusar/client")
 
 
 def test_cancel_is_immediate_and_reaches_the_backend(qtbot, client, standin):
@@ -143,7 +178,8 @@ def problem(qtbot, backend):
 
 
 def test_no_backend_anywhere(qtbot, backend):
-    assert "pip install fusar-gpt" in problem(qtbot, backend)
+    assert "press Install" in problem(qtbot, backend)
+    assert backend.state == STOPPED
 
 
 def test_wrong_token(qtbot, standin, backend, monkeypatch):
@@ -161,9 +197,10 @@ def test_not_an_address(qtbot, backend, monkeypatch):
     assert "not a backend address" in problem(qtbot, backend)
 
 
-def test_another_api(qtbot, standin, backend):
-    standin.info = standin.info | {"api": 2}
-    assert "not a FUSAR-GPT backend of this version" in problem(qtbot, backend)
+@pytest.mark.parametrize(("served", "side"), [(2, "Update the plugin"), (0, "Update the backend")])
+def test_another_api(qtbot, standin, backend, served, side):
+    standin.info = standin.info | {"api": served}
+    assert side in problem(qtbot, backend)
 
 
 def test_address_and_token_file_of_the_settings(qtbot, standin, backend, monkeypatch, tmp_path):
@@ -205,22 +242,72 @@ def test_a_child_is_started_once_and_never_left_behind(qtbot, backend, tmp_path,
     for _ in range(2):
         with qtbot.waitSignal(backend.ready, timeout=20_000):
             backend.open()
-    assert (tmp_path / "args").read_text() == "serve --child --root /\n"
+    assert (tmp_path / "args").read_text().startswith("serve --child --root / --state ")
     assert "/nowhere" not in (tmp_path / "env").read_text()
     assert alive(tmp_path)
     before = time.perf_counter()
     backend.close()
     assert time.perf_counter() - before < 1.5
     assert not alive(tmp_path)
+    assert list((data_folder() / "jobs").iterdir()) == []
 
 
-def test_a_dead_child_is_started_again(qtbot, backend, tmp_path, monkeypatch):
+def kill(tmp_path) -> None:
+    subprocess.run(["kill", "-9", (tmp_path / "pid").read_text().strip()], check=True)
+
+
+def test_a_dead_child_comes_back_once_and_its_job_goes_on(qtbot, backend, tmp_path, monkeypatch):
     executable(tmp_path, monkeypatch)
-    for _ in range(2):
-        with qtbot.waitSignal(backend.ready, timeout=20_000):
-            backend.open()
-        subprocess.run(["kill", "-9", (tmp_path / "pid").read_text().strip()], check=True)
-        qtbot.waitUntil(lambda: backend._child.endpoint is None)
+    with qtbot.waitSignal(backend.ready, timeout=20_000) as ready:
+        backend.open()
+    address = ready.args[0].endpoint
+    job, told, ends = Job(ready.args[0], order("storage tank")), [], []
+    job.told.connect(told.append)
+    job.ended.connect(ends.append)
+    job.start()
+    qtbot.waitUntil(lambda: len(told) > 3)
+    with qtbot.waitSignals([backend.restarted, backend.ready], timeout=20_000):
+        kill(tmp_path)
+    assert (backend.state, backend._child.endpoint) == (READY, address)
+    qtbot.waitUntil(lambda: bool(ends), timeout=20_000)
+    assert ends[0].status == "successful"
+    assert [type(event) for event in told] == [Started] + [Found, Progress] * CHIPS
+
+    job, told = Job(ready.args[0], order("endless")), []
+    job.told.connect(told.append)
+    job.ended.connect(ends.append)
+    job.start()
+    qtbot.waitUntil(lambda: bool(told))
+    with qtbot.waitSignal(backend.failed) as failed:
+        kill(tmp_path)
+    assert "stopped twice" in failed.args[0]
+    assert ends[1].message == failed.args[0] == backend.problem
+    with qtbot.waitSignal(backend.ready, timeout=20_000):
+        backend.open()
+
+
+def test_other_settings_end_the_child_without_waiting_for_it(qtbot, backend, tmp_path, monkeypatch):
+    executable(tmp_path, monkeypatch)
+    with qtbot.waitSignal(backend.ready, timeout=20_000):
+        backend.open()
+    before = time.perf_counter()
+    backend.reset()
+    assert time.perf_counter() - before < 0.05
+    qtbot.waitUntil(lambda: not alive(tmp_path))
+    with qtbot.waitSignal(backend.ready, timeout=20_000):
+        backend.open()
+
+
+def test_the_state_says_where_the_backend_stands(qtbot, backend, standin):
+    states = []
+    backend.changed.connect(lambda: states.append((backend.state, backend.info and backend.info.device)))
+    standin.info = standin.info | {"device": "loading"}
+    with qtbot.waitSignal(backend.ready):
+        backend.open()
+    standin.info = standin.info | {"device": "cuda:0", "memory": {"used": 5}}
+    qtbot.waitUntil(lambda: states[-1] == (READY, "cuda:0"))
+    assert backend.info.memory == {"used": 5}
+    assert states == [(STARTING, None), (READY, "loading"), (READY, "cuda:0")]
 
 
 def test_a_child_that_cannot_start_says_why(qtbot, backend, tmp_path, monkeypatch):
@@ -228,3 +315,30 @@ def test_a_child_that_cannot_start_says_why(qtbot, backend, tmp_path, monkeypatc
     assert "could not start: checkpoint is missing" in problem(qtbot, backend)
     monkeypatch.setenv("FUSAR_EXECUTABLE", str(tmp_path / "gone"))
     assert "could not start" in problem(qtbot, backend)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.skipif(not REAL, reason="FUSAR_EXECUTABLE names no backend (make test-qgis does)")
+def test_killing_the_real_backend_loses_and_doubles_nothing(qtbot, backend, monkeypatch):
+    monkeypatch.setenv("PATH", os.defpath)
+    monkeypatch.setenv("FUSAR_EXECUTABLE", REAL)
+    with qtbot.waitSignal(backend.ready, timeout=60_000) as ready:
+        backend.open()
+
+    def run(disturb) -> tuple[list[str], str]:
+        area = json.loads((SAMPLES / "harbour_simulated_area.geojson").read_text())
+        shape = area["features"][0]["geometry"] if "features" in area else area.get("geometry", area)
+        scene = str(SAMPLES / "harbour_simulated.tif")
+        job, told = Job(ready.args[0], Order(scene, shape, "EPSG:32631", "count", ("ship",))), []
+        job.told.connect(told.append)
+        with qtbot.waitSignal(job.ended, timeout=120_000) as ended:
+            job.start()
+            qtbot.waitUntil(lambda: len(told) > 2, timeout=60_000)
+            disturb()
+        kinds = [type(event).__name__ for event in told]
+        return kinds, ended.args[0].status
+
+    whole = run(lambda: None)
+    assert whole[1] == "successful"
+    killed = run(lambda: os.kill(backend._child._process.processId(), 9))
+    assert killed == whole

@@ -1,0 +1,289 @@
+"""The backend on this computer: a Python environment outside QGIS, made, repaired and removed without waiting."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from qgis.core import QgsApplication, QgsSettings, QgsTask
+from qgis.PyQt.QtCore import QCoreApplication, QObject, pyqtSignal
+
+from ..core import installing
+from ..core.installing import Source
+from .command import Command
+from .pythons import PythonSearch
+from .sessions import data_folder
+
+translate = QCoreApplication.translate
+
+_FOLDER_KEY = "fusar/environment"
+_EXECUTABLE_KEY = "fusar/executable"
+
+
+def environment_folder() -> Path:
+    """Return the folder of the backend's environment: the one of the settings, or the usual one."""
+    chosen = QgsSettings().value(_FOLDER_KEY, "", type=str)
+    return Path(chosen) if chosen else data_folder() / "environment"
+
+
+def choose_environment_folder(folder: Path) -> None:
+    """Remember ``folder`` for :func:`environment_folder`."""
+    settings = QgsSettings()
+    if folder == data_folder() / "environment":
+        settings.remove(_FOLDER_KEY)
+    else:
+        settings.setValue(_FOLDER_KEY, str(folder))
+
+
+class Environment(QObject):
+    """Does one thing at a time to one folder. Every ``install`` and ``remove`` ends with one ``ended``."""
+
+    said = pyqtSignal(str)  # a line for the log
+    step = pyqtSignal(str)  # what is being done, for the analyst
+    ended = pyqtSignal(bool, str)  # whether it went well, and what that means
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.is_busy = False
+        self.log: list[str] = []
+        self.doing = ""
+        self._folder = Path()
+        self._source = Source("index")
+        self._before = installing.NONE
+        self._cancelled = False
+        self._steps: list[tuple[str, list[str]]] = []
+        self._removal: Removal | None = None
+        self._search = PythonSearch(self)
+        self._search.said.connect(self._say)
+        self._search.found.connect(self._make)
+        self._search.failed.connect(self._failed)
+        self._command = Command(self)
+        self._command.said.connect(self._hear)
+        self._command.ended.connect(self._go_on)
+
+    def install(self, folder: Path, source: Source, python: str = "", *, fresh: bool = False) -> None:
+        """Install from ``source`` into ``folder``, or update what is there; ``fresh``: remove that first."""
+        if not self._begin(folder, self.tr("Looking for Python…")):
+            return
+        self._source = source
+        if self._before == installing.READY and not fresh:
+            self._tell(self.tr("Looking for packages…"))
+            self._run_steps(str(installing.python_in(folder)), ["-m", "pip", "--version"])
+        elif self._before == installing.NONE:
+            self._search.start(python)
+        else:
+            self._clear(lambda: self._start_anew(python))
+
+    def remove(self, folder: Path) -> None:
+        """Delete the environment in ``folder``, and nothing in it that is not of it."""
+        if self._begin(folder, self.tr("Removing…")):
+            self._clear(self._removed)
+
+    def cancel(self) -> None:
+        """Stop at once; an environment that was just being made goes again."""
+        if not self.is_busy or self._cancelled:
+            return
+        self._cancelled = True
+        self._tell(self.tr("Stopping…"))
+        self._search.stop()
+        if self._command.is_running:
+            self._command.stop()
+        elif self._removal is None:
+            self._failed("")
+
+    def close(self) -> None:
+        """Stop at once and without an end; what is half made is repaired next time."""
+        self.blockSignals(True)
+        self._search.stop()
+        self._command.close()
+        if self._removal is not None:
+            self._removal.forget()
+
+    def _start_anew(self, python: str) -> None:
+        self._before, self._removal = installing.NONE, None
+        if self._cancelled:
+            self._failed("")
+        else:
+            self._search.start(python)
+
+    def _begin(self, folder: Path, doing: str) -> bool:
+        if self.is_busy:
+            return False
+        self.is_busy, self._cancelled = True, False
+        self.log = []
+        self._folder = folder
+        self._before = installing.state_of(folder)
+        if self._before == installing.FOREIGN:
+            self._end(
+                False,
+                self.tr(
+                    "{folder} holds other things, and nothing was done to them. Choose an empty or a new folder."
+                ).format(folder=folder),
+            )
+            return False
+        self._tell(doing)
+        return True
+
+    def _make(self, python: str, version: str) -> None:
+        self._tell(self.tr("Making an environment with Python {version}…").format(version=version))
+        self._run_steps(python, ["-m", "venv", str(self._folder)])
+
+    def _run_steps(self, python: str, first: list[str]) -> None:
+        try:
+            installing.mark(self._folder, installing.HALF, self._source)
+        except OSError as error:
+            self._failed(str(error))
+        else:
+            self._steps = self._install_steps()
+            self._run(python, first)
+
+    def _install_steps(self) -> list[tuple[str, list[str]]]:
+        pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        steps = [
+            (self.tr("Looking for packages…"), [*pip, *words])
+            for words in installing.pip_commands(self._source)
+        ]
+        return [*steps, (self.tr("Trying the backend…"), ["-m", "fusar_gpt", "doctor"])]
+
+    def _go_on(self, well: bool) -> None:
+        if self._cancelled or not well:
+            self._failed(installing.read_failure(self._command.lines))
+        elif self._steps:
+            doing, words = self._steps.pop(0)
+            self._tell(doing)
+            self._run(str(installing.python_in(self._folder)), words)
+        else:
+            self._installed()
+
+    def _run(self, python: str, words: list[str]) -> None:
+        self._say(f"> {python} {' '.join(words)}")
+        self._command.run(python, words, python=True)
+
+    def _hear(self, line: str) -> None:
+        self._say(line)
+        step = installing.read_pip_line(line)
+        if step is not None and not self._cancelled:
+            words = {
+                "look": self.tr("Looking at {what}…"),
+                "download": self.tr("Downloading {what}…"),
+                "build": self.tr("Building {what}…"),
+                "install": self.tr("Installing {what} packages…"),
+            }[step[0]]
+            self._tell(words.format(what=step[1]))
+
+    def _installed(self) -> None:
+        try:
+            installing.mark(self._folder, installing.READY, self._source)
+            (self._folder / installing.LOG).write_text("\n".join(self.log), "utf-8")
+        except OSError as error:
+            self._failed(str(error))
+            return
+        QgsSettings().setValue(_EXECUTABLE_KEY, str(installing.executable_in(self._folder)))
+        self._end(True, self.tr("The backend is installed and works."))
+
+    def _failed(self, reason: str) -> None:
+        problem = (
+            self.tr("Cancelled.")
+            if self._cancelled
+            else self.tr("The backend could not be installed: {reason}. {advice}").format(
+                reason=reason.rstrip(".") or self.tr("no reason given"), advice=self._advice()
+            )
+        )
+        if self._before != installing.READY:
+            text = problem + " " + self.tr("Nothing was kept.")
+            self._clear(lambda: self._end(False, text))
+        elif self._cancelled or not self._steps:  # in the middle, or it is there and does not work
+            self._end(False, problem + " " + self.tr("What was there is damaged: press Repair."))
+        else:
+            installing.mark(self._folder, installing.READY, self._source)
+            self._end(False, problem + " " + self.tr("What was there stays."))
+
+    def _advice(self) -> str:
+        if self._source.kind == "wheels":
+            return str(
+                self.tr("Check that the folder holds all packages for this computer; the log says more.")
+            )
+        return str(self.tr("Check the network, the disk's free space and the log, then try again."))
+
+    def _clear(self, then: Callable[[], None]) -> None:
+        self._tell(self.tr("Removing…"))
+        self._removal = Removal(self._folder, then, self._not_removed)
+        QgsApplication.taskManager().addTask(self._removal)
+
+    def _not_removed(self, problem: str) -> None:
+        self._removal = None
+        self._end(
+            False,
+            self.tr(
+                "{folder} could not be removed: {problem}. Close programs that use it, then try again."
+            ).format(folder=self._folder, problem=problem),
+        )
+
+    def _removed(self) -> None:
+        settings = QgsSettings()
+        if settings.value(_EXECUTABLE_KEY, "", type=str) == str(installing.executable_in(self._folder)):
+            settings.remove(_EXECUTABLE_KEY)
+        left = self._folder.is_dir()
+        self._end(
+            True,
+            self.tr("The backend was removed. {folder} stays, because it holds other things.").format(
+                folder=self._folder
+            )
+            if left
+            else self.tr("The backend was removed."),
+        )
+
+    def _tell(self, doing: str) -> None:
+        self.doing = doing
+        self.step.emit(doing)
+
+    def _say(self, line: str) -> None:
+        self.log.append(line)
+        self.said.emit(line)
+
+    def _end(self, well: bool, text: str) -> None:
+        self._removal = None
+        self.is_busy = False
+        self.doing = ""
+        self._say(text)
+        self.ended.emit(well, text)
+
+
+class Removal(QgsTask):
+    """Deletes an environment of ours, in a thread because it has tens of thousands of files."""
+
+    def __init__(self, folder: Path, then: Callable[[], None], otherwise: Callable[[str], None]) -> None:
+        super().__init__(translate("Removal", "Removing {folder}").format(folder=folder))
+        self._folder = folder
+        self._then: Callable[[], None] | None = then
+        self._otherwise = otherwise
+        self._problem = ""
+
+    def forget(self) -> None:
+        """Nobody is there any more to go on."""
+        self._then = None
+
+    def run(self) -> bool:
+        """Delete what is the environment's; the folder itself only if nothing else is in it."""
+        try:
+            for part in installing.parts_of(self._folder):
+                if part.is_dir() and not part.is_symlink():
+                    shutil.rmtree(part)
+                else:
+                    part.unlink()
+            if self._folder.is_dir() and not any(self._folder.iterdir()):
+                self._folder.rmdir()
+        except OSError as error:
+            self._problem = str(error)
+            return False
+        return True
+
+    def finished(self, well: bool) -> None:
+        """Go on, in the main thread."""
+        if self._then is None:
+            return
+        if well:
+            self._then()
+        else:
+            self._otherwise(self._problem)

@@ -1,0 +1,136 @@
+"""The backend's Python environment as files and commands: whose folder it is, what to run, what pip says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = "fusar-gpt"
+OLDEST_PYTHON = (3, 10)
+MARKER = "fusar-environment.json"
+LOG = "fusar-install.log"
+
+NONE, FOREIGN, HALF, READY = "none", "foreign", "half", "ready"
+
+# What a virtual environment is made of; whatever else lies in its folder was put there by somebody else.
+_PARTS = (
+    *("bin", "include", "lib", "lib64", "share", "etc", "man", "pyvenv.cfg", ".gitignore"),
+    *("Include", "Lib", "Scripts", LOG, MARKER),
+)
+
+
+class SourceError(ValueError):
+    """There is nothing to install at the place; the message is the place."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the backend is installed from: a ``wheel``, a ``checkout``, a folder of ``wheels``, or the ``index``."""
+
+    kind: str
+    place: str = ""
+
+
+def source_of(place: str) -> Source:
+    """Return what lies at ``place``; the package index if it is empty. Raises SourceError."""
+    if not place.strip():
+        return Source("index")
+    path = Path(place.strip()).expanduser()
+    if path.suffix == ".whl" and path.is_file():
+        return Source("wheel", str(path))
+    if (path / "pyproject.toml").is_file():
+        return Source("checkout", str(path))
+    if path.is_dir() and any(path.glob("fusar_gpt-*.whl")):
+        return Source("wheels", str(path))
+    raise SourceError(place)
+
+
+def state_of(folder: Path) -> str:
+    """Return NONE (nothing there), READY, HALF (ours, but not finished) or FOREIGN (not ours)."""
+    marked = read_marker(folder)
+    if marked is not None:
+        return READY if marked.get("state") == READY and executable_in(folder).is_file() else HALF
+    try:
+        return FOREIGN if any(folder.iterdir()) else NONE
+    except FileNotFoundError:
+        return NONE
+    except OSError:
+        return FOREIGN
+
+
+def read_marker(folder: Path) -> dict[str, str] | None:
+    """Return what our marker in ``folder`` says, or None where there is none of ours."""
+    try:
+        marked = json.loads((folder / MARKER).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return marked if isinstance(marked, dict) and marked.get("package") == PACKAGE else None
+
+
+def mark(folder: Path, state: str, source: Source) -> None:
+    """Say in ``folder`` that it is ours, and how far it is. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    said = {"package": PACKAGE, "state": state, "source": source.place}
+    (folder / MARKER).write_text(json.dumps(said), "utf-8")
+
+
+def parts_of(folder: Path) -> list[Path]:
+    """Return what may be deleted in an environment of ours, the marker last; nothing in any other folder."""
+    if read_marker(folder) is None:
+        return []
+    return [folder / name for name in _PARTS if os.path.lexists(folder / name)]
+
+
+def python_in(folder: Path) -> Path:
+    """Return the environment's Python."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def executable_in(folder: Path) -> Path:
+    """Return the environment's ``fusar``."""
+    return folder / ("Scripts/fusar.exe" if os.name == "nt" else "bin/fusar")
+
+
+def pip_commands(source: Source) -> list[list[str]]:
+    """Return the words after ``python -m pip install`` of each command, in order."""
+    if source.kind == "wheels":
+        return [["--no-index", "--find-links", source.place, "--upgrade", PACKAGE]]
+    rest = {
+        "index": [PACKAGE],
+        "wheel": ["--find-links", str(Path(source.place).parent), source.place],
+        "checkout": [source.place],
+    }[source.kind]
+    constraints = Path(source.place) / "constraints.txt"
+    bound = ["--constraint", str(constraints)] if source.kind == "checkout" and constraints.is_file() else []
+    # torch first: pip then keeps the CPU build where one is offered.
+    return [[*bound, "torch"], [*bound, "--upgrade", *rest]]
+
+
+def read_pip_line(line: str) -> tuple[str, str] | None:
+    """Return the step that pip begins: ``look``, ``download``, ``build`` or ``install``, and of what; else None."""
+    line = line.strip()
+    for kind, pattern in _STEPS:
+        found = pattern.match(line)
+        if found:
+            return kind, found[1]
+    if line.startswith("Installing collected packages:"):
+        return "install", str(line.count(",") + 1)
+    return None
+
+
+_STEPS = (
+    ("look", re.compile(r"(?:Collecting|Processing) (?:.*[/\\])?([^\s/\\]+)")),
+    ("download", re.compile(r"Downloading (?:.*/)?([^\s/]+(?: \([^)]*\))?)")),
+    ("build", re.compile(r"Building wheel for (\S+)")),
+)
+
+
+def read_failure(lines: list[str]) -> str:
+    """Return the line among ``lines`` that says best why a command failed."""
+    said = [line.strip() for line in lines if line.strip()]
+    errors = [line for line in said if line.startswith("ERROR: ")]
+    # pip's first complaint is the cause, the later ones follow from it.
+    return errors[0][len("ERROR: ") :] if errors else (said[-1] if said else "")

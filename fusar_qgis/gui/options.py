@@ -1,0 +1,141 @@
+"""The page of QGIS's options: the backend, the server, the models, and what holds for every interpretation."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+from qgis.core import Qgis, QgsSettings
+from qgis.gui import QgisInterface, QgsOptionsPageWidget, QgsOptionsWidgetFactory
+from qgis.PyQt import sip
+from qgis.PyQt.QtCore import QObject
+from qgis.PyQt.QtGui import QIcon
+from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QRadioButton, QTabWidget, QVBoxLayout, QWidget
+
+from ..connection.backend import Backend
+from ..connection.checkpoints import Checkpoints
+from ..connection.environment import Environment
+from ..connection.token import TokenError
+from .options_local import LocalSection
+from .options_models import ModelsSection
+from .options_server import ServerSection
+from .options_work import WorkSection
+
+PAGE = "FusarOptions"
+
+_ICON = Path(__file__).parents[1] / "resources" / "icon.svg"
+_MESSAGE_SECONDS = 15
+_CHILD, _SERVER = "child", "server"
+
+
+class Options(QObject):
+    """Adds the page to QGIS's options, and lets installations go on when the page is closed."""
+
+    def __init__(self, iface: QgisInterface, backend: Backend) -> None:
+        super().__init__(backend)
+        self._iface = iface
+        self._page: OptionsPage | None = None
+        self.backend = backend
+        self.environment = Environment(self)
+        self.checkpoints = Checkpoints(self)
+        self.environment.ended.connect(self._announce)
+        self.checkpoints.ended.connect(self._announce)
+        self._factory = OptionsFactory(self)
+        iface.registerOptionsWidgetFactory(self._factory)
+
+    def open(self) -> None:
+        """Show the page."""
+        self._iface.showOptionsDialog(self._iface.mainWindow(), PAGE)
+
+    def remove(self) -> None:
+        """Stop what is under way and take the page out of the options."""
+        self._iface.unregisterOptionsWidgetFactory(self._factory)
+        self.environment.close()
+        self.checkpoints.close()
+        self.deleteLater()
+
+    def make_page(self, parent: QWidget) -> OptionsPage:
+        """Return a new page; QGIS makes one each time its options are opened."""
+        self._page = OptionsPage(self, parent)
+        return self._page
+
+    def warn(self, text: str) -> None:
+        """Say what the page can no longer say itself, because it is being closed."""
+        self._say(text, Qgis.MessageLevel.Warning)
+
+    def _announce(self, well: bool, text: str) -> None:
+        if self._page is None or sip.isdeleted(self._page):
+            self._say(text, Qgis.MessageLevel.Success if well else Qgis.MessageLevel.Warning)
+
+    def _say(self, text: str, level: Qgis.MessageLevel) -> None:
+        self._iface.messageBar().pushMessage("FUSAR-GPT", escape(text, quote=False), level, _MESSAGE_SECONDS)
+
+
+class OptionsFactory(QgsOptionsWidgetFactory):
+    """Makes the page for QGIS."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__("FUSAR-GPT", QIcon(str(_ICON)))
+        self._options = options
+
+    def createWidget(self, parent: QWidget) -> QgsOptionsPageWidget:  # noqa: N802
+        """Return a new page."""
+        return self._options.make_page(parent)
+
+
+class OptionsPage(QgsOptionsPageWidget):
+    """All settings of the plugin."""
+
+    def __init__(self, options: Options, parent: QWidget | None) -> None:
+        super().__init__(parent)
+        self.setObjectName(PAGE)
+        self._options = options
+        self._here = QRadioButton(self.tr("on this &computer"), self)
+        self._there = QRadioButton(self.tr("on a &server"), self)
+        self.local = LocalSection(options.backend, options.environment, self)
+        self.server = ServerSection(self)
+        self.models = ModelsSection(options.backend, options.checkpoints, self)
+        self.work = WorkSection(self)
+        self.tabs = QTabWidget(self)
+        self.tabs.addTab(self.local, self.tr("This computer"))
+        self.tabs.addTab(self.server, self.tr("Server"))
+        self.tabs.addTab(self.models, self.tr("Models"))
+        self.tabs.addTab(self.work, self.tr("Results and review"))
+        row = QHBoxLayout()
+        row.addWidget(QLabel(self.tr("The model runs"), self))
+        row.addWidget(self._here)
+        row.addWidget(self._there)
+        row.addStretch()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(row)
+        layout.addWidget(self.tabs)
+        settings = QgsSettings()
+        before = _SERVER if settings.value("fusar/url", "", type=str) else _CHILD
+        self._before = settings.value("fusar/backend", before, type=str)
+        (self._there if self._before == _SERVER else self._here).setChecked(True)
+        self.tabs.setCurrentWidget(self.server if self._before == _SERVER else self.local)
+        self._here.toggled.connect(self._show_choice)
+
+    def apply(self) -> None:
+        """Keep everything; a backend that is no longer the chosen one is let go."""
+        chosen = _CHILD if self._here.isChecked() else _SERVER
+        QgsSettings().setValue("fusar/backend", chosen)
+        changed = chosen != self._before
+        local, models = self.local.apply(), self.models.apply()
+        if chosen == _CHILD:
+            changed = changed or local or models
+        try:
+            changed = (self.server.apply() and chosen == _SERVER) or changed
+        except TokenError as error:
+            changed = True
+            self._options.warn(
+                self.tr("The token is kept only until QGIS is closed. {reason}").format(reason=error)
+            )
+        self.work.apply()
+        self._before = chosen
+        if changed:
+            self._options.backend.reset()
+
+    def _show_choice(self, here: bool) -> None:
+        self.tabs.setCurrentWidget(self.local if here else self.server)

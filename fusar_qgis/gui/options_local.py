@@ -1,0 +1,208 @@
+"""Options: the backend on this computer, installed by a press of a button."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qgis.core import QgsSettings
+from qgis.gui import QgsFileWidget
+from qgis.PyQt.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QMessageBox,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..connection.backend import Backend, executable
+from ..connection.environment import Environment, choose_environment_folder, environment_folder
+from ..core import installing
+from ..core.installing import SourceError
+from .work_log import WorkLog
+
+INDEX, FOLDER, WHEEL = "index", "folder", "wheel"
+
+
+class LocalSection(QWidget):
+    """Installs, repairs and removes the backend of this computer."""
+
+    def __init__(self, backend: Backend, environment: Environment, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._backend = backend
+        self._environment = environment
+        self._question: QMessageBox | None = None
+        self._make_fields()
+        self._lay_out()
+        self._show_source()
+        self._log.show_state(environment.log, environment.doing, busy=environment.is_busy)
+        self._source.currentIndexChanged.connect(self._show_source)
+        self._folder.fileChanged.connect(self._refresh)
+        self._install.clicked.connect(self._start_install)
+        self._repair.clicked.connect(self._start_repair)
+        self._remove.clicked.connect(self._ask_to_remove)
+        self._log.cancelled.connect(environment.cancel)
+        environment.said.connect(self._log.add_line)
+        environment.step.connect(self._log.show_step)
+        environment.ended.connect(self._finish)
+        self._refresh()
+
+    def apply(self) -> bool:
+        """Keep what is chosen; return whether the backend is another one now."""
+        settings = QgsSettings()
+        choose_environment_folder(self._chosen_folder())
+        program = self._program.filePath().strip()
+        if program == settings.value("fusar/executable", "", type=str):
+            return False
+        if program:
+            settings.setValue("fusar/executable", program)
+        else:
+            settings.remove("fusar/executable")
+        return True
+
+    def _make_fields(self) -> None:
+        self._state = QLabel(self)
+        self._state.setWordWrap(True)
+        self._folder = QgsFileWidget(self)
+        self._folder.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
+        self._folder.setDialogTitle(self.tr("Choose a folder for the backend"))
+        self._folder.setFilePath(str(environment_folder()))
+        self._source = QComboBox(self)
+        self._source.addItem(self.tr("Package index (needs the network, about 2 GB)"), INDEX)
+        self._source.addItem(self.tr("Folder of wheels, or of the source code"), FOLDER)
+        self._source.addItem(self.tr("Wheel file"), WHEEL)
+        self._place = QgsFileWidget(self)
+        self._python = QgsFileWidget(self)
+        self._python.setDialogTitle(self.tr("Choose a Python 3.10 or newer"))
+        self._python.lineEdit().setPlaceholderText(self.tr("Found by itself"))
+        self._program = QgsFileWidget(self)
+        self._program.setDialogTitle(self.tr("Choose the program “fusar”"))
+        self._program.lineEdit().setPlaceholderText(self.tr("“fusar” on the PATH"))
+        self._program.setFilePath(QgsSettings().value("fusar/executable", "", type=str))
+        self._install = QPushButton(self.tr("&Install"), self)
+        self._repair = QPushButton(self.tr("&Repair"), self)
+        self._repair.setToolTip(self.tr("Remove the backend and install it again"))
+        self._remove = QPushButton(self.tr("Remo&ve…"), self)
+        self._log = WorkLog(self)
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow(self.tr("State"), self._state)
+        form.addRow(self.tr("Install &from"), self._source)
+        form.addRow("", self._place)
+        form.addRow(self.tr("Into fol&der"), self._folder)
+        form.addRow(self.tr("&Python"), self._python)
+        form.addRow(self.tr("Pro&gram"), self._program)
+        self._program.setToolTip(self.tr("The “fusar” that is started. Installing sets it."))
+        buttons = QHBoxLayout()
+        for button in (self._install, self._repair, self._remove):
+            buttons.addWidget(button)
+        buttons.addStretch()
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addLayout(buttons)
+        layout.addWidget(self._log)
+        layout.addStretch()
+        self._form = form
+
+    def _chosen_folder(self) -> Path:
+        return Path(self._folder.filePath().strip() or environment_folder()).expanduser()
+
+    def _show_source(self) -> None:
+        kind = self._source.currentData()
+        self._place.setVisible(kind != INDEX)
+        if kind == FOLDER:
+            self._place.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
+            self._place.setDialogTitle(self.tr("Choose a folder of wheels, or of the source code"))
+        else:
+            self._place.setStorageMode(QgsFileWidget.StorageMode.GetFile)
+            self._place.setFilter(self.tr("Wheel") + " (fusar_gpt*.whl)")
+            self._place.setDialogTitle(self.tr("Choose the backend's wheel"))
+
+    def _refresh(self) -> None:
+        state = installing.state_of(self._chosen_folder())
+        texts = {
+            installing.NONE: self.tr("Not installed."),
+            installing.READY: self.tr("Installed."),
+            installing.HALF: self.tr("Damaged or only half installed. Press Repair."),
+            installing.FOREIGN: self.tr("The folder holds other things. Choose an empty or a new one."),
+        }
+        text = texts[state]
+        if state == installing.NONE and executable():
+            text = self.tr("Not installed here; “{program}” is used.").format(program=executable())
+        self._state.setText(text)
+        busy = self._environment.is_busy
+        ours = state in (installing.READY, installing.HALF)
+        self._install.setText(self.tr("&Update") if state == installing.READY else self.tr("&Install"))
+        self._install.setEnabled(not busy and state in (installing.NONE, installing.READY))
+        self._repair.setEnabled(not busy and ours)
+        self._remove.setEnabled(not busy and ours)
+        for field in (self._folder, self._source, self._place, self._python, self._program):
+            field.setEnabled(not busy)
+
+    def _start_install(self) -> None:
+        self._go(fresh=False)
+
+    def _start_repair(self) -> None:
+        marked = installing.read_marker(self._chosen_folder()) or {}
+        place = marked.get("source", "")
+        if self._source.currentData() == INDEX and place:  # from where it came the first time
+            self._source.setCurrentIndex(self._source.findData(WHEEL if place.endswith(".whl") else FOLDER))
+            self._place.setFilePath(place)
+        self._go(fresh=True)
+
+    def _go(self, *, fresh: bool) -> None:
+        place = "" if self._source.currentData() == INDEX else self._place.filePath().strip()
+        try:
+            if not place and self._source.currentData() != INDEX:
+                raise SourceError(self.tr("nothing chosen"))
+            source = installing.source_of(place)
+        except SourceError as error:
+            self._log.finish(
+                True,
+                self.tr(
+                    "There is no backend to install at “{place}”. Choose a folder with fusar_gpt-….whl and the "
+                    "packages it needs, a folder of the source code, or a wheel."
+                ).format(place=error),
+            )
+            return
+        self._free()
+        self._log.begin()
+        self._environment.install(self._chosen_folder(), source, self._python.filePath().strip(), fresh=fresh)
+        self._refresh()
+
+    def _ask_to_remove(self) -> None:
+        folder = self._chosen_folder()
+        question = QMessageBox(
+            QMessageBox.Icon.Question,
+            self.tr("Remove the backend"),
+            self.tr("Delete the backend's environment in {folder}? Models and results stay.").format(
+                folder=folder
+            ),
+            QMessageBox.StandardButton.Cancel,
+            self,
+        )
+        remove = question.addButton(self.tr("&Remove"), QMessageBox.ButtonRole.AcceptRole)
+        question.button(QMessageBox.StandardButton.Cancel).setText(self.tr("Cancel"))
+        remove.clicked.connect(self._start_remove)
+        self._question = question
+        question.open()
+
+    def _start_remove(self) -> None:
+        self._free()
+        self._log.begin()
+        self._environment.remove(self._chosen_folder())
+        self._refresh()
+
+    def _free(self) -> None:
+        """End the backend of this environment: some systems do not let go of files in use."""
+        if executable() == str(installing.executable_in(self._chosen_folder())):
+            self._backend.reset()
+
+    def _finish(self, well: bool, text: str) -> None:
+        self._log.finish(well, text)
+        self._program.setFilePath(QgsSettings().value("fusar/executable", "", type=str))
+        self._refresh()

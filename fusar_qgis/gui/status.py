@@ -1,0 +1,98 @@
+"""The backend's state in QGIS's status bar."""
+
+from __future__ import annotations
+
+from html import escape
+
+from qgis.core import Qgis
+from qgis.gui import QgisInterface
+from qgis.PyQt.QtCore import QObject, QSize, Qt
+from qgis.PyQt.QtGui import QColor, QIcon, QPainter, QPixmap
+from qgis.PyQt.QtWidgets import QToolButton
+
+from ..connection.backend import IDLE, READY, STARTING, STOPPED, Backend
+from .options import Options
+from .options_models import model_title
+
+_MESSAGE_SECONDS = 12
+_DOT = 10
+# Told apart by their shape too: a ring, half a disc, a disc, a bar.
+_COLOURS = {IDLE: "#8a8a8a", STARTING: "#e69f00", READY: "#009e73", STOPPED: "#d55e00"}
+
+
+class Status(QObject):
+    """A small button: a mark, a word; a click opens the options."""
+
+    def __init__(self, iface: QgisInterface, backend: Backend, options: Options) -> None:
+        super().__init__(backend)
+        self._iface = iface
+        self._backend = backend
+        self._button = QToolButton(iface.mainWindow())
+        self._button.setObjectName("FusarStatus")
+        self._button.setAutoRaise(True)
+        self._button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self._button.setIconSize(QSize(_DOT, _DOT))
+        self._button.clicked.connect(options.open)
+        iface.statusBarIface().addPermanentWidget(self._button)
+        backend.changed.connect(self._show)
+        backend.restarted.connect(self._tell_restart)
+        self._show()
+
+    def remove(self) -> None:
+        """Take the button out of the status bar."""
+        self._backend.changed.disconnect(self._show)
+        self._iface.statusBarIface().removeWidget(self._button)
+        self._button.deleteLater()
+        self.deleteLater()
+
+    def _show(self) -> None:
+        state, info = self._backend.state, self._backend.info
+        device = info.device if info else ""
+        if state == READY and device == "loading":
+            state = STARTING
+        words = {
+            IDLE: self.tr("not started"),
+            STARTING: self.tr("starting…"),
+            READY: self.tr("ready ({device})").format(device=device),
+            STOPPED: self.tr("stopped"),
+        }
+        self._button.setText(f"FUSAR-GPT: {words[state]}")
+        self._button.setIcon(_mark(state))
+        hint = self.tr("Click for the FUSAR-GPT options.")
+        about = self._backend.problem
+        if info is not None:
+            about = ", ".join(model_title(model.title, model.demonstration) for model in info.models)
+        lines = [f"<b>FUSAR-GPT {words[state]}</b>", escape(about, quote=False), hint]
+        self._button.setToolTip("<br>".join(line for line in lines if line))
+
+    def _tell_restart(self) -> None:
+        self._iface.messageBar().pushMessage(
+            "FUSAR-GPT",
+            self.tr("The backend stopped and is started again. Runs go on from their last finished chip."),
+            Qgis.MessageLevel.Warning,
+            _MESSAGE_SECONDS,
+        )
+
+
+def _mark(state: str) -> QIcon:
+    pixmap = QPixmap(4 * _DOT, 4 * _DOT)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    size = 4 * _DOT
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    colour = QColor(_COLOURS[state])
+    pen = painter.pen()
+    pen.setColor(colour)
+    pen.setWidth(6)
+    painter.setPen(pen)
+    inside = (4, 4, size - 8, size - 8)
+    if state == READY:
+        painter.setBrush(colour)
+    painter.drawEllipse(*inside)
+    if state == STARTING:
+        painter.setBrush(colour)
+        painter.drawPie(*inside, 90 * 16, 180 * 16)
+    elif state == STOPPED:
+        painter.drawLine(12, size // 2, size - 12, size // 2)
+    painter.end()
+    return QIcon(pixmap)

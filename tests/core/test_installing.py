@@ -1,0 +1,117 @@
+"""The environment's folder is judged by our marker alone, and pip's words are understood."""
+
+import json
+
+import pytest
+
+from fusar_qgis.core import installing
+from fusar_qgis.core.installing import (
+    FOREIGN,
+    HALF,
+    MARKER,
+    NONE,
+    READY,
+    Source,
+    SourceError,
+    executable_in,
+    mark,
+    parts_of,
+    pip_commands,
+    read_failure,
+    read_marker,
+    read_pip_line,
+    source_of,
+    state_of,
+)
+
+
+def test_states_of_a_folder(tmp_path):
+    folder = tmp_path / "environment"
+    assert state_of(folder) == NONE
+    folder.mkdir()
+    assert state_of(folder) == NONE
+    mark(folder, HALF, Source("index"))
+    assert state_of(folder) == HALF
+    mark(folder, READY, Source("index"))
+    assert state_of(folder) == HALF  # no fusar in it
+    executable_in(folder).parent.mkdir()
+    executable_in(folder).touch()
+    assert state_of(folder) == READY
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"package": "other"}', "\udcff"])
+def test_only_our_own_marker_makes_a_folder_ours(tmp_path, text):
+    (tmp_path / MARKER).write_text(text, "utf-8", errors="surrogateescape")
+    (tmp_path / "bin").mkdir()
+    assert state_of(tmp_path) == FOREIGN
+    assert parts_of(tmp_path) == []
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").touch()
+    assert state_of(tmp_path / "file") == FOREIGN
+
+
+def test_what_others_put_into_the_environment_is_not_deleted(tmp_path):
+    mark(tmp_path, READY, Source("wheels", "/usb"))
+    (tmp_path / "thesis.odt").touch()
+    (tmp_path / "lib").mkdir()
+    assert [part.name for part in parts_of(tmp_path)] == ["lib", MARKER]
+    assert read_marker(tmp_path)["source"] == "/usb"
+    assert json.loads((tmp_path / MARKER).read_text())["state"] == READY
+
+
+def test_sources(tmp_path):
+    assert source_of(" ") == Source("index")
+    with pytest.raises(SourceError):
+        source_of(str(tmp_path))
+    with pytest.raises(SourceError):
+        source_of(str(tmp_path / "gone.whl"))
+    wheel = tmp_path / "fusar_gpt-0.1.0-py3-none-any.whl"
+    wheel.touch()
+    assert source_of(str(wheel)) == Source("wheel", str(wheel))
+    assert source_of(str(tmp_path)) == Source("wheels", str(tmp_path))
+    (tmp_path / "pyproject.toml").touch()
+    assert source_of(str(tmp_path)) == Source("checkout", str(tmp_path))
+
+
+def test_commands(tmp_path):
+    assert pip_commands(Source("index")) == [["torch"], ["--upgrade", "fusar-gpt"]]
+    assert pip_commands(Source("wheels", "/usb")) == [
+        ["--no-index", "--find-links", "/usb", "--upgrade", "fusar-gpt"]
+    ]
+    (_, wheel) = pip_commands(Source("wheel", "/usb/a.whl"))
+    assert wheel == ["--upgrade", "--find-links", "/usb", "/usb/a.whl"]
+    (tmp_path / "constraints.txt").touch()
+    bound = ["--constraint", str(tmp_path / "constraints.txt")]
+    checkout = Source("checkout", str(tmp_path))
+    assert pip_commands(checkout) == [[*bound, "torch"], [*bound, "--upgrade", str(tmp_path)]]
+
+
+@pytest.mark.parametrize(
+    ("line", "step"),
+    [
+        ("Collecting torch", ("look", "torch")),
+        ("Processing /usb/fusar_gpt-0.1.0-py3-none-any.whl", ("look", "fusar_gpt-0.1.0-py3-none-any.whl")),
+        ("Processing C:\\usb\\fusar_gpt-0.1.0.whl (from fusar-gpt)", ("look", "fusar_gpt-0.1.0.whl")),
+        ("  Downloading torch-2.9.0-cp311.whl (184.5 MB)", ("download", "torch-2.9.0-cp311.whl (184.5 MB)")),
+        ("Downloading https://a/b/x-1.whl (3 kB)", ("download", "x-1.whl (3 kB)")),
+        ("  Building wheel for fusar-gpt (pyproject.toml): started", ("build", "fusar-gpt")),
+        ("Installing collected packages: a, b, c", ("install", "3")),
+        ("Successfully installed a-1", None),
+        ("", None),
+    ],
+)
+def test_pips_lines(line, step):
+    assert read_pip_line(line) == step
+
+
+def test_the_reason_of_a_failure():
+    said = ["Looking", "ERROR: Could not find x (from versions: none)", "ERROR: No matching x", ""]
+    assert read_failure(said) == "Could not find x (from versions: none)"
+    assert read_failure(["a", "OSError: full", " "]) == "OSError: full"
+    assert read_failure([]) == ""
+
+
+def test_the_parts_name_no_path():
+    assert all("/" not in part and part not in ("", ".", "..") for part in installing._PARTS)
