@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 TASKS_WITH_TARGET = ("detect", "locate", "count")
-TASKS = (*TASKS_WITH_TARGET, "describe")
+TASKS = (*TASKS_WITH_TARGET, "classify", "describe", "ask")
 
 
 @dataclass(frozen=True)
 class Order:
-    """One interpretation: the scene's path, the drawn area and the question.
+    """One interpretation: the scene, the area and the question.
 
-    ``area`` is a GeoJSON geometry in ``area_crs``, which is an authority code or WKT;
-    coordinates are x, y (east, north) whatever the CRS says.
+    ``scene`` is what the backend knows it by: an absolute path, or ``scene:`` and an id. ``area`` is a GeoJSON
+    geometry in ``area_crs``, which is an authority code or WKT; ``boxes`` is a FeatureCollection in the same CRS;
+    coordinates are x, y (east, north) whatever the CRS says. ``ground_m`` is the ground side of a chip in metres.
+    ``layer_id`` is the scene's layer in QGIS; the backend is not told.
     """
 
     scene: str
@@ -26,6 +28,11 @@ class Order:
     prior: str = "none"
     year: int | None = None
     band: int | None = None
+    question: str | None = None
+    boxes: dict[str, Any] | None = None
+    allow_no_prior: bool = False
+    ground_m: float | None = None
+    layer_id: str = ""
 
     def inputs(self) -> dict[str, Any]:
         """Return the ``inputs`` object of ``POST /processes/interpret/execution``."""
@@ -35,11 +42,13 @@ class Order:
             "area_crs": self.area_crs,
             "task": self.task,
             "targets": list(self.targets),
-            "question": None,
-            "boxes": None,
+            "question": self.question,
+            "boxes": self.boxes,
             "model": self.model,
             "prior": self.prior,
+            "allow_no_prior": self.allow_no_prior,
             "year": self.year,
             "band": self.band,
+            "ground_m": self.ground_m,
             "overlap": None,
         }

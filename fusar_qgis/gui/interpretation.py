@@ -1,10 +1,19 @@
-"""The toolbar button's whole story: check the layer, draw, ask, run, show."""
+"""The toolbar button's whole story: check the layer, get an area, ask, make the scene known, run, show."""
 
 from __future__ import annotations
 
+import json
+import math
+from dataclasses import replace
 from html import escape
 
-from qgis.core import Qgis, QgsCoordinateReferenceSystem, QgsGeometry, QgsProject
+from qgis.core import (
+    Qgis,
+    QgsCoordinateReferenceSystem,
+    QgsGeometry,
+    QgsProject,
+    QgsRasterLayer,
+)
 from qgis.gui import QgisInterface
 from qgis.PyQt.QtCore import QObject, QPoint
 from qgis.PyQt.QtWidgets import QAction
@@ -13,17 +22,21 @@ from ..connection.backend import Backend
 from ..connection.client import Client
 from ..core.events import Info
 from ..core.order import Order
-from ..layers.scene import SceneError, scene_of
-from .area_tool import AreaTool
+from ..layers.scene import Scene, SceneError, crs_text, scene_of
+from .area_tool import AreaTool, DrawingTool, PolygonTool
+from .areas import Area, AreaError, AreaMenu, ground_m2, scene_for, selected_area, view_area, whole_area
+from .delivery import Delivery
 from .order_dialog import OrderDialog
+from .preview import Inquiry
 from .running import Running
 
 _MESSAGE_SECONDS = 12
 _MARGIN = 24
+_AREA_DECIMALS = 17
 
 
 class Interpretation(QObject):
-    """Lets the analyst draw an area of the active SAR layer with ``action`` and interprets it."""
+    """Interprets an area of a SAR layer; ``action`` draws a rectangle, the menu beside it has the other ways."""
 
     def __init__(self, iface: QgisInterface, backend: Backend, action: QAction) -> None:
         super().__init__(backend)
@@ -32,98 +45,293 @@ class Interpretation(QObject):
         self._action = action
         self._client: Client | None = None
         self._dialog: OrderDialog | None = None
-        self._runs: list[Running] = []
-        self._tool = AreaTool(iface.mapCanvas())
-        self._tool.setAction(action)
-        self._tool.drawn.connect(self._ask)
-        action.triggered.connect(self._begin)
+        self._delivery: Delivery | None = None  # of the dialog
+        self._asked: Area | None = None
+        self._last_scene = ""
+        self._closer: list[tuple[Order, Area]] = []  # that wait for the backend
+        self._under_way: list[Delivery | Running] = []
+        self._inquiry = Inquiry(self)
+        self._rectangle, self._polygon = AreaTool(iface.mapCanvas()), PolygonTool(iface.mapCanvas())
+        self._rectangle.setAction(action)
+        for tool in (self._rectangle, self._polygon):
+            tool.drawn.connect(self._take_drawn)
+        self._menu = self._make_menu()
+        action.triggered.connect(self._draw_rectangle)
         backend.ready.connect(self._offer)
         backend.failed.connect(self._no_backend)
         QgsProject.instance().cleared.connect(self.cancel)
 
+    def look_closer(
+        self, order: Order, area: QgsGeometry, crs: QgsCoordinateReferenceSystem, target: str = ""
+    ) -> None:
+        """Look for a target in the 3 x 3 grid of one small area, asking nothing.
+
+        Args:
+            order: The order whose finding the area is: scene, band, model and prior stay.
+            area: A polygon in ``crs``, such as one grid cell; the model sees it in one chip.
+            crs: Of the area.
+            target: What to look for; empty means the order's first target.
+        """
+        targets = (target,) if target else order.targets[:1]
+        closer = replace(
+            order,
+            task="locate",
+            targets=targets,
+            area=json.loads(area.asJson(_AREA_DECIMALS)),
+            area_crs=crs_text(crs),
+            question=None,
+            boxes=None,
+            ground_m=math.sqrt(ground_m2(Area(area, crs))),
+        )
+        self._closer.append((closer, Area(area, crs)))
+        self._backend.open()
+
     def cancel(self) -> None:
-        """Stop every run."""
-        for run in list(self._runs):
-            run.cancel()
+        """Stop every run, and whatever is on its way."""
+        if self._dialog is not None:
+            self._dialog.reject()
+        for one in list(self._under_way):
+            one.cancel()
 
     def remove(self) -> None:
         """Stop every run and leave nothing behind."""
         self.cancel()
         QgsProject.instance().cleared.disconnect(self.cancel)
-        self._action.triggered.disconnect(self._begin)
+        self._action.triggered.disconnect(self._draw_rectangle)
+        self._inquiry.stop()
         if self._dialog is not None:
-            self._dialog.close()
             self._dialog.deleteLater()
-        self._tool.remove()
+        self._menu.remove()
+        self._rectangle.remove()
+        self._polygon.remove()
         self.deleteLater()
 
-    def _begin(self) -> None:
+    def _make_menu(self) -> AreaMenu:
+        menu = AreaMenu(self._iface, self._action, self)
+        polygon = menu.add(
+            "FusarInterpretPolygon",
+            "/mActionSelectPolygon.svg",
+            self.tr("Draw a &Polygon"),
+            self.tr("Click its corners; right-click ends"),
+            self._draw_polygon,
+        )
+        polygon.setCheckable(True)
+        self._polygon.setAction(polygon)
+        menu.add(
+            "FusarInterpretView",
+            "/mActionZoomFullExtent.svg",
+            self.tr("Current &View"),
+            self.tr("What the map shows of the SAR layer"),
+            self._take_view,
+        )
+        menu.add(
+            "FusarInterpretSelected",
+            "/mActionZoomToSelected.svg",
+            self.tr("&Selected Features"),
+            self.tr("The selected polygons of a vector layer"),
+            self._take_selection,
+        )
+        menu.add(
+            "FusarInterpretLayer",
+            "/mActionZoomToLayer.svg",
+            self.tr("Whole &Layer"),
+            self.tr("All of the SAR layer"),
+            self._take_layer,
+        )
+        return menu
+
+    def _draw_rectangle(self) -> None:
+        self._draw(self._rectangle, self.tr("Drag a rectangle around the area to interpret."))
+
+    def _draw_polygon(self) -> None:
+        self._draw(
+            self._polygon,
+            self.tr(
+                "Click the corners of the area. Right-click or Enter ends, Backspace takes a corner back."
+            ),
+        )
+
+    def _draw(self, tool: DrawingTool, hint: str) -> None:
+        canvas = self._iface.mapCanvas()
         try:
-            scene_of(self._iface.activeLayer())
+            scene_for(self._iface.activeLayer(), self._last_scene)
         except SceneError as error:
             self._warn(str(error))
-            self._action.setChecked(self._iface.mapCanvas().mapTool() is self._tool)
+            tool.action().setChecked(canvas.mapTool() is tool)
             return
-        canvas = self._iface.mapCanvas()
-        canvas.setMapTool(self._tool)
+        canvas.setMapTool(tool)
         # The backend may take a while to start: let it do so while the analyst draws.
         self._backend.open()
-        if canvas.mapTool() is self._tool:
+        if canvas.mapTool() is tool:
             # QGIS shows a tool's message, and takes it away when it is discarded.
-            hint = self.tr("Drag a rectangle around the area to interpret.")
-            self._tool.messageEmitted.emit(hint, Qgis.MessageLevel.Info)
+            tool.messageEmitted.emit(hint, Qgis.MessageLevel.Info)
 
-    def _ask(self, area: QgsGeometry) -> None:
-        self._tool.messageDiscarded.emit()
+    def _take_drawn(self, outline: QgsGeometry) -> None:
+        for tool in (self._rectangle, self._polygon):
+            tool.messageDiscarded.emit()
+        self._ask(Area(outline, self._iface.mapCanvas().mapSettings().destinationCrs()))
+
+    def _take_view(self) -> None:
+        self._ask(view_area(self._iface.mapCanvas()))
+
+    def _take_selection(self) -> None:
         try:
-            scene = scene_of(self._iface.activeLayer())
+            self._ask(selected_area(self._iface.activeLayer()))
+        except AreaError as error:
+            self._warn(str(error))
+
+    def _take_layer(self) -> None:
+        self._ask(None)
+
+    def _ask(self, area: Area | None) -> None:
+        """Ask what to do with an area, or with a whole layer."""
+        active = self._iface.activeLayer()
+        try:
+            scene = scene_for(active, self._last_scene)
         except SceneError as error:
-            self._tool.clear()
+            self._forget_drawing()
             self._warn(str(error))
             return
+        if active is not None and scene.layer_id != active.id():
+            text = self.tr("“{active}” is no SAR layer: “{scene}” is interpreted.")
+            self._say(text.format(active=active.name(), scene=scene.name), Qgis.MessageLevel.Info)
+        area = area or whole_area(scene)
+        if not area.crs.isValid():
+            area = Area(area.outline, scene.crs)
+        self._last_scene = scene.layer_id
+        dialog = self._its_dialog()
+        self._drop_delivery()
+        self._asked = area
+        dialog.ask(scene, area.outline, area.crs)
+        self._prepare()
+        self._backend.open()
+
+    def _its_dialog(self) -> OrderDialog:
         if self._dialog is None:
             self._dialog = OrderDialog(self._iface.mainWindow())
             self._dialog.ordered.connect(self._start)
-            self._dialog.finished.connect(self._tool.clear)
-        canvas = self._iface.mapCanvas()
+            self._dialog.changed.connect(self._preview)
+            self._dialog.finished.connect(self._closed)
+            self._dialog.preview.wanted.connect(self._send_now)
+            self._inquiry.asked.connect(self._dialog.await_preview)
+            self._inquiry.answered.connect(self._dialog.show_preview)
+            self._inquiry.failed.connect(self._dialog.preview.fail)
         if not self._dialog.isVisible():
             # In a corner, where it hides least of the area.
+            canvas = self._iface.mapCanvas()
             self._dialog.adjustSize()
             left = canvas.width() - self._dialog.width() - _MARGIN
-            self._dialog.move(canvas.mapToGlobal(QPoint(left, _MARGIN)))
-        crs = canvas.mapSettings().destinationCrs()
-        self._dialog.ask(scene, area, _crs_text(crs if crs.isValid() else scene.crs))
-        self._backend.open()
+            self._dialog.move(canvas.mapToGlobal(QPoint(max(left, 0), _MARGIN)))
+        return self._dialog
 
     def _offer(self, client: Client, info: Info) -> None:
         self._client = client
+        closer, self._closer = self._closer, []
+        for order, area in closer:
+            self._look(client, order, area)
         if self._dialog is not None:
-            self._dialog.offer(info)
+            self._dialog.offer(info, local=client.endpoint.is_loopback)
+            self._prepare()
 
-    def _no_backend(self, problem: str) -> None:
-        self._client = None
-        if self._dialog is not None:
-            self._dialog.reject()
-        self._iface.mapCanvas().unsetMapTool(self._tool)
-        self._warn(problem)
+    def _prepare(self) -> None:
+        """Make the scene known for the preview, unless it would leave this computer for that alone."""
+        scene = self._dialog.scene if self._dialog is not None and self._dialog.isVisible() else None
+        if self._dialog is None or self._client is None or self._asked is None or scene is None:
+            return
+        if self._delivery is None or self._delivery.client is not self._client:
+            self._drop_delivery()
+            self._delivery = self._new_delivery(self._client, scene, self._asked)
+            self._delivery.arrived.connect(self._preview)
+            self._delivery.lost.connect(self._dialog.preview.fail)
+        if self._client.endpoint.is_loopback:
+            self._send_now()
+        elif not self._delivery.known:
+            self._dialog.preview.offer(
+                self.tr("The backend does not have the scene yet. Start sends the area.")
+            )
+
+    def _send_now(self) -> None:
+        if self._delivery is not None and self._dialog is not None:
+            if not self._delivery.is_by_path and not self._delivery.known:
+                self._dialog.preview.wait(self.tr("Sending the area to the backend…"))
+            self._delivery.start()
+
+    def _preview(self) -> None:
+        if self._dialog is None or self._delivery is None or not self._delivery.known:
+            return
+        order = self._dialog.preview_order()
+        if order is None:
+            self._inquiry.stop()
+            self._dialog.preview.wait(self.tr("Complete the question."))
+        else:
+            self._inquiry.ask(self._delivery.client, replace(order, scene=self._delivery.known).inputs())
 
     def _start(self, order: Order) -> None:
-        if self._client is None:
-            return
-        run = Running(self._iface, self._client, order, self)
-        self._runs.append(run)
+        delivery, self._delivery = self._delivery, None
+        if delivery is not None:
+            self._carry(delivery, order)
+
+    def _look(self, client: Client, order: Order, area: Area) -> None:
+        layer = QgsProject.instance().mapLayer(order.layer_id)
+        if isinstance(layer, QgsRasterLayer):
+            try:
+                self._carry(self._new_delivery(client, scene_of(layer), area), order)
+            except SceneError as error:
+                self._warn(str(error))
+        else:
+            self._run(client, order)
+
+    def _new_delivery(self, client: Client, scene: Scene, area: Area) -> Delivery:
+        return Delivery(self._iface.messageBar(), client, scene, area, self)
+
+    def _carry(self, delivery: Delivery, order: Order) -> None:
+        delivery.delivered.connect(self._run)
+        delivery.lost.connect(self._warn)
+        delivery.over.connect(self._forget_what_is_over)
+        self._under_way.append(delivery)
+        delivery.carry(order)
+
+    def _run(self, client: Client, order: Order) -> None:
+        run = Running(self._iface, client, order, self)
+        self._under_way.append(run)
         run.over.connect(self._forget_what_is_over)
         run.start()
 
     def _forget_what_is_over(self) -> None:
-        self._runs = [run for run in self._runs if not run.is_over]
+        self._under_way = [one for one in self._under_way if not one.is_over]
+
+    def _drop_delivery(self) -> None:
+        self._inquiry.stop()
+        delivery, self._delivery = self._delivery, None
+        if delivery is not None:
+            delivery.cancel()
+
+    def _closed(self) -> None:
+        self._forget_drawing()
+        self._inquiry.stop()
+        if self._dialog is not None and self._dialog.result() == 0:
+            self._drop_delivery()
+
+    def _forget_drawing(self) -> None:
+        self._rectangle.clear()
+        self._polygon.clear()
+
+    def _no_backend(self, problem: str) -> None:
+        canvas, tools = self._iface.mapCanvas(), (self._rectangle, self._polygon)
+        asking = self._dialog is not None and self._dialog.isVisible()
+        ours = asking or bool(self._closer) or canvas.mapTool() in tools
+        self._client, self._closer = None, []
+        if self._dialog is not None:
+            self._dialog.reject()
+        for tool in tools:
+            canvas.unsetMapTool(tool)
+        if ours:  # else another part of the plugin has asked, and tells
+            self._warn(problem)
 
     def _warn(self, text: str) -> None:
+        self._say(text, Qgis.MessageLevel.Warning)
+
+    def _say(self, text: str, level: Qgis.MessageLevel) -> None:
         self._iface.messageBar().pushMessage(
-            self._action.text(), escape(text, quote=False), Qgis.MessageLevel.Warning, _MESSAGE_SECONDS
+            self._action.text(), escape(text, quote=False), level, _MESSAGE_SECONDS
         )
-
-
-def _crs_text(crs: QgsCoordinateReferenceSystem) -> str:
-    """Return the EPSG code, or WKT where the code would mean nothing outside this QGIS."""
-    return str(crs.authid() if crs.authid().startswith("EPSG:") else crs.toWkt(crs.WktVariant.WKT_PREFERRED))

@@ -1,12 +1,13 @@
-"""The question: which task, which targets, which model, which prior."""
+"""The question: which task, which targets, which model, which prior; and what the model will see."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
-from qgis.core import QgsGeometry
-from qgis.gui import QgsCheckableComboBox, QgsFileWidget, QgsRasterBandComboBox
+from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry
+from qgis.gui import QgsCheckableComboBox, QgsRasterBandComboBox
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import (
     QComboBox,
@@ -14,99 +15,151 @@ from qgis.PyQt.QtWidgets import (
     QDialogButtonBox,
     QFormLayout,
     QLabel,
+    QLineEdit,
     QProgressBar,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
 from ..core.events import Info, Model
 from ..core.order import TASKS, TASKS_WITH_TARGET, Order
-from ..layers.scene import Scene
+from ..core.preview import Preview
+from ..layers.scene import Scene, crs_text
 from ..layers.wording import task_explanation, task_name
+from .areas import Area, ground_m2
+from .boxes_choice import BoxesChoice
+from .choices import Rows, choose, remember, remembered, remembered_list
+from .preview import PreviewPanel
+from .prior_choice import PriorChoice
 
-_PRIOR_YEARS = (2017, 2030)
-_NO_YEAR = _PRIOR_YEARS[0] - 1
 _AREA_DECIMALS = 17
+_ANY_QUESTION = "?"  # a preview does not depend on it
 
 
 class OrderDialog(QDialog):
-    """Asks what to do with a drawn area; not modal, and Enter starts.
+    """Asks what to do with an area; not modal, and Enter starts.
 
-    It may open before the backend has answered, and waits for ``offer``. ``ordered`` brings the Order.
+    It may open before the backend has answered, and waits for ``offer``. ``ordered`` brings the Order, whose scene is
+    still the file's path or empty; ``changed`` when a preview may have become another.
     """
 
     ordered = pyqtSignal(object)
+    changed = pyqtSignal()
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.setObjectName("FusarOrderDialog")
         self.setWindowTitle(self.tr("Interpret SAR"))
         self.setWindowFlag(Qt.WindowType.WindowContextHelpButtonHint, False)
-        self._scene: Scene | None = None
+        self.scene: Scene | None = None
         self._area: dict[str, Any] = {}
         self._area_crs = ""
         self._make_fields()
         self._lay_out()
         self._task.currentIndexChanged.connect(self._refresh)
         self._model.currentIndexChanged.connect(self._model_chosen)
-        self._prior.fileChanged.connect(self._refresh)
+        self._prior.changed.connect(self._refresh)
         self._targets.checkedItemsChanged.connect(self._refresh)
+        self._boxes.changed.connect(self._refresh)
+        self._band.bandChanged.connect(self._refresh)
+        for line in (self._question, self._any_targets):
+            line.textChanged.connect(self._refresh)
+        choose(self._task, remembered("task"))
         self._refresh()
 
-    def ask(self, scene: Scene, area: QgsGeometry, area_crs: str) -> None:
-        """Show the dialog for ``area``, a polygon in ``area_crs``, of ``scene``."""
-        self._scene, self._area, self._area_crs = scene, json.loads(area.asJson(_AREA_DECIMALS)), area_crs
-        self._scene_name.setText(scene.name)
+    def ask(self, scene: Scene, area: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> None:
+        """Show the dialog for ``area``, a polygon in ``crs``, of ``scene``."""
+        self.scene = scene
+        self._area, self._area_crs = json.loads(area.asJson(_AREA_DECIMALS)), crs_text(crs)
+        self._scene_name.setText(f"{scene.name}, {self._size_text(Area(area, crs))}")
         self._band.setLayer(scene.layer)
         self._band.setBand(scene.band)
-        for widget in (self._band, self._form.labelForField(self._band)):
-            widget.setVisible(scene.layer.bandCount() > 1)
+        self._rows.show(self._band, scene.bands > 1)
+        self._boxes.ask_about(area, crs)
+        self._prior.suit(self._model.currentData(), scene.acquired, anew=True)
+        self._estimate.clear()
+        self.preview.wait(self.tr("Wait…"))
+        self._refresh()
         self.show()
         self.raise_()
         self.activateWindow()
         self._task.setFocus()
 
-    def offer(self, info: Info) -> None:
-        """Fill in what the backend offers, keeping the analyst's choice of model where it can be kept."""
+    def offer(self, info: Info, *, local: bool = True) -> None:
+        """Fill in what the backend offers, keeping the analyst's choices where they can be kept."""
         chosen = self._model.currentData()
+        wanted = chosen.name if chosen else remembered("model")
+        names = [model.name for model in info.models]
         self._model.blockSignals(True)
         self._model.clear()
         for model in info.models:
-            title = self.tr("{model} (demonstration)") if model.demonstration else "{model}"
-            self._model.addItem(title.format(model=model.title), model)
-        self._model.setCurrentIndex(info.models.index(chosen) if chosen in info.models else 0)
+            self._model.addItem(model.title, model)  # the caution says that it is a demonstration
+        self._model.setCurrentIndex(names.index(wanted) if wanted in names else 0)
         self._model.blockSignals(False)
+        self._prior.offer(info, local=local)
         if self._model.currentData() != chosen:
             self._model_chosen()
         self._refresh()
 
     def order(self) -> Order | None:
         """Return what is chosen, or None while that is not complete."""
-        model: Model | None = self._model.currentData()
-        task = self._task.currentData()
-        targets = tuple(self._targets.checkedItems()) if task in TASKS_WITH_TARGET else ()
-        if self._scene is None or model is None or (task in TASKS_WITH_TARGET and not targets):
+        order = self.preview_order()
+        if order is None or (order.task in TASKS_WITH_TARGET and not order.targets):
             return None
-        year = self._year.value()
+        if order.task == "ask":
+            question = self._question.text().strip()
+            return replace(order, question=question) if question else None
+        return order
+
+    def preview_order(self) -> Order | None:
+        """Return what is chosen as far as it decides what the model sees, or None while nothing can be shown."""
+        model: Model | None = self._model.currentData()
+        task, prior = self._task.currentData(), self._prior.prior
+        boxes = self._boxes.boxes() if task == "classify" else None
+        if self.scene is None or model is None or prior is None or (task == "classify" and boxes is None):
+            return None
         return Order(
-            scene=self._scene.path,
+            scene=self.scene.path or "",
             area=self._area,
             area_crs=self._area_crs,
             task=task,
-            targets=targets,
+            targets=self._chosen_targets(model) if task in TASKS_WITH_TARGET else (),
             model=model.name,
-            prior=self._prior.filePath() or "none",
-            year=year if self._prior.filePath() and year != _NO_YEAR else None,
-            band=self._band.currentBand() if self._scene.layer.bandCount() > 1 else None,
+            prior=prior,
+            year=self._prior.chosen_year,
+            band=self._band.currentBand() if self.scene.bands > 1 else None,
+            question=_ANY_QUESTION if task == "ask" else None,
+            boxes=boxes,
+            allow_no_prior=self._prior.allow_none,
+            layer_id=self.scene.layer_id,
         )
 
     def accept(self) -> None:
-        """Hand the order over and close."""
+        """Hand the order over, remember the choices and close."""
         order = self.order()
-        if order is not None:
-            super().accept()
-            self.ordered.emit(order)
+        if order is None:
+            return
+        remember("task", order.task)
+        remember("model", order.model)
+        if order.targets:
+            remember("targets", order.targets)
+        self._prior.remember()
+        super().accept()
+        self.ordered.emit(order)
+
+    def await_preview(self) -> None:
+        """A preview was asked for."""
+        self._estimate.setText(self.tr("Planning…"))
+        self.preview.wait()
+
+    def show_preview(self, preview: Preview) -> None:
+        """Show what the model will see, and how long it will look."""
+        self.preview.show_preview(preview)
+        time = self.tr("How long that takes is known after the first run.")
+        if preview.seconds is not None:
+            time = self._time_text(preview.seconds)
+        chips = self.tr("Chips to look at: {n}.").format(n=preview.chips)
+        self._estimate.setText(f"{chips} {time}")
 
     def _make_fields(self) -> None:
         self._scene_name = QLabel(self)
@@ -116,22 +169,22 @@ class OrderDialog(QDialog):
             self._task.addItem(f"{task_name(task)}: {task_explanation(task)}", task)
         self._targets = QgsCheckableComboBox(self)
         self._targets.setDefaultText(self.tr("Choose at least one"))
+        self._any_targets = QLineEdit(self)
+        self._any_targets.setPlaceholderText(self.tr("ship, aircraft"))
+        self._boxes = BoxesChoice(self)
+        self._question = QLineEdit(self)
+        self._question.setPlaceholderText(self.tr("What is built here?"))
+        self._question.setMaxLength(2000)
         self._model = QComboBox(self)
-        self._prior = QgsFileWidget(self)
-        self._prior.setFilter(
-            self.tr("Prior: 64-band raster or AlphaEarth points") + " (*.tif *.tiff *.vrt *.npz *.npy)"
-        )
-        self._prior.setDialogTitle(self.tr("Choose a prior"))
-        self._prior.lineEdit().setPlaceholderText(self.tr("No prior: from the image alone"))
-        self._year = QSpinBox(self)
-        self._year.setSpecialValueText(self.tr("Not given"))
-        self._caution = QLabel(self)
-        self._caution.setWordWrap(True)
+        self._caution, self._estimate = QLabel(self), QLabel(self)
+        for label in (self._caution, self._estimate):
+            label.setWordWrap(True)
         self._waiting = QLabel(self.tr("Connecting to the backend…"), self)
         self._busy = QProgressBar(self)
         self._busy.setRange(0, 0)
         self._busy.setTextVisible(False)
         self._busy.setMaximumHeight(6)
+        self.preview = PreviewPanel(self)
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel, self)
         self._start = self._buttons.addButton(self.tr("Start"), QDialogButtonBox.ButtonRole.AcceptRole)
         self._start.setDefault(True)
@@ -141,42 +194,70 @@ class OrderDialog(QDialog):
         self._buttons.rejected.connect(self.reject)
 
     def _lay_out(self) -> None:
-        self._form = QFormLayout()
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self._form.addRow(self.tr("Scene"), self._scene_name)
-        self._form.addRow(self.tr("Band"), self._band)
-        self._form.addRow(self.tr("&Task"), self._task)
-        self._form.addRow(self.tr("T&argets"), self._targets)
-        self._form.addRow(self.tr("&Model"), self._model)
-        self._form.addRow(self.tr("&Prior"), self._prior)
-        self._form.addRow(self.tr("&Year of the prior"), self._year)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._rows = Rows(form, self)
+        self._rows.add(self.tr("Scene"), self._scene_name)
+        self._rows.add(self.tr("&Band"), self._band)
+        self._rows.add(self.tr("&Task"), self._task)
+        self._rows.add(self.tr("T&argets"), self._targets)
+        self._rows.add(self.tr("T&argets"), self._any_targets)
+        self._rows.add(self.tr("Po&lygons"), self._boxes)
+        self._rows.add(self.tr("&Question"), self._question)
+        self._rows.add(self.tr("&Model"), self._model)
+        self._prior = PriorChoice(self._rows, self)
         layout = QVBoxLayout(self)
-        layout.addLayout(self._form)
-        for widget in (self._caution, self._waiting, self._busy):
+        layout.addLayout(form)
+        layout.addSpacing(6)
+        for widget in (self.preview, self._estimate, self._caution, self._waiting, self._busy):
             layout.addWidget(widget)
         layout.addStretch()
         layout.addWidget(self._buttons)
-        self.setMinimumWidth(440)
+        self.setMinimumWidth(460)
+
+    def _size_text(self, area: Area) -> str:
+        size = ground_m2(area)
+        if size >= 1e4:
+            return str(self.tr("{size:,.2f} km²").format(size=size / 1e6))
+        return str(self.tr("{size:,.0f} m²").format(size=size))
+
+    def _time_text(self, seconds: float) -> str:
+        if seconds < 100:
+            return str(self.tr("About {n} s.").format(n=max(round(seconds), 1)))
+        if seconds < 100 * 60:
+            return str(self.tr("About {n} min.").format(n=round(seconds / 60)))
+        return str(self.tr("About {n} h.").format(n=round(seconds / 3600)))
+
+    def _chosen_targets(self, model: Model) -> tuple[str, ...]:
+        if model.targets:
+            return tuple(self._targets.checkedItems())
+        return tuple(name for name in map(str.strip, self._any_targets.text().split(",")) if name)
 
     def _model_chosen(self) -> None:
         model: Model | None = self._model.currentData()
         if model is None:
             return
-        checked = set(self._targets.checkedItems())
+        checked = set(self._targets.checkedItems() or remembered_list("targets"))
         self._targets.clear()
         self._targets.addItems(list(model.targets))
         self._targets.setCheckedItems(
             [name for name in model.targets if name in checked] or list(model.targets[:1])
         )
-        first, last = model.prior_years or _PRIOR_YEARS
-        self._year.setRange(first - 1, last)
+        if not self._any_targets.text():
+            self._any_targets.setText(", ".join(sorted(checked)))
+        self._prior.suit(model, self.scene.acquired if self.scene else None, anew=False)
         self._refresh()
 
     def _refresh(self) -> None:
         model: Model | None = self._model.currentData()
-        self._targets.setEnabled(model is not None and self._task.currentData() in TASKS_WITH_TARGET)
+        task = self._task.currentData()
+        any_targets = model is not None and not model.targets
+        self._rows.show(self._targets, task in TASKS_WITH_TARGET and not any_targets)
+        self._rows.show(self._any_targets, task in TASKS_WITH_TARGET and any_targets)
+        self._rows.show(self._boxes, task == "classify")
+        self._rows.show(self._question, task == "ask")
+        self._targets.setEnabled(model is not None)
         self._model.setEnabled(model is not None)
-        self._year.setEnabled(bool(self._prior.filePath()))
         self._caution.setText(
             self.tr("<b>Demonstration model.</b> It shows how the work is done; do not rely on its answers.")
             if model is not None and model.demonstration
@@ -186,3 +267,4 @@ class OrderDialog(QDialog):
         for widget in (self._waiting, self._busy):
             widget.setVisible(model is None)
         self._start.setEnabled(self.order() is not None)
+        self.changed.emit()

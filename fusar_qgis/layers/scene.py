@@ -1,10 +1,11 @@
-"""The active layer as a scene: a local, georeferenced raster file, or one clear reason why not."""
+"""A raster layer as a scene: how a backend can get at it, or one clear reason why it cannot be interpreted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsMapLayer,
@@ -14,7 +15,13 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
+from .. import compat
+from ..core.acquisition import Acquisition, acquisition
+
 translate = QCoreApplication.translate
+
+# What the backend opens by path; everything else is clipped and sent.
+_PLAIN = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "HFA", "NITF", "ENVI")
 
 
 class SceneError(Exception):
@@ -23,13 +30,27 @@ class SceneError(Exception):
 
 @dataclass(frozen=True)
 class Scene:
-    """The raster file behind a layer; ``band`` is the one on the screen, counted from 1."""
+    """A raster layer that can be interpreted.
 
-    layer: QgsRasterLayer
-    path: str
+    Attributes:
+        layer_id: The layer's id.
+        name: The layer's name.
+        crs: The layer's CRS, always valid.
+        band: The band on the screen, counted from 1.
+        path: The file, where a backend on this computer may open it itself and places it where QGIS does; else None.
+        bands: How many there are.
+        acquired: When it was taken, if tags or names tell.
+        layer: The layer, for the GUI thread, as long as it is in the project.
+    """
+
+    layer_id: str
     name: str
     crs: QgsCoordinateReferenceSystem
     band: int
+    path: str | None
+    bands: int
+    acquired: Acquisition | None
+    layer: QgsRasterLayer = field(compare=False, repr=False)
 
 
 def scene_of(layer: QgsMapLayer | None) -> Scene:
@@ -44,21 +65,90 @@ def scene_of(layer: QgsMapLayer | None) -> Scene:
                 "Scene", "“{name}” is not a raster. Select a SAR layer in the Layers panel, then try again."
             ).format(name=layer.name())
         )
-    place = QgsProviderRegistry.instance().decodeUri(layer.providerType(), layer.source())
-    path = place.get("path") or ""
-    inside = place.get("vsiPrefix") or place.get("layerName")  # an archive, or one of many rasters in a file
-    if layer.providerType() != "gdal" or inside or not Path(path).is_file():
+    if not layer.isValid():
         raise SceneError(
-            translate(
-                "Scene", "“{name}” is not a local file. Save it as a GeoTIFF (Export, Save As) and use that."
-            ).format(name=layer.name())
-        )
+            translate("Scene", "“{name}” cannot be read. Check its source (right-click, Change Data Source).")
+            .format(name=layer.name())
+        )  # fmt: skip
+    file = _local_file(layer)
+    dataset = open_raster(file) if file else None
+    path = file if dataset is not None and _is_plain(dataset, layer) else None
     if not layer.crs().isValid():
-        raise SceneError(
-            translate(
-                "Scene", "“{name}” has no georeferencing. Georeference the file first (Layer, Georeferencer)."
-            ).format(name=layer.name())
-        )
+        raise SceneError(_unplaced(layer.name(), dataset))
     renderer = layer.renderer()
-    band = renderer.grayBand() if isinstance(renderer, QgsSingleBandGrayRenderer) else 1
-    return Scene(layer, str(Path(path).resolve()), layer.name(), layer.crs(), band)
+    return Scene(
+        layer_id=layer.id(),
+        name=layer.name(),
+        crs=layer.crs(),
+        band=compat.gray_band(renderer) if isinstance(renderer, QgsSingleBandGrayRenderer) else 1,
+        path=path,
+        bands=layer.bandCount(),
+        acquired=_acquired(layer, dataset),
+        layer=layer,
+    )
+
+
+def crs_text(crs: QgsCoordinateReferenceSystem) -> str:
+    """Return the EPSG code, or WKT where the code would mean nothing outside this QGIS."""
+    return str(crs.authid() if crs.authid().startswith("EPSG:") else crs.toWkt(crs.WktVariant.WKT_PREFERRED))
+
+
+def open_raster(uri: str) -> gdal.Dataset | None:
+    """Open what GDAL calls ``uri``, in any thread; None where it cannot, whoever has set GDAL to raise or not."""
+    try:
+        return gdal.OpenEx(uri, gdal.OF_RASTER)
+    except RuntimeError:
+        return None
+
+
+def is_placed(dataset: gdal.Dataset) -> bool:
+    """Whether the dataset says where its pixels lie, by a geotransform or by control points."""
+    return dataset.GetGeoTransform(can_return_null=True) is not None or dataset.GetGCPCount() > 0
+
+
+def _local_file(layer: QgsRasterLayer) -> str:
+    """The one raster of a file on this computer; empty for archives, one of several rasters, and services."""
+    if layer.providerType() != "gdal":
+        return ""
+    place = QgsProviderRegistry.instance().decodeUri("gdal", layer.source())
+    path = place.get("path") or ""
+    inside = place.get("vsiPrefix") or place.get("layerName") or place.get("openOptions")
+    return str(Path(path).resolve()) if path and not inside and Path(path).is_file() else ""
+
+
+def _is_plain(dataset: gdal.Dataset, layer: QgsRasterLayer) -> bool:
+    """Whether the backend opens the file, and places it where QGIS shows it. Raises SceneError if nobody can."""
+    if not is_placed(dataset):
+        if dataset.GetMetadata("RPC") or dataset.GetMetadata("GEOLOCATION"):
+            return False  # QGIS warps it, the backend does not
+        raise SceneError(_unplaced(layer.name(), dataset))
+    # The analyst may have given the layer another CRS than the file has.
+    return dataset.GetDriver().ShortName in _PLAIN and layer.dataProvider().crs() == layer.crs()
+
+
+def _unplaced(name: str, dataset: gdal.Dataset | None) -> str:
+    if dataset is not None and is_placed(dataset):
+        return str(
+            translate(
+                "Scene", "“{name}” has no CRS. Set it (right-click the layer, Layer CRS), then try again."
+            ).format(name=name)
+        )
+    return str(
+        translate(
+            "Scene", "“{name}” has no georeferencing. Georeference the file first (Layer, Georeferencer)."
+        ).format(name=name)
+    )
+
+
+def _acquired(layer: QgsRasterLayer, dataset: gdal.Dataset | None) -> Acquisition | None:
+    tags = dataset.GetMetadata() if dataset is not None else {}
+    # The layer's name first: the source may begin with a folder's date.
+    by_name = acquisition(tags, layer.name())
+    return (
+        by_name if by_name and by_name.certain else acquisition(tags, _file_name(layer.source())) or by_name
+    )
+
+
+def _file_name(source: str) -> str:
+    """What comes last in a source: of a subdataset or an archive, the file it lies in too."""
+    return "/".join(source.replace("\\", "/").split("|")[0].rsplit("/", 2)[-2:])

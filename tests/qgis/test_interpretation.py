@@ -5,17 +5,31 @@ import zipfile
 
 import pytest
 from conftest import write_tiff
-from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import (
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsGeometry,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRectangle,
+    QgsVectorLayer,
+)
 from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QPushButton
+from qgis.PyQt.QtWidgets import QAction, QPushButton
 from standin import CHIPS
 
+from fusar_qgis.connection.backend import Backend
+from fusar_qgis.core.endpoint import Endpoint
+from fusar_qgis.core.order import Order
 from fusar_qgis.gui.area_tool import AreaTool
+from fusar_qgis.gui.interpretation import Interpretation
 from fusar_qgis.gui.order_dialog import OrderDialog
 from fusar_qgis.gui.run_task import RunTask
+from fusar_qgis.layers import clipping
 
 LEFT = Qt.MouseButton.LeftButton
+ON_SCENE = (40, 8), (60, 20)  # a hidden canvas takes its size much later
 
 
 def drag(canvas, start=(100, 100), end=(300, 250)):
@@ -37,9 +51,9 @@ def canvas(qgis_iface):
 def ask(standin, scene_layer, action, canvas, qgis_iface, qtbot):
     """Press the button, drag, choose, press Enter."""
 
-    def ask(task="detect", targets=("ship",)):
+    def ask(task="detect", targets=("ship",), corners=((100, 100), (300, 250))):
         action.trigger()
-        drag(canvas)
+        drag(canvas, *corners)
         dialog = qgis_iface.mainWindow().findChild(OrderDialog)
         qtbot.waitUntil(lambda: dialog._model.count() == 1 and dialog.isVisible())
         dialog._task.setCurrentIndex(dialog._task.findData(task))
@@ -195,14 +209,10 @@ def test_no_layer(action, bar, qgis_iface):
     assert not action.isChecked()
 
 
-@pytest.mark.parametrize("kind", ["vector", "in an archive", "no georeferencing"])
+@pytest.mark.parametrize("kind", ["vector", "no georeferencing"])
 def test_layers_that_are_no_scene(action, bar, qgis_iface, tmp_path, kind):
     if kind == "vector":
         layer, words = QgsVectorLayer("Point", "x", "memory"), "is not a raster"
-    elif kind == "in an archive":
-        with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
-            archive.write(write_tiff(tmp_path / "x.tif"), "x.tif")
-        layer, words = QgsRasterLayer(f"/vsizip/{tmp_path}/x.zip/x.tif", "x"), "is not a local file"
     else:
         layer, words = (
             QgsRasterLayer(str(write_tiff(tmp_path / "x.tif", epsg=None)), "x"),
@@ -213,6 +223,124 @@ def test_layers_that_are_no_scene(action, bar, qgis_iface, tmp_path, kind):
     action.trigger()
     assert words in bar.currentItem().text()
     assert not action.isChecked()
+
+
+@pytest.fixture
+def archived(scene_layer, scene_path, tmp_path, qgis_iface):
+    """The scene within an archive, which no backend opens."""
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.write(scene_path, "x.tif")
+    layer = QgsRasterLayer(f"/vsizip/{tmp_path}/x.zip/x.tif", "zipped")
+    QgsProject.instance().addMapLayer(layer)
+    qgis_iface.setActiveLayer(layer)
+    return layer
+
+
+def test_what_the_backend_cannot_open_is_sent_once_for_preview_and_run(archived, ask, bar, qtbot, standin):
+    ask("count", corners=ON_SCENE)
+    qtbot.waitUntil(lambda: finished(bar, "1 answers"))
+    ((name, content),) = standin.scenes.items()
+    assert content[:2] == b"II"
+    assert standin.scene_names == ["zipped.tif"]
+    assert standin.orders[0]["scene"] == name
+    assert all(asked["scene"] == name for asked in standin.previews)
+
+
+def test_nothing_goes_to_a_far_server_before_the_analyst_says_so(
+    scene_layer, action, canvas, bar, qtbot, standin, qgis_iface, monkeypatch
+):
+    monkeypatch.setattr(Endpoint, "is_loopback", property(lambda _: False))
+    action.trigger()
+    drag(canvas, *ON_SCENE)
+    dialog = qgis_iface.mainWindow().findChild(OrderDialog)
+    qtbot.waitUntil(lambda: dialog.preview._show_now.isVisible())
+    assert dialog._prior.source.findData("file") == -1
+    assert all("/info" in path for _, path, _ in standin.seen)
+    dialog.preview._show_now.click()
+    qtbot.waitUntil(lambda: bool(standin.previews))
+    qtbot.waitUntil(lambda: not dialog.preview._chip.pixmap().isNull())
+    dialog.reject()
+    action.trigger()
+    drag(canvas, *ON_SCENE)
+    qtbot.waitUntil(lambda: dialog._start.isEnabled())
+    dialog.accept()
+    qtbot.waitUntil(lambda: bool(standin.orders))
+    assert standin.orders[0]["scene"] in standin.scenes
+
+
+def test_a_scene_that_cannot_be_sent_is_said_and_nothing_is_ordered(
+    archived, ask, bar, qtbot, standin, monkeypatch
+):
+    monkeypatch.setattr(clipping, "LIMIT_BYTES", 10)
+    ask(corners=ON_SCENE)
+    qtbot.waitUntil(lambda: finished(bar, "Draw a smaller one"))
+    assert standin.orders == []
+    qtbot.waitUntil(lambda: not any(task.isActive() for task in tasks()))
+
+
+def test_the_preview_is_of_what_is_chosen(ask, scene_layer, action, canvas, qtbot, standin, qgis_iface, bar):
+    action.trigger()
+    drag(canvas)
+    dialog = qgis_iface.mainWindow().findChild(OrderDialog)
+    qtbot.waitUntil(lambda: bool(standin.previews))
+    qtbot.waitUntil(lambda: "6" in dialog._estimate.text())
+    assert not dialog.preview._chip.pixmap().isNull()
+    assert dialog.preview._prior.text() == "No prior"
+    dialog._prior.source.setCurrentIndex(dialog._prior.source.findData("cog"))
+    qtbot.waitUntil(lambda: standin.previews[-1]["prior"] == "cog")
+    qtbot.waitUntil(lambda: not dialog.preview._prior.pixmap().isNull())
+    assert standin.previews[-1]["scene"] == scene_layer.source()
+    assert standin.orders == []
+    before = len(standin.previews)
+    dialog._task.setCurrentIndex(dialog._task.findData("ask"))
+    qtbot.waitUntil(lambda: len(standin.previews) > before)
+    dialog._question.setText("Which ships?")
+    qtbot.wait(600)
+    assert len(standin.previews) == before + 1  # words change nothing that is shown
+    dialog.reject()
+
+
+def test_a_backend_without_previews_and_an_area_beside_the_scene(
+    scene_layer, action, canvas, qtbot, standin, qgis_iface, bar
+):
+    standin.preview = None
+    action.trigger()
+    drag(canvas)
+    dialog = qgis_iface.mainWindow().findChild(OrderDialog)
+    qtbot.waitUntil(lambda: "Not Found" in dialog.preview._chip_text.text())
+    assert dialog._start.isEnabled()
+    dialog.reject()
+
+
+@pytest.fixture
+def interpretation(standin, bar, qgis_iface):
+    backend, action = Backend(), QAction(qgis_iface.mainWindow())
+    part = Interpretation(qgis_iface, backend, action)
+    yield part
+    part.remove()
+    backend.close()
+    action.deleteLater()
+
+
+def test_look_closer_runs_the_grid_on_a_cell(interpretation, bar, qtbot, standin, scene_layer, scene_path):
+    order = Order(
+        scene=str(scene_path),
+        area={},
+        area_crs="EPSG:32650",
+        task="locate",
+        targets=("ship",),
+        layer_id=scene_layer.id(),
+    )
+    cell = QgsGeometry.fromRect(QgsRectangle(500100, 3999700, 500190, 3999800))
+    interpretation.look_closer(order, cell, scene_layer.crs())
+    qtbot.waitUntil(lambda: len(standin.orders) == 1)
+    closer = standin.orders[0]
+    assert (closer["task"], closer["targets"], closer["area_crs"]) == ("locate", ["ship"], "EPSG:32650")
+    assert closer["ground_m"] == pytest.approx(95, abs=1)
+    QgsProject.instance().removeMapLayer(scene_layer)
+    interpretation.look_closer(order, cell, QgsCoordinateReferenceSystem("EPSG:32650"), "storage tank")
+    qtbot.waitUntil(lambda: len(standin.orders) == 2)
+    assert (standin.orders[1]["scene"], standin.orders[1]["targets"]) == (order.scene, ["storage tank"])
 
 
 def test_no_backend_is_said_once(action, bar, qgis_iface, scene_layer, canvas):

@@ -1,0 +1,98 @@
+"""Which polygons are the objects to classify."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCsException,
+    QgsFeatureRequest,
+    QgsGeometry,
+    QgsProject,
+)
+from qgis.gui import QgsMapLayerComboBox
+from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from .. import compat
+
+MOST = 1000  # that a backend takes at a time
+_DECIMALS = 17
+
+
+class BoxesChoice(QWidget):
+    """A polygon layer, and how many of its features are meant: those on the area, of the selected ones if any."""
+
+    changed = pyqtSignal()
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._area = QgsGeometry()
+        self._crs = QgsCoordinateReferenceSystem()
+        self._boxes: list[QgsGeometry] = []
+        self.layers = QgsMapLayerComboBox(self)
+        self.layers.setFilters(compat.POLYGON_LAYERS)
+        self._count = QLabel(self)
+        self._count.setWordWrap(True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.layers)
+        layout.addWidget(self._count)
+        self.setFocusProxy(self.layers)
+        self.layers.layerChanged.connect(self.refresh)
+
+    def ask_about(self, area: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> None:
+        """Take the boxes of another area."""
+        self._area, self._crs = area, crs
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look at the layer again."""
+        self._boxes = []
+        layer = self.layers.currentLayer()
+        if layer is None:
+            self._count.setText(self.tr("There is no polygon layer. Detect first, or draw boxes."))
+        else:
+            self._find()
+            if len(self._boxes) > MOST:
+                self._boxes = []
+                words, n = self.tr("More than {n} features on the area. Select some of them."), MOST
+            elif layer.selectedFeatureCount():
+                words, n = self.tr("{n} selected features on the area"), len(self._boxes)
+            else:
+                words, n = self.tr("{n} features on the area"), len(self._boxes)
+            self._count.setText(words.format(n=n))
+        self.changed.emit()
+
+    def boxes(self) -> dict[str, Any] | None:
+        """Return the outlines as GeoJSON in the area's CRS, or None where there are none."""
+        features = [
+            {"type": "Feature", "properties": {}, "geometry": json.loads(box.asJson(_DECIMALS))}
+            for box in self._boxes
+        ]
+        return {"type": "FeatureCollection", "features": features} if features else None
+
+    def _find(self) -> None:
+        """Find at most one more than may be asked about."""
+        layer = self.layers.currentLayer()
+        there = QgsCoordinateTransform(layer.crs(), self._crs, QgsProject.instance())
+        back = QgsCoordinateTransform(self._crs, layer.crs(), QgsProject.instance())
+        request = QgsFeatureRequest().setNoAttributes()
+        try:
+            request.setFilterRect(back.transformBoundingBox(self._area.boundingBox()))
+        except QgsCsException:
+            return  # the layer's CRS does not reach there
+        if layer.selectedFeatureCount():
+            request.setFilterFids(layer.selectedFeatureIds())
+        for feature in layer.getFeatures(request):
+            outline = QgsGeometry(feature.geometry())
+            if outline.isEmpty() or outline.transform(there) or not outline.intersects(self._area):
+                continue
+            outline.get().dropZValue()
+            outline.get().dropMValue()
+            self._boxes.append(outline)
+            if len(self._boxes) > MOST:
+                return
