@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict
 from html import escape
 
-from qgis.core import Qgis
+from qgis.core import Qgis, QgsProject
 from qgis.gui import QgisInterface
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
@@ -13,7 +15,7 @@ from ..connection.job import Job
 from ..core.events import Ended, Found, Progress, Started
 from ..core.order import Order
 from ..layers.run_layers import RunLayers
-from ..layers.wording import run_caveats, run_name, run_title
+from ..layers.wording import run_caveats, run_name, run_title, time_left
 from .run_progress import RunProgress
 
 _MESSAGE_SECONDS = 15
@@ -28,9 +30,14 @@ class Running(QObject):
         super().__init__(parent)
         self.is_over = False
         self._bar = iface.messageBar()
+        self._order = order
         self._name = run_title(order.task, ", ".join(order.targets))
         self._caveats = ""
         self._layers: RunLayers | None = None
+        self._began = 0.0
+        self._first = 0  # chips that were done when the clock started
+        self._end: Ended | None = None
+        self._counts: dict[str, int] = {}
         self._progress = RunProgress(self._bar, self._name, self)
         self._progress.cancelled.connect(self.cancel)
         self._job = Job(client, order)
@@ -47,34 +54,71 @@ class Running(QObject):
 
     def _on_told(self, event: Started | Progress | Found) -> None:
         if isinstance(event, Started):
-            self._name = run_name(event.run)
-            self._caveats = run_caveats(event.run)
-            self._layers = RunLayers(event.run, self)
-            self._show(0, event.chips)
+            if self._layers is None:
+                self._begin(event)
         elif isinstance(event, Progress):
             self._show(event.done, event.total)
         elif self._layers is not None:
             self._layers.take(event)
 
+    def _begin(self, event: Started) -> None:
+        self._name = run_name(event.run)
+        self._caveats = run_caveats(event.run)
+        scene = QgsProject.instance().mapLayer(self._order.layer_id)
+        # Not a child: what was found is written even if the run is cut off.
+        self._layers = RunLayers(
+            event.run,
+            QgsProject.instance(),
+            self._order.scene if scene is None else scene.source(),
+            asdict(self._order),
+        )
+        self._layers.warned.connect(self._warn)
+        self._show(0, event.chips)
+
     def _show(self, done: int, total: int) -> None:
         text = self.tr("chip {done} of {total} ({caveats})").format(
             done=done, total=total, caveats=self._caveats
         )
-        self._progress.show(done, total, text)
+        left = self._time_left(done, total)
+        self._progress.show(done, total, f"{text}, {left}" if left else text)
+
+    def _time_left(self, done: int, total: int) -> str:
+        """Tell how long the rest takes; the first chip is not counted, for the model may have been loading."""
+        if done and not self._began:
+            self._began, self._first = time.monotonic(), done
+        if done <= self._first or done >= total:
+            return ""
+        return time_left((time.monotonic() - self._began) / (done - self._first) * (total - done))
 
     def _on_ended(self, end: Ended) -> None:
-        counts = self._layers.finish() if self._layers is not None else {}
+        self._end = end
+        self._counts = self._layers.finish() if self._layers is not None else {}
         self._progress.finish(end.status == "successful")
+        if end.status == "successful" and self._layers is not None and not self._layers.is_settled:
+            self._layers.settled.connect(self._report)
+        else:
+            self._report()
+
+    def _report(self) -> None:
+        end = self._end
+        if end is None or self.is_over:
+            return
         if end.status == "successful":
-            self._say(self._summary(counts), Qgis.MessageLevel.Success)
+            self._say(self._summary(self._counts), Qgis.MessageLevel.Success)
         elif end.status == "dismissed":
             self._say(self.tr("Cancelled. What was found so far stays on the map."), Qgis.MessageLevel.Info)
         else:
             reason = end.message or self.tr("The backend gave no reason. Look at its log.")
-            self._say(self.tr("Failed: {reason}").format(reason=reason), Qgis.MessageLevel.Critical)
+            text = self.tr("Failed: {reason}").format(reason=reason)
+            if any(self._counts.values()):
+                text += " " + self.tr("What was found so far stays on the map.")
+            self._say(text, Qgis.MessageLevel.Critical)
         self.is_over = True
         self.over.emit()
         self.deleteLater()
+
+    def _warn(self, text: str) -> None:
+        self._say(text, Qgis.MessageLevel.Warning)
 
     def _summary(self, counts: dict[str, int]) -> str:
         parts = [
@@ -90,7 +134,8 @@ class Running(QObject):
         return ", ".join(parts) or str(self.tr("Nothing found."))
 
     def _say(self, text: str, level: Qgis.MessageLevel) -> None:
-        # A failure stays until it is read.
-        seconds = 0 if level == Qgis.MessageLevel.Critical else _MESSAGE_SECONDS
+        # What went wrong stays until it is read.
+        lasting = level in (Qgis.MessageLevel.Critical, Qgis.MessageLevel.Warning)
+        seconds = 0 if lasting else _MESSAGE_SECONDS
         # The bar takes HTML, and a file's name or a backend's reason is none.
         self._bar.pushMessage(escape(self._name, quote=False), escape(text, quote=False), level, seconds)

@@ -1,11 +1,15 @@
-"""A run's findings on the map: one group, one styled memory layer for each kind, filled as findings come."""
+"""A run's findings on the map: one group, one styled layer for each kind, filled as findings come."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from qgis.core import (
+    QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsFeature,
     QgsFields,
@@ -16,21 +20,29 @@ from qgis.core import (
     QgsProject,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QObject, QTimer
+from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from .. import compat
+from ..core import review
 from ..core.events import Finding, Found
+from . import storage
 from .styles import map_tip, style
 from .wording import run_name
 
 _FLUSH_MS = 200
+_PATIENCE_FLUSHES = 50  # while another program writes to the file: 10 s
+_REST_MS = 20
+_BUNDLE = 50  # features that are written at once, so that the GUI never waits long
 _LAYER_ORDER = ("detections", "grid", "answers")
+_BOX = ("box_left", "box_top", "box_right", "box_bottom")
 
 # The type of what may be missing in the first finding, or look like an integer there.
 _KINDS: dict[str, type] = {
     "score": float,
     "length_m": float,
     "width_m": float,
+    "lon": float,
+    "lat": float,
     "count": int,
     "cell": int,
     "chip": int,
@@ -44,99 +56,124 @@ _KINDS: dict[str, type] = {
 
 
 class RunLayers(QObject):
-    """Adds a run's findings to the project as they come; bundles them, so that the map can keep up."""
+    """Adds a run's findings to the project as they come; bundles them, so that the map can keep up.
 
-    def __init__(self, run: dict[str, Any], parent: QObject) -> None:
+    The findings go to the project's GeoPackage, or to a temporary one, or stay in memory; ``warned`` says so where
+    it is not where the analyst would look for them. ``settled`` comes once after ``finish``, when all is written.
+    """
+
+    warned = pyqtSignal(str)
+    settled = pyqtSignal()
+
+    def __init__(
+        self, run: dict[str, Any], parent: QObject, scene: str = "", order: dict[str, Any] | None = None
+    ) -> None:
+        """``scene`` is the raster's source for GDAL, ``order`` the inputs of the job, for the review."""
         super().__init__(parent)
         self._run = run
+        self._properties = {
+            storage.RUN_PROPERTY: json.dumps(run, ensure_ascii=False),
+            storage.SCENE_PROPERTY: scene,
+            storage.ORDER_PROPERTY: json.dumps(order or {}, ensure_ascii=False),
+        }
+        self._temporary = storage.temporary_file(QgsProject.instance())
         self._group: QgsLayerTreeGroup | None = None
         self._layers: dict[str, QgsVectorLayer] = {}
+        self._making: dict[str, storage.TableTask] = {}
         self._dropped: set[str] = set()
         self._labels: list[str] = []
-        self._unclear = 0
-        self._rows: dict[str, tuple[str, int]] = {}  # finding id -> (layer, feature id)
+        self._kind_of: dict[str, str] = {}  # of every finding that stands
+        self._unclear: set[str] = set()
+        self._rows: dict[str, int] = {}  # finding id -> feature id in its layer
         self._waiting: dict[str, Finding] = {}
+        self._leaving: dict[str, list[int]] = {}
+        self._blocked = 0
+        self._held: set[str] = set()
+        self._finishing = False
+        self._over = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(_FLUSH_MS)
         self._timer.timeout.connect(self.flush)
         QgsProject.instance().layersWillBeRemoved.connect(self._forget)
+        QgsProject.instance().cleared.connect(self._abandon)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything is written."""
+        return self._over
 
     def take(self, found: Found) -> None:
         """Take findings in; they are on the map a moment later."""
-        old: dict[str, list[int]] = {}
         for finding_id in found.replaced:
+            kind = self._kind_of.pop(finding_id, "")
+            self._unclear.discard(finding_id)
             if self._waiting.pop(finding_id, None) is None and finding_id in self._rows:
-                kind, row = self._rows.pop(finding_id)
-                old.setdefault(kind, []).append(row)
-        for kind, rows in old.items():
-            if kind in self._layers:
-                self._layers[kind].dataProvider().deleteFeatures(rows)
-        self._waiting.update((finding.id, finding) for finding in found.added)
-        if not self._timer.isActive():
-            self._timer.start()
+                self._leaving.setdefault(kind, []).append(self._rows.pop(finding_id))
+        for finding in found.added:
+            self._waiting[finding.id] = finding
+            self._kind_of[finding.id] = finding.layer
+            if finding.properties.get("complete") is False:
+                self._unclear.add(finding.id)
+        if not self._timer.isActive() and not self._over:
+            self._timer.start(_FLUSH_MS)
 
     def flush(self) -> None:
-        """Put what waits on the map."""
-        waiting, self._waiting = self._waiting, {}
-        by_kind: dict[str, list[Finding]] = {}
-        for finding in waiting.values():
+        """Put what waits on the map, as far as its layers are there; the rest follows soon."""
+        by_kind: dict[str, list[Finding]] = {kind: [] for kind in self._leaving}
+        for finding in self._waiting.values():
             by_kind.setdefault(finding.layer, []).append(finding)
         for kind, findings in by_kind.items():
-            if kind not in self._dropped:
-                self._add(kind, findings)
-        for layer in self._layers.values():
-            layer.updateExtents()
-            layer.triggerRepaint()
+            if kind in self._dropped:
+                self._done_with(kind, findings)
+            elif kind in self._layers:
+                self._write(kind, findings[:_BUNDLE])
+            elif kind not in self._making:
+                self._make(kind, findings[0])
+        if self._waiting or self._leaving:
+            self._timer.start(_FLUSH_MS if self._making or self._blocked else _REST_MS)
+        elif self._finishing and not self._making:
+            self._settle()
 
     def finish(self) -> dict[str, int]:
-        """Put the rest on the map, let go of the layers and return how many features each kind has.
+        """Write the rest and let go of the layers; return how many findings of each kind there are.
 
         ``answers`` are those that were understood, ``unclear`` the others.
         """
-        self._timer.stop()
-        self.flush()
-        QgsProject.instance().layersWillBeRemoved.disconnect(self._forget)
-        counts = {kind: layer.featureCount() for kind, layer in self._layers.items()}
-        tree = QgsProject.instance().layerTreeRoot()
-        for kind, layer in self._layers.items():
-            node = tree.findLayer(layer)
-            node.setExpanded(False)  # new categories have folded it up: only a change unfolds it
-            node.setExpanded(True)
-            if kind == "detections":
-                node.setCustomProperty("showFeatureCount", 1)  # QGIS counts once, so only now
-        counts["unclear"] = self._unclear
-        counts["answers"] = counts.get("answers", 0) - self._unclear
-        self._layers.clear()
-        self.deleteLater()
-        return counts
+        self._finishing = True
+        counts = Counter(kind for kind in self._kind_of.values() if kind not in self._dropped)
+        counts["unclear"] = len(self._unclear)
+        counts["answers"] -= counts["unclear"]
+        if not self._over:
+            self.flush()
+        return dict(counts)
 
-    def _add(self, kind: str, findings: list[Finding]) -> None:
-        layer = self._layers.get(kind) or self._new_layer(kind, findings[0])
-        if kind == "detections":
-            new = {str(finding.properties.get("label")) for finding in findings}.difference(self._labels)
-            if new:
-                self._labels += sorted(new)
-                style(layer, kind, self._labels)
-        self._unclear += sum(finding.properties.get("complete") is False for finding in findings)
-        _, features = layer.dataProvider().addFeatures([_feature(layer.fields(), one) for one in findings])
-        for finding, feature in zip(findings, features):  # noqa: B905 - QGIS for Windows has Python 3.9
-            self._rows[finding.id] = (kind, feature.id())
+    def _make(self, kind: str, first: Finding) -> None:
+        paths = storage.candidates(QgsProject.instance(), self._temporary)
+        task = storage.TableTask(paths, kind, self._run, _fields(first), first.crs)
+        # QGIS forgets the Python half of a task that nobody keeps.
+        self._making[kind] = task
+        task.made.connect(self._made)
+        QgsApplication.taskManager().addTask(task)
 
-    def _new_layer(self, kind: str, first: Finding) -> QgsVectorLayer:
-        layer = QgsVectorLayer("MultiPolygon", self._layer_name(kind), "memory")
-        crs = QgsCoordinateReferenceSystem()
-        crs.createFromUserInput(first.crs)
-        layer.setCrs(crs)
-        layer.dataProvider().addAttributes(
-            [compat.field("id", str)]
-            + [compat.field(name, _KINDS.get(name, type(value))) for name, value in _plain(first).items()]
-        )
-        layer.updateFields()
+    def _made(self, kind: str, path: str, table: str, reasons: dict[str, str]) -> None:
+        del self._making[kind]
+        if self._over:
+            return
+        first = next((finding for finding in self._waiting.values() if finding.layer == kind), None)
+        if first is not None:
+            layer = storage.open_table(path, table, self._layer_name(kind)) if path else None
+            if layer is None or not layer.isValid():
+                layer = self._memory_layer(kind, _fields(first), _crs(first.crs))
+            self._warn_of(reasons, in_memory=layer.providerType() == "memory")
+            self._add_layer(kind, layer)
+        self._timer.start(_REST_MS)  # not at once: each step takes some milliseconds
+
+    def _add_layer(self, kind: str, layer: QgsVectorLayer) -> None:
+        for name, value in {**self._properties, storage.KIND_PROPERTY: kind}.items():
+            layer.setCustomProperty(name, value)
         style(layer, kind, self._labels)
         layer.setMapTipTemplate(map_tip(layer))
-        layer.setMetadata(_metadata(self._run, layer, first.crs))
-        layer.setCustomProperty("fusar/run", json.dumps(self._run, ensure_ascii=False))
+        layer.setMetadata(_metadata(self._run, layer))
         QgsProject.instance().addMapLayer(layer, False)
         below = [known for known in _LAYER_ORDER[: _LAYER_ORDER.index(kind)] if known in self._layers]
         group = self._its_group()
@@ -144,7 +181,85 @@ class RunLayers(QObject):
         group.setExpanded(False)  # it was made empty, which the tree shows as closed: only a change opens it
         group.setExpanded(True)
         self._layers[kind] = layer
+
+    def _write(self, kind: str, findings: list[Finding]) -> None:
+        layer = self._layers[kind]
+        if layer.providerType() == "ogr" and self._must_wait(storage.source_of(layer)[0]):
+            return
+        if kind not in self._held:
+            self._held.add(kind)
+            storage.hold(layer)
+            return
+        leaving = self._leaving.get(kind, [])
+        stored = self._store(layer, leaving, findings)
+        if stored is None:
+            self._keep_in_memory(kind)
+            leaving = self._leaving.get(kind, [])
+            stored = self._store(layer, leaving, findings) or []
+        self._rows.update((finding.id, row) for finding, row in zip(findings, stored))  # noqa: B905 - Python 3.9
+        self._done_with(kind, findings)
+        self._style_new_labels(kind, layer, findings)
+        layer.updateExtents()
+        layer.triggerRepaint()
+
+    @staticmethod
+    def _store(layer: QgsVectorLayer, leaving: list[int], findings: list[Finding]) -> list[int] | None:
+        """Return the new rows; None if the layer takes no more."""
+        provider = layer.dataProvider()
+        if leaving and not provider.deleteFeatures(leaving):
+            return None
+        if not findings:
+            return []
+        written, features = provider.addFeatures([_feature(layer.fields(), one) for one in findings])
+        return [feature.id() for feature in features] if written else None
+
+    def _done_with(self, kind: str, findings: Iterable[Finding]) -> None:
+        self._leaving.pop(kind, None)
+        for finding in findings:
+            self._waiting.pop(finding.id, None)
+
+    def _style_new_labels(self, kind: str, layer: QgsVectorLayer, findings: list[Finding]) -> None:
+        new = {str(finding.properties.get("label")) for finding in findings}.difference(self._labels)
+        if kind == "detections" and new:
+            self._labels += sorted(new)
+            style(layer, kind, self._labels)
+
+    def _must_wait(self, path: Path) -> bool:
+        """Whether another program writes to the file: SQLite would make the GUI wait for it."""
+        self._blocked = self._blocked + 1 if storage.is_locked(path) else 0
+        return 0 < self._blocked <= _PATIENCE_FLUSHES
+
+    def _keep_in_memory(self, kind: str) -> None:
+        """Go on in memory with everything that the layer holds: its file can no longer be written."""
+        layer = self._layers[kind]
+        path = storage.source_of(layer)[0]
+        kept = list(layer.getFeatures())
+        leaving = set(self._leaving.pop(kind, ()))
+        spare = self._memory_layer(kind, layer.fields(), layer.crs())
+        layer.setDataSource(spare.dataProvider().dataSourceUri(), layer.name(), "memory")
+        layer.setCrs(spare.crs())
+        _, stored = layer.dataProvider().addFeatures([one for one in kept if one.id() not in leaving])
+        self._rows.update((feature["id"], feature.id()) for feature in stored)
+        self._warn_of({str(path): self.tr("it takes no more; is the disk full?")}, in_memory=True)
+
+    def _memory_layer(
+        self, kind: str, fields: QgsFields, crs: QgsCoordinateReferenceSystem
+    ) -> QgsVectorLayer:
+        layer = QgsVectorLayer("MultiPolygon", self._layer_name(kind), "memory")
+        layer.setCrs(crs)
+        layer.dataProvider().addAttributes(list(fields))
+        layer.updateFields()
         return layer
+
+    def _warn_of(self, reasons: dict[str, str], *, in_memory: bool) -> None:
+        for path, reason in reasons.items():
+            text = self.tr("Cannot write to {path}: {reason}.").format(path=path, reason=reason)
+            where = (
+                self.tr("The findings are only in memory. Export them before you close QGIS.")
+                if in_memory
+                else self.tr("The findings are in a temporary file. Save the project to keep them.")
+            )
+            self.warned.emit(f"{text} {where}")
 
     def _its_group(self) -> QgsLayerTreeGroup:
         root = QgsProject.instance().layerTreeRoot()
@@ -163,19 +278,65 @@ class RunLayers(QObject):
                 del self._layers[kind]
                 self._dropped.add(kind)
 
+    def _abandon(self) -> None:
+        """The project is closed: what has not reached it has nowhere to go."""
+        self._timer.stop()
+        self._waiting.clear()
+        self._leaving.clear()
+        self._layers.clear()
+        if not self._over:
+            self._settle()
 
-def _plain(finding: Finding) -> dict[str, Any]:
-    """Return the properties a table can hold, with None's type left to ``_KINDS`` or text."""
-    return {
-        name: "" if value is None else value
-        for name, value in finding.properties.items()
-        if value is None or isinstance(value, (bool, int, float, str))
-    }
+    def _settle(self) -> None:
+        self._over = True
+        self._timer.stop()
+        tree = QgsProject.instance().layerTreeRoot()
+        for kind, layer in self._layers.items():
+            node = tree.findLayer(layer)
+            if node is None:
+                continue
+            node.setExpanded(False)  # new categories have folded it up: only a change unfolds it
+            node.setExpanded(True)
+            if kind == "detections":
+                node.setCustomProperty("showFeatureCount", 1)  # QGIS counts once, so only now
+        self.settled.emit()
+        QTimer.singleShot(0, self._let_go)
+
+    def _let_go(self) -> None:
+        """Keep one layer's style and release its file; one at a time, as each takes some milliseconds."""
+        if self._layers:
+            _, layer = self._layers.popitem()
+            if layer.providerType() == "ogr":
+                storage.release(layer)
+                storage.save_style(layer)
+            QTimer.singleShot(0, self._let_go)
+        elif not self._making:
+            QgsProject.instance().layersWillBeRemoved.disconnect(self._forget)
+            QgsProject.instance().cleared.disconnect(self._abandon)
+            self.deleteLater()
+        else:
+            QTimer.singleShot(_FLUSH_MS, self._let_go)
+
+
+def _fields(first: Finding) -> QgsFields:
+    """Return the columns: those of the finding, with None's type left to ``_KINDS`` or text, and of its review."""
+    kinds: dict[str, type] = {"id": str}
+    for name, value in first.properties.items():
+        if value is None or isinstance(value, (bool, int, float, str)):
+            kinds[name] = _KINDS.get(name, str if value is None else type(value))
+    kinds.update(dict.fromkeys(_BOX, float))
+    kinds.update(review.FIELDS)
+    fields = QgsFields()
+    for name, kind in kinds.items():
+        fields.append(compat.field(name, kind))
+    return fields
 
 
 def _feature(fields: QgsFields, finding: Finding) -> QgsFeature:
+    values: dict[str, Any] = {**finding.properties, "id": finding.id}
+    values.update(zip(_BOX, finding.scene_box or ()))  # noqa: B905 - QGIS for Windows has Python 3.9
     feature = QgsFeature(fields)
-    feature.setAttributes([finding.id] + [finding.properties.get(field.name()) for field in list(fields)[1:]])
+    feature.setAttributes([values.get(field.name()) for field in fields])
     feature.setGeometry(
         QgsGeometry.fromMultiPolygonXY(
             [[[QgsPointXY(*point) for point in ring] for ring in polygon] for polygon in finding.polygons]
@@ -184,7 +345,13 @@ def _feature(fields: QgsFields, finding: Finding) -> QgsFeature:
     return feature
 
 
-def _metadata(run: dict[str, Any], layer: QgsVectorLayer, crs: str) -> QgsLayerMetadata:
+def _crs(text: str) -> QgsCoordinateReferenceSystem:
+    crs = QgsCoordinateReferenceSystem()
+    crs.createFromUserInput(text)
+    return crs
+
+
+def _metadata(run: dict[str, Any], layer: QgsVectorLayer) -> QgsLayerMetadata:
     metadata = QgsLayerMetadata()
     metadata.setIdentifier(str(run.get("id", "")))
     metadata.setTitle(run_name(run))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
+    QgsExpressionContextUtils,
     QgsFillSymbol,
     QgsPalLayerSettings,
     QgsProperty,
@@ -19,6 +20,7 @@ from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QColor
 
 from .. import compat
+from .storage import run_of
 
 translate = QCoreApplication.translate
 
@@ -27,12 +29,23 @@ _PALETTE = ("#e69f00", "#56b4e9", "#f0e442", "#009e73", "#d55e00", "#cc79a7", "#
 _HALO = "0,0,0,150"
 _HIT, _MISS, _ANSWER, _UNCLEAR = "#e69f00", "#ffffff", "#56b4e9", "#d55e00"
 _LABEL_SIZE = 9.0
+_LENGTH = '"length_m"'  # the longer side of a box in metres; null where a person drew it
 
-_SCORED = 'concat("label", if("score" is null, \'\', \' \' || format_number("score", 2)))'
+# What a reviewer says goes before what the model says.
+_NAMED = 'coalesce("reviewed_label", "label")'
+_REJECTED = "coalesce(\"review\", '') = 'rejected'"
+_SCORED = (
+    f"if({_REJECTED}, '', concat({_NAMED}, if(\"score\" is null, '', ' ' || format_number(\"score\", 2)),"
+    " if(\"review\" is null, '', ' ✓')))"
+)
+# Without a class nothing is drawn, labelled or identified. What has no score is always shown.
+LEAST_SCORE = "fusar_least_score"
+_SHOWN = f'if("score" is null or "score" >= coalesce(to_real(@{LEAST_SCORE}), 0), {_NAMED}, NULL)'
+_FAINT = f"if({_REJECTED}, 30, 100)"
 # What was not understood is shown as such; the model's own words are in the table.
 _ANSWERED = (
     "concat(if(\"chip\" is null, 'Σ ', ''), \"target\", if(\"target\" is null, '', ': '),"
-    ' if("complete", coalesce(to_string("count"), "label", "text", \'?\'), \'?\'))'
+    ' coalesce("reviewed_label", if("complete", coalesce(to_string("count"), "label", "text"), NULL), \'?\'))'
 )
 
 
@@ -48,17 +61,18 @@ def style(layer: QgsVectorLayer, kind: str, labels: Sequence[str] = ()) -> None:
 
 def _style_detections(layer: QgsVectorLayer, labels: Sequence[str]) -> None:
     categories = [
-        QgsRendererCategory(label, _outline(_PALETTE[place % len(_PALETTE)]), label)
+        QgsRendererCategory(label, _outline(_PALETTE[place % len(_PALETTE)], side=_LENGTH), label)
         for place, label in enumerate(labels)
     ]
-    layer.setRenderer(QgsCategorizedSymbolRenderer("label", categories))
-    _label(layer, _SCORED, above=True)
+    layer.setRenderer(QgsCategorizedSymbolRenderer(_SHOWN, categories))
+    _label(layer, _SCORED, above=True, side=_LENGTH, least_mm=1.5)
     layer.setDisplayExpression(_SCORED)
 
 
 def _style_grid(layer: QgsVectorLayer) -> None:
-    hit = _outline(_HIT, fill="230,159,0,70", width=0.5)
-    miss = _outline(_MISS, width=0.2)
+    side = _chip_side(layer, 3)
+    hit = _outline(_HIT, fill="230,159,0,70", width=0.5, side=side)
+    miss = _outline(_MISS, width=0.2, side=side)
     layer.setRenderer(
         QgsCategorizedSymbolRenderer(
             "hit",
@@ -69,13 +83,14 @@ def _style_grid(layer: QgsVectorLayer) -> None:
         )
     )
     named = 'concat("cell", if("hit", \' \' || "target", \'\'))'
-    _label(layer, named)
+    _label(layer, named, side=side, least_mm=7)
     layer.setDisplayExpression(named)
 
 
 def _style_answers(layer: QgsVectorLayer) -> None:
-    clear = _outline(_ANSWER, width=0.5, line="dash")
-    unclear = _outline(_UNCLEAR, width=0.3, line="dot")
+    side = _chip_side(layer)
+    clear = _outline(_ANSWER, width=0.5, line="dash", side=side)
+    unclear = _outline(_UNCLEAR, width=0.3, line="dot", side=side)
     layer.setRenderer(
         QgsCategorizedSymbolRenderer(
             "complete",
@@ -85,12 +100,63 @@ def _style_answers(layer: QgsVectorLayer) -> None:
             ],
         )
     )
-    _label(layer, f"wordwrap({_ANSWERED}, 50)", total='"chip" is null')
+    _label(layer, f"wordwrap({_ANSWERED}, 50)", total='"chip" is null', side=side, least_mm=10)
     layer.setDisplayExpression(_ANSWERED)
 
 
-def _outline(colour: str, *, fill: str = "0,0,0,0", width: float = 0.6, line: str = "solid") -> QgsFillSymbol:
-    """Return a polygon symbol: a dark halo under a line of ``colour``; widths in millimetres."""
+def labels_of(layer: QgsVectorLayer) -> list[str]:
+    """Return the classes that the layer's style knows."""
+    renderer = layer.renderer()
+    if not isinstance(renderer, QgsCategorizedSymbolRenderer):
+        return []
+    return [category.value() for category in renderer.categories() if isinstance(category.value(), str)]
+
+
+def add_label(layer: QgsVectorLayer, label: str) -> None:
+    """Give a class that detections did not have so far a style of its own; an analyst's own style stays."""
+    known, renderer = labels_of(layer), layer.renderer()
+    if not isinstance(renderer, QgsCategorizedSymbolRenderer) or label in known:
+        return
+    changed = renderer.clone()
+    symbol = _outline(_PALETTE[len(known) % len(_PALETTE)], side=_LENGTH)
+    changed.addCategory(QgsRendererCategory(label, symbol, label))
+    layer.setRenderer(changed)
+
+
+def set_least_score(layer: QgsVectorLayer, score: float) -> None:
+    """Show only detections with this score or a higher one, and those without; 0 shows all."""
+    QgsExpressionContextUtils.setLayerVariable(layer, LEAST_SCORE, str(score))
+    layer.triggerRepaint()
+
+
+def least_score(layer: QgsVectorLayer) -> float:
+    """Return the score below which detections are not shown."""
+    try:
+        return float(QgsExpressionContextUtils.layerScope(layer).variable(LEAST_SCORE) or 0.0)
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def _chip_side(layer: QgsVectorLayer, parts: int = 1) -> str:
+    """Return the side of a chip, or of one of its ``parts``, in metres; NULL if the run does not say."""
+    try:
+        return str(float(run_of(layer)["chip_ground_m"]) / parts)
+    except (KeyError, TypeError, ValueError):
+        return "NULL"
+
+
+def _on_screen(side: str) -> str:
+    """Return an expression for the millimetres on the map of ``side``, an expression for metres."""
+    return f"({side} * 1000 / @map_scale)"
+
+
+def _outline(
+    colour: str, *, fill: str = "0,0,0,0", width: float = 0.6, line: str = "solid", side: str = "NULL"
+) -> QgsFillSymbol:
+    """Return a polygon symbol: a dark halo under a line of ``colour``; widths in millimetres.
+
+    Lines get thinner where ``side``, an expression for metres, is small on the map; what is rejected is faint.
+    """
     symbol = QgsFillSymbol.createSimple(
         {"color": fill, "outline_color": _HALO, "outline_width": str(width + 0.5), "outline_style": "solid"}
     )
@@ -98,13 +164,28 @@ def _outline(colour: str, *, fill: str = "0,0,0,0", width: float = 0.6, line: st
         {"style": "no", "outline_color": colour, "outline_width": str(width), "outline_style": line}
     )
     symbol.appendSymbolLayer(top.symbolLayer(0).clone())
+    for place, full in ((0, width + 0.5), (1, width)):
+        thinner = f"{full} * coalesce(clamp(0.3, {_on_screen(side)} / 8, 1), 1)"
+        symbol.symbolLayer(place).setDataDefinedProperty(
+            compat.STROKE_WIDTH, QgsProperty.fromExpression(thinner)
+        )
+    symbol.setDataDefinedProperty(compat.OPACITY, QgsProperty.fromExpression(_FAINT))
     return symbol
 
 
-def _label(layer: QgsVectorLayer, expression: str, *, above: bool = False, total: str = "") -> None:
+def _label(
+    layer: QgsVectorLayer,
+    expression: str,
+    *,
+    above: bool = False,
+    total: str = "FALSE",
+    side: str = "NULL",
+    least_mm: float = 0,
+) -> None:
     """Label each feature in its middle, or ``above`` its upper left corner, where it hides nothing.
 
-    ``total`` is an expression for the features whose label comes first, and larger.
+    ``total`` is an expression for the features whose label comes first, and larger. Others lose their label where
+    ``side``, an expression for metres, is less than ``least_mm`` on the map.
     """
     buffer = QgsTextBufferSettings()
     buffer.setEnabled(True)
@@ -119,13 +200,13 @@ def _label(layer: QgsVectorLayer, expression: str, *, above: bool = False, total
     settings.fieldName = expression
     settings.isExpression = True
     settings.placement = QgsPalLayerSettings.Placement.OverPoint
-    if total:
-        data_defined = settings.dataDefinedProperties()
-        for what, if_total, else_ in (
-            (QgsPalLayerSettings.Property.Size, 2 * _LABEL_SIZE, _LABEL_SIZE),
-            (QgsPalLayerSettings.Property.Priority, 10, 5),
-        ):
-            data_defined.setProperty(what, QgsProperty.fromExpression(f"if({total}, {if_total}, {else_})"))
+    data_defined = settings.dataDefinedProperties()
+    for what, value in (
+        (QgsPalLayerSettings.Property.Size, f"if({total}, {2 * _LABEL_SIZE}, {_LABEL_SIZE})"),
+        (QgsPalLayerSettings.Property.Priority, f"if({total}, 10, 5)"),
+        (QgsPalLayerSettings.Property.Show, f"{total} or coalesce({_on_screen(side)} >= {least_mm}, TRUE)"),
+    ):
+        data_defined.setProperty(what, QgsProperty.fromExpression(value))
     if above:
         # OutsidePolygons would say it more simply, but QGIS 3.22 then shows no label at all.
         settings.geometryGeneratorEnabled = True

@@ -15,7 +15,9 @@ def task_name(task: str) -> str:
         "detect": translate("Wording", "Detect"),
         "locate": translate("Wording", "Locate"),
         "count": translate("Wording", "Count"),
+        "classify": translate("Wording", "Classify"),
         "describe": translate("Wording", "Describe"),
+        "ask": translate("Wording", "Ask"),
     }
     return str(names.get(task, task))
 
@@ -26,7 +28,9 @@ def task_explanation(task: str) -> str:
         "detect": translate("Wording", "a box around each object"),
         "locate": translate("Wording", "the cells of a 3 by 3 grid with objects"),
         "count": translate("Wording", "how many objects there are"),
+        "classify": translate("Wording", "what each of your polygons is"),
         "describe": translate("Wording", "the area in words"),
+        "ask": translate("Wording", "a question of your own"),
     }
     return str(explanations.get(task, ""))
 
@@ -58,3 +62,14 @@ def run_name(run: dict[str, Any]) -> str:
     """Return the title with the caveats, for a layer group or a message."""
     title = run_title(str(run.get("task", "")), str(run.get("targets") or ""))
     return f"{title} ({run_caveats(run)})"
+
+
+def time_left(seconds: float) -> str:
+    """Return about how long ``seconds`` are, for the rest of a run."""
+    if seconds < 60:
+        text = translate("Wording", "about {n} s left").format(n=max(round(seconds / 5) * 5, 5))
+    elif seconds < 5400:
+        text = translate("Wording", "about {n} min left").format(n=round(seconds / 60))
+    else:
+        text = translate("Wording", "about {n} h left").format(n=round(seconds / 3600, 1))
+    return str(text)

@@ -1,0 +1,209 @@
+"""What a reviewer decides, kept in the findings' own table at once, and taken back again."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from qgis.core import (
+    NULL,
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsDistanceArea,
+    QgsFeature,
+    QgsFeatureRequest,
+    QgsGeometry,
+    QgsProject,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QCoreApplication, QDateTime
+
+from .. import compat
+from ..core import review
+from ..core.review import Item, Queue
+from . import storage
+from .styles import add_label, least_score
+
+translate = QCoreApplication.translate
+
+
+class Decisions:
+    """Reviews the findings of one layer; every change is in its file when the call returns.
+
+    Attributes:
+        layer: The layer.
+        queue: Its findings as the review knows them.
+    """
+
+    def __init__(self, layer: QgsVectorLayer, who: str) -> None:
+        """``who`` is written beside every decision."""
+        self.layer = layer
+        self._who = who
+        self._done: list[tuple[int, dict[str, Any] | None]] = []  # what to put back; None: it was added
+        missing = [name for name in review.FIELDS if layer.fields().indexOf(name) < 0]
+        if missing:  # a layer from before there was a review
+            layer.dataProvider().addAttributes([compat.field(name, review.FIELDS[name]) for name in missing])
+            layer.updateFields()
+        storage.hold(layer)
+        self.queue = Queue()
+        self.read()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        storage.release(self.layer)
+
+    def read(self) -> None:
+        """Learn anew what the layer holds."""
+        request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
+        names = [name for name in ("score", "review") if self.layer.fields().indexOf(name) >= 0]
+        request.setSubsetOfAttributes(names, self.layer.fields())
+        items = [_item(feature, names) for feature in self.layer.getFeatures(request)]
+        self.queue = Queue(items)
+        self.queue.least_score = least_score(self.layer) if "score" in names else 0.0
+
+    def is_stale(self) -> bool:
+        """Return whether the layer has other findings than the queue: a run goes on, or somebody edits."""
+        return int(self.layer.featureCount()) != len(self.queue)
+
+    def can_undo(self) -> bool:
+        """Return whether there is something to take back."""
+        return bool(self._done)
+
+    def feature(self, key: int) -> QgsFeature:
+        """Return the feature; it is not valid if it is gone."""
+        return self.layer.getFeature(key)
+
+    def label(self, key: int) -> str:
+        """Return what the finding is called now; empty in layers without labels."""
+        feature = self.feature(key)
+        return review.final_label(_value(feature, "label"), _value(feature, "reviewed_label"))
+
+    def decide(self, key: int, decision: str, label: str | None = None) -> None:
+        """Note ``decision``, with the right ``label`` if it is about that.
+
+        Raises:
+            StorageError: It cannot be kept; nothing has changed.
+        """
+        feature = self.feature(key)
+        old = {name: _value(feature, name) for name in review.FIELDS}
+        if old["review"] == review.ADDED and decision != review.REJECTED:
+            decision = review.ADDED  # who added it stands for it
+            label = label or old["reviewed_label"]
+        self._change(key, {"review": decision, "reviewed_label": label, **self._signed()})
+        self._done.append((key, old))
+        if label and self.is_of_detections():
+            add_label(self.layer, label)
+
+    def add(self, outline: QgsGeometry, crs: QgsCoordinateReferenceSystem, label: str) -> int:
+        """Add a finding that the model missed, and return its key; ``outline`` is a polygon in ``crs``.
+
+        Raises:
+            StorageError: It cannot be kept.
+        """
+        outline = QgsGeometry(outline)
+        outline.transform(QgsCoordinateTransform(crs, self.layer.crs(), QgsProject.instance()))
+        outline.convertToMultiType()
+        feature = QgsFeature(self.layer.fields())
+        feature.setGeometry(outline)
+        values = {
+            "id": str(uuid.uuid4()),
+            "run": storage.run_of(self.layer).get("id"),
+            "label": label,
+            "reviewed_label": label,
+            "review": review.ADDED,
+            **_sides(outline, self.layer.crs()),
+            **self._signed(),
+        }
+        for name, value in values.items():
+            if feature.fieldNameIndex(name) >= 0:
+                feature[name] = value
+        key = self._insert(feature)
+        self._done.append((key, None))
+        self.queue.put(Item(key, None, review.ADDED))
+        add_label(self.layer, label)
+        return key
+
+    def undo(self) -> int | None:
+        """Take the last decision back; return its finding, None if that was added and is gone, or nothing is left.
+
+        Raises:
+            StorageError: It cannot be; it stays the last one.
+        """
+        if not self._done:
+            return None
+        key, old = self._done[-1]
+        if old is None:
+            self._write(lambda target: target.deleteFeatures([key]))
+            self.queue.drop(key)
+        else:
+            self._change(key, old)
+        self._done.pop()
+        return None if old is None else key
+
+    def is_of_detections(self) -> bool:
+        """Return whether boxes can be added and relabelled."""
+        return bool(self.layer.customProperty(storage.KIND_PROPERTY) == "detections")
+
+    def _signed(self) -> dict[str, Any]:
+        return {"reviewed_by": self._who, "reviewed_at": QDateTime.currentDateTimeUtc()}
+
+    def _change(self, key: int, values: dict[str, Any]) -> None:
+        by_index = {self.layer.fields().indexOf(name): value for name, value in values.items()}
+        if self.layer.isEditable():
+            self._write(lambda target: target.changeAttributeValues(key, by_index))
+        else:
+            self._write(lambda target: target.changeAttributeValues({key: by_index}))
+        item = self.queue.get(key)
+        self.queue.put(Item(key, item.score if item else None, values["review"]))
+
+    def _insert(self, feature: QgsFeature) -> int:
+        if self.layer.isEditable():
+            self._write(lambda target: target.addFeature(feature))
+            return int(feature.id())
+        stored: list[QgsFeature] = []
+
+        def add(target: Any) -> bool:
+            written, features = target.addFeatures([feature])
+            stored.extend(features)
+            return bool(written)
+
+        self._write(add)
+        return int(stored[0].id())
+
+    def _write(self, change: Any) -> None:
+        """Do ``change`` to the edit buffer if the analyst has opened one, else to the file itself."""
+        layer = self.layer
+        in_file = layer.providerType() == "ogr"
+        if in_file and not layer.isEditable() and storage.is_locked(storage.source_of(layer)[0]):
+            raise storage.StorageError(
+                translate("Decisions", "Another program is writing to the file. Try again in a moment.")
+            )
+        if not change(layer if layer.isEditable() else layer.dataProvider()):
+            raise storage.StorageError(
+                translate("Decisions", "It cannot be saved. Is the disk full, or the file read-only?")
+            )
+        layer.updateExtents()
+        layer.triggerRepaint()
+        layer.dataChanged.emit()  # an open attribute table shows it
+
+
+def _sides(outline: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> dict[str, float]:
+    """Return the sides of a rectangle in metres on the ellipsoid."""
+    measure = QgsDistanceArea()
+    measure.setSourceCrs(crs, QgsProject.instance().transformContext())
+    measure.setEllipsoid("EPSG:7030")
+    ring = outline.asMultiPolygon()[0][0]
+    sides = sorted((measure.measureLine(ring[0], ring[1]), measure.measureLine(ring[1], ring[2])))
+    return {"width_m": sides[0], "length_m": sides[1]}
+
+
+def _item(feature: QgsFeature, names: list[str]) -> Item:
+    values = {name: _value(feature, name) for name in names}
+    return Item(feature.id(), values.get("score"), values.get("review"))
+
+
+def _value(feature: QgsFeature, name: str) -> Any:
+    if feature.fieldNameIndex(name) < 0:
+        return None
+    value = feature[name]
+    return None if value == NULL else value

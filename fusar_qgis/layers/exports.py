@@ -1,0 +1,253 @@
+"""Reviewed findings as a file for others: GeoPackage, GeoJSON, COCO, or records to train on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    NULL,
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCoordinateTransformContext,
+    QgsFeature,
+    QgsFields,
+    QgsGeometry,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QCoreApplication
+
+from ..core import export, review
+from ..processing.prepare_chips import write_png
+from ..processing.sar_file import SarFile
+from . import storage
+from .scene import SceneError
+from .storage import StorageError
+
+translate = QCoreApplication.translate
+
+Rings = list[list[tuple[float, float]]]
+
+FORMATS = ("gpkg", "geojson", "coco", "training")
+_MARGIN = 0.05  # of an outline's size, where the run does not say which area it was about
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A layer of findings as it was when the export began; for any thread.
+
+    Attributes:
+        kind: ``detections``, ``grid`` or ``answers``.
+        run: The provenance.
+        scene: The raster's source for GDAL.
+        band: Its band.
+        crs: Of the features.
+        fields: Without the row's number.
+        features: Those that are exported.
+        left_out: How many are not: (rejected, not reviewed).
+        complete: Whether every finding of the layer is reviewed.
+        context: The project's datum transformations.
+    """
+
+    kind: str
+    run: dict[str, Any]
+    scene: str
+    band: int
+    crs: QgsCoordinateReferenceSystem
+    fields: QgsFields
+    features: list[QgsFeature]
+    left_out: tuple[int, int]
+    complete: bool
+    context: QgsCoordinateTransformContext
+
+
+def snapshot(
+    layer: QgsVectorLayer, context: QgsCoordinateTransformContext, *, unreviewed_too: bool
+) -> Snapshot:
+    """Take what an export of ``layer`` needs; on the GUI thread."""
+    fields = QgsFields()
+    for field in layer.fields():
+        if field.name() != "fid":
+            fields.append(field)
+    features = list(layer.getFeatures())
+    reviews = [_text(feature, "review") for feature in features]
+    kept = [
+        _as_row(feature, fields)
+        for feature, decision in zip(features, reviews)  # noqa: B905 - QGIS for Windows has Python 3.9
+        if review.is_kept(decision, unreviewed_too=unreviewed_too)
+    ]
+    return Snapshot(
+        kind=str(layer.customProperty(storage.KIND_PROPERTY) or ""),
+        run=storage.run_of(layer),
+        scene=str(layer.customProperty(storage.SCENE_PROPERTY) or ""),
+        band=_band(layer),
+        crs=layer.crs(),
+        fields=fields,
+        features=kept,
+        left_out=review.left_out(reviews, unreviewed_too=unreviewed_too),
+        complete=None not in reviews,
+        context=context,
+    )
+
+
+def write(taken: Snapshot, form: str, path: Path) -> str:
+    """Write ``taken`` as ``form``, one of ``FORMATS``, whole or not at all; return more to tell, or nothing.
+
+    Raises:
+        StorageError: It cannot be written; the message says why and what to do.
+        OSError: As above.
+    """
+    writers: dict[str, Callable[[Snapshot, Path], str]] = {
+        "gpkg": _write_geopackage,
+        "geojson": _write_geojson,
+        "coco": _write_coco,
+        "training": _write_training,
+    }
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+        partial = Path(folder) / path.name
+        more = writers[form](taken, partial)
+        if path.is_dir():
+            path.rmdir()  # an empty one may be replaced
+        partial.replace(path)
+    return more
+
+
+def _write_geopackage(taken: Snapshot, path: Path) -> str:
+    table = storage.make_table(path, taken.kind or "findings", taken.run, taken.fields, taken.crs)
+    storage.fill_table(path, table, taken.fields, taken.features)
+    return ""
+
+
+def _write_geojson(taken: Snapshot, path: Path) -> str:
+    wgs84 = QgsCoordinateReferenceSystem("EPSG:4326")
+    move = QgsCoordinateTransform(taken.crs, wgs84, taken.context)
+    moved = []
+    for feature in taken.features:
+        geometry = feature.geometry()
+        geometry.transform(move)
+        moved.append(QgsFeature(feature))
+        moved[-1].setGeometry(geometry)
+    storage.write_geojson(path, taken.fields, wgs84, moved)
+    return ""
+
+
+def _write_coco(taken: Snapshot, path: Path) -> str:
+    scene = _scene(taken)
+    objects = _objects(taken, scene)
+    name = Path(taken.scene.split("|")[0]).name
+    made = export.coco(name, (scene.width, scene.height), objects, taken.run)
+    path.write_text(json.dumps(made, ensure_ascii=False, indent=1), encoding="utf-8")
+    return ""
+
+
+def _write_training(taken: Snapshot, path: Path) -> str:
+    scene = _scene(taken)
+    objects = _objects(taken, scene)
+    area = _area(taken, scene)
+    images = 0
+    path.mkdir()
+    with (path / "records.jsonl").open("w", encoding="utf-8") as stream:
+        for window in export.windows(_around(area, objects), (scene.width, scene.height)):
+            record, image = export.record(
+                window,
+                objects,
+                taken.run,
+                complete=taken.complete and bool(area),
+                pixel_m=scene.pixel_m(),
+            )
+            if not record["objects"] and not record["provenance"]["complete"]:
+                continue  # it teaches nothing
+            seen = scene.grey(window.col, window.row, window.width, window.height)
+            if area:
+                seen[~export.inside(area, window)] = 0  # nobody looked there
+            (path / image).parent.mkdir(parents=True, exist_ok=True)
+            write_png(path / image, seen)
+            stream.write(export.line(record))
+            images += 1
+    if not images:
+        shutil.rmtree(path)
+        raise StorageError(translate("Export", "There is nothing to learn from. Review some findings first."))
+    text = translate("Export", "{n} images. To check them: fusar-train data check")
+    return str(text).replace("{n}", str(images))
+
+
+def _scene(taken: Snapshot) -> SarFile:
+    """Open the scene. Raises StorageError."""
+    try:
+        return SarFile(taken.scene, taken.band)
+    except SceneError as error:
+        raise StorageError(
+            translate("Export", "{reason} Bring the scene back to its place, or export as GeoJSON.").replace(
+                "{reason}", str(error)
+            )
+        ) from error
+
+
+def _objects(taken: Snapshot, scene: SarFile) -> list[export.Labelled]:
+    return [
+        export.Labelled(
+            id=_text(feature, "id") or "",
+            box=_box(_rings(feature.geometry(), taken, scene), scene),
+            label=review.final_label(_text(feature, "label"), _text(feature, "reviewed_label")),
+            score=None if feature["score"] == NULL else float(feature["score"]),
+            review=_text(feature, "review"),
+        )
+        for feature in taken.features
+    ]
+
+
+def _area(taken: Snapshot, scene: SarFile) -> Rings:
+    """Return the outline of what was reviewed, in pixels; empty if the run does not say."""
+    outline = QgsGeometry.fromWkt(str(taken.run.get("area") or ""))
+    return [] if outline.isNull() else _rings(outline, taken, scene)
+
+
+def _rings(outline: QgsGeometry, taken: Snapshot, scene: SarFile) -> Rings:
+    """Return the rings of a polygon in the findings' CRS as (x, y) in pixels."""
+    moved = QgsGeometry(outline)
+    moved.transform(QgsCoordinateTransform(taken.crs, scene.crs, taken.context))
+    moved.convertToMultiType()
+    return [scene.to_pixel(ring) for polygon in moved.asMultiPolygon() for ring in polygon]
+
+
+def _box(rings: Rings, scene: SarFile) -> export.Box:
+    """Return the upright box around a polygon, clipped to the scene."""
+    xs = [min(max(x, 0.0), scene.width) for ring in rings for x, _ in ring]
+    ys = [min(max(y, 0.0), scene.height) for ring in rings for _, y in ring]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _around(area: Rings, objects: list[export.Labelled]) -> export.Box:
+    points = [point for ring in area for point in ring]
+    points += [corner for item in objects for corner in (item.box[:2], item.box[2:])] if not area else []
+    if not points:
+        return (0, 0, 0, 0)
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    margin = 0.0 if area else _MARGIN * max(max(xs) - min(xs), max(ys) - min(ys))
+    return min(xs) - margin, min(ys) - margin, max(xs) + margin, max(ys) + margin
+
+
+def _band(layer: QgsVectorLayer) -> int:
+    try:
+        return int(json.loads(layer.customProperty(storage.ORDER_PROPERTY) or "{}").get("band") or 1)
+    except (ValueError, TypeError, AttributeError):
+        return 1
+
+
+def _as_row(feature: QgsFeature, fields: QgsFields) -> QgsFeature:
+    row = QgsFeature(fields)
+    row.setAttributes([feature[field.name()] for field in fields])
+    row.setGeometry(feature.geometry())
+    return row
+
+
+def _text(feature: QgsFeature, name: str) -> str | None:
+    if feature.fieldNameIndex(name) < 0:
+        return None
+    value = feature[name]
+    return None if value == NULL else str(value)

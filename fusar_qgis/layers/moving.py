@@ -1,0 +1,72 @@
+"""Moves findings from their temporary file into the project's GeoPackage as soon as there is a project file."""
+
+from __future__ import annotations
+
+import sqlite3
+from html import escape
+from pathlib import Path
+
+from qgis.core import Qgis, QgsProject, QgsSettings, QgsVectorLayer
+from qgis.gui import QgisInterface
+from qgis.PyQt.QtCore import QObject
+
+from . import storage
+
+_MESSAGE_SECONDS = 12
+
+
+class Moving(QObject):
+    """Watches the project being saved; ``remove`` ends that."""
+
+    def __init__(self, iface: QgisInterface, parent: QObject) -> None:
+        super().__init__(parent)
+        self._bar = iface.messageBar()
+        # It comes before QGIS writes the layers, so that what it saves names the new file.
+        QgsProject.instance().writeProject.connect(self._saving)
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        QgsProject.instance().writeProject.disconnect(self._saving)
+        self.deleteLater()
+
+    def _saving(self) -> None:
+        project = QgsProject.instance()
+        layers = storage.temporary_layers(project)
+        target = storage.file_beside(project)
+        by_choice = QgsSettings().value(storage.PLACE_SETTING, "project", type=str) == "temporary"
+        if not layers or target is None or by_choice:
+            return
+        if any(layer.isEditable() for layer in layers):
+            text = self.tr(
+                "Findings under edit stay in a temporary file. Save the edits, then the project again."
+            )
+            self._say(text, Qgis.MessageLevel.Warning)
+            return
+        try:
+            moved = _move(layers, target)
+        except (OSError, sqlite3.Error) as error:
+            text = self.tr(
+                "Cannot write findings beside the project: {reason}. They stay in a temporary file: export them, or"
+                " save the project in another folder."
+            ).format(reason=error)
+            self._say(text, Qgis.MessageLevel.Critical)
+            return
+        text = self.tr("The findings are kept in {file}, beside the project.").format(file=moved.name)
+        self._say(text, Qgis.MessageLevel.Info)
+
+    def _say(self, text: str, level: Qgis.MessageLevel) -> None:
+        seconds = 0 if level == Qgis.MessageLevel.Critical else _MESSAGE_SECONDS
+        self._bar.pushMessage("FUSAR-GPT", escape(text, quote=False), level, seconds)
+
+
+def _move(layers: list[QgsVectorLayer], target: Path) -> Path:
+    """Copy the files behind ``layers`` to ``target``, or a free name like it, and have the layers read that."""
+    copies: dict[Path, Path] = {}
+    for layer in layers:
+        source, table = storage.source_of(layer)
+        if source not in copies:
+            names = (target, *(target.with_name(f"{target.stem}_{n}{target.suffix}") for n in range(2, 1000)))
+            copies[source] = next(name for name in names if not name.exists())
+            storage.copy_file(source, copies[source])
+        layer.setDataSource(f"{copies[source]}|layername={table}", layer.name(), "ogr")
+    return copies[source]

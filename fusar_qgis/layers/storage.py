@@ -1,0 +1,396 @@
+"""Where findings are kept: a GeoPackage beside the project, or a temporary one; one table a run and kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from osgeo import gdal
+from qgis.core import (
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransformContext,
+    QgsFeature,
+    QgsFeatureSink,
+    QgsFields,
+    QgsProject,
+    QgsProviderRegistry,
+    QgsSettings,
+    QgsTask,
+    QgsVectorFileWriter,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QCoreApplication, pyqtSignal
+from qgis.PyQt.QtXml import QDomDocument
+
+from .. import compat
+from ..core.order import Order
+from .wording import run_name
+
+translate = QCoreApplication.translate
+
+PLACE_SETTING = "fusar/results/place"
+RUN_PROPERTY = "fusar/run"
+KIND_PROPERTY = "fusar/kind"
+SCENE_PROPERTY = "fusar/scene"
+ORDER_PROPERTY = "fusar/order"
+
+_SUFFIX = "_fusar.gpkg"
+_TEMPORARY = "fusar-findings-"
+_RUNS: dict[str, type] = {
+    "id": str,
+    "name": str,
+    "started": str,
+    "task": str,
+    "targets": str,
+    "model": str,
+    "model_hash": str,
+    "demonstration": bool,
+    "prior": str,
+    "prior_year": int,
+    "prior_attribution": str,
+    "scene": str,
+    "scene_fingerprint": str,
+    "attribution": str,
+    "version": str,
+    "record": str,
+}
+
+# As OGR and QGIS make it.
+_STYLES = """CREATE TABLE IF NOT EXISTS layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+f_table_catalog TEXT(256), f_table_schema TEXT(256), f_table_name TEXT(256), f_geometry_column TEXT(256),
+styleName TEXT(30), styleQML TEXT, styleSLD TEXT, useAsDefault BOOLEAN, description TEXT, owner TEXT(30), ui TEXT(30),
+update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')))"""
+_STYLES_KNOWN = """INSERT OR IGNORE INTO gpkg_contents (table_name, data_type, identifier)
+VALUES ('layer_styles', 'attributes', 'layer_styles')"""
+_NEW_STYLE = """INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column,
+styleName, styleQML, styleSLD, useAsDefault, description, owner, ui)
+VALUES ('', '', :table, 'geom', :table, :qml, '', 1, 'FUSAR-GPT', '', '')"""
+
+_one_writer = threading.Lock()
+_saving: set[QgsTask] = set()
+
+
+class StorageError(Exception):
+    """A GeoPackage cannot be written; the message is the reason in a few words."""
+
+
+class TableTask(QgsTask):
+    """Makes the table for one kind of a run's findings in the first of ``paths`` that can be written.
+
+    ``made`` comes once, on the GUI thread: the kind, the path and the table (both empty if none could be made),
+    and by path the reasons of those that could not.
+    """
+
+    made = pyqtSignal(str, str, str, object)
+
+    def __init__(
+        self, paths: list[Path], kind: str, run: dict[str, Any], fields: QgsFields, crs: str
+    ) -> None:
+        super().__init__(kind, compat.QUIET_TASK)
+        self._paths = paths
+        self._kind = kind
+        self._run = run
+        self._fields = fields
+        self._crs = crs
+        self._made = ("", "")
+        self._reasons: dict[str, str] = {}
+
+    def run(self) -> bool:
+        """Make it; in a thread of QGIS's pool, because a disk may take its time."""
+        crs = QgsCoordinateReferenceSystem()
+        crs.createFromUserInput(self._crs)
+        for path in self._paths:
+            try:
+                table = make_table(path, self._kind, self._run, self._fields, crs)
+            except (StorageError, OSError, sqlite3.Error) as error:
+                self._reasons[str(path)] = str(error)
+            else:
+                self._made = (str(path), table)
+                break
+        return True
+
+    def finished(self, _: bool) -> None:
+        """Tell."""
+        self.made.emit(self._kind, *self._made, self._reasons)
+
+
+class StyleTask(QgsTask):
+    """Writes a style as QGIS does, who would ask whether to replace an older one, and on the GUI thread."""
+
+    def __init__(self, path: Path, table: str, qml: str) -> None:
+        super().__init__(table, compat.QUIET_TASK)
+        self._path, self._table, self._qml = path, table, qml
+
+    def run(self) -> bool:
+        """Write it; findings without a saved style are no loss."""
+        try:
+            with _one_writer, closing(sqlite3.connect(self._path)) as database, database:
+                database.execute(_STYLES)
+                database.execute(_STYLES_KNOWN)
+                database.execute("DELETE FROM layer_styles WHERE f_table_name = ?", (self._table,))
+                database.execute(_NEW_STYLE, {"table": self._table, "qml": self._qml})
+        except sqlite3.Error:
+            return False
+        return True
+
+    def finished(self, _: bool) -> None:
+        """Forget the task."""
+        _saving.discard(self)
+
+
+def candidates(project: QgsProject, temporary: Path) -> list[Path]:
+    """Return the files that new findings may go to, the best first; ``temporary`` is the run's own."""
+    if QgsSettings().value(PLACE_SETTING, "project", type=str) == "temporary":
+        return [temporary]
+    beside = file_beside(project)
+    return [temporary] if beside is None else [beside, temporary]
+
+
+def file_beside(project: QgsProject) -> Path | None:
+    """Return the GeoPackage of a project that is a file, or is becoming one, be it there or not."""
+    path = Path(project.fileName())
+    is_file = path.suffix.lower() in (".qgs", ".qgz") and path.parent.is_dir()
+    return path.absolute().with_name(path.stem + _SUFFIX) if is_file else None
+
+
+def temporary_file(project: QgsProject) -> Path:
+    """Return the temporary GeoPackage that the project's findings are in, or a name for a new one."""
+    for layer in temporary_layers(project):
+        return source_of(layer)[0]
+    return Path(tempfile.gettempdir(), _TEMPORARY + uuid.uuid4().hex, "findings.gpkg")
+
+
+def temporary_layers(project: QgsProject) -> list[QgsVectorLayer]:
+    """Return the project's layers of findings that are in a temporary file of ours."""
+    return [
+        layer
+        for layer in findings_layers(project)
+        if layer.providerType() == "ogr" and source_of(layer)[0].parent.name.startswith(_TEMPORARY)
+    ]
+
+
+def findings_layers(project: QgsProject) -> list[QgsVectorLayer]:
+    """Return the layers that hold findings, in the order of the Layers panel."""
+    layers = (node.layer() for node in project.layerTreeRoot().findLayers())
+    return [
+        layer for layer in layers if isinstance(layer, QgsVectorLayer) and layer.customProperty(RUN_PROPERTY)
+    ]
+
+
+def run_of(layer: QgsVectorLayer) -> dict[str, Any]:
+    """Return the provenance of the run that made a layer; empty if it cannot be read."""
+    try:
+        run = json.loads(layer.customProperty(RUN_PROPERTY) or "{}")
+    except (ValueError, TypeError):
+        return {}
+    return run if isinstance(run, dict) else {}
+
+
+def order_of(layer: QgsVectorLayer) -> Order | None:
+    """Return the order whose findings a layer holds; None if it does not tell."""
+    try:
+        kept = json.loads(layer.customProperty(ORDER_PROPERTY) or "{}")
+        return Order(**{**kept, "targets": tuple(kept["targets"])})
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def source_of(layer: QgsVectorLayer) -> tuple[Path, str]:
+    """Return the file and the table behind a layer."""
+    parts = QgsProviderRegistry.instance().decodeUri("ogr", layer.source())
+    return Path(parts.get("path") or ""), str(parts.get("layerName") or "")
+
+
+def make_table(
+    path: Path, kind: str, run: dict[str, Any], fields: QgsFields, crs: QgsCoordinateReferenceSystem
+) -> str:
+    """Make an empty table of polygons, and the run's row in ``runs``; return the table's name.
+
+    Raises:
+        StorageError: It cannot be made.
+        OSError, sqlite3.Error: As above.
+    """
+    with _one_writer:
+        if path.parent.name.startswith(_TEMPORARY):
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+        if path.exists() and not os.access(path, os.W_OK):
+            raise StorageError(translate("Storage", "it is read-only"))
+        if is_locked(path):
+            raise StorageError(translate("Storage", "another program is writing to it"))
+        tables = _tables(path)
+        digits = "".join(sign for sign in str(run.get("started") or "") if sign.isdigit())[:14]
+        stem = f"{kind}_{digits or 'run'}"
+        table = next(
+            name for name in (stem, *(f"{stem}_{n}" for n in range(2, 10_000))) if name not in tables
+        )
+        _write(path, table, fields, compat.MULTIPOLYGON, crs)
+        _note_run(path, run, known="runs" in tables)
+    return table
+
+
+def fill_table(path: Path, table: str, fields: QgsFields, rows: list[QgsFeature]) -> None:
+    """Put features into a table that is there; raises StorageError."""
+    crs = QgsCoordinateReferenceSystem()
+    _write(path, table, fields, compat.MULTIPOLYGON, crs, rows, append=True)
+
+
+def write_geojson(
+    path: Path, fields: QgsFields, wgs84: QgsCoordinateReferenceSystem, rows: Sequence[QgsFeature]
+) -> None:
+    """Write features in WGS84 as RFC 7946 wants them; raises StorageError."""
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "GeoJSON"
+    options.layerOptions = ["RFC7946=YES"]
+    _write_file(path, fields, compat.MULTIPOLYGON, wgs84, rows, options)
+
+
+def open_table(path: str, table: str, name: str) -> QgsVectorLayer:
+    """Return the layer ``name`` of a table."""
+    layer = QgsVectorLayer(f"{path}|layername={table}", name, "ogr")
+    layer.featureCount()  # once now: asked for the first time after the run, QGIS 3.22 says -1
+    return layer
+
+
+def hold(layer: QgsVectorLayer) -> None:
+    """Keep a layer's file open for writing, until ``release``: opening it again and again takes longer.
+
+    Commits do not wait for the disk then, but the file stays consistent.
+    """
+    with _quick_commits():
+        layer.dataProvider().enterUpdateMode()
+
+
+def release(layer: QgsVectorLayer) -> None:
+    """Let go of a layer's file."""
+    layer.dataProvider().leaveUpdateMode()
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether somebody is writing to a GeoPackage, so that we would have to wait."""
+    if not path.exists():
+        return False
+    try:
+        # Read-write, not create; as a URI, whose path must be quoted.
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=0)) as database:
+            database.isolation_level = None
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        return "locked" in str(error)
+    return False
+
+
+def save_style(layer: QgsVectorLayer) -> None:
+    """Keep the layer's style, labels, map tip and provenance in its file, as what QGIS opens the table with.
+
+    It is written in the background, a moment later.
+    """
+    if layer.providerType() == "ogr":
+        document = QDomDocument()
+        layer.exportNamedStyle(document)
+        task = StyleTask(*source_of(layer), document.toString())
+        _saving.add(task)  # QGIS forgets the Python half of a task that nobody keeps
+        QgsApplication.taskManager().addTask(task)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a GeoPackage that may be in use, whole or not at all.
+
+    Raises:
+        OSError, sqlite3.Error: It cannot be; there is no target.
+    """
+    partial = target.with_name(target.name + ".partial")
+    try:
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(partial)) as new:
+            old.backup(new)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _tables(path: Path) -> set[str]:
+    if not path.exists():
+        return set()
+    with closing(sqlite3.connect(path)) as database:
+        return {name for (name,) in database.execute("SELECT table_name FROM gpkg_contents")}
+
+
+def _note_run(path: Path, run: dict[str, Any], *, known: bool) -> None:
+    if known:
+        with closing(sqlite3.connect(path)) as database:
+            if database.execute("SELECT 1 FROM runs WHERE id = ?", (str(run.get("id")),)).fetchone():
+                return
+    fields = QgsFields()
+    for name, kind in _RUNS.items():
+        fields.append(compat.field(name, kind))
+    row = QgsFeature(fields)
+    made = {"name": run_name(run), "record": json.dumps(run, ensure_ascii=False)}
+    row.setAttributes([made.get(name, run.get(name)) for name in _RUNS])
+    _write(path, "runs", fields, compat.NO_GEOMETRY, QgsCoordinateReferenceSystem(), [row], append=known)
+
+
+def _write(
+    path: Path,
+    table: str,
+    fields: QgsFields,
+    geometry: Any,
+    crs: QgsCoordinateReferenceSystem,
+    rows: Sequence[QgsFeature] = (),
+    *,
+    append: bool = False,
+) -> None:
+    action = QgsVectorFileWriter.ActionOnExistingFile
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "GPKG"
+    options.layerName = table
+    if append:
+        options.actionOnExistingFile = action.AppendToLayerNoNewFields
+    elif path.exists():
+        options.actionOnExistingFile = action.CreateOrOverwriteLayer
+    else:
+        options.actionOnExistingFile = action.CreateOrOverwriteFile
+    _write_file(path, fields, geometry, crs, rows, options)
+
+
+def _write_file(
+    path: Path,
+    fields: QgsFields,
+    geometry: Any,
+    crs: QgsCoordinateReferenceSystem,
+    rows: Sequence[QgsFeature],
+    options: QgsVectorFileWriter.SaveVectorOptions,
+) -> None:
+    context = QgsCoordinateTransformContext()
+    writer = QgsVectorFileWriter.create(str(path), fields, geometry, crs, context, options)
+    fine = QgsVectorFileWriter.WriterError.NoError
+    if writer.hasError() == fine and rows:
+        writer.addFeatures(list(rows), QgsFeatureSink.Flag.FastInsert)
+    failed, reason = writer.hasError() != fine, writer.errorMessage()
+    del writer  # writes what it holds
+    if failed:
+        raise StorageError(reason.strip().rstrip("."))
+
+
+@contextmanager
+def _quick_commits() -> Iterator[None]:
+    """Have what is opened meanwhile commit without waiting for the disk.
+
+    QGIS opens a GeoPackage on a local disk with a write-ahead log: with SQLite's NORMAL even a power cut loses no
+    more than the last commits. QGIS's own default costs up to 200 ms a commit.
+    """
+    option = "OGR_SQLITE_SYNCHRONOUS"
+    configure = getattr(gdal, "SetThreadLocalConfigOption", None) or gdal.SetConfigOption
+    configure(option, "NORMAL")
+    try:
+        yield
+    finally:
+        configure(option, None)

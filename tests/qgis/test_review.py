@@ -1,0 +1,307 @@
+"""The review: decisions by key, in the file at once, signed, undone, shown, and still there tomorrow."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+from conftest import write_tiff
+from osgeo import ogr
+from qgis.core import QgsProject, QgsRectangle, QgsSettings
+from qgis.gui import QgsMapMouseEvent
+from qgis.PyQt.QtCore import QDateTime, QEvent, QPoint, Qt
+from qgis.PyQt.QtTest import QTest
+from qgis.PyQt.QtWidgets import QAction, QMenu, QToolBar
+from test_results import RUN, finding, found, project, run  # noqa: F401 - fixtures
+
+from fusar_qgis.core.events import Found
+from fusar_qgis.core.order import Order
+from fusar_qgis.gui.look_closer import LookCloser
+from fusar_qgis.gui.review import Review
+from fusar_qgis.gui.review_bar import ReviewBar
+from fusar_qgis.layers import storage
+from fusar_qgis.layers.run_layers import RunLayers
+from fusar_qgis.layers.styles import least_score
+
+SCORES = (0.9, 0.2, 0.6, None)
+AREA = "POLYGON((500000 3999800, 500300 3999800, 500300 4000000, 500000 4000000, 500000 3999800))"
+
+
+@pytest.fixture
+def layer(project, run, tmp_path):  # noqa: F811
+    made, _ = run(Found(tuple(finding(n, score=score) for n, score in enumerate(SCORES, 1)), ()))
+    made.setCustomProperty(storage.SCENE_PROPERTY, str(write_tiff(tmp_path / "harbour.tif")))
+    return made
+
+
+@pytest.fixture
+def canvas(qgis_iface):
+    canvas = qgis_iface.mapCanvas()
+    canvas.resize(600, 500)
+    canvas.setExtent(QgsRectangle(500000, 3999800, 500400, 4000200))
+    return canvas
+
+
+@pytest.fixture
+def looked():
+    return []
+
+
+@pytest.fixture
+def review(qgis_iface, bar, canvas, looked, qtbot):
+    QgsSettings().setValue("fusar/review/who", "Ada")
+    toolbar = QToolBar()
+    part = Review(qgis_iface, toolbar, bar, lambda *cell: looked.append(cell))
+    yield part
+    part.remove()
+    toolbar.deleteLater()
+
+
+@pytest.fixture
+def start(review, qgis_iface):
+    def start(layer) -> ReviewBar:
+        qgis_iface.setActiveLayer(layer)
+        QgsProject.instance().setCrs(layer.crs())
+        qgis_iface.mapCanvas().setDestinationCrs(layer.crs())
+        review.action.trigger()
+        return qgis_iface.mainWindow().findChild(ReviewBar)
+
+    return start
+
+
+def press(canvas, keys):
+    for key in keys:
+        QTest.keyClick(canvas, key)
+
+
+def decisions(layer) -> list:
+    return [feature["review"] or None for feature in layer.getFeatures()]
+
+
+def test_by_key(layer, start, canvas):
+    bar = start(layer)
+    assert "0 of 4 reviewed" in bar._progress.text()
+    press(canvas, "A")
+    press(canvas, "r")
+    assert decisions(layer) == ["accepted", "rejected", None, None]
+    assert bar._key == 3
+    press(canvas, "P")
+    assert bar._progress.text() == "2 of 4 reviewed · rejected"
+    press(canvas, "N")
+    assert bar._key == 3
+    feature = layer.getFeature(1)
+    assert feature["reviewed_by"] == "Ada"
+    assert isinstance(feature["reviewed_at"], QDateTime)
+    assert abs(feature["reviewed_at"].secsTo(QDateTime.currentDateTimeUtc())) < 60
+
+
+def test_relabel_and_undo(layer, start, canvas):
+    bar = start(layer)
+    press(canvas, "L")
+    bar._label.setEditText("tug")
+    QTest.keyClick(bar._label, Qt.Key.Key_Return)
+    assert (layer.getFeature(1)["review"], layer.getFeature(1)["reviewed_label"]) == ("relabelled", "tug")
+    assert layer.getFeature(1)["label"] == "ship"
+    assert [category.value() for category in layer.renderer().categories()] == ["ship", "tug"]
+    press(canvas, "A")
+    press(canvas, "UU")
+    assert decisions(layer) == [None] * 4
+    assert bar._key == 1
+    assert not bar._undo.isEnabled()
+
+
+def test_keys_with_ctrl_and_keys_elsewhere_are_qgis_own(layer, start, canvas, qgis_iface):
+    bar = start(layer)
+    QTest.keyClick(canvas, "A", Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClick(qgis_iface.mainWindow(), "A")
+    QTest.keyClick(bar._label, "R")
+    assert decisions(layer) == [None] * 4
+
+
+def test_add_what_was_missed(layer, start, canvas, qgis_iface):
+    bar = start(layer)
+    canvas.setExtent(QgsRectangle(500000, 3999800, 500400, 4000200))
+    QTest.keyClick(canvas, Qt.Key.Key_Plus, Qt.KeyboardModifier.ShiftModifier)
+    viewport = canvas.viewport()
+    QTest.mousePress(viewport, Qt.MouseButton.LeftButton, pos=QPoint(100, 100))
+    QTest.mouseMove(viewport, QPoint(200, 180))
+    QTest.mouseRelease(viewport, Qt.MouseButton.LeftButton, pos=QPoint(200, 180))
+    assert decisions(layer)[-1] == "added"
+    added = layer.getFeature(5)
+    assert (added["label"], added["reviewed_by"], added["run"]) == ("ship", "Ada", RUN["id"])
+    assert added.geometry().isGeosValid()
+    assert bar._key == 5
+    assert "1 of 5" in bar._progress.text()
+    press(canvas, "U")
+    assert layer.featureCount() == 4
+
+
+def test_the_score_filter_hides_and_never_the_unscored(layer, start, canvas, qtbot):
+    bar = start(layer)
+    bar._confidence._slider.setValue(50)
+    qtbot.waitUntil(lambda: least_score(layer) == 0.5)
+    assert "3 of 4" in bar._confidence._text.text()
+    assert "incl. 1 unscored" in bar._confidence._text.text()
+    assert drawn(layer) == ["f1", "f3", "f4"]
+    press(canvas, "AA")
+    assert decisions(layer) == ["accepted", None, "accepted", None]
+    assert layer.featureCount() == 4  # the table is not filtered: nothing is lost
+
+
+def drawn(layer) -> list[str]:
+    from qgis.core import QgsExpressionContext, QgsExpressionContextUtils, QgsRenderContext
+
+    context = QgsRenderContext()
+    scopes = QgsExpressionContextUtils.globalProjectLayerScopes(layer)
+    context.setExpressionContext(QgsExpressionContext(scopes))
+    renderer = layer.renderer().clone()
+    renderer.startRender(context, layer.fields())
+    shown = []
+    for feature in layer.getFeatures():
+        context.expressionContext().setFeature(feature)
+        if renderer.willRenderFeature(feature, context):
+            shown.append(feature["id"])
+    renderer.stopRender(context)
+    return shown
+
+
+def test_it_goes_on_after_the_project_is_opened_again(layer, start, canvas, review, tmp_path):
+    start(layer)
+    press(canvas, "AR")
+    project = QgsProject.instance()  # noqa: F811
+    layer_id = layer.id()
+    assert project.write()
+    project.clear()
+    assert not review.action.isChecked()
+    assert project.read(str(tmp_path / "survey.qgz"))
+    again = project.mapLayer(layer_id)
+    bar = start(again)
+    assert "2 of 4 reviewed" in bar._progress.text()
+    assert bar._key == 3
+
+
+def test_a_file_that_is_locked_or_full(layer, start, canvas, bar):
+    import sqlite3
+
+    review_bar = start(layer)
+    file, table = storage.source_of(layer)
+    with sqlite3.connect(file, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        press(canvas, "A")
+        assert "Another program" in bar.currentItem().text()
+        other.execute("ROLLBACK")
+        other.execute(f"CREATE TRIGGER full BEFORE UPDATE ON {table} BEGIN SELECT RAISE(ABORT, 'full'); END")
+    other.close()
+    press(canvas, "R")
+    assert "cannot be saved" in bar.currentItem().text()
+    assert decisions(layer) == [None] * 4
+    assert review_bar._key == 1
+
+
+def test_nothing_to_review(review, bar, qgis_new_project):
+    review.action.trigger()
+    assert not review.action.isChecked()
+    assert "no findings" in bar.currentItem().text()
+
+
+def test_it_leaves_nothing_behind(layer, start, canvas, review, qgis_iface, qtbot):
+    items = len(canvas.scene().items())
+    start(layer)
+    review.action.trigger()
+    qtbot.waitUntil(lambda: qgis_iface.mainWindow().findChild(ReviewBar) is None)
+    qtbot.waitUntil(lambda: len(canvas.scene().items()) == items)  # a flash takes its time
+    press(canvas, "A")
+    assert decisions(layer) == [None] * 4
+
+
+def test_a_layer_taken_off_the_map_ends_its_review(layer, start, canvas):
+    bar = start(layer)
+    QgsProject.instance().removeMapLayer(layer)
+    assert bar._progress.text() == "No findings"
+    press(canvas, "AN")
+
+
+@pytest.fixture
+def export(layer, start, canvas, bar, qtbot):
+    def export(form, path, keys="AR"):
+        review_bar = start(layer)
+        press(canvas, keys)
+        review_bar._exporting.export(form, path)
+        qtbot.waitUntil(lambda: any("exported" in item.text().lower() for item in bar.items()))
+        return bar.currentItem().text()
+
+    return export
+
+
+def test_export_says_what_it_leaves_out(export, tmp_path):
+    text = export("geojson", tmp_path / "out.geojson")
+    assert "1 findings exported" in text
+    assert "1 rejected, 2 not reviewed" in text
+    collection = json.loads((tmp_path / "out.geojson").read_text())
+    (feature,) = collection["features"]
+    assert feature["properties"]["reviewed_by"] == "Ada"
+    assert "crs" not in collection  # RFC 7946
+    # A polygon, or with a newer GDAL a multipolygon.
+    assert 116 < ogr.CreateGeometryFromJson(json.dumps(feature["geometry"])).Centroid().GetX() < 118
+
+
+def test_export_to_geopackage_with_the_run(export, tmp_path):
+    from qgis.core import QgsVectorLayer
+
+    export("gpkg", tmp_path / "out.gpkg")
+    exported = QgsVectorLayer(f"{tmp_path}/out.gpkg|layername=detections_20260102030405", "x", "ogr")
+    assert [feature["review"] for feature in exported.getFeatures()] == ["accepted"]
+    assert QgsVectorLayer(f"{tmp_path}/out.gpkg|layername=runs", "runs", "ogr").featureCount() == 1
+
+
+def test_export_to_coco_and_training_records(export, layer, bar, tmp_path, qtbot):
+    export("coco", tmp_path / "out.json", "AA")
+    coco = json.loads((tmp_path / "out.json").read_text())
+    assert coco["images"] == [{"id": 1, "file_name": "harbour.tif", "width": 200, "height": 160}]
+    boxes = [annotation["bbox"] for annotation in coco["annotations"]]
+    assert boxes == [[6.0, 18.2, 4.0, 1.8], [12.0, 18.2, 4.0, 1.8]]
+
+    layer.setCustomProperty(storage.RUN_PROPERTY, json.dumps({**RUN, "area": AREA}))
+    layer.repaintRequested.emit()
+    bar.clearWidgets()
+    exporting = next(child for child in bar.parent().findChildren(ReviewBar))._exporting
+    exporting.export("training", tmp_path / "records")
+    qtbot.waitUntil(lambda: bar.currentItem() is not None)
+    assert "1 images" in bar.currentItem().text()
+    (line,) = (tmp_path / "records" / "records.jsonl").read_text().splitlines()
+    record = json.loads(line)
+    assert (tmp_path / "records" / record["image"]).is_file()
+
+
+def test_an_export_that_fails_leaves_nothing(layer, start, canvas, bar, tmp_path, qtbot):
+    layer.setCustomProperty(storage.SCENE_PROPERTY, str(tmp_path / "gone.tif"))
+    review_bar = start(layer)
+    press(canvas, "A")
+    review_bar._exporting.export("coco", tmp_path / "out.json")
+    qtbot.waitUntil(lambda: bar.currentItem() is not None)
+    assert "Not exported" in bar.currentItem().text()
+    assert "gone.tif" in bar.currentItem().text()
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_look_closer_in_the_context_menu(project, qtbot, canvas, qgis_iface, looked):  # noqa: F811
+    order = Order("harbour.tif", {}, "EPSG:32650", "locate", ("ship",))
+    layers = RunLayers({**RUN, "task": "locate"}, project, "", asdict(order))
+    layers.take(Found((finding(1, layer="grid", cell=4, hit=True, target="ship"),), ()))
+    with qtbot.waitSignal(layers.destroyed):
+        layers.finish()
+    (grid,) = storage.findings_layers(project)
+    canvas.setDestinationCrs(grid.crs())
+    canvas.setLayers([grid])
+    canvas.setExtent(QgsRectangle(500000, 3999900, 500100, 4000100))
+    closer = LookCloser(qgis_iface, lambda *asked: looked.append(asked), canvas)
+    pixel = canvas.getCoordinateTransform().transform(500040, 3999904).toQPointF().toPoint()
+    menu = QMenu()
+    event = QgsMapMouseEvent(canvas, QEvent.Type.MouseButtonPress, pixel, Qt.MouseButton.RightButton)
+    canvas.contextMenuAboutToShow.emit(menu, event)
+    (action,) = [one for one in menu.actions() if "Look closer at cell 4" in one.text()]
+    action.trigger()
+    ((again, area, crs, target),) = looked
+    assert (again, crs.authid(), target) == (order, "EPSG:32650", "ship")
+    assert area.equals(next(grid.getFeatures()).geometry())
+    closer.remove()
+    assert isinstance(action, QAction)
