@@ -1,0 +1,285 @@
+"""Conversations about areas of scenes: what was asked, what was answered, and what the answer's words mean."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from .events import Finding, Json, read_findings
+from .markdown import Link, clean
+
+LIMIT = 1_000_000
+"""Characters that the conversations of one project may take in its file."""
+
+CONVERSATIONS = 50
+TURNS_SENT = 20
+LONGEST_QUESTION = 4000
+_LONGEST_ANSWER = 200_000
+_NAME = 40
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a question is about.
+
+    ``layer`` is the id of the scene's layer and ``scene`` its name. ``area`` is a GeoJSON geometry in ``area_crs``,
+    x (east) first; ``boxes``, in the same CRS, is a FeatureCollection of the objects that "this" means.
+    """
+
+    layer: str
+    scene: str
+    area: dict[str, Any]
+    area_crs: str
+    boxes: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Means:
+    """What the analyst lets the question be answered with; a model without a name is the backend's first."""
+
+    model: str = ""
+    prior: str = "none"
+    year: int | None = None
+    band: int | None = None
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A finding, and the ranges [start, end) of the answer, in code points, that mean it."""
+
+    finding: Finding
+    spans: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a complete answer rests on: its runs' provenance (the one that checks last) and its findings."""
+
+    runs: tuple[dict[str, Any], ...] = ()
+    mentions: tuple[Mention, ...] = ()
+    agrees: bool | None = None
+    cut: bool = False
+
+
+@dataclass
+class Turn:
+    """One question and its answer so far.
+
+    ``state`` is ``asked``, ``answered``, ``stopped`` or ``failed``; then ``problem`` says why. ``picture`` is a JPEG
+    of the area on the map, ``chip`` one of a chip as the model saw it, of ``chips`` in all. ``first_word_s`` is how
+    long the first word took.
+    """
+
+    question: str
+    ground: Ground
+    means: Means = Means()
+    asked: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    state: str = "asked"
+    problem: str = ""
+    answer: str = ""
+    rests_on: Answered = Answered()
+    picture: bytes = b""
+    chip: bytes = b""
+    chips: int = 0
+    first_word_s: float | None = None
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """The provenance of the answer, empty where nothing was run."""
+        return self.rests_on.runs[0] if self.rests_on.runs else {}
+
+    def places(self) -> list[tuple[Link, tuple[Finding, ...]]]:
+        """The answer's links, each with the findings that its words mean; narrow ones first."""
+        meant: dict[tuple[int, int], list[Finding]] = {}
+        for mention in self.rests_on.mentions:
+            for span in mention.spans:
+                meant.setdefault(span, []).append(mention.finding)
+        spans = sorted(meant, key=lambda span: (span[1] - span[0], span))
+        return [(Link(*span, f"#{n}"), tuple(meant[span])) for n, span in enumerate(spans)]
+
+
+@dataclass
+class Conversation:
+    """Questions and answers under one name; an empty name is made of the first question."""
+
+    name: str = ""
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    turns: list[Turn] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """Its name, else its first question, shortened; empty while there is neither."""
+        if self.name or not self.turns:
+            return self.name
+        words = " ".join(self.turns[0].question.split())
+        return words if len(words) <= _NAME else f"{words[: _NAME - 1].rstrip()}…"
+
+    def messages(self) -> list[dict[str, str]]:
+        """The conversation for the backend: the last turns that were answered, and the question that is open."""
+        *before, last = self.turns
+        told = [turn for turn in before if turn.state == "answered" and turn.answer.strip()]
+        messages = []
+        for turn in told[-TURNS_SENT:]:
+            messages.append({"role": "user", "content": turn.question})
+            messages.append({"role": "assistant", "content": turn.answer})
+        return [*messages, {"role": "user", "content": last.question}]
+
+
+def request(conversation: Conversation, scene: str, model: str) -> dict[str, Any]:
+    """Return the body of ``POST /v1/chat/completions`` for the last turn; ``scene`` is how the backend knows it."""
+    turn = conversation.turns[-1]
+    ground, means = turn.ground, turn.means
+    fusar = {
+        "scene": scene,
+        "area": ground.area,
+        "area_crs": ground.area_crs,
+        "boxes": ground.boxes,
+        "prior": means.prior,
+        "year": means.year,
+        "band": means.band,
+    }
+    known = {name: value for name, value in fusar.items() if value is not None}
+    return {"model": model, "messages": conversation.messages(), "stream": True, "fusar": known}
+
+
+def write_conversations(conversations: list[Conversation], limit: int = LIMIT) -> str:
+    """Return the conversations as ASCII text of at most ``limit`` characters for a project file.
+
+    What is too much goes oldest first: pictures, then findings, then whole turns.
+    """
+    kept = conversations[-CONVERSATIONS:]
+    rows = [[_turn_row(turn) for turn in conversation.turns] for conversation in kept]
+    oldest_first = sorted((row for turns in rows for row in turns), key=lambda row: str(row["asked"]))
+    excess = _length(rows) + sum(200 + _length(one.name[:200]) for one in kept) + 200 - limit
+    for names in (("picture", "chip"), ("mentions",), None):
+        for row in oldest_first:
+            if excess <= 0:
+                break
+            excess -= sum(_length(row.pop(name)) for name in names or tuple(row) if name in row)
+    data = {
+        "version": _VERSION,
+        "conversations": [
+            {"id": one.id, "name": one.name[:200], "turns": [row for row in turns if row]}
+            for one, turns in zip(kept, rows)  # noqa: B905 - QGIS for Windows has Python 3.9
+        ],
+    }
+    return json.dumps(data)
+
+
+def read_conversations(text: str) -> list[Conversation]:
+    """Return the conversations of a project file; what cannot be read is left out. Never raises."""
+    try:
+        data = json.loads(text) if text else {}
+        rows = data["conversations"] if data.get("version") == _VERSION else []
+        return [_conversation(row) for row in rows if isinstance(row, dict)]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
+
+
+def read_mentions(features: Json) -> tuple[Mention, ...]:
+    """Read the features of an answer, with their spans; raises ProtocolError."""
+    found = read_findings({"features": features})
+    spans = [[(int(a), int(b)) for a, b in feature.get("spans") or ()] for feature in features]
+    return tuple(Mention(one, tuple(its)) for one, its in zip(found, spans))  # noqa: B905 - Python 3.9
+
+
+def _conversation(row: Json) -> Conversation:
+    return Conversation(
+        clean(str(row.get("name") or "")), str(row.get("id") or uuid.uuid4().hex), list(_turns(row))
+    )
+
+
+def _turns(row: Json) -> Iterator[Turn]:
+    for turn in row.get("turns") or ():
+        try:
+            yield _turn(turn)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+
+
+def _turn_row(turn: Turn) -> dict[str, Any]:
+    return {
+        "question": turn.question,
+        "ground": asdict(turn.ground),
+        "means": asdict(turn.means),
+        "asked": turn.asked,
+        "state": turn.state,
+        "problem": turn.problem,
+        "answer": turn.answer,
+        "runs": list(turn.rests_on.runs),
+        "agrees": turn.rests_on.agrees,
+        "cut": turn.rests_on.cut,
+        "mentions": [_feature(mention) for mention in turn.rests_on.mentions],
+        "picture": base64.b64encode(turn.picture).decode("ascii"),
+        "chip": base64.b64encode(turn.chip).decode("ascii"),
+        "chips": turn.chips,
+        "first_word_s": turn.first_word_s,
+    }
+
+
+def _turn(row: Json) -> Turn:
+    state = row["state"] if row["state"] in ("answered", "failed") else "stopped"
+    rests_on = Answered(
+        tuple(dict(run) for run in row["runs"]),
+        read_mentions(row.get("mentions") or ()),
+        row["agrees"] if isinstance(row["agrees"], bool) else None,
+        row["cut"] is True,
+    )
+    seconds = row.get("first_word_s")
+    return Turn(
+        question=clean(str(row["question"])),
+        ground=_ground(row["ground"]),
+        means=_means(row["means"]),
+        asked=str(row["asked"]),
+        state=state,
+        problem=clean(str(row["problem"])),
+        answer=clean(str(row["answer"]))[:_LONGEST_ANSWER],
+        rests_on=rests_on,
+        picture=base64.b64decode(row.get("picture") or ""),
+        chip=base64.b64decode(row.get("chip") or ""),
+        chips=int(row["chips"]),
+        first_word_s=float(seconds) if seconds is not None else None,
+    )
+
+
+def _ground(row: Json) -> Ground:
+    boxes = row.get("boxes")
+    return Ground(
+        str(row["layer"]),
+        clean(str(row["scene"])),
+        dict(row["area"]),
+        str(row["area_crs"]),
+        None if boxes is None else dict(boxes),
+    )
+
+
+def _means(row: Json) -> Means:
+    year, band = row.get("year"), row.get("band")
+    return Means(
+        str(row["model"]),
+        str(row["prior"]),
+        None if year is None else int(year),
+        None if band is None else int(band),
+    )
+
+
+def _feature(mention: Mention) -> dict[str, Any]:
+    """The mention in the shape of the wire, whose reader reads it again."""
+    finding = mention.finding
+    return {
+        "id": finding.id,
+        "properties": {"layer": finding.layer, **finding.properties},
+        "scene_geometry": {"type": "MultiPolygon", "coordinates": finding.polygons},
+        "scene_crs": finding.crs,
+        "spans": mention.spans,
+    }
+
+
+def _length(value: Json) -> int:
+    return len(json.dumps(value))

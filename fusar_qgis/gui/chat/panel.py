@@ -1,0 +1,280 @@
+"""The chat as the analyst sees it: the conversation, the area, the question."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html import escape
+
+from qgis.core import Qgis, QgsProject
+from qgis.gui import QgisInterface
+from qgis.PyQt.QtCore import Qt, QTimer
+from qgis.PyQt.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
+
+from ...connection.backend import Backend
+from ...connection.client import Client
+from ...core.chat import Turn
+from ...core.events import Finding, Found, Info
+from ...layers.run_layers import RunLayers
+from ...layers.scene import Scene, SceneError, scene_of
+from .area_picker import AreaPicker
+from .asking import Asking, Sent
+from .conversation_bar import ConversationBar
+from .means_menu import MeansMenu
+from .notebook import Notebook
+from .on_map import area_of, crs_of, geometry_of, show
+from .question import QuestionEdit
+from .text_block import TextBlock
+from .transcript import Transcript
+from .wording import suggestions
+
+_MESSAGE_SECONDS = 12
+_REFRESH_MS = 40
+
+
+class ChatPanel(QWidget):
+    """Asks one question at a time; while an answer is made, the Ask button stops it."""
+
+    def __init__(self, iface: QgisInterface, backend: Backend, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._iface = iface
+        self._backend = backend
+        self._asking: Asking | None = None
+        self._late: list[Asking] = []  # their words are said, their pictures still come
+        self._sent: Sent = {}
+        self._soon = QTimer(self)  # words may come faster than they can be laid out
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_REFRESH_MS)
+        self._soon.timeout.connect(self._refresh)
+        self._notebook = Notebook(self)
+        self._make_parts()
+        self._lay_out()
+        self._connect()
+        self._on_replaced()
+        if backend.info is not None:
+            self._means.offer(backend.info)
+
+    def remove(self) -> None:
+        """Stop what is under way and leave nothing behind."""
+        for asking in (self._asking, *self._late):
+            if asking is not None:
+                asking.blockSignals(True)
+                asking.stop()
+        self._backend.ready.disconnect(self._on_ready)
+        self._area.remove()
+        self._notebook.remove()
+
+    def shown(self, visible: bool) -> None:
+        """The dock was shown, or hidden."""
+        self._area.show_outline(visible)
+        if visible:
+            self._question.setFocus()
+
+    def ask(self) -> None:
+        """Ask what is typed."""
+        text = self._question.toPlainText().strip()
+        if not text or self._asking is not None:
+            return
+        try:
+            ground, scene = self._area.ground()
+        except SceneError as error:
+            self._notice(str(error))
+            return
+        self._notice("")
+        self._question.clear()
+        band = scene.band if scene.bands > 1 else None
+        self._begin(Turn(text, ground, replace(self._means.means(), band=band)), scene)
+
+    def _begin(self, turn: Turn, scene: Scene) -> None:
+        conversation = self._notebook.open
+        conversation.turns.append(turn)
+        self._transcript.add(turn)
+        self._asking = Asking(self._backend, conversation, scene, self._sent, self)
+        self._asking.changed.connect(self._refresh_soon)
+        self._asking.ended.connect(self._on_ended)
+        self._asking.over.connect(self._on_over)
+        self._late.append(self._asking)
+        self._show_state()
+        self._notebook.renamed.emit()
+        self._asking.start()
+        self._refresh()
+
+    def _retry(self, turn: Turn) -> None:
+        """Ask the question of ``turn`` again, in its place if nothing was asked since."""
+        if self._asking is not None:
+            return
+        layer = QgsProject.instance().mapLayer(turn.ground.layer)
+        try:
+            scene = scene_of(layer)
+        except SceneError as error:
+            self._notice(str(error))
+            return
+        turns = self._notebook.open.turns
+        if turns and turns[-1] is turn:
+            turns.pop()
+            self._transcript.show_conversation(self._notebook.open)
+        self._begin(Turn(turn.question, turn.ground, turn.means), scene)
+
+    def _stop_or_ask(self) -> None:
+        if self._asking is not None:
+            self._asking.stop()
+        else:
+            self.ask()
+
+    def _refresh_soon(self) -> None:
+        if not self._soon.isActive():  # to start it again would put it off
+            self._soon.start()
+
+    def _refresh(self) -> None:
+        for asking in self._late:
+            self._transcript.refresh(asking.turn, asking.stage)
+
+    def _on_ended(self) -> None:
+        self._asking = None
+        self._refresh()
+        self._notebook.save()
+        self._show_state()
+
+    def _on_over(self) -> None:
+        self._refresh()
+        over = [asking for asking in self._late if asking is self.sender()]
+        self._late = [asking for asking in self._late if asking not in over]
+        if any(asking.conversation in self._notebook.conversations for asking in over):
+            self._notebook.save()  # now with its pictures
+
+    def _on_replaced(self) -> None:
+        """Another conversation is open, perhaps of another project."""
+        for asking in list(self._late):
+            if asking.conversation not in self._notebook.conversations:
+                asking.blockSignals(True)
+                asking.stop()
+                self._late.remove(asking)
+                if asking is self._asking:
+                    self._asking = None
+        self._transcript.show_conversation(self._notebook.open)
+        self._refresh()
+        self._show_state()
+
+    def _on_ready(self, _: Client, info: Info) -> None:
+        self._means.offer(info)
+
+    def _point(self, turn: Turn, findings: tuple[Finding, ...]) -> None:
+        if findings:
+            place = [geometry_of(finding) for finding in findings], crs_of(findings[0].crs)
+        else:
+            area = area_of(turn.ground)
+            place = [area.outline], area.crs
+        if not show(self._iface.mapCanvas(), *place):
+            self._notice(self.tr("The map cannot show that place in its coordinate system."))
+
+    def _add_to_map(self, turn: Turn) -> None:
+        """Make layers of an answer's findings, a group for each of its runs."""
+        findings = [mention.finding for mention in turn.rests_on.mentions]
+        scene = QgsProject.instance().mapLayer(turn.ground.layer)
+        source = "" if scene is None else scene.source()
+        first, *others = turn.rests_on.runs or ({},)
+        for run in (*others, first):
+            its = [one for one in findings if run is first or one.properties.get("run") == run.get("id")]
+            findings = [one for one in findings if one not in its]
+            if its:
+                # Not a child: what was found is written even if the dock goes.
+                layers = RunLayers(run, QgsProject.instance(), source)
+                layers.warned.connect(self._notice)
+                layers.take(Found(tuple(its), ()))
+                layers.finish()
+        count = len(turn.rests_on.mentions)
+        self._message(
+            self.tr("{n} findings of the answer go to the map.").format(n=count), Qgis.MessageLevel.Success
+        )
+
+    def _make_parts(self) -> None:
+        self._conversations = ConversationBar(self._notebook, self)
+        self._transcript = Transcript(self)
+        self._area = AreaPicker(self._iface, self)
+        self._warning = TextBlock(self)
+        self._warning.setObjectName("FusarChatWarning")
+        self._warning.hide()
+        self._question = QuestionEdit(self)
+        self._means = MeansMenu(self)
+        self._ideas = QToolButton(self)
+        self._ideas.setText(self.tr("&Suggestions"))
+        self._ideas.setAutoRaise(True)
+        self._ideas.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._ideas.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self._ideas)
+        for words in suggestions():
+            idea = menu.addAction(words)
+            idea.setData(words)  # its text may get an accelerator
+            idea.triggered.connect(self._on_idea)
+        self._ideas.setMenu(menu)
+        self._button = QPushButton(self)
+        self._button.setObjectName("FusarChatAsk")
+        self._button.setAutoDefault(False)
+
+    def _lay_out(self) -> None:
+        line = QFrame(self)
+        line.setFrameShape(QFrame.Shape.HLine)
+        line.setFrameShadow(QFrame.Shadow.Sunken)
+        row = QHBoxLayout()
+        row.setSpacing(2)
+        row.addWidget(self._ideas)
+        row.addWidget(self._means)
+        row.addStretch()
+        row.addWidget(self._button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setSpacing(5)
+        layout.addWidget(self._conversations)
+        layout.addWidget(self._transcript, 1)
+        layout.addWidget(line)
+        for widget in (self._area, self._warning, self._question):
+            layout.addWidget(widget)
+        layout.addLayout(row)
+
+    def _connect(self) -> None:
+        self._notebook.replaced.connect(self._on_replaced)
+        self._conversations.exported.connect(self._on_exported)
+        self._conversations.failed.connect(self._notice)
+        self._transcript.pointed.connect(self._point)
+        self._transcript.retried.connect(self._retry)
+        self._transcript.added.connect(self._add_to_map)
+        self._transcript.suggested.connect(self._suggest)
+        self._area.problem.connect(self._notice)
+        self._question.entered.connect(self.ask)
+        self._question.escaped.connect(self._on_escape)
+        self._question.textChanged.connect(self._show_button)
+        self._button.clicked.connect(self._stop_or_ask)
+        self._backend.ready.connect(self._on_ready)
+
+    def _show_state(self) -> None:
+        self._question.remember([turn.question for turn in self._notebook.open.turns])
+        self._show_button()
+
+    def _show_button(self) -> None:
+        running = self._asking is not None
+        self._button.setText(self.tr("S&top") if running else self.tr("&Ask"))
+        self._button.setEnabled(running or bool(self._question.toPlainText().strip()))
+
+    def _suggest(self, words: str) -> None:
+        self._question.put(words)
+        self._question.setFocus()
+
+    def _on_idea(self) -> None:
+        self._suggest(self.sender().data())
+
+    def _on_escape(self) -> None:
+        if self._asking is not None:
+            self._asking.stop()
+        else:
+            self._iface.mapCanvas().setFocus()
+
+    def _on_exported(self, name: str) -> None:
+        self._message(
+            self.tr("The conversation was written to “{file}”.").format(file=name), Qgis.MessageLevel.Success
+        )
+
+    def _message(self, text: str, level: Qgis.MessageLevel) -> None:
+        self._iface.messageBar().pushMessage("FUSAR-GPT", escape(text, quote=False), level, _MESSAGE_SECONDS)
+
+    def _notice(self, text: str) -> None:
+        self._warning.setPlainText(text)
+        self._warning.setVisible(bool(text))

@@ -1,0 +1,135 @@
+"""The open conversation, turn by turn; suggestions where there is none yet."""
+
+from __future__ import annotations
+
+from qgis.core import QgsApplication
+from qgis.PyQt.QtCore import Qt, QTimer, pyqtSignal
+from qgis.PyQt.QtWidgets import QFrame, QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
+
+from ...core.chat import Conversation, Turn
+from .turn_view import TurnView
+from .wording import suggestions
+
+_SHOWN = 200
+
+
+class Transcript(QScrollArea):
+    """Shows a conversation, the newest turn last, and stays at its end while the analyst does.
+
+    The views of a long conversation are made one at a time, so that QGIS does not stand still.
+    """
+
+    pointed = pyqtSignal(object, object)  # Turn, findings
+    retried = pyqtSignal(object)  # Turn
+    added = pyqtSignal(object)  # Turn
+    suggested = pyqtSignal(str)
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setObjectName("FusarTranscript")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._views: list[TurnView] = []
+        self._waiting: list[Turn] = []
+        self._at_end = True
+        self._page = QWidget()
+        self._column = QVBoxLayout(self._page)
+        self._column.setContentsMargins(2, 6, 8, 2)
+        self._welcome = self._make_welcome()
+        self._column.addWidget(self._welcome)
+        self._column.addStretch()
+        self.setWidget(self._page)
+        self._timer = QTimer(self)
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self._add_one)
+        bar = self.verticalScrollBar()
+        bar.rangeChanged.connect(self._on_range)
+        bar.valueChanged.connect(self._on_value)
+
+    def show_conversation(self, conversation: Conversation) -> None:
+        """Show ``conversation`` from its end."""
+        self._timer.stop()
+        for view in self._views:
+            self._column.removeWidget(view)
+            view.hide()
+            view.deleteLater()
+        self._views = []
+        self._at_end = True
+        self._waiting = list(conversation.turns[-_SHOWN:])
+        self._welcome.setVisible(not self._waiting)
+        self._add_one()
+
+    def add(self, turn: Turn) -> None:
+        """Show a turn below all others."""
+        self._welcome.hide()
+        self._at_end = True
+        self._views.append(self._view_of(turn))
+        self._column.insertWidget(self._column.count() - 1, self._views[-1])
+
+    def refresh(self, turn: Turn, stage: str) -> None:
+        """Show what is new about ``turn``, if it is in the open conversation."""
+        for view in self._views:
+            if view.turn is turn:
+                view.show_turn(stage)
+
+    def _add_one(self) -> None:
+        """Make the view of the last turn that has none."""
+        if self._waiting:
+            self._views.insert(0, self._view_of(self._waiting.pop()))
+            self._column.insertWidget(1, self._views[0])
+        if self._waiting:
+            self._timer.start()
+        else:
+            self._timer.stop()
+
+    def _view_of(self, turn: Turn) -> TurnView:
+        view = TurnView(turn, self._page)
+        view.pointed.connect(self.pointed)
+        view.retried.connect(self.retried)
+        view.added.connect(self.added)
+        return view
+
+    def _make_welcome(self) -> QWidget:
+        welcome = QWidget(self._page)
+        layout = QVBoxLayout(welcome)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(0)
+        title = QLabel(self.tr("What do you want to know about this area?"), welcome)
+        title.setWordWrap(True)
+        font = title.font()
+        font.setBold(True)
+        title.setFont(font)
+        hint = QLabel(
+            self.tr(
+                "Choose an area below and ask in your own words. What an answer found is a link to the map."
+            ),
+            welcome,
+        )
+        hint.setWordWrap(True)
+        layout.addWidget(title)
+        layout.addSpacing(4)
+        layout.addWidget(hint)
+        layout.addSpacing(8)
+        for words in suggestions():
+            button = QToolButton(welcome)
+            button.setText(words)
+            button.setIcon(QgsApplication.getThemeIcon("/mActionHelpContents.svg"))
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            button.setAutoRaise(True)
+            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            button.setProperty("question", words)
+            button.clicked.connect(self._on_suggestion)
+            layout.addWidget(button)
+        return welcome
+
+    def _on_suggestion(self) -> None:
+        self.suggested.emit(self.sender().property("question"))
+
+    def _on_range(self, _: int, end: int) -> None:
+        if self._at_end:
+            self.verticalScrollBar().setValue(end)
+
+    def _on_value(self, value: int) -> None:
+        self._at_end = value >= self.verticalScrollBar().maximum() - 2

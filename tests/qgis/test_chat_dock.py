@@ -1,0 +1,428 @@
+"""The chat dock: ask about an area, hear the words as they are made, follow them to the map, keep them."""
+
+import json
+import time
+
+import pytest
+from conftest import write_tiff
+from osgeo import gdal
+from qgis.core import QgsFeature, QgsGeometry, QgsProject, QgsRasterLayer, QgsRectangle, QgsVectorLayer
+from qgis.gui import QgsDockWidget, QgsRubberBand
+from qgis.PyQt.QtCore import QCoreApplication, QEvent, QObject, QPoint, Qt, QUrl
+from qgis.PyQt.QtTest import QTest
+from qgis.PyQt.QtWidgets import QAction, QToolBar, QToolButton
+from standin_chat import WORDS
+
+from fusar_qgis.connection.backend import Backend
+from fusar_qgis.gui.area_tool import AreaTool
+from fusar_qgis.gui.chat.dock import ChatDock
+from fusar_qgis.gui.chat.panel import ChatPanel
+from fusar_qgis.gui.chat.text_block import TextBlock
+from fusar_qgis.gui.chat.turn_view import TurnView
+
+ENTER = Qt.Key.Key_Return
+
+
+@pytest.fixture
+def backend(qgis_iface, standin):
+    opened = Backend()
+    yield opened
+    opened.close()
+    opened.deleteLater()
+
+
+@pytest.fixture
+def dock(qgis_iface, bar, backend, scene_layer):
+    canvas = qgis_iface.mapCanvas()
+    canvas.resize(600, 500)
+    toolbar = QToolBar(qgis_iface.mainWindow())
+    made = ChatDock(qgis_iface, backend, toolbar)
+    qgis_iface.mainWindow().findChild(QAction, "FusarChat").trigger()
+    yield made
+    made.remove()
+    toolbar.deleteLater()
+    settle()
+
+
+@pytest.fixture
+def panel(dock) -> ChatPanel:
+    dock._dock.resize(380, 800)
+    return dock._panel
+
+
+def settle():
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    QCoreApplication.processEvents()
+
+
+def say(panel, text):
+    if text.isascii():
+        QTest.keyClicks(panel._question, text)
+    else:  # Qt's test keyboard has no Chinese
+        panel._question.put(text)
+    QTest.keyClick(panel._question, ENTER)
+
+
+def last(panel):
+    return panel._notebook.open.turns[-1]
+
+
+@pytest.fixture
+def ask(panel, qtbot):
+    """Type a question, press Enter, and wait for the end of the answer with its pictures."""
+
+    def ask(text):
+        say(panel, text)
+        assert panel._warning.toPlainText() == ""
+        qtbot.waitUntil(lambda: not panel._late)
+        return last(panel)
+
+    return ask
+
+
+def views(panel) -> list[TurnView]:
+    return panel._transcript._views
+
+
+def answer_of(panel) -> TextBlock:
+    return views(panel)[-1]._answer
+
+
+def test_an_answer_arrives_with_chip_and_caveats(ask, panel, standin, scene_path):
+    turn = ask("is it busy?")
+    assert turn.state == "answered"
+    assert turn.answer.startswith(WORDS)
+    assert answer_of(panel).toPlainText().startswith(WORDS)
+    (body,) = standin.questions
+    assert body["messages"] == [{"role": "user", "content": "is it busy?"}]
+    assert (body["model"], body["fusar"]["scene"], body["fusar"]["prior"]) == (
+        "tiny",
+        str(scene_path),
+        "none",
+    )
+    assert body["fusar"]["area_crs"] == "EPSG:32650"
+    assert body["fusar"]["area"]["type"] == "Polygon"
+    assert standin.previews[0]["area"] == body["fusar"]["area"]
+    assert turn.picture[:2] == turn.chip[:2] == b"\xff\xd8"
+    caption = views(panel)[-1]._caption.toPlainText()
+    assert "no prior" in caption
+    assert "demonstration model" in caption
+    assert turn.first_word_s < 10
+    assert panel._question.toPlainText() == ""
+
+
+def test_words_stream_and_stop_at_once(panel, standin, qtbot):
+    standin.pause_s = 0.05  # a piece comes sooner than the last one is shown
+    say(panel, "endless")
+    qtbot.waitUntil(lambda: "港口" in answer_of(panel).toPlainText())
+    assert panel._button.text() == "S&top"
+    started = time.perf_counter()
+    QTest.keyClick(panel._question, Qt.Key.Key_Escape)
+    assert time.perf_counter() - started < 0.1
+    assert (last(panel).state, panel._asking) == ("stopped", None)
+    assert "Stopped" in views(panel)[-1]._problem.toPlainText()
+    said = last(panel).answer
+    qtbot.wait(100)
+    assert last(panel).answer == said
+
+
+def test_a_models_html_links_and_pictures_stay_text(ask, panel, qgis_iface):
+    ask("hostile")
+    block = answer_of(panel)
+    text, html = block.toPlainText(), block.toHtml()
+    assert "<script>alert(1)</script>" in text
+    assert "![spy](http://127.0.0.1:9/x.png)" in text
+    assert "<script" not in html
+    assert "<img" not in html
+    assert "<a " not in html
+    extent = qgis_iface.mapCanvas().extent()
+    block.anchorClicked.emit(QUrl("http://127.0.0.1:9/"))
+    assert qgis_iface.mapCanvas().extent() == extent
+    assert block.loadResource(2, QUrl("file:///etc/passwd")) is None
+
+
+def test_a_link_zooms_to_its_finding_and_flashes_it(ask, panel, qgis_iface, monkeypatch):
+    turn = ask("where are the ships?")
+    canvas = qgis_iface.mapCanvas()
+    flashed = []
+    monkeypatch.setattr(
+        canvas, "flashGeometries", lambda shapes, crs, *_: flashed.append((shapes, crs.authid()))
+    )
+    _, (second, _) = turn.places()
+    assert turn.answer[second.start : second.end] == "2. ship 船 at place 1, score 0.9"
+    answer_of(panel).anchorClicked.emit(QUrl(second.target))
+    (((shape,), crs),) = flashed
+    assert crs == "EPSG:32650"
+    assert shape.boundingBox().center().x() == pytest.approx(canvas.extent().center().x(), abs=1)
+    assert canvas.extent().contains(shape.boundingBox())
+    assert canvas.extent().width() < 10 * max(shape.boundingBox().width(), shape.boundingBox().height())
+    views(panel)[-1]._picture.click()  # the whole area
+    assert canvas.extent().contains(QgsGeometry(flashed[1][0][0]).boundingBox())
+
+
+def test_links_by_keyboard(ask, panel, qgis_iface):
+    ask("where are the ships?")
+    panel.window().show()
+    block = answer_of(panel)
+    block.setFocus()
+    extent = qgis_iface.mapCanvas().extent()
+    QTest.keyClick(block, Qt.Key.Key_Tab)
+    QTest.keyClick(block, ENTER)
+    assert qgis_iface.mapCanvas().extent() != extent
+
+
+def vectors() -> list[QgsVectorLayer]:
+    return [one for one in QgsProject.instance().mapLayers().values() if isinstance(one, QgsVectorLayer)]
+
+
+def test_add_to_map(ask, panel, bar, qtbot):
+    ask("where are the ships?")
+    views(panel)[-1]._add.click()
+    qtbot.waitUntil(lambda: [layer.featureCount() for layer in vectors()] == [2])
+    (layer,) = vectors()
+    assert (layer.featureCount(), layer.crs().authid()) == (2, "EPSG:32650")
+    assert json.loads(layer.customProperty("fusar/run"))["id"] == "run-1"
+    assert "2 findings of the answer" in bar.currentItem().text()
+    ask("is it busy?")
+    assert not views(panel)[-1]._add.isVisibleTo(panel)
+
+
+def test_a_selected_feature_is_what_this_means(ask, panel, standin, qgis_iface):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32650", "Detections", "memory")
+    ship = QgsFeature()
+    ship.setGeometry(QgsGeometry.fromRect(QgsRectangle(500100, 3999500, 500120, 3999510)))
+    layer.dataProvider().addFeatures([ship])
+    QgsProject.instance().addMapLayer(layer)
+    qgis_iface.mapCanvas().setLayers([layer])
+    qgis_iface.setActiveLayer(layer)
+    layer.selectAll()
+    assert panel._area._selection.isChecked()
+    assert panel._area._selection.text() == "Se&lection (1)"
+    ask("what is this?")
+    fusar = standin.questions[0]["fusar"]
+    (box,) = fusar["boxes"]["features"]
+    assert [500100, 3999500] in box["geometry"]["coordinates"][0]
+    xs = [x for x, _ in fusar["area"]["coordinates"][0]]
+    assert (min(xs), max(xs)) == pytest.approx((500080, 500140))  # with what lies around it
+    assert fusar["scene"].endswith("harbour.tif")
+    layer.removeSelection()
+    assert panel._area._view.isChecked()
+    assert not panel._area._selection.isEnabled()
+
+
+def test_draw_an_area(ask, panel, standin, qgis_iface):
+    canvas = qgis_iface.mapCanvas()
+    panel._area._draw.click()
+    assert isinstance(canvas.mapTool(), AreaTool)
+    viewport = canvas.viewport()
+    QTest.mousePress(viewport, Qt.MouseButton.LeftButton, pos=QPoint(100, 100))
+    QTest.mouseMove(viewport, QPoint(300, 250))
+    QTest.mouseRelease(viewport, Qt.MouseButton.LeftButton, pos=QPoint(300, 250))
+    assert not isinstance(canvas.mapTool(), AreaTool)
+    assert panel._area._draw.isChecked()
+    ask("is it busy?")
+    (ring,) = standin.questions[0]["fusar"]["area"]["coordinates"]
+    corner = canvas.getCoordinateTransform().toMapCoordinates(100, 100)
+    assert ring[0] == pytest.approx([corner.x(), corner.y()])
+
+
+def test_conversations_survive_save_and_reopen(ask, panel, tmp_path, qtbot, standin):
+    turn = ask("where are the ships?")
+    panel._notebook.begin()
+    ask("它忙吗")
+    panel._notebook.rename(panel._notebook.open, "  港口 <b>  ")
+    project = QgsProject.instance()
+    assert project.isDirty()
+    path = str(tmp_path / "work.qgz")
+    assert project.write(path)
+    project.clear()
+    assert (views(panel), panel._conversations._list.count()) == ([], 1)
+    assert project.read(path)
+    listed = panel._conversations._list
+    assert [listed.itemText(n) for n in range(listed.count())] == ["where are the ships?", "港口 <b>"]
+    assert answer_of(panel).toPlainText().startswith("A quiet harbour, 港口很安静")
+    listed.activated.emit(0)
+    assert last(panel) == turn
+    assert len(last(panel).places()) == 2
+    assert answer_of(panel).toPlainText().startswith("2 ships")
+    again = ask("and again?")
+    assert [message["content"] for message in standin.questions[-1]["messages"]][::2] == [
+        "where are the ships?", "and again?",
+    ]  # fmt: skip
+    assert again.state == "answered"
+
+
+def test_delete_a_conversation(ask, panel):
+    ask("is it busy?")
+    menu = panel._conversations
+    menu._delete.trigger()
+    assert menu._dialog.isVisible()
+    menu._dialog.accept()
+    assert panel._notebook.open.turns == []
+    assert QgsProject.instance().readEntry("fusar", "/conversations", "")[0] == ""
+    assert panel._transcript._welcome.isVisibleTo(panel)
+
+
+@pytest.mark.parametrize("suffix", ["md", "html"])
+def test_export(ask, panel, tmp_path, suffix, bar):
+    ask("hostile")
+    panel._conversations._export.trigger()
+    panel._conversations._dialog.close()
+    path = tmp_path / f"talk.{suffix}"
+    panel._conversations.export(str(path))
+    text = path.read_text("utf-8")
+    assert text.count("data:image/jpeg;base64,/9j/") == 2
+    assert "<script>" not in text
+    assert "港口" in text
+    assert "no prior" in text
+    assert "talk" in bar.currentItem().text()
+    panel._conversations.export(str(tmp_path / "nowhere" / "talk.md"))
+    assert "cannot be written" in panel._warning.toPlainText()
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        ("refused", "the area lies outside the scene"),
+        ("failing", "内存不足: use a smaller area"),
+        ("dropped", "broke in mid-answer"),
+        ("garbled", "cannot be read"),
+    ],
+)
+def test_what_goes_wrong_is_said_and_can_be_retried(ask, panel, question, reason, qtbot, monkeypatch):
+    turn = ask(question)
+    assert turn.state == "failed"
+    assert reason in views(panel)[-1]._problem.toPlainText()
+    assert panel._button.text() == "&Ask"
+    turn.question = "is it busy?"
+    views(panel)[-1]._retry.click()
+    qtbot.waitUntil(lambda: not panel._late)
+    assert last(panel).state == "answered"
+    assert len(panel._notebook.open.turns) == len(views(panel)) == 1
+
+
+def test_no_backend_and_a_wrong_token(ask, panel, monkeypatch, standin):
+    monkeypatch.setenv("FUSAR_TOKEN", "wrong")
+    assert "token" in ask("is it busy?").problem
+    monkeypatch.delenv("FUSAR_URL")
+    turn = ask("is it busy?")
+    assert turn.problem
+    assert standin.questions == []
+
+
+def test_no_scene_is_said_before_anything_is_asked(panel, standin):
+    QgsProject.instance().removeAllMapLayers()
+    say(panel, "is it busy?")
+    assert "No layer is active" in panel._warning.toPlainText()
+    assert panel._question.toPlainText() == "is it busy?"
+    assert panel._notebook.open.turns == []
+
+
+def test_a_view_beside_the_scene(panel, qgis_iface):
+    qgis_iface.mapCanvas().setExtent(QgsRectangle(600000, 4100000, 600100, 4100100))
+    say(panel, "is it busy?")
+    assert "does not show “harbour”" in panel._warning.toPlainText()
+
+
+def test_history_suggestions_and_line_breaks(ask, panel):
+    ask("first")
+    ask("second")
+    edit = panel._question
+    QTest.keyClicks(edit, "draft")
+    for key, text in [
+        (Qt.Key.Key_Up, "second"), (Qt.Key.Key_Up, "first"), (Qt.Key.Key_Up, "first"),
+        (Qt.Key.Key_Down, "second"), (Qt.Key.Key_Down, "draft"), (Qt.Key.Key_Down, "draft"),
+    ]:  # fmt: skip
+        QTest.keyClick(edit, key)
+        assert edit.toPlainText() == text
+    QTest.keyClick(edit, ENTER, Qt.KeyboardModifier.ShiftModifier)
+    assert edit.toPlainText() == "draft\n"
+    panel._ideas.menu().actions()[0].trigger()
+    assert edit.toPlainText() == "How many ships are here?"
+    edit.setPlainText("x" * 5000)
+    assert len(edit.toPlainText()) == 4000
+
+
+def test_the_prior_is_chosen_in_a_menu_and_remembered(ask, panel, standin, tmp_path):
+    panel._means._menu.aboutToShow.emit()
+    automatic = next(
+        action for action in panel._means._menu.actions() if action.data() == ["fusar/chat/prior", "auto"]
+    )
+    automatic.trigger()
+    assert panel._means.text() == "&Prior: automatic"
+    ask("is it busy?")
+    assert standin.questions[0]["fusar"]["prior"] == "auto"
+    panel._means._on_file(str(tmp_path / "prior.tif"))
+    assert panel._means.means().prior == str(tmp_path / "prior.tif")
+
+
+def test_a_project_that_goes_away_takes_its_question_along(panel, standin, qtbot):
+    say(panel, "endless")
+    qtbot.waitUntil(lambda: "quiet" in last(panel).answer)
+    QgsProject.instance().clear()
+    assert (panel._asking, panel._late, views(panel)) == (None, [], [])
+    assert not QgsProject.instance().isDirty()
+
+
+def test_a_long_conversation_does_not_hold_qgis_up(ask, panel, qtbot):
+    turn = ask("where are the ships?")
+    panel._notebook.open.turns = [turn] * 120
+    longest, before = 0.0, time.perf_counter()
+    panel._transcript.show_conversation(panel._notebook.open)
+    while panel._transcript._waiting:
+        longest = max(longest, time.perf_counter() - before)
+        before = time.perf_counter()
+        QCoreApplication.processEvents()
+    assert len(views(panel)) == 120
+    assert longest < 0.5  # 0.02 s; but the machine may be busy
+
+
+def test_nothing_is_there_before_and_nothing_stays(qgis_iface, bar, backend, standin, scene_layer, qtbot):
+    window, canvas, project = qgis_iface.mainWindow(), qgis_iface.mapCanvas(), QgsProject.instance()
+
+    def traces():
+        settle()
+        bands = sum(isinstance(item, QgsRubberBand) for item in canvas.scene().items())
+        signals = project.receivers(project.cleared) + project.receivers(project.readProject)
+        return len(window.findChildren(QObject)), bands, signals, canvas.receivers(canvas.selectionChanged)
+
+    toolbar = QToolBar(window)
+    before = traces()
+    for opened in (False, True):
+        dock = ChatDock(qgis_iface, backend, toolbar)
+        assert window.findChild(QgsDockWidget, "FusarChatDock") is None
+        if opened:
+            window.findChild(QAction, "FusarChat").trigger()
+            say(dock._panel, "endless")
+            qtbot.waitUntil(lambda panel=dock._panel: "quiet" in last(panel).answer)
+        assert standin.seen == [] or opened
+        dock.remove()
+        assert traces() == before
+    toolbar.deleteLater()
+
+
+def test_the_scene_follows_the_active_layer(panel, qgis_iface, tmp_path):
+    other = QgsRasterLayer(str(write_tiff(tmp_path / "other.tif")), "other")
+    QgsProject.instance().addMapLayer(other)
+    qgis_iface.setActiveLayer(other)
+    qgis_iface.currentLayerChanged.emit(other)
+    assert panel._area.ground()[1].name == "other"
+
+
+def test_a_scene_that_the_backend_cannot_open_is_sent_once(ask, panel, qgis_iface, standin, scene_path):
+    gdal.Translate(str(scene_path.with_suffix(".vrt")), str(scene_path), format="VRT")
+    virtual = QgsRasterLayer(str(scene_path.with_suffix(".vrt")), "virtual")
+    QgsProject.instance().addMapLayer(virtual)
+    panel._area._scenes.setLayer(virtual)
+    assert ask("is it busy?").state == ask("why?").state == "answered"
+    (sent,) = standin.scenes
+    assert [body["fusar"]["scene"] for body in standin.questions] == [sent, sent]
+    assert standin.scene_names == ["virtual.tif"]
+    ask("refused")  # perhaps it was forgotten: the next try sends it again
+    ask("is it busy?")
+    assert standin.scene_names == ["virtual.tif"] * 2
+
+
+def test_names_for_screen_readers(panel):
+    for button in panel.findChildren(QToolButton):
+        assert button.text() or button.accessibleName() or not button.isVisibleTo(panel)
