@@ -1,0 +1,359 @@
+"""Compare with truth: detections and known objects become precision, recall, F1, and a layer that shows which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from qgis.core import (
+    NULL,
+    QgsCategorizedSymbolRenderer,
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsFeatureRequest,
+    QgsFillSymbol,
+    QgsGeometry,
+    QgsMapLayer,
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingLayerPostProcessorInterface,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterFeatureSink,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterField,
+    QgsProcessingParameterNumber,
+    QgsRendererCategory,
+    QgsSpatialIndex,
+)
+from qgis.PyQt.QtCore import QCoreApplication
+
+from .. import compat
+from ..core.matching import Overlap, Pairing, Score, pair, score
+from .base import TRAINING, FusarAlgorithm
+from .parameters import with_help
+from .results import fields_of, write
+
+translate = QCoreApplication.translate
+
+SAID, SAID_LABEL, SCORE, LEAST = "DETECTIONS", "LABEL_FIELD", "SCORE_FIELD", "MIN_SCORE"
+TRUTH, TRUE_LABEL, DIFFICULT, IOU = "TRUTH", "TRUTH_LABEL_FIELD", "DIFFICULT_FIELD", "IOU"
+MARKED, TABLE = "MARKED", "TABLE"
+ALL = "all"
+
+_MARKED: dict[str, type] = {
+    "status": str,
+    "label": str,
+    "score": float,
+    "iou": float,
+    "source_id": int,
+    "partner_id": int,
+}
+_TABLE: dict[str, type] = {
+    "label": str,
+    "precision": float,
+    "recall": float,
+    "f1": float,
+    "found": int,
+    "false": int,
+    "missed": int,
+    "iou": float,
+}
+# Blue, vermilion, orange (Okabe and Ito, 2008): told apart by everybody.
+_COLOURS = {"found": "#0072b2", "false": "#d55e00", "missed": "#e69f00", "ignored": "#999999"}
+
+
+@dataclass(frozen=True)
+class _Box:
+    """A detection or a true object; ``geometry`` is in the detections' CRS."""
+
+    id: int
+    label: str
+    geometry: QgsGeometry
+    score: float | None = None
+    difficult: bool = False
+
+
+class CompareWithTruth(FusarAlgorithm):
+    """Detections and truth in, figures and a marked layer out."""
+
+    NAME = "comparewithtruth"
+    GROUP = TRAINING
+    TAGS = ("precision", "recall", "F1", "IoU", "accuracy", "evaluation", "validation")
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802 - QGIS's name
+        """Declare the parameters and outputs."""
+        for parameter in (*_said_parameters(), *_truth_parameters()):
+            self.addParameter(parameter)
+        self.addParameter(
+            QgsProcessingParameterFeatureSink(
+                MARKED,
+                translate("Processing", "Marked: found, false, missed"),
+                QgsProcessing.SourceType.TypeVectorPolygon,
+            )
+        )
+        self.addParameter(
+            QgsProcessingParameterFeatureSink(
+                TABLE, translate("Processing", "Figures"), QgsProcessing.SourceType.TypeVector
+            )
+        )
+        for name, words in (
+            ("PRECISION", translate("Processing", "Precision")),
+            ("RECALL", translate("Processing", "Recall")),
+            ("F1", translate("Processing", "F1")),
+        ):
+            self.addOutput(QgsProcessingOutputNumber(name, words))
+
+    def processAlgorithm(  # noqa: N802 - QGIS calls it by this name
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        """Match class by class, and write what came of it."""
+        said, true, crs = self._read(parameters, context)
+        threshold = self.parameterAsDouble(parameters, IOU, context)
+        marked, marked_layer = self.parameterAsSink(
+            parameters, MARKED, context, fields_of(_MARKED), compat.MULTIPOLYGON, crs
+        )
+        table, table_layer = self.parameterAsSink(
+            parameters, TABLE, context, fields_of(_TABLE), compat.NO_GEOMETRY, QgsCoordinateReferenceSystem()
+        )
+        labels = sorted({box.label for box in (*said, *true)})
+        total = Score(0, 0, 0)
+        for done, label in enumerate(labels):
+            if feedback.isCanceled():
+                return {}
+            mine, theirs = (
+                [one for one in said if one.label == label],
+                [one for one in true if one.label == label],
+            )
+            overlaps = _overlaps(mine, theirs, feedback)
+            hard = {number for number, one in enumerate(theirs) if one.difficult}
+            pairing = pair(overlaps, threshold, hard)
+            of_label = score(pairing, len(mine), len(theirs), len(hard))
+            total += of_label
+            _mark(marked, mine, theirs, pairing, overlaps)
+            if label:
+                _tell(table, feedback, label, of_label, threshold)
+            feedback.setProgress(100 * (done + 1) / len(labels))
+        _tell(table, feedback, ALL, total, threshold)
+        _Marking.plan(marked_layer, context)
+        figures = {"PRECISION": total.precision, "RECALL": total.recall, "F1": total.f1}
+        return {MARKED: marked_layer, TABLE: table_layer, **figures}
+
+    def _read(
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> tuple[list[_Box], list[_Box], QgsCoordinateReferenceSystem]:
+        """Return detections, true objects and the CRS of both."""
+        source = self.parameterAsSource(parameters, SAID, context)
+        label, scored = (self.parameterAsString(parameters, name, context) for name in (SAID_LABEL, SCORE))
+        least = self.parameterAsDouble(parameters, LEAST, context)
+        said = []
+        for feature in source.getFeatures():
+            value = _value(feature, scored)
+            if feature.hasGeometry() and (value is None or float(value) >= least):
+                made = None if value is None else float(value)
+                said.append(_Box(feature.id(), _label(feature, label), feature.geometry(), made))
+        truth = self.parameterAsSource(parameters, TRUTH, context)
+        label, hard = (self.parameterAsString(parameters, name, context) for name in (TRUE_LABEL, DIFFICULT))
+        crs = source.sourceCrs()
+        request = QgsFeatureRequest().setDestinationCrs(crs, context.transformContext())
+        true = [
+            _Box(one.id(), _label(one, label), one.geometry(), difficult=bool(_value(one, hard)))
+            for one in truth.getFeatures(request)
+            if one.hasGeometry()
+        ]
+        if not label or not self.parameterAsString(parameters, SAID_LABEL, context):
+            # Without a class on both sides there is only one.
+            said = [_Box(one.id, "", one.geometry, one.score) for one in said]
+            true = [_Box(one.id, "", one.geometry, difficult=one.difficult) for one in true]
+        return said, true, crs
+
+    def displayName(self) -> str:  # noqa: N802 - QGIS calls it by this name
+        """Return the name in the analyst's language."""
+        return str(translate("Processing", "Compare with truth"))
+
+    def shortHelpString(self) -> str:  # noqa: N802 - QGIS calls it by this name
+        """Return the help."""
+        return str(
+            translate(
+                "Processing",
+                "Matches detections with known objects of the same class, one to one, from the largest overlap "
+                "(intersection over union) down, and gives precision, recall and F1, as “fusar-train evaluate” "
+                "does. The marked layer shows what was found, falsely reported and missed. Both layers must cover "
+                "the same ground: what nobody labelled counts as a false report.",
+            )
+        )
+
+
+def _said_parameters() -> list[Any]:
+    polygons = [QgsProcessing.SourceType.TypeVectorPolygon]
+    double = QgsProcessingParameterNumber.Type.Double
+    return [
+        QgsProcessingParameterFeatureSource(SAID, translate("Processing", "Detections"), polygons),
+        with_help(
+            QgsProcessingParameterField(
+                SAID_LABEL,
+                translate("Processing", "Field of the class"),
+                "label",
+                parentLayerParameterName=SAID,
+                optional=True,
+            ),
+            translate("Processing", "Empty here or for the truth: classes do not count."),
+        ),
+        with_help(
+            QgsProcessingParameterField(
+                SCORE,
+                translate("Processing", "Field of the score"),
+                parentLayerParameterName=SAID,
+                optional=True,
+            ),
+            advanced=True,
+        ),
+        with_help(
+            QgsProcessingParameterNumber(
+                LEAST, translate("Processing", "Least score"), double, 0.0, minValue=0, maxValue=1
+            ),
+            translate("Processing", "Detections of a lower score are left out."),
+            advanced=True,
+        ),
+    ]
+
+
+def _truth_parameters() -> list[Any]:
+    polygons = [QgsProcessing.SourceType.TypeVectorPolygon]
+    return [
+        QgsProcessingParameterFeatureSource(TRUTH, translate("Processing", "Truth"), polygons),
+        QgsProcessingParameterField(
+            TRUE_LABEL,
+            translate("Processing", "Field of the true class"),
+            parentLayerParameterName=TRUTH,
+            optional=True,
+        ),
+        with_help(
+            QgsProcessingParameterField(
+                DIFFICULT,
+                translate("Processing", "Field that marks doubtful objects"),
+                parentLayerParameterName=TRUTH,
+                optional=True,
+            ),
+            translate("Processing", "Neither found nor missed; what was detected there is ignored."),
+            advanced=True,
+        ),
+        QgsProcessingParameterNumber(
+            IOU,
+            translate("Processing", "Least overlap (intersection over union)"),
+            QgsProcessingParameterNumber.Type.Double,
+            0.5,
+            minValue=0.01,
+            maxValue=1,
+        ),
+    ]
+
+
+def _overlaps(said: list[_Box], true: list[_Box], feedback: QgsProcessingFeedback) -> list[Overlap]:
+    """Return all pairs that share ground, with their intersection over union."""
+    index = QgsSpatialIndex()
+    for number, one in enumerate(true):
+        entry = QgsFeature(number)
+        entry.setGeometry(one.geometry)
+        index.addFeature(entry)
+    found = []
+    for number, one in enumerate(said):
+        if feedback.isCanceled():
+            break
+        for other in index.intersects(one.geometry.boundingBox()):
+            shared = one.geometry.intersection(true[other].geometry).area()
+            if shared > 0:
+                whole = one.geometry.area() + true[other].geometry.area() - shared
+                found.append((number, other, shared / whole))
+    return found
+
+
+def _mark(sink: Any, said: list[_Box], true: list[_Box], pairing: Pairing, overlaps: list[Overlap]) -> None:
+    """Write every detection and every missed object with what became of it."""
+    ious = {(one, other): iou for one, other, iou in overlaps}
+    for number, box in enumerate(said):
+        partner = pairing.partner.get(number)
+        status = "ignored" if number in pairing.ignored else "false" if partner is None else "found"
+        found = {} if partner is None else {"iou": ious[number, partner], "partner_id": true[partner].id}
+        _write_box(sink, box, {"status": status, **found})
+    taken = set(pairing.partner.values())
+    for number, box in enumerate(true):
+        if number not in taken:
+            _write_box(sink, box, {"status": "ignored" if box.difficult else "missed"})
+
+
+def _write_box(sink: Any, box: _Box, known: dict[str, Any]) -> None:
+    known = {"label": box.label, "score": box.score, "source_id": box.id, **known}
+    feature = QgsFeature(fields_of(_MARKED))
+    feature.setAttributes([known.get(name) for name in _MARKED])
+    geometry = QgsGeometry(box.geometry)
+    geometry.convertToMultiType()
+    feature.setGeometry(geometry)
+    write(sink, feature)
+
+
+def _tell(sink: Any, feedback: QgsProcessingFeedback, label: str, of_label: Score, iou: float) -> None:
+    """Write a row of figures and log it."""
+    figures = {"precision": of_label.precision, "recall": of_label.recall, "f1": of_label.f1}
+    counts = {"found": of_label.found, "false": of_label.false, "missed": of_label.missed}
+    known = {"label": label, **figures, **counts, "iou": iou}
+    row = QgsFeature(fields_of(_TABLE))
+    row.setAttributes([known[name] for name in _TABLE])
+    write(sink, row)
+    said = [f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in figures.items()]
+    feedback.pushInfo(", ".join([label, *said, *(f"{count} {name}" for name, count in counts.items())]))
+
+
+def _label(feature: QgsFeature, field: str) -> str:
+    value = _value(feature, field)
+    return "" if value is None else str(value)
+
+
+def _value(feature: QgsFeature, field: str) -> Any:
+    """Return the attribute, or None where there is no field or no value."""
+    value = feature[field] if field else None
+    return None if value is None or value == NULL else value
+
+
+class _Marking(QgsProcessingLayerPostProcessorInterface):
+    """Colours the marked layer once it is loaded."""
+
+    _kept: dict[str, _Marking] = {}  # QGIS keeps no reference to what Python made  # noqa: RUF012
+
+    @classmethod
+    def plan(cls, layer: str, context: QgsProcessingContext) -> None:
+        """Have it done to the layer, if it is loaded at all."""
+        if context.willLoadLayerOnCompletion(layer):
+            cls._kept[layer] = cls()
+            context.layerToLoadOnCompletionDetails(layer).setPostProcessor(cls._kept[layer])
+
+    def postProcessLayer(  # noqa: N802 - QGIS calls it by this name
+        self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> None:
+        """Style the layer."""
+        words = {
+            "found": translate("Processing", "found"),
+            "false": translate("Processing", "false"),
+            "missed": translate("Processing", "missed"),
+            "ignored": translate("Processing", "ignored"),
+        }
+        layer.setRenderer(
+            QgsCategorizedSymbolRenderer(
+                "status",
+                [
+                    QgsRendererCategory(
+                        status,
+                        QgsFillSymbol.createSimple(
+                            {
+                                "style": "no",
+                                "outline_color": colour,
+                                "outline_width": "0.7",
+                                "outline_style": "dash" if status == "missed" else "solid",
+                            }
+                        ),
+                        words[status],
+                    )
+                    for status, colour in _COLOURS.items()
+                ],
+            )
+        )

@@ -1,0 +1,301 @@
+"""The algorithms that ask the model: rasters and polygons in, findings out, in a batch that can go on."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsFeatureRequest,
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProcessingOutputLayerDefinition,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QCoreApplication
+
+from .. import compat
+from ..connection.blocking import BackendError, Choice
+from ..core.journal import Journal, key_of
+from ..core.order import TASKS_WITH_TARGET
+from . import parameters as declared
+from .base import FusarAlgorithm
+from .batch import Batch, Outcome
+from .parameters import AREAS, QUESTION, RASTERS, SINKS, TARGETS
+from .pieces import Piece, Place, pieces_of
+from .rasters import OpenScene, RasterSource, open_scenes, raster_sources
+from .results import COLUMNS, FindingsSink, Styling, fields_of
+from .telling import RunsTable, Telling
+
+translate = QCoreApplication.translate
+
+_ANSWERS = "answers"
+_MAIN_KIND = {"detect": "detections", "locate": "grid"}
+_KEEP_S = 30 * 24 * 3600
+
+
+class InterpretationAlgorithm(FusarAlgorithm):
+    """A batch of interpretations.
+
+    Attributes:
+        TASK: The task, or empty where it is a parameter.
+        KINDS: The kinds of findings that it writes, the main one first.
+        PLACES: The parameter of the polygons.
+    """
+
+    TASK = ""
+    KINDS: tuple[str, ...] = (_ANSWERS,)
+    PLACES = AREAS
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802 - QGIS's name
+        """Declare the parameters and outputs."""
+        self.add_inputs()
+        declared.add_choices(self)
+        self.add_sinks()
+        self.addParameter(declared.runs())
+        declared.add_numbers(self)
+
+    def add_inputs(self) -> None:
+        """Declare where to look and what for."""
+        self.addParameter(declared.rasters())
+        self.addParameter(declared.areas())
+        if self.TASK in TASKS_WITH_TARGET:
+            self.addParameter(declared.targets())
+
+    def add_sinks(self) -> None:
+        """Declare the layers that come out."""
+        for kind in self.KINDS:
+            main = bool(self.TASK) and kind == self.KINDS[0]
+            self.addParameter(declared.findings(kind, optional=not main, by_default=main or not self.TASK))
+
+    def checkParameterValues(  # noqa: N802 - QGIS calls it by this name
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> tuple[bool, str]:
+        """Check everything but whether each raster opens: a bad one is listed at the end, and costs no other."""
+        if not raster_sources(parameters, RASTERS, context):
+            return False, translate("Processing", "Choose at least one raster.")
+        unchecked = {**parameters, RASTERS: [QgsVectorLayer("None", "", "memory")]}  # any layer passes
+        return super().checkParameterValues(unchecked, context)  # type: ignore[no-any-return]
+
+    def prepareAlgorithm(  # noqa: N802 - QGIS calls it by this name
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> bool:
+        """Read what only the GUI thread may: the settings, and which layer is which file."""
+        self._rasters = raster_sources(parameters, RASTERS, context)
+        try:
+            self._choice = Choice.of_settings()
+        except BackendError as error:
+            raise QgsProcessingException(str(error)) from error
+        return True
+
+    def processAlgorithm(  # noqa: N802 - QGIS calls it by this name
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        """Run the batch."""
+        scenes, bad = self._open_scenes(feedback)
+        task = self.task(parameters, context)
+        pieces = self.pieces(parameters, context, scenes, self.asked(parameters, context, task))
+        feedback.pushInfo(
+            translate("Processing", "{pieces} jobs on {rasters} rasters").format(
+                pieces=len(pieces), rasters=len(scenes)
+            )
+        )
+        journal, stays = self._open_journal(parameters, context, pieces)
+        feedback.pushInfo(translate("Processing", "Journal: {path}").format(path=journal.path))
+        self.open_sinks(parameters, context, scenes[0].crs, task)
+        table = RunsTable(
+            *self.parameterAsSink(
+                parameters, declared.RUNS_TABLE, context, RunsTable.fields(), compat.NO_GEOMETRY,
+                QgsCoordinateReferenceSystem(),
+            )
+        )  # fmt: skip
+        telling = Telling(feedback, len(bad))
+        for raster, reason in bad:
+            table.skip(raster.name, reason)
+        try:
+            for outcome in Batch(self._choice, journal, feedback).run(pieces):
+                self.take(outcome)
+                telling.take(outcome)
+                table.take(outcome)
+        except (BackendError, OSError) as error:
+            raise QgsProcessingException(_resumable(str(error))) from error
+        if feedback.isCanceled():
+            feedback.pushInfo(_resumable(translate("Processing", "Cancelled.")))
+            return {}
+        telling.summary()
+        if not telling.done:
+            raise QgsProcessingException(
+                translate("Processing", "Nothing could be interpreted: {reason}").format(
+                    reason=telling.reason
+                )
+            )
+        if not stays and not telling.failed:
+            with suppress(OSError):
+                journal.remove()
+        return {**self.close_sinks(context, telling.runs), **table.result(), **telling.numbers()}
+
+    def task(self, parameters: dict[str, Any], context: QgsProcessingContext) -> str:
+        """Return the task."""
+        return self.TASK
+
+    def asked(self, parameters: dict[str, Any], context: QgsProcessingContext, task: str) -> dict[str, Any]:
+        """Return a job's inputs but for scene, area and boxes."""
+        targets = self.parameterAsString(parameters, TARGETS, context).split(",")
+        return {
+            "task": task,
+            "targets": [word.strip() for word in targets if word.strip()]
+            if task in TASKS_WITH_TARGET
+            else [],
+            "question": self.parameterAsString(parameters, QUESTION, context) if task == "ask" else None,
+            "model": self.parameterAsString(parameters, declared.MODEL, context) or None,
+            "prior": self.parameterAsString(parameters, declared.PRIOR_FILE, context)
+            or self.parameterAsEnumString(parameters, declared.PRIOR, context),
+            "allow_no_prior": self.parameterAsBool(parameters, declared.NO_PRIOR, context),
+            "year": self._number(parameters, declared.YEAR, context, int),
+            "band": self._number(parameters, declared.BAND, context, int),
+            "ground_m": self._number(parameters, declared.GROUND, context, float),
+        }
+
+    def pieces(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        scenes: list[OpenScene],
+        asked: dict[str, Any],
+    ) -> list[Piece]:
+        """Return the batch."""
+        source = self.parameterAsSource(parameters, self.PLACES, context)
+        crs = QgsCoordinateReferenceSystem()
+        places: list[Place] = []
+        if source is not None:
+            crs = source.sourceCrs()
+            if not crs.isValid():
+                raise QgsProcessingException(
+                    translate("Processing", "The polygons have no CRS. Set it in the layer's properties.")
+                )
+            features = source.getFeatures(QgsFeatureRequest().setNoAttributes())
+            places = [Place(one.id(), one.geometry()) for one in features if one.hasGeometry()]
+        found = pieces_of(scenes, places, crs, asked, context.transformContext())
+        if not found:
+            raise QgsProcessingException(
+                translate("Processing", "No polygon lies on a raster. Check the CRS of both.")
+            )
+        return found
+
+    def open_sinks(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        crs: QgsCoordinateReferenceSystem,
+        task: str,
+    ) -> None:
+        """Open the sink of what the task gives, and those that somebody has named a place for.
+
+        What else may come, answers that nobody understood, makes its layer when there is the first.
+        """
+        self._sinks: dict[str, FindingsSink] = {}
+        self._wanted = (parameters, context, crs)
+        for kind in self.KINDS:
+            if kind == _MAIN_KIND.get(task, _ANSWERS) or not _is_temporary(parameters.get(SINKS[kind])):
+                self._open_sink(kind)
+
+    def take(self, outcome: Outcome) -> None:
+        """Write what a piece came to."""
+        for finding in outcome.entry.findings if outcome.entry else ():
+            kind = finding.layer
+            if kind in self._sinks or (kind in self.KINDS and self._open_sink(kind)):
+                self._sinks[kind].add(outcome.piece, finding)
+
+    def _open_sink(self, kind: str) -> bool:
+        """Open a sink; whether somebody wants it."""
+        parameters, context, crs = self._wanted
+        fields = fields_of(COLUMNS[kind])
+        sink, layer = self.parameterAsSink(parameters, SINKS[kind], context, fields, compat.MULTIPOLYGON, crs)
+        if sink is not None:
+            self._sinks[kind] = FindingsSink(kind, sink, layer, crs, context)
+        return sink is not None
+
+    def close_sinks(self, context: QgsProcessingContext, runs: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return the layers by output name, to be styled when they are loaded."""
+        layers = {}
+        for kind, sink in self._sinks.items():
+            layers[SINKS[kind]] = sink.layer
+            Styling.plan(sink.layer, context, Styling(kind, sink.labels, runs))
+        self._sinks = {}
+        return layers
+
+    def _open_scenes(
+        self, feedback: QgsProcessingFeedback
+    ) -> tuple[list[OpenScene], list[tuple[RasterSource, str]]]:
+        scenes, bad = [], []
+        for raster, scene, reason in open_scenes(self._rasters):
+            if scene is not None:
+                scenes.append(scene)
+                continue
+            bad.append((raster, reason))
+            feedback.reportError(
+                translate("Processing", "Left out: {raster}: {reason}").format(
+                    raster=raster.source, reason=reason
+                )
+            )
+        if not scenes:
+            raise QgsProcessingException(
+                translate("Processing", "No raster can be interpreted: {reason}").format(reason=bad[0][1])
+            )
+        return scenes, bad
+
+    def _open_journal(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, pieces: list[Piece]
+    ) -> tuple[Journal, bool]:
+        """Return the journal, and whether it stays when the batch is complete."""
+        named = self.parameterAsString(parameters, declared.JOURNAL, context)
+        try:
+            if named:
+                return Journal(Path(named)), True
+            folder = Path(QgsApplication.qgisSettingsDirPath()) / "fusar" / "journals"
+            _forget_old(folder)
+            return Journal(folder / f"{key_of([piece.key(()) for piece in pieces])[:32]}.jsonl"), False
+        except OSError as error:
+            raise QgsProcessingException(
+                translate("Processing", "The journal cannot be used: {error}. Name another file.").format(
+                    error=error
+                )
+            ) from error
+
+    def _number(
+        self, parameters: dict[str, Any], name: str, context: QgsProcessingContext, kind: type
+    ) -> Any:
+        if parameters.get(name) in (None, ""):
+            return None
+        read = self.parameterAsInt if kind is int else self.parameterAsDouble
+        return read(parameters, name, context)
+
+
+def _is_temporary(destination: Any) -> bool:
+    """Whether nobody has named a place for this output."""
+    if isinstance(destination, QgsProcessingOutputLayerDefinition):
+        destination = destination.sink.staticValue()
+    return destination in (None, "", QgsProcessing.TEMPORARY_OUTPUT)
+
+
+def _forget_old(folder: Path) -> None:
+    """Delete journals of batches that nobody has taken up again for a month."""
+    for path in folder.glob("*.jsonl"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _KEEP_S:
+                path.unlink()
+
+
+def _resumable(text: str) -> str:
+    return str(
+        translate(
+            "Processing",
+            "{text} What is finished is in the journal: start the same again to go on from there.",
+        ).replace("{text}", text if text.endswith(".") else f"{text}.")
+    )

@@ -1,0 +1,224 @@
+"""The parameters that the interpreting algorithms share."""
+
+from __future__ import annotations
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingAlgorithm,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterBoolean,
+    QgsProcessingParameterDefinition,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterFeatureSink,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterMultipleLayers,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterString,
+)
+from qgis.PyQt.QtCore import QCoreApplication
+
+translate = QCoreApplication.translate
+
+RASTERS, AREAS, BOXES, TASK, TARGETS, QUESTION = "INPUT", "AREAS", "BOXES", "TASK", "TARGETS", "QUESTION"
+PRIOR, PRIOR_FILE, YEAR, NO_PRIOR = "PRIOR", "PRIOR_FILE", "YEAR", "ALLOW_NO_PRIOR"
+BAND, GROUND, MODEL, JOURNAL = "BAND", "GROUND_M", "MODEL", "JOURNAL"
+RUNS_TABLE = "RUNS"
+SINKS = {"detections": "DETECTIONS", "grid": "GRID", "answers": "ANSWERS"}
+
+_PRIORS = ["none", "auto", "cog", "earth-engine"]
+_INTEGER = QgsProcessingParameterNumber.Type.Integer
+_DOUBLE = QgsProcessingParameterNumber.Type.Double
+
+
+def with_help(
+    parameter: QgsProcessingParameterDefinition, words: str = "", *, advanced: bool = False
+) -> QgsProcessingParameterDefinition:
+    """Give a parameter the help that its tool tip shows, and fold it away if it is ``advanced``."""
+    parameter.setHelp(words)
+    if advanced:
+        parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+    return parameter
+
+
+def rasters() -> QgsProcessingParameterDefinition:
+    """Return the parameter of the rasters."""
+    return QgsProcessingParameterMultipleLayers(
+        RASTERS, translate("Processing", "SAR rasters"), QgsProcessing.SourceType.TypeRaster
+    )
+
+
+def areas() -> QgsProcessingParameterDefinition:
+    """Return the parameter of the areas."""
+    polygons = [QgsProcessing.SourceType.TypeVectorPolygon]
+    return with_help(
+        QgsProcessingParameterFeatureSource(AREAS, translate("Processing", "Areas"), polygons, optional=True),
+        translate("Processing", "One interpretation for each polygon. Without it, the whole raster."),
+    )
+
+
+def targets() -> QgsProcessingParameterDefinition:
+    """Return the parameter of the targets."""
+    return with_help(
+        QgsProcessingParameterString(
+            TARGETS, translate("Processing", "Targets, separated by commas"), optional=True
+        ),
+        translate("Processing", "Such as: ship, plane. Empty: all that the model knows."),
+    )
+
+
+def question(*, optional: bool) -> QgsProcessingParameterDefinition:
+    """Return the parameter of the question in words."""
+    return QgsProcessingParameterString(
+        QUESTION, translate("Processing", "Question"), multiLine=True, optional=optional
+    )
+
+
+def task(tasks: list[str]) -> QgsProcessingParameterDefinition:
+    """Return the parameter of the task."""
+    return with_help(
+        QgsProcessingParameterEnum(
+            TASK, translate("Processing", "Task"), tasks, defaultValue=tasks[0], usesStaticStrings=True
+        ),
+        translate(
+            "Processing",
+            "detect: a box around each object. locate: the cells of a 3 by 3 grid with objects. count: how many. "
+            "describe: the area in words. ask: your own question.",
+        ),
+    )
+
+
+def findings(kind: str, *, optional: bool, by_default: bool) -> QgsProcessingParameterDefinition:
+    """Return the sink of one kind of findings."""
+    words = {
+        "detections": translate("Processing", "Detections"),
+        "grid": translate("Processing", "Grid"),
+        "answers": translate("Processing", "Answers"),
+    }
+    return QgsProcessingParameterFeatureSink(
+        SINKS[kind],
+        words[kind],
+        QgsProcessing.SourceType.TypeVectorPolygon,
+        optional=optional,
+        createByDefault=by_default,
+    )
+
+
+def runs() -> QgsProcessingParameterDefinition:
+    """Return the sink of the table of runs."""
+    return QgsProcessingParameterFeatureSink(
+        RUNS_TABLE,
+        translate("Processing", "Runs: what was done, with provenance, and what was left out"),
+        QgsProcessing.SourceType.TypeVector,
+        optional=True,
+        createByDefault=False,
+    )
+
+
+def add_choices(algorithm: QgsProcessingAlgorithm) -> None:
+    """Declare prior, year, band, ground, model and journal."""
+    for parameter in (*_priors(), *_views(), _journal()):
+        algorithm.addParameter(parameter)
+
+
+def add_numbers(algorithm: QgsProcessingAlgorithm) -> None:
+    """Declare the counts that come out."""
+    for name, words in (
+        ("DONE", translate("Processing", "Finished (scene, area) pairs")),
+        ("RESUMED", translate("Processing", "Of these, from the journal")),
+        ("FAILED", translate("Processing", "Pairs that failed")),
+        ("SKIPPED", translate("Processing", "Rasters that could not be used")),
+        ("FINDINGS", translate("Processing", "Number of findings")),
+    ):
+        algorithm.addOutput(QgsProcessingOutputNumber(name, words))
+
+
+def _priors() -> list[QgsProcessingParameterDefinition]:
+    prior = QgsProcessingParameterEnum(
+        PRIOR,
+        translate("Processing", "Prior (AlphaEarth vectors of the place)"),
+        _PRIORS,
+        defaultValue="none",
+        usesStaticStrings=True,
+    )
+    file = QgsProcessingParameterFile(
+        PRIOR_FILE,
+        translate("Processing", "Prior from a file (64-band raster, npz, npy) instead"),
+        optional=True,
+    )
+    year = QgsProcessingParameterNumber(
+        YEAR,
+        translate("Processing", "Year of the prior"),
+        _INTEGER,
+        optional=True,
+        minValue=2017,
+        maxValue=2100,
+    )
+    without = QgsProcessingParameterBoolean(
+        NO_PRIOR, translate("Processing", "Go on without a prior where none can be had"), False
+    )
+    return [
+        with_help(
+            prior,
+            translate(
+                "Processing",
+                "none: from the image alone. auto: the first source that has the place. cog: public files. "
+                "earth-engine: your own account.",
+            ),
+        ),
+        with_help(file, advanced=True),
+        with_help(year, translate("Processing", "Empty: the year of the scene."), advanced=True),
+        with_help(without, advanced=True),
+    ]
+
+
+def _views() -> list[QgsProcessingParameterDefinition]:
+    band = QgsProcessingParameterNumber(
+        BAND, translate("Processing", "Band"), _INTEGER, optional=True, minValue=1
+    )
+    ground = QgsProcessingParameterNumber(
+        GROUND,
+        translate("Processing", "Ground side of a chip in metres"),
+        _DOUBLE,
+        optional=True,
+        minValue=1,
+    )
+    model = QgsProcessingParameterString(MODEL, translate("Processing", "Model"), optional=True)
+    return [
+        with_help(band, translate("Processing", "Empty: VV, else HH, else the first."), advanced=True),
+        with_help(ground, translate("Processing", "Empty: as the model was trained."), advanced=True),
+        with_help(
+            model,
+            translate("Processing", "A name that the backend offers. Empty: the one it runs."),
+            advanced=True,
+        ),
+    ]
+
+
+def _journal() -> QgsProcessingParameterDefinition:
+    return with_help(
+        QgsProcessingParameterFile(
+            JOURNAL,
+            translate("Processing", "Journal file"),
+            fileFilter=translate("Processing", "Journals") + " (*.jsonl)",
+            optional=True,
+        ),
+        translate(
+            "Processing",
+            "Finished pairs are kept in it, and the same batch goes on from there after a stop or a crash. "
+            "Empty: a file of the QGIS profile, removed when the batch is complete.",
+        ),
+        advanced=True,
+    )
+
+
+def batch_help(words: str) -> str:
+    """Return the help of an algorithm: what it does, then what all batches have in common."""
+    common = translate(
+        "Processing",
+        "The model runs in the FUSAR-GPT backend: the one of the options, or a child process that starts now and "
+        "ends with QGIS. A raster that cannot be opened is listed in the log and costs no other. After a stop or a "
+        "crash, start the same again: finished pairs come from the journal. The layers are in the CRS of the first "
+        "raster. The bundled model is a demonstration: do not rely on its answers.",
+    )
+    return f"<p>{words}</p><p>{common}</p>"

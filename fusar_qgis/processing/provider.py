@@ -1,0 +1,52 @@
+"""The provider: its name, its icon, its algorithms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qgis.core import QgsProcessingProvider
+from qgis.PyQt.QtGui import QIcon
+
+from ..connection.blocking import CHILD
+from .ask import Ask
+from .classify import ClassifyBoxes
+from .compare import CompareWithTruth
+from .count import Count
+from .describe import Describe
+from .detect import Detect
+from .fetch_prior import FetchPrior
+from .interpret import Interpret
+from .locate import Locate
+from .prepare_chips import PrepareChips
+
+_INTERPRETATIONS = (Interpret, Detect, Locate, Count, ClassifyBoxes, Describe, Ask)
+_ALGORITHMS = (*_INTERPRETATIONS, FetchPrior, PrepareChips, CompareWithTruth)
+
+
+class FusarProvider(QgsProcessingProvider):
+    """FUSAR-GPT in the Processing toolbox."""
+
+    def id(self) -> str:
+        """Return what comes before the colon of an algorithm's id."""
+        return "fusar"
+
+    def name(self) -> str:
+        """Return the product's name."""
+        return "FUSAR-GPT"
+
+    def icon(self) -> QIcon:
+        """Return the product's icon."""
+        return QIcon(self.svgIconPath())
+
+    def svgIconPath(self) -> str:  # noqa: N802 - QGIS calls it by this name
+        """Return the icon's file."""
+        return str(Path(__file__).parents[1] / "resources" / "icon.svg")
+
+    def loadAlgorithms(self) -> None:  # noqa: N802 - QGIS calls it by this name
+        """Add the algorithms."""
+        for algorithm in _ALGORITHMS:
+            self.addAlgorithm(algorithm())
+
+    def unload(self) -> None:
+        """End the backend that the algorithms have started."""
+        CHILD.end()

@@ -1,0 +1,113 @@
+"""A SAR raster read by GDAL: grey windows as the backend makes them, and where the ground lies in its pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from osgeo import gdal, gdal_array, osr
+from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransformContext, QgsDistanceArea, QgsPointXY
+from qgis.PyQt.QtCore import QCoreApplication
+
+from ..core import grey
+from ..layers.scene import SceneError, is_placed, open_raster
+
+translate = QCoreApplication.translate
+
+
+class SarFile:
+    """One band of an open raster.
+
+    Attributes:
+        width, height: Size in pixels.
+        crs: CRS of the ground, of the geotransform or the control points.
+        simulated: The file says that no radar ever saw it.
+    """
+
+    def __init__(self, path: str, band: int | None) -> None:
+        """Open the file; raises SceneError. Without ``band``: VV, else HH, else the first."""
+        dataset = open_raster(path)
+        if dataset is None or not dataset.RasterCount:
+            raise SceneError(
+                translate("Processing", "“{path}” is no raster that can be opened.").format(path=path)
+            )
+        self._dataset: Any = dataset
+        spatial = dataset.GetSpatialRef() or dataset.GetGCPSpatialRef()
+        if spatial is None or not is_placed(dataset):
+            raise SceneError(
+                translate("Processing", "“{path}” has no georeferencing. Georeference it first.").format(
+                    path=path
+                )
+            )
+        spatial.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+        self.crs = QgsCoordinateReferenceSystem.fromWkt(spatial.ExportToWkt())
+        self.width, self.height = self._dataset.RasterXSize, self._dataset.RasterYSize
+        self.simulated = self._dataset.GetMetadataItem("FUSAR_SIMULATED") == "YES"
+        self._band = self._dataset.GetRasterBand(band or self._usual_band(path))
+        if self._band is None:
+            raise SceneError(
+                translate("Processing", "“{path}” has no band {band}.").format(path=path, band=band)
+            )
+        self._placing = gdal.Transformer(self._dataset, None, [])
+        self._stretch(Path(path).stem)
+
+    def grey(self, col: int, row: int, width: int, height: int) -> Any:
+        """Return a window as the model's grey, uint8 [height, width]; raises SceneError where it is damaged."""
+        db = grey.decibel(self._values(col, row, width, height), self._quantity)
+        return grey.quantise(db, *self._limits)
+
+    def to_pixel(self, points: list[QgsPointXY]) -> list[tuple[float, float]]:
+        """Return the pixel coordinates of ground points in ``crs``; the first pixel is 0 to 1."""
+        moved, fine = self._placing.TransformPoints(True, [(point.x(), point.y()) for point in points])
+        return [(x, y) for (x, y, _), good in zip(moved, fine) if good]  # noqa: B905 - Python 3.9
+
+    def pixel_m(self) -> float:
+        """Return the side in metres of a square as large as the pixel in the middle."""
+        x, y = self.width / 2, self.height / 2
+        cross = [(x - 0.5, y), (x + 0.5, y), (x, y - 0.5), (x, y + 0.5)]
+        ends = [QgsPointXY(east, north) for east, north, _ in self._placing.TransformPoints(False, cross)[0]]
+        measure = QgsDistanceArea()
+        measure.setSourceCrs(self.crs, QgsCoordinateTransformContext())
+        measure.setEllipsoid("EPSG:7030")
+        return float((measure.measureLine(*ends[:2]) * measure.measureLine(*ends[2:])) ** 0.5)
+
+    def _stretch(self, stem: str) -> None:
+        sample = grey.survey(self._values, self.width, self.height)
+        said = f"{self._band.GetDescription()} {self._band.GetUnitType()} {stem}"
+        dtype = np.dtype(gdal_array.GDALTypeCodeToNumericTypeCode(self._band.DataType)).name
+        self._quantity = grey.quantity(sample, dtype=dtype, scaled=self._scaled, said=said)
+        limits = grey.limits(grey.decibel(sample, self._quantity), self._quantity)
+        if limits is None:
+            raise SceneError(translate("Processing", "the band holds no data"))
+        self._limits = limits
+
+    @property
+    def _scaled(self) -> bool:
+        return (self._band.GetScale() or 1.0, self._band.GetOffset() or 0.0) != (1.0, 0.0)
+
+    def _values(self, col: int, row: int, width: int, height: int) -> Any:
+        """Return stored numbers float32 [height, width], magnitudes if complex, NaN where masked."""
+        try:
+            stored = self._band.ReadAsArray(col, row, width, height)
+            mask = self._band.GetMaskBand().ReadAsArray(col, row, width, height)
+        except RuntimeError:
+            stored = mask = None
+        if stored is None or mask is None:
+            raise SceneError(translate("Processing", "the raster is damaged or cut short: get it again"))
+        values = (np.abs(stored) if np.iscomplexobj(stored) else stored).astype(np.float32)
+        if self._scaled:
+            scale, offset = self._band.GetScale() or 1.0, self._band.GetOffset() or 0.0
+            values = values * np.float32(scale) + np.float32(offset)
+        values[mask == 0] = np.nan
+        return values
+
+    def _usual_band(self, path: str) -> int:
+        """Return the number of VV, else HH, else the first band."""
+        bands = range(1, self._dataset.RasterCount + 1)
+        named = [self._dataset.GetRasterBand(number).GetDescription().upper() for number in bands]
+        for wanted in ("VV", "HH"):
+            for number, name in enumerate(named, 1):
+                if wanted in name:
+                    return number
+        return 1

@@ -1,0 +1,55 @@
+"""Training chips made in QGIS have the grey of the chips that the backend makes, whatever a file stores."""
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import Affine
+
+from fusar_gpt.frames import SceneWindow
+from fusar_gpt.imagery import open_scene
+from fusar_qgis.core import grey
+
+GENERATOR = np.random.default_rng(3)
+SHAPE = (1400, 1500)
+SPECKLE = GENERATOR.gamma(1.0, 1e-2, SHAPE).astype("float32")
+STORED = {
+    "grey": (SPECKLE * 3000).clip(0, 255).astype("uint8"),
+    "amplitude": (np.sqrt(SPECKLE) * 3000).astype("uint16"),
+    "power": SPECKLE,
+    "negative_dB": 10 * np.log10(SPECKLE + 1e-9),
+    "named_dB": np.abs(10 * np.log10(SPECKLE + 1e-9)),
+    "complex": (np.sqrt(SPECKLE) * np.exp(1j * GENERATOR.random(SHAPE))).astype("complex64"),
+    "mostly_empty": np.where(np.arange(SHAPE[1]) > 1450, SPECKLE, 0),
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_same_grey_as_the_backend(tmp_path, name):
+    stored = STORED[name]
+    path = tmp_path / f"{name}.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", height=SHAPE[0], width=SHAPE[1], count=1, dtype=stored.dtype,
+        crs="EPSG:32650", transform=Affine(10, 0, 5e5, 0, -10, 4e6),
+    ) as raster:  # fmt: skip
+        raster.write(stored, 1)
+
+    def read(col, row, width, height):
+        part = stored[row : row + height, col : col + width]
+        return (np.abs(part) if np.iscomplexobj(part) else part).astype("float32")
+
+    with open_scene(path) as scene:
+        stretch = scene.stretch()
+        theirs = stretch.quantise(scene.read(SceneWindow(100, 200, 300, 250)))
+        assert scene.quantity in ("grey", "amplitude", "power", "dB")
+        quantity = scene.quantity
+    sample = grey.survey(read, SHAPE[1], SHAPE[0])
+    kind = grey.quantity(sample, dtype=stored.dtype.name, scaled=False, said=f"{name} VV")
+    assert kind == quantity
+    limits = grey.limits(grey.decibel(sample, kind), kind)
+    assert limits == (stretch.low_db, stretch.high_db)
+    ours = grey.quantise(grey.decibel(read(100, 200, 300, 250), kind), *limits)
+    assert np.array_equal(ours, theirs)
+
+
+def test_a_band_without_data_has_no_limits():
+    assert grey.limits(grey.decibel(np.zeros(4, "float32"), "amplitude"), "amplitude") is None
