@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP := .venv/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 TEST_ENV := PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=2
 
-.PHONY: demo test lint test-backend test-qgis qgis bench reproduce-mini clean
+.PHONY: demo test lint test-backend test-qgis qgis plugin translations bench reproduce-mini clean
 
 demo: .venv/installed
 	.venv/bin/fusar demo --out build/demo
@@ -15,6 +15,9 @@ lint: .venv/dev-installed
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/vermin --quiet --no-tips --target=3.9- --violations --lint fusar_qgis
+	.venv/bin/bandit --quiet --recursive fusar_qgis
+	find fusar_qgis metadata.txt -type f ! -path '*/__pycache__/*' -exec .venv/bin/detect-secrets-hook {} +
 
 test-backend: .venv/dev-installed
 	$(TEST_ENV) .venv/bin/python -m pytest
@@ -25,6 +28,12 @@ test-qgis: .venv/dev-installed .venv-qgis/installed
 qgis: .venv/installed scripts/require_qgis.sh
 	sh scripts/require_qgis.sh
 	FUSAR_EXECUTABLE=$(CURDIR)/.venv/bin/fusar $(PYTHON) scripts/run_qgis.py
+
+plugin:
+	$(PYTHON) scripts/package_plugin.py
+
+translations:
+	sh scripts/translations.sh
 
 bench: .venv/dev-installed
 	.venv/bin/python bench/run.py
@@ -56,4 +65,4 @@ reproduce-mini: .venv/dev-installed
 	@touch $@
 
 clean:
-	rm -rf build .venv .venv-qgis
+	rm -rf build dist .venv .venv-qgis

@@ -5,14 +5,23 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
-from qgis.core import QgsSettings
+from qgis.core import QgsApplication, QgsSettings
 from qgis.gui import QgisInterface
 from qgis.PyQt.QtCore import QCoreApplication, QLocale, QTranslator
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction
 
 from .connection.backend import Backend
+from .connection.blocking import CHILD
+from .gui.chat.dock import ChatDock
 from .gui.interpretation import Interpretation
+from .gui.look_closer import LookCloser
+from .gui.options import Options
+from .gui.review import Review
+from .gui.status import Status
+from .gui.welcome import Welcome
+from .layers.moving import Moving
+from .processing.provider import FusarProvider
 
 _HERE = Path(__file__).parent
 _NAME = "FUSAR-GPT"
@@ -29,13 +38,40 @@ class FusarPlugin:
 
     def initGui(self) -> None:  # noqa: N802 - QGIS calls it by this name
         """Add the toolbar and the menu entry; nothing starts, nothing goes to the network."""
-        self._translate()
+        self.initProcessing()
         action = self._add_action()
         backend = Backend()
         self._undo.callback(backend.deleteLater)
         self._undo.callback(backend.close)
+        CHILD.look_at(lambda: backend.child_endpoint)
+        self._undo.callback(CHILD.look_at, None)
+        options = Options(self._iface, backend)
+        self._undo.callback(options.remove)
+        status = Status(self._iface, backend, options)
+        self._undo.callback(status.remove)
         interpretation = Interpretation(self._iface, backend, action)
         self._undo.callback(interpretation.remove)
+        closer = LookCloser(self._iface, interpretation.look_closer, backend)
+        self._undo.callback(closer.remove)
+        review = Review(self._iface, self._toolbar, backend, closer.look)
+        self._undo.callback(review.remove)
+        moving = Moving(self._iface, backend)
+        self._undo.callback(moving.remove)
+        chat = ChatDock(self._iface, backend, self._toolbar)
+        self._undo.callback(chat.remove)
+        sample = self._add_entry("FusarOpenSample", translate("FusarPlugin", "Open the Sample Scene"))
+        welcome = Welcome(self._iface, backend, options, action, sample)
+        self._undo.callback(welcome.remove)
+        settings = self._add_entry("FusarOpenOptions", translate("FusarPlugin", "Options…"))
+        settings.triggered.connect(options.open)
+
+    def initProcessing(self) -> None:  # noqa: N802 - QGIS calls it by this name
+        """Add the Processing provider; qgis_process, which has no GUI, calls this alone."""
+        self._translate()
+        registry = QgsApplication.processingRegistry()
+        provider = FusarProvider()
+        registry.addProvider(provider)
+        self._undo.callback(registry.removeProvider, provider)
 
     def unload(self) -> None:
         """Undo all of it, last first: no action, signal, tool or process is left."""
@@ -60,12 +96,23 @@ class FusarPlugin:
         self._undo.callback(action.deleteLater)
         toolbar = self._iface.addToolBar(_NAME)
         toolbar.setObjectName("FusarToolBar")
+        self._toolbar = toolbar
         toolbar.addAction(action)
         self._undo.callback(toolbar.deleteLater)
         self._undo.callback(window.removeToolBar, toolbar)
+        self._add_to_menu(action)
+        return action
+
+    def _add_entry(self, name: str, text: str) -> QAction:
+        entry = QAction(text, self._iface.mainWindow())
+        entry.setObjectName(name)
+        self._undo.callback(entry.deleteLater)
+        self._add_to_menu(entry)
+        return entry
+
+    def _add_to_menu(self, action: QAction) -> None:
         self._iface.addPluginToRasterMenu(_NAME, action)
         self._undo.callback(self._iface.removePluginRasterMenu, _NAME, action)
-        return action
 
 
 def _speaks_chinese() -> bool:

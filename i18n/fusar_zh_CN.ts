@@ -2,218 +2,2070 @@
 <!DOCTYPE TS>
 <TS version="2.1">
 <context>
+    <name>AreaMenu</name>
+    <message>
+        <source>Draw a &amp;Rectangle</source>
+        <translation>绘制矩形(&amp;R)</translation>
+    </message>
+</context>
+<context>
+    <name>AreaPicker</name>
+    <message>
+        <source>&amp;Scene</source>
+        <translation>影像(&amp;S)</translation>
+    </message>
+    <message>
+        <source>About</source>
+        <translation>关于</translation>
+    </message>
+    <message>
+        <source>&amp;View</source>
+        <translation>视图(&amp;V)</translation>
+    </message>
+    <message>
+        <source>Ask about what the map shows</source>
+        <translation>就地图所显示的内容提问</translation>
+    </message>
+    <message>
+        <source>&amp;Draw</source>
+        <translation>绘制(&amp;D)</translation>
+    </message>
+    <message>
+        <source>Draw a rectangle on the map and ask about it</source>
+        <translation>在地图上绘制矩形并就其提问</translation>
+    </message>
+    <message>
+        <source>Se&amp;lection</source>
+        <translation>选择(&amp;L)</translation>
+    </message>
+    <message>
+        <source>Ask about the selected features; select some on the map first</source>
+        <translation>就选中的要素提问；请先在地图上选择</translation>
+    </message>
+    <message>
+        <source>Drag a rectangle on the map.</source>
+        <translation>请在地图上拖出一个矩形。</translation>
+    </message>
+    <message>
+        <source>Se&amp;lection ({n})</source>
+        <translation>选择(&amp;L)（{n}）</translation>
+    </message>
+    <message>
+        <source>The map does not show “{scene}”. Zoom to the layer, or draw an area on it.</source>
+        <translation>地图未显示“{scene}”。请缩放至该图层，或在其上绘制区域。</translation>
+    </message>
+    <message>
+        <source>No area is drawn yet. Drag a rectangle on the map.</source>
+        <translation>尚未绘制区域。请在地图上拖出一个矩形。</translation>
+    </message>
+    <message>
+        <source>Select 1 to {n} features on the map, or ask about the view.</source>
+        <translation>请在地图上选择 1 到 {n} 个要素，或就视图提问。</translation>
+    </message>
+</context>
+<context>
+    <name>Areas</name>
+    <message>
+        <source>“{name}” has no CRS. Set it (right-click the layer, Layer CRS).</source>
+        <translation>“{name}”没有坐标系。请设置（右键单击图层，图层坐标系）。</translation>
+    </message>
+    <message>
+        <source>No polygon is selected. Select some on the map, then try again.</source>
+        <translation>未选中多边形。请在地图上选择若干个，然后重试。</translation>
+    </message>
+</context>
+<context>
+    <name>Asking</name>
+    <message>
+        <source>Connecting to the backend…</source>
+        <translation>正在连接后端……</translation>
+    </message>
+    <message>
+        <source>Sending the area to the backend: {percent} %</source>
+        <translation>正在把区域发送给后端：{percent} %</translation>
+    </message>
+    <message>
+        <source>Looking…</source>
+        <translation>正在查看……</translation>
+    </message>
+    <message>
+        <source>Looking at chip {chip} of {chips}…</source>
+        <translation>正在查看切片 {chip}/{chips}……</translation>
+    </message>
+</context>
+<context>
     <name>Backend</name>
     <message>
-        <location filename="../fusar_qgis/connection/backend.py" line="38"/>
         <source>“{url}” is not a backend address. Correct it, for example to http://127.0.0.1:8765.</source>
         <translation>“{url}”不是后端地址。请改正，例如 http://127.0.0.1:8765。</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/connection/backend.py" line="44"/>
         <source>The backend&apos;s token file cannot be read: {error}. Start the backend first.</source>
         <translation>无法读取后端的令牌文件：{error}。请先启动后端。</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/connection/backend.py" line="71"/>
-        <source>No FUSAR-GPT backend was found. Install it outside QGIS with “pip install fusar-gpt” so that “fusar” is on the PATH, and restart QGIS; or start QGIS with “make qgis”.</source>
-        <translation>未找到 FUSAR-GPT 后端。请在 QGIS 之外用“pip install fusar-gpt”安装，使“fusar”位于 PATH 中，然后重启 QGIS；或用“make qgis”启动 QGIS。</translation>
+        <source>The backend was changed in the options. Start again.</source>
+        <translation>后端已在选项中更改。请重新开始。</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/connection/backend.py" line="99"/>
-        <source>{url} is not a FUSAR-GPT backend of this version. Update the backend and the plugin.</source>
-        <translation>{url} 不是此版本的 FUSAR-GPT 后端。请更新后端和插件。</translation>
-    </message>
-</context>
-<context>
-    <name>ChildBackend</name>
-    <message>
-        <location filename="../fusar_qgis/connection/child.py" line="101"/>
-        <source>it did not answer within two minutes</source>
-        <translation>两分钟内没有应答</translation>
+        <source>No FUSAR-GPT backend was found. Open the FUSAR-GPT options and press Install, or connect to a server there.</source>
+        <translation>未找到 FUSAR-GPT 后端。请打开 FUSAR-GPT 选项并点击“安装”，或在那里连接服务器。</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/connection/child.py" line="104"/>
-        <source>The FUSAR-GPT backend could not start: {reason}. Run “fusar doctor” in a terminal.</source>
-        <translation>FUSAR-GPT 后端无法启动：{reason}。请在终端中运行“fusar doctor”。</translation>
+        <source>The FUSAR-GPT backend stopped twice: {reason}. What was found so far stays on the map. Try a smaller area, or run “fusar doctor” in a terminal.</source>
+        <translation>FUSAR-GPT 后端两次停止：{reason}。已有结果保留在地图上。请试用更小的区域，或在终端运行“fusar doctor”。</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/connection/child.py" line="104"/>
         <source>no reason given</source>
         <translation>未给出原因</translation>
     </message>
 </context>
 <context>
-    <name>Client</name>
+    <name>BoxesChoice</name>
     <message>
-        <location filename="../fusar_qgis/connection/client.py" line="59"/>
-        <source>The backend does not accept the token. Check the token, or restart the backend.</source>
-        <translation>后端不接受该令牌。请检查令牌，或重启后端。</translation>
+        <source>There is no polygon layer. Detect first, or draw boxes.</source>
+        <translation>没有多边形图层。请先检测，或绘制框。</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/connection/client.py" line="63"/>
+        <source>More than {n} features on the area. Select some of them.</source>
+        <translation>区域内的要素超过 {n} 个。请选择其中一部分。</translation>
+    </message>
+    <message>
+        <source>{n} selected features on the area</source>
+        <translation>区域内选中的 {n} 个要素</translation>
+    </message>
+    <message>
+        <source>{n} features on the area</source>
+        <translation>区域内的 {n} 个要素</translation>
+    </message>
+</context>
+<context>
+    <name>ChatDock</name>
+    <message>
+        <source>Ask FUSAR-GPT</source>
+        <translation>询问 FUSAR-GPT</translation>
+    </message>
+    <message>
+        <source>&lt;b&gt;Ask FUSAR-GPT&lt;/b&gt;&lt;br&gt;Ask about an area in words; what an answer found is a link to the map</source>
+        <translation>&lt;b&gt;询问 FUSAR-GPT&lt;/b&gt;&lt;br&gt;用文字就某个区域提问；回答中找到的对象链接到地图</translation>
+    </message>
+</context>
+<context>
+    <name>ChatPanel</name>
+    <message>
+        <source>The map cannot show that place in its coordinate system.</source>
+        <translation>地图无法在其坐标系中显示该位置。</translation>
+    </message>
+    <message>
+        <source>{n} findings of the answer go to the map.</source>
+        <translation>回答中的 {n} 个结果将加入地图。</translation>
+    </message>
+    <message>
+        <source>&amp;Suggestions</source>
+        <translation>建议问题(&amp;S)</translation>
+    </message>
+    <message>
+        <source>S&amp;top</source>
+        <translation>停止(&amp;T)</translation>
+    </message>
+    <message>
+        <source>&amp;Ask</source>
+        <translation>提问(&amp;A)</translation>
+    </message>
+    <message>
+        <source>The conversation was written to “{file}”.</source>
+        <translation>对话已写入“{file}”。</translation>
+    </message>
+</context>
+<context>
+    <name>ChatWording</name>
+    <message>
+        <source>How many ships are here?</source>
+        <translation>这里有多少艘船？</translation>
+    </message>
+    <message>
+        <source>Where are the ships?</source>
+        <translation>船在哪里？</translation>
+    </message>
+    <message>
+        <source>Which grid cells hold ships?</source>
+        <translation>哪些网格里有船？</translation>
+    </message>
+    <message>
+        <source>What is this?</source>
+        <translation>这是什么？</translation>
+    </message>
+    <message>
+        <source>Describe this area.</source>
+        <translation>描述这个区域。</translation>
+    </message>
+    <message>
+        <source>{n} selected</source>
+        <translation>已选 {n} 个</translation>
+    </message>
+    <message>
+        <source>model {model}</source>
+        <translation>模型 {model}</translation>
+    </message>
+    <message>
+        <source>year {year}</source>
+        <translation>{year} 年</translation>
+    </message>
+    <message>
+        <source>{n} chips seen</source>
+        <translation>已查看 {n} 个切片</translation>
+    </message>
+    <message>
+        <source>first word after {seconds} s</source>
+        <translation>{seconds} 秒后出现第一个词</translation>
+    </message>
+</context>
+<context>
+    <name>Checkpoints</name>
+    <message>
+        <source>Install the backend first (tab “This computer”).</source>
+        <translation>请先安装后端（“本机”选项卡）。</translation>
+    </message>
+    <message>
+        <source>Cancelled. What has been downloaded whole is kept for the next time.</source>
+        <translation>已取消。已完整下载的部分会保留到下次。</translation>
+    </message>
+    <message>
+        <source>The model is there. Choose it above.</source>
+        <translation>模型已就绪。请在上方选择它。</translation>
+    </message>
+    <message>
+        <source>The model could not be had: {reason}.</source>
+        <translation>无法获取模型：{reason}。</translation>
+    </message>
+    <message>
+        <source>no reason given</source>
+        <translation>未给出原因</translation>
+    </message>
+</context>
+<context>
+    <name>ChildBackend</name>
+    <message>
+        <source>it did not answer within two minutes</source>
+        <translation>两分钟内没有应答</translation>
+    </message>
+    <message>
+        <source>no reason given</source>
+        <translation>未给出原因</translation>
+    </message>
+    <message>
+        <source>The FUSAR-GPT backend could not start: {reason}. Open the FUSAR-GPT options and press Repair, or run “fusar doctor” in a terminal.</source>
+        <translation>FUSAR-GPT 后端无法启动：{reason}。请打开 FUSAR-GPT 选项并点击“修复”，或在终端运行“fusar doctor”。</translation>
+    </message>
+</context>
+<context>
+    <name>Clipping</name>
+    <message>
+        <source>Cancelled.</source>
+        <translation>已取消。</translation>
+    </message>
+    <message>
+        <source>The area lies outside “{name}”. Draw it on the layer.</source>
+        <translation>该区域在“{name}”之外。请在图层上绘制。</translation>
+    </message>
+    <message>
+        <source>“{name}” cannot be read there, or the disk is full. Look at QGIS's log.</source>
+        <translation>“{name}”在该处无法读取，或磁盘已满。请查看 QGIS 日志。</translation>
+    </message>
+    <message>
+        <source>The area takes {size:.1f} GB to send, at most {limit:.0f} are sent. Draw a smaller one.</source>
+        <translation>发送该区域需要 {size:.1f} GB，最多可发送 {limit:.0f} GB。请绘制更小的区域。</translation>
+    </message>
+</context>
+<context>
+    <name>Confidence</name>
+    <message>
+        <source>Scor&amp;e</source>
+        <translation>得分(&amp;E)</translation>
+    </message>
+    <message>
+        <source>Show only detections with this score or a higher one. A score is the model&apos;s token probability, no calibrated confidence. Findings without a score are always shown.</source>
+        <translation>只显示得分不低于此值的结果。得分是模型的词元概率，并非经过校准的置信度。没有得分的结果始终显示。</translation>
+    </message>
+    <message>
+        <source>≥ {least}: {shown} of {total}</source>
+        <translation>≥ {least}：{shown}/{total}</translation>
+    </message>
+    <message>
+        <source>(incl. {n} unscored)</source>
+        <translation>（含 {n} 个无得分）</translation>
+    </message>
+</context>
+<context>
+    <name>ConversationBar</name>
+    <message>
+        <source>Conversation</source>
+        <translation>对话</translation>
+    </message>
+    <message>
+        <source>The conversations of this project</source>
+        <translation>本工程中的对话</translation>
+    </message>
+    <message>
+        <source>New conversation</source>
+        <translation>新建对话</translation>
+    </message>
+    <message>
+        <source>Rename, delete, export</source>
+        <translation>重命名、删除、导出</translation>
+    </message>
+    <message>
+        <source>&amp;Rename…</source>
+        <translation>重命名(&amp;R)……</translation>
+    </message>
+    <message>
+        <source>&amp;Export…</source>
+        <translation>导出(&amp;E)……</translation>
+    </message>
+    <message>
+        <source>&amp;Delete…</source>
+        <translation>删除(&amp;D)……</translation>
+    </message>
+    <message>
+        <source>Rename the conversation</source>
+        <translation>重命名对话</translation>
+    </message>
+    <message>
+        <source>Name</source>
+        <translation>名称</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>重命名</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Delete “{name}” with its {n} answers? They cannot be brought back.</source>
+        <translation>删除“{name}”及其 {n} 个回答？删除后无法恢复。</translation>
+    </message>
+    <message>
+        <source>Delete the conversation</source>
+        <translation>删除对话</translation>
+    </message>
+    <message>
+        <source>Delete</source>
+        <translation>删除</translation>
+    </message>
+    <message>
+        <source>Export the conversation</source>
+        <translation>导出对话</translation>
+    </message>
+    <message>
+        <source>Web page</source>
+        <translation>网页</translation>
+    </message>
+    <message>
+        <source>Markdown</source>
+        <translation>Markdown 文档</translation>
+    </message>
+    <message>
+        <source>“{file}” cannot be written: {reason}</source>
+        <translation>无法写入“{file}”：{reason}</translation>
+    </message>
+</context>
+<context>
+    <name>Decisions</name>
+    <message>
+        <source>Another program is writing to the file. Try again in a moment.</source>
+        <translation>另一个程序正在写入该文件。请稍后重试。</translation>
+    </message>
+    <message>
+        <source>It cannot be saved. Is the disk full, or the file read-only?</source>
+        <translation>无法保存。磁盘是否已满，或文件是否只读？</translation>
+    </message>
+</context>
+<context>
+    <name>Delivery</name>
+    <message>
+        <source>Sending “{name}”</source>
+        <translation>正在发送“{name}”</translation>
+    </message>
+    <message>
+        <source>{percent:.0f} %</source>
+        <translation>{percent:.0f} %（已完成）</translation>
+    </message>
+</context>
+<context>
+    <name>Diagnosis</name>
+    <message>
+        <source>The backend at {url} does not answer ({error}). Check that it runs, then try again.</source>
+        <translation>{url} 处的后端没有响应（{error}）。请检查它是否在运行，然后重试。</translation>
+    </message>
+    <message>
         <source>The backend at {url} answered with HTTP {status}. Look at its log.</source>
-        <translation>{url} 上的后端返回 HTTP {status}。请查看其日志。</translation>
+        <translation>{url} 处的后端返回 HTTP {status}。请查看其日志。</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/connection/client.py" line="65"/>
-        <source>The backend at {url} does not answer. Check that it runs, then try again.</source>
-        <translation>{url} 上的后端没有应答。请确认其正在运行，然后重试。</translation>
+        <source>The name “{host}” was not found. Check the address, and whether a VPN has to be connected first.</source>
+        <translation>找不到名称“{host}”。请检查地址，以及是否需要先连接 VPN。</translation>
+    </message>
+    <message>
+        <source>The backend at {url} does not answer: nothing listens there. Check that it runs and that the port is right (with an SSH tunnel: that the tunnel is open), then try again.</source>
+        <translation>{url} 处的后端没有响应：该处没有程序在监听。请检查它是否在运行、端口是否正确（使用 SSH 隧道时：隧道是否打开），然后重试。</translation>
+    </message>
+    <message>
+        <source>The certificate of {url} is not trusted. Ask who runs the server for its certificate and add it in Settings, Options, Authentication, Manage Certificates.</source>
+        <translation>{url} 的证书不受信任。请向服务器管理者索取证书，并在“设置、选项、认证、管理证书”中添加。</translation>
+    </message>
+    <message>
+        <source>The backend at {url} does not answer in time. A firewall may be in between, or the address is of another computer. Check both, then try again.</source>
+        <translation>{url} 处的后端没有及时响应。中间可能有防火墙，或该地址属于另一台计算机。请检查这两点，然后重试。</translation>
+    </message>
+    <message>
+        <source>{url} closed the connection. Check whether the address begins with http:// or https://, and that the backend runs, then try again.</source>
+        <translation>{url} 关闭了连接。请检查地址应以 http:// 还是 https:// 开头，以及后端是否在运行，然后重试。</translation>
+    </message>
+    <message>
+        <source>The backend at {url} does not accept the token. Enter the one that the backend was started with.</source>
+        <translation>{url} 处的后端不接受该令牌。请输入启动后端时所用的令牌。</translation>
+    </message>
+    <message>
+        <source>A proxy stands between QGIS and {url}, and it does not let the request through. Exclude the address in Settings, Options, Network, or ask who runs the proxy.</source>
+        <translation>QGIS 与 {url} 之间有代理，且它不放行该请求。请在“设置、选项、网络”中排除该地址，或询问代理管理者。</translation>
+    </message>
+    <message>
+        <source>What answers at {url} is not a FUSAR-GPT backend: another program, or the sign-in page of a network. Check address and port.</source>
+        <translation>{url} 处响应的不是 FUSAR-GPT 后端：可能是其他程序，或网络的登录页面。请检查地址和端口。</translation>
+    </message>
+    <message>
+        <source>The backend at {url} is newer than this plugin (API {served}, here {api}). Update the plugin.</source>
+        <translation>{url} 处的后端比本插件新（API {served}，此处为 {api}）。请更新插件。</translation>
+    </message>
+    <message>
+        <source>The backend at {url} is older than this plugin (API {served}, here {api}). Update the backend.</source>
+        <translation>{url} 处的后端比本插件旧（API {served}，此处为 {api}）。请更新后端。</translation>
+    </message>
+</context>
+<context>
+    <name>Environment</name>
+    <message>
+        <source>Looking for Python…</source>
+        <translation>正在查找 Python……</translation>
+    </message>
+    <message>
+        <source>Looking for packages…</source>
+        <translation>正在查找软件包……</translation>
+    </message>
+    <message>
+        <source>Removing…</source>
+        <translation>正在移除……</translation>
+    </message>
+    <message>
+        <source>Stopping…</source>
+        <translation>正在停止……</translation>
+    </message>
+    <message>
+        <source>{folder} holds other things, and nothing was done to them. Choose an empty or a new folder.</source>
+        <translation>{folder} 中有其他内容，未做任何改动。请选择空文件夹或新文件夹。</translation>
+    </message>
+    <message>
+        <source>Making an environment with Python {version}…</source>
+        <translation>正在用 Python {version} 创建环境……</translation>
+    </message>
+    <message>
+        <source>Trying the backend…</source>
+        <translation>正在试运行后端……</translation>
+    </message>
+    <message>
+        <source>Looking at {what}…</source>
+        <translation>正在查看 {what}……</translation>
+    </message>
+    <message>
+        <source>Downloading {what}…</source>
+        <translation>正在下载 {what}……</translation>
+    </message>
+    <message>
+        <source>Building {what}…</source>
+        <translation>正在构建 {what}……</translation>
+    </message>
+    <message>
+        <source>Installing {what} packages…</source>
+        <translation>正在安装 {what} 个软件包……</translation>
+    </message>
+    <message>
+        <source>The backend is installed and works.</source>
+        <translation>后端已安装，运行正常。</translation>
+    </message>
+    <message>
+        <source>Cancelled.</source>
+        <translation>已取消。</translation>
+    </message>
+    <message>
+        <source>The backend could not be installed: {reason}. {advice}</source>
+        <translation>无法安装后端：{reason}。{advice}</translation>
+    </message>
+    <message>
+        <source>no reason given</source>
+        <translation>未给出原因</translation>
+    </message>
+    <message>
+        <source>Check that the folder holds all packages for this computer; the log says more.</source>
+        <translation>请检查该文件夹是否包含适用于本机的全部软件包；详情见日志。</translation>
+    </message>
+    <message>
+        <source>Check the network, the disk&apos;s free space and the log, then try again.</source>
+        <translation>请检查网络、磁盘剩余空间和日志，然后重试。</translation>
+    </message>
+    <message>
+        <source>{folder} could not be removed: {problem}. Close programs that use it, then try again.</source>
+        <translation>无法移除 {folder}：{problem}。请关闭正在使用它的程序，然后重试。</translation>
+    </message>
+    <message>
+        <source>The backend was removed. {folder} stays, because it holds other things.</source>
+        <translation>后端已移除。{folder} 中有其他内容，因此保留。</translation>
+    </message>
+    <message>
+        <source>The backend was removed.</source>
+        <translation>后端已移除。</translation>
+    </message>
+    <message>
+        <source>Nothing was kept.</source>
+        <translation>未保留任何内容。</translation>
+    </message>
+    <message>
+        <source>What was there is damaged: press Repair.</source>
+        <translation>原有内容已损坏：请点击“修复”。</translation>
+    </message>
+    <message>
+        <source>What was there stays.</source>
+        <translation>原有内容保持不变。</translation>
+    </message>
+</context>
+<context>
+    <name>Export</name>
+    <message>
+        <source>There is nothing to learn from. Review some findings first.</source>
+        <translation>没有可供学习的内容。请先审核一些结果。</translation>
+    </message>
+    <message>
+        <source>{n} images. To check them: fusar-train data check</source>
+        <translation>{n} 幅图像。检查命令：fusar-train data check</translation>
+    </message>
+    <message>
+        <source>{reason} Bring the scene back to its place, or export as GeoJSON.</source>
+        <translation>{reason} 请把影像放回原处，或导出为 GeoJSON。</translation>
+    </message>
+</context>
+<context>
+    <name>Exporting</name>
+    <message>
+        <source>&amp;GeoPackage…</source>
+        <translation>GeoPackage 文件(&amp;G)……</translation>
+    </message>
+    <message>
+        <source>Geo&amp;JSON (WGS84)…</source>
+        <translation>GeoJSON 文件（WGS84）(&amp;J)……</translation>
+    </message>
+    <message>
+        <source>&amp;COCO (boxes in scene pixels)…</source>
+        <translation>COCO（影像像素坐标的框）(&amp;C)……</translation>
+    </message>
+    <message>
+        <source>&amp;Training records (for fusar-train)…</source>
+        <translation>训练记录（用于 fusar-train）(&amp;T)……</translation>
+    </message>
+    <message>
+        <source>&amp;Include what is not reviewed</source>
+        <translation>包括未审核的结果(&amp;I)</translation>
+    </message>
+    <message>
+        <source>Nothing to export: no finding is accepted, relabelled or added yet.</source>
+        <translation>没有可导出的内容：尚无结果被接受、改标或添加。</translation>
+    </message>
+    <message>
+        <source>{n} findings exported to {path}.</source>
+        <translation>已将 {n} 个结果导出到 {path}。</translation>
+    </message>
+    <message>
+        <source>Export findings</source>
+        <translation>导出结果</translation>
+    </message>
+    <message>
+        <source>New folder (*)</source>
+        <translation>新文件夹 (*)</translation>
+    </message>
+    <message>
+        <source>Not exported: {reason}</source>
+        <translation>未导出：{reason}</translation>
+    </message>
+    <message>
+        <source>Left out: {rejected} rejected, {unreviewed} not reviewed.</source>
+        <translation>未包括：{rejected} 个被拒绝，{unreviewed} 个未审核。</translation>
+    </message>
+    <message>
+        <source>Export</source>
+        <translation>导出</translation>
     </message>
 </context>
 <context>
     <name>FusarPlugin</name>
     <message>
-        <location filename="../fusar_qgis/plugin.py" line="52"/>
         <source>Interpret SAR</source>
         <translation>解译 SAR</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/plugin.py" line="57"/>
         <source>&lt;b&gt;Interpret SAR&lt;/b&gt;&lt;br&gt;Draw a rectangle on the active SAR layer</source>
         <translation>&lt;b&gt;解译 SAR&lt;/b&gt;&lt;br&gt;在当前 SAR 图层上绘制矩形</translation>
+    </message>
+    <message>
+        <source>Open the Sample Scene</source>
+        <translation>打开示例影像</translation>
+    </message>
+    <message>
+        <source>Options…</source>
+        <translation>选项……</translation>
+    </message>
+</context>
+<context>
+    <name>Inquiry</name>
+    <message>
+        <source>There is no backend on this computer yet. Open the FUSAR-GPT options and press Install.</source>
+        <translation>本机尚无后端。请打开 FUSAR-GPT 选项并点击“安装”。</translation>
+    </message>
+    <message>
+        <source>The backend on this computer does not answer: {reason}. Press Repair in the options.</source>
+        <translation>本机的后端没有响应：{reason}。请在选项中点击“修复”。</translation>
+    </message>
+    <message>
+        <source>no reason given</source>
+        <translation>未给出原因</translation>
+    </message>
+    <message>
+        <source>The backend shows no preview. Update the backend and the plugin.</source>
+        <translation>后端不提供预览。请更新后端和插件。</translation>
     </message>
 </context>
 <context>
     <name>Interpretation</name>
     <message>
-        <location filename="../fusar_qgis/gui/interpretation.py" line="73"/>
         <source>Drag a rectangle around the area to interpret.</source>
         <translation>拖动鼠标，框选要解译的区域。</translation>
+    </message>
+    <message>
+        <source>Draw a &amp;Polygon</source>
+        <translation>绘制多边形(&amp;P)</translation>
+    </message>
+    <message>
+        <source>Click its corners; right-click ends</source>
+        <translation>单击各个角点；右键单击结束</translation>
+    </message>
+    <message>
+        <source>Current &amp;View</source>
+        <translation>当前视图(&amp;V)</translation>
+    </message>
+    <message>
+        <source>What the map shows of the SAR layer</source>
+        <translation>地图所显示的 SAR 图层部分</translation>
+    </message>
+    <message>
+        <source>&amp;Selected Features</source>
+        <translation>选中的要素(&amp;S)</translation>
+    </message>
+    <message>
+        <source>The selected polygons of a vector layer</source>
+        <translation>矢量图层中选中的多边形</translation>
+    </message>
+    <message>
+        <source>Whole &amp;Layer</source>
+        <translation>整个图层(&amp;L)</translation>
+    </message>
+    <message>
+        <source>All of the SAR layer</source>
+        <translation>SAR 图层的全部范围</translation>
+    </message>
+    <message>
+        <source>Click the corners of the area. Right-click or Enter ends, Backspace takes a corner back.</source>
+        <translation>单击区域的各个角点。右键单击或回车结束，退格键撤回一个角点。</translation>
+    </message>
+    <message>
+        <source>“{active}” is no SAR layer: “{scene}” is interpreted.</source>
+        <translation>“{active}”不是 SAR 图层：改为解译“{scene}”。</translation>
+    </message>
+    <message>
+        <source>The backend does not have the scene yet. Start sends the area.</source>
+        <translation>后端还没有该影像。点击“开始”将发送该区域。</translation>
+    </message>
+    <message>
+        <source>Sending the area to the backend…</source>
+        <translation>正在把区域发送给后端……</translation>
+    </message>
+    <message>
+        <source>Complete the question.</source>
+        <translation>请补全问题。</translation>
     </message>
 </context>
 <context>
     <name>Job</name>
     <message>
-        <location filename="../fusar_qgis/connection/job.py" line="98"/>
-        <source>The backend stopped in mid-run. Start the run again.</source>
-        <translation>后端在运行途中停止。请重新开始运行。</translation>
-    </message>
-    <message>
-        <location filename="../fusar_qgis/connection/job.py" line="111"/>
         <source>The backend&apos;s answer cannot be read. Install backend and plugin in the same version.</source>
         <translation>无法读取后端的应答。请安装相同版本的后端和插件。</translation>
     </message>
+    <message>
+        <source>The backend stopped in mid-run and has lost the run. Start the run again.</source>
+        <translation>后端在运行中停止，并丢失了该次运行。请重新运行。</translation>
+    </message>
+    <message>
+        <source>The backend stopped in mid-run and did not come back. Start the run again.</source>
+        <translation>后端在运行中停止且未恢复。请重新运行。</translation>
+    </message>
 </context>
 <context>
-    <name>OrderDialog</name>
+    <name>LocalSection</name>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="44"/>
-        <source>Interpret SAR</source>
-        <translation>解译 SAR</translation>
+        <source>Choose a folder for the backend</source>
+        <translation>选择后端的文件夹</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="76"/>
-        <source>{model} (demonstration)</source>
-        <translation>{model}（演示）</translation>
+        <source>Package index (needs the network, about 2 GB)</source>
+        <translation>软件包索引（需要网络，约 2 GB）</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="118"/>
-        <source>Choose at least one</source>
-        <translation>请至少选择一项</translation>
+        <source>Folder of wheels, or of the source code</source>
+        <translation>wheel 文件夹或源代码文件夹</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="121"/>
-        <source>Prior: 64-band raster or AlphaEarth points</source>
-        <translation>先验：64 波段栅格或 AlphaEarth 点</translation>
+        <source>Wheel file</source>
+        <translation>wheel 文件</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="124"/>
-        <source>Choose a prior</source>
-        <translation>选择先验</translation>
+        <source>Choose a Python 3.10 or newer</source>
+        <translation>选择 Python 3.10 或更高版本</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="125"/>
-        <source>No prior: from the image alone</source>
-        <translation>无先验：仅依据影像</translation>
+        <source>Found by itself</source>
+        <translation>自动查找</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="127"/>
-        <source>Not given</source>
-        <translation>未指定</translation>
+        <source>Choose the program “fusar”</source>
+        <translation>选择程序“fusar”</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="130"/>
-        <source>Connecting to the backend…</source>
-        <translation>正在连接后端…</translation>
+        <source>“fusar” on the PATH</source>
+        <translation>PATH 中的“fusar”</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="136"/>
-        <source>Start</source>
-        <translation>开始</translation>
+        <source>&amp;Install</source>
+        <translation>安装(&amp;I)</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="146"/>
-        <source>Scene</source>
-        <translation>场景</translation>
+        <source>&amp;Repair</source>
+        <translation>修复(&amp;R)</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="147"/>
-        <source>Band</source>
-        <translation>波段</translation>
+        <source>Remove the backend and install it again</source>
+        <translation>移除后端并重新安装</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="148"/>
-        <source>&amp;Task</source>
-        <translation>任务(&amp;T)</translation>
+        <source>Remo&amp;ve…</source>
+        <translation>移除(&amp;V)……</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="149"/>
-        <source>T&amp;argets</source>
-        <translation>目标(&amp;A)</translation>
+        <source>State</source>
+        <translation>状态</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="150"/>
-        <source>&amp;Model</source>
-        <translation>模型(&amp;M)</translation>
+        <source>Install &amp;from</source>
+        <translation>安装来源(&amp;F)</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="151"/>
-        <source>&amp;Prior</source>
-        <translation>先验(&amp;P)</translation>
+        <source>Into fol&amp;der</source>
+        <translation>安装到文件夹(&amp;D)</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="152"/>
-        <source>&amp;Year of the prior</source>
-        <translation>先验年份(&amp;Y)</translation>
+        <source>&amp;Python</source>
+        <translation>Python 解释器(&amp;P)</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="180"/>
-        <source>&lt;b&gt;Demonstration model.&lt;/b&gt; It shows how the work is done; do not rely on its answers.</source>
-        <translation>&lt;b&gt;演示模型。&lt;/b&gt;仅用于展示工作流程，请勿依赖其结果。</translation>
+        <source>Pro&amp;gram</source>
+        <translation>程序(&amp;G)</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/order_dialog.py" line="139"/>
+        <source>The “fusar” that is started. Installing sets it.</source>
+        <translation>要启动的“fusar”。安装时会自动设置。</translation>
+    </message>
+    <message>
+        <source>Choose a folder of wheels, or of the source code</source>
+        <translation>选择 wheel 文件夹或源代码文件夹</translation>
+    </message>
+    <message>
+        <source>Wheel</source>
+        <translation>wheel 文件</translation>
+    </message>
+    <message>
+        <source>Choose the backend&apos;s wheel</source>
+        <translation>选择后端的 wheel 文件</translation>
+    </message>
+    <message>
+        <source>Not installed.</source>
+        <translation>未安装。</translation>
+    </message>
+    <message>
+        <source>Installed.</source>
+        <translation>已安装。</translation>
+    </message>
+    <message>
+        <source>Damaged or only half installed. Press Repair.</source>
+        <translation>已损坏或只安装了一半。请点击“修复”。</translation>
+    </message>
+    <message>
+        <source>The folder holds other things. Choose an empty or a new one.</source>
+        <translation>该文件夹中有其他内容。请选择空文件夹或新文件夹。</translation>
+    </message>
+    <message>
+        <source>Not installed here; “{program}” is used.</source>
+        <translation>此处未安装；使用“{program}”。</translation>
+    </message>
+    <message>
+        <source>&amp;Update</source>
+        <translation>更新(&amp;U)</translation>
+    </message>
+    <message>
+        <source>nothing chosen</source>
+        <translation>未选择</translation>
+    </message>
+    <message>
+        <source>There is no backend to install at “{place}”. Choose a folder with fusar_gpt-….whl and the packages it needs, a folder of the source code, or a wheel.</source>
+        <translation>“{place}”处没有可安装的后端。请选择包含 fusar_gpt-….whl 及其所需软件包的文件夹、源代码文件夹或 wheel 文件。</translation>
+    </message>
+    <message>
+        <source>Remove the backend</source>
+        <translation>移除后端</translation>
+    </message>
+    <message>
+        <source>Delete the backend&apos;s environment in {folder}? Models and results stay.</source>
+        <translation>删除 {folder} 中的后端环境？模型和结果会保留。</translation>
+    </message>
+    <message>
+        <source>&amp;Remove</source>
+        <translation>移除(&amp;R)</translation>
+    </message>
+    <message>
         <source>Cancel</source>
         <translation>取消</translation>
     </message>
 </context>
 <context>
-    <name>RunLayers</name>
+    <name>LookCloser</name>
     <message>
-        <location filename="../fusar_qgis/layers/run_layers.py" line="156"/>
+        <source>Look closer (3 by 3)</source>
+        <translation>细看（3×3）</translation>
+    </message>
+    <message>
+        <source>Look closer at cell {cell}</source>
+        <translation>细看第 {cell} 格</translation>
+    </message>
+</context>
+<context>
+    <name>MeansMenu</name>
+    <message>
+        <source>The prior and the model that questions are answered with</source>
+        <translation>回答问题所用的先验和模型</translation>
+    </message>
+    <message>
+        <source>Prior</source>
+        <translation>先验</translation>
+    </message>
+    <message>
+        <source>&amp;No prior: from the image alone</source>
+        <translation>无先验：仅凭影像(&amp;N)</translation>
+    </message>
+    <message>
+        <source>&amp;Automatic: what the backend fetches</source>
+        <translation>自动：由后端获取(&amp;A)</translation>
+    </message>
+    <message>
+        <source>&amp;File…</source>
+        <translation>文件(&amp;F)……</translation>
+    </message>
+    <message>
+        <source>&amp;Year of the prior</source>
+        <translation>先验年份(&amp;Y)</translation>
+    </message>
+    <message>
+        <source>Of the scene</source>
+        <translation>影像的年份</translation>
+    </message>
+    <message>
+        <source>&amp;Model</source>
+        <translation>模型(&amp;M)</translation>
+    </message>
+    <message>
+        <source>{model} (demonstration)</source>
+        <translation>{model}（演示）</translation>
+    </message>
+    <message>
+        <source>Choose a prior</source>
+        <translation>选择先验</translation>
+    </message>
+    <message>
+        <source>Prior: 64-band raster or AlphaEarth points</source>
+        <translation>先验：64 波段栅格或 AlphaEarth 点</translation>
+    </message>
+    <message>
+        <source>none</source>
+        <translation>无</translation>
+    </message>
+    <message>
+        <source>automatic</source>
+        <translation>自动</translation>
+    </message>
+    <message>
+        <source>&amp;Prior: {prior}</source>
+        <translation>先验(&amp;P)：{prior}</translation>
+    </message>
+</context>
+<context>
+    <name>Models</name>
+    <message>
+        <source>{model} (demonstration)</source>
+        <translation>{model}（演示）</translation>
+    </message>
+</context>
+<context>
+    <name>ModelsSection</name>
+    <message>
+        <source>The bundled demonstration model</source>
+        <translation>内置的演示模型</translation>
+    </message>
+    <message>
+        <source>&amp;Download the released 7B model (about 17 GB)</source>
+        <translation>下载已发布的 7B 模型（约 17 GB）(&amp;D)</translation>
+    </message>
+    <message>
+        <source>Choose the released folder</source>
+        <translation>选择已发布模型的文件夹</translation>
+    </message>
+    <message>
+        <source>Choose the folder of Qwen2.5-VL</source>
+        <translation>选择 Qwen2.5-VL 的文件夹</translation>
+    </message>
+    <message>
+        <source>From the folder; older folders need it: 2</source>
+        <translation>由文件夹给出；较旧的文件夹需要：2</translation>
+    </message>
+    <message>
+        <source>&amp;Import</source>
+        <translation>导入(&amp;I)</translation>
+    </message>
+    <message>
+        <source>Running now</source>
+        <translation>正在运行</translation>
+    </message>
+    <message>
+        <source>&amp;Model to run</source>
+        <translation>要运行的模型(&amp;M)</translation>
+    </message>
+    <message>
+        <source>Get the released model (needs a GPU of 24 GB)</source>
+        <translation>获取已发布的模型（需要 24 GB 的 GPU）</translation>
+    </message>
+    <message>
+        <source>Or, with the files at hand:</source>
+        <translation>或者，如已有文件：</translation>
+    </message>
+    <message>
+        <source>Released &amp;folder</source>
+        <translation>已发布模型的文件夹(&amp;F)</translation>
+    </message>
+    <message>
+        <source>&amp;Base (Qwen2.5-VL)</source>
+        <translation>基座（Qwen2.5-VL）(&amp;B)</translation>
+    </message>
+    <message>
+        <source>&amp;Name it</source>
+        <translation>命名为(&amp;N)</translation>
+    </message>
+    <message>
+        <source>Si&amp;gma</source>
+        <translation>Sigma 值(&amp;G)</translation>
+    </message>
+    <message>
+        <source>It cannot be loaded: {problem}</source>
+        <translation>无法加载：{problem}</translation>
+    </message>
+    <message>
+        <source>{name}, {size}.</source>
+        <translation>{name}，{size}。</translation>
+    </message>
+    <message>
+        <source>It shows how the work is done; do not rely on its answers.</source>
+        <translation>它用于演示工作流程；请勿依赖其回答。</translation>
+    </message>
+    <message>
+        <source>No backend is running; it starts when it is needed.</source>
+        <translation>没有后端在运行；需要时会启动。</translation>
+    </message>
+    <message>
+        <source>{size} used</source>
+        <translation>已用 {size}</translation>
+    </message>
+    <message>
+        <source>{size} free</source>
+        <translation>可用 {size}</translation>
+    </message>
+    <message>
+        <source>{size} of the GPU used</source>
+        <translation>GPU 已用 {size}</translation>
+    </message>
+    <message>
+        <source>{size} of the GPU free</source>
+        <translation>GPU 可用 {size}</translation>
+    </message>
+    <message>
+        <source>{models} on {device}</source>
+        <translation>{device} 上的 {models}</translation>
+    </message>
+</context>
+<context>
+    <name>Moving</name>
+    <message>
+        <source>Findings under edit stay in a temporary file. Save the edits, then the project again.</source>
+        <translation>正在编辑的结果留在临时文件中。请先保存编辑，再次保存工程。</translation>
+    </message>
+    <message>
+        <source>Cannot write findings beside the project: {reason}. They stay in a temporary file: export them, or save the project in another folder.</source>
+        <translation>无法在工程旁写入结果：{reason}。结果留在临时文件中：请导出，或把工程保存到其他文件夹。</translation>
+    </message>
+    <message>
+        <source>The findings are kept in {file}, beside the project.</source>
+        <translation>结果保存在工程旁的 {file} 中。</translation>
+    </message>
+</context>
+<context>
+    <name>OptionsPage</name>
+    <message>
+        <source>on this &amp;computer</source>
+        <translation>在本机(&amp;C)</translation>
+    </message>
+    <message>
+        <source>on a &amp;server</source>
+        <translation>在服务器(&amp;S)</translation>
+    </message>
+    <message>
+        <source>This computer</source>
+        <translation>本机</translation>
+    </message>
+    <message>
+        <source>Server</source>
+        <translation>服务器</translation>
+    </message>
+    <message>
+        <source>Models</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>Results and review</source>
+        <translation>结果与审核</translation>
+    </message>
+    <message>
+        <source>The model runs</source>
+        <translation>模型运行于</translation>
+    </message>
+    <message>
+        <source>The token is kept only until QGIS is closed. {reason}</source>
+        <translation>令牌只保留到 QGIS 关闭。{reason}</translation>
+    </message>
+</context>
+<context>
+    <name>OrderDialog</name>
+    <message>
+        <source>Interpret SAR</source>
+        <translation>解译 SAR</translation>
+    </message>
+    <message>
+        <source>Choose at least one</source>
+        <translation>请至少选择一项</translation>
+    </message>
+    <message>
+        <source>Connecting to the backend…</source>
+        <translation>正在连接后端…</translation>
+    </message>
+    <message>
+        <source>Start</source>
+        <translation>开始</translation>
+    </message>
+    <message>
+        <source>Scene</source>
+        <translation>场景</translation>
+    </message>
+    <message>
+        <source>&amp;Task</source>
+        <translation>任务(&amp;T)</translation>
+    </message>
+    <message>
+        <source>T&amp;argets</source>
+        <translation>目标(&amp;A)</translation>
+    </message>
+    <message>
+        <source>&amp;Model</source>
+        <translation>模型(&amp;M)</translation>
+    </message>
+    <message>
+        <source>&lt;b&gt;Demonstration model.&lt;/b&gt; It shows how the work is done; do not rely on its answers.</source>
+        <translation>&lt;b&gt;演示模型。&lt;/b&gt;仅用于展示工作流程，请勿依赖其结果。</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Wait…</source>
+        <translation>请稍候……</translation>
+    </message>
+    <message>
+        <source>Planning…</source>
+        <translation>正在规划……</translation>
+    </message>
+    <message>
+        <source>How long that takes is known after the first run.</source>
+        <translation>首次运行之后才知道需要多久。</translation>
+    </message>
+    <message>
+        <source>ship, aircraft</source>
+        <translation>船舶、飞机</translation>
+    </message>
+    <message>
+        <source>What is built here?</source>
+        <translation>这里建有什么？</translation>
+    </message>
+    <message>
+        <source>&amp;Band</source>
+        <translation>波段(&amp;B)</translation>
+    </message>
+    <message>
+        <source>Po&amp;lygons</source>
+        <translation>多边形(&amp;L)</translation>
+    </message>
+    <message>
+        <source>&amp;Question</source>
+        <translation>问题(&amp;Q)</translation>
+    </message>
+    <message>
+        <source>{size:,.2f} km²</source>
+        <translation>{size:,.2f} 平方千米</translation>
+    </message>
+    <message>
+        <source>{size:,.0f} m²</source>
+        <translation>{size:,.0f} 平方米</translation>
+    </message>
+    <message>
+        <source>About {n} s.</source>
+        <translation>约 {n} 秒。</translation>
+    </message>
+    <message>
+        <source>About {n} min.</source>
+        <translation>约 {n} 分钟。</translation>
+    </message>
+    <message>
+        <source>About {n} h.</source>
+        <translation>约 {n} 小时。</translation>
+    </message>
+    <message>
+        <source>Chips to look at: {n}.</source>
+        <translation>要查看的切片：{n} 个。</translation>
+    </message>
+</context>
+<context>
+    <name>PolygonTool</name>
+    <message>
+        <source>The outline crosses itself. Take corners back with Backspace.</source>
+        <translation>轮廓自相交。请用退格键撤回角点。</translation>
+    </message>
+</context>
+<context>
+    <name>PreviewPanel</name>
+    <message>
+        <source>Send It and S&amp;how</source>
+        <translation>发送并显示(&amp;H)</translation>
+    </message>
+    <message>
+        <source>What the model sees</source>
+        <translation>模型所见</translation>
+    </message>
+    <message>
+        <source>Prior</source>
+        <translation>先验</translation>
+    </message>
+    <message>
+        <source>Wait…</source>
+        <translation>请稍候……</translation>
+    </message>
+    <message>
+        <source>No prior</source>
+        <translation>无先验</translation>
+    </message>
+    <message>
+        <source>No prior here</source>
+        <translation>此处无先验</translation>
+    </message>
+    <message>
+        <source>One chip, {width:,.0f} m wide.</source>
+        <translation>一个切片，宽 {width:,.0f} 米。</translation>
+    </message>
+    <message>
+        <source>{band}: 8-bit greys, as they are.</source>
+        <translation>{band}：8 位灰度，保持原样。</translation>
+    </message>
+    <message>
+        <source>{band}: {low:.0f} to {high:.0f} dB from black to white.</source>
+        <translation>{band}：从黑到白为 {low:.0f} 至 {high:.0f} dB。</translation>
+    </message>
+    <message>
+        <source>{source}, {year}</source>
+        <translation>{source}，{year} 年</translation>
+    </message>
+    <message>
+        <source>{source}, year not stated</source>
+        <translation>{source}，未说明年份</translation>
+    </message>
+    <message>
+        <source>{n} vectors; A01, A16, A09 as red, green, blue.</source>
+        <translation>{n} 个向量；A01、A16、A09 显示为红、绿、蓝。</translation>
+    </message>
+    <message>
+        <source>simulated</source>
+        <translation>模拟</translation>
+    </message>
+</context>
+<context>
+    <name>PriorChoice</name>
+    <message>
+        <source>Prior: 64-band raster or AlphaEarth points</source>
+        <translation>先验：64 波段栅格或 AlphaEarth 点</translation>
+    </message>
+    <message>
+        <source>Choose a prior</source>
+        <translation>选择先验</translation>
+    </message>
+    <message>
+        <source>Choose a file</source>
+        <translation>选择文件</translation>
+    </message>
+    <message>
+        <source>Not given</source>
+        <translation>未给出</translation>
+    </message>
+    <message>
+        <source>Go &amp;on without a prior where none can be had</source>
+        <translation>无法获得先验时继续(&amp;O)</translation>
+    </message>
+    <message>
+        <source>&amp;Prior</source>
+        <translation>先验(&amp;P)</translation>
+    </message>
+    <message>
+        <source>Prior f&amp;ile</source>
+        <translation>先验文件(&amp;I)</translation>
+    </message>
+    <message>
+        <source>&amp;Year of the prior</source>
+        <translation>先验年份(&amp;Y)</translation>
+    </message>
+    <message>
+        <source>None: from the image alone</source>
+        <translation>无：仅凭影像</translation>
+    </message>
+    <message>
+        <source>AlphaEarth, from wherever it can be had</source>
+        <translation>AlphaEarth，任何可用来源</translation>
+    </message>
+    <message>
+        <source>AlphaEarth, public files</source>
+        <translation>AlphaEarth，公开文件</translation>
+    </message>
+    <message>
+        <source>AlphaEarth, Google Earth Engine</source>
+        <translation>AlphaEarth，Google Earth Engine（地球引擎）</translation>
+    </message>
+    <message>
+        <source>A file…</source>
+        <translation>文件……</translation>
+    </message>
+    <message>
+        <source>The scene does not say when it was taken.</source>
+        <translation>影像未说明拍摄时间。</translation>
+    </message>
+    <message>
+        <source>The scene was taken on {day}.</source>
+        <translation>影像拍摄于 {day}。</translation>
+    </message>
+    <message>
+        <source>The scene&apos;s file is of {day}; that may be the day of its processing.</source>
+        <translation>影像文件的日期为 {day}；可能是处理日期。</translation>
+    </message>
+</context>
+<context>
+    <name>Processing</name>
+    <message>
+        <source>“{url}” is not a backend address. Correct it in the options.</source>
+        <translation>“{url}”不是后端地址。请在选项中更正。</translation>
+    </message>
+    <message>
+        <source>The backend&apos;s token file cannot be read: {error}.</source>
+        <translation>无法读取后端的令牌文件：{error}。</translation>
+    </message>
+    <message>
+        <source>The backend at {url} does not answer. Check that it runs, then try again.</source>
+        <translation>{url} 处的后端没有响应。请检查它是否在运行，然后重试。</translation>
+    </message>
+    <message>
+        <source>The backend does not accept the token. Check it in the options.</source>
+        <translation>后端不接受该令牌。请在选项中检查。</translation>
+    </message>
+    <message>
+        <source>The backend answered with HTTP {status}. Look at its log.</source>
+        <translation>后端返回 HTTP {status}。请查看其日志。</translation>
+    </message>
+    <message>
+        <source>no reason given</source>
+        <translation>未给出原因</translation>
+    </message>
+    <message>
+        <source>it did not answer within two minutes</source>
+        <translation>两分钟内没有响应</translation>
+    </message>
+    <message>
+        <source>Ask a question</source>
+        <translation>提问</translation>
+    </message>
+    <message>
+        <source>Asks the same question, in your own words, about each chip of an area.</source>
+        <translation>就区域内的每个切片，用您自己的话提出同一个问题。</translation>
+    </message>
+    <message>
+        <source>Interpretation</source>
+        <translation>解译</translation>
+    </message>
+    <message>
+        <source>Priors</source>
+        <translation>先验</translation>
+    </message>
+    <message>
+        <source>Training and evaluation</source>
+        <translation>训练与评估</translation>
+    </message>
+    <message>
+        <source>{name} ({done} of {total}): chip {chip} of {chips}</source>
+        <translation>{name}（{done}/{total}）：切片 {chip}/{chips}</translation>
+    </message>
+    <message>
+        <source>, about {time} left</source>
+        <translation>，约剩 {time}</translation>
+    </message>
+    <message>
+        <source>The backend was lost; what was under way is asked again.</source>
+        <translation>与后端的连接丢失；正在处理的部分将重新提问。</translation>
+    </message>
+    <message>
+        <source>somebody else cancelled it on the backend</source>
+        <translation>他人已在后端取消</translation>
+    </message>
+    <message>
+        <source>{hours} h {minutes} min</source>
+        <translation>{hours} 小时 {minutes} 分</translation>
+    </message>
+    <message>
+        <source>{minutes} min {seconds} s</source>
+        <translation>{minutes} 分 {seconds} 秒</translation>
+    </message>
+    <message>
+        <source>{seconds} s</source>
+        <translation>{seconds} 秒</translation>
+    </message>
+    <message>
+        <source>Boxes</source>
+        <translation>框</translation>
+    </message>
+    <message>
+        <source>Classified boxes</source>
+        <translation>分类后的框</translation>
+    </message>
+    <message>
+        <source>on no raster</source>
+        <translation>不在任何栅格上</translation>
+    </message>
+    <message>
+        <source>Classify boxes</source>
+        <translation>对框分类</translation>
+    </message>
+    <message>
+        <source>Marked: found, false, missed</source>
+        <translation>标注：命中、虚警、漏检</translation>
+    </message>
+    <message>
+        <source>Figures</source>
+        <translation>指标</translation>
+    </message>
+    <message>
+        <source>Precision</source>
+        <translation>精确率</translation>
+    </message>
+    <message>
+        <source>Recall</source>
+        <translation>召回率</translation>
+    </message>
+    <message>
+        <source>F1</source>
+        <translation>F1 值</translation>
+    </message>
+    <message>
+        <source>Compare with truth</source>
+        <translation>与真值比较</translation>
+    </message>
+    <message>
         <source>Detections</source>
         <translation>检测结果</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/run_layers.py" line="156"/>
+        <source>Field of the class</source>
+        <translation>类别字段</translation>
+    </message>
+    <message>
+        <source>Empty here or for the truth: classes do not count.</source>
+        <translation>此处或真值处为空：不区分类别。</translation>
+    </message>
+    <message>
+        <source>Field of the score</source>
+        <translation>得分字段</translation>
+    </message>
+    <message>
+        <source>Least score</source>
+        <translation>最低得分</translation>
+    </message>
+    <message>
+        <source>Detections of a lower score are left out.</source>
+        <translation>得分更低的检测结果不计入。</translation>
+    </message>
+    <message>
+        <source>Truth</source>
+        <translation>真值</translation>
+    </message>
+    <message>
+        <source>Field of the true class</source>
+        <translation>真实类别字段</translation>
+    </message>
+    <message>
+        <source>Field that marks doubtful objects</source>
+        <translation>标记可疑对象的字段</translation>
+    </message>
+    <message>
+        <source>Neither found nor missed; what was detected there is ignored.</source>
+        <translation>既不算命中也不算漏检；其上的检测结果忽略不计。</translation>
+    </message>
+    <message>
+        <source>Least overlap (intersection over union)</source>
+        <translation>最小重叠（交并比）</translation>
+    </message>
+    <message>
+        <source>found</source>
+        <translation>命中</translation>
+    </message>
+    <message>
+        <source>false</source>
+        <translation>虚警</translation>
+    </message>
+    <message>
+        <source>missed</source>
+        <translation>漏检</translation>
+    </message>
+    <message>
+        <source>ignored</source>
+        <translation>忽略</translation>
+    </message>
+    <message>
+        <source>Count objects</source>
+        <translation>对象计数</translation>
+    </message>
+    <message>
+        <source>Describe in words</source>
+        <translation>用文字描述</translation>
+    </message>
+    <message>
+        <source>Describes what is seen in each chip of an area.</source>
+        <translation>描述区域内每个切片中所见的内容。</translation>
+    </message>
+    <message>
+        <source>Detect objects</source>
+        <translation>检测对象</translation>
+    </message>
+    <message>
+        <source>Extent</source>
+        <translation>范围</translation>
+    </message>
+    <message>
+        <source>Year</source>
+        <translation>年份</translation>
+    </message>
+    <message>
+        <source>Source</source>
+        <translation>来源</translation>
+    </message>
+    <message>
+        <source>Prior (GeoTIFF)</source>
+        <translation>先验（GeoTIFF）</translation>
+    </message>
+    <message>
+        <source>Name an output file that ends in .tif.</source>
+        <translation>请给出以 .tif 结尾的输出文件名。</translation>
+    </message>
+    <message>
+        <source>The prior could not be fetched, and nobody said why.</source>
+        <translation>无法获取先验，且没有给出原因。</translation>
+    </message>
+    <message>
+        <source>Fetch AlphaEarth prior</source>
+        <translation>获取 AlphaEarth 先验</translation>
+    </message>
+    <message>
+        <source>The task ask needs a question.</source>
+        <translation>“提问”任务需要一个问题。</translation>
+    </message>
+    <message>
+        <source>Interpret areas</source>
+        <translation>解译区域</translation>
+    </message>
+    <message>
+        <source>Choose at least one raster.</source>
+        <translation>请至少选择一个栅格。</translation>
+    </message>
+    <message>
+        <source>{pieces} jobs on {rasters} rasters</source>
+        <translation>{rasters} 个栅格上的 {pieces} 个作业</translation>
+    </message>
+    <message>
+        <source>Journal: {path}</source>
+        <translation>日志：{path}</translation>
+    </message>
+    <message>
+        <source>Cancelled.</source>
+        <translation>已取消。</translation>
+    </message>
+    <message>
+        <source>Nothing could be interpreted: {reason}</source>
+        <translation>没有可解译的内容：{reason}</translation>
+    </message>
+    <message>
+        <source>The polygons have no CRS. Set it in the layer&apos;s properties.</source>
+        <translation>多边形没有坐标系。请在图层属性中设置。</translation>
+    </message>
+    <message>
+        <source>No polygon lies on a raster. Check the CRS of both.</source>
+        <translation>没有多边形落在栅格上。请检查两者的坐标系。</translation>
+    </message>
+    <message>
+        <source>Left out: {raster}: {reason}</source>
+        <translation>未包括：{raster}：{reason}</translation>
+    </message>
+    <message>
+        <source>No raster can be interpreted: {reason}</source>
+        <translation>没有可解译的栅格：{reason}</translation>
+    </message>
+    <message>
+        <source>The journal cannot be used: {error}. Name another file.</source>
+        <translation>无法使用日志：{error}。请指定其他文件。</translation>
+    </message>
+    <message>
+        <source>Locate objects in a grid</source>
+        <translation>在网格中定位对象</translation>
+    </message>
+    <message>
+        <source>Lays a 3 by 3 grid over each chip and says in which cells the targets are.</source>
+        <translation>在每个切片上铺设 3×3 网格，并指出目标在哪些格中。</translation>
+    </message>
+    <message>
+        <source>SAR rasters</source>
+        <translation>SAR 栅格</translation>
+    </message>
+    <message>
+        <source>Areas</source>
+        <translation>区域</translation>
+    </message>
+    <message>
+        <source>One interpretation for each polygon. Without it, the whole raster.</source>
+        <translation>每个多边形解译一次。不给出则解译整个栅格。</translation>
+    </message>
+    <message>
+        <source>Targets, separated by commas</source>
+        <translation>目标，用逗号分隔</translation>
+    </message>
+    <message>
+        <source>Such as: ship, plane. Empty: all that the model knows.</source>
+        <translation>例如：ship, plane。为空：模型认识的全部目标。</translation>
+    </message>
+    <message>
+        <source>Question</source>
+        <translation>问题</translation>
+    </message>
+    <message>
+        <source>Task</source>
+        <translation>任务</translation>
+    </message>
+    <message>
         <source>Grid</source>
         <translation>网格</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/run_layers.py" line="156"/>
         <source>Answers</source>
         <translation>回答</translation>
+    </message>
+    <message>
+        <source>Runs: what was done, with provenance, and what was left out</source>
+        <translation>运行记录：做了什么、来源信息以及未包括的内容</translation>
+    </message>
+    <message>
+        <source>Finished (scene, area) pairs</source>
+        <translation>已完成的（影像，区域）对</translation>
+    </message>
+    <message>
+        <source>Of these, from the journal</source>
+        <translation>其中来自日志</translation>
+    </message>
+    <message>
+        <source>Pairs that failed</source>
+        <translation>失败的对</translation>
+    </message>
+    <message>
+        <source>Rasters that could not be used</source>
+        <translation>无法使用的栅格</translation>
+    </message>
+    <message>
+        <source>Number of findings</source>
+        <translation>结果数</translation>
+    </message>
+    <message>
+        <source>Prior (AlphaEarth vectors of the place)</source>
+        <translation>先验（该地点的 AlphaEarth 向量）</translation>
+    </message>
+    <message>
+        <source>Prior from a file (64-band raster, npz, npy) instead</source>
+        <translation>改用文件中的先验（64 波段栅格、npz、npy）</translation>
+    </message>
+    <message>
+        <source>Year of the prior</source>
+        <translation>先验年份</translation>
+    </message>
+    <message>
+        <source>Go on without a prior where none can be had</source>
+        <translation>无法获得先验时继续</translation>
+    </message>
+    <message>
+        <source>Empty: the year of the scene.</source>
+        <translation>为空：影像的年份。</translation>
+    </message>
+    <message>
+        <source>Band</source>
+        <translation>波段</translation>
+    </message>
+    <message>
+        <source>Ground side of a chip in metres</source>
+        <translation>切片的地面边长（米）</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>Empty: VV, else HH, else the first.</source>
+        <translation>为空：VV，其次 HH，再次第一个波段。</translation>
+    </message>
+    <message>
+        <source>Empty: as the model was trained.</source>
+        <translation>为空：与模型训练时相同。</translation>
+    </message>
+    <message>
+        <source>A name that the backend offers. Empty: the one it runs.</source>
+        <translation>后端提供的模型名称。为空：后端正在运行的模型。</translation>
+    </message>
+    <message>
+        <source>Journal file</source>
+        <translation>日志文件</translation>
+    </message>
+    <message>
+        <source>Journals</source>
+        <translation>日志</translation>
+    </message>
+    <message>
+        <source>SAR raster</source>
+        <translation>SAR 栅格</translation>
+    </message>
+    <message>
+        <source>Truth polygons</source>
+        <translation>真值多边形</translation>
+    </message>
+    <message>
+        <source>Field of the finer class</source>
+        <translation>细类字段</translation>
+    </message>
+    <message>
+        <source>Side of a chip in pixels</source>
+        <translation>切片边长（像素）</translation>
+    </message>
+    <message>
+        <source>Keep chips without objects</source>
+        <translation>保留没有对象的切片</translation>
+    </message>
+    <message>
+        <source>Every object of these classes is marked</source>
+        <translation>这些类别的所有对象均已标注</translation>
+    </message>
+    <message>
+        <source>Without this, no chip can teach how many there are, or none.</source>
+        <translation>否则，任何切片都不能用于学习数量或“无目标”。</translation>
+    </message>
+    <message>
+        <source>Name of the data set</source>
+        <translation>数据集名称</translation>
+    </message>
+    <message>
+        <source>Sensor</source>
+        <translation>传感器</translation>
+    </message>
+    <message>
+        <source>Licence</source>
+        <translation>许可</translation>
+    </message>
+    <message>
+        <source>Folder of records</source>
+        <translation>记录文件夹</translation>
+    </message>
+    <message>
+        <source>Number of chips</source>
+        <translation>切片数</translation>
+    </message>
+    <message>
+        <source>Number of objects</source>
+        <translation>对象数</translation>
+    </message>
+    <message>
+        <source>The raster is no plain local file. Save it as a GeoTIFF first.</source>
+        <translation>该栅格不是普通的本地文件。请先另存为 GeoTIFF。</translation>
+    </message>
+    <message>
+        <source>{folder} is there already: name a new folder.</source>
+        <translation>{folder} 已存在：请指定新文件夹。</translation>
+    </message>
+    <message>
+        <source>No object lies on the raster.</source>
+        <translation>没有对象落在栅格上。</translation>
+    </message>
+    <message>
+        <source>{folder} cannot be written: {reason}</source>
+        <translation>无法写入 {folder}：{reason}</translation>
+    </message>
+    <message>
+        <source>Feature {id} has no class in the field {field}.</source>
+        <translation>要素 {id} 的字段 {field} 中没有类别。</translation>
+    </message>
+    <message>
+        <source>Prepare training chips</source>
+        <translation>制作训练切片</translation>
+    </message>
+    <message>
+        <source>it cannot be opened: it is missing, damaged or no raster. Check the file.</source>
+        <translation>无法打开：文件缺失、损坏或不是栅格。请检查文件。</translation>
+    </message>
+    <message>
+        <source>A result cannot be written ({reason}). Check the folder and its free space.</source>
+        <translation>无法写入结果（{reason}）。请检查文件夹及其剩余空间。</translation>
+    </message>
+    <message>
+        <source>“{path}” is no raster that can be opened.</source>
+        <translation>“{path}”不是可以打开的栅格。</translation>
+    </message>
+    <message>
+        <source>“{path}” has no georeferencing. Georeference it first.</source>
+        <translation>“{path}”没有地理参考。请先进行地理配准。</translation>
+    </message>
+    <message>
+        <source>“{path}” has no band {band}.</source>
+        <translation>“{path}”没有波段 {band}。</translation>
+    </message>
+    <message>
+        <source>the band holds no data</source>
+        <translation>该波段没有数据</translation>
+    </message>
+    <message>
+        <source>the raster is damaged or cut short: get it again</source>
+        <translation>栅格已损坏或不完整：请重新获取</translation>
+    </message>
+    <message>
+        <source>Failed: {name}: {reason}</source>
+        <translation>失败：{name}：{reason}</translation>
+    </message>
+    <message>
+        <source> (from the journal)</source>
+        <translation>（来自日志）</translation>
+    </message>
+    <message>
+        <source>No FUSAR-GPT backend was found. Install it outside QGIS with “pip install fusar-gpt” so that “fusar” is on the PATH, set the variable FUSAR_EXECUTABLE, or name a server in the options.</source>
+        <translation>未找到 FUSAR-GPT 后端。请在 QGIS 之外用“pip install fusar-gpt”安装，使“fusar”位于 PATH 中，或设置变量 FUSAR_EXECUTABLE，或在选项中指定服务器。</translation>
+    </message>
+    <message>
+        <source>The answer of {url} cannot be read. Install backend and plugin in the same version.</source>
+        <translation>无法读取 {url} 的回答。请安装相同版本的后端和插件。</translation>
+    </message>
+    <message>
+        <source>The FUSAR-GPT backend could not start: {reason}. Run “fusar doctor” in a terminal.</source>
+        <translation>FUSAR-GPT 后端无法启动：{reason}。请在终端运行“fusar doctor”。</translation>
+    </message>
+    <message>
+        <source>Names the class of what is in each polygon, such as a detection or a box drawn by hand. Every feature comes out with all its attributes, its class and the score; “problem” says why a box has none. A box is classified on the first raster it lies on.</source>
+        <translation>给出每个多边形内对象的类别，例如检测结果或手绘的框。每个要素连同其全部属性、类别和得分一起输出；“problem”说明某个框为何没有类别。框在其所在的第一个栅格上分类。</translation>
+    </message>
+    <message>
+        <source>Matches detections with known objects of the same class, one to one, from the largest overlap (intersection over union) down, and gives precision, recall and F1, as “fusar-train evaluate” does. The marked layer shows what was found, falsely reported and missed. Both layers must cover the same ground: what nobody labelled counts as a false report.</source>
+        <translation>把检测结果与同类已知对象一一匹配，按重叠度（交并比）从大到小进行，并给出精确率、召回率和 F1，与“fusar-train evaluate”一致。标注图层显示命中、虚警和漏检。两个图层必须覆盖同一地面：未标注的对象按虚警计算。</translation>
+    </message>
+    <message>
+        <source>Counts the targets in each chip of an area, and adds the chips up where there are several: that row has no chip number.</source>
+        <translation>统计区域内每个切片中的目标；有多个切片时再求和：该行没有切片编号。</translation>
+    </message>
+    <message>
+        <source>Draws a box around each object of the targets, with its class, its length and width in metres and a score, which is the model's token probability. What the model said and nobody understood is in “Answers”, so that silence is never mistaken for an empty sea.</source>
+        <translation>为每个目标对象画框，给出类别、以米为单位的长和宽，以及得分（模型的词元概率）。模型说了但无法理解的内容放在“回答”中，避免把沉默误认为空旷的海面。</translation>
+    </message>
+    <message>
+        <source>auto: the first that has the place. cog: public files. earth-engine: your own account.</source>
+        <translation>auto：第一个覆盖该地点的来源。cog：公开文件。earth-engine：您自己的账户。</translation>
+    </message>
+    <message>
+        <source>A prior is fetched by the program “fusar” of this computer, which was not found. Install it with “pip install fusar-gpt”, or set the variable FUSAR_EXECUTABLE.</source>
+        <translation>先验由本机的程序“fusar”获取，但未找到它。请用“pip install fusar-gpt”安装，或设置变量 FUSAR_EXECUTABLE。</translation>
+    </message>
+    <message>
+        <source>Fetches the AlphaEarth Foundations embeddings of a place and year as a raster of 64 bands (int8 codes, 10 m), which “Prior from a file” of the other algorithms takes, to work offline later. It needs the network, and “fusar” on this computer; “fusar prior doctor” in a terminal says which source works. CC-BY 4.0: “The AlphaEarth Foundations Satellite Embedding dataset is produced by Google and Google DeepMind.”</source>
+        <translation>获取某地某年的 AlphaEarth Foundations 嵌入，保存为 64 波段栅格（int8 编码，10 米），供其他算法的“改用文件中的先验”使用，便于以后离线工作。需要网络以及本机的“fusar”；在终端运行“fusar prior doctor”可查看哪个来源可用。CC-BY 4.0：“The AlphaEarth Foundations Satellite Embedding dataset is produced by Google and Google DeepMind.”</translation>
+    </message>
+    <message>
+        <source>Asks a SAR vision-language model about each polygon of a layer, on each raster it lies on. detect gives detections, locate a grid, count, describe and ask give answers; a layer that the task does not give is not made, unless you name its file.</source>
+        <translation>就图层的每个多边形，在其所在的每个栅格上询问 SAR 视觉语言模型。detect 给出检测结果，locate 给出网格，count、describe 和 ask 给出回答；任务不产生的图层不会生成，除非您指定了其文件。</translation>
+    </message>
+    <message>
+        <source>{text} What is finished is in the journal: start the same again to go on from there.</source>
+        <translation>{text} 已完成的部分在日志中：重新启动同一任务即可从那里继续。</translation>
+    </message>
+    <message>
+        <source>detect: a box around each object. locate: the cells of a 3 by 3 grid with objects. count: how many. describe: the area in words. ask: your own question.</source>
+        <translation>detect：为每个对象画框。locate：3×3 网格中有对象的格。count：数量。describe：用文字描述区域。ask：您自己的问题。</translation>
+    </message>
+    <message>
+        <source>none: from the image alone. auto: the first source that has the place. cog: public files. earth-engine: your own account.</source>
+        <translation>none：仅凭影像。auto：第一个覆盖该地点的来源。cog：公开文件。earth-engine：您自己的账户。</translation>
+    </message>
+    <message>
+        <source>Finished pairs are kept in it, and the same batch goes on from there after a stop or a crash. Empty: a file of the QGIS profile, removed when the batch is complete.</source>
+        <translation>已完成的对保存在其中，停止或崩溃后同一批次从那里继续。为空：使用 QGIS 配置文件夹中的文件，批次完成后删除。</translation>
+    </message>
+    <message>
+        <source>The model runs in the FUSAR-GPT backend: the one of the options, or a child process that starts now and ends with QGIS. A raster that cannot be opened is listed in the log and costs no other. After a stop or a crash, start the same again: finished pairs come from the journal. The layers are in the CRS of the first raster. The bundled model is a demonstration: do not rely on its answers.</source>
+        <translation>模型在 FUSAR-GPT 后端中运行：选项中的后端，或现在启动、随 QGIS 结束的子进程。无法打开的栅格列在日志中，不影响其他栅格。停止或崩溃后，重新启动同一任务即可：已完成的对取自日志。各图层采用第一个栅格的坐标系。内置模型仅供演示：请勿依赖其回答。</translation>
+    </message>
+    <message>
+        <source>Cuts a raster into chips, in the grey that the model sees, with the boxes of a layer of known objects: a folder of records (docs/training-data.md). All chips of a raster are one scene, so that none leaks into another split. Then, in a terminal: “fusar-train data derive FOLDER --out CHIPS” makes the questions and answers.</source>
+        <translation>把栅格按模型所见的灰度切成切片，并附上已知对象图层的框：得到一个记录文件夹（docs/training-data.md）。同一栅格的所有切片属于同一影像，不会泄漏到其他划分。然后在终端运行：“fusar-train data derive FOLDER --out CHIPS”，生成问题和回答。</translation>
+    </message>
+    <message>
+        <source>{done} done, {resumed} of them from the journal; {failed} failed; {skipped} rasters left out; {unclear} answers not understood.</source>
+        <translation>完成 {done} 个，其中 {resumed} 个来自日志；失败 {failed} 个；未包括的栅格 {skipped} 个；无法理解的回答 {unclear} 个。</translation>
+    </message>
+    <message>
+        <source>nothing found</source>
+        <translation>未发现对象</translation>
+    </message>
+</context>
+<context>
+    <name>PythonSearch</name>
+    <message>
+        <source>Python {version} at {path} cannot make environments: its venv module is not installed. Install it (Debian, Ubuntu: apt-get install python3-venv), then try again.</source>
+        <translation>{path} 处的 Python {version} 无法创建环境：未安装其 venv 模块。请安装（Debian、Ubuntu：apt-get install python3-venv），然后重试。</translation>
+    </message>
+    <message>
+        <source>Python {version} at {path} is not complete. Install Python again from python.org, then try again.</source>
+        <translation>{path} 处的 Python {version} 不完整。请从 python.org 重新安装 Python，然后重试。</translation>
+    </message>
+    <message>
+        <source>No Python {oldest} or newer was found outside QGIS. Install one (Debian, Ubuntu: apt-get install python3 python3-venv) or choose one under “Python”, then try again.</source>
+        <translation>在 QGIS 之外未找到 Python {oldest} 或更高版本。请安装（Debian、Ubuntu：apt-get install python3 python3-venv），或在“Python 解释器”处选择一个，然后重试。</translation>
+    </message>
+    <message>
+        <source>No Python {oldest} or newer (64 bit) was found outside QGIS. Install one from python.org or choose one under “Python”, then try again.</source>
+        <translation>在 QGIS 之外未找到 Python {oldest} 或更高版本（64 位）。请从 python.org 安装，或在“Python 解释器”处选择一个，然后重试。</translation>
+    </message>
+</context>
+<context>
+    <name>QuestionEdit</name>
+    <message>
+        <source>Ask about the area, in your own words</source>
+        <translation>用您自己的话就该区域提问</translation>
+    </message>
+    <message>
+        <source>Question</source>
+        <translation>问题</translation>
+    </message>
+</context>
+<context>
+    <name>Removal</name>
+    <message>
+        <source>Removing {folder}</source>
+        <translation>正在移除 {folder}</translation>
+    </message>
+</context>
+<context>
+    <name>Review</name>
+    <message>
+        <source>Review findings</source>
+        <translation>审核结果</translation>
+    </message>
+    <message>
+        <source>&lt;b&gt;Review findings&lt;/b&gt;&lt;br&gt;Go through them and accept, reject, relabel or add</source>
+        <translation>&lt;b&gt;审核结果&lt;/b&gt;&lt;br&gt;逐个查看，并接受、拒绝、改标或添加</translation>
+    </message>
+    <message>
+        <source>There are no findings to review yet. Interpret an area first.</source>
+        <translation>尚无可审核的结果。请先解译一个区域。</translation>
+    </message>
+</context>
+<context>
+    <name>ReviewBar</name>
+    <message>
+        <source>Review findings</source>
+        <translation>审核结果</translation>
+    </message>
+    <message>
+        <source>The findings that are reviewed</source>
+        <translation>正在审核的结果</translation>
+    </message>
+    <message>
+        <source>Previous</source>
+        <translation>上一个</translation>
+    </message>
+    <message>
+        <source>Next</source>
+        <translation>下一个</translation>
+    </message>
+    <message>
+        <source>Accept</source>
+        <translation>接受</translation>
+    </message>
+    <message>
+        <source>Reject</source>
+        <translation>拒绝</translation>
+    </message>
+    <message>
+        <source>Relabel</source>
+        <translation>改标</translation>
+    </message>
+    <message>
+        <source>The right label. Enter gives it to the finding, Esc leaves.</source>
+        <translation>正确的标签。回车赋给该结果，Esc 离开。</translation>
+    </message>
+    <message>
+        <source>Add</source>
+        <translation>添加</translation>
+    </message>
+    <message>
+        <source>Add what the model missed (+)</source>
+        <translation>添加模型漏掉的对象 (+)</translation>
+    </message>
+    <message>
+        <source>Undo</source>
+        <translation>撤销</translation>
+    </message>
+    <message>
+        <source>Look closer</source>
+        <translation>细看</translation>
+    </message>
+    <message>
+        <source>E&amp;xport</source>
+        <translation>导出(&amp;X)</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>No findings</source>
+        <translation>没有结果</translation>
+    </message>
+    <message>
+        <source>{done} of {all} reviewed</source>
+        <translation>已审核 {done}/{all}</translation>
+    </message>
+    <message>
+        <source>accepted</source>
+        <translation>已接受</translation>
+    </message>
+    <message>
+        <source>rejected</source>
+        <translation>已拒绝</translation>
+    </message>
+    <message>
+        <source>relabelled</source>
+        <translation>已改标</translation>
+    </message>
+    <message>
+        <source>added</source>
+        <translation>已添加</translation>
+    </message>
+    <message>
+        <source>All findings are reviewed.</source>
+        <translation>所有结果均已审核。</translation>
+    </message>
+    <message>
+        <source>Drag a rectangle around what the model missed.</source>
+        <translation>在模型漏掉的对象周围拖出一个矩形。</translation>
+    </message>
+    <message>
+        <source>Write its label first, then draw it.</source>
+        <translation>请先写出它的标签，再绘制。</translation>
+    </message>
+</context>
+<context>
+    <name>RunLayers</name>
+    <message>
+        <source>Detections</source>
+        <translation>检测结果</translation>
+    </message>
+    <message>
+        <source>Grid</source>
+        <translation>网格</translation>
+    </message>
+    <message>
+        <source>Answers</source>
+        <translation>回答</translation>
+    </message>
+    <message>
+        <source>it takes no more; is the disk full?</source>
+        <translation>无法再写入；磁盘是否已满？</translation>
+    </message>
+    <message>
+        <source>Cannot write to {path}: {reason}.</source>
+        <translation>无法写入 {path}：{reason}。</translation>
+    </message>
+    <message>
+        <source>The findings are only in memory. Export them before you close QGIS.</source>
+        <translation>结果只在内存中。请在关闭 QGIS 之前导出。</translation>
+    </message>
+    <message>
+        <source>The findings are in a temporary file. Save the project to keep them.</source>
+        <translation>结果在临时文件中。保存工程即可保留。</translation>
     </message>
 </context>
 <context>
     <name>RunProgress</name>
     <message>
-        <location filename="../fusar_qgis/gui/run_progress.py" line="26"/>
         <source>Starting…</source>
         <translation>正在启动…</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/run_progress.py" line="30"/>
         <source>Cancel</source>
         <translation>取消</translation>
     </message>
@@ -221,168 +2073,469 @@
 <context>
     <name>Running</name>
     <message>
-        <location filename="../fusar_qgis/gui/running.py" line="71"/>
         <source>Cancelled. What was found so far stays on the map.</source>
         <translation>已取消。目前已找到的结果保留在地图上。</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/running.py" line="73"/>
         <source>The backend gave no reason. Look at its log.</source>
         <translation>后端未给出原因。请查看其日志。</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/running.py" line="74"/>
         <source>Failed: {reason}</source>
         <translation>失败：{reason}</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/running.py" line="82"/>
         <source>{n} detections</source>
         <translation>{n} 个检测目标</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/running.py" line="82"/>
         <source>{n} grid cells</source>
         <translation>{n} 个网格单元</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/running.py" line="82"/>
         <source>{n} answers</source>
         <translation>{n} 条回答</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/running.py" line="90"/>
         <source>Nothing found.</source>
         <translation>未发现任何目标。</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/running.py" line="60"/>
         <source>chip {done} of {total} ({caveats})</source>
         <translation>第 {done} 个切片，共 {total} 个（{caveats}）</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/gui/running.py" line="82"/>
         <source>{n} not understood</source>
         <translation>{n} 条未能理解</translation>
+    </message>
+    <message>
+        <source>What was found so far stays on the map.</source>
+        <translation>已有结果保留在地图上。</translation>
     </message>
 </context>
 <context>
     <name>Scene</name>
     <message>
-        <location filename="../fusar_qgis/layers/scene.py" line="38"/>
         <source>No layer is active. Select a SAR layer in the Layers panel, then try again.</source>
         <translation>没有活动图层。请在图层面板中选择一个 SAR 图层，然后重试。</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/scene.py" line="42"/>
         <source>“{name}” is not a raster. Select a SAR layer in the Layers panel, then try again.</source>
         <translation>“{name}”不是栅格。请在图层面板中选择一个 SAR 图层，然后重试。</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/scene.py" line="57"/>
         <source>“{name}” has no georeferencing. Georeference the file first (Layer, Georeferencer).</source>
         <translation>“{name}”没有地理参考。请先对该文件进行地理配准（图层，地理配准器）。</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/scene.py" line="51"/>
-        <source>“{name}” is not a local file. Save it as a GeoTIFF (Export, Save As) and use that.</source>
-        <translation>“{name}”不是本地文件。请先将其另存为 GeoTIFF（导出，另存为），再使用该文件。</translation>
+        <source>“{name}” cannot be read. Check its source (right-click, Change Data Source).</source>
+        <translation>无法读取“{name}”。请检查其数据源（右键单击，更改数据源）。</translation>
+    </message>
+    <message>
+        <source>“{name}” has no CRS. Set it (right-click the layer, Layer CRS), then try again.</source>
+        <translation>“{name}”没有坐标系。请设置（右键单击图层，图层坐标系），然后重试。</translation>
+    </message>
+</context>
+<context>
+    <name>Sending</name>
+    <message>
+        <source>Cut out of “{name}”</source>
+        <translation>已从“{name}”裁出</translation>
+    </message>
+    <message>
+        <source>The backend&apos;s answer cannot be read. Update the backend and the plugin.</source>
+        <translation>无法读取后端的回答。请更新后端和插件。</translation>
+    </message>
+</context>
+<context>
+    <name>ServerSection</name>
+    <message>
+        <source>Kept in QGIS&apos;s authentication storage</source>
+        <translation>保存在 QGIS 的认证存储中</translation>
+    </message>
+    <message>
+        <source>From who runs the server</source>
+        <translation>由服务器管理者提供</translation>
+    </message>
+    <message>
+        <source>Choose the file that holds the token</source>
+        <translation>选择保存令牌的文件</translation>
+    </message>
+    <message>
+        <source>None</source>
+        <translation>无</translation>
+    </message>
+    <message>
+        <source>&amp;Test connection</source>
+        <translation>测试连接(&amp;T)</translation>
+    </message>
+    <message>
+        <source>&amp;Address</source>
+        <translation>地址(&amp;A)</translation>
+    </message>
+    <message>
+        <source>T&amp;oken</source>
+        <translation>令牌(&amp;O)</translation>
+    </message>
+    <message>
+        <source>Or token fi&amp;le</source>
+        <translation>或令牌文件(&amp;L)</translation>
+    </message>
+    <message>
+        <source>With an SSH tunnel the address is http://127.0.0.1 and the tunnel&apos;s port. Scenes that are on this computer are sent to the server, only the part under the area.</source>
+        <translation>使用 SSH 隧道时，地址为 http://127.0.0.1 加隧道端口。本机上的影像会发送给服务器，只发送区域之下的部分。</translation>
+    </message>
+    <message>
+        <source>The variable FUSAR_URL is set to {url} and goes before these settings.</source>
+        <translation>变量 FUSAR_URL 已设为 {url}，优先于这些设置。</translation>
+    </message>
+    <message>
+        <source>This is no address. It looks like https://gpu.example.org:8765.</source>
+        <translation>这不是地址。地址形如 https://gpu.example.org:8765。</translation>
+    </message>
+    <message>
+        <source>The token file cannot be read: {error}.</source>
+        <translation>无法读取令牌文件：{error}。</translation>
+    </message>
+    <message>
+        <source>Connecting…</source>
+        <translation>正在连接……</translation>
+    </message>
+    <message>
+        <source>Connected to FUSAR-GPT {version} on {device}, model: {models}.</source>
+        <translation>已连接到 {device} 上的 FUSAR-GPT {version}，模型：{models}。</translation>
+    </message>
+</context>
+<context>
+    <name>Status</name>
+    <message>
+        <source>not started</source>
+        <translation>未启动</translation>
+    </message>
+    <message>
+        <source>starting…</source>
+        <translation>正在启动……</translation>
+    </message>
+    <message>
+        <source>ready ({device})</source>
+        <translation>就绪（{device}）</translation>
+    </message>
+    <message>
+        <source>stopped</source>
+        <translation>已停止</translation>
+    </message>
+    <message>
+        <source>Click for the FUSAR-GPT options.</source>
+        <translation>单击打开 FUSAR-GPT 选项。</translation>
+    </message>
+    <message>
+        <source>The backend stopped and is started again. Runs go on from their last finished chip.</source>
+        <translation>后端停止后已重新启动。运行从最后完成的切片继续。</translation>
+    </message>
+</context>
+<context>
+    <name>Storage</name>
+    <message>
+        <source>it is read-only</source>
+        <translation>它是只读的</translation>
+    </message>
+    <message>
+        <source>another program is writing to it</source>
+        <translation>另一个程序正在写入它</translation>
     </message>
 </context>
 <context>
     <name>Styles</name>
     <message>
-        <location filename="../fusar_qgis/layers/styles.py" line="62"/>
         <source>found</source>
         <translation>有目标</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/styles.py" line="62"/>
         <source>nothing found</source>
         <translation>无目标</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/styles.py" line="79"/>
         <source>answered</source>
         <translation>已回答</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/styles.py" line="79"/>
         <source>not understood</source>
         <translation>未能理解</translation>
     </message>
 </context>
 <context>
+    <name>Talk</name>
+    <message>
+        <source>The backend&apos;s answer cannot be read. Install backend and plugin in the same version.</source>
+        <translation>无法读取后端的回答。请安装相同版本的后端和插件。</translation>
+    </message>
+    <message>
+        <source>The connection to the backend broke in mid-answer. Ask again.</source>
+        <translation>回答过程中与后端的连接中断。请重新提问。</translation>
+    </message>
+</context>
+<context>
+    <name>Token</name>
+    <message>
+        <source>QGIS&apos;s authentication system is switched off ({reason}), so it cannot keep the token. Start QGIS with the token in the variable FUSAR_TOKEN and the address in FUSAR_URL.</source>
+        <translation>QGIS 的认证系统已关闭（{reason}），无法保存令牌。请把令牌放入变量 FUSAR_TOKEN、地址放入 FUSAR_URL 后启动 QGIS。</translation>
+    </message>
+    <message>
+        <source>QGIS&apos;s authentication storage, where the token belongs, is locked. Try again and enter QGIS&apos;s master password (Settings, Options, Authentication).</source>
+        <translation>存放令牌的 QGIS 认证存储已锁定。请重试并输入 QGIS 主密码（设置、选项、认证）。</translation>
+    </message>
+</context>
+<context>
+    <name>Transcript</name>
+    <message>
+        <source>What do you want to know about this area?</source>
+        <translation>关于这个区域，您想知道什么？</translation>
+    </message>
+    <message>
+        <source>Choose an area below and ask in your own words. What an answer found is a link to the map.</source>
+        <translation>请在下方选择区域，并用您自己的话提问。回答中找到的对象链接到地图。</translation>
+    </message>
+</context>
+<context>
+    <name>TurnView</name>
+    <message>
+        <source>Answer</source>
+        <translation>回答</translation>
+    </message>
+    <message>
+        <source>Stopped.</source>
+        <translation>已停止。</translation>
+    </message>
+    <message>
+        <source>The area on the map. Click to go there.</source>
+        <translation>地图上的区域。单击前往。</translation>
+    </message>
+    <message>
+        <source>A chip as the model saw it. Click to go to the area.</source>
+        <translation>模型所见的切片。单击前往该区域。</translation>
+    </message>
+    <message>
+        <source>Add to map</source>
+        <translation>添加到地图</translation>
+    </message>
+    <message>
+        <source>Add what was found as layers</source>
+        <translation>把找到的对象添加为图层</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>复制</translation>
+    </message>
+    <message>
+        <source>Copy the answer&apos;s text</source>
+        <translation>复制回答的文字</translation>
+    </message>
+    <message>
+        <source>Ask again</source>
+        <translation>重新提问</translation>
+    </message>
+    <message>
+        <source>Ask the same question again</source>
+        <translation>再次提出同一个问题</translation>
+    </message>
+</context>
+<context>
+    <name>Welcome</name>
+    <message>
+        <source>Welcome to FUSAR-GPT</source>
+        <translation>欢迎使用 FUSAR-GPT</translation>
+    </message>
+    <message>
+        <source>Select a SAR layer, press “Interpret SAR” and drag a rectangle.</source>
+        <translation>选择 SAR 图层，点击“解译 SAR”并拖出一个矩形。</translation>
+    </message>
+    <message>
+        <source>Open the sample scene</source>
+        <translation>打开示例影像</translation>
+    </message>
+    <message>
+        <source>Set up…</source>
+        <translation>设置……</translation>
+    </message>
+    <message>
+        <source>The backend has no sample scene. Press Update in the FUSAR-GPT options.</source>
+        <translation>后端没有示例影像。请在 FUSAR-GPT 选项中点击“更新”。</translation>
+    </message>
+    <message>
+        <source>{title} (simulated)</source>
+        <translation>{title}（模拟）</translation>
+    </message>
+    <message>
+        <source>QGIS cannot open the sample scene {path}.</source>
+        <translation>QGIS 无法打开示例影像 {path}。</translation>
+    </message>
+    <message>
+        <source>Now press “Interpret SAR” and drag a rectangle over the ships.</source>
+        <translation>现在点击“解译 SAR”，在船舶上拖出一个矩形。</translation>
+    </message>
+    <message>
+        <source>Sample scene</source>
+        <translation>示例影像</translation>
+    </message>
+</context>
+<context>
     <name>Wording</name>
     <message>
-        <location filename="../fusar_qgis/layers/wording.py" line="17"/>
         <source>Count</source>
         <translation>计数</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/wording.py" line="18"/>
         <source>Describe</source>
         <translation>描述</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/wording.py" line="43"/>
         <source>demonstration model</source>
         <translation>演示模型</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/wording.py" line="45"/>
         <source>model {model}</source>
         <translation>模型 {model}</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/wording.py" line="46"/>
         <source>no prior</source>
         <translation>无先验</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/wording.py" line="48"/>
         <source>prior {prior}</source>
         <translation>先验 {prior}</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/wording.py" line="53"/>
         <source>simulated scene</source>
         <translation>模拟场景</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/wording.py" line="15"/>
         <source>Detect</source>
         <translation>检测</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/wording.py" line="16"/>
         <source>Locate</source>
         <translation>定位</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/wording.py" line="26"/>
         <source>a box around each object</source>
         <translation>为每个目标给出边框</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/wording.py" line="27"/>
         <source>the cells of a 3 by 3 grid with objects</source>
         <translation>3×3 网格中含目标的单元</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/wording.py" line="28"/>
         <source>how many objects there are</source>
         <translation>目标的数量</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/wording.py" line="29"/>
         <source>the area in words</source>
         <translation>用文字描述该区域</translation>
     </message>
     <message>
-        <location filename="../fusar_qgis/layers/wording.py" line="51"/>
         <source>simulated prior</source>
         <translation>模拟先验</translation>
+    </message>
+    <message>
+        <source>Classify</source>
+        <translation>分类</translation>
+    </message>
+    <message>
+        <source>Ask</source>
+        <translation>提问</translation>
+    </message>
+    <message>
+        <source>what each of your polygons is</source>
+        <translation>您的每个多边形是什么</translation>
+    </message>
+    <message>
+        <source>a question of your own</source>
+        <translation>您自己的问题</translation>
+    </message>
+    <message>
+        <source>about {n} s left</source>
+        <translation>约剩 {n} 秒</translation>
+    </message>
+    <message>
+        <source>about {n} min left</source>
+        <translation>约剩 {n} 分钟</translation>
+    </message>
+    <message>
+        <source>about {n} h left</source>
+        <translation>约剩 {n} 小时</translation>
+    </message>
+</context>
+<context>
+    <name>WorkLog</name>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>&amp;Log</source>
+        <translation>日志(&amp;L)</translation>
+    </message>
+</context>
+<context>
+    <name>WorkSection</name>
+    <message>
+        <source>A GeoPackage beside the project</source>
+        <translation>工程旁的 GeoPackage</translation>
+    </message>
+    <message>
+        <source>A temporary file, gone with QGIS</source>
+        <translation>临时文件，随 QGIS 关闭而消失</translation>
+    </message>
+    <message>
+        <source>None: from the image alone</source>
+        <translation>无：仅凭影像</translation>
+    </message>
+    <message>
+        <source>Automatic: the first source that has the place</source>
+        <translation>自动：第一个覆盖该地点的来源</translation>
+    </message>
+    <message>
+        <source>AlphaEarth public files</source>
+        <translation>AlphaEarth 公开文件</translation>
+    </message>
+    <message>
+        <source>AlphaEarth by Earth Engine</source>
+        <translation>通过 Earth Engine 获取 AlphaEarth</translation>
+    </message>
+    <message>
+        <source>A file</source>
+        <translation>文件</translation>
+    </message>
+    <message>
+        <source>Choose a prior</source>
+        <translation>选择先验</translation>
+    </message>
+    <message>
+        <source>Prior: 64-band raster or AlphaEarth points</source>
+        <translation>先验：64 波段栅格或 AlphaEarth 点</translation>
+    </message>
+    <message>
+        <source>Keep &amp;results in</source>
+        <translation>结果保存于(&amp;R)</translation>
+    </message>
+    <message>
+        <source>Re&amp;viewer&apos;s name</source>
+        <translation>审核者姓名(&amp;V)</translation>
+    </message>
+    <message>
+        <source>&amp;Prior</source>
+        <translation>先验(&amp;P)</translation>
+    </message>
+    <message>
+        <source>The reviewer&apos;s name is written beside each decision. A prior is what satellites saw of the same ground in a year (AlphaEarth); public files and Earth Engine are fetched over the network.</source>
+        <translation>审核者姓名写在每个决定旁。先验是卫星在某一年对同一地面的观测（AlphaEarth）；公开文件和 Earth Engine 通过网络获取。</translation>
+    </message>
+</context>
+<context>
+    <name>_ClipTask</name>
+    <message>
+        <source>Cancelled.</source>
+        <translation>已取消。</translation>
     </message>
 </context>
 </TS>

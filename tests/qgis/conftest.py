@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from pathlib import Path
@@ -14,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 gdal.UseExceptions()
 
-from qgis.core import QgsProject, QgsRasterLayer  # noqa: E402
+from qgis.core import QgsProject, QgsRasterLayer, QgsSettings  # noqa: E402
 from qgis.gui import QgsMessageBar  # noqa: E402
 from qgis.PyQt.QtWidgets import QAction  # noqa: E402
 from standin import Standin  # noqa: E402
@@ -22,11 +23,21 @@ from standin import Standin  # noqa: E402
 import fusar_qgis  # noqa: E402
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_layer_outlives_qgis(qgis_app):
+    yield
+    gc.collect()  # of caught exceptions' frames: collected after QGIS, a layer crashes Python
+
+
 @pytest.fixture(autouse=True)
 def _no_backend_of_this_computer(monkeypatch, tmp_path):
     for name in ("FUSAR_URL", "FUSAR_TOKEN", "FUSAR_EXECUTABLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    settings = QgsSettings()
+    settings.remove("fusar")
+    settings.setValue("fusar/welcome/seen", True)
 
 
 @pytest.fixture

@@ -1,18 +1,26 @@
 #!/usr/bin/python3
 """A stand-in for ``fusar serve`` that speaks the HTTP door over a real socket and makes its findings up.
 
-The first target says how the job goes: ``refused``, ``broken``, ``failing``, ``dropped``, ``garbled``,
-``endless``; anything else ends well. ``Standin.seen`` keeps
+The first target says how the job goes: ``refused``, ``broken``, ``failing``, ``dropped``, ``cut``, ``garbled``,
+``endless``; anything else ends well. A stream that was ``cut``, in the middle of an event, goes on where it was;
+one that was ``dropped`` is gone. ``Standin.seen`` keeps
 ``(method, path, authorization)`` of each request, ``Standin.orders`` what was ordered.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import standin_chat
 
 TOKEN = "secret-of-the-standin"
 CHIPS = 6
@@ -30,9 +38,14 @@ INFO = {
         }
     ],
     "targets": ["ship"],
-    "tasks": ["detect", "locate", "count", "describe"],
-    "prior_sources": ["none", "file"],
+    "tasks": ["count", "locate", "classify", "detect", "describe", "ask"],
+    "prior_sources": ["none", "auto", "cog", "earth-engine", "file"],
 }
+
+PICTURE = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAAAAACMmsGiAAAAHElEQVR42mNkEBAQYHQQEB"
+    "BgcRAQEGA8ICAgAAAQRAIIemiTNgAAAABJRU5ErkJggg=="
+)  # 4 x 4 px
 
 
 class Standin(ThreadingHTTPServer):
@@ -41,15 +54,27 @@ class Standin(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Door)
+    def __init__(self, port: int = 0, state: Path | None = None) -> None:
+        super().__init__(("127.0.0.1", port), Door)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.token = TOKEN
         self.seen: list[tuple[str, str, str | None]] = []
-        self.orders: list[dict] = []
+        self.clients: set[str | None] = set()
+        self.state = state / "orders.json" if state else None
+        self.orders: list[dict] = json.loads(self.state.read_text()) if state and self.state.exists() else []
+        self.cut: set[int] = set()
+        self.questions: list[dict] = []
         self.dismissed = threading.Event()
+        self.over: set[str] = set()
+        self.refuse: Callable[[dict], bool] = lambda _: False
         self.answer_submit = threading.Event()
         self.answer_submit.set()
+        self.previews: list[dict] = []
+        self.preview: (
+            dict | None
+        ) = {}  # what the next answers have instead of what is made up; None: no such route
+        self.scenes: dict[str, bytes] = {}
+        self.scene_names: list[str] = []
         self.info: dict = INFO
         self.pause_s = 0.02
 
@@ -67,21 +92,35 @@ class Door(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if not self.admitted():
             return
-        if self.path == "/info":
+        if self.path.split("?")[0] == "/info":
             self.reply(200, self.server.info)
         elif self.path.endswith("/events"):
             self.stream()
+        elif self.path.endswith("/results"):
+            self.reply(200, results_of(self.server.orders[int(self.path.split("/")[2])]))
         else:
             self.reply(404, {"title": "Not Found", "status": 404, "detail": "there is no such job"})
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        content = self.rfile.read(int(self.headers["Content-Length"]))
         if not self.admitted():
             return
-        order = body["inputs"]
+        if self.path.startswith("/scenes?"):
+            self.keep(content)
+            return
+        if self.path == standin_chat.PATH:
+            standin_chat.answer(self, json.loads(content))
+            return
+        order = json.loads(content)["inputs"]
+        if self.path == "/preview":
+            self.show(order)
+            return
         self.server.orders.append(order)
+        self.server.clients.add(self.headers.get("X-Client"))
+        if self.server.state:
+            self.server.state.write_text(json.dumps(self.server.orders))
         self.server.answer_submit.wait(10)
-        if "refused" in order["targets"]:
+        if "refused" in order["targets"] or self.server.refuse(order):
             self.reply(
                 400, {"title": "Bad Request", "status": 400, "detail": "the area is outside the scene"}
             )
@@ -91,15 +130,35 @@ class Door(BaseHTTPRequestHandler):
             job = str(len(self.server.orders) - 1)
             self.reply(201, {"jobID": job, "status": "accepted", "type": "process", "processID": "interpret"})
 
+    def keep(self, content: bytes) -> None:
+        """Take in an uploaded scene."""
+        self.server.scene_names.append(parse_qs(self.path.partition("?")[2])["name"][0])
+        name = f"scene:{hashlib.sha256(content).hexdigest()}"
+        self.server.scenes[name] = content
+        self.reply(201, {"scene": name})
+
+    def show(self, order: dict) -> None:
+        """Show what would be looked at: a picture from the air, and a prior if one was asked for."""
+        self.server.previews.append(order)
+        if self.server.preview is None:
+            self.reply(404, {"title": "Not Found", "status": 404, "detail": "Not Found"})
+        elif "refused" in order["targets"]:
+            self.reply(
+                400, {"title": "Bad Request", "status": 400, "detail": "the area is outside the scene"}
+            )
+        else:
+            self.reply(200, preview_of(order) | self.server.preview)
+
     def do_DELETE(self) -> None:
         if self.admitted():
-            self.server.dismissed.set()
+            if self.path.split("/")[2] not in self.server.over:  # one that is over is only forgotten
+                self.server.dismissed.set()
             self.reply(200, {"status": "dismissed"})
 
     def admitted(self) -> bool:
         authorization = self.headers.get("Authorization")
         self.server.seen.append((self.command, self.path, authorization))
-        if authorization == f"Bearer {TOKEN}":
+        if authorization == f"Bearer {self.server.token}":
             return True
         self.reply(401, {"title": "Unauthorized", "status": 401, "detail": "wrong token"})
         return False
@@ -113,8 +172,13 @@ class Door(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def stream(self) -> None:
-        order = self.server.orders[int(self.path.split("/")[2])]
+        number = int(self.path.split("/")[2])
+        order = self.server.orders[number]
         kind = (order["targets"] or [""])[0]
+        if kind == "dropped" and number in self.server.cut:
+            self.reply(404, {"title": "Not Found", "status": 404, "detail": "there is no such job"})
+            return
+        self.seen, self.told = int(self.headers.get("Last-Event-ID") or 0), 0
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
@@ -126,22 +190,52 @@ class Door(BaseHTTPRequestHandler):
         for chip in range(chips):
             if self.server.dismissed.is_set():
                 return
-            time.sleep(self.server.pause_s)
-            if chip == 2 and kind == "dropped":
+            if chip == 2 and kind in ("dropped", "cut") and number not in self.server.cut:
+                self.server.cut.add(number)
+                self.wfile.write(f"id: {self.told + 1}\nevent: findings\ndata: {{".encode())
                 return
             if chip == 2 and kind == "failing":
+                self.server.over.add(str(number))
                 self.event("end", {"status": "failed", "message": "内存不足: use a smaller area"})
                 return
             added, replaced = findings_of(order, chip)
             collection = {"type": "FeatureCollection", "features": added}
+            if self.told >= self.seen:
+                time.sleep(self.server.pause_s)
             self.event("findings", {"added": collection, "replaced": replaced})
             self.event("progress", {"done": chip + 1, "total": chips, "message": ""})
+        self.server.over.add(str(number))
         self.event("end", {"status": "successful", "message": "Done."})
 
     def event(self, name: str, data: object) -> None:
+        self.told += 1
+        if self.told <= self.seen:
+            return
         text = json.dumps(data, ensure_ascii=False)
-        self.wfile.write(f": ping\n\nid: 1\nevent: {name}\ndata: {text}\n\n".encode())
+        self.wfile.write(f": ping\n\nid: {self.told}\nevent: {name}\ndata: {text}\n\n".encode())
         self.wfile.flush()
+
+
+def preview_of(order: dict) -> dict:
+    asked = order["prior"] != "none"
+    return {
+        "chips": CHIPS,
+        "seconds": None,
+        "chip": {
+            "image": PICTURE,
+            "ground_m": 640.0,
+            "band": "VV",
+            "stretch": {"quantity": "power", "low_db": -21.5, "high_db": 4.0},
+        },
+        "prior": {
+            "image": PICTURE if asked else None,
+            "nodes": 256 if asked else 0,
+            "source": order["prior"],
+            "year": (order["year"] or 2020) if asked else None,
+            "simulated": False,
+            "said": [],
+        },
+    }
 
 
 def run_of(order: dict) -> dict:
@@ -160,9 +254,39 @@ def run_of(order: dict) -> dict:
     }
 
 
+def ring_of(order: dict) -> list:
+    """The outline of the area's first polygon, or of a whole scene of conftest."""
+    area = order.get("area")
+    if not area:
+        return [[500000, 3999200], [501000, 3999200], [501000, 4000000], [500000, 4000000], [500000, 3999200]]
+    return area["coordinates"][0] if area["type"] == "Polygon" else area["coordinates"][0][0]
+
+
+def classified(order: dict, chip: int) -> list[dict]:
+    """An answer for each box, all at once."""
+    answers = []
+    for number, box in enumerate(order["boxes"]["features"] if not chip else []):
+        row = {"task": "classify", "target": None, "label": f"class {number}", "score": 0.5, "complete": True}
+        row |= {"chip": number, "run": "run-1", "model": "tiny", "demonstration": True, "prior": "none"}
+        answers.append(feature(order, f"c{number}", "answers", ring_of({"area": box["geometry"]}), row))
+    return answers
+
+
+def results_of(order: dict) -> dict:
+    """What a job came to: all that its events add up to."""
+    found: dict[str, dict] = {}
+    for chip in range(CHIPS):
+        added, replaced = findings_of(order, chip)
+        found = {name: one for name, one in found.items() if name not in replaced}
+        found |= {one["id"]: one for one in added}
+    return {"run": run_of(order), "findings": {"type": "FeatureCollection", "features": list(found.values())}}
+
+
 def findings_of(order: dict, chip: int) -> tuple[list[dict], list[str]]:
     """One finding a chip, in a row across the area, tilted; chip 3 replaces what chip 2 found."""
-    ring = order["area"]["coordinates"][0]
+    if order["task"] == "classify":
+        return classified(order, chip), []
+    ring = ring_of(order)
     left, right = min(p[0] for p in ring), max(p[0] for p in ring)
     bottom, top = min(p[1] for p in ring), max(p[1] for p in ring)
     width, height = right - left, top - bottom
@@ -173,7 +297,8 @@ def findings_of(order: dict, chip: int) -> tuple[list[dict], list[str]]:
         x, y = left + (0.1 + 0.13 * chip) * width, bottom + (0.2 + 0.09 * chip) * height
         w, h = 0.07 * width, 0.05 * height
         polygon = [[x, y], [x + w, y + h / 3], [x + w - h / 3, y + h], [x - h / 3, y + 2 * h / 3], [x, y]]
-        row = {"label": order["targets"][chip % len(order["targets"])], "score": 0.95 - 0.1 * chip}
+        targets = order["targets"] or ["ship"]
+        row = {"label": targets[chip % len(targets)], "score": 0.95 - 0.1 * chip}
         row |= {"length_m": 80, "width_m": 22.5, "target": target}
         return [feature(order, f"d{chip}", "detections", polygon, row | shared)], ["d2"] if chip == 3 else []
     if order["task"] == "locate":
@@ -216,18 +341,27 @@ def feature(order: dict, name: str, layer: str, ring: list, properties: dict) ->
         "geometry": None,
         "properties": {"layer": layer, **properties},
         "scene_geometry": {"type": "Polygon", "coordinates": [ring]},
-        "scene_crs": order["area_crs"],
+        "scene_box": box_of(ring),
+        "scene_crs": order.get("area_crs") or "EPSG:32650",
     }
+
+
+def box_of(ring: list) -> list[float]:
+    """Left, top, right, bottom in the pixels of conftest's scene."""
+    xs, ys = [(x - 500000) / 5 for x, _ in ring], [(4000000 - y) / 5 for _, y in ring]
+    return [min(xs), min(ys), max(xs), max(ys)]
 
 
 def main() -> None:
     """Behave like ``fusar serve --child``: one ready line, gone when stdin closes."""
     if "--fail" in sys.argv:
         sys.exit("checkpoint is missing")
-    server = Standin()
-    server.pause_s = 0.3
+    words = dict(zip(sys.argv, sys.argv[1:], strict=False))
+    server = Standin(int(words.get("--port", 0)), Path(words["--state"]) if "--state" in words else None)
+    server.pause_s = float(os.environ.get("STANDIN_PAUSE", "0.3"))
+    server.token = os.environ.get("FUSAR_TOKEN", TOKEN)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(json.dumps({"url": server.url, "token": TOKEN, "api": 1, "version": "0.1.0"}), flush=True)
+    print(json.dumps({"url": server.url, "token": server.token, "api": 1, "version": "0.1.0"}), flush=True)
     sys.stdin.read()
 
 

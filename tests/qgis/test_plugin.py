@@ -1,13 +1,15 @@
 """The plugin comes and goes without a trace, and starts nothing by itself."""
 
+import os
 import socket
+import subprocess
 import threading
 
 import pytest
-from qgis.core import QgsProject
-from qgis.gui import QgsRubberBand
-from qgis.PyQt.QtCore import QCoreApplication, QEvent, QObject
-from qgis.PyQt.QtWidgets import QAction, QToolBar
+from qgis.core import QgsApplication, QgsNetworkAccessManager, QgsProject, QgsSettings
+from qgis.PyQt.QtCore import QCoreApplication, QEvent, QObject, QProcess
+from qgis.PyQt.QtWidgets import QAction, QApplication, QDockWidget, QToolBar
+from standin import Standin
 
 import fusar_qgis
 from fusar_qgis.gui.area_tool import AreaTool
@@ -20,24 +22,50 @@ def settle():
 
 def traces(iface) -> dict[str, int]:
     settle()
-    window, project = iface.mainWindow(), QgsProject.instance()
-    return {
-        "actions": len(window.findChildren(QAction)),
-        "toolbars": len(window.findChildren(QToolBar)),
-        "children": len(window.findChildren(QObject)),
-        "rubber bands": sum(isinstance(item, QgsRubberBand) for item in iface.mapCanvas().scene().items()),
-        "cleared": project.receivers(project.cleared),
-        "removed": project.receivers(project.layersWillBeRemoved),
+    window, project, manager = iface.mainWindow(), QgsProject.instance(), QgsApplication.taskManager()
+    found = {
+        kind.__name__: len(window.findChildren(kind)) for kind in (QAction, QToolBar, QDockWidget, QObject)
+    }
+    return found | {
+        "on the canvas": len(iface.mapCanvas().scene().items()),
+        "map tool": iface.mapCanvas().mapTool(),
+        **{
+            name: sender.receivers(getattr(sender, name))
+            for sender, names in (
+                (project, ("cleared", "readProject", "writeProject", "layersAdded", "layersWillBeRemoved")),
+                (project, ("crsChanged", "layersRemoved", "layerWillBeRemoved", "homePathChanged")),
+                (iface.mapCanvas(), ("mapToolSet", "extentsChanged", "destinationCrsChanged")),
+                (manager, ("statusChanged", "allTasksFinished")),
+                (QgsNetworkAccessManager.instance(), ("requestAboutToBeCreated", "finished")),
+            )
+            for name in names
+        },
+        "providers": len(QgsApplication.processingRegistry().providers()),
+        "top-level widgets": len(QApplication.topLevelWidgets()),
         "threads": threading.active_count(),
+        "processes": len(processes()),
     }
 
 
-def test_load_and_unload_twice_leaves_nothing(qgis_iface, bar):
+def processes() -> list[str]:
+    """The processes that this one has started."""
+    listed = subprocess.run(
+        ["/usr/bin/ps", "--ppid", str(os.getpid()), "-o", "args="],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [line for line in listed.stdout.splitlines() if "ps --ppid" not in line]
+
+
+def test_load_and_unload_ten_times_leaves_nothing(qgis_iface, bar):
     before = traces(qgis_iface)
-    for _ in range(2):
+    for _ in range(10):
         plugin = fusar_qgis.classFactory(qgis_iface)
         plugin.initGui()
         assert qgis_iface.mainWindow().findChild(QAction, "FusarInterpretSar") is not None
+        assert not any(dock.isVisible() for dock in qgis_iface.mainWindow().findChildren(QDockWidget))
+        assert bar.items() == []
         plugin.unload()
         assert traces(qgis_iface) == before
     plugin.unload()
@@ -67,18 +95,35 @@ def test_unload_with_the_tool_in_hand_and_a_run_under_way(
     assert qgis_iface.mainWindow().findChild(OrderDialog) is None
 
 
-def test_nothing_touches_the_network_at_start(qgis_iface, bar, monkeypatch):
-    from qgis.core import QgsNetworkAccessManager
+def test_nothing_touches_the_network_or_starts_anything(qgis_iface, bar, monkeypatch, tmp_path, qtbot):
+    QgsSettings().remove("fusar/welcome/seen")
+    started = []
 
     def refuse(*_):
-        pytest.fail("a connection at start")
+        started.append("a connection")
+        raise OSError("no network")
 
-    monkeypatch.setattr(socket, "socket", refuse)
-    monkeypatch.setenv("FUSAR_URL", "http://127.0.0.1:9")
-    manager = QgsNetworkAccessManager.instance()
-    manager.requestAboutToBeCreated.connect(refuse)
-    plugin = fusar_qgis.classFactory(qgis_iface)
-    plugin.initGui()
-    settle()
-    plugin.unload()
-    manager.requestAboutToBeCreated.disconnect(refuse)
+    fusar = tmp_path / "fusar"
+    fusar.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    fusar.chmod(0o755)
+    monkeypatch.setenv("FUSAR_EXECUTABLE", str(fusar))
+    with Standin() as server:  # never asked
+        monkeypatch.setenv("FUSAR_URL", server.url)
+        monkeypatch.setattr(socket, "socket", refuse)
+        monkeypatch.setattr(socket, "create_connection", refuse)
+        manager = QgsNetworkAccessManager.instance()
+        manager.requestAboutToBeCreated.connect(refuse)
+        plugin = fusar_qgis.classFactory(qgis_iface)
+        plugin.initGui()
+        settle()
+        qtbot.wait(300)
+        assert qgis_iface.mainWindow().findChildren(QProcess) == []
+        assert processes() == []
+        plugin.unload()
+        manager.requestAboutToBeCreated.disconnect(refuse)
+        server.socket.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.socket.accept()
+    assert started == []
+    assert not (tmp_path / "started").exists()
+    assert bar.items() == []

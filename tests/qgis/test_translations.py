@@ -2,7 +2,10 @@
 
 import ast
 import re
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from qgis.core import QgsSettings
@@ -12,39 +15,205 @@ from qgis.PyQt.QtWidgets import QAction
 import fusar_qgis
 
 PLUGIN = Path(fusar_qgis.__file__).parent
-PLACE = re.compile(r"{\w+}")
+TS = PLUGIN / "i18n" / "fusar_zh_CN.ts"
+KEPT = re.compile(r"{\w*}|%\w|</?\w+[^>]*>")  # placeholders and tags
+MNEMONIC = re.compile(r"&(?!&|\w+;)\w")
+
+# What takes a text for the analyst. Processing's and the plugin's own exceptions are shown too.
+SHOWS = re.compile(
+    r"set(Text|PlainText|Html|Markdown|ToolTip|StatusTip|WhatsThis|WindowTitle|Title|PlaceholderText|Suffix|Prefix"
+    r"|SpecialValueText|DefaultText|LabelText|InformativeText|DetailedText|AccessibleName|AccessibleDescription"
+    r"|Description|HeaderLabels|HorizontalHeaderLabels|VerticalHeaderLabels|DialogTitle|ButtonText|ItemText|TabText)"
+    r"|add(Action|Item|Items|Row|Tab|Menu|Section|Button)|insert(Item|Tab|Row)|createMessage|showMessage|emit"
+    r"|push(Message|Info|Warning|Success|Critical|ConsoleInfo)|report(Error)|pushFormattedMessage"
+    r"|get(SaveFileName|OpenFileName|OpenFileNames|ExistingDirectory|Text|Item|Int|MultiLineText)"
+    r"|Q(Label|PushButton|ToolButton|CommandLinkButton|Action|GroupBox|CheckBox|RadioButton|Menu|DockWidget|ToolBar"
+    r"|ListWidgetItem|TreeWidgetItem|TableWidgetItem|StandardItem|ProgressDialog|WizardPage)"
+    r"|Qgs(CollapsibleGroupBox|DockWidget|ProcessingParameter\w+|ProcessingOutput\w+|ProcessingException)"
+    r"|information|question|critical|warning|about"
+)
+SENTENCE = re.compile(r"(A|[A-Z][a-z]+) [a-z]")
+# Product and format names, the same in every language.
+NAMES = {
+    "FUSAR-GPT",
+    "GeoPackage",
+    "GeoJSON",
+    "COCO",
+    "JSONL",
+    "Markdown",
+    "HTML",
+    "AlphaEarth",
+    "Enter",
+    "Esc",
+}
 
 
+@cache
+def modules() -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text("utf-8"), str(path)) for path in sorted(PLUGIN.rglob("*.py"))}
+
+
+def calls(node: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    """Name and node of each call inside ``node``."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Call):
+            yield getattr(inner.func, "attr", getattr(inner.func, "id", "")), inner
+
+
+def literal(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+@cache
 def strings() -> set[tuple[str, str]]:
     """(context, text) of each ``self.tr(text)`` and ``translate(context, text)`` in the plugin."""
     found = set()
-    for path in PLUGIN.rglob("*.py"):
-        for top in ast.parse(path.read_text("utf-8")).body:
-            for node in ast.walk(top):
-                match node:
-                    case ast.Call(ast.Attribute(attr="tr"), [ast.Constant(text)]):
-                        found.add((top.name, text))
-                    case ast.Call(ast.Name("translate"), [ast.Constant(context), ast.Constant(text)]):
-                        found.add((context, text))
+    for module in modules().values():
+        for top in module.body:
+            for name, call in calls(top):
+                if name == "tr" and literal(call.args[0]):
+                    found.add((top.name, call.args[0].value))
+                elif name == "translate" and all(map(literal, call.args[:2])):
+                    found.add((call.args[0].value, call.args[1].value))
     return found
 
 
-@pytest.fixture
-def chinese(qgis_app):
-    translator = QTranslator()
-    assert translator.load(str(PLUGIN / "i18n" / "fusar_zh_CN.qm"))
-    QCoreApplication.installTranslator(translator)
-    yield
-    QCoreApplication.removeTranslator(translator)
+@cache
+def translations() -> dict[tuple[str, str], str]:
+    """(context, text) -> finished translation in the .ts, or ""."""
+    found = {}
+    for context in ET.parse(TS).iter("context"):
+        for message in context.iter("message"):
+            text = message.find("translation")
+            finished = "" if text.get("type") else "".join(text.itertext()).strip()
+            found[context.findtext("name"), message.findtext("source")] = finished
+    return found
 
 
-def test_chinese_is_complete(chinese):
+def said(node: ast.AST) -> Iterator[str]:
+    """The texts in ``node`` that no translator sees and that look like words for the analyst."""
+    if isinstance(node, ast.Call):
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        if name == "format" and isinstance(node.func, ast.Attribute):
+            yield from said(node.func.value)
+        elif name in ("escape", "join", "str"):
+            for argument in node.args:
+                yield from said(argument)
+    elif literal(node):
+        words = KEPT.sub(" ", node.value).strip(" :()")
+        wordy = re.search(r"[^\W\d_]{2}", words) and (" " in words or words[0].isupper())
+        if wordy and not re.fullmatch(r"[A-Z0-9_]+", words) and words not in NAMES:
+            yield node.value
+    elif isinstance(
+        node, (ast.JoinedStr, ast.BinOp, ast.IfExp, ast.List, ast.Tuple, ast.Starred, ast.FormattedValue)
+    ):
+        for child in ast.iter_child_nodes(node):
+            yield from said(child)
+
+
+def sentences(module: ast.Module) -> Iterator[ast.Constant]:
+    """What reads like the beginning of a sentence, wherever it goes, but for docstrings."""
+    seen = {node.value for node in ast.walk(module) if isinstance(node, ast.Expr)}
+    for name, call in calls(module):
+        if name in ("tr", "translate"):
+            seen.update(ast.walk(call))
+    for node in ast.walk(module):
+        if literal(node) and node not in seen and SENTENCE.match(KEPT.sub("", node.value).strip()):
+            yield node
+
+
+def where(path: Path, node: ast.AST) -> str:
+    return f"{path.relative_to(PLUGIN.parent)}:{node.lineno}"
+
+
+def test_no_text_for_the_analyst_goes_past_the_translator():
+    past = []
+    for path, module in modules().items():
+        own = {
+            top.name for top in module.body if isinstance(top, ast.ClassDef) and top.name.endswith("Error")
+        }
+        for name, call in calls(module):
+            if SHOWS.fullmatch(name) or (name in own and "core" not in path.parts):
+                values = [*call.args, *(keyword.value for keyword in call.keywords)]
+                past += [f"{where(path, call)} {text!r}" for value in values for text in said(value)]
+        if "core" not in path.parts:
+            past += [f"{where(path, node)} {node.value!r}" for node in sentences(module)]
+    assert past == [], "wrap them in self.tr() or translate()"
+
+
+def test_the_collector_sees_every_text():
+    """Pylupdate reads the source: it needs literals, and PyQt looks ``self.tr`` up by the object's own class."""
+    unseen = []
+    bases = {
+        getattr(base, "attr", getattr(base, "id", ""))
+        for module in modules().values()
+        for node in ast.walk(module)
+        if isinstance(node, ast.ClassDef)
+        for base in node.bases
+    }
+    for path, module in modules().items():
+        for top in module.body:
+            for name, call in calls(top):
+                if name == "tr" and not literal(call.args[0]):
+                    unseen.append(f"{where(path, call)} self.tr() of what is no literal")
+                elif name == "tr" and not isinstance(top, ast.ClassDef):
+                    unseen.append(f"{where(path, call)} tr() outside a top-level class")
+                elif name == "tr" and top.name in bases:
+                    unseen.append(
+                        f"{where(path, call)} self.tr() in {top.name}, which has subclasses: translate()"
+                    )
+                elif name == "translate" and not all(map(literal, call.args[:2])):
+                    unseen.append(f"{where(path, call)} translate() of what is no literal")
+    assert unseen == []
+
+
+def test_chinese_is_complete():
     assert len(strings()) > 50
-    translated = {(context, text): QCoreApplication.translate(context, text) for context, text in strings()}
-    missing = [key for key, chinese in translated.items() if chinese.isascii()]
-    assert missing == [], "run scripts/translations.sh, translate what is unfinished, run it again"
-    for (_, text), chinese in translated.items():
-        assert sorted(PLACE.findall(text)) == sorted(PLACE.findall(chinese))
+    assert strings() - set(translations()) == set(), "run make translations"
+    assert set(translations()) - strings() == set(), "run make translations"
+    missing = sorted(key for key, chinese in translations().items() if not chinese)
+    assert missing == [], "translate what is unfinished in i18n/fusar_zh_CN.ts, then make translations"
+
+
+def test_the_compiled_file_is_the_one_in_the_sources(qgis_app):
+    translator = QTranslator()
+    assert translator.load(str(TS.with_suffix(".qm")))
+    compiled = {key: translator.translate(*map(str.encode, key)) for key in translations()}
+    assert compiled == translations(), "run make translations"
+
+
+def test_translations_keep_what_code_and_keyboard_need():
+    for (_, text), chinese in translations().items():
+        if chinese:
+            assert sorted(KEPT.findall(chinese)) == sorted(KEPT.findall(text)), text
+            assert len(MNEMONIC.findall(chinese)) == len(MNEMONIC.findall(text)), text
+            assert chinese.endswith("…") == text.endswith("…"), text
+
+
+@pytest.mark.parametrize(
+    ("line", "caught"),
+    [
+        ('label.setText("Hello there")', ["Hello there"]),
+        ('QPushButton(f"{n} Runs")', [" Runs"]),
+        ('bar.pushMessage("FUSAR-GPT", "No scene: {e}".format(e=e), 3)', ["No scene: {e}"]),
+        ('form.addRow("Name" if new else self.tr("Old name"), widget)', ["Name"]),
+        ('box.addItem(self.tr("All"), "All data")', ["All data"]),
+        ('QgsProcessingParameterRasterLayer("INPUT", self.tr("Scene"))', []),
+        ('label.setText("{:.2f} m".format(x))', []),
+        ('self.setObjectName("FusarDock")', []),
+    ],
+)
+def test_the_search_finds_what_it_should(line, caught):
+    ((name, call), *_) = calls(ast.parse(line))
+    found = [text for argument in call.args for text in said(argument)] if SHOWS.fullmatch(name) else []
+    assert found == caught
+
+
+def test_the_search_finds_a_sentence_that_takes_a_detour():
+    module = ast.parse(
+        '"""Not this one."""\nhint = "Press the <b>button</b>."\ntr("Nor this one.")\nsql = "SELECT 1"'
+    )
+    assert [node.lineno for node in sentences(module)] == [2]
 
 
 @pytest.mark.parametrize("locale", ["zh-Hans", "zh", "zh_CN", "de"])

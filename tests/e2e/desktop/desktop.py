@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -40,26 +40,36 @@ def drive(
 ) -> dict:
     """Run the driver's story in a fresh home folder; return what it noted down, screenshots lie in ``home/out``."""
     plan = {"task": task, "targets": list(targets), "corners": list(corners), "cancel": cancel}
+    make_profile(home / "profiles", locale)
+    story = json.dumps(plan | {"scene": str(scene), "out": str(home / "out")})
+    environment = {"FUSAR_EXECUTABLE": str(executable.resolve()), "FUSAR_DRIVE": story}
+    return play(home, HERE / "driver.py", qgis_environment() | environment)
+
+
+def play(home: Path, script: Path, environment: Mapping[str, str]) -> dict:
+    """Run ``script`` inside the desktop, with its profile in ``home``; return ``home/out/result.json``."""
     out = home / "out"
     for folder in (out, home / "tmp", home / "run"):
         folder.mkdir(parents=True)
     (home / "run").chmod(0o700)
-    make_profile(home / "profiles", locale)
-    environment = qgis_environment() | {
+    places = {
         "HOME": str(home),
         "TMPDIR": str(home / "tmp"),
         "XDG_RUNTIME_DIR": str(home / "run"),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": str(HERE),  # what the drivers share
         "QT_QPA_PLATFORM": "xcb",
-        "FUSAR_EXECUTABLE": str(executable.resolve()),
-        "FUSAR_DRIVE": json.dumps(plan | {"scene": str(scene), "out": str(out)}),
     }
-    words = qgis_command(home / "profiles", "--code", str(HERE / "driver.py"))
+    words = qgis_command(home / "profiles", "--code", str(script))
     log = home / "qgis.log"
     with log.open("wb") as stream:
         command = ["xvfb-run", "-a", "-s", SCREEN, *words]
         process = subprocess.Popen(
-            command, env=environment, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            env={**environment, **places},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             process.wait(LIMIT_S)
