@@ -277,6 +277,7 @@ def _feature(mention: Mention) -> dict[str, Any]:
         "properties": {"layer": finding.layer, **finding.properties},
         "scene_geometry": {"type": "MultiPolygon", "coordinates": finding.polygons},
         "scene_crs": finding.crs,
+        "scene_box": finding.scene_box,
         "spans": mention.spans,
     }
 

@@ -23,9 +23,8 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core import export, review
-from ..processing.prepare_chips import write_png
-from ..processing.sar_file import SarFile
 from . import storage
+from .sar_file import SarFile, write_png
 from .scene import SceneError
 from .storage import StorageError
 

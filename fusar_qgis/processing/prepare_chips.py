@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from osgeo import gdal
 from qgis.core import (
     NULL,
     QgsCoordinateTransform,
@@ -30,10 +29,10 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
+from ..layers.sar_file import SarFile, write_png
 from ..layers.scene import SceneError, scene_of
 from .base import TRAINING, FusarAlgorithm
 from .parameters import with_help
-from .sar_file import SarFile
 from .sending import one_word
 
 translate = QCoreApplication.translate
@@ -238,21 +237,6 @@ class PrepareChips(FusarAlgorithm):
                 "CHIPS” makes the questions and answers.",
             )
         )
-
-
-def write_png(path: Path, pixels: Any) -> None:
-    """Write grey uint8 [height, width] as PNG. Raises OSError."""
-    height, width = pixels.shape
-    memory = gdal.GetDriverByName("MEM").Create("", width, height, 1, gdal.GDT_Byte)
-    memory.GetRasterBand(1).WriteArray(pixels)
-    try:
-        written = gdal.GetDriverByName("PNG").CreateCopy(str(path), memory, options=["ZLEVEL=1"])
-    except RuntimeError as error:
-        raise OSError(str(error)) from error
-    if written is None:
-        raise OSError(gdal.GetLastErrorMsg())
-    del written
-    Path(f"{path}.aux.xml").unlink(missing_ok=True)
 
 
 def _windows(width: int, height: int, size: int) -> list[tuple[int, int, int, int]]:

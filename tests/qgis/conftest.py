@@ -67,6 +67,11 @@ def write_tiff(path: Path, *, bands: int = 1, epsg: int | None = 32650) -> Path:
     return path
 
 
+def shows(label) -> bool:
+    """Whether a QLabel has a picture; newer Qt says None where there is none."""
+    return label.pixmap() is not None and not label.pixmap().isNull()
+
+
 @pytest.fixture
 def scene_path(tmp_path) -> Path:
     return write_tiff(tmp_path / "harbour.tif")

@@ -185,7 +185,7 @@ class Door(BaseHTTPRequestHandler):
         if kind == "garbled":
             self.event("started", ["no run"])
             return
-        chips = 10_000 if kind == "endless" else CHIPS
+        chips = {"endless": 10_000, "crowded": 200}.get(kind, CHIPS)
         self.event("started", {"run": run_of(order), "chips": chips})
         for chip in range(chips):
             if self.server.dismissed.is_set():
@@ -198,7 +198,7 @@ class Door(BaseHTTPRequestHandler):
                 self.server.over.add(str(number))
                 self.event("end", {"status": "failed", "message": "内存不足: use a smaller area"})
                 return
-            added, replaced = findings_of(order, chip)
+            added, replaced = (crowd(order, chip), []) if kind == "crowded" else findings_of(order, chip)
             collection = {"type": "FeatureCollection", "features": added}
             if self.told >= self.seen:
                 time.sleep(self.server.pause_s)
@@ -332,6 +332,21 @@ def findings_of(order: dict, chip: int) -> tuple[list[dict], list[str]]:
     else:
         row["text"] = "A harbour <script>alert(1)</script> with seven ships & 港口 beside a long quay."
     return ([] if chip else [feature(order, "a0", "answers", polygon, row | shared)]), []
+
+
+def crowd(order: dict, chip: int) -> list[dict]:
+    """Twenty small boxes a chip, in a row of their own: what a busy harbour gives."""
+    ring = ring_of(order)
+    left, right = min(p[0] for p in ring), max(p[0] for p in ring)
+    bottom, top = min(p[1] for p in ring), max(p[1] for p in ring)
+    w, h = (right - left) / 40, (top - bottom) / 400
+    found = []
+    for place in range(20):
+        x, y = left + 2 * w * place, bottom + 2 * h * chip
+        polygon = [[x, y], [x + w, y], [x + w, y + h], [x, y + h], [x, y]]
+        row = {"label": order["targets"][0], "score": 0.5, "chip": chip, "model": "tiny", "prior": "none"}
+        found.append(feature(order, f"c{chip}-{place}", "detections", polygon, row))
+    return found
 
 
 def feature(order: dict, name: str, layer: str, ring: list, properties: dict) -> dict:

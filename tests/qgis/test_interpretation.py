@@ -4,7 +4,7 @@ import json
 import zipfile
 
 import pytest
-from conftest import write_tiff
+from conftest import shows, write_tiff
 from qgis.core import (
     QgsApplication,
     QgsCoordinateReferenceSystem,
@@ -258,7 +258,7 @@ def test_nothing_goes_to_a_far_server_before_the_analyst_says_so(
     assert all("/info" in path for _, path, _ in standin.seen)
     dialog.preview._show_now.click()
     qtbot.waitUntil(lambda: bool(standin.previews))
-    qtbot.waitUntil(lambda: not dialog.preview._chip.pixmap().isNull())
+    qtbot.waitUntil(lambda: shows(dialog.preview._chip))
     dialog.reject()
     action.trigger()
     drag(canvas, *ON_SCENE)
@@ -284,11 +284,11 @@ def test_the_preview_is_of_what_is_chosen(ask, scene_layer, action, canvas, qtbo
     dialog = qgis_iface.mainWindow().findChild(OrderDialog)
     qtbot.waitUntil(lambda: bool(standin.previews))
     qtbot.waitUntil(lambda: "6" in dialog._estimate.text())
-    assert not dialog.preview._chip.pixmap().isNull()
+    assert shows(dialog.preview._chip)
     assert dialog.preview._prior.text() == "No prior"
     dialog._prior.source.setCurrentIndex(dialog._prior.source.findData("cog"))
     qtbot.waitUntil(lambda: standin.previews[-1]["prior"] == "cog")
-    qtbot.waitUntil(lambda: not dialog.preview._prior.pixmap().isNull())
+    qtbot.waitUntil(lambda: shows(dialog.preview._prior))
     assert standin.previews[-1]["scene"] == scene_layer.source()
     assert standin.orders == []
     before = len(standin.previews)

@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 import pytest
-from conftest import write_tiff
+from conftest import shows, write_tiff
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
@@ -211,7 +211,7 @@ def test_the_preview_says_what_is_seen_and_how_long_it_takes(make):
     dialog = make()
     answer = preview_of({"prior": "cog", "year": 2021})
     dialog.show_preview(read_preview(json.dumps(answer).encode()))
-    assert not dialog.preview._chip.pixmap().isNull()
+    assert shows(dialog.preview._chip)
     assert dialog.preview._chip_text.text() == "One chip, 640 m wide. VV: -22 to 4 dB from black to white."
     assert "cog, 2021, 256 vectors" in dialog.preview._prior_text.text()
     assert "known after the first run" in dialog._estimate.text()

@@ -68,10 +68,11 @@ def set_the_stage(scene: str) -> Iterator[Callable[[], bool]]:
 
 
 class Stalls:
-    """The longest time in which the GUI did not come round to an event of ours."""
+    """Times in which the GUI did not come round to an event of ours: the longest, and all over 20 ms."""
 
     def __init__(self):
         self.longest_ms, self._last = 0.0, time.perf_counter()
+        self.over_20_ms = []
         self._timer = QTimer()
         self._timer.timeout.connect(self._tick)
         self._timer.start(TICK_MS)
@@ -82,7 +83,10 @@ class Stalls:
 
     def _tick(self):
         now = time.perf_counter()
-        self.longest_ms = max(self.longest_ms, 1000 * (now - self._last) - TICK_MS)
+        stall = 1000 * (now - self._last) - TICK_MS
+        self.longest_ms = max(self.longest_ms, stall)
+        if stall > 20:
+            self.over_20_ms.append(round(stall, 1))
         self._last = now
 
 

@@ -46,6 +46,14 @@ def drive(
     return play(home, HERE / "driver.py", qgis_environment() | environment)
 
 
+def first_run(home: Path, executable: Path) -> dict:
+    """The first minute of a new user: welcome, sample scene, rectangle, findings; ``home/out`` has screenshots."""
+    make_profile(home / "profiles")
+    story = json.dumps({"out": str(home / "out")})
+    ours = {"FUSAR_EXECUTABLE": str(executable.resolve()), "FUSAR_DRIVE": story}
+    return play(home, HERE / "first_run_driver.py", qgis_environment() | ours)
+
+
 def play(home: Path, script: Path, environment: Mapping[str, str]) -> dict:
     """Run ``script`` inside the desktop, with its profile in ``home``; return ``home/out/result.json``."""
     out = home / "out"

@@ -71,6 +71,7 @@ def story():
     if PLAN["targets"]:
         dialog()._targets.deselectAllOptions()
         dialog()._targets.setCheckedItems(PLAN["targets"])
+    yield lambda: sees(dialog().preview._chip)
     yield pause(0.5)
     shoot("2_question")
 
@@ -88,6 +89,7 @@ def story():
         click_on(button)
     yield over
     result["longest_stall_ms"] = round(stalls.longest_ms, 1)
+    result["stalls_over_20_ms"] = stalls.over_20_ms
     yield pause(1.0)
     yield lambda: not canvas.isDrawing()
     shoot("4_findings")
@@ -107,6 +109,10 @@ def story():
 
 def dialog():
     return iface.mainWindow().findChild(QDialog, "FusarOrderDialog")
+
+
+def sees(label) -> bool:
+    return label.pixmap() is not None and not label.pixmap().isNull()
 
 
 def start_button():

@@ -11,7 +11,7 @@ from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransformContex
 from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core import grey
-from ..layers.scene import SceneError, is_placed, open_raster
+from .scene import SceneError, is_placed, open_raster
 
 translate = QCoreApplication.translate
 
@@ -111,3 +111,18 @@ class SarFile:
                 if wanted in name:
                     return number
         return 1
+
+
+def write_png(path: Path, pixels: Any) -> None:
+    """Write grey uint8 [height, width] as PNG. Raises OSError."""
+    height, width = pixels.shape
+    memory = gdal.GetDriverByName("MEM").Create("", width, height, 1, gdal.GDT_Byte)
+    memory.GetRasterBand(1).WriteArray(pixels)
+    try:
+        written = gdal.GetDriverByName("PNG").CreateCopy(str(path), memory, options=["ZLEVEL=1"])
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
+    if written is None:
+        raise OSError(gdal.GetLastErrorMsg())
+    del written
+    Path(f"{path}.aux.xml").unlink(missing_ok=True)
