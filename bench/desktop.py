@@ -42,6 +42,7 @@ def main() -> None:
         late = result["stalls_over_20_ms"]
         over = sum(stall > 50 for stall in late)
         print(
+            f"run {run + 1}: until the question is there, longest stall {result['longest_stall_before_ms']} ms\n"
             f"run {run + 1}: {features} findings, longest stall {result['longest_stall_ms']} ms; "
             f"{len(late)} over 20 ms, {over} over 50 ms {result['errors'] or ''}",
             flush=True,

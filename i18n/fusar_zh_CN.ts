@@ -212,12 +212,12 @@
         <translation>{year} 年</translation>
     </message>
     <message>
-        <source>{n} chips seen</source>
-        <translation>已查看 {n} 个切片</translation>
-    </message>
-    <message>
         <source>first word after {seconds} s</source>
         <translation>{seconds} 秒后出现第一个词</translation>
+    </message>
+    <message>
+        <source>chips seen: {n}</source>
+        <translation>已查看切片：{n}</translation>
     </message>
 </context>
 <context>
@@ -1094,7 +1094,7 @@
     </message>
     <message>
         <source>Scene</source>
-        <translation>场景</translation>
+        <translation>影像</translation>
     </message>
     <message>
         <source>&amp;Task</source>
@@ -2406,7 +2406,7 @@
     </message>
     <message>
         <source>simulated scene</source>
-        <translation>模拟场景</translation>
+        <translation>模拟影像</translation>
     </message>
     <message>
         <source>Detect</source>

@@ -33,7 +33,7 @@ INFO = {
             "name": "tiny",
             "title": "FUSAR tiny",
             "demonstration": True,
-            "targets": ["ship", "storage tank", "endless"],
+            "targets": ["ship", "storage tank", "endless", "crowded"],
             "prior_years": [2017, 2024],
         }
     ],

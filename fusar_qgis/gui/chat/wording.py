@@ -44,7 +44,7 @@ def caption(turn: Turn) -> str:
         if run.get("prior", "none") != "none" and run.get("prior_year"):
             parts.append(translate("ChatWording", "year {year}").format(year=run["prior_year"]))
     if turn.chips:
-        parts.append(translate("ChatWording", "{n} chips seen").format(n=turn.chips))
+        parts.append(translate("ChatWording", "chips seen: {n}").format(n=turn.chips))
     if turn.first_word_s is not None:
         parts.append(
             translate("ChatWording", "first word after {seconds} s").format(
