@@ -324,6 +324,7 @@ class Interpretation(QObject):
         if self._dialog is not None:
             self._dialog.reject()
         for tool in tools:
+            tool.messageDiscarded.emit()
             canvas.unsetMapTool(tool)
         if ours:  # else another part of the plugin has asked, and tells
             self._warn(problem)

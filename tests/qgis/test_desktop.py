@@ -55,11 +55,23 @@ def test_cancel_with_the_mouse(home, scene_path):
     assert 0 < len(result["layers"][0]["features"]) < 20
 
 
-@pytest.mark.skipif(not BACKEND, reason="FUSAR_EXECUTABLE names no backend (make test-qgis does)")
-def test_the_real_backend_on_the_sample_scene(home):
-    result = drive(home, HARBOUR, Path(BACKEND), corners=(0.2, 0.6, 0.6, 0.95))
+def test_a_wrong_token_is_said_in_plain_words(home, scene_path, standin):
+    address = {"FUSAR_URL": standin.url, "FUSAR_TOKEN": "another"}
+    result = drive(home, scene_path, STANDIN, backend=address)
     assert result["errors"] == []
-    assert "demonstration model, no prior, simulated scene" in result["messages"][0]
+    assert result["messages"] == [
+        f"Interpret SAR: The backend at {standin.url} does not accept the token. Enter the one that the backend was "
+        "started with."
+    ]
+
+
+@pytest.mark.skipif(not BACKEND, reason="FUSAR_EXECUTABLE names no backend (make test-qgis does)")
+def test_the_real_backend_is_killed_in_mid_run_and_the_run_goes_on(home):
+    result = drive(home, HARBOUR, Path(BACKEND), kill=True)
+    assert result["errors"] == []
+    assert result["killed in mid-run"]
+    assert any("demonstration model, no prior, simulated scene): " in text for text in result["messages"])
+    assert any("is started again" in text for text in result["messages"])
     (layer,) = [layer for layer in result["layers"] if layer["name"] == "Detections"]
     assert layer["features"]
     assert {feature["model"] for feature in layer["features"]} == {"tiny"}

@@ -36,13 +36,19 @@ def drive(
     targets: Sequence[str] = (),
     corners: Sequence[float] = CORNERS,
     cancel: bool = False,
+    kill: bool = False,
     locale: str = "",
+    backend: Mapping[str, str] | None = None,
 ) -> dict:
-    """Run the driver's story in a fresh home folder; return what it noted down, screenshots lie in ``home/out``."""
-    plan = {"task": task, "targets": list(targets), "corners": list(corners), "cancel": cancel}
+    """Run the driver's story in a fresh home folder; return what it noted down, screenshots lie in ``home/out``.
+
+    ``backend`` is the environment that leads to one that lets nobody in.
+    """
+    plan = {"task": task, "targets": list(targets), "corners": list(corners), "cancel": cancel, "kill": kill}
+    plan["refused"] = backend is not None
     make_profile(home / "profiles", locale)
     story = json.dumps(plan | {"scene": str(scene), "out": str(home / "out")})
-    environment = {"FUSAR_EXECUTABLE": str(executable.resolve()), "FUSAR_DRIVE": story}
+    environment = {"FUSAR_EXECUTABLE": str(executable.resolve()), "FUSAR_DRIVE": story, **(backend or {})}
     return play(home, HERE / "driver.py", qgis_environment() | environment)
 
 

@@ -1,11 +1,13 @@
 """Runs inside the real QGIS (``qgis --code``): does with mouse and keyboard what an analyst does, and notes it down.
 
 FUSAR_DRIVE is a JSON object: scene, out (a folder for result.json and screenshots), task, targets, corners (of the
-rectangle, as shares of the canvas: x1, y1, x2, y2) and cancel (whether to press Cancel at the first finding).
+rectangle, as shares of the canvas: x1, y1, x2, y2), cancel (press Cancel at the first finding), kill (kill -9 the
+backend at the first finding) and refused (the backend lets nobody in: only press the button).
 """
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 from acting import Director, Stalls, click_on, drag, messages, pause, set_the_stage, xdotool
@@ -57,6 +59,11 @@ def story():
     opening = Stalls()
     action = window.findChild(QAction, "FusarInterpretSar")
     click_on(window.findChild(QToolBar, "FusarToolBar").widgetForAction(action))
+    if PLAN["refused"]:
+        yield lambda: bool(messages())
+        shoot("2_refused")
+        result["messages"] = messages()
+        return
     yield lambda: action.isChecked()
     yield pause(0.5)
     x1, y1, x2, y2 = PLAN["corners"]
@@ -89,6 +96,9 @@ def story():
             button for item in iface.messageBar().items() for button in item.findChildren(QPushButton)
         )
         click_on(button)
+    if PLAN["kill"]:
+        backend = ["pkill", "-9", "-P", str(os.getpid()), "-f", "serve --child"]
+        result["killed in mid-run"] = subprocess.run(backend).returncode == 0 and not over()
     yield over
     result["longest_stall_ms"] = round(stalls.longest_ms, 1)
     result["stalls_over_20_ms"] = list(stalls.over_20_ms)
