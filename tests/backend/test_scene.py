@@ -15,6 +15,7 @@ from fusar_gpt.errors import SceneError
 from fusar_gpt.frames import SceneWindow
 from fusar_gpt.imagery import open_scene
 from fusar_gpt.imagery.naming import acquisition_date
+from fusar_gpt.imagery.scene import Scene
 
 GEOREF = Path(__file__).parents[3] / "shared" / "data" / "georef"
 WHOLE = SceneWindow(0, 0, 40, 30)
@@ -216,6 +217,24 @@ def test_the_fingerprint_follows_pixels_place_and_band(tmp_path):
         fingerprint("e.tif", both, gcps=swath_gcps(40, 30)),
     ]
     assert len({first, *others}) == 5
+
+
+def test_a_scene_is_surveyed_once_as_long_as_its_files_stay_as_they_are(tmp_path, monkeypatch):
+    looked, look_over = [], Scene._look_over
+    monkeypatch.setattr(Scene, "_look_over", lambda scene: looked.append(1) or look_over(scene))
+
+    def fingerprint(**options):
+        with open_scene(tmp_path / "s.tif", **options) as scene:
+            scene.stretch()
+            return scene.fingerprint
+
+    write(tmp_path / "s.tif", np.stack([POWER, POWER[::-1]]), names=("VV", "VH"))
+    first = fingerprint()
+    assert (fingerprint(), len(looked)) == (first, 1)
+    assert fingerprint(band="VH") != first
+    write(tmp_path / "s.tif", np.stack([2 * POWER, POWER[::-1]]), names=("VV", "VH"))
+    assert fingerprint() != first
+    assert len(looked) == 3
 
 
 def test_a_resampled_read_keeps_the_mean_and_the_place(tmp_path):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import warnings
+from collections.abc import Callable, Hashable
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +32,31 @@ _GDAL = {"GDAL_CACHEMAX": 256 * 2**20, **NO_NETWORK}
 _SURVEY_SIDE = 1024
 _SURVEY_GRIDS = (8, 32)
 _ENOUGH_SAMPLES = 10_000
+_SURVEYS_KEPT = 16  # of at most 4 MB
+
+
+class _Surveys:
+    """What was seen of the latest scenes: each area of a batch, and each question of a chat, opens its scene anew."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, NDArray[np.float32]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, look_over: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """What is kept under ``key``, else what ``look_over`` sees now."""
+        with self._lock:
+            found = self._kept.get(key)
+        if found is None:
+            found = look_over()
+            found.setflags(write=False)
+            with self._lock:
+                self._kept[key] = found
+                while len(self._kept) > _SURVEYS_KEPT:
+                    del self._kept[next(iter(self._kept))]
+        return found
+
+
+_SURVEYS = _Surveys()
 
 
 class Scene:
@@ -195,6 +222,15 @@ class Scene:
 
     @cached_property
     def _survey(self) -> NDArray[np.float32]:
+        """As ``_look_over``; kept while the files stay as they are."""
+        try:
+            states = [(name, Path(name).stat()) for name in self._dataset.files]
+        except OSError:  # in an archive, or in memory
+            return self._look_over()
+        files = tuple((name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states)
+        return _SURVEYS.get((self._index, files), self._look_over)
+
+    def _look_over(self) -> NDArray[np.float32]:
         """Stored numbers that may be data, from full-resolution windows all over the scene: at most 4 MB.
 
         Full resolution, because overviews average the speckle away and would move the limits. A scene that is
