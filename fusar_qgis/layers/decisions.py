@@ -173,11 +173,12 @@ class Decisions:
     def _write(self, change: Any) -> None:
         """Do ``change`` to the edit buffer if the analyst has opened one, else to the file itself."""
         layer = self.layer
-        in_file = layer.providerType() == "ogr"
-        if in_file and not layer.isEditable() and storage.is_locked(storage.source_of(layer)[0]):
-            raise storage.StorageError(
-                translate("Decisions", "Another program is writing to the file. Try again in a moment.")
-            )
+        if layer.providerType() == "ogr" and not layer.isEditable():
+            storage.await_own_writers()
+            if storage.is_locked(storage.source_of(layer)[0]):
+                raise storage.StorageError(
+                    translate("Decisions", "Another program is writing to the file. Try again in a moment.")
+                )
         if not change(layer if layer.isEditable() else layer.dataProvider()):
             raise storage.StorageError(
                 translate("Decisions", "It cannot be saved. Is the disk full, or the file read-only?")

@@ -76,6 +76,7 @@ styleName, styleQML, styleSLD, useAsDefault, description, owner, ui)
 VALUES ('', '', :table, 'geom', :table, :qml, '', 1, 'FUSAR-GPT', '', '')"""
 
 _one_writer = threading.Lock()
+_OWN_WRITER_S = 0.5
 _saving: set[QgsTask] = set()
 
 
@@ -134,6 +135,7 @@ class StyleTask(QgsTask):
         """Write it; findings without a saved style are no loss."""
         try:
             with _one_writer, closing(sqlite3.connect(self._path)) as database, database:
+                database.execute("PRAGMA synchronous = NORMAL")  # the GUI may wait for this one
                 database.execute(_STYLES)
                 database.execute(_STYLES_KNOWN)
                 database.execute("DELETE FROM layer_styles WHERE f_table_name = ?", (self._table,))
@@ -272,6 +274,12 @@ def hold(layer: QgsVectorLayer) -> None:
 def release(layer: QgsVectorLayer) -> None:
     """Let go of a layer's file."""
     layer.dataProvider().leaveUpdateMode()
+
+
+def await_own_writers() -> None:
+    """Wait until no background task of ours writes: they take milliseconds, and are no reason to refuse a decision."""
+    if _one_writer.acquire(timeout=_OWN_WRITER_S):
+        _one_writer.release()
 
 
 def is_locked(path: Path) -> bool:

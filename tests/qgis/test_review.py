@@ -1,6 +1,10 @@
 """The review: decisions by key, in the file at once, signed, undone, shown, and still there tomorrow."""
 
 import json
+import sqlite3
+import threading
+import time
+from contextlib import closing
 from dataclasses import asdict
 
 import pytest
@@ -107,6 +111,26 @@ def test_relabel_and_undo(layer, start, canvas):
     assert decisions(layer) == [None] * 4
     assert bar._key == 1
     assert not bar._undo.isEnabled()
+
+
+def test_a_style_that_is_being_saved_does_not_refuse_a_decision(layer, start, canvas):
+    start(layer)
+    begun = threading.Event()
+
+    def write() -> None:
+        with storage._one_writer, closing(sqlite3.connect(storage.source_of(layer)[0])) as database:
+            database.isolation_level = None
+            database.execute("BEGIN IMMEDIATE")
+            begun.set()
+            time.sleep(0.1)
+            database.execute("ROLLBACK")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert begun.wait(5)
+    press(canvas, "A")
+    writer.join()
+    assert decisions(layer)[0] == "accepted"
 
 
 def test_keys_with_ctrl_and_keys_elsewhere_are_qgis_own(layer, start, canvas, qgis_iface):
