@@ -26,6 +26,7 @@ from .. import compat
 from ..core import review
 from ..core.events import Finding, Found
 from . import storage
+from .scene import crs_of
 from .styles import map_tip, style
 from .wording import run_name
 
@@ -163,7 +164,7 @@ class RunLayers(QObject):
         if first is not None:
             layer = storage.open_table(path, table, self._layer_name(kind)) if path else None
             if layer is None or not layer.isValid():
-                layer = self._memory_layer(kind, _fields(first), _crs(first.crs))
+                layer = self._memory_layer(kind, _fields(first), crs_of(first.crs))
             self._warn_of(reasons, in_memory=layer.providerType() == "memory")
             self._add_layer(kind, layer)
         self._timer.start(_REST_MS)  # not at once: each step takes some milliseconds
@@ -337,18 +338,15 @@ def _feature(fields: QgsFields, finding: Finding) -> QgsFeature:
     values.update(zip(_BOX, finding.scene_box or ()))  # noqa: B905 - QGIS for Windows has Python 3.9
     feature = QgsFeature(fields)
     feature.setAttributes([values.get(field.name()) for field in fields])
-    feature.setGeometry(
-        QgsGeometry.fromMultiPolygonXY(
-            [[[QgsPointXY(*point) for point in ring] for ring in polygon] for polygon in finding.polygons]
-        )
-    )
+    feature.setGeometry(geometry_of(finding))
     return feature
 
 
-def _crs(text: str) -> QgsCoordinateReferenceSystem:
-    crs = QgsCoordinateReferenceSystem()
-    crs.createFromUserInput(text)
-    return crs
+def geometry_of(finding: Finding) -> QgsGeometry:
+    """Return a finding's geometry, in its CRS."""
+    return QgsGeometry.fromMultiPolygonXY(
+        [[[QgsPointXY(*point) for point in ring] for ring in polygon] for polygon in finding.polygons]
+    )
 
 
 def _metadata(run: dict[str, Any], layer: QgsVectorLayer) -> QgsLayerMetadata:

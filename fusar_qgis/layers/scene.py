@@ -88,6 +88,13 @@ def scene_of(layer: QgsMapLayer | None) -> Scene:
     )
 
 
+def crs_of(text: str) -> QgsCoordinateReferenceSystem:
+    """Return the CRS of an authority code or WKT; invalid where it is neither."""
+    crs = QgsCoordinateReferenceSystem()
+    crs.createFromUserInput(text)
+    return crs
+
+
 def crs_text(crs: QgsCoordinateReferenceSystem) -> str:
     """Return the EPSG code, or WKT where the code would mean nothing outside this QGIS."""
     return str(crs.authid() if crs.authid().startswith("EPSG:") else crs.toWkt(crs.WktVariant.WKT_PREFERRED))

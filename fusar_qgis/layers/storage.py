@@ -33,6 +33,7 @@ from qgis.PyQt.QtXml import QDomDocument
 
 from .. import compat
 from ..core.order import Order
+from .scene import crs_of
 from .wording import run_name
 
 translate = QCoreApplication.translate
@@ -107,8 +108,7 @@ class TableTask(QgsTask):
 
     def run(self) -> bool:
         """Make it; in a thread of QGIS's pool, because a disk may take its time."""
-        crs = QgsCoordinateReferenceSystem()
-        crs.createFromUserInput(self._crs)
+        crs = crs_of(self._crs)
         for path in self._paths:
             try:
                 table = make_table(path, self._kind, self._run, self._fields, crs)

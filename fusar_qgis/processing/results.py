@@ -11,9 +11,7 @@ from qgis.core import (
     QgsFeature,
     QgsFeatureSink,
     QgsFields,
-    QgsGeometry,
     QgsMapLayer,
-    QgsPointXY,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
@@ -23,6 +21,8 @@ from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
 from ..core.events import Finding
+from ..layers.run_layers import geometry_of
+from ..layers.scene import crs_of
 from ..layers.styles import map_tip, style
 from .pieces import Piece
 
@@ -139,19 +139,10 @@ class FindingsSink:
 
     def _transform(self, crs: str) -> QgsCoordinateTransform:
         if crs not in self._transforms:
-            source = QgsCoordinateReferenceSystem()
-            source.createFromUserInput(crs)
             self._transforms[crs] = QgsCoordinateTransform(
-                source, self._crs, self._context.transformContext()
+                crs_of(crs), self._crs, self._context.transformContext()
             )
         return self._transforms[crs]
-
-
-def geometry_of(finding: Finding) -> QgsGeometry:
-    """Return the finding's multipolygon, in its own CRS."""
-    return QgsGeometry.fromMultiPolygonXY(
-        [[[QgsPointXY(*point) for point in ring] for ring in polygon] for polygon in finding.polygons]
-    )
 
 
 def write(sink: QgsFeatureSink, feature: QgsFeature) -> None:

@@ -13,7 +13,6 @@ from qgis.core import (
     QgsJsonUtils,
     QgsMapRendererParallelJob,
     QgsMapSettings,
-    QgsPointXY,
     QgsProject,
     QgsRectangle,
 )
@@ -22,7 +21,8 @@ from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice, QObject, QSize, pyq
 from qgis.PyQt.QtGui import QColor, QImage, QImageReader, QPainter, QPen, QPolygonF
 
 from ...core.chat import Ground, Turn
-from ...core.events import Finding
+from ...layers.run_layers import geometry_of
+from ...layers.scene import crs_of
 from ..areas import Area, ground_m2
 
 _AROUND = 3.0  # how much more than the findings the map shows
@@ -33,20 +33,6 @@ _QUALITY = 80
 _LARGEST_PX = 4096
 _FLASH = QColor(230, 159, 0, 160)  # what lies below stays visible
 _FOUND, _ASKED = QColor("#e69f00"), QColor("#56b4e9")
-
-
-def geometry_of(finding: Finding) -> QgsGeometry:
-    """Return a finding's geometry, in its CRS."""
-    return QgsGeometry.fromMultiPolygonXY(
-        [[[QgsPointXY(*point) for point in ring] for ring in polygon] for polygon in finding.polygons]
-    )
-
-
-def crs_of(text: str) -> QgsCoordinateReferenceSystem:
-    """Return the CRS of an authority code or WKT; invalid where it is neither."""
-    crs = QgsCoordinateReferenceSystem()
-    crs.createFromUserInput(text)
-    return crs
 
 
 def area_of(ground: Ground) -> Area:

@@ -14,14 +14,14 @@ from ...connection.backend import Backend
 from ...connection.client import Client
 from ...core.chat import Turn
 from ...core.events import Finding, Found, Info
-from ...layers.run_layers import RunLayers
-from ...layers.scene import Scene, SceneError, scene_of
+from ...layers.run_layers import RunLayers, geometry_of
+from ...layers.scene import Scene, SceneError, crs_of, scene_of
 from .area_picker import AreaPicker
 from .asking import Asking, Sent
 from .conversation_bar import ConversationBar
 from .means_menu import MeansMenu
 from .notebook import Notebook
-from .on_map import area_of, crs_of, geometry_of, show
+from .on_map import area_of, show
 from .question import QuestionEdit
 from .text_block import TextBlock
 from .transcript import Transcript
