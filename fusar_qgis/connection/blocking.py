@@ -210,10 +210,9 @@ class BlockingClient:
                     "“fusar” is on the PATH, set the variable FUSAR_EXECUTABLE, or name a server in the options.",
                 )
             )
-        words = ["--model", self._choice.model] if self._choice.model else []
         try:
             self._address = self._open.enter_context(
-                CHILD.lease(self._choice.executable, words, self._stopped)
+                CHILD.lease(self._choice.executable, self._choice.model, self._stopped)
             )
         except ChildError as error:
             raise BackendError(str(error)) from error

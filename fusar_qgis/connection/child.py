@@ -66,11 +66,7 @@ class ChildBackend(QObject):
         if self.is_running:
             return
         self._before = None
-        # The analyst may open a scene from any drive.
-        roots = [word for drive in QDir.drives() for word in ("--root", drive.absoluteFilePath())]
-        self._command = [executable, "serve", "--child", *roots]
-        if model:
-            self._command += ["--model", model]
+        self._command = serve_command(executable, model)
         with suppress(OSError):  # without a folder, a child that dies forgets its jobs
             self._session = self._session or SessionFolder(data_folder() / "jobs")
             self._command += ["--state", str(self._session.path)]
@@ -91,13 +87,7 @@ class ChildBackend(QObject):
     def stop(self) -> None:
         """End the process, politely first; it is gone when this returns."""
         self._forget()
-        if self.is_running:
-            self._process.closeWriteChannel()
-            if not self._process.waitForFinished(_STOP_MS):
-                self._process.terminate()
-                if not self._process.waitForFinished(_STOP_MS):
-                    self._process.kill()
-                    self._process.waitForFinished(_STOP_MS)
+        end(self._process)
         if self._session is not None:
             self._session.remove()
             self._session = None
@@ -183,3 +173,22 @@ def clean_environment() -> QProcessEnvironment:
         if name.upper().startswith(_FOREIGN):
             environment.remove(name)
     return environment
+
+
+def serve_command(executable: str, model: str = "") -> list[str]:
+    """Return what starts a backend that ends with us, with the checkpoint ``model`` (empty: its own)."""
+    # The analyst may open a scene from any drive.
+    roots = [word for drive in QDir.drives() for word in ("--root", drive.absoluteFilePath())]
+    return [executable, "serve", "--child", *roots, *(["--model", model] if model else [])]
+
+
+def end(process: QProcess) -> None:
+    """End a backend, politely first; it is gone when this returns, a few seconds later at most."""
+    if process.state() == QProcess.ProcessState.NotRunning:
+        return
+    process.closeWriteChannel()
+    for harder in (process.terminate, process.kill):
+        if process.waitForFinished(_STOP_MS):
+            return
+        harder()
+    process.waitForFinished(_STOP_MS)

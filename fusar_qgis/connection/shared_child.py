@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from qgis.PyQt.QtCore import QCoreApplication, QDir, QProcess
+from qgis.PyQt.QtCore import QCoreApplication, QProcess
 
 from ..core.endpoint import Endpoint, EndpointError, read_ready_line
-from .child import clean_environment
+from .child import clean_environment, end, serve_command
 
 translate = QCoreApplication.translate
 
@@ -47,22 +47,18 @@ class SharedChild:
         return self._elsewhere() if self._elsewhere is not None else None
 
     @contextmanager
-    def lease(
-        self, executable: str, words: Sequence[str], stopped: Callable[[], bool]
-    ) -> Iterator[Endpoint | None]:
+    def lease(self, executable: str, model: str, stopped: Callable[[], bool]) -> Iterator[Endpoint | None]:
         """Give the child's endpoint, or None where ``stopped`` said so first; it lives at least until the exit.
 
         Args:
             executable: The ``fusar`` to run.
-            words: More arguments of ``fusar serve --child``.
+            model: The checkpoint; empty means the backend's own.
             stopped: Whether nobody waits any more.
 
         Raises:
             ChildError: It could not start.
         """
-        # The analyst may open a scene from any drive.
-        roots = [word for drive in QDir.drives() for word in ("--root", drive.absoluteFilePath())]
-        command = [executable, "serve", "--child", *roots, *words]
+        command = serve_command(executable, model)
         with self._lock:
             if self._running is None or not self._running.is_alive() or command != self._command:
                 if self._running is not None:
@@ -139,7 +135,7 @@ class _Running(threading.Thread):
             lines = err.decode("utf-8", "replace").strip().splitlines()
             self._reason = self._reason or (lines[-1] if lines else process.errorString())
             self._ready.set()
-        _stop(process)
+        end(process)
 
     def _read(self, out: bytes) -> None:
         line, end, _ = out.partition(b"\n")
@@ -153,15 +149,3 @@ class _Running(threading.Thread):
 
     def _is_idle(self) -> bool:
         return not self.leases and time.monotonic() - self.idle_since > _IDLE_S
-
-
-def _stop(process: QProcess) -> None:
-    """End the process, politely first."""
-    if process.state() == QProcess.ProcessState.NotRunning:
-        return
-    process.closeWriteChannel()
-    for harder in (process.terminate, process.kill):
-        if process.waitForFinished(_STOP_MS):
-            return
-        harder()
-    process.waitForFinished(_STOP_MS)
