@@ -1357,28 +1357,12 @@
         <translation>{name}（{done}/{total}）：切片 {chip}/{chips}</translation>
     </message>
     <message>
-        <source>, about {time} left</source>
-        <translation>，约剩 {time}</translation>
-    </message>
-    <message>
         <source>The backend was lost; what was under way is asked again.</source>
         <translation>与后端的连接丢失；正在处理的部分将重新提问。</translation>
     </message>
     <message>
         <source>somebody else cancelled it on the backend</source>
         <translation>他人已在后端取消</translation>
-    </message>
-    <message>
-        <source>{hours} h {minutes} min</source>
-        <translation>{hours} 小时 {minutes} 分</translation>
-    </message>
-    <message>
-        <source>{minutes} min {seconds} s</source>
-        <translation>{minutes} 分 {seconds} 秒</translation>
-    </message>
-    <message>
-        <source>{seconds} s</source>
-        <translation>{seconds} 秒</translation>
     </message>
     <message>
         <source>Boxes</source>

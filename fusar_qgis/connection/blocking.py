@@ -29,6 +29,7 @@ from ..core.events import (
     read_info,
     read_problem,
 )
+from ..core.order import EXECUTION
 from ..core.sse import ServerEvent, SseDecoder
 from .backend import executable, known_endpoint
 from .client import own_name
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 translate = QCoreApplication.translate
 
-EXECUTION = "/processes/interpret/execution"
 _POLL_S = 0.05
 _SILENCE_S = 30.0  # a backend that streams pings every 10 s
 _UPLOAD_S = 600.0

@@ -9,12 +9,10 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from qgis.PyQt.QtNetwork import QNetworkReply
 
 from ..core.events import Ended, ProtocolError, read_event
-from ..core.order import Order
+from ..core.order import EXECUTION, Order
 from ..core.sse import SseDecoder
 from .client import Client
 from .diagnosis import status_of
-
-EXECUTION = "/processes/interpret/execution"
 
 _PATIENCE_S = 60.0
 _FIRST_PAUSE_MS, _LAST_PAUSE_MS = 500, 8000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+EXECUTION = "/processes/interpret/execution"
 TASKS_WITH_TARGET = ("detect", "locate", "count")
 TASKS = (*TASKS_WITH_TARGET, "classify", "describe", "ask")
 
@@ -35,7 +36,7 @@ class Order:
     layer_id: str = ""
 
     def inputs(self) -> dict[str, Any]:
-        """Return the ``inputs`` object of ``POST /processes/interpret/execution``."""
+        """Return the ``inputs`` object of a POST to ``EXECUTION``."""
         return {
             "scene": self.scene,
             "area": self.area,

@@ -24,6 +24,7 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from .. import compat
 from ..core import review
+from ..core.columns import FINDING_COLUMNS
 from ..core.events import Finding, Found
 from . import storage
 from .scene import crs_of
@@ -38,21 +39,8 @@ _LAYER_ORDER = ("detections", "grid", "answers")
 _BOX = ("box_left", "box_top", "box_right", "box_bottom")
 
 # The type of what may be missing in the first finding, or look like an integer there.
-_KINDS: dict[str, type] = {
-    "score": float,
-    "length_m": float,
-    "width_m": float,
-    "lon": float,
-    "lat": float,
-    "count": int,
-    "cell": int,
-    "chip": int,
-    "prior_nodes": int,
-    "prior_year": int,
-    "hit": bool,
-    "complete": bool,
-    "demonstration": bool,
-    "simulated": bool,
+_KINDS = {name: kind for columns in FINDING_COLUMNS.values() for name, kind in columns.items()} | {
+    "prior_year": int
 }
 
 

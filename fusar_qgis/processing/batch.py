@@ -13,6 +13,7 @@ from qgis.PyQt.QtCore import QCoreApplication
 from ..connection.blocking import BackendError, BackendGone, BlockingClient, Choice, Stopped
 from ..core.events import Ended, Progress
 from ..core.journal import Entry, Journal
+from ..layers.wording import time_left
 from .pieces import Piece
 from .sending import scene_for
 
@@ -69,7 +70,7 @@ class Pace:
         fresh = part - self._before
         if fresh > 0 and now - self._started > _TRUSTED_S:
             left = (now - self._started) * (self._total - part) / fresh
-            text += translate("Processing", ", about {time} left").format(time=_duration(left))
+            text += f" ({time_left(left)})"
         self._feedback.setProgressText(text)
 
 
@@ -185,13 +186,3 @@ class Batch:
         if self._client is None:
             raise Stopped
         return self._client
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return str(translate("Processing", "{hours} h {minutes} min").format(hours=hours, minutes=minutes))
-    if minutes:
-        return str(translate("Processing", "{minutes} min {seconds} s").format(minutes=minutes, seconds=rest))
-    return str(translate("Processing", "{seconds} s").format(seconds=rest))

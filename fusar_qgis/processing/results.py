@@ -20,6 +20,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
+from ..core.columns import FINDING_COLUMNS
 from ..core.events import Finding
 from ..layers.run_layers import geometry_of
 from ..layers.scene import crs_of
@@ -29,43 +30,7 @@ from .pieces import Piece
 translate = QCoreApplication.translate
 
 _WHERE = {"scene": str, "area": int}
-_SHARED = {
-    "chip": int,
-    "prior_nodes": int,
-    "lon": float,
-    "lat": float,
-    "run": str,
-    "model": str,
-    "demonstration": bool,
-    "prior": str,
-    "simulated": bool,
-}
-COLUMNS: dict[str, dict[str, type]] = {
-    "detections": {
-        "id": str,
-        "label": str,
-        "score": float,
-        "length_m": float,
-        "width_m": float,
-        "target": str,
-        **_SHARED,
-        **_WHERE,
-    },
-    "grid": {"id": str, "cell": int, "hit": bool, "target": str, **_SHARED, **_WHERE},
-    "answers": {
-        "id": str,
-        "task": str,
-        "target": str,
-        "count": int,
-        "label": str,
-        "text": str,
-        "question": str,
-        "score": float,
-        "complete": bool,
-        **_SHARED,
-        **_WHERE,
-    },
-}
+COLUMNS = {kind: {**columns, **_WHERE} for kind, columns in FINDING_COLUMNS.items()}
 """The columns of each kind of finding: those that ``fusar interpret`` writes, then scene and area."""
 
 RUNS: dict[str, type] = {
