@@ -10,6 +10,7 @@ from qgis.PyQt.QtCore import QObject, QStandardPaths, QTimer, pyqtSignal
 
 from ..core.endpoint import Endpoint, EndpointError, endpoint, read_token
 from ..core.events import Info
+from ..core.setting_names import BACKEND, EXECUTABLE, MODEL, TOKEN_FILE, URL
 from .child import ChildBackend
 from .client import Client
 from .greeting import Greeting
@@ -107,7 +108,7 @@ class Backend(QObject):
         found = executable()
         if found:
             self._set(STARTING)
-            self._child.start(found, QgsSettings().value("fusar/model", "", type=str))
+            self._child.start(found, QgsSettings().value(MODEL, "", type=str))
         else:
             self._fail(
                 self.tr(
@@ -212,7 +213,7 @@ def executable() -> str:
     """The ``fusar`` to start as a child: of the environment, of the settings, or on the PATH; empty if none."""
     return str(
         os.environ.get("FUSAR_EXECUTABLE")
-        or QgsSettings().value("fusar/executable", "", type=str)
+        or QgsSettings().value(EXECUTABLE, "", type=str)
         or QStandardPaths.findExecutable("fusar")
     )
 
@@ -224,10 +225,10 @@ def _from_environment() -> Endpoint | None:
 
 def _from_settings() -> Endpoint | None:
     settings = QgsSettings()
-    url = settings.value("fusar/url", "", type=str)
-    if not url or settings.value("fusar/backend", "server", type=str) != "server":
+    url = settings.value(URL, "", type=str)
+    if not url or settings.value(BACKEND, "server", type=str) != "server":
         return None
     # Only the place of the token is a setting, never the token.
-    token_file = settings.value("fusar/token_file", "", type=str)
+    token_file = settings.value(TOKEN_FILE, "", type=str)
     token = read_token(Path(token_file).read_text("utf-8")) if token_file else kept_token()
     return endpoint(url, token)

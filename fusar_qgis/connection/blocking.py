@@ -30,6 +30,7 @@ from ..core.events import (
     read_problem,
 )
 from ..core.order import EXECUTION
+from ..core.setting_names import MODEL
 from ..core.sse import ServerEvent, SseDecoder
 from .backend import executable, known_endpoint
 from .client import own_name
@@ -78,7 +79,7 @@ class Choice:
     def of_settings(cls) -> Choice:
         """Read environment and settings; QGIS may ask for its master password. Raises BackendError."""
         try:
-            model = QgsSettings().value("fusar/model", "", type=str)
+            model = QgsSettings().value(MODEL, "", type=str)
             # Turns with the same analyst's toolbar: a batch must not keep it waiting.
             return cls(known_endpoint() or CHILD.toolbars(), executable(), model, f"{own_name()}-batch")
         except EndpointError as error:

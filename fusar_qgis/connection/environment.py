@@ -11,6 +11,7 @@ from qgis.PyQt.QtCore import QCoreApplication, QObject, pyqtSignal
 
 from ..core import installing
 from ..core.installing import Source
+from ..core.setting_names import EXECUTABLE
 from .command import Command
 from .pythons import PythonSearch
 from .sessions import data_folder
@@ -18,7 +19,6 @@ from .sessions import data_folder
 translate = QCoreApplication.translate
 
 _FOLDER_KEY = "fusar/environment"
-_EXECUTABLE_KEY = "fusar/executable"
 
 
 def environment_folder() -> Path:
@@ -179,7 +179,7 @@ class Environment(QObject):
         except OSError as error:
             self._failed(str(error))
             return
-        QgsSettings().setValue(_EXECUTABLE_KEY, str(installing.executable_in(self._folder)))
+        QgsSettings().setValue(EXECUTABLE, str(installing.executable_in(self._folder)))
         self._end(True, self.tr("The backend is installed and works."))
 
     def _failed(self, reason: str) -> None:
@@ -222,8 +222,8 @@ class Environment(QObject):
 
     def _removed(self) -> None:
         settings = QgsSettings()
-        if settings.value(_EXECUTABLE_KEY, "", type=str) == str(installing.executable_in(self._folder)):
-            settings.remove(_EXECUTABLE_KEY)
+        if settings.value(EXECUTABLE, "", type=str) == str(installing.executable_in(self._folder)):
+            settings.remove(EXECUTABLE)
         left = self._folder.is_dir()
         self._end(
             True,

@@ -16,6 +16,7 @@ from ..connection.backend import Backend
 from ..connection.checkpoints import Checkpoints
 from ..connection.environment import Environment
 from ..connection.token import TokenError
+from ..core.setting_names import BACKEND, URL
 from .options_local import LocalSection
 from .options_models import ModelsSection
 from .options_server import ServerSection
@@ -111,8 +112,8 @@ class OptionsPage(QgsOptionsPageWidget):
         layout.addLayout(row)
         layout.addWidget(self.tabs)
         settings = QgsSettings()
-        before = _SERVER if settings.value("fusar/url", "", type=str) else _CHILD
-        self._before = settings.value("fusar/backend", before, type=str)
+        before = _SERVER if settings.value(URL, "", type=str) else _CHILD
+        self._before = settings.value(BACKEND, before, type=str)
         (self._there if self._before == _SERVER else self._here).setChecked(True)
         self.tabs.setCurrentWidget(self.server if self._before == _SERVER else self.local)
         self._here.toggled.connect(self._show_choice)
@@ -120,7 +121,7 @@ class OptionsPage(QgsOptionsPageWidget):
     def apply(self) -> None:
         """Keep everything; a backend that is no longer the chosen one is let go."""
         chosen = _CHILD if self._here.isChecked() else _SERVER
-        QgsSettings().setValue("fusar/backend", chosen)
+        QgsSettings().setValue(BACKEND, chosen)
         changed = chosen != self._before
         local, models = self.local.apply(), self.models.apply()
         if chosen == _CHILD:

@@ -21,6 +21,7 @@ from ..connection.backend import Backend, executable
 from ..connection.environment import Environment, choose_environment_folder, environment_folder
 from ..core import installing
 from ..core.installing import SourceError
+from ..core.setting_names import EXECUTABLE
 from .work_log import WorkLog
 
 INDEX, FOLDER, WHEEL = "index", "folder", "wheel"
@@ -54,12 +55,12 @@ class LocalSection(QWidget):
         settings = QgsSettings()
         choose_environment_folder(self._chosen_folder())
         program = self._program.filePath().strip()
-        if program == settings.value("fusar/executable", "", type=str):
+        if program == settings.value(EXECUTABLE, "", type=str):
             return False
         if program:
-            settings.setValue("fusar/executable", program)
+            settings.setValue(EXECUTABLE, program)
         else:
-            settings.remove("fusar/executable")
+            settings.remove(EXECUTABLE)
         return True
 
     def _make_fields(self) -> None:
@@ -80,7 +81,7 @@ class LocalSection(QWidget):
         self._program = QgsFileWidget(self)
         self._program.setDialogTitle(self.tr("Choose the program “fusar”"))
         self._program.lineEdit().setPlaceholderText(self.tr("“fusar” on the PATH"))
-        self._program.setFilePath(QgsSettings().value("fusar/executable", "", type=str))
+        self._program.setFilePath(QgsSettings().value(EXECUTABLE, "", type=str))
         self._install = QPushButton(self.tr("&Install"), self)
         self._repair = QPushButton(self.tr("&Repair"), self)
         self._repair.setToolTip(self.tr("Remove the backend and install it again"))
@@ -204,5 +205,5 @@ class LocalSection(QWidget):
 
     def _finish(self, well: bool, text: str) -> None:
         self._log.finish(well, text)
-        self._program.setFilePath(QgsSettings().value("fusar/executable", "", type=str))
+        self._program.setFilePath(QgsSettings().value(EXECUTABLE, "", type=str))
         self._refresh()

@@ -11,11 +11,10 @@ from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QPush
 from ..connection.backend import Backend
 from ..connection.checkpoints import Checkpoints
 from ..core.checkpoints import Checkpoint, import_words, in_words, memory_in_words
+from ..core.setting_names import MODEL
 from .work_log import WorkLog
 
 translate = QCoreApplication.translate
-
-_KEY = "fusar/model"
 
 
 def model_title(title: str, demonstration: bool) -> str:
@@ -51,14 +50,14 @@ class ModelsSection(QWidget):
     def apply(self) -> bool:
         """Keep the choice; return whether the backend has to be started anew."""
         settings = QgsSettings()
-        before = settings.value(_KEY, "", type=str)
+        before = settings.value(MODEL, "", type=str)
         chosen = self._chosen_name()
         if chosen == before:
             return False
         if chosen:
-            settings.setValue(_KEY, chosen)
+            settings.setValue(MODEL, chosen)
         else:
-            settings.remove(_KEY)
+            settings.remove(MODEL)
         return True
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
@@ -70,7 +69,7 @@ class ModelsSection(QWidget):
         self._running = QLabel(self)
         self._running.setWordWrap(True)
         self._model = QComboBox(self)
-        name = QgsSettings().value(_KEY, "", type=str)
+        name = QgsSettings().value(MODEL, "", type=str)
         if name:
             self._model.addItem(name, Checkpoint(name, name, 0, False, ""))
         else:

@@ -6,7 +6,9 @@ from qgis.core import QgsApplication, QgsSettings
 from qgis.gui import QgsFileWidget
 from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QWidget
 
-_PLACE, _WHO, _PRIOR = "fusar/results/place", "fusar/review/who", "fusar/order/prior"
+from ..core.setting_names import PLACE, REVIEWER
+
+_PRIOR = "fusar/order/prior"
 _FILE = "file"
 
 
@@ -39,12 +41,12 @@ class WorkSection(QWidget):
     def apply(self) -> None:
         """Keep what is chosen."""
         settings = QgsSettings()
-        settings.setValue(_PLACE, self._place.currentData())
+        settings.setValue(PLACE, self._place.currentData())
         who = self._who.text().strip()
         if who:
-            settings.setValue(_WHO, who)
+            settings.setValue(REVIEWER, who)
         else:
-            settings.remove(_WHO)
+            settings.remove(REVIEWER)
         prior = self._prior.currentData()
         settings.setValue(_PRIOR, (self._file.filePath().strip() or "none") if prior == _FILE else prior)
 
@@ -67,8 +69,8 @@ class WorkSection(QWidget):
 
     def _read(self) -> None:
         settings = QgsSettings()
-        self._place.setCurrentIndex(max(0, self._place.findData(settings.value(_PLACE, "project", type=str))))
-        self._who.setText(settings.value(_WHO, "", type=str))
+        self._place.setCurrentIndex(max(0, self._place.findData(settings.value(PLACE, "project", type=str))))
+        self._who.setText(settings.value(REVIEWER, "", type=str))
         prior = settings.value(_PRIOR, "none", type=str)
         place = self._prior.findData(prior)
         if place < 0:

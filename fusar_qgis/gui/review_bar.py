@@ -25,6 +25,7 @@ from qgis.PyQt.QtWidgets import QAction, QComboBox, QLabel, QToolBar, QToolButto
 
 from .. import compat
 from ..core import review
+from ..core.setting_names import REVIEWER
 from ..layers.decisions import Decisions
 from ..layers.storage import StorageError, findings_layers, run_of, save_style
 from ..layers.styles import labels_of, set_least_score
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     Look = Callable[[QgsVectorLayer, QgsFeature], None] | None
 
 _MESSAGE_SECONDS = 8
-_WHO_SETTING = "fusar/review/who"
 _AROUND = 6  # the map shows so many times the finding's size, unless the analyst's own scale is about right
 _LEAST_SHARE, _MOST_SHARE = 0.01, 0.7
 
@@ -391,5 +391,5 @@ class ReviewBar(QToolBar):
 
 def _who() -> str:
     """Return the reviewer's name: as set, else as the computer knows it."""
-    named = str(QgsSettings().value(_WHO_SETTING, "", type=str)).strip()
+    named = str(QgsSettings().value(REVIEWER, "", type=str)).strip()
     return named or str(QgsApplication.userFullName() or QgsApplication.userLoginName())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from html import escape
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from qgis.core import Qgis, QgsProject, QgsSettings, QgsVectorLayer
 from qgis.gui import QgisInterface
 from qgis.PyQt.QtCore import QObject
 
+from ..core.setting_names import PLACE
 from . import storage
 
 _MESSAGE_SECONDS = 12
@@ -33,7 +35,7 @@ class Moving(QObject):
         project = QgsProject.instance()
         layers = storage.temporary_layers(project)
         target = storage.file_beside(project)
-        by_choice = QgsSettings().value(storage.PLACE_SETTING, "project", type=str) == "temporary"
+        by_choice = QgsSettings().value(PLACE, "project", type=str) == "temporary"
         if not layers or target is None or by_choice:
             return
         if any(layer.isEditable() for layer in layers):
@@ -67,6 +69,21 @@ def _move(layers: list[QgsVectorLayer], target: Path) -> Path:
         if source not in copies:
             names = (target, *(target.with_name(f"{target.stem}_{n}{target.suffix}") for n in range(2, 1000)))
             copies[source] = next(name for name in names if not name.exists())
-            storage.copy_file(source, copies[source])
+            _copy(source, copies[source])
         layer.setDataSource(f"{copies[source]}|layername={table}", layer.name(), "ogr")
     return copies[source]
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a GeoPackage that may be in use, whole or not at all.
+
+    Raises:
+        OSError, sqlite3.Error: It cannot be; there is no target.
+    """
+    partial = target.with_name(target.name + ".partial")
+    try:
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(partial)) as new:
+            old.backup(new)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -33,12 +33,12 @@ from qgis.PyQt.QtXml import QDomDocument
 
 from .. import compat
 from ..core.order import Order
+from ..core.setting_names import PLACE
 from .scene import crs_of
 from .wording import run_name
 
 translate = QCoreApplication.translate
 
-PLACE_SETTING = "fusar/results/place"
 RUN_PROPERTY = "fusar/run"
 KIND_PROPERTY = "fusar/kind"
 SCENE_PROPERTY = "fusar/scene"
@@ -151,7 +151,7 @@ class StyleTask(QgsTask):
 
 def candidates(project: QgsProject, temporary: Path) -> list[Path]:
     """Return the files that new findings may go to, the best first; ``temporary`` is the run's own."""
-    if QgsSettings().value(PLACE_SETTING, "project", type=str) == "temporary":
+    if QgsSettings().value(PLACE, "project", type=str) == "temporary":
         return [temporary]
     beside = file_beside(project)
     return [temporary] if beside is None else [beside, temporary]
@@ -308,21 +308,6 @@ def save_style(layer: QgsVectorLayer) -> None:
         task = StyleTask(*source_of(layer), document.toString())
         _saving.add(task)  # QGIS forgets the Python half of a task that nobody keeps
         QgsApplication.taskManager().addTask(task)
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copy a GeoPackage that may be in use, whole or not at all.
-
-    Raises:
-        OSError, sqlite3.Error: It cannot be; there is no target.
-    """
-    partial = target.with_name(target.name + ".partial")
-    try:
-        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(partial)) as new:
-            old.backup(new)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _tables(path: Path) -> set[str]:

@@ -24,6 +24,7 @@ from ..core.columns import FINDING_COLUMNS
 from ..core.events import Finding
 from ..layers.run_layers import geometry_of
 from ..layers.scene import crs_of
+from ..layers.storage import RUN_PROPERTY
 from ..layers.styles import map_tip, style
 from .pieces import Piece
 
@@ -145,7 +146,7 @@ class Styling(QgsProcessingLayerPostProcessorInterface):
         style(layer, self._kind, self._labels)
         layer.setMapTipTemplate(map_tip(layer))
         if len(self._runs) == 1:
-            layer.setCustomProperty("fusar/run", json.dumps(self._runs[0], ensure_ascii=False))
+            layer.setCustomProperty(RUN_PROPERTY, json.dumps(self._runs[0], ensure_ascii=False))
         metadata = layer.metadata()
         for run in self._runs:
             metadata.addHistoryItem(

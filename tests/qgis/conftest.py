@@ -21,6 +21,7 @@ from qgis.PyQt.QtWidgets import QAction  # noqa: E402
 from standin import Standin  # noqa: E402
 
 import fusar_qgis  # noqa: E402
+from fusar_qgis.connection.backend import Backend  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,6 +50,14 @@ def standin(monkeypatch):
         yield server
         server.dismissed.set()
         server.shutdown()
+
+
+@pytest.fixture
+def backend(qgis_app):
+    backend = Backend()
+    yield backend
+    backend.close()
+    backend.deleteLater()
 
 
 def write_tiff(path: Path, *, bands: int = 1, epsg: int | None = 32650) -> Path:

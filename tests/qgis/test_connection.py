@@ -15,7 +15,7 @@ from qgis.core import QgsSettings
 from qgis.PyQt.QtNetwork import QNetworkProxy
 from standin import CHIPS, TOKEN
 
-from fusar_qgis.connection.backend import READY, STARTING, STOPPED, Backend
+from fusar_qgis.connection.backend import READY, STARTING, STOPPED
 from fusar_qgis.connection.client import Client
 from fusar_qgis.connection.job import Job
 from fusar_qgis.connection.sessions import data_folder
@@ -29,14 +29,6 @@ SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [90, 0], [90, 90], [0, 90]
 
 def order(target="ship", task="detect"):
     return Order("/data/harbour.tif", SQUARE, "EPSG:32650", task, (target,))
-
-
-@pytest.fixture
-def backend(qgis_app):
-    backend = Backend()
-    yield backend
-    backend.close()
-    backend.deleteLater()
 
 
 @pytest.fixture

@@ -13,19 +13,11 @@ from standin import TOKEN
 from web import Web
 
 from fusar_qgis.connection import token as tokens
-from fusar_qgis.connection.backend import Backend, known_endpoint
+from fusar_qgis.connection.backend import known_endpoint
 from fusar_qgis.core.installing import HALF, Source, executable_in, mark
 from fusar_qgis.gui.options import PAGE, Options
 
 NOWHERE = "http://127.0.0.1:9"
-
-
-@pytest.fixture
-def backend(qgis_app):
-    backend = Backend()
-    yield backend
-    backend.close()
-    backend.deleteLater()
 
 
 @pytest.fixture

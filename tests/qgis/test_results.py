@@ -9,6 +9,7 @@ import pytest
 from qgis.core import QgsProject, QgsSettings, QgsVectorLayer
 
 from fusar_qgis.core.events import Finding, Found
+from fusar_qgis.core.setting_names import PLACE
 from fusar_qgis.layers import storage
 from fusar_qgis.layers.moving import Moving
 from fusar_qgis.layers.run_layers import RunLayers
@@ -124,7 +125,7 @@ def test_an_unsaved_projects_findings_move_when_it_is_saved(qgis_new_project, qg
 
 
 def test_temporary_by_choice_stays_so(qgis_new_project, qgis_iface, bar, run, tmp_path):
-    QgsSettings().setValue(storage.PLACE_SETTING, "temporary")
+    QgsSettings().setValue(PLACE, "temporary")
     moving = Moving(qgis_iface, bar)
     layer, _ = run(found(1))
     assert QgsProject.instance().write(str(tmp_path / "new.qgz"))

@@ -7,18 +7,9 @@ import pytest
 from qgis.core import QgsProject, QgsRasterLayer, QgsSettings
 from qgis.PyQt.QtWidgets import QAction, QPushButton, QToolButton
 
-from fusar_qgis.connection.backend import Backend
 from fusar_qgis.gui.options import Options
 from fusar_qgis.gui.status import Status
 from fusar_qgis.gui.welcome import Welcome
-
-
-@pytest.fixture
-def backend(qgis_app):
-    backend = Backend()
-    yield backend
-    backend.close()
-    backend.deleteLater()
 
 
 @pytest.fixture
