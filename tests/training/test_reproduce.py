@@ -256,6 +256,17 @@ def test_means_and_differences_by_hand():
         row_difference(short, "all", "sft2", COUNTING)
 
 
+def test_seeds_that_agree_on_few_chips_decide_nothing():
+    both = [("sft2", [1, 0, 0, 0]), ("all", [1, 1, 0, 0])]
+    found = dict(outcome(row, seed, right) for seed in (0, 1) for row, right in both)
+    apart = row_difference(found, "all", "sft2", COUNTING)
+    assert apart.seeds.decided, "both seeds say 0.25"
+    assert apart.chips.low == 0, "one chip in four: it may not be among those drawn"
+    assert not apart.decided
+    many = dict(outcome(row, seed, right * 100) for seed in (0, 1) for row, right in both)
+    assert row_difference(many, "all", "sft2", COUNTING).decided
+
+
 @pytest.mark.parametrize("degrees", range(1, 10))
 def test_the_table_of_the_t_distribution(degrees):
     """Student's density integrated up to the tabled value is 0.975: half, and the area from 0 on."""

@@ -119,6 +119,12 @@ class Difference:
     seeds: Mean
     chips: Estimate
 
+    @property
+    def decided(self) -> bool:
+        """Whether both intervals leave out 0: few seeds that happen to agree prove nothing."""
+        low, high = self.chips.low, self.chips.high
+        return self.seeds.decided and low is not None and high is not None and (low > 0 or high < 0)
+
 
 def row_mean(outcomes: Mapping[Run, Outcome], row: str, key: Key) -> Mean | None:
     """The mean of a row's figure over its seeds; None when none is measured."""

@@ -167,11 +167,11 @@ def _verdict(table: Table, line: Line, outcomes: Outcomes) -> str | None:
     base = next(one for one in table.lines if one.row == table.baseline)
     if apart.seeds.half is None:
         found = f"one seed says {100 * apart.seeds.value:+.1f} points, which decides nothing"
-    elif apart.seeds.decided:
+    elif apart.decided:
         word = "more" if apart.seeds.value > 0 else "less"
         found = f"counts {word} exactly, by {abs(100 * apart.seeds.value):.1f} points"
     else:
-        found = "no difference in counting can be told from the seeds'"
+        found = "no difference in counting can be told from that of other seeds or chips"
     # A table whose baseline the paper does not give is compared with the line the paper starts from.
     start = base.paper if base.paper is not None else next((o.paper for o in table.lines if o.paper), None)
     if line.paper is None or start is None or line.paper == start:
