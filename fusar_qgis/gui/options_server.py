@@ -16,7 +16,7 @@ from ..connection.greeting import Greeting
 from ..connection.token import TokenError, forget_token, has_token, keep_token, kept_token
 from ..core.endpoint import Endpoint, EndpointError, endpoint, read_token
 from ..core.events import Info
-from ..core.setting_names import TOKEN_FILE, URL
+from ..core.setting_names import KEY_FILE, URL
 
 
 class ServerSection(QWidget):
@@ -34,9 +34,9 @@ class ServerSection(QWidget):
     def apply(self) -> bool:
         """Keep what is entered; return whether the server is another one now. Raises TokenError."""
         settings = QgsSettings()
-        before = (settings.value(URL, "", type=str), settings.value(TOKEN_FILE, "", type=str))
+        before = (settings.value(URL, "", type=str), settings.value(KEY_FILE, "", type=str))
         after = (self._url.text().strip(), self._token_file.filePath().strip())
-        for key, value in zip((URL, TOKEN_FILE), after):  # noqa: B905 - Python 3.9 has no strict
+        for key, value in zip((URL, KEY_FILE), after):  # noqa: B905 - Python 3.9 has no strict
             if value:
                 settings.setValue(key, value)
             else:
@@ -60,7 +60,7 @@ class ServerSection(QWidget):
             else self.tr("From who runs the server")
         )
         self._token_file = QgsFileWidget(self)
-        self._token_file.setFilePath(settings.value(TOKEN_FILE, "", type=str))
+        self._token_file.setFilePath(settings.value(KEY_FILE, "", type=str))
         self._token_file.setDialogTitle(self.tr("Choose the file that holds the token"))
         self._token_file.lineEdit().setPlaceholderText(self.tr("None"))
         self._test = QPushButton(self.tr("&Test connection"), self)
