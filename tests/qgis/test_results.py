@@ -53,7 +53,7 @@ def run(qgis_app, qtbot):
             qtbot.waitUntil(lambda: not layers._waiting and not layers._leaving)
             between()
         layers.finish()
-        qtbot.waitUntil(lambda: bool(gone) and not storage._saving)  # while a style is written, few can read
+        qtbot.waitUntil(lambda: bool(gone) and not storage._saving)  # styles are written in the background
         (layer,) = storage.findings_layers(QgsProject.instance())
         return layer, warnings
 
