@@ -11,7 +11,8 @@ from ..core.endpoint import Endpoint, EndpointError, read_ready_line
 from .sessions import SessionFolder, data_folder
 
 _START_MS = 120_000
-_STOP_MS = 1500
+STOP_MS = 1500
+"""How long a backend that is to end has, before it is told so in a harder way."""
 _TAIL = 4000
 
 # They would mislead the backend's own.
@@ -82,7 +83,7 @@ class ChildBackend(QObject):
         self._process.closeWriteChannel()
         self._patience.timeout.disconnect(self._give_up)
         self._patience.timeout.connect(self._process.kill)
-        self._patience.start(2 * _STOP_MS)
+        self._patience.start(2 * STOP_MS)
 
     def stop(self) -> None:
         """End the process, politely first; it is gone when this returns."""
@@ -188,7 +189,7 @@ def end(process: QProcess) -> None:
         return
     process.closeWriteChannel()
     for harder in (process.terminate, process.kill):
-        if process.waitForFinished(_STOP_MS):
+        if process.waitForFinished(STOP_MS):
             return
         harder()
-    process.waitForFinished(_STOP_MS)
+    process.waitForFinished(STOP_MS)

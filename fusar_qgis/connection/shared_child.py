@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from qgis.PyQt.QtCore import QCoreApplication, QProcess
 
 from ..core.endpoint import Endpoint, EndpointError, read_ready_line
-from .child import clean_environment, end, serve_command
+from .child import STOP_MS, clean_environment, end, serve_command
 
 translate = QCoreApplication.translate
 
 _START_S = 120.0
-_STOP_MS = 1500
 _POLL_MS = 100
 _IDLE_S = 300.0
 _TAIL = 4000
@@ -80,7 +79,7 @@ class SharedChild:
             running, self._running = self._running, None
         if running is not None:
             running.leave()
-            running.join(4 * _STOP_MS / 1000)
+            running.join(4 * STOP_MS / 1000)
 
 
 class _Running(threading.Thread):
@@ -138,8 +137,8 @@ class _Running(threading.Thread):
         end(process)
 
     def _read(self, out: bytes) -> None:
-        line, end, _ = out.partition(b"\n")
-        if not end:
+        line, newline, _ = out.partition(b"\n")
+        if not newline:
             return
         try:
             self._endpoint = read_ready_line(line)

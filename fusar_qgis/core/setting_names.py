@@ -5,5 +5,5 @@ EXECUTABLE = "fusar/executable"
 MODEL = "fusar/model"
 PLACE = "fusar/results/place"
 REVIEWER = "fusar/review/who"
-KEY_FILE = "fusar/token_file"  # of the server that is asked
+KEY_FILE = "fusar/token_file"  # named so for bandit, to which any "token" is a secret in the code
 URL = "fusar/url"
