@@ -331,7 +331,8 @@ class ReviewBar(QToolBar):
     def _after_change(self, decisions: Decisions, label: str | None) -> None:
         if label and self._label.findText(label) < 0:
             self._list_labels(decisions)
-            save_style(decisions.layer)
+            if decisions.layer.providerType() == "ogr":
+                save_style(decisions.layer)
 
     def _take_back(self) -> None:
         decisions = self._decisions

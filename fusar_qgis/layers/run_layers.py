@@ -78,6 +78,7 @@ class RunLayers(QObject):
         self._leaving: dict[str, list[int]] = {}
         self._blocked = 0
         self._held: set[str] = set()
+        self._leaving_layer = ""
         self._finishing = False
         self._over = False
         self._timer = QTimer(self)
@@ -296,15 +297,22 @@ class RunLayers(QObject):
         if self._layers:
             _, layer = self._layers.popitem()
             if layer.providerType() == "ogr":
-                storage.release(layer)
-                storage.save_style(layer)
-            QTimer.singleShot(0, self._let_go)
+                self._leaving_layer = layer.id()
+                storage.save_style(layer).over.connect(self._release)
+            else:
+                QTimer.singleShot(0, self._let_go)
         elif not self._making:
             QgsProject.instance().layersWillBeRemoved.disconnect(self._forget)
             QgsProject.instance().cleared.disconnect(self._abandon)
             self.deleteLater()
         else:
             QTimer.singleShot(_FLUSH_MS, self._let_go)
+
+    def _release(self) -> None:
+        layer = QgsProject.instance().mapLayer(self._leaving_layer)
+        if layer is not None:  # it may have been taken off the map
+            storage.release(layer)
+        QTimer.singleShot(0, self._let_go)
 
 
 def _fields(first: Finding) -> QgsFields:

@@ -125,7 +125,12 @@ class TableTask(QgsTask):
 
 
 class StyleTask(QgsTask):
-    """Writes a style as QGIS does, who would ask whether to replace an older one, and on the GUI thread."""
+    """Writes a style as QGIS does, who would ask whether to replace an older one, and on the GUI thread.
+
+    ``over`` comes once, on the GUI thread.
+    """
+
+    over = pyqtSignal()
 
     def __init__(self, path: Path, table: str, qml: str) -> None:
         super().__init__(table, compat.QUIET_TASK)
@@ -145,8 +150,9 @@ class StyleTask(QgsTask):
         return True
 
     def finished(self, _: bool) -> None:
-        """Forget the task."""
+        """Forget the task, and tell."""
         _saving.discard(self)
+        self.over.emit()
 
 
 def candidates(project: QgsProject, temporary: Path) -> list[Path]:
@@ -297,17 +303,18 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def save_style(layer: QgsVectorLayer) -> None:
+def save_style(layer: QgsVectorLayer) -> StyleTask:
     """Keep the layer's style, labels, map tip and provenance in its file, as what QGIS opens the table with.
 
-    It is written in the background, a moment later.
+    It is written in the background, a moment later. The layer's file must be held until then: while it has no
+    write-ahead log, whoever reads during the write finds nothing.
     """
-    if layer.providerType() == "ogr":
-        document = QDomDocument()
-        layer.exportNamedStyle(document)
-        task = StyleTask(*source_of(layer), document.toString())
-        _saving.add(task)  # QGIS forgets the Python half of a task that nobody keeps
-        QgsApplication.taskManager().addTask(task)
+    document = QDomDocument()
+    layer.exportNamedStyle(document)
+    task = StyleTask(*source_of(layer), document.toString())
+    _saving.add(task)  # QGIS forgets the Python half of a task that nobody keeps
+    QgsApplication.taskManager().addTask(task)
+    return task
 
 
 def _tables(path: Path) -> set[str]:

@@ -53,7 +53,7 @@ def run(qgis_app, qtbot):
             qtbot.waitUntil(lambda: not layers._waiting and not layers._leaving)
             between()
         layers.finish()
-        qtbot.waitUntil(lambda: bool(gone) and not storage._saving)  # styles are written in the background
+        qtbot.waitUntil(lambda: bool(gone))
         (layer,) = storage.findings_layers(QgsProject.instance())
         return layer, warnings
 
@@ -67,6 +67,20 @@ def ids(layer) -> list[str]:
 def tables(path) -> set[str]:
     with closing(sqlite3.connect(path)) as database:
         return {name for (name,) in database.execute("SELECT table_name FROM gpkg_contents")}
+
+
+def test_the_style_is_written_while_the_write_ahead_log_lets_others_read(project, run, monkeypatch):
+    modes, write = [], storage.StyleTask.run
+
+    def watched(task):
+        with closing(sqlite3.connect(task._path)) as database:
+            modes.extend(database.execute("PRAGMA journal_mode").fetchone())
+        return write(task)
+
+    monkeypatch.setattr(storage.StyleTask, "run", watched)
+    layer, _ = run(found(1))
+    assert modes == ["wal"]
+    assert ids(layer) == ["f1"]
 
 
 def test_findings_are_in_the_projects_file_with_style_and_provenance(project, run, tmp_path, qtbot):
