@@ -247,9 +247,9 @@ def test_training_tlm_alone_works_for_any_mix_of_priors(counts):
 
 
 def test_labels_cover_the_answer_and_its_end_only():
-    inputs = PROCESSOR([chip(0), chip(1)], PROMPTS, answers=["7", "5 ship 1 2 3 4"])
+    inputs = PROCESSOR([chip(0), chip(1)], PROMPTS, answers=["7", "5 ship l1 u2 r3 d4"])
     learnt = [PROCESSOR.tokenizer.decode(row[row >= 0]) for row in inputs["labels"]]
-    assert learnt == ["7<|im_end|>", "5 ship 1 2 3 4<|im_end|>"]
+    assert learnt == ["7<|im_end|>", "5 ship l1 u2 r3 d4<|im_end|>"]
     assert inputs["labels"][0, -1] == PROCESSOR.tokenizer.eos_token_id
     plain = PROCESSOR([chip(0)], PROMPTS[:1])["input_ids"][0]
     row = inputs["input_ids"][0][inputs["attention_mask"][0].bool()]

@@ -174,18 +174,22 @@ def test_labels(name, text, label, complete):
 @pytest.mark.parametrize(
     ("text", "expected", "complete"),
     [
-        ("5 ship 100 90 120 110; 6 ship 130 90 150 108", [(100, 90, 120, 110), (130, 90, 150, 108)], True),
+        ("90 ship l12 u22 r24 d14; 0 ship l15 u14 r3 d4", [(100, 90, 120, 110), (1, 2, 3, 4)], True),
         ("none", [], True),
         ("```\nnone\n```", [], True),
-        ("ship 1 2 3 4", [(1, 2, 3, 4)], True),
-        ("5 ship 120 110 100 90", [(100, 90, 120, 110)], True),
-        ("5 ship -9 -8 300 400", [(-9, -8, 300, 400)], True),
-        ("5 飞机 1 2 3 4;", [(1, 2, 3, 4)], True),
-        ("5 ship 1 2 3 4; 6 ship 5 6 7", [(1, 2, 3, 4)], False),
-        ("5 ship 1 2 1 4", [], False),
-        ("5 ship NaN 2 3 4", [], False),
-        ("5 ship 1 2 3 4000000000", [], False),
-        ("5 1 2 3 4", [], False),
+        ("0 ship l15 u14 r3 d4", [(1, 2, 3, 4)], True),
+        ("15 ship l400 u40 r800 d40", [(-368, -8, 816, 56)], True),
+        ("0 飞机 l15 u14 r3 d4;", [(1, 2, 3, 4)], True),
+        ("0 ship l15 u14 r3 d4; 90 ship l5 u6 r7", [(1, 2, 3, 4)], False),
+        ("0 ship l15 u14 r3 d4; 196 ship l15 u14 r3 d4", [(1, 2, 3, 4)], False),
+        ("0 ship l15 u14 r1 d4", [], False),
+        ("0 ship l13 u14 r1 d4", [], False),
+        ("0 ship l-9 u14 r3 d4", [], False),
+        ("0 ship lNaN u2 r3 d4", [], False),
+        ("0 ship l1 u2 r3 d4000000000", [], False),
+        ("0 ship u14 l15 r3 d4", [], False),
+        ("ship l15 u14 r3 d4", [], False),
+        ("0 l15 u14 r3 d4", [], False),
         ("", [], False),
     ],
 )
@@ -234,7 +238,7 @@ def test_labels_of_boxes():
 
 
 def test_a_text_that_ran_into_the_limit_loses_its_last_object():
-    whole = "5 ship 1 2 3 4; 6 ship 5 6 7 20"
+    whole = "0 ship l15 u14 r3 d4; 0 ship l11 u10 r7 d20"
     cut = read("compact", Task.DETECT, whole[:-1], finished=False)
     assert corners(cut) == [(1, 2, 3, 4)]
     assert not cut.complete
@@ -247,7 +251,7 @@ SHREDS = """
 { } [ ] , : ; " ' \\ ``` ''' json none None NaN -1 0 7 88 1e9 1.5 ship 飞机 "bbox_2d" "label" [1,2,3,4]
 {"bbox_2d":
 """
-shreds = st.sampled_from([*SHREDS.split(), "\n", "5 ship 1 2 3 4"])
+shreds = st.sampled_from([*SHREDS.split(), "\n", "76 ship l15 u14 r3 d4"])
 texts = st.one_of(st.text(), st.lists(shreds, max_size=40).map(" ".join), st.lists(shreds).map("".join))
 
 
@@ -255,7 +259,7 @@ texts = st.one_of(st.text(), st.lists(shreds, max_size=40).map(" ".join), st.lis
 @pytest.mark.parametrize("task", Task)
 @patient
 @given(text=texts, finished=st.booleans())
-@example(text="5 ship 1 ``` 2 3 4", finished=True)
+@example(text="5 ship l1 ``` u2 r3 d4", finished=True)
 def test_no_text_makes_a_parser_raise(name, task, text, finished):
     answer = read(name, task, text, finished=finished)
     assert type(answer) is ANSWERS[task]
@@ -269,10 +273,12 @@ def test_no_text_makes_a_parser_raise(name, task, text, finished):
 def test_no_box_is_invented_and_the_order_of_the_text_is_kept(name, text):
     boxes = read(name, Task.DETECT, text).boxes
     for found in boxes:
-        said = {
-            float(number)
-            for number in re.findall(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?", text[slice(*found.span)])
-        }
+        numbers = re.findall(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?", text[slice(*found.span)])
+        said = {float(number) for number in numbers}
+        if name == "compact":
+            cell, *_, left, up, right, down = map(int, numbers)
+            row, col = divmod(cell, 14)
+            said = {16 * col + 16 - left, 16 * row + 16 - up, 16 * col + right, 16 * row + down}
         assert {found.box.left, found.box.top, found.box.right, found.box.bottom} <= said
     spans = [found.span for found in boxes]
     assert all(first[1] <= second[0] for first, second in itertools.pairwise(spans))
@@ -306,9 +312,9 @@ def test_compact_boxes_survive_render_and_parse(objects):
     assert answer.complete
     assert len(answer.boxes) == len(objects)
     assert render_boxes([(b.box, b.label) for b in answer.boxes], FRAME) == text
-    places = [[int(number) for number in piece.split()[:2]] for piece in text.split("; ") if text != "none"]
-    assert places == sorted(places)
-    assert all(0 <= number <= 13 for place in places for number in place)
+    cells = [int(piece.split()[0]) for piece in text.split("; ") if text != "none"]
+    assert cells == sorted(cells)
+    assert all(0 <= cell < 196 for cell in cells)
     assert all(0 <= value <= 224 for box in corners(answer) for value in box)
     assert allowed(question, text)
 
@@ -317,7 +323,7 @@ def test_a_rendered_box_is_the_rounded_box():
     text = render_boxes(
         [(ChipBox(129.6, 90, 150.2, 108), "ship"), (ChipBox(-5, -3, 0.2, 300), "ship")], FRAME
     )
-    assert text == "6 8 ship 130 90 150 108; 7 0 ship 0 0 1 224"
+    assert text == "92 ship l14 u22 r22 d12; 98 ship l16 u128 r1 d112"
 
 
 @patient
@@ -366,8 +372,9 @@ def test_counts_and_labels_survive_render_and_parse(count, name):
         (Task.COUNT, "many"),
         (Task.LOCATE, "5 1"),
         (Task.LOCATE, "5 5"),
-        (Task.DETECT, "5 plane 1 2 3 4"),
-        (Task.DETECT, "5 ship 1 2 3"),
+        (Task.DETECT, "75 plane l11 u12 r13 d14"),
+        (Task.DETECT, "75 ship l11 u12 r13"),
+        (Task.DETECT, "196 ship l11 u12 r13 d14"),
         (Task.DETECT, ""),
     ],
 )

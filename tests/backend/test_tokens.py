@@ -34,8 +34,8 @@ def test_every_coordinate_and_word_is_one_token(blank):
     assert all(len(plain(blank + word)) == 1 for word in ("count", "ship", "Ships", "none", "water", "The"))
 
 
-def test_a_detected_object_takes_seven_tokens():
-    assert len(plain("5 ship 100 90 120 110; 6 ship 130 90 150 108")) == 6 + 1 + 6
+def test_a_detected_object_takes_six_tokens():
+    assert len(plain("90 ship l12 u22 r24 d14; 92 ship l0 u128 r22 d12")) == 6 + 1 + 6
 
 
 def test_callers_add_words():

@@ -288,7 +288,7 @@ def test_an_oracle_is_right_about_everything(toy):
 
 def test_unreadable_answers_are_wrong(toy):
     examples = open_examples(str(toy), "test", CARD)
-    engine = Oracle(examples, count="many", locate="[", detect="7 ship 1 2", classify="{}")
+    engine = Oracle(examples, count="many", locate="[", detect="7 ship l1 u2", classify="{}")
     tasks = (Task.COUNT, Task.LOCATE, Task.CLASSIFY, Task.DETECT)
     predictions = [p for batch in ask(engine, examples, ORACLE, tasks) for p in batch]
     assert {p.answer for p in predictions} == {None}

@@ -1,5 +1,7 @@
 """Training sees what serving sees, learns something in a few steps, and leaves a checkpoint that answers."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
@@ -9,13 +11,24 @@ from fusar_gpt.engine import LocalEngine, Reply
 from fusar_gpt.model import load_checkpoint
 from fusar_gpt.model.processor import IGNORED
 from fusar_gpt.tasks import Question, Task
+from fusar_gpt.tasks.compact import render_boxes
 from fusar_train.cli import main
-from fusar_train.corpus.questions import ask, describe, pairs
+from fusar_train.corpus.mixture import Mixture
+from fusar_train.corpus.questions import ask, describe, frame_size, pairs, with_decoy
 from fusar_train.evaluation.card import write_card
 from fusar_train.evaluation.measure import answers, measure_all, simulated_test
 from fusar_train.simulation import simulate_chip
-from fusar_train.stages.batches import make_batch
-from fusar_train.stages.dense import DenseHead, box_loss, dense_loss, dense_targets
+from fusar_train.stages.batches import Batches, make_batch
+from fusar_train.stages.dense import (
+    NONE,
+    DenseHead,
+    box_loss,
+    dense_loss,
+    dense_targets,
+    following,
+    words_loss,
+)
+from fusar_train.stages.guide import LAYERS, let_watch, where_loss
 from fusar_train.stages.language import LanguageLoss, hidden_states, visual_tokens
 from fusar_train.stages.muon import orthogonal
 from fusar_train.stages.packing import Packer
@@ -42,14 +55,32 @@ def test_packed_questions_get_the_logits_they_would_get_alone():
                 assert torch.allclose(model.lm_head(states[n][mine]), logits, atol=1e-4)
 
 
-def test_exactly_the_numbers_of_boxes_are_coordinates():
+def test_every_word_of_an_object_is_to_be_read_off_its_token():
+    _, processor = new_model(real=False, seed=0)
+    record = next(r for r in (simulate_chip(i) for i in range(50)) if len(r.boxes("ship")) >= 2)
+    packed = Packer(processor, new_model(real=False, seed=0)[0].model)([[ask(record, Task.DETECT, "ship")]])
+    said, look = packed.labels[0], packed.look[:, 0]
+    start = int((packed.ids[0] == new_model(real=False, seed=0)[0].config.image_token_id).nonzero()[0])
+    answer = processor.tokenizer.decode(said[said != IGNORED][:-1])
+    cells = [int(one.split()[0]) for one in answer.split("; ")]
+    words = (look[1] >= 0).nonzero().flatten()
+    assert torch.equal(words, (said != IGNORED).nonzero().flatten())
+    assert (look[1, words] - start).tolist() == [cell for cell in cells for _ in range(7)][: len(words)]
+    assert (look[0, words] - start).tolist() == [0, *(look[1, words] - start).tolist()[:-1]]
+
+
+def test_looking_where_it_is_told_to_costs_nothing():
     model, processor = new_model(real=False, seed=0)
-    record = next(r for r in (simulate_chip(i) for i in range(50)) if len(r.objects) == 3)
-    packed = make_batch([record], processor, Packer(processor, model.model), np.random.default_rng(0)).packed
-    said = processor.tokenizer.batch_decode(packed.labels[packed.coordinate][:, None])
-    assert len(said) % 12 == 0
-    assert len(said) >= 12
-    assert all(text.startswith(" ") and text.strip().isdigit() for text in said)
+    let_watch(model)
+    record = next(r for r in (simulate_chip(i) for i in range(50)) if r.boxes("ship"))
+    packed = Packer(processor, model.model)([[ask(record, Task.DETECT, "ship")]])
+    hidden_states(model, packed, torch.zeros(1, 196, 192))
+    assert where_loss(model, packed) > 1
+    for layer, look in zip(LAYERS, packed.look, strict=True):
+        eager = torch.nn.functional.one_hot(look.clamp(min=0), packed.ids.shape[1]).float() * 1000
+        one = torch.eye(packed.ids.shape[1]).expand(1, 6, -1, -1)
+        model.model.language_model.layers[layer].self_attn.watched = eager[:, None].expand(-1, 6, -1, -1), one
+    assert where_loss(model, packed) < 1e-6
 
 
 def test_the_dense_truth_gives_no_box_loss_when_it_is_said_back():
@@ -64,15 +95,60 @@ def test_the_dense_truth_gives_no_box_loss_when_it_is_said_back():
     assert set(losses) == {"classes", "boxes", "cover"}
 
 
-def test_a_box_said_in_whole_pixels_is_read_off_the_numbers_embeddings():
+def test_an_object_is_read_off_the_embeddings_of_its_words():
     model, processor = new_model(real=False, seed=0)
-    loss = LanguageLoss(processor.tokenizer)
-    numbers = model.get_input_embeddings().weight[loss.numbers]
-    alike = torch.nn.functional.normalize(numbers, dim=-1) @ torch.nn.functional.normalize(numbers, dim=-1).T
+    loss, table = LanguageLoss(processor.tokenizer), model.get_input_embeddings().weight
+    numbers = torch.nn.functional.normalize(table[loss.numbers], dim=-1)
+    alike = numbers @ numbers.T
     assert alike[100, 101] > alike[100, 104] > alike[100, 150]
-    pixels = torch.tensor([[10, 20, 30, 224]])
-    right = alike[pixels] * 30
-    assert loss.corners(right, pixels) < loss.corners(right.roll(3, dims=-1), pixels)
+
+    record = next(r for r in (simulate_chip(i) for i in range(50)) if r.boxes("ship"))
+    truth = dense_targets([record], 16)
+    sides = torch.nn.functional.normalize(table[loss.sides], dim=-1)
+    reaches = truth["sides"].clamp(0, 128).unbind(-1)
+    right = {
+        "cell": alike[:196][None] * 30,
+        "first": alike[truth["first"]] * 30,
+        "next": alike[truth["next"]] * 30,
+        "sides": torch.stack([(s @ s.T)[x] * 30 for s, x in zip(sides, reaches, strict=True)], 2),
+    }
+    least = words_loss(right, truth, loss.soft)
+    for name in right:
+        wrong = words_loss({**right, name: right[name].roll(3, dims=-1)}, truth, loss.soft)
+        assert wrong[name] > least[name]
+
+
+def test_a_remembered_chip_is_looked_at_once_and_asked_anew():
+    model, processor = new_model(real=False, seed=0)
+    looks = []
+
+    def look(inputs):
+        looks.append(len(inputs["image_grid_thw"]))
+        return visual_tokens(model, inputs)
+
+    stream = Batches(Mixture(None), processor, model, size=2, seed=0).remembered(4, look)
+    batches = list(islice(stream, 6))
+    assert looks == [2, 2]
+    first, later = (torch.cat([b.tokens for b in part]) for part in (batches[:2], batches[2:]))
+    assert all(any(torch.allclose(one, known, atol=0.01) for known in first) for one in later)
+    assert len({tuple(b.packed.ids.flatten().tolist()) for b in batches}) == 6
+
+
+def test_what_a_token_is_to_say_is_what_the_answer_says():
+    record = next(r for r in (simulate_chip(i) for i in range(50)) if len(r.objects) == 3)
+    truth = dense_targets([record], 16)
+    for item in record.objects:
+        cell, _, *sides = render_boxes([(item.box, item.label)], frame_size(record)).split()
+        assert truth["sides"][0, int(cell)].tolist() == [int(side[1:]) for side in sides]
+
+
+def test_a_token_is_told_where_the_next_object_is():
+    classes = torch.zeros(1, 6, 2)
+    classes[0, [1, 4], 0] = 1
+    classes[0, 2, 1] = 1
+    first, after = following(classes)
+    assert first.tolist() == [[1, 2, 1]]
+    assert after[0].T.tolist() == [[1, 4, 4, 4, NONE, NONE], [2, 2, *[NONE] * 4], [1, 2, 4, 4, NONE, NONE]]
 
 
 def test_processes_agree_on_gradients_even_without_any():
@@ -91,6 +167,7 @@ def test_a_few_steps_train_and_save_a_checkpoint_that_answers(tmp_path):
     settings = yaml.safe_load(SETTINGS.read_text())
     settings.update(batch=2, processes=1)
     settings["phases"] = [{**phase, "steps": 3} for phase in settings["phases"]]
+    settings["phases"][1]["remember"] = 4
     trainer = Trainer(settings, tmp_path, real=None)
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
     trainer.run()
@@ -99,7 +176,7 @@ def test_a_few_steps_train_and_save_a_checkpoint_that_answers(tmp_path):
     }
     assert changed == {"visual", "tlm", "language_model"}
     log = (tmp_path / "log.txt").read_text()
-    assert [line.split()[0] for line in log.splitlines()] == ["vision", "together"]
+    assert [line.split()[0] for line in log.splitlines()] == ["vision", "language", "together"]
     assert "nan" not in log
 
     engine = LocalEngine(load_checkpoint(tmp_path, device="cpu"))
@@ -144,3 +221,21 @@ def test_an_oracle_is_measured_as_perfect_and_gets_a_card(tmp_path):
 def test_a_missing_model_is_one_line(tmp_path, capsys):
     assert main(["card", "--model", str(tmp_path / "no"), "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_nothing_learns_to_say_a_decoy():
+    model, processor = new_model(real=False, seed=0)
+    record = next(r for r in (simulate_chip(i) for i in range(50)) if len(r.boxes("ship")) == 1)
+    true = ask(record, Task.DETECT, "ship")
+    rng = np.random.default_rng(0)
+    for pair in (with_decoy(true, frame_size(record), rng) for _ in range(10)):
+        packed = Packer(processor, model.model)([[pair]])
+        said = pair.answer.split("; ")
+        learnt = processor.tokenizer.decode(packed.labels[packed.labels != IGNORED]).removesuffix(
+            "<|im_end|>"
+        )
+        kept = [one for number, one in enumerate(said) if number not in pair.decoys]
+        assert kept == [true.answer]
+        assert learnt.replace(";", "").strip() == true.answer
+        cells = sorted({int(look) for look in packed.look[1].flatten() if look >= 0})
+        assert len(cells) == len(said)

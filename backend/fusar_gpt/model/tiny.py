@@ -15,6 +15,7 @@ MERGE = 2
 # hardly turns. A small theta, and the frequencies dealt out in turn (time, row, column, time, ...), give each
 # axis its share.
 _THETA = 100.0
+_TEXT_THETA = 10_000.0
 _HEAD_DIM = 32
 
 
@@ -53,11 +54,11 @@ def tiny_config(
         "intermediate_size": text_hidden * 8 // 3,
         "num_hidden_layers": text_layers,
         "num_attention_heads": text_hidden // _HEAD_DIM,
-        "num_key_value_heads": 2,
+        "num_key_value_heads": text_hidden // _HEAD_DIM,
         "max_position_embeddings": 4096,
         "rope_parameters": {
             "rope_type": "default",
-            "rope_theta": _THETA,
+            "rope_theta": _TEXT_THETA,
             "mrope_section": [1] * (_HEAD_DIM // 2),
         },
         "tie_word_embeddings": True,

@@ -9,6 +9,8 @@ from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 LARGEST_NUMBER = 224  # chip coordinates run from 0 to the tiny chip's side
+SIDES = "lurd"
+LARGEST_REACH = 128  # px that a box in the tiny chip can reach over the token its centre is in
 
 PAD = "<|endoftext|>"
 END = "<|im_end|>"
@@ -56,16 +58,16 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
-# A word or a number takes one blank before it along, so that " 100" is one token.
-_PIECES = r" ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s"
+# A word or a number takes one blank before it along, so that " 100" is one token; so is " l12", a side of a box.
+_PIECES = r" ?[lurd]\p{N}+| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s"
 
 
 def tiny_tokenizer(words: Iterable[str] = ()) -> PreTrainedTokenizerBase:
-    """A tokenizer of about 1,800 tokens that round-trips any Unicode text.
+    """A tokenizer of about 2,300 tokens that round-trips any Unicode text.
 
     Every integer 0..224, ``WORDS`` and the caller's ``words`` are one token, with and without a blank before
-    them, words also with a capital; other text falls back to UTF-8 bytes. The saved folder loads with
-    ``AutoTokenizer``. Padding goes left and ``<|im_end|>`` ends an answer.
+    them, words also with a capital; so are the sides of boxes, " l0" to " d128". Other text falls back to UTF-8
+    bytes. The saved folder loads with ``AutoTokenizer``. Padding goes left and ``<|im_end|>`` ends an answer.
     """
     blank = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(" ")[0][0]
     whole = [str(number) for number in range(LARGEST_NUMBER + 1)]
@@ -75,6 +77,7 @@ def tiny_tokenizer(words: Iterable[str] = ()) -> PreTrainedTokenizerBase:
         whole += [word, word.capitalize()]
     pieces = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet())]
     pieces += [form for word in whole for form in (word, blank + word)]
+    pieces += [f"{blank}{side}{reach}" for side in SIDES for reach in range(LARGEST_REACH + 1)]
     vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
     # No merges: a piece that is not a token as a whole is spelled in bytes.
     backend = Tokenizer(BPE(vocab=vocabulary, merges=[], ignore_merges=True))

@@ -6,15 +6,17 @@ task     prompt                answer
 count    count ship            7
 locate   locate ship           1 5 9 | none
 classify classify 12 30 40 52  ship
-detect   detect ship           6 6 ship 100 90 120 110; 6 8 ship 130 90 150 108 | none
+detect   detect ship           90 ship l12 u22 r24 d14; 92 ship l14 u22 r22 d12 | none
 describe describe              free text
 ask      ask <text>            free text
 ======== ===================== ===============================================
 
-A detected object is: row and column of the box's centre in a grid of 14 x 14, as the model's visual tokens are, class,
-x1 y1 x2 y2 in whole chip pixels. The place only helps the model to find the next object: unlike a coordinate it is
-either right or wrong, and objects come in its order. Reading ignores it. Training writes its answers with
-the ``render_*`` functions, so that training and serving cannot disagree.
+A detected object is: the cell of a 14 x 14 grid that holds the box's centre, counted from 0 row by row as the model's
+visual tokens are; class; and how far the box reaches over that cell, in whole chip pixels: left from its right side, up
+from its bottom, right from its left side, down from its top. ``90 ship l12 u22 r24 d14`` is the box 100 90 120 110 of a
+chip of 224 px. So these numbers are never negative and depend on what is there, not on where the cell lies: a tiny
+model learns that from far fewer chips than a coordinate. Training writes its answers with the ``render_*`` functions,
+so that training and serving cannot disagree.
 """
 
 from __future__ import annotations
@@ -27,8 +29,6 @@ from fusar_gpt.tasks import grammars
 from fusar_gpt.tasks.answers import Answer, Boxes, LabelledBox
 from fusar_gpt.tasks.question import ANY, CLASS_NAME, Question, Task
 from fusar_gpt.tasks.reading import (
-    NUMBER,
-    box_of,
     plain_label,
     read,
     says_none,
@@ -37,13 +37,15 @@ from fusar_gpt.tasks.reading import (
 
 NONE = "none"
 GRID = 14
-"""Rows and columns of the places of detected objects."""
+"""Rows and columns of the cells that detected objects are in."""
+Corners = tuple[int, int, int, int]
 _MAX_COUNT = 999
+SIDES = "lurd"
 _PIECE = re.compile(r"[^;\n]+")
 _OBJECT = re.compile(
-    rf"\s*(?P<object>(?:[0-9]+\s+){{0,2}}(?P<label>{CLASS_NAME})"
-    + "".join(rf"\s+(?P<{corner}>{NUMBER})" for corner in ("x1", "y1", "x2", "y2"))
-    + r")[\s.]*"
+    rf"\s*(?P<object>(?P<cell>[0-9]{{1,3}})\s+(?P<label>{CLASS_NAME})"
+    + "".join(rf"\s+{side}(?P<{side}>[0-9]{{1,4}})" for side in SIDES)
+    + r")[\s.]*",
 )
 _MAX_TOKENS = {
     Task.COUNT: 8,
@@ -66,7 +68,7 @@ class CompactPrompts:
         if question.task is Task.ASK:
             return f"{word} {' '.join((question.text or '').split())}"
         if question.task is Task.CLASSIFY and question.box is not None:
-            return f"{word} {_corners(_whole_pixels(question.box, frame_size))}"
+            return f"{word} {' '.join(map(str, _whole_pixels(question.box, frame_size)))}"
         return word if question.task is Task.DESCRIBE else f"{word} {question.target}"
 
     def grammar(self, question: Question) -> str | None:
@@ -88,7 +90,7 @@ class CompactPrompts:
     ) -> Answer:
         """The typed answer; never raises."""
         if question.task is Task.DETECT:
-            return _read_boxes(text, finished=finished)
+            return _read_boxes(text, frame_size, finished=finished)
         return read(question.task, text, finished=finished)
 
 
@@ -115,24 +117,33 @@ def render_label(label: str) -> str:
 
 
 def render_boxes(objects: Iterable[tuple[ChipBox, str]], frame_size: tuple[int, int]) -> str:
-    """The answer to detect: objects sorted by row and column of their centre, then top, then left.
+    """The answer to detect: objects sorted by the cell of their centre, then top, then left.
 
     Boxes are clipped to the frame (width, height) and rounded to whole pixels, at least one pixel a side.
     """
     rows = []
     for box, label in objects:
-        whole = _whole_pixels(box, frame_size)
-        row, col = _place(whole, frame_size)
-        rows.append((row, col, whole[1], whole[0], f"{row} {col} {render_label(label)} {_corners(whole)}"))
+        left, top, right, bottom = _whole_pixels(box, frame_size)
+        cell = _cell((left, top, right, bottom), frame_size)
+        edges = _cell_edges(cell, frame_size)
+        reaches = (edges[2] - left, edges[3] - top, right - edges[0], bottom - edges[1])
+        said = " ".join(f"{side}{reach}" for side, reach in zip(SIDES, reaches, strict=True))
+        rows.append((cell, top, left, f"{cell} {render_label(label)} {said}"))
     return "; ".join(row[-1] for row in sorted(rows)) or NONE
 
 
-def _place(whole: tuple[int, int, int, int], frame_size: tuple[int, int]) -> tuple[int, int]:
+def _cell(whole: Corners, frame_size: tuple[int, int]) -> int:
     (left, top, right, bottom), (width, height) = whole, frame_size
-    return (top + bottom) * GRID // (2 * height), (left + right) * GRID // (2 * width)
+    return (top + bottom) * GRID // (2 * height) * GRID + (left + right) * GRID // (2 * width)
 
 
-def _whole_pixels(box: ChipBox, frame_size: tuple[int, int]) -> tuple[int, int, int, int]:
+def _cell_edges(cell: int, frame_size: tuple[int, int]) -> Corners:
+    """Left, top, right and bottom of a cell in whole pixels."""
+    (row, col), (width, height) = divmod(cell, GRID), frame_size
+    return col * width // GRID, row * height // GRID, (col + 1) * width // GRID, (row + 1) * height // GRID
+
+
+def _whole_pixels(box: ChipBox, frame_size: tuple[int, int]) -> Corners:
     width, height = frame_size
     left = min(max(round(box.left), 0), width - 1)
     top = min(max(round(box.top), 0), height - 1)
@@ -141,17 +152,13 @@ def _whole_pixels(box: ChipBox, frame_size: tuple[int, int]) -> tuple[int, int, 
     return left, top, right, bottom
 
 
-def _corners(whole: tuple[int, int, int, int]) -> str:
-    return " ".join(map(str, whole))
-
-
-def _read_boxes(raw: str, *, finished: bool) -> Boxes:
+def _read_boxes(raw: str, frame_size: tuple[int, int], *, finished: bool) -> Boxes:
     boxes = []
     complete = finished
     for piece in _PIECE.finditer(without_fences(raw)):
         cut = not finished and piece.end() == len(raw)  # its last number may have lost digits
         found = None if cut else _OBJECT.fullmatch(piece.group())
-        box = box_of(found["x1"], found["y1"], found["x2"], found["y2"]) if found else None
+        box = _box(found, frame_size) if found else None
         if found and box:
             start, end = found.span("object")
             span = (piece.start() + start, piece.start() + end)
@@ -161,13 +168,24 @@ def _read_boxes(raw: str, *, finished: bool) -> Boxes:
     return Boxes(raw, complete=complete and (bool(boxes) or says_none(raw)), boxes=tuple(boxes))
 
 
+def _box(said: re.Match[str], frame_size: tuple[int, int]) -> ChipBox | None:
+    """The box of an object; None for a cell that the grid lacks or sides that leave nothing between them."""
+    cell = int(said["cell"])
+    left, up, right, down = (int(said[side]) for side in SIDES)
+    edges = _cell_edges(cell, frame_size)
+    box = (edges[2] - left, edges[3] - up, edges[0] + right, edges[1] + down)
+    if cell >= GRID * GRID or box[0] >= box[2] or box[1] >= box[3]:
+        return None
+    return ChipBox(*box)
+
+
 _LOCATE_GRAMMAR = f'root ::= "{NONE}" | from1\n{grammars.rising_cells(" ")}'
 
 _DETECT_GRAMMAR = (
     f'root ::= "{NONE}" | object ("; " object)*\n'
-    'object ::= place " " place " " label " " pixel " " pixel " " pixel " " pixel\n'
-    'place ::= [0-9] | "1" [0-3]\n'
-    'pixel ::= "0" | [1-9] [0-9]? [0-9]? [0-9]?\n'
+    'object ::= cell " " label " l" reach " u" reach " r" reach " d" reach\n'
+    'cell ::= [0-9] | [1-9] [0-9] | "1" [0-8] [0-9] | "19" [0-5]\n'
+    'reach ::= "0" | [1-9] [0-9]? [0-9]? [0-9]?\n'
 )
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fusar_gpt.frames import ChipBox
-from fusar_gpt.tasks import Question, Task, cell_of
-from fusar_gpt.tasks.compact import CompactPrompts, render_boxes, render_count, render_grid, render_label
+from fusar_gpt.tasks import ANY, Question, Task, cell_of
+from fusar_gpt.tasks.compact import (
+    GRID,
+    NONE,
+    CompactPrompts,
+    render_boxes,
+    render_count,
+    render_grid,
+    render_label,
+)
 from fusar_train.corpus.record import LABELS, Record
 from fusar_train.simulation.land import COVER_NAMES, PLACES
 
@@ -20,14 +28,21 @@ TEXTS = {
     "plane": "are there planes?",
 }
 """The free questions the tiny model learns. Anything else it is asked, it has never seen."""
+DECOY_CELLS = 3
+"""Nearer to an object, in cells, what is said might have meant it."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A question with the right answer as text."""
+    """A question with the right answer as text.
+
+    ``decoys`` are the numbers of objects in the answer that are not there: the model sees them said, but does not
+    learn to say them. It learns how to go on after a false alarm of its own.
+    """
 
     question: Question
     answer: str
+    decoys: frozenset[int] = frozenset()
 
     def prompt(self, frame_size: tuple[int, int]) -> str:
         """The question in the model's words."""
@@ -50,6 +65,21 @@ def ask(record: Record, task: Task, target: str) -> Pair:
         wanted = [(item.box, item.label) for item in record.objects if target in (item.label, "any")]
         answer = render_boxes(wanted, size)
     return Pair(Question(task, target=target), answer)
+
+
+def with_decoy(pair: Pair, size: tuple[int, int], rng: np.random.Generator) -> Pair:
+    """A detect pair with a small box said where nothing is near; the pair itself if something is."""
+    said = [] if pair.answer == NONE else pair.answer.split("; ")
+    cells = [divmod(int(one.split()[0]), GRID) for one in said]
+    row, col = (int(place) for place in rng.integers(GRID, size=2))
+    if any(abs(row - y) < DECOY_CELLS and abs(col - x) < DECOY_CELLS for y, x in cells):
+        return pair
+    x, y = (col + 0.5) * size[0] / GRID, (row + 0.5) * size[1] / GRID
+    reach = rng.uniform(2, 15, 2)
+    label = str(rng.choice(LABELS)) if pair.question.target == ANY else str(pair.question.target)
+    decoy = render_boxes([(ChipBox(x - reach[0], y - reach[1], x + reach[0], y + reach[1]), label)], size)
+    place = sum(cell < (row, col) for cell in cells)
+    return replace(pair, answer="; ".join([*said[:place], decoy, *said[place:]]), decoys=frozenset([place]))
 
 
 def classify(box: ChipBox, label: str) -> Pair:

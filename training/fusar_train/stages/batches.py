@@ -2,53 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from fusar_gpt.model.processor import FusarGptProcessor, encode_priors
+from fusar_gpt.tasks import Task
+from fusar_gpt.tasks.compact import NONE
 from fusar_train.corpus.mixture import Mixture
-from fusar_train.corpus.questions import pairs
+from fusar_train.corpus.questions import Pair, frame_size, pairs, with_decoy
 from fusar_train.corpus.record import Record
 from fusar_train.stages.dense import dense_targets
 from fusar_train.stages.packing import Packed, Packer
 
+POOL = 8
+"""Batches made together of remembered chips, so that chips of few objects need not wait for crowded ones."""
+
+QUESTIONS = 5
+"""Questions a remembered chip is asked at a time; it comes back."""
+
+DECOYS = 0.4
+"""Share of detect questions whose answer gets a decoy, if there is room."""
+
 
 @dataclass(frozen=True)
 class Batch:
-    """N chips: the model's image and prior inputs, the dense truth, and their questions."""
+    """N chips: the model's image and prior inputs, the dense truth, and their questions.
 
-    inputs: dict[str, Tensor]
-    dense: dict[str, Tensor]
+    A batch of remembered chips has their visual tokens [N, T, C] instead of inputs and dense truth.
+    """
+
     packed: Packed
+    inputs: dict[str, Tensor] = field(default_factory=dict)
+    dense: dict[str, Tensor] = field(default_factory=dict)
+    tokens: Tensor | None = None
+
+
+def questions(record: Record, rng: np.random.Generator) -> list[Pair]:
+    """The questions about a record, some with a decoy in their answer."""
+    size = frame_size(record)
+    return [
+        with_decoy(one, size, rng) if one.question.task is Task.DETECT and rng.random() < DECOYS else one
+        for one in pairs(record, rng)
+    ]
+
+
+def few(asked: list[Pair]) -> list[Pair]:
+    """As many of some questions as a remembered chip is asked at a time, those first that a box answers."""
+    return sorted(asked, key=lambda one: one.question.task is not Task.DETECT or one.answer == NONE)[
+        :QUESTIONS
+    ]
 
 
 def make_batch(
     records: list[Record], processor: FusarGptProcessor, packer: Packer, rng: np.random.Generator
 ) -> Batch:
     """A batch of some records."""
-    inputs = processor.encode_images([record.image for record in records])
-    inputs.update(encode_priors([(record.values, record.positions) for record in records]))
+    inputs = model_inputs(records, processor)
     truth = dense_targets(records, processor.card.patch * processor.card.merge)
-    return Batch(inputs, truth, packer([pairs(record, rng) for record in records]))
+    return Batch(packer([questions(record, rng) for record in records]), inputs, truth)
+
+
+def model_inputs(records: Sequence[Record], processor: FusarGptProcessor) -> dict[str, Tensor]:
+    """The images and priors of some records, as the model wants them."""
+    inputs = processor.encode_images([record.image for record in records])
+    return inputs | encode_priors([(record.values, record.positions) for record in records])
 
 
 class Batches:
-    """An endless, seeded stream of batches."""
+    """Endless, seeded streams of batches; whichever is asked, no chip comes anew that came before."""
 
     def __init__(
         self, mixture: Mixture, processor: FusarGptProcessor, model: Any, size: int, seed: int
     ) -> None:
-        self.mixture, self.processor, self.size, self.seed = mixture, processor, size, seed
+        self.processor, self.size = processor, size
         self.packer = Packer(processor, model.model)
+        self.records = mixture.records(seed)
+        self.rng = np.random.default_rng((seed, 1))
 
     def __iter__(self) -> Iterator[Batch]:
-        """Batches without end."""
-        records = self.mixture.records(self.seed)
-        rng = np.random.default_rng((self.seed, 1))
+        """Batches of new chips without end."""
         while True:
-            yield make_batch(list(islice(records, self.size)), self.processor, self.packer, rng)
+            yield self.make(list(islice(self.records, self.size)))
+
+    def make(self, records: list[Record]) -> Batch:
+        """A batch of some records."""
+        return make_batch(records, self.processor, self.packer, self.rng)
+
+    def remembered(self, chips: int, look: Callable[[dict[str, Tensor]], Tensor]) -> Iterator[Batch]:
+        """Batches without end of so many new chips, looked at once and asked anew each time.
+
+        ``look`` gives the visual tokens of inputs; what it looks with must not change any more.
+        """
+        memory: list[tuple[Record, Tensor]] = []
+        while len(memory) < chips:
+            records = list(islice(self.records, self.size))
+            with torch.no_grad():
+                tokens = look(model_inputs(records, self.processor))
+            memory += zip(records, tokens.half(), strict=True)
+            yield self.ask(records, tokens)
+        while True:
+            order = self.rng.permutation(len(memory))[: POOL * self.size]
+            pool = sorted((memory[i] for i in order), key=lambda one: len(one[0].objects))
+            for start in self.rng.permutation(np.arange(0, len(pool), self.size)):
+                asked, seen = zip(*pool[start : start + self.size], strict=True)
+                yield self.ask(asked, torch.stack(seen).float())
+
+    def ask(self, records: Sequence[Record], tokens: Tensor) -> Batch:
+        """A batch of a few questions about remembered chips."""
+        return Batch(self.packer([few(questions(record, self.rng)) for record in records]), tokens=tokens)

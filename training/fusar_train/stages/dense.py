@@ -15,7 +15,11 @@ from fusar_train.corpus.record import LABELS, Record
 from fusar_train.simulation.land import COVER_NAMES
 
 BoxTargets = dict[str, Tensor]
-CORNER_SCALE = 30.0
+ALIKE_SCALE = 30.0
+NONE = 196
+"""The token of an object that is not there."""
+NEIGHBOUR = 0.25
+"""What a box weighs that is told by a neighbour of its token."""
 
 
 class DenseHead(nn.Module):
@@ -23,15 +27,18 @@ class DenseHead(nn.Module):
 
     A box is (left, top, right, bottom) as distances from the token's centre in token sides, positive outward. Every
     token next to an object's centre says its box, so that a chip of few objects still teaches much.
-    ``corners`` reads the same box in whole chip pixels off a token, as the embeddings of four numbers: so the tower
-    writes what the language model has to say in the language model's own terms.
+    ``words`` reads off the tokens what the prompt set ``compact`` says of their objects, as the embeddings of those
+    words: so the tower writes what the language model has to say in the language model's own terms.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels)
         self.hidden = nn.Linear(channels, channels)
-        self.corner = nn.Linear(channels, 4 * channels)
+        self.cell = nn.Linear(channels, channels)
+        self.sides = nn.Linear(channels, 4 * channels)
+        self.next = nn.Linear(channels, (len(LABELS) + 1) * channels)
+        self.first = nn.Linear(channels, (len(LABELS) + 1) * channels)
         self.out = nn.Linear(channels, len(LABELS) + 4 + len(COVER_NAMES))
         nn.init.constant_(self.out.bias[: len(LABELS)], -3.5)
 
@@ -41,23 +48,43 @@ class DenseHead(nn.Module):
         classes, boxes, cover = out.split([len(LABELS), 4, len(COVER_NAMES)], dim=-1)
         return classes, boxes + 0.5, cover
 
-    def corners(self, tokens: Tensor, numbers: Tensor) -> Tensor:
-        """Logits [M, 4, 225] of x1, y1, x2, y2 from tokens [M, C], over the embeddings of numbers [225, C]."""
-        said = self.corner(self.norm(tokens)).unflatten(-1, (4, -1))
-        return functional.normalize(said, dim=-1) @ functional.normalize(numbers, dim=-1).T * CORNER_SCALE
+    def words(self, tokens: Tensor, numbers: Tensor, sides: Tensor) -> dict[str, Tensor]:
+        """Logits over the embeddings of numbers [225, C] and of the four sides of boxes [4, 129, C].
+
+        From tokens [N, T, C]: ``cell`` [N, T, 225], ``sides`` [N, T, 4, 129], ``next`` [N, T, 3, 225], and from the
+        first token of each chip ``first`` [N, 3, 225].
+        """
+        seen = self.norm(tokens)
+        channels = tokens.shape[-1]
+        said = self.sides(seen).unflatten(-1, (4, channels))
+        return {
+            "cell": _alike(self.cell(seen), numbers),
+            "sides": _alike(said.transpose(1, 2), sides).transpose(1, 2),
+            "next": _alike(self.next(seen).unflatten(-1, (-1, channels)), numbers),
+            "first": _alike(self.first(seen[:, 0]).unflatten(-1, (-1, channels)), numbers),
+        }
+
+
+def _alike(said: Tensor, table: Tensor) -> Tensor:
+    """How alike vectors [..., C] are to the embeddings of a table [..., V, C]: logits [..., V]."""
+    return (
+        functional.normalize(said, dim=-1)
+        @ functional.normalize(table, dim=-1).transpose(-1, -2)
+        * ALIKE_SCALE
+    )
 
 
 def dense_targets(records: Sequence[Record], token_px: int) -> BoxTargets:
     """What the head should say at each of T tokens.
 
     ``classes`` [N, T, 2] 0/1 at the token of an object's centre; ``near`` bool [N, T] at it and its eight neighbours,
-    where ``boxes`` [N, T, 4] and ``pixels`` [N, T, 4] (the box in whole chip pixels) are of the nearest object;
-    ``cover`` [N, T] (-1 unknown).
+    where ``boxes`` [N, T, 4] and ``sides`` [N, T, 4] (how many whole pixels the box reaches over the token on the left,
+    up, right and down) are of the nearest object; ``next`` [N, T, 3] the next token in reading order with a ship, a
+    plane, any, and ``first`` [N, 3] the first one, ``NONE`` without one; ``cover`` [N, T] (-1 unknown).
     """
     rows, cols = records[0].cover.shape
     classes = torch.zeros(len(records), rows, cols, len(LABELS))
     boxes = torch.zeros(len(records), rows, cols, 4)
-    pixels = torch.zeros(len(records), rows, cols, 4, dtype=torch.long)
     far = torch.full((len(records), rows, cols), torch.inf)
     centres = torch.stack(torch.meshgrid(torch.arange(rows), torch.arange(cols), indexing="ij"), dim=-1) + 0.5
     for i, record in enumerate(records):
@@ -70,13 +97,46 @@ def dense_targets(records: Sequence[Record], token_px: int) -> BoxTargets:
             distance = (centres - torch.stack([y, x])).abs().amax(-1)
             mine = (distance < far[i]) & (centres - centres[row, col]).abs().amax(-1).le(1)
             far[i][mine] = distance[mine]
-            pixels[i][mine] = edges.round().long()
             ys, xs = centres[mine].unbind(-1)
             boxes[i][mine] = torch.stack([xs - left, ys - top, right - xs, bottom - ys], dim=-1)
     cover = torch.stack([torch.from_numpy(record.cover) for record in records])
-    dense = {"classes": classes, "boxes": boxes, "pixels": pixels}
+    sides = ((boxes + 0.5) * token_px).round().long()
+    dense = {"classes": classes, "boxes": boxes, "sides": sides}
     flat = {name: value.flatten(1, 2) for name, value in dense.items()}
-    return {"cover": cover.flatten(1), "near": torch.isfinite(far).flatten(1)} | flat
+    first, after = following(flat["classes"])
+    near = torch.isfinite(far).flatten(1)
+    return {"cover": cover.flatten(1), "near": near, "first": first, "next": after} | flat
+
+
+def following(classes: Tensor) -> tuple[Tensor, Tensor]:
+    """The first token with each class and any [N, 3], and for every token the next one after it [N, T, 3]."""
+    number = classes.shape[1]
+    wanted = torch.cat([classes, classes.amax(-1, keepdim=True)], dim=-1)
+    own = torch.where(wanted > 0, torch.arange(number)[None, :, None], NONE)
+    from_here = own.flip(1).cummin(1).values.flip(1)
+    return from_here[:, 0], functional.pad(from_here[:, 1:], (0, 0, 0, 1), value=NONE)
+
+
+def words_loss(said: dict[str, Tensor], truth: BoxTargets, soft: Tensor) -> dict[str, Tensor]:
+    """The losses of ``DenseHead.words``; ``soft`` [129, 129] has the label that stands for each number of pixels."""
+    cells = torch.arange(said["cell"].shape[1]).expand(said["cell"].shape[:2])
+    objects = torch.cat([truth["classes"], truth["classes"].amax(-1, keepdim=True)], dim=-1) > 0
+    after = functional.cross_entropy(said["next"].movedim(-1, 1), truth["next"], reduction="none")
+    losses = {
+        "cell": functional.cross_entropy(said["cell"].flatten(0, 1), cells.flatten()),
+        "next": after.mean(),
+        "first": functional.cross_entropy(said["first"].flatten(0, 1), truth["first"].flatten()),
+    }
+    sides = truth["sides"]
+    there = truth["near"] & ((sides >= 0) & (sides < len(soft))).all(-1)
+    if there.any():
+        losses["next"] = losses["next"] + after[objects].mean()
+        weights = torch.where(objects[..., -1], 1.0, NEIGHBOUR)[there]
+        entropy = (
+            -(soft[sides[there]] * functional.log_softmax(said["sides"][there], dim=-1)).sum(-1).mean(-1)
+        )
+        losses["sides"] = (entropy * weights).sum() / weights.sum()
+    return losses
 
 
 def dense_loss(said: tuple[Tensor, Tensor, Tensor], truth: BoxTargets) -> dict[str, Tensor]:

@@ -9,10 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from fusar_gpt.model.processor import IGNORED
+from fusar_gpt.model.tokens import LARGEST_NUMBER, LARGEST_REACH, SIDES
 from fusar_train.stages.packing import Packed
 
-SIDE = 224
 FAR_PX = 20.0
+SIDE_WEIGHT = 2.0
+"""A box has four numbers that only looking tells, among many words that are soon known."""
 
 
 def visual_tokens(model: Any, batch: dict[str, Tensor]) -> Tensor:
@@ -44,51 +46,66 @@ def hidden_states(model: Any, packed: Packed, tokens: Tensor) -> Tensor:
 
 def number_tokens(tokenizer: Any) -> Tensor:
     """The tokens of the numbers 0..224 with a blank before them, int64 [225]."""
-    return torch.tensor(tokenizer.convert_tokens_to_ids([f"Ġ{n}" for n in range(SIDE + 1)]))
+    return torch.tensor(tokenizer.convert_tokens_to_ids([f"Ġ{n}" for n in range(LARGEST_NUMBER + 1)]))
+
+
+def side_tokens(tokenizer: Any) -> Tensor:
+    """The tokens of " l0" to " d128", int64 [4, 129]."""
+    words = [f"Ġ{side}{reach}" for side in SIDES for reach in range(LARGEST_REACH + 1)]
+    return torch.tensor(tokenizer.convert_tokens_to_ids(words)).reshape(len(SIDES), -1)
 
 
 def order_numbers(model: Any, tokenizer: Any) -> None:
-    """Starts the numbers' embeddings on a curve, so that numbers that differ little look alike from the first."""
+    """Starts the numbers' embeddings on a curve, so that numbers that differ little look alike from the first.
+
+    The curve of a box's side is shorter, and each side has its own place.
+    """
     table = model.get_input_embeddings().weight
-    waves = torch.exp(torch.linspace(0.0, 4.6, table.shape[1] // 2)) * torch.pi / SIDE
-    angles = torch.arange(SIDE + 1)[:, None] * waves
-    curve = torch.cat([angles.sin(), angles.cos()], dim=1)
+    scale = 2**0.5 * model.config.text_config.initializer_range
+    sides = side_tokens(tokenizer)
+    apart = torch.nn.functional.normalize(torch.randn(len(sides), 1, table.shape[1]), dim=-1)
     with torch.no_grad():
-        table[number_tokens(tokenizer)] = curve * (2**0.5 * model.config.text_config.initializer_range)
+        table[number_tokens(tokenizer)] = _curve(LARGEST_NUMBER, table.shape[1]) * scale
+        table[sides] = (_curve(LARGEST_REACH, table.shape[1]) + apart * (table.shape[1] / 2) ** 0.5) * scale
+
+
+def _curve(largest: int, channels: int) -> Tensor:
+    waves = torch.exp(torch.linspace(0.0, 4.6, channels // 2)) * torch.pi / largest
+    angles = torch.arange(largest + 1)[:, None] * waves
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 class LanguageLoss:
     """Cross-entropy on the answers.
 
-    A coordinate that is a pixel off is nearly right, so its label is a Gaussian over the neighbouring numbers, and
+    A box that reaches a pixel too far is nearly right, so its label is a Gaussian over the neighbouring numbers, and
     the expected number is drawn to the true one.
     """
 
-    def __init__(self, tokenizer: Any, softness_px: float = 2.0) -> None:
+    def __init__(self, tokenizer: Any, softness_px: float = 1.0) -> None:
         self.numbers = number_tokens(tokenizer)
-        self.value = torch.full((len(tokenizer),), -1)
-        self.value[self.numbers] = torch.arange(SIDE + 1)
-        steps = torch.arange(SIDE + 1)
-        self.soft = torch.softmax(-((steps[:, None] - steps) ** 2) / (2 * softness_px**2), dim=-1)
-
-    def corners(self, logits: Tensor, pixels: Tensor) -> Tensor:
-        """Cross-entropy of corner logits [M, 4, 225] against softened pixels [M, 4]."""
-        return -(self.soft[pixels] * functional.log_softmax(logits, dim=-1)).sum(-1).mean()
+        self.sides = side_tokens(tokenizer)
+        reaches = torch.arange(LARGEST_REACH + 1)
+        self.side, self.reach = (torch.full((len(tokenizer),), -1) for _ in range(2))
+        self.side[self.sides] = torch.arange(len(self.sides))[:, None]
+        self.reach[self.sides] = reaches
+        self.soft = torch.softmax(-((reaches[:, None] - reaches) ** 2) / (2 * softness_px**2), dim=-1)
 
     def __call__(self, model: Any, packed: Packed, states: Tensor) -> dict[str, Tensor]:
-        """Losses ``answers`` and ``coordinates`` (per label, weighted) and ``distance`` (in units of 20 px)."""
+        """Losses ``answers`` and ``sides`` (per label, weighted) and ``distance`` (in units of 20 px)."""
         learnt = packed.labels != IGNORED
         logits = model.lm_head(states[learnt]).float()
-        labels, weights, coordinate = packed.labels[learnt], packed.weights[learnt], packed.coordinate[learnt]
+        labels, weights = packed.labels[learnt], packed.weights[learnt]
         total = weights.sum()
-        words = ~coordinate
-        entropy = functional.cross_entropy(logits[words], labels[words], reduction="none")
-        losses = {"answers": (entropy * weights[words]).sum() / total}
-        if coordinate.any():
-            logs = functional.log_softmax(logits[coordinate], dim=-1)[:, self.numbers]
-            truth = self.value[labels[coordinate]]
-            entropy = -(self.soft[truth] * logs).sum(-1)
-            losses["coordinates"] = (entropy * weights[coordinate]).sum() / total
-            expected = (logs.exp() * torch.arange(SIDE + 1)).sum(-1)
-            losses["distance"] = ((expected - truth).abs() * weights[coordinate]).sum() / total / FAR_PX
+        of_side = self.side[labels] >= 0
+        entropy = functional.cross_entropy(logits[~of_side], labels[~of_side], reduction="none")
+        losses = {"answers": (entropy * weights[~of_side]).sum() / total}
+        if of_side.any():
+            labels, weights = labels[of_side], weights[of_side] * SIDE_WEIGHT / total
+            mine = self.sides[self.side[labels]]
+            logs = functional.log_softmax(logits[of_side], dim=-1).gather(1, mine)
+            truth = self.reach[labels]
+            losses["sides"] = -((self.soft[truth] * logs).sum(-1) * weights).sum()
+            expected = (logs.exp() * torch.arange(LARGEST_REACH + 1)).sum(-1)
+            losses["distance"] = ((expected - truth).abs() * weights).sum() / FAR_PX
         return losses

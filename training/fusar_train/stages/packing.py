@@ -14,12 +14,17 @@ import torch
 from torch import Tensor
 
 from fusar_gpt.model.processor import IGNORED, FusarGptProcessor
+from fusar_gpt.model.tokens import IMAGE
 from fusar_gpt.tasks import Task
+from fusar_gpt.tasks.compact import NONE
 from fusar_train.corpus.questions import Pair
 
 PREFIX, PADDING = -1, -2
-OBJECT_TOKENS = 8
-"""Tokens of a detected object with its separator: row, column, class, four coordinates, semicolon."""
+OBJECT_TOKENS = 7
+"""Tokens of a detected object with its separator: cell, class, four sides, semicolon."""
+NOWHERE = -1
+CELL_WEIGHT = 4.0
+"""A box in the wrong cell is wrong whatever its sides are."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,9 @@ class Packed:
         question: int64 [N, T], which question a token belongs to, or ``PREFIX`` or ``PADDING``.
         labels: int64 [N, T], the token to be said after each position, -100 where none is learnt.
         weights: float32 [N, T], the weight of each label.
-        coordinate: bool [N, T], where the label is a coordinate of a detected box.
+        look: int64 [2, N, T], for each label of detected objects the position of the visual token of the object
+            that has just been said (the first token before the first object), which also tells where the next one is,
+            and of the object that is being said; ``NOWHERE`` for other labels.
     """
 
     ids: Tensor
@@ -40,7 +47,7 @@ class Packed:
     question: Tensor
     labels: Tensor
     weights: Tensor
-    coordinate: Tensor
+    look: Tensor
 
     def mask(self) -> Tensor:
         """Which positions see which, bool [N, 1, T, T]: earlier ones of the prefix and of the same question."""
@@ -63,13 +70,19 @@ class Packer:
         self.length = int(types[0].nonzero()[-1]) + 1
         grid = torch.tensor([[1, card.height // card.patch, card.width // card.patch]])
         self.prefix = text["input_ids"][0, : self.length]
+        self.image = int((self.prefix == processor.tokenizer.convert_tokens_to_ids(IMAGE)).nonzero()[0])
         self.positions = model.get_rope_index(self.prefix[None], types[:, : self.length], grid)[0][:, 0]
 
     def __call__(self, chips: Sequence[Sequence[Pair]]) -> Packed:
         """Pack the pairs of N chips."""
         rows = [self._row(pairs) for pairs in chips]
         longest = max(len(row["ids"]) for row in rows)
-        fill = {"ids": self.processor.tokenizer.pad_token_id, "question": PADDING, "labels": IGNORED}
+        fill = {
+            "ids": self.processor.tokenizer.pad_token_id,
+            "question": PADDING,
+            "labels": IGNORED,
+            "look": NOWHERE,
+        }
         stacked = {
             name: torch.stack([pad(row[name], longest, fill.get(name, 0)) for row in rows], dim=-2)
             for name in rows[0]
@@ -94,20 +107,30 @@ class Packer:
         """The prefix or one question, with labels moved to the position that says them."""
         said = torch.cat([labels[1:], torch.tensor([IGNORED])])
         answer = (said != IGNORED).nonzero().flatten()
-        coordinate = torch.zeros(len(ids), dtype=torch.bool)
-        if pair is not None and pair.question.task is Task.DETECT and len(answer) > OBJECT_TOKENS - 1:
-            place = torch.arange(len(answer)) % OBJECT_TOKENS
-            coordinate[answer] = (place >= 3) & (place <= 6)
+        look = torch.full((2, len(ids)), NOWHERE)
+        if pair is not None and pair.question.task is Task.DETECT:
+            look[0, answer[0]] = self.image
+            if pair.answer != NONE:
+                cells = torch.tensor([int(row.split()[0]) for row in pair.answer.split(";")])
+                look[1, answer] = self.image + cells.repeat_interleave(OBJECT_TOKENS)[: len(answer)]
+                look[0, answer[1:]] = look[1, answer[:-1]]
+                for decoy in pair.decoys:
+                    begin = decoy * OBJECT_TOKENS
+                    untrue = answer[begin : begin + OBJECT_TOKENS - 1]
+                    said[untrue] = IGNORED
+                    look[1, untrue[:1]] = NOWHERE
         weights = torch.zeros(len(ids))
         # A long answer counts more than a short one, but not by its length.
         weights[answer] = max(len(answer), 1) ** -0.5
+        if pair is not None and pair.question.task is Task.DETECT:
+            weights[answer[::OBJECT_TOKENS]] *= CELL_WEIGHT
         return {
             "ids": ids,
             "positions": positions,
             "question": torch.full((len(ids),), number),
             "labels": said,
             "weights": weights,
-            "coordinate": coordinate,
+            "look": look,
         }
 
 

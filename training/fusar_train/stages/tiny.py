@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, nn
 from torch.multiprocessing.spawn import spawn
 
@@ -36,18 +36,24 @@ from fusar_train.corpus.questions import vocabulary
 from fusar_train.corpus.record import LABELS
 from fusar_train.simulation.land import PIXEL_M
 from fusar_train.stages.batches import Batch, Batches
-from fusar_train.stages.dense import DenseHead, dense_loss
+from fusar_train.stages.dense import DenseHead, dense_loss, words_loss
+from fusar_train.stages.guide import let_watch, where_loss
 from fusar_train.stages.language import LanguageLoss, hidden_states, order_numbers, visual_tokens
 from fusar_train.stages.muon import Muon
 
 SETTINGS = Path(__file__).with_name("tiny.yaml")
+HEAD = "dense_head.safetensors"
 WARM_UP = 0.04
 LOG_EVERY = 20
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One entry of ``phases`` in the settings."""
+    """One entry of ``phases`` in the settings.
+
+    ``remember`` is the number of chips whose visual tokens are kept and asked about again and again, in a phase that
+    trains the language model alone; 0 for chips that never come twice.
+    """
 
     name: str
     steps: int
@@ -57,6 +63,7 @@ class Phase:
     language: float
     matrix_rate: float
     other_rate: float
+    remember: int = 0
 
 
 def tiny_card(real: bool) -> Card:
@@ -99,7 +106,10 @@ class Trainer:
         self.model, self.processor = new_model(real is not None, settings["seed"])
         if start:
             self.model.load_state_dict(load_checkpoint(start, device="cpu").model.state_dict())
+        let_watch(self.model)
         self.head = DenseHead(self.model.config.vision_config.out_hidden_size)
+        if start and (start / HEAD).exists():
+            self.head.load_state_dict(load_file(start / HEAD))
         self.language = LanguageLoss(self.processor.tokenizer)
         mixture = Mixture(real, **settings["mixture"])
         seed = settings["seed"] + 10_000_000 * rank
@@ -110,14 +120,15 @@ class Trainer:
 
     def run(self) -> None:
         """All phases, saving now and then, so that a usable checkpoint lies in the folder at any time."""
-        stream = iter(self.batches)
         for entry in self.settings["phases"]:
-            self.run_phase(Phase(**entry), stream)
+            self.run_phase(Phase(**entry))
             self.save()
 
-    def run_phase(self, phase: Phase, stream: Iterable[Batch]) -> None:
+    def run_phase(self, phase: Phase) -> None:
         """One phase, until its steps or its minutes are over."""
         trained = self.choose(phase)
+        kept = phase.remember // self.settings["processes"]
+        stream = self.batches.remembered(kept, self.look) if kept else iter(self.batches)
         optimizers = make_optimizers(trained, phase)
         rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
         start = saved = time.monotonic()
@@ -148,31 +159,36 @@ class Trainer:
         named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
         return named + [(f"head.{name}", p) for name, p in self.head.named_parameters() if phase.dense]
 
+    def look(self, inputs: dict[str, Tensor]) -> Tensor:
+        """The visual tokens of chips after TLM, [N, T, C]."""
+        return visual_tokens(self.model, inputs)
+
     def losses(self, batch: Batch, phase: Phase) -> dict[str, Tensor]:
         """The weighted losses of a batch in a phase."""
-        tokens = visual_tokens(self.model, batch.inputs)
+        tokens = self.look(batch.inputs) if batch.tokens is None else batch.tokens
         losses: dict[str, Tensor] = {}
         if phase.dense:
             dense = dense_loss(self.head(tokens), batch.dense)
-            there = batch.dense["near"]
-            if there.any():
-                numbers = self.model.get_input_embeddings().weight[self.language.numbers]
-                corners = self.head.corners(tokens[there], numbers)
-                dense["corners"] = 0.5 * self.language.corners(corners, batch.dense["pixels"][there])
+            table = self.model.get_input_embeddings().weight
+            said = self.head.words(tokens, table[self.language.numbers], table[self.language.sides])
+            words = words_loss(said, batch.dense, self.language.soft)
+            dense |= {name: 0.5 * value for name, value in words.items()}
             losses |= {f"dense {name}": phase.dense * value for name, value in dense.items()}
         if phase.language:
             states = hidden_states(self.model, batch.packed, tokens)
             spoken = self.language(self.model, batch.packed, states)
+            spoken["where"] = where_loss(self.model, batch.packed)
             losses |= {name: phase.language * value for name, value in spoken.items()}
         return losses
 
     def save(self) -> None:
-        """Writes the checkpoint."""
+        """Writes the checkpoint, and beside it the head for the next sitting."""
         if self.rank:
             return
         self.model.eval()
         save_checkpoint(self.out, self.model, self.processor, self.processor.card)
         self.model.train()
+        save_file(self.head.state_dict(), self.out / HEAD)
 
     def log(self, phase: Phase, step: int, seconds: float, recent: list[dict[str, float]]) -> None:
         """A line in ``log.txt`` with the means of the recent losses of this process."""
@@ -253,7 +269,8 @@ def train_process(
 def train_tiny(out: Path, real: Path | None, settings: Path = SETTINGS, start: Path | None = None) -> None:
     """Trains the tiny model into the folder ``out``; ``real`` is a folder of SSDD images or None.
 
-    ``start`` is a checkpoint to begin from instead of random weights.
+    ``start`` is a folder of an earlier sitting, or any checkpoint of this architecture, to begin from instead of
+    random weights.
     """
     chosen = yaml.safe_load(settings.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
