@@ -1,4 +1,4 @@
-"""The tiny FUSAR-GPT: an architecture of about three million parameters for 224 px chips, untrained."""
+"""The tiny FUSAR-GPT: an architecture of about three and a half million parameters for 224 px chips, untrained."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ PATCH = 8
 MERGE = 2
 
 # Qwen's rotary settings suit wide heads and long texts: with 16 frequencies at theta 1e6 the width axis
-# hardly turns. A small theta, and the frequencies dealt out in turn (time, row, column, time, ...), give each
-# axis its share.
+# hardly turns. A smaller theta, and the frequencies dealt out in turn (time, row, column, time, ...), give each
+# axis its share. In texts some must hardly turn, too, so that a token can be found by what it holds wherever it is.
 _THETA = 100.0
 _TEXT_THETA = 10_000.0
 _HEAD_DIM = 32
@@ -31,7 +31,7 @@ def tiny_config(
 ) -> FusarGptConfig:
     """The tiny architecture for ``tokenizer``: 224 px chips become 14 x 14 visual tokens.
 
-    Hidden sizes are multiples of 32, the width of one attention head. The defaults give about 3 M parameters.
+    Hidden sizes are multiples of 32, the width of one attention head. The defaults give about 3.5 M parameters.
     """
     token = tokenizer.convert_tokens_to_ids
     vision = {
