@@ -30,7 +30,7 @@ SETTINGS = {
     "vec_dim": 64,
 }
 TEXT = {
-    "vocab_size": 1856,
+    "vocab_size": 2368,
     "hidden_size": CHANNELS,
     "intermediate_size": 96,
     "num_hidden_layers": 2,

@@ -447,7 +447,7 @@ def test_a_tied_head_cannot_be_adapted(tmp_path):
 
     def adapt_head(tensors):
         tensors["base_model.model.lm_head.lora_A.weight"] = torch.zeros(4, CHANNELS)
-        tensors["base_model.model.lm_head.lora_B.weight"] = torch.zeros(1856, 4)
+        tensors["base_model.model.lm_head.lora_B.weight"] = torch.zeros(2368, 4)
 
     change_tensors(tmp_path / "source" / "adapter_model.safetensors", adapt_head)
     refused("changes lm_head", tmp_path / "source", tmp_path / "base", tmp_path / "out")

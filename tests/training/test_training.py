@@ -18,7 +18,7 @@ from fusar_train.corpus.questions import ask, describe, frame_size, pairs, with_
 from fusar_train.evaluation.card import write_card
 from fusar_train.evaluation.measure import answers, measure_all, simulated_test
 from fusar_train.simulation import simulate_chip
-from fusar_train.stages.batches import Batches, make_batch
+from fusar_train.stages.batches import Batches, model_inputs
 from fusar_train.stages.dense import (
     NONE,
     DenseHead,
@@ -40,17 +40,18 @@ def test_packed_questions_get_the_logits_they_would_get_alone():
     torch.nn.init.normal_(model.model.tlm.w2.weight, std=0.05)
     model.eval()
     records = [simulate_chip(number, stream=5) for number in (1, 2)]
-    batch = make_batch(records, processor, Packer(processor, model.model), np.random.default_rng(0))
     rng = np.random.default_rng(0)
+    asked = [pairs(record, rng) for record in records]
+    packed = Packer(processor, model.model)(asked)
     with torch.no_grad():
-        states = hidden_states(model, batch.packed, visual_tokens(model, batch.inputs))
+        states = hidden_states(model, packed, visual_tokens(model, model_inputs(records, processor)))
         for n, record in enumerate(records):
-            for number, pair in enumerate(pairs(record, rng)[:4]):
+            for number, pair in enumerate(asked[n][:4]):
                 prior = (record.values, record.positions)
                 alone = processor([record.image], [pair.prompt((224, 224))], [prior], [pair.answer])
                 learnt = alone["labels"][0, 1:] != IGNORED
-                mine = (batch.packed.question[n] == number) & (batch.packed.labels[n] != IGNORED)
-                assert batch.packed.labels[n][mine].tolist() == alone["labels"][0, 1:][learnt].tolist()
+                mine = (packed.question[n] == number) & (packed.labels[n] != IGNORED)
+                assert packed.labels[n][mine].tolist() == alone["labels"][0, 1:][learnt].tolist()
                 logits = model(**alone).logits[0, :-1][learnt]
                 assert torch.allclose(model.lm_head(states[n][mine]), logits, atol=1e-4)
 
