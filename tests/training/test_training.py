@@ -20,7 +20,7 @@ from fusar_train.evaluation.measure import answers, measure_all, simulated_test
 from fusar_train.simulation import simulate_chip
 from fusar_train.stages.batches import Batches, model_inputs
 from fusar_train.stages.dense import (
-    NONE,
+    ABSENT,
     DenseHead,
     box_loss,
     dense_loss,
@@ -149,7 +149,11 @@ def test_a_token_is_told_where_the_next_object_is():
     classes[0, 2, 1] = 1
     first, after = following(classes)
     assert first.tolist() == [[1, 2, 1]]
-    assert after[0].T.tolist() == [[1, 4, 4, 4, NONE, NONE], [2, 2, *[NONE] * 4], [1, 2, 4, 4, NONE, NONE]]
+    assert after[0].T.tolist() == [
+        [1, 4, 4, 4, ABSENT, ABSENT],
+        [2, 2, *[ABSENT] * 4],
+        [1, 2, 4, 4, ABSENT, ABSENT],
+    ]
 
 
 def test_processes_agree_on_gradients_even_without_any():

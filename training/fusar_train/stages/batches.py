@@ -59,15 +59,6 @@ def few(asked: list[Pair]) -> list[Pair]:
     ]
 
 
-def make_batch(
-    records: list[Record], processor: FusarGptProcessor, packer: Packer, rng: np.random.Generator
-) -> Batch:
-    """A batch of some records."""
-    inputs = model_inputs(records, processor)
-    truth = dense_targets(records, processor.card.patch * processor.card.merge)
-    return Batch(packer([questions(record, rng) for record in records]), inputs, truth)
-
-
 def model_inputs(records: Sequence[Record], processor: FusarGptProcessor) -> dict[str, Tensor]:
     """The images and priors of some records, as the model wants them."""
     inputs = processor.encode_images([record.image for record in records])
@@ -88,11 +79,10 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         """Batches of new chips without end."""
         while True:
-            yield self.make(list(islice(self.records, self.size)))
-
-    def make(self, records: list[Record]) -> Batch:
-        """A batch of some records."""
-        return make_batch(records, self.processor, self.packer, self.rng)
+            records = list(islice(self.records, self.size))
+            truth = dense_targets(records, self.processor.card.patch * self.processor.card.merge)
+            packed = self.packer([questions(record, self.rng) for record in records])
+            yield Batch(packed, model_inputs(records, self.processor), truth)
 
     def remembered(self, chips: int, look: Callable[[dict[str, Tensor]], Tensor]) -> Iterator[Batch]:
         """Batches without end of so many new chips, looked at once and asked anew each time.

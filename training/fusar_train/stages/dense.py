@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fusar_gpt.tasks.compact import GRID
 from fusar_train.corpus.record import LABELS, Record
 from fusar_train.simulation.land import COVER_NAMES
 
 BoxTargets = dict[str, Tensor]
 ALIKE_SCALE = 30.0
-NONE = 196
+ABSENT = GRID * GRID
 """The token of an object that is not there."""
 NEIGHBOUR = 0.25
 """What a box weighs that is told by a neighbour of its token."""
@@ -80,7 +81,7 @@ def dense_targets(records: Sequence[Record], token_px: int) -> BoxTargets:
     ``classes`` [N, T, 2] 0/1 at the token of an object's centre; ``near`` bool [N, T] at it and its eight neighbours,
     where ``boxes`` [N, T, 4] and ``sides`` [N, T, 4] (how many whole pixels the box reaches over the token on the left,
     up, right and down) are of the nearest object; ``next`` [N, T, 3] the next token in reading order with a ship, a
-    plane, any, and ``first`` [N, 3] the first one, ``NONE`` without one; ``cover`` [N, T] (-1 unknown).
+    plane, any, and ``first`` [N, 3] the first one, ``ABSENT`` without one; ``cover`` [N, T] (-1 unknown).
     """
     rows, cols = records[0].cover.shape
     classes = torch.zeros(len(records), rows, cols, len(LABELS))
@@ -112,9 +113,9 @@ def following(classes: Tensor) -> tuple[Tensor, Tensor]:
     """The first token with each class and any [N, 3], and for every token the next one after it [N, T, 3]."""
     number = classes.shape[1]
     wanted = torch.cat([classes, classes.amax(-1, keepdim=True)], dim=-1)
-    own = torch.where(wanted > 0, torch.arange(number)[None, :, None], NONE)
+    own = torch.where(wanted > 0, torch.arange(number)[None, :, None], ABSENT)
     from_here = own.flip(1).cummin(1).values.flip(1)
-    return from_here[:, 0], functional.pad(from_here[:, 1:], (0, 0, 0, 1), value=NONE)
+    return from_here[:, 0], functional.pad(from_here[:, 1:], (0, 0, 0, 1), value=ABSENT)
 
 
 def words_loss(said: dict[str, Tensor], truth: BoxTargets, soft: Tensor) -> dict[str, Tensor]:
