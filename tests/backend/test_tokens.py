@@ -11,7 +11,8 @@ from transformers import AutoTokenizer
 
 from fusar_gpt.engine.spelling import spell
 from fusar_gpt.model import tiny_tokenizer
-from fusar_gpt.model.tokens import SPECIAL
+from fusar_gpt.model.tokens import SIDES, SPECIAL
+from fusar_gpt.tasks import compact
 
 TOKENIZER = tiny_tokenizer()
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
@@ -36,6 +37,7 @@ def test_every_coordinate_and_word_is_one_token(blank):
 
 def test_a_detected_object_takes_six_tokens():
     assert len(plain("90 ship l12 u22 r24 d14; 92 ship l0 u128 r22 d12")) == 6 + 1 + 6
+    assert SIDES == compact.SIDES  # neither module may import the other
 
 
 def test_callers_add_words():

@@ -57,11 +57,11 @@ def test_packed_questions_get_the_logits_they_would_get_alone():
 
 
 def test_every_word_of_an_object_is_to_be_read_off_its_token():
-    _, processor = new_model(real=False, seed=0)
+    model, processor = new_model(real=False, seed=0)
     record = next(r for r in (simulate_chip(i) for i in range(50)) if len(r.boxes("ship")) >= 2)
-    packed = Packer(processor, new_model(real=False, seed=0)[0].model)([[ask(record, Task.DETECT, "ship")]])
+    packed = Packer(processor, model.model)([[ask(record, Task.DETECT, "ship")]])
     said, look = packed.labels[0], packed.look[:, 0]
-    start = int((packed.ids[0] == new_model(real=False, seed=0)[0].config.image_token_id).nonzero()[0])
+    start = int((packed.ids[0] == model.config.image_token_id).nonzero()[0])
     answer = processor.tokenizer.decode(said[said != IGNORED][:-1])
     cells = [int(one.split()[0]) for one in answer.split("; ")]
     words = (look[1] >= 0).nonzero().flatten()
@@ -233,7 +233,9 @@ def test_nothing_learns_to_say_a_decoy():
     record = next(r for r in (simulate_chip(i) for i in range(50)) if len(r.boxes("ship")) == 1)
     true = ask(record, Task.DETECT, "ship")
     rng = np.random.default_rng(0)
-    for pair in (with_decoy(true, frame_size(record), rng) for _ in range(10)):
+    made = [with_decoy(true, frame_size(record), rng) for _ in range(10)]
+    assert {place for pair in made for place in pair.decoys} == {0, 1}  # before the ship and after it
+    for pair in made:
         packed = Packer(processor, model.model)([[pair]])
         said = pair.answer.split("; ")
         learnt = processor.tokenizer.decode(packed.labels[packed.labels != IGNORED]).removesuffix(
