@@ -14,18 +14,16 @@ from fusar_gpt.tasks import Question, Task
 from fusar_gpt.tasks.compact import render_boxes
 from fusar_train.cli import main
 from fusar_train.corpus.mixture import Mixture
-from fusar_train.corpus.questions import ask, describe, frame_size, pairs, with_decoy
+from fusar_train.corpus.questions import Pair, ask, describe, frame_size, pairs, with_decoy
 from fusar_train.evaluation.card import write_card
 from fusar_train.evaluation.measure import answers, measure_all, simulated_test
 from fusar_train.simulation import simulate_chip
 from fusar_train.stages.batches import Batches, model_inputs
 from fusar_train.stages.dense import (
-    ABSENT,
     DenseHead,
     box_loss,
     dense_loss,
     dense_targets,
-    following,
     words_loss,
 )
 from fusar_train.stages.guide import LAYERS, let_watch, where_loss
@@ -66,8 +64,31 @@ def test_every_word_of_an_object_is_to_be_read_off_its_token():
     cells = [int(one.split()[0]) for one in answer.split("; ")]
     words = (look[1] >= 0).nonzero().flatten()
     assert torch.equal(words, (said != IGNORED).nonzero().flatten())
-    assert (look[1, words] - start).tolist() == [cell for cell in cells for _ in range(7)][: len(words)]
-    assert (look[0, words] - start).tolist() == [0, *(look[1, words] - start).tolist()[:-1]]
+    ahead = [
+        word for one, after in zip(cells, [*cells[1:], -1], strict=True) for word in [one] * 5 + [after] * 2
+    ]
+    assert (look[1, words] - start).tolist() == [cells[0], *ahead[:-1]]
+    assert (look[0, words] - start).tolist() == [-1, *(cell for cell in cells for _ in range(7))][
+        : len(words)
+    ]
+
+
+def test_an_object_looks_back_at_the_one_before_it_of_its_class():
+    model, processor = new_model(real=False, seed=0)
+    asked = [Pair(Question(Task.DETECT, target=label), answer) for label, answer in CHAINS.items()]
+    look = Packer(processor, model.model)([asked]).look[0, 0]
+    start = int((processor.encode_text([""])["input_ids"][0] == model.config.image_token_id).nonzero()[0])
+    back = {
+        place - start: int(look[place]) - start for place in range(start, start + 196) if look[place] >= 0
+    }
+    assert back == {7: -1, 90: 7, 20: -1}
+
+
+CHAINS = {
+    "ship": "7 ship l1 u1 r1 d1; 90 ship l1 u1 r1 d1; 90 ship l2 u1 r1 d1",
+    "plane": "20 plane l1 u1 r1 d1",
+    "any": "7 ship l1 u1 r1 d1; 20 plane l1 u1 r1 d1; 90 ship l1 u1 r1 d1",
+}
 
 
 def test_looking_where_it_is_told_to_costs_nothing():
@@ -109,8 +130,6 @@ def test_an_object_is_read_off_the_embeddings_of_its_words():
     reaches = truth["sides"].clamp(0, 128).unbind(-1)
     right = {
         "cell": alike[:196][None] * 30,
-        "first": alike[truth["first"]] * 30,
-        "next": alike[truth["next"]] * 30,
         "sides": torch.stack([(s @ s.T)[x] * 30 for s, x in zip(sides, reaches, strict=True)], 2),
     }
     least = words_loss(right, truth, loss.soft)
@@ -141,19 +160,6 @@ def test_what_a_token_is_to_say_is_what_the_answer_says():
     for item in record.objects:
         cell, _, *sides = render_boxes([(item.box, item.label)], frame_size(record)).split()
         assert truth["sides"][0, int(cell)].tolist() == [int(side[1:]) for side in sides]
-
-
-def test_a_token_is_told_where_the_next_object_is():
-    classes = torch.zeros(1, 6, 2)
-    classes[0, [1, 4], 0] = 1
-    classes[0, 2, 1] = 1
-    first, after = following(classes)
-    assert first.tolist() == [[1, 2, 1]]
-    assert after[0].T.tolist() == [
-        [1, 4, 4, 4, ABSENT, ABSENT],
-        [2, 2, *[ABSENT] * 4],
-        [1, 2, 4, 4, ABSENT, ABSENT],
-    ]
 
 
 def test_processes_agree_on_gradients_even_without_any():
@@ -244,5 +250,4 @@ def test_nothing_learns_to_say_a_decoy():
         kept = [one for number, one in enumerate(said) if number not in pair.decoys]
         assert kept == [true.answer]
         assert learnt.replace(";", "").strip() == true.answer
-        cells = sorted({int(look) for look in packed.look[1].flatten() if look >= 0})
-        assert len(cells) == len(said)
+        assert learnt.count(";") == (0 in pair.decoys)  # nor to go on to one

@@ -1,4 +1,4 @@
-"""The tiny FUSAR-GPT: an architecture of about three and a half million parameters for 224 px chips, untrained."""
+"""The tiny FUSAR-GPT: an architecture of about four million parameters for 224 px chips, untrained."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HEAD_DIM = 32
 def tiny_config(
     tokenizer: PreTrainedTokenizerBase,
     *,
-    vision_depth: int = 4,
+    vision_depth: int = 6,
     vision_hidden: int = 128,
     text_layers: int = 4,
     text_hidden: int = 192,
@@ -31,7 +31,7 @@ def tiny_config(
 ) -> FusarGptConfig:
     """The tiny architecture for ``tokenizer``: 224 px chips become 14 x 14 visual tokens.
 
-    Hidden sizes are multiples of 32, the width of one attention head. The defaults give about 3.5 M parameters.
+    Hidden sizes are multiples of 32, the width of one attention head. The defaults give about 4 M parameters.
     """
     token = tokenizer.convert_tokens_to_ids
     vision = {
@@ -44,7 +44,7 @@ def tiny_config(
         "spatial_merge_size": MERGE,
         "temporal_patch_size": 1,
         "window_size": 112,
-        "fullatt_block_indexes": list(range(1, vision_depth, 2)),
+        "fullatt_block_indexes": list(range(vision_depth - 1, -1, -3)),
         "out_hidden_size": text_hidden,
         "rope_parameters": {"rope_type": "axial", "rope_theta": _THETA},
     }

@@ -11,14 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fusar_gpt.tasks.compact import GRID
 from fusar_train.corpus.record import LABELS, Record
 from fusar_train.simulation.land import COVER_NAMES
 
 BoxTargets = dict[str, Tensor]
 ALIKE_SCALE = 30.0
-ABSENT = GRID * GRID
-"""The token of an object that is not there."""
 NEIGHBOUR = 0.25
 """What a box weighs that is told by a neighbour of its token."""
 
@@ -38,8 +35,6 @@ class DenseHead(nn.Module):
         self.hidden = nn.Linear(channels, channels)
         self.cell = nn.Linear(channels, channels)
         self.sides = nn.Linear(channels, 4 * channels)
-        self.next = nn.Linear(channels, (len(LABELS) + 1) * channels)
-        self.first = nn.Linear(channels, (len(LABELS) + 1) * channels)
         self.out = nn.Linear(channels, len(LABELS) + 4 + len(COVER_NAMES))
         nn.init.constant_(self.out.bias[: len(LABELS)], -3.5)
 
@@ -52,8 +47,7 @@ class DenseHead(nn.Module):
     def words(self, tokens: Tensor, numbers: Tensor, sides: Tensor) -> dict[str, Tensor]:
         """Logits over the embeddings of numbers [225, C] and of the four sides of boxes [4, 129, C].
 
-        From tokens [N, T, C]: ``cell`` [N, T, 225], ``sides`` [N, T, 4, 129], ``next`` [N, T, 3, 225], and from the
-        first token of each chip ``first`` [N, 3, 225].
+        From tokens [N, T, C]: ``cell`` [N, T, 225] and ``sides`` [N, T, 4, 129].
         """
         seen = self.norm(tokens)
         channels = tokens.shape[-1]
@@ -61,8 +55,6 @@ class DenseHead(nn.Module):
         return {
             "cell": _alike(self.cell(seen), numbers),
             "sides": _alike(said.transpose(1, 2), sides).transpose(1, 2),
-            "next": _alike(self.next(seen).unflatten(-1, (-1, channels)), numbers),
-            "first": _alike(self.first(seen[:, 0]).unflatten(-1, (-1, channels)), numbers),
         }
 
 
@@ -80,8 +72,7 @@ def dense_targets(records: Sequence[Record], token_px: int) -> BoxTargets:
 
     ``classes`` [N, T, 2] 0/1 at the token of an object's centre; ``near`` bool [N, T] at it and its eight neighbours,
     where ``boxes`` [N, T, 4] and ``sides`` [N, T, 4] (how many whole pixels the box reaches over the token on the left,
-    up, right and down) are of the nearest object; ``next`` [N, T, 3] the next token in reading order with a ship, a
-    plane, any, and ``first`` [N, 3] the first one, ``ABSENT`` without one; ``cover`` [N, T] (-1 unknown).
+    up, right and down) are of the nearest object; ``cover`` [N, T] (-1 unknown).
     """
     rows, cols = records[0].cover.shape
     classes = torch.zeros(len(records), rows, cols, len(LABELS))
@@ -104,35 +95,17 @@ def dense_targets(records: Sequence[Record], token_px: int) -> BoxTargets:
     sides = ((boxes + 0.5) * token_px).round().long()
     dense = {"classes": classes, "boxes": boxes, "sides": sides}
     flat = {name: value.flatten(1, 2) for name, value in dense.items()}
-    first, after = following(flat["classes"])
-    near = torch.isfinite(far).flatten(1)
-    return {"cover": cover.flatten(1), "near": near, "first": first, "next": after} | flat
-
-
-def following(classes: Tensor) -> tuple[Tensor, Tensor]:
-    """The first token with each class and any [N, 3], and for every token the next one after it [N, T, 3]."""
-    number = classes.shape[1]
-    wanted = torch.cat([classes, classes.amax(-1, keepdim=True)], dim=-1)
-    own = torch.where(wanted > 0, torch.arange(number)[None, :, None], ABSENT)
-    from_here = own.flip(1).cummin(1).values.flip(1)
-    return from_here[:, 0], functional.pad(from_here[:, 1:], (0, 0, 0, 1), value=ABSENT)
+    return {"cover": cover.flatten(1), "near": torch.isfinite(far).flatten(1)} | flat
 
 
 def words_loss(said: dict[str, Tensor], truth: BoxTargets, soft: Tensor) -> dict[str, Tensor]:
     """The losses of ``DenseHead.words``; ``soft`` [129, 129] has the label that stands for each number of pixels."""
     cells = torch.arange(said["cell"].shape[1]).expand(said["cell"].shape[:2])
-    objects = torch.cat([truth["classes"], truth["classes"].amax(-1, keepdim=True)], dim=-1) > 0
-    after = functional.cross_entropy(said["next"].movedim(-1, 1), truth["next"], reduction="none")
-    losses = {
-        "cell": functional.cross_entropy(said["cell"].flatten(0, 1), cells.flatten()),
-        "next": after.mean(),
-        "first": functional.cross_entropy(said["first"].flatten(0, 1), truth["first"].flatten()),
-    }
+    losses = {"cell": functional.cross_entropy(said["cell"].flatten(0, 1), cells.flatten())}
     sides = truth["sides"]
     there = truth["near"] & ((sides >= 0) & (sides < len(soft))).all(-1)
     if there.any():
-        losses["next"] = losses["next"] + after[objects].mean()
-        weights = torch.where(objects[..., -1], 1.0, NEIGHBOUR)[there]
+        weights = torch.where(truth["classes"].amax(-1) > 0, 1.0, NEIGHBOUR)[there]
         entropy = (
             -(soft[sides[there]] * functional.log_softmax(said["sides"][there], dim=-1)).sum(-1).mean(-1)
         )

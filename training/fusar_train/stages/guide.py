@@ -14,12 +14,14 @@ from torch.nn import functional
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from fusar_train.stages.packing import Packed
+from fusar_train.stages.packing import PREFIX, Packed
 
 LAYERS = (1, 2)
 """The layers that ``packed.look`` is for: the one before them is left to find out which object a word belongs to."""
 HEADS = 4
 """Guided heads of each; the others look where they like."""
+BACK = 2
+"""The kind of a visual token's look back; the others are 1 for one ahead of what was said, and 0."""
 
 
 def let_watch(model: Any) -> None:
@@ -30,23 +32,25 @@ def let_watch(model: Any) -> None:
 def where_loss(model: Any, packed: Packed) -> Tensor:
     """Cross-entropy of where the guided heads looked in the last call, against ``packed.look``; zero if nowhere.
 
-    Finding the next object is the hardest look and the rarest, so these count as much as all others.
+    Finding the next object is the hardest look and the rarest, so these count as much as all others, and so do the
+    looks back of the visual tokens, which make it easy: the next object is the one that has looked at this one.
     """
     sees = packed.mask()[:, 0]
     losses = torch.zeros(())
     for layer, looks in zip(LAYERS, packed.look, strict=True):
         attention = model.model.language_model.layers[layer].self_attn
         query, key = attention.watched
-        entropies, ahead = [], []
+        entropies, kinds = [], []
         for chip, look in enumerate(looks):
             rows = look >= 0
             scores = query[chip, :HEADS, rows] @ key[chip, :HEADS].transpose(-1, -2) * attention.scaling
             scores = scores.masked_fill(~sees[chip, rows], -torch.inf)
             truth = look[rows].expand(HEADS, -1)
             entropies.append(functional.cross_entropy(scores.movedim(-1, 1), truth, reduction="none").mean(0))
-            ahead.append(look[rows] != packed.look[0, chip, rows])
-        entropy, far = torch.cat(entropies), torch.cat(ahead)
-        losses = losses + sum(entropy[some].mean() for some in (far, ~far) if some.any())
+            back = packed.question[chip, rows] == PREFIX
+            kinds.append(torch.where(back, BACK, (look[rows] != packed.look[0, chip, rows]).long()))
+        entropy, kind = torch.cat(entropies), torch.cat(kinds)
+        losses = losses + sum(entropy[kind == one].mean() for one in range(BACK + 1) if (kind == one).any())
     return losses
 
 

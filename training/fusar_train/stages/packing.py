@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fusar_gpt.model.processor import IGNORED, FusarGptProcessor
 from fusar_gpt.model.tokens import IMAGE
-from fusar_gpt.tasks import Task
+from fusar_gpt.tasks import ANY, Task
 from fusar_gpt.tasks.compact import NONE
 from fusar_train.corpus.questions import Pair
 
@@ -23,8 +23,10 @@ PREFIX, PADDING = -1, -2
 OBJECT_TOKENS = 7
 """Tokens of a detected object with its separator: cell, class, four sides, semicolon."""
 NOWHERE = -1
+OUTSIDE = -1
+"""The cell of an object that is not there: the token before the image."""
 CELL_WEIGHT = 4.0
-"""A box in the wrong cell is wrong whatever its sides are."""
+"""A box in the wrong cell is wrong whatever its sides are, and so is one too many."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,10 @@ class Packed:
         question: int64 [N, T], which question a token belongs to, or ``PREFIX`` or ``PADDING``.
         labels: int64 [N, T], the token to be said after each position, -100 where none is learnt.
         weights: float32 [N, T], the weight of each label.
-        look: int64 [2, N, T], for each label of detected objects the position of the visual token of the object
-            that has just been said (the first token before the first object), which also tells where the next one is,
-            and of the object that is being said; ``NOWHERE`` for other labels.
+        look: int64 [2, N, T], positions of visual tokens to look at first and then. At a label of detected objects:
+            that of the object just said, then that of the object to be said, which is the next one after an object.
+            At the visual token of an object: that of the object before it, then ``NOWHERE``. The token before the
+            image stands for the object before the first and after the last. Elsewhere ``NOWHERE``.
     """
 
     ids: Tensor
@@ -99,7 +102,17 @@ class Packer:
             ids, labels = text["input_ids"][number, begin:], text["labels"][number, begin:]
             positions = (start + torch.arange(len(ids))).expand(3, -1)
             parts.append(self._part(ids, positions, number, labels, pair))
+            self._chain(parts[0]["look"][0], pair)
         return {name: torch.cat([part[name] for part in parts], dim=-1) for name in parts[0]}
+
+    def _chain(self, look: Tensor, pair: Pair) -> None:
+        """Points the visual token of each object in a detect answer for one class at that of the one before it."""
+        if pair.question.task is Task.DETECT and pair.question.target != ANY:
+            before = OUTSIDE
+            for number, cell in enumerate(said_cells(pair)):
+                if number not in pair.decoys and cell != before:
+                    look[self.image + cell] = self.image + before
+                    before = cell
 
     def _part(
         self, ids: Tensor, positions: Tensor, number: int, labels: Tensor, pair: Pair | None
@@ -108,22 +121,15 @@ class Packer:
         said = torch.cat([labels[1:], torch.tensor([IGNORED])])
         answer = (said != IGNORED).nonzero().flatten()
         look = torch.full((2, len(ids)), NOWHERE)
-        if pair is not None and pair.question.task is Task.DETECT:
-            look[0, answer[0]] = self.image
-            if pair.answer != NONE:
-                cells = torch.tensor([int(row.split()[0]) for row in pair.answer.split(";")])
-                look[1, answer] = self.image + cells.repeat_interleave(OBJECT_TOKENS)[: len(answer)]
-                look[0, answer[1:]] = look[1, answer[:-1]]
-                for decoy in pair.decoys:
-                    begin = decoy * OBJECT_TOKENS
-                    untrue = answer[begin : begin + OBJECT_TOKENS - 1]
-                    said[untrue] = IGNORED
-                    look[1, untrue[:1]] = NOWHERE
-        weights = torch.zeros(len(ids))
         # A long answer counts more than a short one, but not by its length.
+        weights = torch.zeros(len(ids))
         weights[answer] = max(len(answer), 1) ** -0.5
         if pair is not None and pair.question.task is Task.DETECT:
             weights[answer[::OBJECT_TOKENS]] *= CELL_WEIGHT
+            weights[answer[OBJECT_TOKENS - 1 :: OBJECT_TOKENS]] *= CELL_WEIGHT
+            looks, untrue = detect_looks(pair)
+            look[:, answer[: looks.shape[1]]] = self.image + looks
+            said[answer[untrue]] = IGNORED
         return {
             "ids": ids,
             "positions": positions,
@@ -132,6 +138,32 @@ class Packer:
             "weights": weights,
             "look": look,
         }
+
+
+def said_cells(pair: Pair) -> list[int]:
+    """The cells of the objects that a detect answer says."""
+    return [] if pair.answer == NONE else [int(row.split()[0]) for row in pair.answer.split(";")]
+
+
+def detect_looks(pair: Pair) -> tuple[Tensor, list[int]]:
+    """For the words of a detect answer the cells to look at first and then [2, L], and which words are untrue."""
+    cells = said_cells(pair)
+
+    def ahead(number: int) -> int:
+        """The cell of the first true object from this one on."""
+        return next((cells[i] for i in range(number, len(cells)) if i not in pair.decoys), OUTSIDE)
+
+    first, then = [OUTSIDE], [ahead(0)]
+    untrue: list[int] = []
+    for number, cell in enumerate(cells):
+        first += [cell] * OBJECT_TOKENS
+        then += [cell] * (OBJECT_TOKENS - 2) + [ahead(number + 1)] * 2
+        if number in pair.decoys:
+            begin = number * OBJECT_TOKENS
+            # That the answer goes on with a decoy is true only of those with an object behind them.
+            untrue += range(max(begin - (ahead(number) == OUTSIDE), 0), begin + OBJECT_TOKENS - 1)
+    length = max(len(cells) * OBJECT_TOKENS, 1)
+    return torch.tensor([first[:length], then[:length]]), untrue
 
 
 def pad(row: Tensor, length: int, value: int) -> Tensor:
