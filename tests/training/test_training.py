@@ -220,13 +220,15 @@ class Oracle:
 
 
 def test_an_oracle_is_measured_as_perfect_and_gets_a_card(tmp_path):
-    results = measure_all(Oracle(simulated_test(20)), 20, None, tell=lambda _: None)
+    oracle = Oracle(simulated_test(20))
+    results = measure_all(oracle, 20, None, tell=lambda _: None, twin=oracle)
     assert set(results["simulated"]["no prior"].values()) == {1.0}
-    facts = {"parameters": 3.2, "questions": "-", "count": 20, "run": "never"}
+    facts = {"parameters": 3.2, "questions": "-", "count": 20, "run": "never", "twin": "- in one night\n"}
     write_card(tmp_path, results, facts)
     card = (tmp_path / "README.md").read_text()
     assert "demonstration model" in card
-    assert "| ship: exact count | 1.000 | 1.000 | 1.000 |" in card
+    assert "| ship: exact count | 1.000 | 1.000 | 1.000 | 1.000 |" in card
+    assert "- in one night" in card
 
 
 def test_a_missing_model_is_one_line(tmp_path, capsys):

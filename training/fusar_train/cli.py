@@ -68,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     card.add_argument("--out", type=Path, required=True, metavar="DIR", help="for README.md and figures.json")
     card.add_argument("--real", type=Path, metavar="DIR", help="SSDD images; their held-out part is measured")
     card.add_argument("--count", type=int, default=300, help="simulated test chips (default 300)")
+    card.add_argument("--twin", metavar="DIR", help="the same model trained without a prior, to compare with")
     card.set_defaults(run=run_card)
 
     add_data_arguments(commands.add_parser("data", help="import, check, split, word and preview data sets"))
@@ -146,7 +147,8 @@ def run_card(arguments: argparse.Namespace) -> None:
     from fusar_train.evaluation.measure import measure_all
 
     checkpoint = load_checkpoint(arguments.model, device="cpu")
-    results = measure_all(LocalEngine(checkpoint), arguments.count, arguments.real)
+    twin = LocalEngine(load_checkpoint(arguments.twin, device="cpu")) if arguments.twin else None
+    results = measure_all(LocalEngine(checkpoint), arguments.count, arguments.real, twin=twin)
     train, test = split(read_voc(arguments.real)) if arguments.real else ([], [])
     log = Path(arguments.model) / "log.txt"
     facts = {
@@ -154,6 +156,7 @@ def run_card(arguments: argparse.Namespace) -> None:
         "questions": ", ".join(f'"{text}"' for text in TEXTS.values()),
         "count": arguments.count,
         "run": how_long(log),
+        "twin": how_long(Path(arguments.twin) / "log.txt") if arguments.twin else "",
         "train": len(train),
         "test": len(test),
     }

@@ -39,8 +39,7 @@ Asked through the serving engine and read by the serving parser, greedy. Chance:
 is commonest in the test set (for detect: nothing); "next chip's truth" answers with the truth of another chip.
 Reproduce: `fusar-train card --model DIR --out DIR --count {count}{option}`. All figures are in `figures.json`.
 
-{tables}
-## Limits
+{tables}{twin}## Limits
 
 - The simulated figures are upper bounds: the simulation is simpler than the world, and its prior fits its land cover.
 - Real images other than those of the training data's sensors have not been measured.
@@ -53,6 +52,10 @@ REAL = (
     "that we could find, therefore these weights are for **research and demonstration only**; no SSDD image ships "
     "with them."
 )
+TWIN = """The twin has been trained without any prior:
+
+{run}
+"""
 NO_REAL = "No real SAR image was used."
 ROWS = (
     ("count {0}", "exact count"),
@@ -88,7 +91,8 @@ def write_card(
         folder: the checkpoint.
         results: what ``measure_all`` returned.
         facts: ``parameters`` (millions), ``questions``, ``count`` (simulated test chips), ``run`` (how long it was
-            trained) and, when real images were used, ``train`` and ``test``, their numbers.
+            trained), if there is a twin, ``twin`` (how it was trained) and, when real images were used, ``train`` and
+            ``test``, their numbers.
     """
     (folder / "figures.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     real = "ssdd" in results
@@ -97,7 +101,12 @@ def write_card(
     tables = table("Simulated chips", results["simulated"])
     tables += table("SSDD, real images (no prior exists for them)", results["ssdd"]) if real else ""
     text = TEXT.format(
-        **{"train": 0, "test": 0, **facts},
+        **{
+            "train": 0,
+            "test": 0,
+            **facts,
+            "twin": TWIN.format(run=facts["twin"]) if facts.get("twin") else "",
+        },
         real=REAL.format(**facts) if real else NO_REAL,
         option=" --real SSDD_FOLDER" if real else "",
         sets=sets,

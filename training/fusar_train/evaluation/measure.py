@@ -19,6 +19,7 @@ from fusar_train.simulation import simulate_chip
 
 Figures = dict[str, float]
 
+TWIN = "no prior, twin"
 PRIOR_COLUMNS = {"own": "right prior", "none": "no prior", "wrong": "wrong prior"}
 _IOUS = ("0.25", "0.5")
 
@@ -35,29 +36,42 @@ def answers(engine: Engine, records: Sequence[Record], questions: Sequence[Quest
 
 
 def measure_all(
-    engine: Engine, count: int, real: Path | None, tell: Callable[[str], None] = print
+    engine: Engine,
+    count: int,
+    real: Path | None,
+    tell: Callable[[str], None] = print,
+    twin: Engine | None = None,
 ) -> dict[str, dict[str, Figures]]:
-    """The figures of a model on simulated chips (right, no and wrong prior) and on real held-out images."""
+    """The figures of a model on simulated chips (right, no and wrong prior) and on real held-out images.
+
+    ``twin`` is the same model trained without any prior: what a model that may get one loses when it gets none.
+    """
     simulated = SimulatedExamples(count, "test", engine.card)
-    results = {"simulated": _columns(engine, simulated, tuple(PRIOR_COLUMNS), tell)}
+    asked = {PRIOR_COLUMNS[prior]: _asked(engine, simulated, prior, tell) for prior in PRIOR_COLUMNS}
+    if twin:
+        asked[TWIN] = _asked(twin, simulated, "none", tell)
+    results = {"simulated": _columns(asked)}
     if real:
-        results["ssdd"] = _columns(engine, SsddExamples(real, "test", engine.card), ("none",), tell)
+        held_out = SsddExamples(real, "test", engine.card)
+        results["ssdd"] = _columns({PRIOR_COLUMNS["none"]: _asked(engine, held_out, "none", tell)})
     return results
 
 
-def _columns(
-    engine: Engine, examples: Examples, priors: Sequence[str], tell: Callable[[str], None]
-) -> dict[str, Figures]:
-    """A column of figures for each kind of prior, and for two blind guessers."""
-    columns: dict[str, list[Prediction]] = {}
-    for prior in priors:
-        tell(f"{len(examples)} images of {examples.name}, {PRIOR_COLUMNS[prior]}")
-        condition = Condition(engine.card.name, "", prior, examples.name)
-        columns[PRIOR_COLUMNS[prior]] = [p for batch in ask(engine, examples, condition) for p in batch]
-    asked = columns[PRIOR_COLUMNS[priors[0]]]
-    columns["commonest answer"] = commonest(asked, [p.asked for p in asked], "of these")
-    columns["next chip's truth"] = neighbour(asked)
-    return {name: flat(measure(mine, java=False)[0]) for name, mine in columns.items()}
+def _asked(engine: Engine, examples: Examples, prior: str, tell: Callable[[str], None]) -> list[Prediction]:
+    """What the engine says with one kind of prior."""
+    tell(f"{len(examples)} images of {examples.name}, {PRIOR_COLUMNS[prior]}")
+    condition = Condition(engine.card.name, "", prior, examples.name)
+    return [one for batch in ask(engine, examples, condition) for one in batch]
+
+
+def _columns(columns: dict[str, list[Prediction]]) -> dict[str, Figures]:
+    """The figures of each column, and those of two blind guessers."""
+    asked = next(iter(columns.values()))
+    guessers = {
+        "commonest answer": commonest(asked, [p.asked for p in asked], "of these"),
+        "next chip's truth": neighbour(asked),
+    }
+    return {name: flat(measure(mine, java=False)[0]) for name, mine in (columns | guessers).items()}
 
 
 def flat(measured: Measured) -> Figures:
