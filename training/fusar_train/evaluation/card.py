@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from fusar_train.evaluation.measure import PRIOR_COLUMNS, TWIN
+
 Figures = Mapping[str, float]
 
 TEXT = """# FUSAR-GPT tiny
@@ -39,7 +41,10 @@ Asked through the serving engine and read by the serving parser, greedy. Chance:
 is commonest in the test set (for detect: nothing); "next chip's truth" answers with the truth of another chip.
 Reproduce: `fusar-train card --model DIR --out DIR --count {count}{option}`. All figures are in `figures.json`.
 
-{tables}{twin}## Limits
+{tables}### What the prior does to exact counts of ships
+
+{prior}
+{twin}## Limits
 
 - The simulated figures are upper bounds: the simulation is simpler than the world, and its prior fits its land cover.
 - Real images other than those of the training data's sensors have not been measured.
@@ -52,7 +57,7 @@ REAL = (
     "that we could find, therefore these weights are for **research and demonstration only**; no SSDD image ships "
     "with them."
 )
-TWIN = """The twin has been trained without any prior:
+TWIN_RUN = """The twin has been trained without any prior:
 
 {run}
 """
@@ -82,6 +87,23 @@ def table(title: str, columns: Mapping[str, Figures]) -> str:
     return "\n".join([*lines, "", ""])
 
 
+def prior_effect(columns: Mapping[str, Figures]) -> str:
+    """What its own and another place's prior change in ship counting, and what learning with priors costs, as a list.
+
+    Another place's prior cannot tell more than none: against its own, it costs at least what that brings.
+    """
+    points = {name: 100 * figures["count ship"] for name, figures in columns.items()}
+    right, none, wrong = (points[name] for name in PRIOR_COLUMNS.values())
+    lines = [
+        f"- Its own prior brings {right - none:+.1f} points over none.",
+        f"- Another place's prior brings {wrong - none:+.1f} points over none, {wrong - right:+.1f} over its own.",
+    ]
+    if TWIN in points:
+        twin = points[TWIN]
+        lines.append(f"- Without a prior it is {none - twin:+.1f} points from a twin trained without any.")
+    return "\n".join([*lines, ""])
+
+
 def write_card(
     folder: Path, results: Mapping[str, Mapping[str, Figures]], facts: Mapping[str, object]
 ) -> None:
@@ -105,11 +127,12 @@ def write_card(
             "train": 0,
             "test": 0,
             **facts,
-            "twin": TWIN.format(run=facts["twin"]) if facts.get("twin") else "",
+            "twin": TWIN_RUN.format(run=facts["twin"]) if facts.get("twin") else "",
         },
         real=REAL.format(**facts) if real else NO_REAL,
         option=" --real SSDD_FOLDER" if real else "",
         sets=sets,
         tables=tables,
+        prior=prior_effect(results["simulated"]),
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
