@@ -85,7 +85,7 @@ def test_an_object_looks_back_at_the_one_before_it_of_its_class():
 
 
 CHAINS = {
-    "ship": "7 ship l1 u1 r1 d1; 90 ship l1 u1 r1 d1; 90 ship l2 u1 r1 d1",
+    "ship": "7 ship l1 u1 r1 d1; 90 ship l1 u1 r1 d1",
     "plane": "20 plane l1 u1 r1 d1",
     "any": "7 ship l1 u1 r1 d1; 20 plane l1 u1 r1 d1; 90 ship l1 u1 r1 d1",
 }

@@ -15,8 +15,8 @@ A detected object is: the cell of a 14 x 14 grid that holds the box's centre, co
 visual tokens are; class; and how far the box reaches over that cell, in whole chip pixels: left from its right side, up
 from its bottom, right from its left side, down from its top. ``90 ship l12 u22 r24 d14`` is the box 100 90 120 110 of a
 chip of 224 px. So these numbers are never negative and depend on what is there, not on where the cell lies: a tiny
-model learns that from far fewer chips than a coordinate. Training writes its answers with the ``render_*`` functions,
-so that training and serving cannot disagree.
+model learns that from far fewer chips than a coordinate. No cell is said twice. Training writes its answers with the
+``render_*`` functions, so that training and serving cannot disagree.
 """
 
 from __future__ import annotations
@@ -117,19 +117,22 @@ def render_label(label: str) -> str:
 
 
 def render_boxes(objects: Iterable[tuple[ChipBox, str]], frame_size: tuple[int, int]) -> str:
-    """The answer to detect: objects sorted by the cell of their centre, then top, then left.
+    """The answer to detect: objects sorted by the cell of their centre.
 
-    Boxes are clipped to the frame (width, height) and rounded to whole pixels, at least one pixel a side.
+    Boxes are clipped to the frame (width, height) and rounded to whole pixels, at least one pixel a side. A cell is
+    said once: of several objects in it, the topmost, then leftmost. A model that could say it again would do so
+    without end.
     """
-    rows = []
+    rows: dict[int, tuple[int, int, str]] = {}
     for box, label in objects:
         left, top, right, bottom = _whole_pixels(box, frame_size)
         cell = _cell((left, top, right, bottom), frame_size)
         edges = _cell_edges(cell, frame_size)
         reaches = (edges[2] - left, edges[3] - top, right - edges[0], bottom - edges[1])
         said = " ".join(f"{side}{reach}" for side, reach in zip(SIDES, reaches, strict=True))
-        rows.append((cell, top, left, f"{cell} {render_label(label)} {said}"))
-    return "; ".join(row[-1] for row in sorted(rows)) or NONE
+        row = (top, left, f"{cell} {render_label(label)} {said}")
+        rows[cell] = min(row, rows.get(cell, row))
+    return "; ".join(rows[cell][-1] for cell in sorted(rows)) or NONE
 
 
 def _cell(whole: Corners, frame_size: tuple[int, int]) -> int:
@@ -154,12 +157,14 @@ def _whole_pixels(box: ChipBox, frame_size: tuple[int, int]) -> Corners:
 
 def _read_boxes(raw: str, frame_size: tuple[int, int], *, finished: bool) -> Boxes:
     boxes = []
+    cells: set[int] = set()
     complete = finished
     for piece in _PIECE.finditer(without_fences(raw)):
         cut = not finished and piece.end() == len(raw)  # its last number may have lost digits
         found = None if cut else _OBJECT.fullmatch(piece.group())
         box = _box(found, frame_size) if found else None
-        if found and box:
+        if found and box and int(found["cell"]) not in cells:
+            cells.add(int(found["cell"]))
             start, end = found.span("object")
             span = (piece.start() + start, piece.start() + end)
             boxes.append(LabelledBox(box, plain_label(found["label"]), span))

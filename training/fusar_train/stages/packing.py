@@ -110,7 +110,7 @@ class Packer:
         if pair.question.task is Task.DETECT and pair.question.target != ANY:
             before = OUTSIDE
             for number, cell in enumerate(said_cells(pair)):
-                if number not in pair.decoys and cell != before:
+                if number not in pair.decoys:
                     look[self.image + cell] = self.image + before
                     before = cell
 
