@@ -4,7 +4,7 @@ One process with one thread runs on each core, with its own chips; gradients are
 machine that is shared, this is far faster than one process whose threads wait for each other at every operation.
 
 The settings are in ``tiny.yaml``. The paper's two stages (FUSAR-GPT eq. 12-15) adapt a 7B model that can already
-see and speak; a model of three million parameters has to learn both first.
+see and speak; a model of four million parameters has to learn both first.
 """
 
 from __future__ import annotations
