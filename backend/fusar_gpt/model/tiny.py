@@ -44,7 +44,7 @@ def tiny_config(
         "spatial_merge_size": MERGE,
         "temporal_patch_size": 1,
         "window_size": 112,
-        "fullatt_block_indexes": list(range(vision_depth - 1, -1, -3)),
+        "fullatt_block_indexes": list(range((vision_depth - 1) % 3, vision_depth, 3)),
         "out_hidden_size": text_hidden,
         "rope_parameters": {"rope_type": "axial", "rope_theta": _THETA},
     }
