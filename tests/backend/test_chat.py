@@ -617,7 +617,7 @@ SAMPLES = Path(__file__).parents[2] / "backend" / "fusar_gpt" / "samples"
 
 
 def test_the_bundled_model_talks_about_the_bundled_scene(tmp_path: Path) -> None:
-    ring = [[3.0183, 55.0270], [3.0223, 55.0270], [3.0223, 55.0290], [3.0183, 55.0290], [3.0183, 55.0270]]
+    ring = [[3.0105, 55.0318], [3.0160, 55.0318], [3.0160, 55.0372], [3.0105, 55.0372], [3.0105, 55.0318]]
     command = [sys.executable, "-c", "import sys; from fusar_gpt.cli import main; sys.exit(main())", "serve"]
     command += ["--child", "--root", str(SAMPLES), "--state", str(tmp_path), "--device", "cpu"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

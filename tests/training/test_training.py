@@ -228,7 +228,7 @@ def test_an_oracle_is_measured_as_perfect_and_gets_a_card(tmp_path):
     card = (tmp_path / "README.md").read_text()
     assert "demonstration model" in card
     assert "| ship: exact count | 1.000 | 1.000 | 1.000 | 1.000 |" in card
-    assert "+0.0 points from a twin" in card
+    assert "+0.0 points from its twin" in card
     assert "- in one night" in card
 
 

@@ -141,6 +141,7 @@ def run_card(arguments: argparse.Namespace) -> None:
     """Measures and writes the card."""
     from fusar_gpt.engine import LocalEngine
     from fusar_gpt.model import load_checkpoint
+    from fusar_gpt.model.checkpoint import find_folder
     from fusar_train.corpus.questions import TEXTS
     from fusar_train.corpus.ssdd import read_voc, split
     from fusar_train.evaluation.card import write_card
@@ -150,13 +151,12 @@ def run_card(arguments: argparse.Namespace) -> None:
     twin = LocalEngine(load_checkpoint(arguments.twin, device="cpu")) if arguments.twin else None
     results = measure_all(LocalEngine(checkpoint), arguments.count, arguments.real, twin=twin)
     train, test = split(read_voc(arguments.real)) if arguments.real else ([], [])
-    log = Path(arguments.model) / "log.txt"
     facts = {
         "parameters": sum(p.numel() for p in checkpoint.model.parameters()) / 1e6,
         "questions": ", ".join(f'"{text}"' for text in TEXTS.values()),
         "count": arguments.count,
-        "run": how_long(log),
-        "twin": how_long(Path(arguments.twin) / "log.txt") if arguments.twin else "",
+        "run": how_long(find_folder(arguments.model)),
+        "twin": how_long(find_folder(arguments.twin)) if arguments.twin else "",
         "train": len(train),
         "test": len(test),
     }
@@ -164,8 +164,9 @@ def run_card(arguments: argparse.Namespace) -> None:
     write_card(arguments.out, results, facts)
 
 
-def how_long(log: Path) -> str:
-    """A training log in short: its remarks (lines that begin with #) and the last line of each phase, as a list."""
+def how_long(folder: Path) -> str:
+    """A model's training log in short: its remarks (lines that begin with #) and the last line of each phase."""
+    log = folder / "log.txt"
     if not log.is_file():
         return "No log of the run lies beside the model.\n"
     lines = log.read_text(encoding="utf-8").splitlines()

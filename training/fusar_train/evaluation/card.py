@@ -39,7 +39,8 @@ Any other question gets an answer too, but it will mean nothing.
 {sets}
 Asked through the serving engine and read by the serving parser, greedy. Chance: "commonest answer" always says what
 is commonest in the test set (for detect: nothing); "next chip's truth" answers with the truth of another chip.
-Reproduce: `fusar-train card --model DIR --out DIR --count {count}{option}`. All figures are in `figures.json`.
+Reproduce: `fusar-train card --model DIR --out DIR --count {count}{option}{compared}`.
+All figures are in `figures.json`.
 
 {tables}### What the prior does to exact counts of ships
 
@@ -57,7 +58,7 @@ REAL = (
     "that we could find, therefore these weights are for **research and demonstration only**; no SSDD image ships "
     "with them."
 )
-TWIN_RUN = """The twin has been trained without any prior:
+TWIN_RUN = """The twin, for comparison without a prior:
 
 {run}
 """
@@ -100,7 +101,7 @@ def prior_effect(columns: Mapping[str, Figures]) -> str:
     ]
     if TWIN in points:
         twin = points[TWIN]
-        lines.append(f"- Without a prior it is {none - twin:+.1f} points from a twin trained without any.")
+        lines.append(f"- Without a prior it is {none - twin:+.1f} points from its twin.")
     return "\n".join([*lines, ""])
 
 
@@ -117,18 +118,14 @@ def write_card(
             ``test``, their numbers.
     """
     (folder / "figures.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    real = "ssdd" in results
+    real, twin = "ssdd" in results, facts.get("twin")
     sets = f"Simulated: {facts['count']} chips of a stream that training never draws from. "
     sets += f"SSDD: the {facts['test']} held-out images, whole, one chip each." if real else ""
     tables = table("Simulated chips", results["simulated"])
     tables += table("SSDD, real images (no prior exists for them)", results["ssdd"]) if real else ""
     text = TEXT.format(
-        **{
-            "train": 0,
-            "test": 0,
-            **facts,
-            "twin": TWIN_RUN.format(run=facts["twin"]) if facts.get("twin") else "",
-        },
+        **{"train": 0, "test": 0, **facts, "twin": TWIN_RUN.format(run=twin) if twin else ""},
+        compared=" --twin TWIN" if twin else "",
         real=REAL.format(**facts) if real else NO_REAL,
         option=" --real SSDD_FOLDER" if real else "",
         sets=sets,
