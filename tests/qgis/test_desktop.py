@@ -67,7 +67,8 @@ def test_a_wrong_token_is_said_in_plain_words(home, scene_path, standin):
 
 @pytest.mark.skipif(not BACKEND, reason="FUSAR_EXECUTABLE names no backend (make test-qgis does)")
 def test_the_real_backend_is_killed_in_mid_run_and_the_run_goes_on(home):
-    result = drive(home, HARBOUR, Path(BACKEND), kill=True)
+    whole = (0.05, 0.05, 0.95, 0.95)  # long enough to be killed in, however fast the machine
+    result = drive(home, HARBOUR, Path(BACKEND), kill=True, targets=["ship", "plane"], corners=whole)
     assert result["errors"] == []
     assert result["killed in mid-run"]
     assert any("demonstration model, no prior, simulated scene): " in text for text in result["messages"])

@@ -88,6 +88,9 @@ def story():
     xdotool("key", "Return")
     yield lambda: not dialog().isVisible()
     yield lambda: bool(findings()) or over()
+    if PLAN["kill"]:
+        backend = ["pkill", "-9", "-P", str(os.getpid()), "-f", "serve --child"]
+        result["killed in mid-run"] = subprocess.run(backend).returncode == 0 and not over()
     yield pause(0.3)
     shoot("3_running")
     stalls.forget()
@@ -96,9 +99,6 @@ def story():
             button for item in iface.messageBar().items() for button in item.findChildren(QPushButton)
         )
         click_on(button)
-    if PLAN["kill"]:
-        backend = ["pkill", "-9", "-P", str(os.getpid()), "-f", "serve --child"]
-        result["killed in mid-run"] = subprocess.run(backend).returncode == 0 and not over()
     yield over
     result["longest_stall_ms"] = round(stalls.longest_ms, 1)
     result["stalls_over_20_ms"] = list(stalls.over_20_ms)
