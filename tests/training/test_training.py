@@ -24,6 +24,7 @@ from fusar_train.stages.dense import (
     box_loss,
     dense_loss,
     dense_targets,
+    weigh,
     words_loss,
 )
 from fusar_train.stages.guide import LAYERS, let_watch, where_loss
@@ -112,9 +113,16 @@ def test_the_dense_truth_gives_no_box_loss_when_it_is_said_back():
     assert 0 < centres.sum() <= sum(len(r.objects) for r in records)
     assert centres.sum() < there.sum() <= 9 * centres.sum()
     assert there[centres].all()
-    assert box_loss(truth["boxes"][there], truth["boxes"][there]).item() == pytest.approx(0, abs=1e-6)
+    assert box_loss(truth["boxes"][there], truth["boxes"][there]).max().item() == pytest.approx(0, abs=1e-6)
     losses = dense_loss(DenseHead(32)(torch.zeros(4, 196, 32)), truth)
     assert set(losses) == {"classes", "boxes", "cover"}
+
+
+def test_an_object_s_own_token_counts_for_four_of_its_neighbours():
+    there = torch.tensor([[True, True, False, True]])
+    truth = {"classes": torch.tensor([[[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]])}
+    assert weigh(torch.tensor([1.0, 0.0, 0.0]), truth, there).item() == pytest.approx(1 / 1.5)
+    assert weigh(torch.tensor([0.0, 3.0, 1.0]), truth, there).item() == pytest.approx(1 / 1.5)
 
 
 def test_an_object_is_read_off_the_embeddings_of_its_words():

@@ -25,7 +25,7 @@ Any other question gets an answer too, but it will mean nothing.
 
 - Simulated SAR chips (`fusar_train.simulation`), endless and from fixed seeds, with priors made of real AEF vectors of
   2024 of the same land cover. The AlphaEarth Foundations Satellite Embedding dataset is produced by Google and Google
-  DeepMind (CC-BY 4.0). A third of the chips were shown without a prior or with another chip's.
+  DeepMind (CC-BY 4.0). Some chips were shown without a prior or with another chip's.
 - {real}
 
 ## Training

@@ -105,11 +105,8 @@ def words_loss(said: dict[str, Tensor], truth: BoxTargets, soft: Tensor) -> dict
     sides = truth["sides"]
     there = truth["near"] & ((sides >= 0) & (sides < len(soft))).all(-1)
     if there.any():
-        weights = torch.where(truth["classes"].amax(-1) > 0, 1.0, NEIGHBOUR)[there]
-        entropy = (
-            -(soft[sides[there]] * functional.log_softmax(said["sides"][there], dim=-1)).sum(-1).mean(-1)
-        )
-        losses["sides"] = (entropy * weights).sum() / weights.sum()
+        logs = functional.log_softmax(said["sides"][there], dim=-1)
+        losses["sides"] = weigh(-(soft[sides[there]] * logs).sum(-1).mean(-1), truth, there)
     return losses
 
 
@@ -123,7 +120,7 @@ def dense_loss(said: tuple[Tensor, Tensor, Tensor], truth: BoxTargets) -> dict[s
     losses = {"classes": (wrong**2 * entropy).sum() / objects}
     there = truth["near"]
     if there.any():
-        losses["boxes"] = box_loss(boxes[there], truth["boxes"][there])
+        losses["boxes"] = weigh(box_loss(boxes[there], truth["boxes"][there]), truth, there)
     if (truth["cover"] >= 0).any():
         losses["cover"] = functional.cross_entropy(
             cover.flatten(0, 1), truth["cover"].flatten(), ignore_index=-1
@@ -131,10 +128,16 @@ def dense_loss(said: tuple[Tensor, Tensor, Tensor], truth: BoxTargets) -> dict[s
     return losses
 
 
+def weigh(losses: Tensor, truth: BoxTargets, there: Tensor) -> Tensor:
+    """The mean of losses [K] at the tokens ``there`` [N, T], a neighbour's counting less than an object's own."""
+    weights = torch.where(truth["classes"].amax(-1) > 0, 1.0, NEIGHBOUR)[there]
+    return (losses * weights).sum() / weights.sum()
+
+
 def box_loss(said: Tensor, truth: Tensor) -> Tensor:
-    """One minus IoU, plus a tenth of the L1 distance, for boxes [N, 4] given as distances from one centre."""
+    """One minus IoU, plus a tenth of the L1 distance, of boxes [K, 4] given as distances from one centre: [K]."""
     shared = torch.minimum(said[:, :2], truth[:, :2]) + torch.minimum(said[:, 2:], truth[:, 2:])
     intersection = shared.clamp(min=0).prod(-1)
     areas = [(box[:, :2] + box[:, 2:]).clamp(min=1e-2).prod(-1) for box in (said, truth)]
     iou = intersection / (areas[0] + areas[1] - intersection).clamp(min=1e-6)
-    return (1 - iou + 0.1 * (said - truth).abs().sum(-1)).mean()
+    return 1 - iou + 0.1 * (said - truth).abs().sum(-1)
