@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import Boxes, Count, Grid, Label, Question, Task, Text, cell_of, prompt_set
-from fusar_gpt.tasks.compact import render_boxes, render_count, render_grid, render_label
+from fusar_gpt.tasks.compact import render_boxes, render_count, render_grid, render_label, seen_in
 from fusar_gpt.tasks.release import render_boxes as render_release_boxes
 
 FRAME = (224, 224)
@@ -347,22 +347,40 @@ def test_the_released_answer_byte_for_byte():
 
 
 @patient
-@given(st.sets(st.integers(1, 9)))
-def test_grids_survive_render_and_parse(cells):
-    text = render_grid(cells)
-    answer = read("compact", Task.LOCATE, text)
-    assert (answer.cells, answer.complete) == (cells, True)
-    assert allowed(QUESTIONS[Task.LOCATE], text)
+@given(st.sets(st.integers(1, 9)), st.lists(chip_boxes, min_size=1, max_size=12))
+def test_grids_survive_render_and_parse(cells, boxes):
+    for text in (render_grid(cells), render_grid(cells, seen_in(boxes, FRAME))):
+        answer = read("compact", Task.LOCATE, text)
+        assert (answer.cells, answer.complete, answer.raw) == (cells, True, text)
+        assert allowed(QUESTIONS[Task.LOCATE], text) == (bool(cells) or ":" not in text)
     assert allowed(QUESTIONS[Task.LOCATE], str(sorted(cells)) if cells else "None", "release")
 
 
 @patient
-@given(st.integers(0, 999), names)
-def test_counts_and_labels_survive_render_and_parse(count, name):
-    assert read("compact", Task.COUNT, render_count(count)).value == count
+@given(st.integers(0, 999), st.lists(chip_boxes, min_size=1, max_size=12), names)
+def test_counts_and_labels_survive_render_and_parse(count, boxes, name):
+    for text in (render_count(count), render_count(count, seen_in(boxes, FRAME))):
+        answer = read("compact", Task.COUNT, text)
+        assert (answer.value, answer.complete, answer.raw) == (count, True, text)
+        assert allowed(QUESTIONS[Task.COUNT], text) == (bool(count) or ":" not in text)
     assert read("compact", Task.CLASSIFY, render_label(name)).label == name
-    assert allowed(QUESTIONS[Task.COUNT], render_count(count))
     assert allowed(QUESTIONS[Task.CLASSIFY], render_label(name))
+
+
+def test_the_cells_seen_are_those_that_detect_names():
+    boxes = [ChipBox(129.6, 90, 150.2, 108), ChipBox(-5, -3, 0.2, 300), ChipBox(130, 91, 150, 108)]
+    assert render_count(3, seen_in(boxes, FRAME)) == "92 98: 3"
+    assert render_grid([7, 5], seen_in(boxes, FRAME)) == "92 98: 5 7"
+    assert (render_count(0, seen_in([], FRAME)), render_grid([], seen_in([], FRAME))) == ("0", "none")
+
+
+@pytest.mark.parametrize("task", [Task.COUNT, Task.LOCATE])
+@pytest.mark.parametrize("text", ["5", "5 98", "5 98:", "5 98: 1 "])
+def test_cells_seen_are_no_answer_yet(task, text):
+    answer = read("compact", task, text, finished=False)
+    assert not answer.complete
+    if not text.endswith(" "):
+        assert not (answer.value if task is Task.COUNT else answer.cells)
 
 
 @pytest.mark.parametrize(
@@ -370,8 +388,13 @@ def test_counts_and_labels_survive_render_and_parse(count, name):
     [
         (Task.COUNT, "07"),
         (Task.COUNT, "many"),
+        (Task.COUNT, "17: 0"),
+        (Task.COUNT, "196: 1"),
+        (Task.COUNT, "17 18"),
         (Task.LOCATE, "5 1"),
-        (Task.LOCATE, "5 5"),
+        (Task.LOCATE, "17: 5 1"),
+        (Task.LOCATE, "17: 5 5"),
+        (Task.LOCATE, "17: none"),
         (Task.DETECT, "75 plane l11 u12 r13 d14"),
         (Task.DETECT, "75 ship l11 u12 r13"),
         (Task.DETECT, "196 ship l11 u12 r13 d14"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fusar_gpt.frames import ChipBox
+from fusar_gpt.tasks import Task
 from fusar_train.evaluation import java_captions
 from fusar_train.evaluation.average_precision import (
     THRESHOLDS,
@@ -19,6 +20,8 @@ from fusar_train.evaluation.bootstrap import Statistic, difference, draws, estim
 from fusar_train.evaluation.captions import bleu, caption_statistics, cider, words
 from fusar_train.evaluation.java_captions import JavaCaptions, around, why_missing
 from fusar_train.evaluation.metrics import GridScore, grid_score, overlaps, pair
+from fusar_train.evaluation.misses import ALL, CROWDED, FOUND, LOOSE, PLAIN, SMALL, UNSEEN, misses
+from fusar_train.evaluation.predictions import Asked, Condition, Found, Prediction, Target
 
 A, B = ChipBox(0, 0, 10, 10), ChipBox(20, 0, 30, 10)
 
@@ -71,6 +74,26 @@ def test_a_difficult_box_neither_counts_nor_harms():
     both = pair([near, A], [A, ChipBox(2, 0, 12, 10)], 0.5, difficult=[False, True])
     assert both.partner.tolist() == [-1, 0]
     assert both.said == 1
+
+
+def test_misses_are_told_by_the_kind_of_object():
+    alone, beside, near, small = (
+        ChipBox(100, 100, 130, 120), ChipBox(10, 10, 40, 30), ChipBox(20, 40, 50, 60), ChipBox(200, 10, 220, 20)
+    )  # fmt: skip
+    asked = Asked(Task.DETECT, tuple(Target(box, "ship") for box in (alone, beside, near, small)), "ship")
+    said = [alone, ChipBox(10, 10, 40, 16), ChipBox(150, 150, 170, 170)]
+    answer = tuple(Found(box, "ship", None) for box in said)
+    one = Prediction(Condition("m", "", "own", "d"), "1", (224, 224), asked, "", "", answer)
+    other = Prediction(
+        Condition("m", "", "own", "d"), "1", (224, 224), Asked(Task.COUNT, 4, "ship"), "", "", 4
+    )
+    assert misses([one, other], "plane") == {}
+    assert misses([one, other], "ship") == {
+        ALL: {"number": 4, FOUND: 0.25, LOOSE: 0.25, UNSEEN: 0.5},
+        PLAIN: {"number": 1, FOUND: 1.0, LOOSE: 0.0, UNSEEN: 0.0},
+        CROWDED: {"number": 2, FOUND: 0.0, LOOSE: 0.5, UNSEEN: 0.5},
+        SMALL: {"number": 1, FOUND: 0.0, LOOSE: 0.0, UNSEEN: 1.0},
+    }
 
 
 # The grid

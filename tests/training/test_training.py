@@ -74,6 +74,24 @@ def test_every_word_of_an_object_is_to_be_read_off_its_token():
     ]
 
 
+@pytest.mark.parametrize("task", [Task.COUNT, Task.LOCATE])
+@pytest.mark.parametrize(("answer", "cells"), [("7 20 90: 3", [7, 20, 90]), ("0", [])])
+def test_an_object_that_is_counted_is_to_be_read_off_its_token(task, answer, cells):
+    model, processor = new_model(real=False, seed=0)
+    packed = Packer(processor, model.model)([[Pair(Question(task, target="ship"), answer)]])
+    said, look = packed.labels[0], packed.look[:, 0]
+    start = int((packed.ids[0] == model.config.image_token_id).nonzero()[0])
+    words = (said != IGNORED).nonzero().flatten()
+    about = words[: len(cells) + 1]  # what follows the colon is told by the cells
+    assert torch.equal((look[1] >= 0).nonzero().flatten(), about)
+    assert (look[1, about] - start).tolist() == [*cells, -1]
+    assert (look[0, about] - start).tolist() == [-1, *cells]
+    weights = packed.weights[0, words]
+    assert torch.allclose(
+        weights, torch.tensor([4.0] * len(about) + [1.0] * (len(words) - len(about))) * weights[-1]
+    )
+
+
 def test_an_object_looks_back_at_the_one_before_it_of_its_class():
     model, processor = new_model(real=False, seed=0)
     asked = [Pair(Question(Task.DETECT, target=label), answer) for label, answer in CHAINS.items()]
@@ -237,6 +255,9 @@ def test_an_oracle_is_measured_as_perfect_and_gets_a_card(tmp_path):
     assert "demonstration model" in card
     assert "| ship: exact count | 1.000 | 1.000 | 1.000 | 1.000 |" in card
     assert "+0.0 points from its twin" in card
+    assert "| simulated, ship: exact count | 0.95 | 1.000 |" in card
+    ships = sum(len(record.boxes("ship")) for record in simulated_test(20))
+    assert f"| all | {ships} | 1.000 | 0.000 | 0.000 |" in card
     assert "- in one night" in card
 
 

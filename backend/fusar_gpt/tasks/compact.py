@@ -3,13 +3,16 @@
 ======== ===================== ===============================================
 task     prompt                answer
 ======== ===================== ===============================================
-count    count ship            7
-locate   locate ship           1 5 9 | none
+count    count ship            17 90 92: 3 | 0
+locate   locate ship           17 90 92: 1 5 | none
 classify classify 12 30 40 52  ship
 detect   detect ship           90 ship l12 u22 r24 d14; 92 ship l14 u22 r22 d12 | none
 describe describe              free text
 ask      ask <text>            free text
 ======== ===================== ===============================================
+
+The answer to count or locate stands behind the colon. Before it come the cells of the objects, as in detect: a tiny
+model counts what it has said far better than what it sees. They may be left out, as by models trained before.
 
 A detected object is: the cell of a 14 x 14 grid that holds the box's centre, counted from 0 row by row as the model's
 visual tokens are; class; and how far the box reaches over that cell, in whole chip pixels: left from its right side, up
@@ -23,6 +26,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import grammars
@@ -40,6 +44,8 @@ GRID = 14
 """Rows and columns of the cells that detected objects are in."""
 Corners = tuple[int, int, int, int]
 _MAX_COUNT = 999
+SEEN = ":"
+"""Stands between where objects are seen and what is said of them."""
 SIDES = "lurd"
 _PIECE = re.compile(r"[^;\n]+")
 _OBJECT = re.compile(
@@ -48,8 +54,8 @@ _OBJECT = re.compile(
     + r")[\s.]*",
 )
 _MAX_TOKENS = {
-    Task.COUNT: 8,
-    Task.LOCATE: 32,
+    Task.COUNT: 80,
+    Task.LOCATE: 80,
     Task.CLASSIFY: 24,
     Task.DETECT: 768,
     Task.DESCRIBE: 256,
@@ -75,7 +81,7 @@ class CompactPrompts:
         """The EBNF of the table above; None for free text."""
         label = question.target if question.task is Task.DETECT else None
         return {
-            Task.COUNT: grammars.COUNT,
+            Task.COUNT: _COUNT_GRAMMAR,
             Task.LOCATE: _LOCATE_GRAMMAR,
             Task.CLASSIFY: f"root ::= label\n{_label_rule(None)}",
             Task.DETECT: f"{_DETECT_GRAMMAR}{_label_rule(label)}",
@@ -91,22 +97,38 @@ class CompactPrompts:
         """The typed answer; never raises."""
         if question.task is Task.DETECT:
             return _read_boxes(text, frame_size, finished=finished)
+        if question.task in (Task.COUNT, Task.LOCATE):
+            _, colon, said = text.rpartition(SEEN)
+            # Without a colon, an answer that was cut off has only cells of where the objects are.
+            return replace(
+                read(question.task, said if colon or finished else "", finished=finished), raw=text
+            )
         return read(question.task, text, finished=finished)
 
 
-def render_count(count: int) -> str:
-    """The answer to count; ValueError outside 0..999."""
+def seen_in(boxes: Iterable[ChipBox], frame_size: tuple[int, int]) -> list[int]:
+    """The cells of the 14 x 14 grid over the frame (width, height) that hold the boxes' centres, rising."""
+    return sorted({_cell(_whole_pixels(box, frame_size), frame_size) for box in boxes})
+
+
+def render_count(count: int, seen: Iterable[int] = ()) -> str:
+    """The answer to count, for objects ``seen_in`` some cells; ValueError outside 0..999."""
     if not 0 <= count <= _MAX_COUNT:
         raise ValueError(f"no count from 0 to {_MAX_COUNT}: {count}")
-    return str(count)
+    return _behind(seen, str(count))
 
 
-def render_grid(cells: Iterable[int]) -> str:
-    """The answer to locate, for cells 1..9 in any order; ValueError for other cells."""
+def render_grid(cells: Iterable[int], seen: Iterable[int] = ()) -> str:
+    """The answer to locate, for 3 x 3 cells 1..9 in any order and objects ``seen_in`` others; ValueError."""
     ordered = sorted(set(cells))
     if not all(1 <= cell <= 9 for cell in ordered):
         raise ValueError(f"cells outside 1..9: {ordered}")
-    return " ".join(map(str, ordered)) or NONE
+    return _behind(seen, " ".join(map(str, ordered)) or NONE)
+
+
+def _behind(seen: Iterable[int], answer: str) -> str:
+    cells = " ".join(map(str, seen))
+    return f"{cells}{SEEN} {answer}" if cells else answer
 
 
 def render_label(label: str) -> str:
@@ -184,12 +206,13 @@ def _box(said: re.Match[str], frame_size: tuple[int, int]) -> ChipBox | None:
     return ChipBox(*box)
 
 
-_LOCATE_GRAMMAR = f'root ::= "{NONE}" | from1\n{grammars.rising_cells(" ")}'
-
+_CELL_RULE = 'cell ::= [0-9] | [1-9] [0-9] | "1" [0-8] [0-9] | "19" [0-5]\n'
+_SEEN_RULE = f'{_CELL_RULE}seen ::= cell (" " cell)* "{SEEN} "\n'
+_COUNT_GRAMMAR = f'root ::= "0" | seen? [1-9] [0-9]? [0-9]?\n{_SEEN_RULE}'
+_LOCATE_GRAMMAR = f'root ::= "{NONE}" | seen? from1\n{_SEEN_RULE}{grammars.rising_cells(" ")}'
 _DETECT_GRAMMAR = (
-    f'root ::= "{NONE}" | object ("; " object)*\n'
+    f'root ::= "{NONE}" | object ("; " object)*\n{_CELL_RULE}'
     'object ::= cell " " label " l" reach " u" reach " r" reach " d" reach\n'
-    'cell ::= [0-9] | [1-9] [0-9] | "1" [0-8] [0-9] | "19" [0-5]\n'
     'reach ::= "0" | [1-9] [0-9]? [0-9]? [0-9]?\n'
 )
 

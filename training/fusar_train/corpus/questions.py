@@ -16,6 +16,7 @@ from fusar_gpt.tasks.compact import (
     render_count,
     render_grid,
     render_label,
+    seen_in,
 )
 from fusar_train.corpus.record import LABELS, Record
 from fusar_train.simulation.land import COVER_NAMES, PLACES
@@ -58,9 +59,9 @@ def ask(record: Record, task: Task, target: str) -> Pair:
     """A count, locate or detect question for a class or "any"."""
     size, boxes = frame_size(record), record.boxes(target)
     if task is Task.COUNT:
-        answer = render_count(len(boxes))
+        answer = render_count(len(boxes), seen_in(boxes, size))
     elif task is Task.LOCATE:
-        answer = render_grid({cell_of(box, size) for box in boxes})
+        answer = render_grid({cell_of(box, size) for box in boxes}, seen_in(boxes, size))
     else:
         wanted = [(item.box, item.label) for item in record.objects if target in (item.label, "any")]
         answer = render_boxes(wanted, size)

@@ -75,10 +75,11 @@ def search(task: Task, target: str, objects: Sequence[OnChip], words: str, size:
     """Count, locate or detect a class, or "any"."""
     wanted = [one for one in objects if target in (one.item.label, ANY)]
     question = prompt_set(words).prompt(Question(task, target=target), size)
+    seen = compact.seen_in((one.box for one in wanted), size) if words == "compact" else []
     if task is Task.COUNT:
-        answer = compact.render_count(len(wanted))
+        answer = compact.render_count(len(wanted), seen)
     elif task is Task.LOCATE:
-        answer = _grid({cell_of(one.box, size) for one in wanted}, words)
+        answer = _grid({cell_of(one.box, size) for one in wanted}, seen, words)
     else:
         answer = _boxes([(one.box, one.item.label) for one in wanted], words, size)
     return Message(task, target, None, question, answer)
@@ -151,9 +152,9 @@ def _of(objects: Sequence[OnChip], classes: Sequence[str]) -> list[OnChip]:
     return [one for one in objects if one.item.label in classes]
 
 
-def _grid(cells: set[int], words: str) -> str:
+def _grid(cells: set[int], seen: list[int], words: str) -> str:
     if words == "compact":
-        return compact.render_grid(cells)
+        return compact.render_grid(cells, seen)
     return json.dumps(sorted(cells)) if cells else "None"
 
 

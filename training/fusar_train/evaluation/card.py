@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from fusar_train.evaluation.measure import PRIOR_COLUMNS, TWIN
+from fusar_train.evaluation.measure import MISSES, PRIOR_COLUMNS, TWIN
 
 Figures = Mapping[str, float]
 
@@ -42,9 +42,15 @@ is commonest in the test set (for detect: nothing); "next chip's truth" answers 
 Reproduce: `fusar-train card --model DIR --out DIR --count {count}{option}{compared}`.
 All figures are in `figures.json`.
 
-{tables}### What the prior does to exact counts of ships
+{tables}### What the project wants of it
+
+{goals}
+### What the prior does to exact counts of ships
 
 {prior}
+### Which simulated ships get a box (right prior)
+
+{misses}
 {twin}## Limits
 
 - The simulated figures are upper bounds: the simulation is simpler than the world, and its prior fits its land cover.
@@ -74,18 +80,52 @@ ROWS = (
     ("detect {0} @0.5 F1", "detection F1 at IoU .5"),
 )
 COMMON_ROWS = (("classify", "class of a given box"), ("describe exact", "caption, word for word"))
+GOALS = {
+    ("simulated", "right prior"): {
+        "count ship": 0.95,
+        "locate ship acc100": 0.92,
+        "classify": 0.98,
+        "detect ship @0.5 F1": 0.85,
+        "detect plane @0.5 F1": 0.85,
+    },
+    ("ssdd", "no prior"): {"count ship": 0.75, "locate ship acc100": 0.75, "detect ship @0.5 F1": 0.8},
+}
 
 
 def table(title: str, columns: Mapping[str, Figures]) -> str:
     """One markdown table: a row a figure, a column a condition."""
     lines = [f"### {title}", "", f"| | {' | '.join(columns)} |", "| --- |" + " ---: |" * len(columns)]
-    rows = [(key.format(label), f"{label}: {name}") for label in ("ship", "plane") for key, name in ROWS]
-    for key, name in [*rows, *COMMON_ROWS]:
+    for key, name in titles().items():
         values = [figures.get(key) for figures in columns.values()]
         if any(value is not None for value in values):
             cells = ["" if value is None else f"{value:.3f}" for value in values]
             lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", ""])
+
+
+def titles() -> dict[str, str]:
+    """What a figure of the tables is called, by its name."""
+    rows = [(key.format(label), f"{label}: {name}") for label in ("ship", "plane") for key, name in ROWS]
+    return dict([*rows, *COMMON_ROWS])
+
+
+def goals(results: Mapping[str, Mapping[str, Figures]]) -> str:
+    """A markdown table of what was wanted beside what was reached."""
+    lines = ["| | goal | reached |", "| --- | ---: | ---: |"]
+    for (data, column), wanted in GOALS.items():
+        for key, goal in wanted.items():
+            if data in results and key in results[data][column]:
+                lines.append(f"| {data}, {titles()[key]} | {goal:.2f} | {results[data][column][key]:.3f} |")
+    return "\n".join([*lines, ""])
+
+
+def kinds(missed: Mapping[str, Figures]) -> str:
+    """A markdown table of the ships of each kind, and the shares of them that get a good, a loose or no box."""
+    names = list(next(iter(missed.values()), {}))
+    lines = [f"| ships | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
+    for kind, (number, *shares) in ((kind, figures.values()) for kind, figures in missed.items()):
+        lines.append(f"| {kind} | {number:.0f} | {' | '.join(f'{share:.3f}' for share in shares)} |")
+    return "\n".join([*lines, ""])
 
 
 def prior_effect(columns: Mapping[str, Figures]) -> str:
@@ -96,12 +136,13 @@ def prior_effect(columns: Mapping[str, Figures]) -> str:
     points = {name: 100 * figures["count ship"] for name, figures in columns.items()}
     right, none, wrong = (points[name] for name in PRIOR_COLUMNS.values())
     lines = [
-        f"- Its own prior brings {right - none:+.1f} points over none.",
-        f"- Another place's prior brings {wrong - none:+.1f} points over none, {wrong - right:+.1f} over its own.",
+        f"- Its own prior brings {right - none:+.1f} points over none (goal: at least +20).",
+        f"- Another place's prior brings {wrong - none:+.1f} points over none (goal: better than -10), "
+        f"{wrong - right:+.1f} over its own.",
     ]
     if TWIN in points:
         twin = points[TWIN]
-        lines.append(f"- Without a prior it is {none - twin:+.1f} points from its twin.")
+        lines.append(f"- Without a prior it is {none - twin:+.1f} points from its twin (goal: within 2).")
     return "\n".join([*lines, ""])
 
 
@@ -130,6 +171,8 @@ def write_card(
         option=" --real SSDD_FOLDER" if real else "",
         sets=sets,
         tables=tables,
+        goals=goals(results),
         prior=prior_effect(results["simulated"]),
+        misses=kinds(results[MISSES]),
     )
     (folder / "README.md").write_text(text, encoding="utf-8")

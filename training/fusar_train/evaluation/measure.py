@@ -13,6 +13,7 @@ from fusar_train.evaluation.asking import ask, replies
 from fusar_train.evaluation.baselines import commonest, neighbour
 from fusar_train.evaluation.examples import Examples, SimulatedExamples, SsddExamples, example_of
 from fusar_train.evaluation.figures import Measured, measure
+from fusar_train.evaluation.misses import misses
 from fusar_train.evaluation.predictions import Condition, Prediction
 from fusar_train.evaluation.task_statistics import ALL, WITH_ANY, Key
 from fusar_train.simulation import simulate_chip
@@ -20,6 +21,7 @@ from fusar_train.simulation import simulate_chip
 Figures = dict[str, float]
 
 TWIN = "no prior, twin"
+MISSES = "simulated ships"
 PRIOR_COLUMNS = {"own": "right prior", "none": "no prior", "wrong": "wrong prior"}
 _IOUS = ("0.25", "0.5")
 
@@ -44,13 +46,15 @@ def measure_all(
 ) -> dict[str, dict[str, Figures]]:
     """The figures of a model on simulated chips (right, no and wrong prior) and on real held-out images.
 
+    Under ``MISSES`` stands which ships it misses with the right prior.
+
     ``twin`` is the same model trained without any prior: what a model that may get one loses when it gets none.
     """
     simulated = SimulatedExamples(count, "test", engine.card)
     asked = {PRIOR_COLUMNS[prior]: _asked(engine, simulated, prior, tell) for prior in PRIOR_COLUMNS}
     if twin:
         asked[TWIN] = _asked(twin, simulated, "none", tell)
-    results = {"simulated": _columns(asked)}
+    results = {"simulated": _columns(asked), MISSES: misses(asked[PRIOR_COLUMNS["own"]], "ship")}
     if real:
         held_out = SsddExamples(real, "test", engine.card)
         results["ssdd"] = _columns({PRIOR_COLUMNS["none"]: _asked(engine, held_out, "none", tell)})

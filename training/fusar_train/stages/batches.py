@@ -13,17 +13,16 @@ from torch import Tensor
 
 from fusar_gpt.model.processor import FusarGptProcessor, encode_priors
 from fusar_gpt.tasks import Task
-from fusar_gpt.tasks.compact import NONE
 from fusar_train.corpus.mixture import Mixture
 from fusar_train.corpus.questions import Pair, frame_size, pairs, with_decoy
 from fusar_train.corpus.record import Record
 from fusar_train.stages.dense import dense_targets
-from fusar_train.stages.packing import Packed, Packer
+from fusar_train.stages.packing import SEARCHES, Packed, Packer, said_cells
 
 POOL = 8
 """Batches made together of remembered chips, so that chips of few objects need not wait for crowded ones."""
 
-QUESTIONS = 5
+QUESTIONS = 6
 """Questions a remembered chip is asked at a time; it comes back."""
 
 DECOYS = 0.4
@@ -53,10 +52,8 @@ def questions(record: Record, rng: np.random.Generator) -> list[Pair]:
 
 
 def few(asked: list[Pair]) -> list[Pair]:
-    """As many of some questions as a remembered chip is asked at a time, those first that a box answers."""
-    return sorted(asked, key=lambda one: one.question.task is not Task.DETECT or one.answer == NONE)[
-        :QUESTIONS
-    ]
+    """As many of some questions as a remembered chip is asked at a time, those first whose answer says objects."""
+    return sorted(asked, key=lambda one: one.question.task not in SEARCHES or not said_cells(one))[:QUESTIONS]
 
 
 def model_inputs(records: Sequence[Record], processor: FusarGptProcessor) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from fusar_gpt.model.processor import IGNORED, FusarGptProcessor
 from fusar_gpt.model.tokens import IMAGE
 from fusar_gpt.tasks import ANY, Task
-from fusar_gpt.tasks.compact import NONE
+from fusar_gpt.tasks.compact import NONE, SEEN
 from fusar_train.corpus.questions import Pair
 
 PREFIX, PADDING = -1, -2
@@ -27,6 +27,7 @@ OUTSIDE = -1
 """The cell of an object that is not there: the token before the image."""
 CELL_WEIGHT = 4.0
 """A box in the wrong cell is wrong whatever its sides are, and so is one too many."""
+SEARCHES = (Task.COUNT, Task.LOCATE, Task.DETECT)
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Packed:
         question: int64 [N, T], which question a token belongs to, or ``PREFIX`` or ``PADDING``.
         labels: int64 [N, T], the token to be said after each position, -100 where none is learnt.
         weights: float32 [N, T], the weight of each label.
-        look: int64 [2, N, T], positions of visual tokens to look at first and then. At a label of detected objects:
-            that of the object just said, then that of the object to be said, which is the next one after an object.
+        look: int64 [2, N, T], positions of visual tokens to look at first and then. At a label about an object: that
+            of the object just said, then that of the object to be said, which is the next one after an object.
             At the visual token of an object: that of the object before it, then ``NOWHERE``. The token before the
             image stands for the object before the first and after the last. Elsewhere ``NOWHERE``.
     """
@@ -124,11 +125,13 @@ class Packer:
         # A long answer counts more than a short one, but not by its length.
         weights = torch.zeros(len(ids))
         weights[answer] = max(len(answer), 1) ** -0.5
-        if pair is not None and pair.question.task is Task.DETECT:
-            weights[answer[::OBJECT_TOKENS]] *= CELL_WEIGHT
-            weights[answer[OBJECT_TOKENS - 1 :: OBJECT_TOKENS]] *= CELL_WEIGHT
-            looks, untrue = detect_looks(pair)
-            look[:, answer[: looks.shape[1]]] = self.image + looks
+        if pair is not None and pair.question.task in SEARCHES:
+            looks, untrue = said_looks(pair)
+            about = answer[: looks.shape[1]]
+            stride = object_tokens(pair)
+            for place in {0, stride - 1}:
+                weights[about[place::stride]] *= CELL_WEIGHT
+            look[:, about] = self.image + looks
             said[answer[untrue]] = IGNORED
         return {
             "ids": ids,
@@ -140,14 +143,21 @@ class Packer:
         }
 
 
+def object_tokens(pair: Pair) -> int:
+    """Tokens of an object in the answer to a search."""
+    return OBJECT_TOKENS if pair.question.task is Task.DETECT else 1
+
+
 def said_cells(pair: Pair) -> list[int]:
-    """The cells of the objects that a detect answer says."""
-    return [] if pair.answer == NONE else [int(row.split()[0]) for row in pair.answer.split(";")]
+    """The cells of the objects that the answer to a search says."""
+    if pair.question.task is Task.DETECT:
+        return [] if pair.answer == NONE else [int(row.split()[0]) for row in pair.answer.split(";")]
+    return [int(cell) for cell in pair.answer.rpartition(SEEN)[0].split()]
 
 
-def detect_looks(pair: Pair) -> tuple[Tensor, list[int]]:
-    """For the words of a detect answer the cells to look at first and then [2, L], and which words are untrue."""
-    cells = said_cells(pair)
+def said_looks(pair: Pair) -> tuple[Tensor, list[int]]:
+    """For the words about objects in an answer the cells to look at first and then [2, L], and the untrue words."""
+    cells, stride = said_cells(pair), object_tokens(pair)
 
     def ahead(number: int) -> int:
         """The cell of the first true object from this one on."""
@@ -156,13 +166,14 @@ def detect_looks(pair: Pair) -> tuple[Tensor, list[int]]:
     first, then = [OUTSIDE], [ahead(0)]
     untrue: list[int] = []
     for number, cell in enumerate(cells):
-        first += [cell] * OBJECT_TOKENS
-        then += [cell] * (OBJECT_TOKENS - 2) + [ahead(number + 1)] * 2
+        first += [cell] * stride
+        then += ([cell] * stride + [ahead(number + 1)] * 2)[-stride:]
         if number in pair.decoys:
-            begin = number * OBJECT_TOKENS
+            begin = number * stride
             # That the answer goes on with a decoy is true only of those with an object behind them.
-            untrue += range(max(begin - (ahead(number) == OUTSIDE), 0), begin + OBJECT_TOKENS - 1)
-    length = max(len(cells) * OBJECT_TOKENS, 1)
+            untrue += range(max(begin - (ahead(number) == OUTSIDE), 0), begin + stride - 1)
+    # A detect answer ends where another object would follow; the others go on with what is asked.
+    length = max(len(cells) * stride, 1) if stride > 1 else len(first)
     return torch.tensor([first[:length], then[:length]]), untrue
 
 
