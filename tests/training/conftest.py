@@ -6,9 +6,12 @@ import pytest
 import torch
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """Small models are fastest so, also beside other work."""
+    """Small models are fastest so, also beside other work.
+
+    For a module, so that what its fixtures train has it too: on some processors two threads add in another order.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
