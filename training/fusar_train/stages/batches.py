@@ -16,8 +16,9 @@ from fusar_gpt.tasks import Task
 from fusar_train.corpus.mixture import Mixture
 from fusar_train.corpus.questions import Pair, frame_size, pairs, with_decoy
 from fusar_train.corpus.record import Record
+from fusar_train.corpus.wording import SEARCHES
 from fusar_train.stages.dense import dense_targets
-from fusar_train.stages.packing import SEARCHES, Packed, Packer, said_cells
+from fusar_train.stages.packing import Packed, Packer, said_cells
 
 POOL = 8
 """Batches made together of remembered chips, so that chips of few objects need not wait for crowded ones."""

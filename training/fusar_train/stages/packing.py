@@ -18,6 +18,7 @@ from fusar_gpt.model.tokens import IMAGE
 from fusar_gpt.tasks import ANY, Task
 from fusar_gpt.tasks.compact import NONE, SEEN
 from fusar_train.corpus.questions import Pair
+from fusar_train.corpus.wording import SEARCHES
 
 PREFIX, PADDING = -1, -2
 OBJECT_TOKENS = 7
@@ -27,7 +28,6 @@ OUTSIDE = -1
 """The cell of an object that is not there: the token before the image."""
 CELL_WEIGHT = 4.0
 """A box in the wrong cell is wrong whatever its sides are, and so is one too many."""
-SEARCHES = (Task.COUNT, Task.LOCATE, Task.DETECT)
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Packer:
             stride = object_tokens(pair)
             for place in {0, stride - 1}:
                 weights[about[place::stride]] *= CELL_WEIGHT
-            look[:, about] = self.image + looks
+            look[:, about] = self.image + looks[:, : len(about)]
             said[answer[untrue]] = IGNORED
         return {
             "ids": ids,
@@ -156,7 +156,10 @@ def said_cells(pair: Pair) -> list[int]:
 
 
 def said_looks(pair: Pair) -> tuple[Tensor, list[int]]:
-    """For the words about objects in an answer the cells to look at first and then [2, L], and the untrue words."""
+    """For the words about objects in an answer the cells to look at first and then [2, L], and the untrue words.
+
+    The last look is for what follows the last object; a detect answer has ended before it.
+    """
     cells, stride = said_cells(pair), object_tokens(pair)
 
     def ahead(number: int) -> int:
@@ -172,9 +175,7 @@ def said_looks(pair: Pair) -> tuple[Tensor, list[int]]:
             begin = number * stride
             # That the answer goes on with a decoy is true only of those with an object behind them.
             untrue += range(max(begin - (ahead(number) == OUTSIDE), 0), begin + stride - 1)
-    # A detect answer ends where another object would follow; the others go on with what is asked.
-    length = max(len(cells) * stride, 1) if stride > 1 else len(first)
-    return torch.tensor([first[:length], then[:length]]), untrue
+    return torch.tensor([first, then]), untrue
 
 
 def pad(row: Tensor, length: int, value: int) -> Tensor:
