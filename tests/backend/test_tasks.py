@@ -375,12 +375,11 @@ def test_the_cells_seen_are_those_that_detect_names():
 
 
 @pytest.mark.parametrize("task", [Task.COUNT, Task.LOCATE])
-@pytest.mark.parametrize("text", ["5", "5 98", "5 98:", "5 98: 1 "])
+@pytest.mark.parametrize("text", ["5", "5 98", "5 98:"])
 def test_cells_seen_are_no_answer_yet(task, text):
     answer = read("compact", task, text, finished=False)
     assert not answer.complete
-    if not text.endswith(" "):
-        assert not (answer.value if task is Task.COUNT else answer.cells)
+    assert not (answer.value if task is Task.COUNT else answer.cells)
 
 
 @pytest.mark.parametrize(

@@ -48,10 +48,10 @@ All figures are in `figures.json`.
 ### What the prior does to exact counts of ships
 
 {prior}
-### Which simulated ships get a box (right prior)
+{twin}### Which simulated ships get a box (right prior)
 
 {misses}
-{twin}## Limits
+## Limits
 
 - The simulated figures are upper bounds: the simulation is simpler than the world, and its prior fits its land cover.
 - Real images other than those of the training data's sensors have not been measured.
