@@ -171,7 +171,7 @@ class Backend(QObject):
         self._fail(problem)
 
     def _ask_quietly(self) -> None:
-        """Ask for the device again while the model is loaded."""
+        """Ask for the device again while the model is loaded; a question that fails is asked again."""
         if self._quiet is None and self._client is not None:
             self._quiet = Greeting(self._client)
             self._quiet.answered.connect(self._know)
@@ -186,6 +186,7 @@ class Backend(QObject):
 
     def _still_loading(self, _: str) -> None:
         self._quiet = None
+        self._loading.start()
 
     def _fail(self, problem: str) -> None:
         self._set(STOPPED, problem)

@@ -302,6 +302,18 @@ def test_the_state_says_where_the_backend_stands(qtbot, backend, standin):
     assert states == [(STARTING, None), (READY, "loading"), (READY, "cuda:0")]
 
 
+def test_the_device_is_asked_for_again_when_one_answer_was_lost(qtbot, backend, standin):
+    loading = standin.info | {"device": "loading"}
+    standin.info = loading
+    with qtbot.waitSignal(backend.ready):
+        backend.open()
+    standin.info = {}  # no answer that could be read
+    before = len(standin.seen)
+    qtbot.waitUntil(lambda: len(standin.seen) > before)
+    standin.info = loading | {"device": "cpu"}
+    qtbot.waitUntil(lambda: backend.info.device == "cpu")
+
+
 def test_a_child_that_cannot_start_says_why(qtbot, backend, tmp_path, monkeypatch):
     executable(tmp_path, monkeypatch, "--fail")
     assert "could not start: checkpoint is missing" in problem(qtbot, backend)

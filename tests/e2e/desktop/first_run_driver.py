@@ -102,6 +102,7 @@ def story():
     yield lambda: bool(layers(QgsVectorLayer))
     result["first_finding_s"] = round(time.monotonic() - begin, 1)
     result["layer"] = layers(QgsRasterLayer)[0].name()
+    yield lambda: "starting" not in status.text()  # the state is asked for once a second
     result["status"] = status.text()
     shoot("4_first_finding")
 
