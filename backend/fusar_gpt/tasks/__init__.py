@@ -2,10 +2,11 @@
 
 from fusar_gpt.tasks.answers import Answer, Boxes, Count, Grid, Label, LabelledBox, Text, cell_of
 from fusar_gpt.tasks.prompts import PromptSet, prompt_set
-from fusar_gpt.tasks.question import ANY, Question, Task
+from fusar_gpt.tasks.question import ANY, SEARCHES, Question, Task
 
 __all__ = [
     "ANY",
+    "SEARCHES",
     "Answer",
     "Boxes",
     "Count",

@@ -27,7 +27,8 @@ class Task(str, Enum):
     ASK = "ask"
 
 
-_NEEDS_TARGET = (Task.COUNT, Task.LOCATE, Task.DETECT)
+SEARCHES = (Task.COUNT, Task.LOCATE, Task.DETECT)
+"""The tasks that look for a target."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Question:
     def __post_init__(self) -> None:
         if self.target is not None:
             _check_target(self.target)
-        if self.task in _NEEDS_TARGET and self.target is None:
+        if self.task in SEARCHES and self.target is None:
             raise TaskError(f"The task {self.task.value} needs a target: name a class such as ship, or any.")
         if self.task is Task.CLASSIFY and self.box is None:
             raise TaskError("The task classify needs the box of an object: give the boxes to classify.")

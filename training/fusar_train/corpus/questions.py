@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fusar_gpt.frames import ChipBox
-from fusar_gpt.tasks import ANY, Question, Task, cell_of
+from fusar_gpt.tasks import ANY, SEARCHES, Question, Task, cell_of
 from fusar_gpt.tasks.compact import (
     GRID,
     NONE,
@@ -123,8 +123,8 @@ def free(record: Record, topic: str) -> Pair:
 
 def pairs(record: Record, rng: np.random.Generator) -> list[Pair]:
     """Several questions of all tasks about one chip, in random order."""
-    made = [ask(record, task, label) for task in (Task.COUNT, Task.LOCATE, Task.DETECT) for label in LABELS]
-    made.append(ask(record, [Task.COUNT, Task.LOCATE, Task.DETECT][rng.integers(3)], "any"))
+    made = [ask(record, task, label) for task in SEARCHES for label in LABELS]
+    made.append(ask(record, SEARCHES[rng.integers(3)], "any"))
     for i in rng.permutation(len(record.objects))[:2]:
         made.append(classify(shaken(record.objects[i].box, frame_size(record), rng), record.objects[i].label))
     if record.place is not None:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from fusar_gpt.findings.output import whole_file
 from fusar_gpt.frames import SceneBox
-from fusar_gpt.tasks import ANY, Task
+from fusar_gpt.tasks import ANY, SEARCHES, Task
 from fusar_train.corpus.dataset import Dataset, Read, scene_box
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import inside
@@ -127,7 +127,7 @@ def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> StoredRecor
     size, _ = image_facts(image, f"{where} image {image}")
     placed = [_placed(box, size if normal else (1, 1), where) for box in boxes]
     said = _messages(turns, refs, placed, where)
-    targets = [m.target for m in said if m.task in (Task.COUNT, Task.LOCATE, Task.DETECT)]
+    targets = [m.target for m in said if m.task in SEARCHES]
     return StoredRecord(
         id=dataset.record_id(image.stem),
         image=image,

@@ -11,10 +11,9 @@ from functools import cache
 import numpy as np
 
 from fusar_gpt.frames import Box, ChipBox
-from fusar_gpt.tasks import ANY, Question, Task, cell_of, compact, prompt_set, release
+from fusar_gpt.tasks import ANY, SEARCHES, Question, Task, cell_of, compact, prompt_set, release
 from fusar_train.corpus.stored import Message, StoredObject
 
-SEARCHES = (Task.COUNT, Task.LOCATE, Task.DETECT)
 MOST_CLASSIFIED = 3
 """Objects of one chip whose class is asked."""
 

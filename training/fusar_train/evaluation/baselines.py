@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from fusar_gpt.tasks import Task, cell_of
+from fusar_gpt.tasks import SEARCHES, Task, cell_of
 from fusar_train.evaluation.cfar import Cfar
 from fusar_train.evaluation.examples import Examples
 from fusar_train.evaluation.predictions import (
@@ -23,7 +23,6 @@ from fusar_train.evaluation.predictions import (
 ALWAYS_1, COMMONEST, NEIGHBOUR, CFAR = "always 1", "commonest answer", "next image's truth", "CA-CFAR"
 NAMES = (ALWAYS_1, COMMONEST, NEIGHBOUR, CFAR)
 
-_BLIND = (Task.COUNT, Task.LOCATE, Task.DETECT)
 _CFAR_CLASS = "ship"
 
 
@@ -54,7 +53,7 @@ def neighbour(predictions: Sequence[Prediction]) -> list[Prediction]:
     """Answers with the truth of the next image of which the same was asked: chance with the right spread."""
     groups: dict[tuple[Task, str | None], list[Prediction]] = defaultdict(list)
     for p in predictions:
-        if p.task in (*_BLIND, Task.DESCRIBE):
+        if p.task in (*SEARCHES, Task.DESCRIBE):
             groups[p.task, p.asked.target].append(p)
     return [
         guessed(p, NEIGHBOUR, as_answer(mine[(i + 1) % len(mine)].asked.truth))
@@ -93,7 +92,7 @@ def detect_by_cfar(examples: Examples, tasks: Sequence[Task], cfar: Cfar) -> Ite
     condition = Condition(CFAR, "", "none", examples.name)
     for index in range(len(examples)):
         example = examples[index]
-        asked = [a for a in example.asked if a.task in _BLIND and a.task in tasks]
+        asked = [a for a in example.asked if a.task in SEARCHES and a.task in tasks]
         ships = [a for a in asked if a.target == _CFAR_CLASS]
         boxes = cfar.detect(example.image) if asked else []
         for question in ships or asked:

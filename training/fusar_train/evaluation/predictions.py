@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from fusar_gpt.errors import FusarError
 from fusar_gpt.frames import ChipBox
-from fusar_gpt.tasks import Task
+from fusar_gpt.tasks import SEARCHES, Task
 
 PREDICTIONS_FILE = "predictions.jsonl"
 PRIORS = ("own", "none", "wrong")
@@ -216,7 +216,7 @@ def from_json(row: Mapping[str, Any]) -> Prediction:
     condition = Condition(_text(model["name"]), _text(model["hash"]), _text(row["prior"]), _text(row["data"]))
     if condition.prior not in PRIORS:
         raise ValueError(f"prior must be one of {', '.join(PRIORS)}")
-    if task in (Task.COUNT, Task.LOCATE, Task.DETECT) and asked.target is None:
+    if task in SEARCHES and asked.target is None:
         raise ValueError(f"{task.value} has no target")
     return Prediction(
         condition,

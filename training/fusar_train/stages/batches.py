@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from fusar_gpt.model.processor import FusarGptProcessor, encode_priors
-from fusar_gpt.tasks import Task
+from fusar_gpt.tasks import SEARCHES, Task
 from fusar_train.corpus.mixture import Mixture
 from fusar_train.corpus.questions import Pair, frame_size, pairs, with_decoy
 from fusar_train.corpus.record import Record
-from fusar_train.corpus.wording import SEARCHES
 from fusar_train.stages.dense import dense_targets
 from fusar_train.stages.packing import Packed, Packer, said_cells
 

@@ -15,10 +15,9 @@ from torch import Tensor
 
 from fusar_gpt.model.processor import IGNORED, FusarGptProcessor
 from fusar_gpt.model.tokens import IMAGE
-from fusar_gpt.tasks import ANY, Task
+from fusar_gpt.tasks import ANY, SEARCHES, Task
 from fusar_gpt.tasks.compact import NONE, SEEN
 from fusar_train.corpus.questions import Pair
-from fusar_train.corpus.wording import SEARCHES
 
 PREFIX, PADDING = -1, -2
 OBJECT_TOKENS = 7

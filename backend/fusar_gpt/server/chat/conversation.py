@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fusar_gpt.server.chat.vocabulary import Vocabulary, singular
-from fusar_gpt.tasks import Task
+from fusar_gpt.tasks import SEARCHES, Task
 
 Pick = int | Literal["largest", "smallest"]
 """One of several objects: its number in the answer from 1 on, -1 for the last, or by its size."""
@@ -42,7 +42,6 @@ class Intention:
     text: str = ""
 
 
-_SEARCHES = (Task.COUNT, Task.LOCATE, Task.DETECT)
 # Where a command begins: at a clause, or after the small words of politeness.
 _SAY = r"(?:^|[.;:!?,] *|\b(?:to|please|(?:can|could|would|will) you|and|then|now|just|also) +)"
 _OBJECT = r"(?:ones?|objects?|targets?|findings?|detections?|of (?:them|these|those))"
@@ -127,7 +126,7 @@ def understand(messages: Sequence[str], vocabulary: Vocabulary) -> Intention:
     said, topic = Intention(Task.ASK), None
     for text in messages:
         said = _intention(text, vocabulary, topic)
-        if said.task in _SEARCHES or said.pick is not None:
+        if said.task in SEARCHES or said.pick is not None:
             topic = said
     return said
 
@@ -149,7 +148,7 @@ def _intention(text: str, vocabulary: Vocabulary, before: Intention | None) -> I
         return Intention(kind, named or _of(before), pick, text)
     if task is None:
         task = _continued(words, named, vocabulary, before)
-    if task not in _SEARCHES:
+    if task not in SEARCHES:
         return Intention(task, (), None, text)
     if named:
         return Intention(task, named, None, text)
@@ -171,7 +170,7 @@ def _continued(words: str, named: tuple[str, ...], vocabulary: Vocabulary, befor
         return Task.ASK
     bare = not vocabulary.without(words)
     if (bare or _AGAIN.search(words)) and len(words) < 60:
-        return before.task if before and before.task in _SEARCHES else Task.DETECT
+        return before.task if before and before.task in SEARCHES else Task.DETECT
     return Task.ASK
 
 
