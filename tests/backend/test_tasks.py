@@ -382,6 +382,11 @@ def test_cells_seen_are_no_answer_yet(task, text):
     assert not (answer.value if task is Task.COUNT else answer.cells)
 
 
+@pytest.mark.parametrize("task", [Task.COUNT, Task.LOCATE])
+def test_what_stands_behind_the_cells_may_go_on(task):
+    assert not read("compact", task, "5 98: 1 ", finished=False).complete
+
+
 @pytest.mark.parametrize(
     ("task", "text"),
     [
