@@ -38,9 +38,9 @@ from fusar_gpt.model import (
 )
 from fusar_gpt.model.processor import encode_priors
 from fusar_gpt.samples import HARBOUR
-from fusar_gpt.tasks import Question, Task, prompt_set
+from fusar_gpt.tasks import SEARCHES, Question, Task, prompt_set
 
-TASKS = (Task.COUNT, Task.LOCATE, Task.DETECT, Task.DESCRIBE)
+TASKS = (*SEARCHES, Task.DESCRIBE)
 ASKED: dict[str, list[tuple[Task, str | None]]] = {
     "count ships": [(Task.COUNT, "ship")],
     "locate ships": [(Task.LOCATE, "ship")],
@@ -48,7 +48,7 @@ ASKED: dict[str, list[tuple[Task, str | None]]] = {
     "describe": [(Task.DESCRIBE, None)],
     "detect ships and planes": [(Task.DETECT, "ship"), (Task.DETECT, "plane")],
     "all of these, both classes": [
-        *((task, target) for task in (Task.COUNT, Task.LOCATE, Task.DETECT) for target in ("ship", "plane")),
+        *((task, target) for task in SEARCHES for target in ("ship", "plane")),
         (Task.DESCRIBE, None),
     ],
 }

@@ -124,7 +124,7 @@ def free(record: Record, topic: str) -> Pair:
 def pairs(record: Record, rng: np.random.Generator) -> list[Pair]:
     """Several questions of all tasks about one chip, in random order."""
     made = [ask(record, task, label) for task in SEARCHES for label in LABELS]
-    made.append(ask(record, SEARCHES[rng.integers(3)], "any"))
+    made.append(ask(record, SEARCHES[rng.integers(len(SEARCHES))], ANY))
     for i in rng.permutation(len(record.objects))[:2]:
         made.append(classify(shaken(record.objects[i].box, frame_size(record), rng), record.objects[i].label))
     if record.place is not None:

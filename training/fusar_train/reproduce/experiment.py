@@ -21,7 +21,6 @@ FREE = ("base", "device", "keep")
 """What may differ when an experiment is gone on with; the base's files are known by their hash."""
 
 BASE_SETTINGS = HERE / "mini_base.yaml"
-TASKS = (Task.COUNT, Task.LOCATE, Task.DETECT)
 METRICS = {
     Key(Task.COUNT, ALL, "accuracy"): "counting",
     Key(Task.LOCATE, ALL, "acc100"): "grid Acc@100",

@@ -17,6 +17,7 @@ from fusar_gpt.engine import LocalEngine
 from fusar_gpt.errors import FusarError
 from fusar_gpt.findings.output import whole_file
 from fusar_gpt.model import load_checkpoint
+from fusar_gpt.tasks import SEARCHES
 from fusar_train.evaluation.asking import ask
 from fusar_train.evaluation.examples import open_examples
 from fusar_train.evaluation.predictions import PREDICTIONS_FILE, Condition, write_predictions
@@ -25,7 +26,6 @@ from fusar_train.reproduce.experiment import (
     PRESETS,
     RESULT_FILE,
     ROWS,
-    TASKS,
     Experiment,
     Preset,
     Run,
@@ -93,7 +93,7 @@ def predict(experiment: Experiment, run: Run, checkpoint: str) -> str:
         whole_file(experiment.folder(run) / PREDICTIONS_FILE) as path,
         path.open("w", encoding="utf-8") as file,
     ):
-        for batch in ask(engine, examples, condition, TASKS):
+        for batch in ask(engine, examples, condition, SEARCHES):
             write_predictions(file, batch)
     return engine.hash
 
