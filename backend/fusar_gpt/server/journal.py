@@ -252,7 +252,9 @@ class Journal:
             except BaseException as error:
                 with suppress(sqlite3.Error):  # some errors have rolled it back already
                     self._db.execute("ROLLBACK")
-                raise _said(error) if isinstance(error, sqlite3.Error) else error from error
+                if isinstance(error, sqlite3.Error):
+                    raise _said(error) from error
+                raise
 
 
 def _rows(job: str, replies: Iterable[tuple[bytes, Reply]]) -> Iterator[tuple[Any, ...]]:
