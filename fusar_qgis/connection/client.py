@@ -8,14 +8,31 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from qgis.core import QgsNetworkAccessManager, QgsSettings
-from qgis.PyQt.QtCore import QEventLoop, QFile, QIODevice, QObject, QTimer, QUrl, pyqtSignal
-from qgis.PyQt.QtNetwork import QNetworkProxy, QNetworkReply, QNetworkRequest
+from qgis.core import QgsApplication, QgsAuthCertUtils, QgsNetworkAccessManager, QgsSettings
+from qgis.PyQt.QtCore import (
+    QCoreApplication,
+    QEventLoop,
+    QFile,
+    QIODevice,
+    QObject,
+    QThread,
+    QTimer,
+    QUrl,
+    pyqtSignal,
+)
+from qgis.PyQt.QtNetwork import (
+    QNetworkAccessManager,
+    QNetworkProxy,
+    QNetworkProxyQuery,
+    QNetworkReply,
+    QNetworkRequest,
+)
 
 from ..core.endpoint import Endpoint
 from .diagnosis import RequestError, status_of, unreadable_answer, why_failed
 
 _CLOSE_MS = 1000
+_IDLE_MS = 60_000  # as QGIS's; a backend that streams pings every 10 s
 _DISMISSALS_MS = (1000, 4000, 15_000, 40_000)
 
 
@@ -35,13 +52,14 @@ class Client(QObject):
         self.endpoint = endpoint
         self._name = name or own_name()
         self._owed: set[QNetworkReply] = set()  # a job may depend on them: never cut off lightly
-        if endpoint.is_loopback and endpoint.url.startswith("http:"):
-            # A manager of our own, so that going round the proxy changes nothing for the rest of QGIS. Not with
-            # TLS: in the main thread, any but QGIS's own waits for ever when a certificate is not trusted.
-            self._network = QgsNetworkAccessManager(self)
-            self._network.setProxy(QNetworkProxy(QNetworkProxy.ProxyType.NoProxy))
-        else:
+        here = QThread.currentThread() is QCoreApplication.instance().thread()
+        if here and not _goes_direct(endpoint):
             self._network = QgsNetworkAccessManager.instance()
+        else:
+            # Qt's own: QGIS's waits for ever in another thread when a certificate is not trusted, and going round
+            # the proxy must change nothing for the rest of QGIS.
+            self._network = QNetworkAccessManager(self)
+            self._network.setProxy(_proxy_for(endpoint))
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> QNetworkReply:
         """Ask for ``path``."""
@@ -134,6 +152,12 @@ class Client(QObject):
             QNetworkRequest.Attribute.RedirectPolicyAttribute,
             QNetworkRequest.RedirectPolicy.ManualRedirectPolicy,
         )
+        request.setTransferTimeout(_IDLE_MS)
+        if self.endpoint.url.startswith("https:"):
+            tls = request.sslConfiguration()
+            trusted = QgsApplication.authManager().trustedCaCertsCache()
+            tls.setCaCertificates(QgsAuthCertUtils.casMerge(trusted, tls.caCertificates()))
+            request.setSslConfiguration(tls)
         return request
 
 
@@ -165,6 +189,17 @@ class _Dismissal(QObject):
             self.deleteLater()
         else:
             self._timer.start(pause)
+
+
+def _goes_direct(endpoint: Endpoint) -> bool:
+    return endpoint.is_loopback and endpoint.url.startswith("http:")
+
+
+def _proxy_for(endpoint: Endpoint) -> QNetworkProxy:
+    """Return the proxy of QGIS's settings for the endpoint; none for this computer."""
+    factory = None if _goes_direct(endpoint) else QgsNetworkAccessManager.instance().proxyFactory()
+    found = factory.queryProxy(QNetworkProxyQuery(QUrl(endpoint.url))) if factory is not None else []
+    return found[0] if found else QNetworkProxy(QNetworkProxy.ProxyType.NoProxy)
 
 
 def own_name() -> str:

@@ -124,8 +124,9 @@ def _no_answer(reply: QNetworkReply) -> str:
 
 def _is_proxied(reply: QNetworkReply) -> bool:
     """Whether the request went to a proxy; then a refused connection is the proxy's."""
-    factory = reply.manager().proxyFactory()
-    found = factory.queryProxy(QNetworkProxyQuery(reply.url())) if factory is not None else []
+    manager = reply.manager()
+    factory = manager.proxyFactory()
+    found = [manager.proxy()] if factory is None else factory.queryProxy(QNetworkProxyQuery(reply.url()))
     return bool(found) and found[0].type() not in (
         QNetworkProxy.ProxyType.NoProxy,
         QNetworkProxy.ProxyType.DefaultProxy,
