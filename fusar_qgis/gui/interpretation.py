@@ -193,7 +193,7 @@ class Interpretation(QObject):
             self._warn(str(error))
             return
         if active is not None and scene.layer_id != active.id():
-            text = self.tr("“{active}” is no SAR layer: “{scene}” is interpreted.")
+            text = self.tr("“{active}” is not a SAR layer, so “{scene}” is interpreted.")
             self._say(text.format(active=active.name(), scene=scene.name), Qgis.MessageLevel.Info)
         area = area or whole_area(scene)
         if not area.crs.isValid():

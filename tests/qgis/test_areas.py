@@ -88,7 +88,7 @@ def test_selected_features_of_another_crs(asked, qgis_iface, bar):
     qgis_iface.setActiveLayer(layer)
     name, area, crs = asked("FusarInterpretSelected")
     assert (name, crs, area["type"]) == ("harbour", "EPSG:4326", "MultiPolygon")
-    assert "“boxes” is no SAR layer: “harbour” is interpreted." in [item.text() for item in bar.items()]
+    assert "“boxes” is not a SAR layer, so “harbour” is interpreted." in [item.text() for item in bar.items()]
 
 
 def test_the_scene_used_last_is_meant_when_a_vector_layer_is_active(asked, qgis_iface, scene_layer, tmp_path):
