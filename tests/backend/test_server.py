@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from scripted_door import BEGUN, GATE, INFO, RUN, TOKEN, Door, ScriptedEngine, open_door
 
 from fusar_gpt.client import Client, ServerError, decode_events
+from fusar_gpt.contract import Finished, Progress, Started
 from fusar_gpt.engine import Request
 from fusar_gpt.errors import Cancelled
-from fusar_gpt.interpret import ChipDone, Finished, Started
 from fusar_gpt.model import save_checkpoint
 from fusar_gpt.model.card import CARD_FILE
 from fusar_gpt.model.store import BUNDLED
@@ -391,7 +391,7 @@ def asking(order, engine, cancelled, settings, run):
     yield Started(RUN, 1)
     image, nothing = np.zeros((64, 64), np.uint8), np.zeros((0, 64), np.float32)
     engine.answer([Request(image, nothing, nothing[:, :2], order.question or "", None, 9)], cancelled)
-    yield ChipDone(1, 1, ())
+    yield Progress(1, 1)
     yield Finished(RUN, ())
 
 
