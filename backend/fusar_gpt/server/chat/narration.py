@@ -89,8 +89,6 @@ class Narration:
             features += to_geojson(finished.findings)["features"]
         for feature in features:
             feature["spans"] = self.prose.spans.get(feature["id"], [])
-            if not feature["geometry"]["coordinates"]:
-                feature["geometry"] = None  # a plain image lies nowhere (RFC 7946, 3.2)
         return {
             "run": self._runs[0].run.record() if self._runs else None,
             "findings": {"type": "FeatureCollection", "features": features},
