@@ -11,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import ChipBox, ScenePoints
-from fusar_gpt.imagery import Area, Chip, Frame, Scene, plan_chips
+from fusar_gpt.imagery import Area, Chip, ChipFormat, Scene, plan_chips
 from fusar_gpt.model import Card
 from fusar_gpt.tasks import Question, Task
 
@@ -67,7 +67,7 @@ def plan_inquiries(
 ) -> tuple[int, Iterator[Inquiry]]:
     """How many chips there are, and lazily each chip with its questions."""
     stretched = (order.aspect or card.aspect) == "stretched"
-    frame = Frame(
+    frame = ChipFormat(
         card.width, card.height, card.patch * card.merge, order.ground_m or card.ground_m, stretched
     )
     if order.task is Task.CLASSIFY:
@@ -100,7 +100,7 @@ def area_questions(order: Order, card: Card) -> tuple[Question, ...]:
     return tuple(Question(order.task, target=target) for target in targets)
 
 
-def around(box: Area, index: int, scene: Scene, frame: Frame) -> Inquiry:
+def around(box: Area, index: int, scene: Scene, frame: ChipFormat) -> Inquiry:
     """The chip centred on one box to classify; a box larger than a chip gets a chip that holds it."""
     outline = box.on_scene(scene)
     left, top, right, bottom = outline.bounds

@@ -25,7 +25,7 @@ from shapely import box as shapely_box
 from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt import __version__
-from fusar_gpt.engine import Engine, Reply, Request
+from fusar_gpt.engine import DecodeRequest, Engine, Reply
 from fusar_gpt.errors import Cancelled
 from fusar_gpt.findings import (
     Added,
@@ -39,7 +39,7 @@ from fusar_gpt.findings import (
     georeference,
 )
 from fusar_gpt.frames import ScenePoints
-from fusar_gpt.imagery import Chip, Guard, Scene, Stretch, open_scene, read_chip
+from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, open_scene, read_chip
 from fusar_gpt.inquiries import Inquiry, Order, chip_overlap, plan_inquiries, scene_area
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import NONE, Footprint, PriorField, PriorSource, open_prior
@@ -135,7 +135,7 @@ def interpret(
         tell(line)
 
     with (
-        open_scene(order.scene, band=order.band, guard=Guard() if order.guarded else None) as scene,
+        open_scene(order.scene, band=order.band, policy=RasterPolicy() if order.guarded else None) as scene,
         closing(open_prior(order.prior, settings, note, cancelled)) as source,
     ):
         area = scene_area(order, scene)
@@ -287,7 +287,7 @@ def ask(
     for sight, question in asked:
         size = (sight.inquiry.chip.plan.width, sight.inquiry.chip.plan.height)
         requests.append(
-            Request(
+            DecodeRequest(
                 image=sight.pixels,
                 values=sight.prior.values,
                 positions=sight.prior.positions,

@@ -15,7 +15,7 @@ import pytest
 import torch
 from fresh_model import CARD, chip, fresh_model, fresh_processor, prior
 
-from fusar_gpt.engine import LocalEngine, Reply, Request, memory, open_engine
+from fusar_gpt.engine import DecodeRequest, LocalEngine, Reply, memory, open_engine
 from fusar_gpt.engine.grammar import Grammars
 from fusar_gpt.engine.memory import DeviceFullError
 from fusar_gpt.engine.prefixes import PrefixCache, prefix_key
@@ -46,7 +46,7 @@ def never():
 
 
 def request(seed, prompt="count ship", grammar=DIGITS, max_tokens=12, nodes=5):
-    return Request(chip(seed), *prior(seed, nodes), prompt, grammar, max_tokens)
+    return DecodeRequest(chip(seed), *prior(seed, nodes), prompt, grammar, max_tokens)
 
 
 MIXED = [
@@ -311,7 +311,7 @@ def test_a_request_that_is_called_off_ends_and_the_others_go_on(shared):
         return steps > 3
 
     endless = request(1, "describe", None, 4000)
-    asked = [MIXED[0], replace(endless, called_off=after_three), replace(endless, called_off=lambda: True)]
+    asked = [MIXED[0], replace(endless, aborted=after_three), replace(endless, aborted=lambda: True)]
     one, two, three = shared.answer(asked)
     assert one.text == shared.answer(MIXED[:1])[0].text
     assert 0 < len(two.token_ends) < 10

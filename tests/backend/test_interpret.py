@@ -18,7 +18,7 @@ from rasters import NORTH_UP, ROTATED, SOUTH_UP, swath_gcps, write
 from fusar_gpt.engine import Reply
 from fusar_gpt.errors import AreaError, Cancelled, FusarError, TaskError
 from fusar_gpt.frames import ChipBox, GroundPoints, ScenePoints
-from fusar_gpt.imagery import Area, Frame, open_scene, plan_chips
+from fusar_gpt.imagery import Area, ChipFormat, open_scene, plan_chips
 from fusar_gpt.inquiries import Order
 from fusar_gpt.interpret import ChipDone, Finished, Started, footprint, interpret
 from fusar_gpt.model import Card
@@ -210,7 +210,7 @@ def test_a_chip_across_the_antimeridian_asks_for_its_prior_there(tmp_path):
         crs="EPSG:32760",
     )
     with open_scene(path) as scene:
-        (chip,) = plan_chips(scene, shapely.box(0, 0, 96, 96), Frame(96, 96, 16))
+        (chip,) = plan_chips(scene, shapely.box(0, 0, 96, 96), ChipFormat(96, 96, 16))
         place = footprint(scene, chip)
         assert 179 < place.west < 180
         assert -180 < place.east < -179

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from scripted_door import BEGUN, GATE, INFO, RUN, TOKEN, Door, ScriptedEngine, open_door
 
 from fusar_gpt.client import Client, ServerError, decode_events
-from fusar_gpt.engine import Request
+from fusar_gpt.engine import DecodeRequest
 from fusar_gpt.errors import Cancelled
 from fusar_gpt.interpret import ChipDone, Finished, Started
 from fusar_gpt.model import save_checkpoint
@@ -379,7 +379,7 @@ class Talkative(ScriptedEngine):
 
     def answer(self, requests, cancelled=lambda: False, on_text=None):
         (request,) = requests
-        while not request.called_off() and request.prompt == "endless":
+        while not request.aborted() and request.prompt == "endless":
             if cancelled():
                 raise Cancelled("cancelled")
             self.tokens += 1
@@ -390,7 +390,7 @@ class Talkative(ScriptedEngine):
 def asking(order, engine, cancelled, settings, run):
     yield Started(RUN, 1)
     image, nothing = np.zeros((64, 64), np.uint8), np.zeros((0, 64), np.float32)
-    engine.answer([Request(image, nothing, nothing[:, :2], order.question or "", None, 9)], cancelled)
+    engine.answer([DecodeRequest(image, nothing, nothing[:, :2], order.question or "", None, 9)], cancelled)
     yield ChipDone(1, 1, ())
     yield Finished(RUN, ())
 

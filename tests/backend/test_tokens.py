@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from fusar_gpt.engine.spelling import spell
+from fusar_gpt.engine.detokenizer import spell
 from fusar_gpt.model import tiny_tokenizer
 from fusar_gpt.model.tokens import SIDES, SPECIAL
 from fusar_gpt.tasks import compact

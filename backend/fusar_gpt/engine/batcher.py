@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fusar_gpt.engine.engine import Engine, EngineOver, OnText, Reply, Request, never
+from fusar_gpt.engine.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply, never
 from fusar_gpt.errors import Cancelled, FusarError
 
 _LOOK_S = 0.02  # how often a waiting caller looks whether it was cancelled
@@ -17,7 +17,7 @@ Ticket = tuple["_Call", int]
 """One request: whose it is, and its place in the caller's list."""
 
 
-class Batcher(EngineOver):
+class Batcher(EngineWrapper):
     """Collects requests from any number of threads and hands them to one engine, which one worker runs.
 
     Callers take turns request by request, so a long list does not keep a short one waiting. A caller that
@@ -52,7 +52,7 @@ class Batcher(EngineOver):
 
     def answer(
         self,
-        requests: Sequence[Request],
+        requests: Sequence[DecodeRequest],
         cancelled: Callable[[], bool] = never,
         on_text: OnText | None = None,
     ) -> list[Reply]:
@@ -143,7 +143,7 @@ class Batcher(EngineOver):
 class _Call:
     """The requests of one caller, their replies and what became of them."""
 
-    def __init__(self, requests: Sequence[Request], on_text: OnText | None) -> None:
+    def __init__(self, requests: Sequence[DecodeRequest], on_text: OnText | None) -> None:
         self.over = threading.Event()
         self.on_text = on_text
         self._requests = requests
@@ -163,10 +163,10 @@ class _Call:
         self._taken += 1
         return self._taken - 1
 
-    def request(self, place: int) -> Request:
+    def request(self, place: int) -> DecodeRequest:
         """The request, which is called off when the call is over."""
         asked = self._requests[place]
-        return replace(asked, called_off=lambda: self.over.is_set() or asked.called_off())
+        return replace(asked, aborted=lambda: self.over.is_set() or asked.aborted())
 
     def hear(self, place: int, piece: str, upto: int) -> None:
         """Tell the caller a piece that ends at character ``upto``, unless it was told before."""

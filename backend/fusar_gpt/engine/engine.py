@@ -18,7 +18,7 @@ def never() -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
+class DecodeRequest:
     """One question about one chip.
 
     ``image`` is uint8 [H, W] at the card's size. ``values`` float32 [S, 64] and ``positions`` float32 [S, 2],
@@ -26,7 +26,7 @@ class Request:
     None for free text. ``max_tokens`` is at least 1.
 
     ``temperature`` 0 takes the likeliest token; above 0 tokens are drawn, by ``seed`` and independently of the
-    requests that run along. Once ``called_off()`` is true this answer ends where it is, unfinished, and the
+    requests that run along. Once ``aborted()`` is true this answer ends where it is, unfinished, and the
     others go on.
     """
 
@@ -38,7 +38,7 @@ class Request:
     max_tokens: int
     temperature: float = 0.0
     seed: int = 0
-    called_off: Callable[[], bool] = never
+    aborted: Callable[[], bool] = never
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1 or not 0 <= self.temperature < float("inf"):
@@ -101,7 +101,7 @@ class Engine(Protocol):
 
     def answer(
         self,
-        requests: Sequence[Request],
+        requests: Sequence[DecodeRequest],
         cancelled: Callable[[], bool] = never,
         on_text: OnText | None = None,
     ) -> list[Reply]:
@@ -111,7 +111,7 @@ class Engine(Protocol):
         """
 
 
-class EngineOver:
+class EngineWrapper:
     """What an engine over another one has from it: the checkpoint, the device, the batch."""
 
     def __init__(self, engine: Engine) -> None:

@@ -11,14 +11,17 @@ from contextlib import contextmanager
 import torch
 
 from fusar_gpt.engine import memory
-from fusar_gpt.engine.answering import Answering, check
-from fusar_gpt.engine.engine import OnText, Reply, Request, never
+from fusar_gpt.engine.engine import DecodeRequest, OnText, Reply, never
 from fusar_gpt.engine.grammar import Grammars
 from fusar_gpt.engine.prefixes import PrefixCache
-from fusar_gpt.model import Card, Checkpoint
+from fusar_gpt.engine.session import DecodeSession, check
+from fusar_gpt.engine_options import EngineOptions
+from fusar_gpt.model import Card, Checkpoint, load_checkpoint
 from fusar_gpt.model.decoding import stop_ids
 
 _TURN_S = 0.05  # how often a caller that waits for its turn looks whether it was cancelled
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +76,7 @@ class LocalEngine:
 
     def answer(
         self,
-        requests: Sequence[Request],
+        requests: Sequence[DecodeRequest],
         cancelled: Callable[[], bool] = never,
         on_text: OnText | None = None,
     ) -> list[Reply]:
@@ -82,7 +85,7 @@ class LocalEngine:
         ``on_text`` hears every answer as it grows. Raises
         :class:`~fusar_gpt.engine.memory.DeviceFullError` when not even one answer fits into memory.
         """
-        call = Answering(self._checkpoint, self._grammars, self._prefixes, requests, cancelled, on_text)
+        call = DecodeSession(self._checkpoint, self._grammars, self._prefixes, requests, cancelled, on_text)
         with self._in_turn(cancelled):
             while call.open:
                 size = min(self.batch_size, call.open)
@@ -114,3 +117,14 @@ class LocalEngine:
         gc.collect()
         if self._checkpoint.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def open_engine(options: EngineOptions) -> LocalEngine:
+    """Load the checkpoint that the options name. Raises CheckpointError where it cannot be loaded so."""
+    checkpoint = load_checkpoint(
+        options.model,
+        device=options.device,
+        dtype=_DTYPES[options.dtype] if options.dtype else None,
+        quantize=options.quantize,
+    )
+    return LocalEngine(checkpoint, options.batch)

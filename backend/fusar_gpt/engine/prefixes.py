@@ -6,11 +6,11 @@ import hashlib
 import threading
 from collections import OrderedDict
 
-from fusar_gpt.engine.engine import Request
+from fusar_gpt.engine.engine import DecodeRequest
 from fusar_gpt.model.decoding import Prefix
 
 
-def prefix_key(request: Request, checkpoint_hash: str) -> bytes:
+def prefix_key(request: DecodeRequest, checkpoint_hash: str) -> bytes:
     """SHA-256 of everything that decides a prefix: the chip's pixels, its prior and the checkpoint."""
     digest = hashlib.sha256(checkpoint_hash.encode())
     for array in (request.image, request.values, request.positions):

@@ -22,7 +22,7 @@ _SMALL_REST = 0.15
 
 
 @dataclass(frozen=True)
-class Frame:
+class ChipFormat:
     """What a checkpoint wants to see.
 
     ``width`` x ``height`` chip pixels; ``token_px`` chip pixels to a visual token's side (patch x merge);
@@ -90,7 +90,7 @@ class ChipPlan:
     """
 
     def __init__(
-        self, scene: Scene, area_px: BaseGeometry, frame: Frame, ground_m: float | None, overlap: float
+        self, scene: Scene, area_px: BaseGeometry, frame: ChipFormat, ground_m: float | None, overlap: float
     ) -> None:
         self._area = area_px
         self._frame = frame
@@ -135,7 +135,12 @@ class ChipPlan:
 
 
 def plan_chips(
-    scene: Scene, area_px: BaseGeometry, frame: Frame, *, ground_m: float | None = None, overlap: float = 0.0
+    scene: Scene,
+    area_px: BaseGeometry,
+    frame: ChipFormat,
+    *,
+    ground_m: float | None = None,
+    overlap: float = 0.0,
 ) -> ChipPlan:
     """Lay chips over an area.
 
@@ -152,7 +157,7 @@ def plan_chips(
     return ChipPlan(scene, area_px, frame, ground_m or frame.ground_m, overlap)
 
 
-def window_size(pixel_size_m: float, frame: Frame, ground_m: float | None) -> tuple[int, int]:
+def window_size(pixel_size_m: float, frame: ChipFormat, ground_m: float | None) -> tuple[int, int]:
     """Width and height in scene pixels of a chip's window: the same ground for all sensors (FUSAR-KLIP SRC).
 
     One scene pixel becomes at most two chip pixels: on a coarse scene the ground grows rather than the blur.

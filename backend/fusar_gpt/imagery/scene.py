@@ -21,10 +21,10 @@ from rasterio.windows import Window
 
 from fusar_gpt.errors import FusarError, SceneError
 from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints, SceneWindow
-from fusar_gpt.imagery.drivers import NO_NETWORK, Guard
-from fusar_gpt.imagery.georeference import Georeference, LonLat, georeference, ground_sample_m
-from fusar_gpt.imagery.naming import acquisition_date, band_names, choose_band, tokens
+from fusar_gpt.imagery.geolocation import Geolocation, LonLat, ground_sample_m, locate
+from fusar_gpt.imagery.product_metadata import acquisition_date, band_names, choose_band, tokens
 from fusar_gpt.imagery.quantise import BEYOND_DB, Quantity, Stretch, to_decibel
+from fusar_gpt.imagery.raster_policy import NO_NETWORK, RasterPolicy
 
 _GDAL = {"GDAL_CACHEMAX": 256 * 2**20, **NO_NETWORK}
 """Around every access: a cache that does not grow with the machine, and no network (a VRT can name URLs)."""
@@ -76,10 +76,14 @@ class Scene:
     """
 
     def __init__(
-        self, dataset: rasterio.DatasetReader, path: Path, band: str | int | None, guard: Guard | None = None
+        self,
+        dataset: rasterio.DatasetReader,
+        path: Path,
+        band: str | int | None,
+        policy: RasterPolicy | None = None,
     ) -> None:
         self.path = path
-        self._environment = _GDAL | guard.environment if guard else _GDAL
+        self._environment = _GDAL | policy.environment if policy else _GDAL
         self.name = path.name
         self.width, self.height = int(dataset.width), int(dataset.height)
         self.bands = band_names(dataset, path.stem)
@@ -90,8 +94,8 @@ class Scene:
         self.simulated = tags.get("FUSAR_SIMULATED", "").upper() == "YES"
         self.attribution: str | None = tags.get("FUSAR_ATTRIBUTION") or tags.get("TIFFTAG_COPYRIGHT")
         self._dataset = dataset
-        self._georeference: Georeference = georeference(dataset)
-        self._lonlat = LonLat(self._georeference.crs)
+        self._geolocation: Geolocation = locate(dataset)
+        self._lonlat = LonLat(self._geolocation.crs)
         x, y = self.width / 2, self.height / 2
         cross = self.to_lonlat(ScenePoints.of([(x - 0.5, y), (x + 0.5, y), (x, y - 0.5), (x, y + 0.5)]))
         if not np.isfinite(cross.xy()).all():
@@ -101,7 +105,7 @@ class Scene:
     @property
     def crs(self) -> CRS:
         """CRS of the ground coordinates; the coordinates are in (x, y) order whatever its axis order."""
-        return self._georeference.crs
+        return self._geolocation.crs
 
     def __enter__(self) -> Scene:
         return self
@@ -178,11 +182,11 @@ class Scene:
 
     def to_ground(self, points: ScenePoints) -> GroundPoints:
         """Scene pixels -> ground coordinates in ``crs``, (x, y) order."""
-        return self._georeference.to_ground(points)
+        return self._geolocation.to_ground(points)
 
     def to_scene(self, points: GroundPoints) -> ScenePoints:
         """Ground coordinates in ``crs``, (x, y) order -> scene pixels."""
-        return self._georeference.to_scene(points)
+        return self._geolocation.to_scene(points)
 
     def to_lonlat(self, points: ScenePoints) -> LonLatPoints:
         """Scene pixels -> WGS84 degrees."""
@@ -248,25 +252,27 @@ class Scene:
         return found
 
 
-def open_scene(path: str | Path, *, band: str | int | None = None, guard: Guard | None = None) -> Scene:
+def open_scene(
+    path: str | Path, *, band: str | int | None = None, policy: RasterPolicy | None = None
+) -> Scene:
     """Open a SAR raster of any format GDAL reads from disk.
 
     Args:
         path: A file, or a folder that is a product (SAFE). URLs and GDAL's /vsi paths are refused.
         band: Name, polarisation or 1-based number; None takes VV, then HH, then the first.
-        guard: Given where the file comes from somebody else; None trusts it.
+        policy: How far a file of somebody else is trusted; None trusts it wholly.
 
     Raises:
         SceneError: No such file, not a raster, no such band, or nothing that places it on the ground; with a
-            guard also a raster that it refuses.
+            policy also a raster that it refuses.
     """
     file = local_path(path, "scene", SceneError)
-    dataset = guard.open(file) if guard else _open(file)
+    dataset = policy.open(file) if policy else _open(file)
     try:
         if dataset.count == 0:
             inner = ", ".join(dataset.subdatasets[:4]) or "none"
             raise SceneError(f"'{file.name}' is a container; export one of its rasters to GeoTIFF: {inner}")
-        return Scene(dataset, file, band, guard)
+        return Scene(dataset, file, band, policy)
     except FusarError:
         dataset.close()
         raise

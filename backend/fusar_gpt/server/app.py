@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from fusar_gpt import __version__
-from fusar_gpt.engine import Engine, Remembered
+from fusar_gpt.engine import Engine, ReplayEngine
 from fusar_gpt.inquiries import Order
 from fusar_gpt.interpret import Event, RunIdentity
 from fusar_gpt.prior_options import PriorSettings
@@ -70,7 +70,7 @@ def create_app(
 
     def run(job: Job) -> Iterator[Event]:
         order = Inputs.model_validate_json(job.record.inputs).order(roots)
-        remembered = Remembered(engine(), job.recall, job.remember)
+        remembered = ReplayEngine(engine(), job.recall, job.remember)
         events = interpreter(order, remembered, job.cancelled, settings, job.identity)
         return speed.timed(order.task, events) if job.log.count == 0 else events
 

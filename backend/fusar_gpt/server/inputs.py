@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from fusar_gpt.imagery import Area
-from fusar_gpt.imagery.drivers import Guard
+from fusar_gpt.imagery.raster_policy import RasterPolicy
 from fusar_gpt.inquiries import Order
 from fusar_gpt.priors import SPECS
 from fusar_gpt.server.security import SCENE, Roots
@@ -154,7 +154,7 @@ def _file(text: str, roots: Roots) -> FilePath:
     path = roots.resolve(text)
     # An empty file plays no tricks; the job says that it is no raster.
     if not text.startswith(SCENE) and path.suffix.lower() not in _ARRAYS and path.stat().st_size:
-        Guard().check(path)
+        RasterPolicy().check(path)
     return path
 
 

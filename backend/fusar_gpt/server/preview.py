@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from fusar_gpt.errors import FusarError, PriorError
 from fusar_gpt.findings import crs_text
 from fusar_gpt.frames import ScenePoints
-from fusar_gpt.imagery import Chip, Guard, Scene, open_scene, read_chip
+from fusar_gpt.imagery import Chip, RasterPolicy, Scene, open_scene, read_chip
 from fusar_gpt.inquiries import Inquiry, Order, plan_inquiries, scene_area
 from fusar_gpt.interpret import footprint
 from fusar_gpt.model import Card
@@ -96,7 +96,7 @@ def router(context: Context) -> APIRouter:
         """What a job of these inputs would look at: nothing is asked of the model, and no job is made."""
         order = checked_order(execution.inputs, context)
         card = _card(context, execution.inputs.model)
-        with _turn(free), open_scene(order.scene, band=order.band, guard=Guard()) as scene:
+        with _turn(free), open_scene(order.scene, band=order.band, policy=RasterPolicy()) as scene:
             area = scene_area(order, scene)
             chips, inquiries = plan_inquiries(order, scene, area, card)
             inquiry = _in_the_middle(inquiries, area)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fusar_gpt import __version__
-from fusar_gpt.engine import Engine, Reply, Request
+from fusar_gpt.engine import DecodeRequest, Engine, Reply
 from fusar_gpt.errors import SceneError
 from fusar_gpt.findings import Added, Finding, Run
 from fusar_gpt.findings.finding import Layer, Value
@@ -153,7 +153,9 @@ def interpret_pictures(
         questions = ask(view.plan)
         none = np.zeros((0, 64), np.float32), np.zeros((0, 2), np.float32)
         requests = [
-            Request(view.pixels, *none, wording.prompt(q, size), wording.grammar(q), wording.max_tokens(q))
+            DecodeRequest(
+                view.pixels, *none, wording.prompt(q, size), wording.grammar(q), wording.max_tokens(q)
+            )
             for q in questions
         ]
         place = _Place(number, view, run)

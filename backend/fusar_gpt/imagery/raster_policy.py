@@ -37,7 +37,7 @@ _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"EHFA")
 
 
 @dataclass(frozen=True)
-class Guard:
+class RasterPolicy:
     """How far a raster of somebody else is trusted.
 
     Attributes:

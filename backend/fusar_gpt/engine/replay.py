@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
-from fusar_gpt.engine.engine import Engine, EngineOver, OnText, Reply, Request, never
+from fusar_gpt.engine.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply, never
 from fusar_gpt.engine.prefixes import prefix_key
 
 
-def request_key(request: Request, checkpoint_hash: str) -> bytes:
+def request_key(request: DecodeRequest, checkpoint_hash: str) -> bytes:
     """SHA-256 of everything that decides a reply: the chip, its prior, the question and the checkpoint."""
     asked = (request.prompt, request.grammar, request.max_tokens, request.temperature, request.seed)
     return hashlib.sha256(prefix_key(request, checkpoint_hash) + repr(asked).encode()).digest()
 
 
-class Remembered(EngineOver):
+class ReplayEngine(EngineWrapper):
     """Repeats the replies that were given before and lets another engine answer the rest."""
 
     def __init__(
@@ -37,7 +37,7 @@ class Remembered(EngineOver):
 
     def answer(
         self,
-        requests: Sequence[Request],
+        requests: Sequence[DecodeRequest],
         cancelled: Callable[[], bool] = never,
         on_text: OnText | None = None,
     ) -> list[Reply]:
@@ -51,13 +51,13 @@ class Remembered(EngineOver):
         if fresh:
             for i, reply in zip(fresh, self._ask(requests, fresh, cancelled, on_text), strict=True):
                 replies[i] = reply
-                if not requests[i].called_off():  # an answer that was cut short is none
+                if not requests[i].aborted():  # an answer that was cut short is none
                     self._remember(keys[i], reply)
         return [replies[i] for i in range(len(requests))]
 
     def _ask(
         self,
-        requests: Sequence[Request],
+        requests: Sequence[DecodeRequest],
         places: Sequence[int],
         cancelled: Callable[[], bool],
         on_text: OnText | None,

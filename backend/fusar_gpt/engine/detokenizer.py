@@ -11,7 +11,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 _BYTES = {character: byte for byte, character in bytes_to_unicode().items()}
 
 
-class Spelling:
+class IncrementalDetokenizer:
     """Text that grows token by token.
 
     Special tokens spell nothing. A character whose bytes are spread over tokens comes with the last of them;
@@ -43,7 +43,7 @@ class Spelling:
 
 def spell(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> tuple[str, tuple[int, ...]]:
     """The text of byte-level tokens and the character offset where each of them ends."""
-    spelling = Spelling(tokenizer)
+    spelling = IncrementalDetokenizer(tokenizer)
     for index in ids:
         spelling.add(index)
     spelling.close()

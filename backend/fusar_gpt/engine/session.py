@@ -10,11 +10,11 @@ import torch
 import xgrammar
 from torch import Tensor
 
-from fusar_gpt.engine.engine import OnText, Reply, Request
+from fusar_gpt.engine.detokenizer import IncrementalDetokenizer
+from fusar_gpt.engine.engine import DecodeRequest, OnText, Reply
 from fusar_gpt.engine.grammar import Grammars
 from fusar_gpt.engine.memory import is_out_of_memory
 from fusar_gpt.engine.prefixes import PrefixCache, prefix_key
-from fusar_gpt.engine.spelling import Spelling
 from fusar_gpt.errors import Cancelled
 from fusar_gpt.model import Checkpoint
 from fusar_gpt.model.decoding import Prefix, Row, decode, encode_prefixes, stop_ids
@@ -26,7 +26,7 @@ def check(cancelled: Callable[[], bool]) -> None:
         raise Cancelled("stopped by the user")
 
 
-class Answering:
+class DecodeSession:
     """Requests, the replies that are there already, and what the answers in the making need."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Answering:
         checkpoint: Checkpoint,
         grammars: Grammars,
         prefixes: PrefixCache,
-        requests: Sequence[Request],
+        requests: Sequence[DecodeRequest],
         cancelled: Callable[[], bool],
         on_text: OnText | None,
     ) -> None:
@@ -86,19 +86,21 @@ class Answering:
         chosen: list[int] = []
         while self._waiting and len(chosen) < number:
             i = self._waiting.popleft()
-            if self._requests[i].called_off():
+            if self._requests[i].aborted():
                 self._replies[i] = Reply("", (), np.zeros(0), finished=False)
             else:
                 chosen.append(i)
         prefixes = self._known([self._keys[i] for i in chosen], [self._requests[i] for i in chosen])
         return [self._begin(i, self._requests[i], prefix) for i, prefix in zip(chosen, prefixes, strict=True)]
 
-    def _begin(self, index: int, request: Request, prefix: Prefix) -> _Answer:
+    def _begin(self, index: int, request: DecodeRequest, prefix: Prefix) -> _Answer:
         matcher = None if request.grammar is None else self._grammars.matcher(request.grammar)
         prompt = self._checkpoint.processor.ids_after_image(request.prompt)
-        return _Answer(index, request, prefix, prompt, matcher, Spelling(self._checkpoint.tokenizer))
+        return _Answer(
+            index, request, prefix, prompt, matcher, IncrementalDetokenizer(self._checkpoint.tokenizer)
+        )
 
-    def _known(self, keys: Sequence[bytes], requests: Sequence[Request]) -> list[Prefix]:
+    def _known(self, keys: Sequence[bytes], requests: Sequence[DecodeRequest]) -> list[Prefix]:
         """The prefixes of some requests, computed where they are not kept."""
         found = {key: prefix for key in keys if (prefix := self._prefixes.get(key)) is not None}
         unseen = {key: request for key, request in zip(keys, requests, strict=True) if key not in found}
@@ -108,7 +110,7 @@ class Answering:
                 self._prefixes.put(key, prefix)
         return [found[key] for key in keys]
 
-    def _look(self, requests: Sequence[Request]) -> list[Prefix]:
+    def _look(self, requests: Sequence[DecodeRequest]) -> list[Prefix]:
         """The prefixes of chips never seen."""
         return encode_prefixes(
             self._checkpoint,
@@ -147,11 +149,11 @@ class _Answer(Row):
     def __init__(
         self,
         index: int,
-        request: Request,
+        request: DecodeRequest,
         prefix: Prefix,
         prompt: Sequence[int],
         matcher: xgrammar.GrammarMatcher | None,
-        spelling: Spelling,
+        spelling: IncrementalDetokenizer,
     ) -> None:
         super().__init__(prefix, prompt, request.max_tokens)
         self.index = index
@@ -165,7 +167,7 @@ class _Answer(Row):
     @property
     def ended(self) -> bool:
         """Whether nothing more is to come."""
-        return super().ended or self.request.called_off()
+        return super().ended or self.request.aborted()
 
     def draw(self, scores: Tensor) -> int:
         """A token drawn from the softmax of scores [V] at the request's temperature."""

@@ -21,7 +21,7 @@ _UNPLACED_PX = 1e-3
 _MOST_STEPS = 20
 
 
-class Georeference(Protocol):
+class Geolocation(Protocol):
     """Both directions between scene pixels and the ground; each is the other's inverse to under 0.001 px."""
 
     @property
@@ -35,7 +35,7 @@ class Georeference(Protocol):
         """Ground -> scene pixels; NaN for points that are not finite."""
 
 
-class AffineGeoreference:
+class AffineGeolocation:
     """A geotransform, whatever its rotation and handedness (north-up, south-up, rotated, sheared)."""
 
     def __init__(self, affine: Affine, crs: CRS) -> None:
@@ -54,7 +54,7 @@ class AffineGeoreference:
         return ScenePoints(*_apply(self._inverse, points.x, points.y))
 
 
-class GcpGeoreference:
+class GcpGeolocation:
     """Control points only, as in Sentinel-1 GRD: placed as GDAL's warp, and so QGIS, places them.
 
     GDAL fits two polynomials to the points, one for each direction, and they are not each other's inverse
@@ -125,7 +125,7 @@ class LonLat:
         return GroundPoints(*self._back.transform(points.x, points.y))
 
 
-def georeference(dataset: rasterio.DatasetReader) -> Georeference:
+def locate(dataset: rasterio.DatasetReader) -> Geolocation:
     """How a dataset opened by rasterio lies on the ground: its geotransform if it has one, else its GCPs.
 
     Raises:
@@ -133,9 +133,9 @@ def georeference(dataset: rasterio.DatasetReader) -> Georeference:
     """
     gcps, gcp_crs = dataset.gcps
     if dataset.transform != Affine.identity():
-        return AffineGeoreference(dataset.transform, _crs(dataset.crs, "a geotransform"))
+        return AffineGeolocation(dataset.transform, _crs(dataset.crs, "a geotransform"))
     if gcps:
-        return GcpGeoreference(gcps, _crs(gcp_crs, "ground control points"))
+        return GcpGeolocation(gcps, _crs(gcp_crs, "ground control points"))
     raise SceneError(
         "the scene has no georeferencing, so no answer can be put on a map: georeference it in QGIS "
         "(Layer > Georeferencer), or open the product's own file instead of an exported picture"
