@@ -133,7 +133,7 @@ def test_a_caller_that_cancels_leaves_and_the_others_stay(echo, pool):
     assert echo.batches == [["busy"], ["x", "y"]]
 
 
-def test_a_caller_that_cancels_while_it_runs_is_called_off(echo, pool):
+def test_a_caller_that_cancels_while_it_runs_is_aborted(echo, pool):
     stop, heard = threading.Event(), []
     echo.gate.clear()
     with Batcher(echo, max_batch=2, max_wait_s=SOON_S) as batcher:
@@ -150,7 +150,7 @@ def test_a_caller_that_cancels_while_it_runs_is_called_off(echo, pool):
     assert echo.aborted == [[prompt == "abc" for prompt in prompts]]
 
 
-def test_a_request_may_be_called_off_by_itself(echo):
+def test_a_request_may_be_aborted_by_itself(echo):
     with Batcher(echo) as batcher:
         batcher.answer([request("a"), replace(request("b"), aborted=lambda: True)])
     assert echo.aborted == [[False, True]]
@@ -240,7 +240,7 @@ def test_it_is_an_engine_and_takes_one_without_streams(pool):
 
 @pytest.mark.parametrize("settings", [{"max_batch": 0}, {"max_wait_s": -1.0}])
 def test_settings_that_make_no_sense_are_refused(echo, settings):
-    with pytest.raises(ValueError, match="a batch of"):
+    with pytest.raises(ValueError, match="must be at least 1"):
         Batcher(echo, **settings)
 
 

@@ -185,7 +185,7 @@ def test_threads_take_turns(shared):
 
 
 def test_a_batch_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="batch of 0"):
+    with pytest.raises(ValueError, match="batch_size must be at least 1, not 0"):
         engine(batch_size=0)
 
 
@@ -302,7 +302,7 @@ def test_draws_follow_the_models_probabilities_and_the_grammar(shared):
         assert np.exp(reply.logprobs[0]) == pytest.approx(expected[int(reply.text)], abs=1e-4)
 
 
-def test_a_request_that_is_called_off_ends_and_the_others_go_on(shared):
+def test_a_request_that_is_aborted_ends_and_the_others_go_on(shared):
     steps = 0
 
     def after_three():
@@ -325,7 +325,7 @@ def test_cancel_works_between_two_chips(looked):
 
 
 def test_a_caller_who_waits_for_its_turn_can_cancel(shared):
-    with shared._turn, pytest.raises(Cancelled):
+    with shared._running, pytest.raises(Cancelled):
         shared.answer(MIXED[:1], lambda: True)
 
 

@@ -1,7 +1,7 @@
-"""Runs the model on requests: in batches, inside grammars, cancellable, streaming, with token probabilities."""
+"""Runs the model on requests: batching, constrained decoding, cancelling, streaming, token probabilities."""
 
 from fusar_gpt.engine.batcher import Batcher
-from fusar_gpt.engine.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply
+from fusar_gpt.engine.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply, never
 from fusar_gpt.engine.local import LocalEngine, open_engine
 from fusar_gpt.engine.replay import ReplayEngine
 
@@ -14,5 +14,6 @@ __all__ = [
     "OnText",
     "ReplayEngine",
     "Reply",
+    "never",
     "open_engine",
 ]

@@ -1,4 +1,4 @@
-"""An engine that is not asked twice: for a run that begins again after its process was killed."""
+"""An engine that repeats recorded replies, so that a resumed run does not ask the model twice."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ def request_key(request: DecodeRequest, checkpoint_hash: str) -> bytes:
 
 
 class ReplayEngine(EngineWrapper):
-    """Repeats the replies that were given before and lets another engine answer the rest."""
+    """Repeats recorded replies; the wrapped engine answers the other requests."""
 
     def __init__(
         self,
         engine: Engine,
         recall: Callable[[bytes], Reply | None],
-        remember: Callable[[bytes, Reply], None],
+        record: Callable[[bytes, Reply], None],
     ) -> None:
         """An engine over another one.
 
         Args:
-            engine: Who answers what is new.
-            recall: The reply that was given to the request of a key, if any.
-            remember: Takes in each new reply with its key.
+            engine: Answers what is not recorded yet.
+            recall: The recorded reply of a request's key, if any.
+            record: Called with the key of each new reply and the reply, unless it was aborted.
         """
         super().__init__(engine)
         self._recall = recall
-        self._remember = remember
+        self._record = record
 
     def answer(
         self,
@@ -41,30 +41,24 @@ class ReplayEngine(EngineWrapper):
         cancelled: Callable[[], bool] = never,
         on_text: OnText | None = None,
     ) -> list[Reply]:
-        """Answer all, in their order; raises what the engine raises. ``on_text`` hears old replies as one."""
+        """As :meth:`Engine.answer`; ``on_text`` gets a recorded reply in one piece."""
         keys = [request_key(request, self.hash) for request in requests]
         replies = {i: reply for i, key in enumerate(keys) if (reply := self._recall(key)) is not None}
+        fresh = [i for i in range(len(requests)) if i not in replies]
+
+        def report(place: int, piece: str) -> None:
+            if on_text is not None:
+                on_text(fresh[place], piece)
+
         if on_text is not None:
             for i, reply in replies.items():
                 on_text(i, reply.text)
-        fresh = [i for i in range(len(requests)) if i not in replies]
         if fresh:
-            for i, reply in zip(fresh, self._ask(requests, fresh, cancelled, on_text), strict=True):
+            answered = self._engine.answer(
+                [requests[i] for i in fresh], cancelled, report if on_text is not None else None
+            )
+            for i, reply in zip(fresh, answered, strict=True):
                 replies[i] = reply
-                if not requests[i].aborted():  # an answer that was cut short is none
-                    self._remember(keys[i], reply)
+                if not requests[i].aborted():
+                    self._record(keys[i], reply)
         return [replies[i] for i in range(len(requests))]
-
-    def _ask(
-        self,
-        requests: Sequence[DecodeRequest],
-        places: Sequence[int],
-        cancelled: Callable[[], bool],
-        on_text: OnText | None,
-    ) -> list[Reply]:
-        """The engine's replies to the requests at some places."""
-        asked = [requests[i] for i in places]
-        if on_text is None:
-            return self._engine.answer(asked, cancelled)
-        tell = on_text
-        return self._engine.answer(asked, cancelled, lambda place, piece: tell(places[place], piece))
