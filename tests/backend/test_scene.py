@@ -139,9 +139,9 @@ def test_a_missing_file_and_a_text_are_refused(tmp_path, capfd):
     with pytest.raises(SceneError, match="does not exist: check the path"):
         open_scene(tmp_path / "none.tif")
     (tmp_path / "note.tif").write_text("hello")
-    with pytest.raises(SceneError, match=r"'note\.tif' is no raster"):
+    with pytest.raises(SceneError, match=r"'note\.tif' cannot be opened as a raster"):
         open_scene(tmp_path / "note.tif")
-    with pytest.raises(SceneError, match="no raster"):
+    with pytest.raises(SceneError, match="opened as a raster"):
         open_scene(tmp_path)
     assert capfd.readouterr().err == ""
 

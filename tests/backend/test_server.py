@@ -26,7 +26,7 @@ from fusar_gpt.engine import DecodeRequest
 from fusar_gpt.errors import Cancelled
 from fusar_gpt.interpret import ChipDone, Finished, Started
 from fusar_gpt.model import save_checkpoint
-from fusar_gpt.model.card import CARD_FILE
+from fusar_gpt.model.folder import CARD_FILE
 from fusar_gpt.model.store import BUNDLED
 from fusar_gpt.server import jobs as jobs_module
 from fusar_gpt.server.journal import Journal

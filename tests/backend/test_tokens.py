@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from fusar_gpt.engine.detokenizer import IncrementalDetokenizer
 from fusar_gpt.model import tiny_tokenizer
-from fusar_gpt.model.tokens import SIDES, SPECIAL
+from fusar_gpt.model.tiny import SIDES, SPECIAL
 from fusar_gpt.tasks import compact
 
 TOKENIZER = tiny_tokenizer()

@@ -20,7 +20,6 @@ from fusar_gpt.model.decoding import stop_ids
 
 _WAIT_S = 0.05  # how often a waiting call checks whether it was cancelled
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +108,7 @@ def open_engine(options: EngineOptions) -> LocalEngine:
     checkpoint = load_checkpoint(
         options.model,
         device=options.device,
-        dtype=_DTYPES[options.dtype] if options.dtype else None,
+        dtype=options.dtype,
         quantize=options.quantize,
     )
     return LocalEngine(checkpoint, options.batch)

@@ -60,7 +60,7 @@ class RasterPolicy:
             SceneError: No driver of the list takes it, it reaches for something else, or it is too large.
         """
         if not path.is_file():
-            raise SceneError(f"'{path.name}' is no file: name the raster itself, not its folder")
+            raise SceneError(f"'{path.name}' is not a file: name the raster itself, not its folder")
         if not self.alone:
             _check_sidecars(path)
         with warnings.catch_warnings(), rasterio.Env(**self.environment):
@@ -69,7 +69,7 @@ class RasterPolicy:
                 dataset = rasterio.DatasetReader(path, driver=list(DRIVERS))
             except RasterioError as error:
                 raise SceneError(
-                    f"'{path.name}' is no raster that this server opens ({FORMATS}), or it is damaged: "
+                    f"'{path.name}' is not a raster that this server opens ({FORMATS}), or it is damaged: "
                     "convert it to GeoTIFF"
                 ) from error
             try:

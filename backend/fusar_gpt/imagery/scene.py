@@ -285,7 +285,7 @@ def _open(file: Path) -> rasterio.DatasetReader:
             return rasterio.open(file)
     except RasterioError as error:
         raise SceneError(
-            f"'{file.name}' is no raster that GDAL can open: give a GeoTIFF or the like"
+            f"'{file.name}' cannot be opened as a raster: give a GeoTIFF or another format that GDAL reads"
         ) from error
 
 

@@ -24,8 +24,7 @@ from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from fusar_gpt.model.config import FusarGptConfig
-from fusar_gpt.model.fusion import fusion
-from fusar_gpt.model.tlm import TlmLinear
+from fusar_gpt.model.tlm import TlmLinear, fusion
 
 
 class _TlmInitialised:

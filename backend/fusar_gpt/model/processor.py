@@ -13,8 +13,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
 
 from fusar_gpt.errors import PriorError
-from fusar_gpt.model.card import Card
 from fusar_gpt.model.config import VEC_DIM
+from fusar_gpt.model.folder import Card
 
 Prior = tuple[NDArray[np.float32], NDArray[np.float32]]
 IGNORED = -100  # the label of tokens that carry no loss

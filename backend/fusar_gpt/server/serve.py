@@ -153,7 +153,7 @@ def local_app(model: EngineOptions, **door: Any) -> FastAPI:
 def describe(model: str) -> dict[str, Any]:
     """What GET /info answers, from the card alone. Raises CheckpointError where there is none."""
     from fusar_gpt.model import Card
-    from fusar_gpt.model.checkpoint import find_folder
+    from fusar_gpt.model.store import find_folder
     from fusar_gpt.priors import SPECS
     from fusar_gpt.tasks import Task
 

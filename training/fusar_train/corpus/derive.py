@@ -26,7 +26,7 @@ from fusar_train.corpus.stored import Message, StoredObject, StoredRecord, on_ch
 from fusar_train.corpus.wording import OnChip, description, messages
 
 if TYPE_CHECKING:
-    from fusar_gpt.model.card import Card
+    from fusar_gpt.model.folder import Card
 
 OVERLAP = 0.25
 """Least share of a chip's side that its neighbour sees again, so that most cut objects are whole on another."""
