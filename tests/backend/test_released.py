@@ -655,7 +655,7 @@ def test_a_base_that_is_gone_or_changed(source, base, tmp_path):
     out = tmp_path / "out"
     import_release(source, str(base), out)
     base.rename(tmp_path / "elsewhere")
-    loading_refused(out, f"the base of out is gone from {base}: put it back or import again")
+    loading_refused(out, f"the base of out is missing from {base}: put it back or import again")
     (tmp_path / "elsewhere").rename(base)
     load_checkpoint(out, device="cpu")
     change_tensors(base / "model.safetensors", lambda tensors: tensors.pop("lm_head.weight"))

@@ -143,7 +143,7 @@ def test_remove_deletes_only_what_lies_in_the_store(capsys, home, saved, tmp_pat
     shutil.copytree(saved, home / "mine")
     (home / "link").symlink_to(outside)
     (home / "mine" / "inner").symlink_to(outside)
-    assert "would be deleted: say so with --yes" in failed(capsys, "remove", "mine")
+    assert "would be deleted: confirm with --yes" in failed(capsys, "remove", "mine")
     assert (home / "mine").is_dir()
     for name in ("tiny", "nowhere", "../../outside", str(outside), ".", "..", ""):
         assert failed(capsys, "remove", name, "--yes")

@@ -1,4 +1,4 @@
-"""The base of an adapter: a published Qwen2.5-VL in a folder or on the hub, in either layout of names."""
+"""The base model of an adapter: a published Qwen2.5-VL in a folder or on the hub, with either layout of names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model import hub
 from fusar_gpt.model.config import FusarGptConfig
 from fusar_gpt.model.folder import Card, refused, sha256
-from fusar_gpt.model.fusar import FusarGptForConditionalGeneration
+from fusar_gpt.model.fusar import OLDER_NAMES, FusarGptForConditionalGeneration
 
 BASE_FILES = ("*.safetensors", "*.json", "*.jinja", "merges.txt")
 
@@ -26,7 +26,7 @@ _TYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 
 @dataclass(frozen=True)
 class Base:
-    """A base that was found. ``name`` is what a card records: a hub id or an absolute path."""
+    """A base model on disk. ``name`` is what a card records: a hub id or an absolute path."""
 
     name: str
     folder: Path
@@ -42,9 +42,9 @@ class Base:
 
 
 def open_base(name: str, report: Callable[[str], None]) -> Base:
-    """The base in a folder, or of a hub id, fetched unless the cache holds it.
+    """The base in a folder, or of a hub id, downloaded unless it is cached.
 
-    CheckpointError when there is none, or its weights are not all there as safetensors.
+    CheckpointError when there is none, or its weights are incomplete or not safetensors.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -59,13 +59,13 @@ def open_base(name: str, report: Callable[[str], None]) -> Base:
 
 
 def reopen_base(card: Card) -> Base:
-    """The base that a card names, unless it is gone or its files are not those of the import.
+    """The base that a card names; CheckpointError when it is missing or changed since the import.
 
-    Sizes are compared and not digests, which would take a minute at every start.
+    Compares sizes, not digests, which would take a minute at every start.
     """
     name = str(card.base)
     if Path(name).is_absolute() and not Path(name).is_dir():
-        raise CheckpointError(f"the base of {card.name} is gone from {name}: put it back or import again")
+        raise CheckpointError(f"the base of {card.name} is missing from {name}: put it back or import again")
     folder = Path(name) if Path(name).is_absolute() else _of_hub(name, lambda line: None)
     base = Base(name, folder, _weight_files(folder))
     if changed := sorted(dict(base.sizes().items() ^ card.base_sizes.items())):
@@ -77,7 +77,7 @@ def reopen_base(card: Card) -> Base:
 
 
 def check_digests(base: Base, card: Card) -> None:
-    """CheckpointError unless every byte of the base's weights is as it was at the import."""
+    """CheckpointError unless the SHA-256 of all the base's weight files are those of the import."""
     digests = base.digests()
     if wrong := sorted(name for name, value in card.base_digests.items() if digests.get(name) != value):
         raise CheckpointError(
@@ -86,7 +86,7 @@ def check_digests(base: Base, card: Card) -> None:
 
 
 def read_base_config(base: Base) -> FusarGptConfig:
-    """The base's configuration as ours, with all end tokens it names; CheckpointError when it is none."""
+    """The base's configuration as ours, with all its end tokens; CheckpointError when it is not a Qwen2.5-VL."""
     with refused(f"{base.folder} is not a Qwen2.5-VL that can be a base", "give another --base"):
         content = json.loads((base.folder / "config.json").read_text(encoding="utf-8"))
         if content["model_type"] != Qwen2_5_VLConfig.model_type:
@@ -102,9 +102,9 @@ def read_base_config(base: Base) -> FusarGptConfig:
 
 
 def check_weights(base: Base, config: FusarGptConfig) -> FusarGptForConditionalGeneration:
-    """The model of that configuration without memory, once the base's weights are found to be exactly its own.
+    """The model on the meta device, after checking that the base's weights have exactly its names and shapes.
 
-    Sets the configuration's dtype to that of the weights. CheckpointError when names or shapes differ.
+    Sets the configuration's dtype to that of most weights. CheckpointError when names or shapes differ.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     types: Counter[str] = Counter()
@@ -133,9 +133,10 @@ def check_weights(base: Base, config: FusarGptConfig) -> FusarGptForConditionalG
 
 
 def current_name(name: str) -> str:
-    """A weight's or module's name in today's layout, for published files use an older one."""
-    name = re.sub(r"^visual\b", "model.visual", name)
-    return re.sub(r"^model(?!\.(?:language_model|visual|tlm)\b)", "model.language_model", name)
+    """A weight's or module's name in the current layout; published files use an older one."""
+    for pattern, replacement in OLDER_NAMES:
+        name = re.sub(pattern, replacement, name)
+    return name
 
 
 def _of_hub(name: str, report: Callable[[str], None]) -> Path:
@@ -148,7 +149,7 @@ def _of_hub(name: str, report: Callable[[str], None]) -> Path:
 
 
 def _weight_files(folder: Path) -> tuple[Path, ...]:
-    """The files the library would read; CheckpointError when one is missing."""
+    """The weight files that the library would read; CheckpointError when one is missing."""
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.is_file():
         return (single,)

@@ -181,19 +181,19 @@ def _device(name: str) -> torch.device:
 
 
 def default_attention(device: torch.device, dtype: torch.dtype) -> str:
-    """The fastest attention that can run here."""
+    """The fastest implementation of attention that can run here."""
     half = dtype in (torch.bfloat16, torch.float16)
     flash = device.type == "cuda" and half and importlib.util.find_spec("flash_attn") is not None
     return "flash_attention_2" if flash else "sdpa"
 
 
 def _quantisation(bits: str, card: Card, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    """What the library is told about smaller weights; CheckpointError when that cannot be had."""
+    """The library's options for quantised weights; CheckpointError if they are impossible here."""
     if bits not in ("4bit", "8bit"):
         raise CheckpointError(f"unknown quantisation {bits}: use 4bit or 8bit")
     if card.base is not None:
         raise CheckpointError(
-            f"{card.name} keeps its adapter apart and cannot be quantised: write it whole first with "
+            f"{card.name} has a separate adapter and cannot be quantised: merge it first with "
             f"fusar checkpoint export {card.name} --out DIR"
         )
     for package in ("bitsandbytes", "accelerate"):
@@ -232,7 +232,7 @@ def _load_weights(
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[kind]:
             raise ValueError(f"{kind.replace('_', ' ')}: {sorted(map(str, report[kind]))[:3]}")
-    # One place decides how an answer is decoded: the engine, not a file that came with the weights.
+    # The engine alone decides how an answer is decoded, not a file that came with the weights.
     text = model.config.text_config
     model.generation_config = GenerationConfig(eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id)
     return model  # type: ignore[no-any-return]
@@ -241,13 +241,13 @@ def _load_weights(
 def _load_adapted(
     folder: Path, card: Card, config: FusarGptConfig, options: dict[str, Any], device: torch.device
 ) -> FusarGptForConditionalGeneration:
-    """The base with the adapter merged and TLM put in; ValueError unless all three fit exactly.
+    """The base with the adapter merged and TLM loaded; ValueError unless all three fit exactly.
 
-    The sum is made in float32; in half precision its last bits are rounded, unlike with an adapter apart.
+    The sum is computed in float32, then rounded to half precision, unlike with a separate adapter.
     """
     base = reopen_base(card)
     model = _load_weights(base.folder, config, options, without="model.tlm.")
-    model.to(device)  # where the sums of large matrices are quick
+    model.to(device)  # where merging is fast
     # Weights that the base lacks do not get the library's exception for TLM, which is float32.
     model.model.tlm.float().load_state_dict(load_file(folder / TLM_FILE), strict=True)
     adapter = read_adapter(folder)

@@ -54,9 +54,9 @@ class Card:
 
     ``width`` and ``height`` are the chip in px as the model sees it, ``ground_m`` the ground side of chips it
     was trained on (None: native resolution), ``prior_years`` the first and last year of its priors.
-    ``position_ramps`` puts x and y ramps into the second and third input channel; a published Qwen wants grey
-    in all three. ``aspect`` says what becomes of ground that is not of the frame's shape: "stretched" to it, as
-    the authors' release does, or "undistorted" (more ground is shown instead).
+    ``position_ramps`` puts x and y ramps into the second and third input channel; a published Qwen takes grey
+    in all three. ``aspect`` is how ground of another shape is fitted to the chip: "stretched", as in the
+    authors' release, or "undistorted" (more ground is shown instead).
     ``base`` names the folder or hub id whose weights this checkpoint's adapter and TLM belong to, with
     ``base_digests`` (SHA-256) and ``base_sizes`` (bytes) of its files; None when the folder holds all weights
     itself.

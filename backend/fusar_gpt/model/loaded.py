@@ -1,4 +1,4 @@
-"""The model for scripts: images of any size and their priors in, visual tokens or text out."""
+"""The model for scripts: images of any size and their priors to visual tokens or text."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Import of a checkpoint as the authors release it: a PEFT adapter, TLM's two layers, and a base elsewhere.
 
-Their format is read, never their code: ``vec64_film.pt`` holds tensors only and becomes safetensors.
+No code of theirs is run: ``vec64_film.pt`` is read only if it holds nothing but tensors, and becomes safetensors.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from fusar_gpt.model.tiny import CHAT_TEMPLATE
 FILM_FILE = "vec64_film.pt"
 SETTINGS_FILE = "tlm_config.json"
 FORMAT = "tlm_original_train_patch_resize_v1"
-IMAGE_SIZE = 504  # px, of the folders that say nothing about it
-RELEASED_SIGMA = 2.0  # of the folders that say nothing about it
+IMAGE_SIZE = 504  # px, where a release does not say
+RELEASED_SIGMA = 2.0  # where a release does not say
 
 RELEASE = "kkcyy/FUSAR-GPT"
 SUBFOLDER = "stage2/detection"
 BASE = "Qwen/Qwen2.5-VL-7B-Instruct"
 
-# Qwen2.5-VL's turn format, for the folders that hold no chat template at all.
+# Qwen2.5-VL's turn format, for folders without any chat template.
 QWEN_TEMPLATE = (
     "{% if messages[0]['role'] != 'system' %}<|im_start|>system\n"
     "You are a helpful assistant.<|im_end|>\n{% endif %}" + CHAT_TEMPLATE
@@ -54,7 +54,7 @@ _DEPTH = 3  # folders below SRC in which a release is looked for
 
 @dataclass(frozen=True)
 class Settings:
-    """What ``tlm_config.json`` says, or would say; ``hidden_mult`` is None when nothing says it."""
+    """The settings of ``tlm_config.json``, or their defaults; ``hidden_mult`` is None if not given."""
 
     sigma: float
     width: int
@@ -80,7 +80,7 @@ def pull(
             repository the detection stage.
         sigma: as ``import_release``'s; None takes 2 for the authors' repository unless it says otherwise.
         name: in the store; None takes the repository's.
-        report: told what takes long.
+        report: called with a line before each long step.
 
     Raises:
         CheckpointError: no network, no room, a corrupted file, or a release that does not fit.
@@ -109,7 +109,7 @@ def import_release(
     name: str | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Card:
-    """Write the checkpoint folder ``out`` of a released folder; the base stays where it is.
+    """Write a released folder as the checkpoint folder ``out``; the base stays where it is.
 
     Args:
         source: the released folder, or one above it that holds no other.
@@ -117,10 +117,10 @@ def import_release(
         out: a folder that does not exist yet, or is empty.
         sigma: of the Gaussian weights; needed when the release has no ``tlm_config.json``.
         name: of the checkpoint; None takes the folder's.
-        report: told what takes long and what deserves a look.
+        report: called with a line before each long step, and with notes.
 
     Raises:
-        CheckpointError: something does not fit; nothing is written then.
+        CheckpointError: something does not fit; nothing is written.
     """
     source = find_release(source.expanduser())
     with refused(f"{source} cannot be imported"):
@@ -234,9 +234,9 @@ def _size(value: Any) -> tuple[int, int]:
 
 
 def _check_names(theirs: str | None, base: Base, report: Callable[[str], None]) -> None:
-    """Refuse a base that is clearly another model; a note when the names merely differ.
+    """CheckpointError if the base is clearly another model; a note if the names merely differ.
 
-    People keep the same weights under many names, so only a family or size that both names tell can count.
+    The same weights are kept under many names, so only a family or size that both names contain is compared.
     """
     ours = _base_name(base.name)
     if theirs is None or ours is None:
@@ -254,7 +254,7 @@ def _check_names(theirs: str | None, base: Base, report: Callable[[str], None]) 
 
 
 def _told_by(name: str) -> dict[str, str]:
-    """What a model's name tells about it: its family with its version, and its size in billions."""
+    """What a model's name contains: its family with its version, and its size in billions."""
     name = name.lower()
     told = {}
     if family := re.search(r"qwen[-_]?(\d+(?:[-_.]\d+(?![\d.]*b))?)?", name):

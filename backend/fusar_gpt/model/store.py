@@ -115,7 +115,7 @@ def remove(name: str, *, really: bool = True) -> Path:
             f"there is no {name} in {store_folder()}: see the names with fusar checkpoint list"
         )
     if not really:
-        raise CheckpointError(f"{folder} would be deleted: say so with --yes")
+        raise CheckpointError(f"{folder} would be deleted: confirm with --yes")
     try:
         if folder.is_symlink():
             folder.unlink()

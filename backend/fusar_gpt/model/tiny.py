@@ -71,7 +71,7 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
-# A word or a number takes one blank before it along, so that " 100" is one token; so is " l12", a side of a box.
+# A word or a number includes one blank before it, so that " 100" is one token; so is " l12", a side of a box.
 _PIECES = r" ?[lurd]\p{N}+| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s"
 
 

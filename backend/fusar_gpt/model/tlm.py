@@ -18,9 +18,9 @@ from fusar_gpt.model.interpolation import Interpolation, Kernel, interpolation
 
 
 class TlmLinear(nn.Linear):
-    """A linear layer that knows its own initial spread, so that the library's initialiser cannot miss it.
+    """A linear layer with its own standard deviation at initialisation.
 
-    The library skips modules without parameters of their own, so a zero start must sit on a leaf like this.
+    The library's initialiser skips modules without parameters of their own, so a zero start needs a leaf module.
     """
 
     def __init__(self, in_features: int, out_features: int, std: float) -> None:
@@ -28,15 +28,15 @@ class TlmLinear(nn.Linear):
         super().__init__(in_features, out_features)
 
     def reset_parameters(self) -> None:
-        """Normal weights of the layer's own spread and zero bias; loaded weights are left alone."""
+        """Normal weights with standard deviation ``std``, and zero bias; loaded weights are left alone."""
         init.normal_(self.weight, mean=0.0, std=self.std)
         init.zeros_(self.bias)
 
 
 class PriorFusion(nn.Module, ABC):
-    """Brings a prior to the visual tokens: vectors to a field over the tokens, and the field into the tokens.
+    """Fuses a prior into the visual tokens: its vectors become a field over the tokens, which ``fuse`` applies.
 
-    ``w1`` starts with unit spread because the vectors have unit length; ``w2`` starts at zero, so the field
+    ``w1`` starts with unit variance because the vectors have unit length; ``w2`` starts at zero, so the field
     of a fresh one is zero everywhere. Computes in float32 whatever type the tokens have.
     """
 
