@@ -11,7 +11,7 @@ import requests
 from rasters import speckle, write
 from scripted_door import TOKEN, Door, ScriptedEngine, open_door
 
-from fusar_gpt.engine import Request
+from fusar_gpt.engine import DecodeRequest
 from fusar_gpt.errors import Cancelled
 from fusar_gpt.server import metrics
 from fusar_gpt.server.metrics import Measured, render
@@ -60,7 +60,7 @@ def test_uploads_and_jobs_are_counted(door: Door, tmp_path) -> None:
 def test_answers_tokens_and_seconds_are_counted_where_the_model_works() -> None:
     engine = Measured(ScriptedEngine())
     nothing = np.zeros((0, 64), np.float32), np.zeros((0, 2), np.float32)
-    request = Request(np.zeros((28, 28), np.uint8), *nothing, "how many?", None, 5)
+    request = DecodeRequest(np.zeros((28, 28), np.uint8), *nothing, "how many?", None, 5)
     before = [counter.value for counter in metrics.COUNTERS]
     assert len(engine.answer([request] * 3)) == 3
     with pytest.raises(Cancelled):

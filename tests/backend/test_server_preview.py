@@ -19,7 +19,7 @@ from scripted_door import CARD, TOKEN, Door, ScriptedEngine, open_door
 
 from fusar_gpt.frames import LonLatPoints
 from fusar_gpt.imagery import Area, open_scene, plan_chips, read_chip
-from fusar_gpt.imagery.chips import Frame
+from fusar_gpt.imagery.chips import ChipFormat
 from fusar_gpt.priors.field import PriorField
 from fusar_gpt.priors.picture import draw_field
 from fusar_gpt.samples import HARBOUR
@@ -67,7 +67,7 @@ def test_it_shows_a_chip_of_the_plan_as_the_model_sees_it(door: Door, root: Path
     path = write(root / "rotated_vv.tif", speckle(300, 400), transform=ROTATED, names=["VV"])
     answer = ask(door, path, task="count")
     with open_scene(path) as scene:
-        chips = list(plan_chips(scene, Area.whole(scene).on_scene(scene), Frame(64, 64, 16)))
+        chips = list(plan_chips(scene, Area.whole(scene).on_scene(scene), ChipFormat(64, 64, 16)))
         assert answer["chips"] == len(chips)
         shown = pixels(answer["chip"]["image"])
         (chip,) = [chip for chip in chips if np.array_equal(read_chip(scene, chip, scene.stretch()), shown)]

@@ -25,7 +25,7 @@ from scripted_door import TOKEN, Door, open_door
 from fusar_gpt.errors import FusarError, SceneError
 from fusar_gpt.frames import SceneWindow
 from fusar_gpt.imagery import open_scene
-from fusar_gpt.imagery.drivers import Guard
+from fusar_gpt.imagery.raster_policy import RasterPolicy
 from fusar_gpt.server import security, uploads
 from fusar_gpt.server.options import Options
 from fusar_gpt.server.uploads import Scenes
@@ -253,12 +253,12 @@ def hostile(kind: str, folder: Path, url: str) -> bytes:
 @pytest.mark.parametrize(
     ("kind", "word"),
     [
-        ("vrt to a file", "no raster"), ("vrt to a url", "no raster"), ("vrt by vsicurl", "no raster"),
-        ("vrt over raw bytes", "no raster"), ("overview at a url", "refers to"),
-        ("overview in a file", "refers to"), ("wms", "no raster"), ("garbage", "no raster"),
-        ("text", "no raster"), ("cut short", "cut short"), ("header alone", "no raster"),
-        ("one block", "too large blocks"), ("no place", "georeferenc"), ("hdf5", "no raster"),
-        ("netcdf", "no raster"), ("huge", "at most"),
+        ("vrt to a file", "not a raster"), ("vrt to a url", "not a raster"), ("vrt by vsicurl", "not a raster"),
+        ("vrt over raw bytes", "not a raster"), ("overview at a url", "refers to"),
+        ("overview in a file", "refers to"), ("wms", "not a raster"), ("garbage", "not a raster"),
+        ("text", "not a raster"), ("cut short", "cut short"), ("header alone", "not a raster"),
+        ("one block", "too large blocks"), ("no place", "georeferenc"), ("hdf5", "not a raster"),
+        ("netcdf", "not a raster"), ("huge", "at most"),
     ],
 )  # fmt: skip
 def test_what_is_no_plain_raster_is_refused_and_nothing_is_called_or_kept(
@@ -303,7 +303,7 @@ def test_hostile_sidecars_under_a_root_are_refused(
 ) -> None:
     url, log = listener
     scene = raster(root, f"{kind}_{what}.tif")
-    Guard().check(scene)
+    RasterPolicy().check(scene)
     beside(kind, scene, url)
     order = {"inputs": door.inputs | {what: str(scene)}}
     reply = ask(door, "POST", "/processes/interpret/execution", json=order)
@@ -316,11 +316,11 @@ def test_sidecars_of_an_upload_are_never_read(tmp_path: Path, listener: tuple[st
     scene = raster(tmp_path)
     for kind in ("metadata", "ovr", "msk"):
         beside(kind, scene, url)
-    with open_scene(scene, guard=Guard(alone=True)) as opened:
+    with open_scene(scene, policy=RasterPolicy(alone=True)) as opened:
         assert np.isfinite(opened.read_resampled(SceneWindow(0, 0, 80, 64), (8, 8))).all()
     assert log.read_text() == ""
     with pytest.raises(SceneError, match="1,000 pixels"):
-        Guard(alone=True, max_pixels=1000).check(scene)
+        RasterPolicy(alone=True, max_pixels=1000).check(scene)
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -378,7 +378,7 @@ def test_so_many_uploads_at_a_time_and_no_more(door: Door, kept: Path) -> None:
         for raw in raws:
             raw.close()
     until(lambda: list(kept.iterdir()) == [])
-    refused(upload(door, b"II*\0"), 400, "no raster")
+    refused(upload(door, b"II*\0"), 400, "not a raster")
 
 
 def test_a_full_disk_leaves_nothing_and_the_server_lives(

@@ -141,7 +141,7 @@ def run_card(arguments: argparse.Namespace) -> None:
     """Measures and writes the card."""
     from fusar_gpt.engine import LocalEngine
     from fusar_gpt.model import load_checkpoint
-    from fusar_gpt.model.checkpoint import find_folder
+    from fusar_gpt.model.store import find_folder
     from fusar_train.corpus.questions import TEXTS
     from fusar_train.corpus.ssdd import read_voc, split
     from fusar_train.evaluation.card import write_card

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fusar_gpt.model.card import Card
+    from fusar_gpt.model.folder import Card
     from fusar_train.corpus.errors import CorpusError
 
 FORMATS = (
@@ -193,7 +193,7 @@ def run_export(arguments: argparse.Namespace) -> None:
 def card_of(prompt_set: str, folder: Path | None) -> Card:
     """The card of a checkpoint, else that of the bundled tiny model or of the authors' release."""
     import fusar_gpt
-    from fusar_gpt.model.card import Card
+    from fusar_gpt.model.folder import Card
 
     if folder is not None:
         return Card.read(folder)

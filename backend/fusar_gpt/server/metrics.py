@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fusar_gpt.engine import EngineOver, OnText, Reply, Request
+from fusar_gpt.engine import DecodeRequest, EngineWrapper, OnText, Reply
 from fusar_gpt.engine.engine import never
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -48,12 +48,12 @@ TOKENS = Counter("fusar_tokens_total", "Tokens the model made.")
 COUNTERS = (UPLOADS, UPLOADED_BYTES, REFUSED_UPLOADS, ANSWERS, ANSWER_SECONDS, TOKENS)
 
 
-class Measured(EngineOver):
+class Measured(EngineWrapper):
     """An engine whose answers are counted. Put it under what remembers replies: those cost nothing."""
 
     def answer(
         self,
-        requests: Sequence[Request],
+        requests: Sequence[DecodeRequest],
         cancelled: Callable[[], bool] = never,
         on_text: OnText | None = None,
     ) -> list[Reply]:

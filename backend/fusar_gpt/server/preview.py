@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from fusar_gpt.contract import Grey, InterpretRequest, Polygon, Preview, ShownChip, ShownPrior, png_uri
 from fusar_gpt.errors import FusarError, PriorError
 from fusar_gpt.frames import ScenePoints
-from fusar_gpt.imagery import Chip, Guard, Scene, crs_text, open_scene, read_chip
+from fusar_gpt.imagery import Chip, RasterPolicy, Scene, crs_text, open_scene, read_chip
 from fusar_gpt.interpret import footprint
 from fusar_gpt.model import Card
 from fusar_gpt.planning import ChipQuestions, plan_questions, scene_area
@@ -46,7 +46,7 @@ def router(context: Context) -> APIRouter:
         """What a job of these inputs would look at: nothing is asked of the model, and no job is made."""
         request = check_request(execution.inputs, context)
         card = _card(context, request.model)
-        with _turn(free), open_scene(request.scene, band=request.band, guard=Guard()) as scene:
+        with _turn(free), open_scene(request.scene, band=request.band, policy=RasterPolicy()) as scene:
             area = scene_area(request, scene)
             chips, planned = plan_questions(request, scene, area, card)
             middle = _in_the_middle(planned, area)

@@ -130,7 +130,7 @@ def local_app(model: EngineOptions, **door: Any) -> FastAPI:
     ``door`` are the keywords of :func:`fusar_gpt.server.app.create_app`.
     """
     from fusar_gpt.engine import LocalEngine, open_engine
-    from fusar_gpt.imagery import Guard
+    from fusar_gpt.imagery import RasterPolicy
     from fusar_gpt.interpret import interpret
     from fusar_gpt.server.app import create_app
 
@@ -143,7 +143,7 @@ def local_app(model: EngineOptions, **door: Any) -> FastAPI:
 
     return create_app(
         lambda request, engine, cancelled, settings, run: interpret(
-            request, engine, cancelled, settings, identity=run, policy=Guard()
+            request, engine, cancelled, settings, identity=run, policy=RasterPolicy()
         ),
         load,
         info,
@@ -154,7 +154,7 @@ def local_app(model: EngineOptions, **door: Any) -> FastAPI:
 def describe(model: str) -> dict[str, Any]:
     """What GET /info answers, from the card alone. Raises CheckpointError where there is none."""
     from fusar_gpt.model import Card
-    from fusar_gpt.model.checkpoint import find_folder
+    from fusar_gpt.model.store import find_folder
 
     card = Card.read(find_folder(model))
     shown = {key: value for key, value in asdict(card).items() if key != "digests"}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import SceneBox, SceneWindow
-from fusar_gpt.imagery import Frame, ResizePlan, Scene, plan_chips
+from fusar_gpt.imagery import ChipFormat, ResizePlan, Scene, plan_chips
 from fusar_gpt.tasks import Task
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.images import crop
@@ -26,7 +26,7 @@ from fusar_train.corpus.stored import Message, StoredObject, StoredRecord, on_ch
 from fusar_train.corpus.wording import OnChip, description, messages
 
 if TYPE_CHECKING:
-    from fusar_gpt.model.card import Card
+    from fusar_gpt.model.folder import Card
 
 OVERLAP = 0.25
 """Least share of a chip's side that its neighbour sees again, so that most cut objects are whole on another."""
@@ -130,7 +130,7 @@ def windows(record: StoredRecord, plan: Plan) -> list[SceneWindow]:
     if pixel_m is None:
         return [whole]
     card = plan.card
-    frame = Frame(card.width, card.height, card.patch * card.merge, ground_m, card.aspect == "stretched")
+    frame = ChipFormat(card.width, card.height, card.patch * card.merge, ground_m, card.aspect == "stretched")
     raster = cast(Scene, _Raster(whole.width, whole.height, float(pixel_m)))
     area = shapely.box(0, 0, whole.width, whole.height)
     laid = [chip.plan.window for chip in plan_chips(raster, area, frame, overlap=OVERLAP)]

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fusar_gpt.frames import ChipBox
-from fusar_gpt.tasks import ANY, SEARCHES, Question, Task, cell_of
+from fusar_gpt.tasks import ANY, SEARCHES, Question, Task, cell_of, prompt_set
 from fusar_gpt.tasks.compact import (
     GRID,
     NONE,
-    CompactPrompts,
     render_boxes,
     render_count,
     render_grid,
@@ -47,7 +46,7 @@ class Pair:
 
     def prompt(self, frame_size: tuple[int, int]) -> str:
         """The question in the model's words."""
-        return CompactPrompts().prompt(self.question, frame_size)
+        return prompt_set("compact").prompt(self.question, frame_size)
 
 
 def frame_size(record: Record) -> tuple[int, int]:

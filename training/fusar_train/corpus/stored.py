@@ -24,7 +24,7 @@ from fusar_train.corpus.prior_file import Vectors, read_prior
 from fusar_train.corpus.record import no_prior
 
 if TYPE_CHECKING:
-    from fusar_gpt.model.card import Card
+    from fusar_gpt.model.folder import Card
 
 SPLITS = ("train", "val", "test")
 

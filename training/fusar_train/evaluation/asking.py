@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from fusar_gpt.engine import Engine, Reply, Request
+from fusar_gpt.engine import DecodeRequest, Engine, Reply
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, Question, Task, prompt_set
 from fusar_train.corpus.record import no_prior
 from fusar_train.evaluation.examples import Example, Examples
@@ -69,7 +69,7 @@ def replies(engine: Engine, cases: Sequence[tuple[Example, Question]]) -> list[t
     """The prompt, the parsed answer and the reply to each question, as when serving."""
     prompts = prompt_set(engine.card.prompt_set)
     requests = [
-        Request(
+        DecodeRequest(
             example.image,
             example.values,
             example.positions,

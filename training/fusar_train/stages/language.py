@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fusar_gpt.model.processor import IGNORED
-from fusar_gpt.model.tokens import LARGEST_NUMBER, LARGEST_REACH, SIDES
+from fusar_gpt.model.tiny import LARGEST_NUMBER, LARGEST_REACH, SIDES
 from fusar_train.stages.packing import Packed
 
 FAR_PX = 20.0

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fusar_gpt.model.processor import IGNORED, FusarGptProcessor
-from fusar_gpt.model.tokens import IMAGE
+from fusar_gpt.model.tiny import IMAGE
 from fusar_gpt.tasks import ANY, SEARCHES, Task
 from fusar_gpt.tasks.compact import NONE, SEEN
 from fusar_train.corpus.questions import Pair

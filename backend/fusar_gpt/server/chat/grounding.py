@@ -26,7 +26,7 @@ from fusar_gpt.contract.limits import BandNumber, CrsText, FileName, Flag, Metre
 from fusar_gpt.engine import Engine
 from fusar_gpt.errors import AreaError
 from fusar_gpt.frames import ChipBox
-from fusar_gpt.imagery import Area, Guard
+from fusar_gpt.imagery import Area, RasterPolicy
 from fusar_gpt.imagery.chips import ResizePlan
 from fusar_gpt.interpret import interpret
 from fusar_gpt.planning import area_of, area_questions
@@ -159,7 +159,7 @@ class SceneGround:
         self, request: InterpretRequest, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event]:
         def make() -> Iterator[Event]:
-            for event in interpret(request, engine, cancelled, self._settings, policy=Guard()):
+            for event in interpret(request, engine, cancelled, self._settings, policy=RasterPolicy()):
                 if isinstance(event, Started) and event.chips > CHIPS:
                     raise AreaError(
                         f"the area takes {event.chips} chips, a conversation at most {CHIPS}: "

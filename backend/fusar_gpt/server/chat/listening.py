@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from fusar_gpt.engine import Engine, EngineOver, OnText, Reply, Request
+from fusar_gpt.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply
 from fusar_gpt.engine.engine import never
 
 
@@ -18,7 +18,7 @@ class Freedom:
     seed: int = 0
 
 
-class Listening(EngineOver):
+class Listening(EngineWrapper):
     """The engine of one conversation's turn, over the one that all share.
 
     Attributes:
@@ -42,7 +42,7 @@ class Listening(EngineOver):
 
     def answer(
         self,
-        requests: Sequence[Request],
+        requests: Sequence[DecodeRequest],
         cancelled: Callable[[], bool] = never,
         on_text: OnText | None = None,
     ) -> list[Reply]:
@@ -58,7 +58,7 @@ class Listening(EngineOver):
         self.completion_tokens += sum(len(reply.token_ends) for reply in replies)
         return replies
 
-    def _freed(self, request: Request) -> Request:
+    def _freed(self, request: DecodeRequest) -> DecodeRequest:
         freedom = self._freedom
         most = min(request.max_tokens, freedom.max_tokens or request.max_tokens)
         return replace(request, max_tokens=most, temperature=freedom.temperature, seed=freedom.seed)

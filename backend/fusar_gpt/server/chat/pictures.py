@@ -33,7 +33,7 @@ from fusar_gpt.contract import (
     Value,
     read_outline,
 )
-from fusar_gpt.engine import Engine, Reply, Request
+from fusar_gpt.engine import DecodeRequest, Engine, Reply
 from fusar_gpt.errors import SceneError
 from fusar_gpt.frames import ChipBox, SceneWindow, chip_corners
 from fusar_gpt.imagery import Stretch
@@ -163,7 +163,9 @@ def interpret_pictures(
         questions = ask(view.plan)
         none = np.zeros((0, 64), np.float32), np.zeros((0, 2), np.float32)
         requests = [
-            Request(view.pixels, *none, wording.prompt(q, size), wording.grammar(q), wording.max_tokens(q))
+            DecodeRequest(
+                view.pixels, *none, wording.prompt(q, size), wording.grammar(q), wording.max_tokens(q)
+            )
             for q in questions
         ]
         place = _Place(number, view, run)

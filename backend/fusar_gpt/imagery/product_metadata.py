@@ -1,4 +1,4 @@
-"""What a file's names and tags tell: its bands and their polarisations, its day of acquisition."""
+"""Product metadata from tags and the file's name: bands, polarisations, day of acquisition."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def choose_band(names: tuple[str, ...], band: str | int | None) -> int:
 def acquisition_date(tags: dict[str, str], stem: str) -> dt.date | None:
     """The first date in an acquisition tag, else in the file name.
 
-    TIFFTAG_DATETIME is not asked: it is when the file was written, which may be years later.
+    TIFFTAG_DATETIME is not used: it is when the file was written, which may be years later.
     """
     told = [tags[key] for key in sorted(tags) if re.search(r"ACQUI|START_?TIME|SENSING", key.upper())]
     for text in (*told, stem):

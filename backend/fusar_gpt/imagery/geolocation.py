@@ -1,8 +1,6 @@
-"""Where scene pixels lie on the ground: by a geotransform, or by GDAL's polynomial through control points."""
+"""The ground coordinates of scene pixels: by a geotransform, or by GDAL's polynomial through control points."""
 
 from __future__ import annotations
-
-from typing import Protocol
 
 import numpy as np
 import rasterio
@@ -16,26 +14,12 @@ from rasterio._err import CPLE_BaseError
 from fusar_gpt.errors import SceneError
 from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints
 
-_SETTLED_PX = 1e-8
-_UNPLACED_PX = 1e-3
-_MOST_STEPS = 20
+_CONVERGED_PX = 1e-8
+_FAILED_PX = 1e-3
+_MAX_STEPS = 20
 
 
-class Georeference(Protocol):
-    """Both directions between scene pixels and the ground; each is the other's inverse to under 0.001 px."""
-
-    @property
-    def crs(self) -> CRS:
-        """The CRS of the ground coordinates."""
-
-    def to_ground(self, points: ScenePoints) -> GroundPoints:
-        """Scene pixels -> ground; NaN where the transform cannot reach."""
-
-    def to_scene(self, points: GroundPoints) -> ScenePoints:
-        """Ground -> scene pixels; NaN for points that are not finite."""
-
-
-class AffineGeoreference:
+class AffineGeolocation:
     """A geotransform, whatever its rotation and handedness (north-up, south-up, rotated, sheared)."""
 
     def __init__(self, affine: Affine, crs: CRS) -> None:
@@ -54,12 +38,12 @@ class AffineGeoreference:
         return ScenePoints(*_apply(self._inverse, points.x, points.y))
 
 
-class GcpGeoreference:
-    """Control points only, as in Sentinel-1 GRD: placed as GDAL's warp, and so QGIS, places them.
+class GcpGeolocation:
+    """Ground control points only, as in Sentinel-1 GRD: located as by GDAL's warp, and so by QGIS.
 
     GDAL fits two polynomials to the points, one for each direction, and they are not each other's inverse
-    (0.017 px apart on a Sentinel-1 GRD). A warp uses ground -> pixel, so that one is the truth here; pixel ->
-    ground inverts it in a few steps, with GDAL's own pixel -> ground as the approximate inverse.
+    (0.017 px apart on a Sentinel-1 GRD). A warp uses ground -> pixel, so that one is exact here; pixel ->
+    ground inverts it by iteration, with GDAL's own pixel -> ground as the approximate inverse.
     """
 
     def __init__(self, gcps: list[rasterio.transform.GroundControlPoint], crs: CRS) -> None:
@@ -77,13 +61,13 @@ class GcpGeoreference:
         """Scene pixels -> ground; NaN where no ground point maps to the pixel (far outside the scene)."""
         first = self._gdal_to_ground(points).xy()
         ground = first
-        for _ in range(_MOST_STEPS):
+        for _ in range(_MAX_STEPS):
             placed = self.to_scene(GroundPoints.of(ground))
             off = np.hypot(placed.x - points.x, placed.y - points.y)
-            if not (off > _SETTLED_PX).any():
+            if not (off > _CONVERGED_PX).any():
                 break
             ground = ground + first - self._gdal_to_ground(placed).xy()
-        ground[~(off < _UNPLACED_PX)] = np.nan
+        ground[~(off < _FAILED_PX)] = np.nan
         return GroundPoints.of(ground)
 
     def to_scene(self, points: GroundPoints) -> ScenePoints:
@@ -104,38 +88,42 @@ class GcpGeoreference:
         return GroundPoints.of(xy)
 
 
+Geolocation = AffineGeolocation | GcpGeolocation
+"""Both directions between scene pixels and ground coordinates in ``crs``, inverse to each other within 0.001 px."""
+
+
 class LonLat:
     """WGS84 longitude and latitude <-> ground coordinates of one CRS, always in (x, y) order."""
 
     def __init__(self, crs: CRS) -> None:
         try:
-            self._out = Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
-            self._back = Transformer.from_crs("OGC:CRS84", crs, always_xy=True)
+            self._to_lonlat = Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
+            self._from_lonlat = Transformer.from_crs("OGC:CRS84", crs, always_xy=True)
         except ProjError as error:
             raise SceneError(
-                f"the scene's CRS '{crs.name}' has no way to WGS84: assign a CRS of a map"
+                f"the scene's CRS '{crs.name}' cannot be transformed to WGS84: assign a geographic or projected CRS"
             ) from error
 
-    def of(self, points: GroundPoints) -> LonLatPoints:
+    def from_ground(self, points: GroundPoints) -> LonLatPoints:
         """Ground -> WGS84; infinite where the CRS does not reach."""
-        return LonLatPoints(*self._out.transform(points.x, points.y))
+        return LonLatPoints(*self._to_lonlat.transform(points.x, points.y))
 
-    def back(self, points: LonLatPoints) -> GroundPoints:
+    def to_ground(self, points: LonLatPoints) -> GroundPoints:
         """WGS84 -> ground; infinite where the CRS does not reach."""
-        return GroundPoints(*self._back.transform(points.x, points.y))
+        return GroundPoints(*self._from_lonlat.transform(points.x, points.y))
 
 
-def georeference(dataset: rasterio.DatasetReader) -> Georeference:
-    """How a dataset opened by rasterio lies on the ground: its geotransform if it has one, else its GCPs.
+def locate(dataset: rasterio.DatasetReader) -> Geolocation:
+    """The geolocation of a dataset opened by rasterio: its geotransform if it has one, else its GCPs.
 
     Raises:
         SceneError: Neither is there, or no CRS goes with it.
     """
     gcps, gcp_crs = dataset.gcps
     if dataset.transform != Affine.identity():
-        return AffineGeoreference(dataset.transform, _crs(dataset.crs, "a geotransform"))
+        return AffineGeolocation(dataset.transform, _crs(dataset.crs, "a geotransform"))
     if gcps:
-        return GcpGeoreference(gcps, _crs(gcp_crs, "ground control points"))
+        return GcpGeolocation(gcps, _crs(gcp_crs, "ground control points"))
     raise SceneError(
         "the scene has no georeferencing, so no answer can be put on a map: georeference it in QGIS "
         "(Layer > Georeferencer), or open the product's own file instead of an exported picture"

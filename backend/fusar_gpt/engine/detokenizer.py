@@ -1,9 +1,8 @@
-"""From tokens to text, with the place of every token in it."""
+"""From byte-level tokens to text, token by token."""
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 from transformers.convert_slow_tokenizer import bytes_to_unicode
@@ -11,14 +10,14 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 _BYTES = {character: byte for byte, character in bytes_to_unicode().items()}
 
 
-class Spelling:
-    """Text that grows token by token.
+class IncrementalDetokenizer:
+    """Text that grows by one token at a time.
 
-    Special tokens spell nothing. A character whose bytes are spread over tokens comes with the last of them;
-    bytes that are no UTF-8 become U+FFFD, as the tokenizer's own decoder has it.
+    Special tokens add no text. A character whose bytes are spread over several tokens appears with the last of them;
+    invalid UTF-8 becomes U+FFFD, as in the tokenizer's own decoder.
 
     Attributes:
-        text: All whole characters so far.
+        text: All complete characters so far.
         ends: The character offset where each token ends.
     """
 
@@ -34,20 +33,11 @@ class Spelling:
         self.ends.append(len(self.text))
 
     def close(self) -> None:
-        """Append what a character begun and never completed becomes; nothing may be added after."""
+        """Flush an incomplete character as U+FFFD; no token may be added after."""
         rest = self._decoder.decode(b"", final=True)
         if rest:
             self.text += rest
             self.ends[-1] = len(self.text)
-
-
-def spell(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> tuple[str, tuple[int, ...]]:
-    """The text of byte-level tokens and the character offset where each of them ends."""
-    spelling = Spelling(tokenizer)
-    for index in ids:
-        spelling.add(index)
-    spelling.close()
-    return spelling.text, tuple(spelling.ends)
 
 
 def _bytes_of(tokenizer: PreTrainedTokenizerBase, index: int) -> bytes:

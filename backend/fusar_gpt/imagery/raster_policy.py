@@ -1,8 +1,8 @@
-"""Rasters that somebody else made: which of GDAL's drivers may open them, and what is refused before a read.
+"""Untrusted rasters: which of GDAL's drivers may open them, and what is refused before any pixel is read.
 
-GDAL follows what a file names: a VRT its sources, a sidecar its overviews, a TIFF's own metadata an overview file
-anywhere, by HTTP too. So only drivers whose files hold their own pixels are let in, what stands beside an upload
-is never read, and whatever still points elsewhere is refused before the first pixel is asked for.
+GDAL opens what a file refers to: a VRT's sources, a sidecar's overviews, an overview file that a TIFF's metadata names,
+even by HTTP. So only drivers whose files contain their own pixels are allowed, files beside an upload are never read,
+and a file that still refers to another one is refused before the first pixel is read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from fusar_gpt.errors import SceneError
 
 DRIVERS = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "HFA", "NITF", "ENVI")
-"""Not netCDF and HDF5: such a file may name any other as the place of its pixels. Nor SAFE, which is a folder."""
+"""Not netCDF and HDF5: such a file may take its pixels from any other. Not SAFE, which is a folder."""
 
 FORMATS = "GeoTIFF, JPEG 2000, ERDAS, NITF, ENVI, PNG, JPEG"
 
@@ -37,11 +37,11 @@ _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"EHFA")
 
 
 @dataclass(frozen=True)
-class Guard:
-    """How far a raster of somebody else is trusted.
+class RasterPolicy:
+    """What an untrusted raster may do.
 
     Attributes:
-        alone: Only the file itself is read, nothing that stands beside it.
+        alone: Only the file itself is read, no sidecar beside it.
         max_pixels: Pixels of the largest raster that is opened.
     """
 
@@ -50,17 +50,17 @@ class Guard:
 
     @property
     def environment(self) -> dict[str, str]:
-        """GDAL's options around every access to the file."""
+        """GDAL's configuration options for every access to the file."""
         return NO_NETWORK | (_NOTHING_BESIDE if self.alone else {})
 
     def open(self, path: Path) -> rasterio.DatasetReader:
         """Open the file, or refuse it before any pixel is decoded.
 
         Raises:
-            SceneError: No driver of the list takes it, it reaches for something else, or it is too large.
+            SceneError: No allowed driver opens it, it refers to other files, or it is too large.
         """
         if not path.is_file():
-            raise SceneError(f"'{path.name}' is no file: name the raster itself, not its folder")
+            raise SceneError(f"'{path.name}' is not a file: name the raster itself, not its folder")
         if not self.alone:
             _check_sidecars(path)
         with warnings.catch_warnings(), rasterio.Env(**self.environment):
@@ -69,7 +69,7 @@ class Guard:
                 dataset = rasterio.DatasetReader(path, driver=list(DRIVERS))
             except RasterioError as error:
                 raise SceneError(
-                    f"'{path.name}' is no raster that this server opens ({FORMATS}), or it is damaged: "
+                    f"'{path.name}' is not a raster that this server opens ({FORMATS}), or it is damaged: "
                     "convert it to GeoTIFF"
                 ) from error
             try:
@@ -99,7 +99,7 @@ class Guard:
                 )
 
     def _check_references(self, dataset: rasterio.DatasetReader, path: Path) -> None:
-        """Refuse what makes GDAL open something else at the first read. The metadata first: it opens nothing."""
+        """Refuse a file that makes GDAL open another one. The metadata first: reading it opens nothing."""
         outside = "OVERVIEW_FILE" in dataset.tags(ns="OVERVIEWS")
         outside = outside or (dataset.crs is not None and "grids=" in dataset.crs.to_wkt().lower())
         if not outside:
@@ -115,7 +115,7 @@ class Guard:
 
 
 def _check_sidecars(path: Path) -> None:
-    """GDAL opens overviews and masks with any driver, so they must be what they seem before it does."""
+    """Sidecars must be TIFF or ERDAS by their first bytes, since GDAL opens overviews and masks with any driver."""
     for beside in path.parent.glob(f"{glob.escape(path.stem)}.*"):
         if beside == path or beside.suffix.lower() not in _RASTER_SIDECARS:
             continue

@@ -19,7 +19,7 @@ from rasters import NORTH_UP, ROTATED, SOUTH_UP, UTM, speckle, swath_gcps, write
 from fusar_gpt.errors import SceneError
 from fusar_gpt.frames import GroundPoints, ScenePoints
 from fusar_gpt.imagery import open_scene
-from fusar_gpt.imagery.georeference import AffineGeoreference, GcpGeoreference
+from fusar_gpt.imagery.geolocation import AffineGeolocation, GcpGeolocation
 
 WIDTH, HEIGHT = 400, 300
 GCPS = swath_gcps(WIDTH, HEIGHT)
@@ -46,7 +46,7 @@ affines = st.builds(
 @given(affines, pixels)
 @settings(deadline=None)
 def test_any_geotransform_is_gdals_and_inverts(affine, points):
-    here = AffineGeoreference(affine, CRS(UTM))
+    here = AffineGeolocation(affine, CRS(UTM))
     ground = here.to_ground(points)
     xs, ys = rasterio.transform.xy(affine, points.y, points.x, offset="ul")
     np.testing.assert_allclose(ground.xy(), np.stack([xs, ys], axis=1), rtol=0, atol=1e-6)
@@ -56,7 +56,7 @@ def test_any_geotransform_is_gdals_and_inverts(affine, points):
 @given(pixels)
 @settings(deadline=None)
 def test_control_points_invert_each_other_and_follow_gdal(points):
-    here = GcpGeoreference(GCPS, CRS(4326))
+    here = GcpGeolocation(GCPS, CRS(4326))
     ground = here.to_ground(points)
     np.testing.assert_allclose(here.to_scene(ground).xy(), points.xy(), atol=1e-6)
     rows, cols = rasterio.transform.GCPTransformer(GCPS).rowcol(ground.x, ground.y, op=np.positive)
@@ -90,12 +90,12 @@ def test_control_points_are_where_gdals_warp_puts_the_pixels():
     assert inside.sum() > 20_000
     dst_rows, dst_cols = np.nonzero(inside)
     lon, lat = rasterio.transform.xy(grid, dst_rows, dst_cols)
-    placed = GcpGeoreference(GCPS, CRS(4326)).to_scene(GroundPoints(lon, lat))
+    placed = GcpGeolocation(GCPS, CRS(4326)).to_scene(GroundPoints(lon, lat))
     np.testing.assert_allclose(placed.xy(), warped[:, inside].T, atol=0.1)
 
 
 def test_what_cannot_be_placed_is_nan_and_warns_of_nothing():
-    here = GcpGeoreference(GCPS, CRS(4326))
+    here = GcpGeolocation(GCPS, CRS(4326))
     ground = here.to_ground(ScenePoints.of([(1e9, -1e9), (np.nan, 3), (10, 10)]))
     assert np.isnan(ground.xy()).all(axis=1).tolist() == [True, True, False]
     assert np.isnan(here.to_scene(GroundPoints.of([(np.inf, 10)])).xy()).all()
