@@ -25,7 +25,7 @@ from tables import row
 from fusar_gpt.priors import Footprint
 from fusar_gpt.priors.cache import TileCache
 from fusar_gpt.priors.cog import CogTiles
-from fusar_gpt.priors.patience import Patience
+from fusar_gpt.priors.retry import RetryPolicy
 from fusar_gpt.priors.tiled import TiledPrior
 from fusar_gpt.priors.tiles import PIXEL_M
 
@@ -137,7 +137,7 @@ def cold(root: str, chips: list[Footprint], cache: Path, server: Ranges) -> tupl
     """As a new process asks for chip after chip; the second time it is warm."""
     server.play()
     source = CogTiles(root, folder=cache / "index")
-    prior = TiledPrior(source, TileCache(cache), patience=Patience(120))
+    prior = TiledPrior(source, TileCache(cache), retry=RetryPolicy(120))
     for chip in chips:
         assert len(prior.prior(chip, YEAR)) > 0
     prior.close()

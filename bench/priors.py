@@ -26,7 +26,7 @@ from fusar_gpt.frames import ChipPoints, LonLatPoints
 from fusar_gpt.priors import Footprint
 from fusar_gpt.priors.cache import TileCache
 from fusar_gpt.priors.field import Origin
-from fusar_gpt.priors.patience import Patience
+from fusar_gpt.priors.retry import RetryPolicy
 from fusar_gpt.priors.sampling import Sampling
 from fusar_gpt.priors.tiled import TiledPrior
 from fusar_gpt.priors.tiles import TILE_M, Codes, Tile
@@ -51,11 +51,11 @@ class Shelf:
         self.block = block
         self.fetches = 0
 
-    def years(self, tile: Tile, patience: Patience) -> Sequence[int]:
+    def years(self, tile: Tile, retry: RetryPolicy) -> Sequence[int]:
         """One."""
         return (YEAR,)
 
-    def fetch(self, tile: Tile, year: int, patience: Patience) -> Mapping[Tile, Codes]:
+    def fetch(self, tile: Tile, year: int, retry: RetryPolicy) -> Mapping[Tile, Codes]:
         """The block, counted."""
         self.fetches += 1
         left, low = (side // self.block * self.block for side in (tile.col, tile.row))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from fusar_gpt import __version__, engine_options, prior_options
 from fusar_gpt.cli_checkpoint import add_arguments as add_checkpoint_arguments
 from fusar_gpt.cli_prior import add_arguments as add_prior_arguments
-from fusar_gpt.cli_prior import say
+from fusar_gpt.cli_prior import report
 from fusar_gpt.errors import FusarError
 from fusar_gpt.tasks import Task
 
@@ -166,7 +166,7 @@ def events_from_here(order: Order, args: argparse.Namespace) -> Generator[Event,
     from fusar_gpt.interpret import interpret
 
     engine = open_engine(engine_options.EngineOptions.of(args))
-    yield from interpret(order, engine, settings=prior_options.PriorSettings.of(args), tell=say)
+    yield from interpret(order, engine, settings=prior_options.PriorSettings.of(args), tell=report)
 
 
 def events_from_server(order: Order, args: argparse.Namespace) -> Generator[Event, None, None]:
@@ -177,7 +177,7 @@ def events_from_server(order: Order, args: argparse.Namespace) -> Generator[Even
     order = replace(order, allow_no_prior=prior_options.PriorSettings.of(args).allow_none)
     model = None if args.model == engine_options.EngineOptions().model else args.model
     token = find_token(args.server, args.token_file)
-    with Client(args.server, token, ca_file=args.ca_file, tell=say) as client:
+    with Client(args.server, token, ca_file=args.ca_file, tell=report) as client:
         yield from client.run(order, model)
 
 

@@ -235,7 +235,7 @@ def warmed(
     """The inquiries, each after its prior has been sent for ``ahead`` chips before its turn."""
     coming: deque[Inquiry] = deque()
     for inquiry in inquiries:
-        source.warm(footprint(scene, inquiry.chip), year)
+        source.prefetch(footprint(scene, inquiry.chip), year)
         coming.append(inquiry)
         if len(coming) > ahead:
             yield coming.popleft()

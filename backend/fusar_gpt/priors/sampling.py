@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
-from pyproj import Transformer
 
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import ChipPoints, LonLatPoints
-from fusar_gpt.priors.field import DIMENSIONS, Footprint
-from fusar_gpt.priors.tiles import PIXEL_M, TILE_PX, Codes, Tile, zones
-from fusar_gpt.priors.vectors import NODATA_CODE
+from fusar_gpt.priors.field import DIMENSIONS, NODATA_CODE, Footprint
+from fusar_gpt.priors.tiles import PIXEL_M, TILE_PX, CodesOf, Tile, degrees_to_utm, utm_zones
 
 Scalar = TypeVar("Scalar", np.intp, np.float64)
 
@@ -129,7 +126,7 @@ class Samples:
         """All tiles that are needed, each once."""
         return tuple(dict.fromkeys(tile for pixels in self.made_of for tile in pixels.tiles))
 
-    def values(self, codes: Callable[[Tile], Codes]) -> NDArray[np.float32]:
+    def values(self, codes: CodesOf) -> NDArray[np.float32]:
         """Vectors [N, 64] of any length, zero where there is no data; ``codes`` gives each of ``tiles``."""
         if len(self.made_of) == 1:
             return self.made_of[0].values(codes)
@@ -166,13 +163,13 @@ class Pixels:
         order = np.argsort(-count, kind="stable")
         tiles = np.stack(np.unravel_index(found[order], box), axis=1) + low.T
         return cls(
-            tuple(Tile(abs(number), number < 0, left, bottom) for number, left, bottom in tiles.tolist()),
+            tuple(Tile.of(number, left, bottom) for number, left, bottom in tiles.tolist()),
             np.argsort(order)[index].reshape(zone.shape),
             (TILE_PX - 1 - up % TILE_PX) * TILE_PX + col % TILE_PX,
             weight,
         )
 
-    def values(self, codes: Callable[[Tile], Codes]) -> NDArray[np.float32]:
+    def values(self, codes: CodesOf) -> NDArray[np.float32]:
         """The weighted sums of the de-quantised vectors, [N, 64], zero where no pixel has data.
 
         The length of a sum means nothing, so the 127.5^2 that every v |v| would be divided by is left out. Where all
@@ -243,7 +240,7 @@ def _cut(start: float, span: float, nodes: int, parts: int) -> NDArray[np.float6
 
 def _places(lon: NDArray[np.float64], lat: NDArray[np.float64], parts: Sequence[int]) -> _Places:
     """The places of a grid of longitudes and latitudes, of which every ``parts`` belong to one node."""
-    numbers = zones(LonLatPoints(lon, np.zeros(len(lon))))
+    numbers = utm_zones(LonLatPoints(lon, np.zeros(len(lon))))
     zone = np.where(lat[:, None] < 0, -numbers, numbers)
     x, y = np.empty(zone.shape), np.empty(zone.shape)
     for rows in _runs(lat < 0):
@@ -274,7 +271,7 @@ def _project(
     """
     few_lon, lon_share = _polynomials(lon)
     few_lat, lat_share = _polynomials(lat)
-    x, y = _to_utm(zone).transform(*np.meshgrid(few_lon, few_lat))
+    x, y = degrees_to_utm(zone).transform(*np.meshgrid(few_lon, few_lat))
     return lat_share @ x @ lon_share.T, lat_share @ y @ lon_share.T
 
 
@@ -283,11 +280,6 @@ def _polynomials(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
     middle, half = (values[-1] + values[0]) / 2, max((values[-1] - values[0]) / 2, 1e-9)
     shares: NDArray[np.float64] = chebyshev.chebvander((values - middle) / half, _DEGREE) @ _FIT
     return middle + half * _ROOTS, shares
-
-
-@lru_cache(maxsize=120)
-def _to_utm(zone: int) -> Transformer:
-    return Transformer.from_crs("EPSG:4326", (32600 if zone > 0 else 32700) + abs(zone), always_xy=True)
 
 
 def _pixels(side_m: float) -> int:

@@ -27,7 +27,7 @@ from fusar_gpt.interpret import footprint
 from fusar_gpt.model import Card
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import NONE, open_prior
-from fusar_gpt.priors.picture import draw_field
+from fusar_gpt.priors.preview import draw_field
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import Execution
 from fusar_gpt.server.process import checked_order
