@@ -114,7 +114,7 @@ class CogTiles:
         deadline: Deadline | None,
         used: dict[tuple[CogFile, int, int], Header],
     ) -> Codes:
-        """A tile; into ``used`` go the blocks it was cut from. Without a deadline it fetches nothing: NotAtHandError."""
+        """A tile; ``used`` takes the blocks it was cut from. Without a deadline it fetches nothing: NotAtHandError."""
 
         def header(file: CogFile) -> Header:
             return self._reader.header(self._catalog.url(file), deadline)
