@@ -144,7 +144,7 @@ def test_points_of_a_place_with_the_nearest_year_said(capsys, tmp_path, cogs):
 @pytest.mark.parametrize("name", ["prior.tif", "prior.npz"])
 @pytest.mark.parametrize(
     ("place", "told"),
-    [(bbox(320, 320, 340, 340), "open water"), (ELSEWHERE, "no data there|No AlphaEarth tile")],
+    [(bbox(320, 320, 340, 340), "open water"), (ELSEWHERE, "no data there|no AlphaEarth tile")],
 )
 def test_where_there_is_nothing_nothing_is_written(capsys, tmp_path, cogs, name, place, told):
     out = tmp_path / name

@@ -131,7 +131,7 @@ def fetch_raster(args: argparse.Namespace, settings: PriorSettings, box: Boundin
                 raise PriorError("it has no data there, AEF leaves out open water")
         return f"{covered:.1%} covered, {origin.source}, year {origin.year}"
 
-    return from_first(args.source, settings, raster_tiles(box), args.year, write)
+    return from_first(args, settings, raster_tiles(box), args.year, write)
 
 
 def run_show(args: argparse.Namespace) -> int:
@@ -182,7 +182,7 @@ def run_cache_warm(args: argparse.Namespace) -> int:
             "raise --cache-limit or take less."
         )
     for year in args.year:
-        print(f"kept: {from_first(args.source, settings, tiles, year, partial(prefetch_tiles, tiles))}")
+        print(f"kept: {from_first(args, settings, tiles, year, partial(prefetch_tiles, tiles))}")
     return 0
 
 
@@ -210,32 +210,17 @@ def box_of_scene(path: Path) -> BoundingBox:
 
 
 def from_first(
-    spec: str,
+    args: argparse.Namespace,
     settings: PriorSettings,
     tiles: Sequence[Tile],
     year: int,
     work: Callable[[CodesOf, Origin], str],
 ) -> str:
-    """What comes of the work with the first source that does not fail; each failure is said.
+    """What comes of the work with the first source that does not fail. Unavailable if all do."""
+    from fusar_gpt.priors.source import open_tiled
 
-    Raises:
-        Unavailable: All fail.
-    """
-    from fusar_gpt.priors.fetcher import read_tiles
-    from fusar_gpt.priors.retry import RetryPolicy
-    from fusar_gpt.priors.source import in_short, no_prior, open_cache, open_sources
-
-    cache, retry = open_cache(settings), RetryPolicy(settings.deadline_s)
-    sources, failures = open_sources(spec, settings, report)
-    for source in sources:
-        try:
-            with read_tiles(source, tiles, year, cache, retry, report) as (codes, origin):
-                return work(codes, origin)
-        except PriorError as error:
-            failures.append(in_short(source.name, error))
-            if source is not sources[-1]:
-                report(f"prior: {failures[-1]}.")
-    raise no_prior(failures)
+    with closing(open_tiled(args.source, settings, report)) as source:
+        return source.first(lambda tiled: work(*tiled.open_tiles(tiles, year)))
 
 
 def run_doctor(args: argparse.Namespace) -> int:

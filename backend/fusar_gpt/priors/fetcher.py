@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
@@ -15,13 +14,13 @@ import numpy as np
 
 from fusar_gpt.errors import Cancelled, PriorError
 from fusar_gpt.priors.cache import TileCache
-from fusar_gpt.priors.field import DIMENSIONS, NODATA_CODE, Origin
+from fusar_gpt.priors.field import DIMENSIONS, NODATA_CODE
 from fusar_gpt.priors.retry import Deadline, RetryPolicy, Unavailable
-from fusar_gpt.priors.tiles import TILE_PX, Codes, CodesOf, Tile, TileSource
+from fusar_gpt.priors.tiles import TILE_PX, Codes, Tile, TileSource
 
 T = TypeVar("T")
 Key = tuple[Tile, int]
-"""A tile of a year."""
+"""A tile of a year; a block of tiles goes by its lower left one."""
 
 MEMORY_TILES = 128
 """Tiles kept in memory, of 1 MB each."""
@@ -34,9 +33,6 @@ PAUSE_S = 30.0
 
 GRACE_S = 5.0
 """Seconds beyond its deadline after which a source that does not return is given up."""
-
-AHEAD = 16
-"""Tiles that ``read_tiles`` requests before they are needed."""
 
 
 class TileFetcher:
@@ -63,7 +59,7 @@ class TileFetcher:
         self._lock = threading.Lock()  # over all that follows
         self._memory: OrderedDict[Key, Codes] = OrderedDict()
         self._coming: dict[Key, Future[Codes]] = {}
-        self._blocks: dict[object, deque[Key]] = {}
+        self._blocks: dict[Key, deque[Key]] = {}
         self._years: dict[Tile, Future[Sequence[int]]] = {}
         self._unwritable = False  # the cache
         self._failures = 0  # in a row
@@ -93,8 +89,7 @@ class TileFetcher:
 
     def start(self, tile: Tile, year: int) -> Future[Codes]:
         """Request a tile unless it is on its way already."""
-        key, side = (tile, year), self._source.block
-        block = year, tile.signed_zone, tile.col // side, tile.row // side
+        key, block = (tile, year), (tile.corner(self._source.block), year)
         with self._lock:
             self._check_open()
             if key not in self._coming:
@@ -171,7 +166,7 @@ class TileFetcher:
                 del self._years[tile]  # the next chip asks again
             raise
 
-    def _fetch_block(self, block: object) -> None:
+    def _fetch_block(self, block: Key) -> None:
         """Fetch the tiles that are wanted of a block, until none is left."""
         while True:
             with self._lock:
@@ -266,51 +261,6 @@ class TileFetcher:
 def nearest(years: Sequence[int], year: int | None) -> int:
     """The nearest year, of two the newer; the newest for None."""
     return max(years) if year is None else min(years, key=lambda one: (abs(one - year), -one))
-
-
-def other_year(source: TileSource, year: int, used: int) -> str:
-    """The line that reports that another year is used."""
-    return f"prior: {source.name} has no {year} here, so the nearest year, {used}, is used."
-
-
-@contextmanager
-def read_tiles(
-    source: TileSource,
-    tiles: Sequence[Tile],
-    year: int,
-    cache: TileCache | None,
-    retry: RetryPolicy,
-    report: Callable[[str], None],
-) -> Iterator[tuple[CodesOf, Origin]]:
-    """Gives a function from tile to codes, which fetches the next ones meanwhile, and where they come from.
-
-    Args:
-        source: Who is asked.
-        tiles: In the order in which they will be read; others may be read too.
-        year: The nearest that the source has is taken, and reported.
-        cache: Where tiles are kept.
-        retry: How long and how often one tile is tried.
-        report: Takes what the user should hear.
-
-    Raises:
-        Unavailable: The source cannot be asked; so does the function.
-        PriorError: It has nothing there.
-        Cancelled: The user stopped waiting.
-    """
-    number = {tile: number for number, tile in enumerate(tiles)}
-    with closing(TileFetcher(source, cache, retry, report)) as fetcher:
-        used = fetcher.year_to_use(tiles, year)
-        if used is None:
-            raise PriorError("No AlphaEarth tile covers this place: choose another place or source.")
-        if used != year:
-            report(other_year(source, year, used))
-
-        def codes(tile: Tile) -> Codes:
-            turn = number.get(tile, len(tiles))
-            fetcher.start_missing(tiles[turn : turn + AHEAD], used)
-            return fetcher.tile(tile, used)
-
-        yield codes, Origin(source.name, source.version, used, source.attribution)
 
 
 def _pixel_major(codes: Codes) -> Codes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +76,31 @@ class PriorField:
         """No nodes."""
         values, positions = np.empty((0, DIMENSIONS), np.float32), np.empty((0, 2), np.float32)
         return cls(values, positions, LonLatPoints.of([]), source)
+
+
+class PriorSource(ABC):
+    """Gives the prior of a chip. A source belongs to one run: ask it from one thread at a time.
+
+    Attributes:
+        name: What the provenance of a run calls it.
+    """
+
+    name: str
+
+    @abstractmethod
+    def prior(self, footprint: Footprint, year: int | None) -> PriorField:
+        """The vectors on a chip, of ``year`` where the source has several; empty where there are none.
+
+        Raises:
+            PriorError: The source cannot be read; Unavailable if it may be readable later.
+            Cancelled: The user stopped waiting.
+        """
+
+    def prefetch(self, footprint: Footprint, year: int | None) -> None:  # noqa: B027 - for sources that fetch
+        """Start to fetch what ``prior`` will need, and return at once. It never fails: ``prior`` will."""
+
+    def close(self) -> None:  # noqa: B027
+        """Stop what is being fetched."""
 
 
 @dataclass(frozen=True)

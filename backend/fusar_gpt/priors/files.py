@@ -29,6 +29,7 @@ from fusar_gpt.priors.field import (
     Footprint,
     Origin,
     PriorField,
+    PriorSource,
     dequantise,
 )
 from fusar_gpt.priors.tiles import (
@@ -50,7 +51,7 @@ _BEFORE_VECTOR = 6  # columns of a .npy: lon, lat, row, col, x, y
 _FARTHEST = 2.0  # a fraction beyond this is a position in pixels
 
 
-class FilePrior:
+class FilePrior(PriorSource):
     """The prior in a file. It describes the file's own year, whatever year is asked for.
 
     A raster has 64 bands of int8 AEF codes or of floats, any CRS, and a transform of any direction. Its tags
@@ -83,12 +84,6 @@ class FilePrior:
     def prior(self, footprint: Footprint, year: int | None) -> PriorField:
         """The vectors on one chip. PriorError when the file breaks while it is read."""
         return self._file.field_on(footprint)
-
-    def prefetch(self, footprint: Footprint, year: int | None) -> None:
-        """Nothing to fetch."""
-
-    def close(self) -> None:
-        """Nothing to stop."""
 
 
 class _Points:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache as once
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeVar
 
 from fusar_gpt.errors import PriorError
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.priors.field import Footprint, PriorField
+from fusar_gpt.priors.field import Footprint, PriorField, PriorSource
 from fusar_gpt.priors.files import FilePrior
 from fusar_gpt.priors.retry import RetryPolicy, Unavailable
 
 if TYPE_CHECKING:
     from fusar_gpt.priors.cache import TileCache
+    from fusar_gpt.priors.tiled import TiledPrior
     from fusar_gpt.priors.tiles import TileSource
 
 NONE = "none"
@@ -24,44 +25,11 @@ TILED = ("cog", "earth-engine")
 SPECS = (NONE, AUTO, *TILED)
 """The words that name a source; anything else is the path of a file."""
 
+T = TypeVar("T")
 Report = Callable[[str], None]
 
 
-class PriorSource(Protocol):
-    """Gives the prior of a chip. A source belongs to one run: ask it from one thread at a time."""
-
-    @property
-    def name(self) -> str:
-        """What the provenance of a run calls it."""
-        ...
-
-    def prior(self, footprint: Footprint, year: int | None) -> PriorField:
-        """The vectors on a chip, of ``year`` where the source has several; empty where there are none.
-
-        Raises:
-            PriorError: The source cannot be read; Unavailable if it may be readable later.
-            Cancelled: The user stopped waiting.
-        """
-        ...
-
-    def prefetch(self, footprint: Footprint, year: int | None) -> None:
-        """Start to fetch what ``prior`` will need, and return at once. It never fails: ``prior`` will."""
-        ...
-
-    def close(self) -> None:
-        """Stop what is being fetched."""
-        ...
-
-
-class CachingSource(PriorSource, Protocol):
-    """A source that knows what it has at hand."""
-
-    def cached(self, footprint: Footprint, year: int | None) -> bool:
-        """Whether ``prior`` would need no network."""
-        ...
-
-
-class NoPrior:
+class NoPrior(PriorSource):
     """Null source: always an empty field."""
 
     name = NONE
@@ -70,14 +38,8 @@ class NoPrior:
         """Always empty."""
         return PriorField.empty(self.name)
 
-    def prefetch(self, footprint: Footprint, year: int | None) -> None:
-        """Nothing to fetch."""
 
-    def close(self) -> None:
-        """Nothing to stop."""
-
-
-class FallbackSource:
+class FallbackSource(PriorSource):
     """Tries the sources in order, reports each attempt, and gives the prior of the first that has one.
 
     What is cached comes before what must be fetched, and a source that has failed comes last from then on. One that
@@ -94,7 +56,7 @@ class FallbackSource:
     def __init__(
         self,
         name: str,
-        sources: Sequence[CachingSource],
+        sources: Sequence[TiledPrior],
         *,
         left_out: Sequence[str] = (),
         allow_none: bool = False,
@@ -140,6 +102,22 @@ class FallbackSource:
         self._report("prior: none at some places, as you allowed.")
         return PriorField.empty(NONE)
 
+    def first(self, work: Callable[[TiledPrior], T]) -> T:
+        """What ``work`` returns with the first source that does not fail; each failure is reported.
+
+        Raises:
+            Unavailable: All fail.
+        """
+        failures = list(self._left_out)
+        for source in self._sources:
+            try:
+                return work(source)
+            except PriorError as error:
+                failures.append(in_short(source.name, error))
+                if source is not self._sources[-1]:
+                    self._report(f"prior: {failures[-1]}.")
+        raise no_prior(failures)
+
     def prefetch(self, footprint: Footprint, year: int | None) -> None:
         """Start to fetch from the source that ``prior`` would ask first."""
         for cached, source in self._ranked(footprint, year)[:1]:
@@ -151,13 +129,13 @@ class FallbackSource:
         for source in self._sources:
             source.close()
 
-    def _ranked(self, footprint: Footprint, year: int | None) -> list[tuple[bool, CachingSource]]:
+    def _ranked(self, footprint: Footprint, year: int | None) -> list[tuple[bool, TiledPrior]]:
         """Whether each source has it all at hand, and the source, in the order in which to ask."""
         found = [(_is_cached(source, footprint, year), source) for source in self._sources]
         return sorted(found, key=lambda one: (not one[0], one[1].name in self._failed))
 
 
-def _is_cached(source: CachingSource, footprint: Footprint, year: int | None) -> bool:
+def _is_cached(source: TiledPrior, footprint: Footprint, year: int | None) -> bool:
     try:
         return source.cached(footprint, year)
     except PriorError:  # a footprint that is too large: ``prior`` will say so
@@ -198,15 +176,22 @@ def open_prior(
         return NoPrior()
     if spec not in SPECS:
         return FilePrior(spec) if settings.nodes is None else FilePrior(spec, settings.nodes)
+    return open_tiled(str(spec), settings, report, cancelled)
+
+
+def open_tiled(
+    spec: str, settings: PriorSettings, report: Report, cancelled: Callable[[], bool] = lambda: False
+) -> FallbackSource:
+    """The same for ``auto``, ``cog`` and ``earth-engine``."""
     from fusar_gpt.priors.sampling import Sampling
     from fusar_gpt.priors.tiled import TiledPrior
 
     retry = RetryPolicy(settings.deadline_s, cancelled=cancelled)
     sampling = Sampling(settings.nodes, settings.resampling)
     cache = open_cache(settings)
-    sources, left_out = open_sources(str(spec), settings, report)
+    sources, left_out = open_sources(spec, settings, report)
     tiled = [TiledPrior(source, cache, sampling, retry, report) for source in sources]
-    return FallbackSource(str(spec), tiled, left_out=left_out, allow_none=settings.allow_none, report=report)
+    return FallbackSource(spec, tiled, left_out=left_out, allow_none=settings.allow_none, report=report)
 
 
 def open_cache(settings: PriorSettings) -> TileCache:

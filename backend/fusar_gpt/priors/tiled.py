@@ -7,16 +7,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache as once
 
-from fusar_gpt.errors import FusarError
+from fusar_gpt.errors import FusarError, PriorError
 from fusar_gpt.priors.cache import TileCache
-from fusar_gpt.priors.fetcher import TileFetcher, nearest, other_year
-from fusar_gpt.priors.field import Footprint, Origin, PriorField
+from fusar_gpt.priors.fetcher import TileFetcher, nearest
+from fusar_gpt.priors.field import Footprint, Origin, PriorField, PriorSource
 from fusar_gpt.priors.retry import RetryPolicy, Unavailable
 from fusar_gpt.priors.sampling import Samples, Sampling
-from fusar_gpt.priors.tiles import Codes, Tile, TileSource
+from fusar_gpt.priors.tiles import Codes, CodesOf, Tile, TileSource
+
+AHEAD = 16
+"""Tiles that ``TiledPrior.open_tiles`` requests before they are needed."""
 
 
-class TiledPrior:
+class TiledPrior(PriorSource):
     """AEF where a source has it. Ask it from one thread at a time; it fetches in its own.
 
     Args:
@@ -59,8 +62,7 @@ class TiledPrior:
         used = self._year_to_use(samples.tiles, year)
         if used is None:
             return PriorField.empty(self.name)
-        if year is not None and year != used:
-            self._report(other_year(self._source, year, used))
+        self._report_year(year, used)
         coming = self._fetcher.start_missing(samples.tiles, used)
 
         def codes(tile: Tile) -> Codes:
@@ -69,8 +71,30 @@ class TiledPrior:
             return self._fetcher.tile(tile, used)
 
         values = samples.values(codes)
-        origin = Origin(self.name, self._source.version, used, self._source.attribution)
-        return footprint.field(values, samples.chip, samples.lonlat, origin)
+        return footprint.field(values, samples.chip, samples.lonlat, self._origin(used))
+
+    def open_tiles(self, tiles: Sequence[Tile], year: int) -> tuple[CodesOf, Origin]:
+        """A function that gives whole tiles and requests the next ones meanwhile, and where they come from.
+
+        Args:
+            tiles: In the order in which they will be read; others may be read too.
+            year: The nearest that the source has is taken, and reported.
+
+        Raises:
+            PriorError: The source has nothing there, or as for ``prior``; so does the function.
+        """
+        used = self._fetcher.year_to_use(tiles, year)
+        if used is None:
+            raise PriorError("no AlphaEarth tile covers this place")
+        self._report_year(year, used)
+        number = {tile: number for number, tile in enumerate(tiles)}
+
+        def codes(tile: Tile) -> Codes:
+            turn = number.get(tile, len(tiles))
+            self._fetcher.start_missing(tiles[turn : turn + AHEAD], used)
+            return self._fetcher.tile(tile, used)
+
+        return codes, self._origin(used)
 
     def prefetch(self, footprint: Footprint, year: int | None) -> None:
         """Start to fetch what ``prior`` will need, and return at once. What fails here fails there too."""
@@ -95,6 +119,13 @@ class TiledPrior:
         """Stop every fetch."""
         self._ahead.shutdown(wait=False, cancel_futures=True)
         self._fetcher.close()
+
+    def _origin(self, year: int) -> Origin:
+        return Origin(self.name, self._source.version, year, self._source.attribution)
+
+    def _report_year(self, year: int | None, used: int) -> None:
+        if year not in (None, used):
+            self._report(f"prior: {self.name} has no {year} here, so the nearest year, {used}, is used.")
 
     def _samples(self, footprint: Footprint) -> Samples:
         """The samples of a footprint; the last ones are kept, for ``cached`` and ``prior`` ask for the same."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 import shapely
@@ -71,6 +71,10 @@ class Tile:
     def signed_zone(self) -> int:
         """The zone's number, negative south of the equator."""
         return -self.zone if self.south else self.zone
+
+    def corner(self, side: int) -> Tile:
+        """The lower left tile of the square of ``side`` x ``side`` tiles, aligned to multiples, that it lies in."""
+        return replace(self, col=self.col // side * side, row=self.row // side * side)
 
     @property
     def epsg(self) -> int:
@@ -229,14 +233,14 @@ CodesOf = Callable[[Tile], Codes]
 """Gives the codes of a tile."""
 
 
-class TileSource(Protocol):
+class TileSource(ABC):
     """Gives tiles. It may be asked from several threads at once.
 
     Attributes:
         name: What a user calls it: ``earth-engine``, ``cog``.
         key: What tells its data from others' in the cache: data set version and where it comes from, a short
             word of letters, digits, dots and dashes.
-        version: Version of the AEF data set, where known.
+        version: Version of the AEF data set.
         attribution: What the licence asks to be said.
         parallel: How many fetches may run at a time.
         block: Tiles a side that come with one fetch, aligned to multiples of it; 1 if none but the one asked for.
@@ -244,15 +248,16 @@ class TileSource(Protocol):
 
     name: str
     key: str
-    version: str | None
-    attribution: str
+    version: str | None = "V1"
+    attribution = AEF_ATTRIBUTION
     parallel: int
     block: int
 
+    @abstractmethod
     def years(self, tile: Tile, retry: RetryPolicy) -> Sequence[int]:
-        """The years it holds there, rising; empty where it has nothing at all. Unavailable as for ``fetch``."""
-        ...
+        """The years it holds there, rising; empty where it has nothing at all. Raises as ``fetch``."""
 
+    @abstractmethod
     def fetch(self, tile: Tile, year: int, retry: RetryPolicy) -> Mapping[Tile, Codes]:
         """The tile, and whole neighbours that came with it at no further cost.
 
@@ -261,8 +266,7 @@ class TileSource(Protocol):
             PriorError: What it gives is not AEF.
             Cancelled: ``retry.cancelled()`` became true.
         """
-        ...
 
+    @abstractmethod
     def describe(self, retry: RetryPolicy) -> Iterator[str]:
         """For ``fusar prior doctor``: line by line what was found. Raises as ``fetch``."""
-        ...

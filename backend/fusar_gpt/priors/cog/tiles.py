@@ -18,12 +18,12 @@ from fusar_gpt.priors.cog.catalog import Area, CogCatalog, FolderCatalog, WebCat
 from fusar_gpt.priors.cog.files import CogFile, NotAtHandError
 from fusar_gpt.priors.cog.remote import GcsCredentials, web_address
 from fusar_gpt.priors.retry import Deadline, RetryPolicy
-from fusar_gpt.priors.tiles import AEF_ATTRIBUTION, Codes, Tile
+from fusar_gpt.priors.tiles import Codes, Tile, TileSource
 
 T = TypeVar("T")
 
 
-class CogTiles:
+class CogTiles(TileSource):
     """The public COGs, on Google's bucket, on a mirror or in a folder.
 
     Args:
@@ -37,8 +37,6 @@ class CogTiles:
     """
 
     name = "cog"
-    version: str | None = "V1"
-    attribution = AEF_ATTRIBUTION
     parallel = 2
     block = 8
 
@@ -62,19 +60,14 @@ class CogTiles:
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="cog")
 
     def years(self, tile: Tile, retry: RetryPolicy) -> Sequence[int]:
-        """The years of the COGs that touch the tile. Raises as ``fetch``."""
+        """The years of the COGs that touch the tile."""
         return self._run(retry, lambda deadline: self._catalog.years(tile, deadline))
 
     def fetch(self, tile: Tile, year: int, retry: RetryPolicy) -> Mapping[Tile, Codes]:
         """The tile, and all others that lie whole in the blocks of COGs that were read for it.
 
         COGs of the tile's own zone come first, by path; where one has no data the next is asked. COGs in
-        another CRS serve where none of the own zone reaches.
-
-        Raises:
-            Unavailable: The COGs cannot be had now; the message says what to do.
-            PriorError: What is there is not AEF.
-            Cancelled: ``retry.cancelled()`` became true.
+        another CRS serve where none of the own zone reaches. Raises as ``TileSource.fetch``.
         """
         return self._run(retry, lambda deadline: self._tiles(tile, year, deadline))
 

@@ -92,14 +92,9 @@ class Transport:
         call.deadline.check()
         try:
             with self._session.request(
-                method,
-                uri,
-                data=body,
-                headers=headers,
-                timeout=call.deadline.left,
-                stream=True,
+                method, uri, data=body, headers=headers, timeout=call.deadline.left, stream=True,
                 allow_redirects=False,
-            ) as answer:
+            ) as answer:  # fmt: skip
                 call.status = answer.status_code
                 content = _read(answer, call.deadline)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:

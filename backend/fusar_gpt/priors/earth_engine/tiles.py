@@ -18,7 +18,7 @@ from fusar_gpt.errors import PriorError
 from fusar_gpt.priors.earth_engine.config import EarthEngineConfig
 from fusar_gpt.priors.field import DIMENSIONS, NODATA_CODE
 from fusar_gpt.priors.retry import RetryPolicy, TransientError
-from fusar_gpt.priors.tiles import AEF_ATTRIBUTION, PIXEL_M, TILE_M, TILE_PX, Codes, Tile
+from fusar_gpt.priors.tiles import PIXEL_M, TILE_M, TILE_PX, Codes, Tile, TileSource
 
 COLLECTION = "GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL"
 BANDS = [f"A{band:02d}" for band in range(DIMENSIONS)]
@@ -44,7 +44,7 @@ _OVER_QUOTA = (
 )
 
 
-class EarthEngineTiles:
+class EarthEngineTiles(TileSource):
     """The collection on Earth Engine, one request for 2 x 2 tiles. Arguments: see ``EarthEngineConfig.of``.
 
     Raises:
@@ -52,8 +52,6 @@ class EarthEngineTiles:
     """
 
     name = "earth-engine"
-    version: str | None = "V1"
-    attribution = AEF_ATTRIBUTION
     parallel = 4
     block = BLOCK
 
@@ -72,16 +70,10 @@ class EarthEngineTiles:
         self._asking = threading.Lock()
 
     def years(self, tile: Tile, retry: RetryPolicy) -> Sequence[int]:
-        """The years of the images around the tile, rising; asked once for 82 x 82 km and remembered.
-
-        Raises:
-            Unavailable: As for ``fetch``.
-            PriorError: The answer is no list of years.
-            Cancelled: ``retry.cancelled()`` became true.
-        """
+        """The years of the images around the tile, rising; asked once for 82 x 82 km and remembered."""
         from fusar_gpt.priors.earth_engine.session import ask
 
-        corner = _corner(tile, AREA)
+        corner = tile.corner(AREA)
         if (known := self._years.get(corner)) is not None:
             return known
         return ask(self.config, lambda: self._ask_years(corner), retry)
@@ -104,16 +96,10 @@ class EarthEngineTiles:
             return self._years[corner]
 
     def fetch(self, tile: Tile, year: int, retry: RetryPolicy) -> Mapping[Tile, Codes]:
-        """The tile and the three that share its block of 2 x 2.
-
-        Raises:
-            Unavailable: Earth Engine does not answer in time or refuses; the message says what to do.
-            PriorError: What it gives is not AEF.
-            Cancelled: ``retry.cancelled()`` became true.
-        """
+        """The tile and the three that share its block of 2 x 2. Raises as ``TileSource.fetch``."""
         from fusar_gpt.priors.earth_engine.session import ask
 
-        corner = _corner(tile, BLOCK)
+        corner = tile.corner(BLOCK)
         codes = quantise(ask(self.config, lambda: read_npy(_compute(corner, year)), retry))
         tiles = {}
         for right in range(BLOCK):
@@ -134,11 +120,6 @@ class EarthEngineTiles:
         yield f"Earth Engine answers at {self.config.host}."
         yield f"AEF at San Francisco: {years[0]} to {years[-1]}." if years else "AEF: no images found."
         yield _OVER_QUOTA if restricted() else "Quota: no complaint."
-
-
-def _corner(tile: Tile, side: int) -> Tile:
-    """The lower left tile of the square of ``side`` tiles that a tile lies in."""
-    return replace(tile, col=tile.col // side * side, row=tile.row // side * side)
 
 
 def _square(corner: Tile, side: int) -> Any:
