@@ -21,7 +21,7 @@ from fusar_gpt.frames import LonLatPoints
 from fusar_gpt.imagery import Area, open_scene, plan_chips, read_chip
 from fusar_gpt.imagery.chips import ChipFormat
 from fusar_gpt.priors.field import PriorField
-from fusar_gpt.priors.picture import draw_field
+from fusar_gpt.priors.preview import draw_field
 from fusar_gpt.samples import HARBOUR
 from fusar_gpt.server import preview
 

@@ -24,7 +24,7 @@ from fusar_gpt.model import Card
 from fusar_gpt.planning import ChipQuestions, plan_questions, scene_area
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import open_prior
-from fusar_gpt.priors.picture import draw_field
+from fusar_gpt.priors.preview import draw_field
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import Execution
 from fusar_gpt.server.process import check_request

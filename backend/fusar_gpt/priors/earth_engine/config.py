@@ -1,4 +1,4 @@
-"""Which Earth Engine, and as whom."""
+"""Which Earth Engine is asked, and as whom."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from fusar_gpt.priors.tiles import Unavailable
+from fusar_gpt.priors.retry import Unavailable
 
 STANDARD = "https://earthengine.googleapis.com"
 HIGH_VOLUME = "https://earthengine-highvolume.googleapis.com"
@@ -16,8 +16,8 @@ HIGH_VOLUME = "https://earthengine-highvolume.googleapis.com"
 
 
 @dataclass(frozen=True)
-class Access:
-    """The way to Earth Engine.
+class EarthEngineConfig:
+    """How Earth Engine is reached.
 
     Attributes:
         project: Google Cloud project registered for Earth Engine; None takes the credentials' own.
@@ -31,8 +31,10 @@ class Access:
     url: str
 
     @classmethod
-    def of(cls, project: str | None, credentials: Path | None, url: str | None, high_volume: bool) -> Access:
-        """The access that the settings describe; ``url`` rules over ``high_volume``.
+    def of(
+        cls, project: str | None, credentials: Path | None, url: str | None, high_volume: bool
+    ) -> EarthEngineConfig:
+        """What the settings describe; ``url`` takes precedence over ``high_volume``.
 
         Raises:
             Unavailable: earthengine-api is not installed, or a setting cannot be used.
@@ -40,7 +42,9 @@ class Access:
         if importlib.util.find_spec("ee") is None:
             raise Unavailable("Earth Engine needs its Python client: pip install earthengine-api.")
         if project is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.:-]*", project):
-            raise Unavailable(f"{project!r} is no Google Cloud project: give its ID, such as ee-ann.")
+            raise Unavailable(
+                f"{project!r} is not the ID of a Google Cloud project: give one, such as ee-ann."
+            )
         if credentials is not None and not credentials.is_file():
             raise Unavailable(f"There is no credentials file {credentials}: give the path of a key.")
         if url is None:

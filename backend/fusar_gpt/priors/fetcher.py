@@ -1,4 +1,4 @@
-"""Tiles at hand and tiles on their way: each is fetched once, however many chips and threads want it."""
+"""Fetches the tiles of one source: each once, however many chips and threads want it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
@@ -14,62 +14,63 @@ import numpy as np
 
 from fusar_gpt.errors import Cancelled, PriorError
 from fusar_gpt.priors.cache import TileCache
-from fusar_gpt.priors.field import DIMENSIONS
-from fusar_gpt.priors.patience import POLL_S, Patience
-from fusar_gpt.priors.tiles import TILE_PX, Codes, Tile, TileSource, Unavailable
-from fusar_gpt.priors.vectors import NODATA_CODE
+from fusar_gpt.priors.field import DIMENSIONS, NODATA_CODE
+from fusar_gpt.priors.retry import Deadline, RetryPolicy, Unavailable
+from fusar_gpt.priors.tiles import TILE_PX, Codes, Tile, TileSource
 
 T = TypeVar("T")
-Wanted = tuple[Tile, int]
-"""A tile of a year."""
+Key = tuple[Tile, int]
+"""A tile of a year; a block of tiles goes by its lower left one."""
 
 MEMORY_TILES = 128
 """Tiles kept in memory, of 1 MB each."""
 
 FAILURES = 3
-"""Failures running after which a source is left alone."""
+"""Failures in a row after which a source is not asked for a while."""
 
 PAUSE_S = 30.0
-"""Seconds for which it is."""
+"""Seconds for which it is not."""
 
 GRACE_S = 5.0
-"""Seconds beyond its deadline after which a source that does not come back is given up."""
+"""Seconds beyond its deadline after which a source that does not return is given up."""
 
 
-class Fetching:
+class TileFetcher:
     """The tiles of one source: in memory, in the cache, or being fetched by its ``parallel`` threads.
 
     Args:
         source: Who is asked. One with an attribute ``block`` gives squares of that many tiles a side, aligned, at
-            each fetch; the tiles of a block are then sent for one after the other, not side by side.
+            each fetch; the tiles of a block are then requested one after the other, not side by side.
         cache: Where tiles are kept, if anywhere.
-        patience: With one tile.
-        tell: Told once when the cache cannot be written, from another thread.
+        retry: How long and how often one tile is tried.
+        report: Told once when the cache cannot be written, from another thread.
     """
 
     def __init__(
-        self, source: TileSource, cache: TileCache | None, patience: Patience, tell: Callable[[str], None]
+        self, source: TileSource, cache: TileCache | None, retry: RetryPolicy, report: Callable[[str], None]
     ) -> None:
         self._source = source
         self._cache = cache
-        self._tell = tell
+        self._report = report
         self._closed = False
-        self._patience = replace(patience, cancelled=lambda: self._closed or patience.cancelled())
-        self._block = source.block
+        self._retry = replace(retry, cancelled=lambda: self._closed or retry.cancelled())
+        self._watch = Deadline(retry.deadline_s + GRACE_S, self._retry.cancelled)
         self._pool = ThreadPoolExecutor(source.parallel, f"prior-{source.name}")
         self._lock = threading.Lock()  # over all that follows
-        self._memory: OrderedDict[Wanted, Codes] = OrderedDict()
-        self._coming: dict[Wanted, Future[Codes]] = {}
-        self._blocks: dict[object, deque[Wanted]] = {}
+        self._memory: OrderedDict[Key, Codes] = OrderedDict()
+        self._coming: dict[Key, Future[Codes]] = {}
+        self._blocks: dict[Key, deque[Key]] = {}
         self._years: dict[Tile, Future[Sequence[int]]] = {}
-        self._full = False  # the cache cannot be written
-        self._failures = 0  # running
+        self._unwritable = False  # the cache
+        self._failures = 0  # in a row
         self._failure = ""  # the last
         self._paused_until = 0.0
-        self._moved = 0.0  # when the source last began or ended anything
 
-    def holds(self, tile: Tile, year: int) -> bool:
-        """Whether a tile is in memory or in the cache."""
+    def holds(self, tiles: Sequence[Tile], year: int) -> bool:
+        """Whether all tiles are in memory or in the cache."""
+        return all(self._holds(tile, year) for tile in tiles)
+
+    def _holds(self, tile: Tile, year: int) -> bool:
         with self._lock:
             if (tile, year) in self._memory:
                 return True
@@ -80,41 +81,44 @@ class Fetching:
 
         Raises:
             Unavailable: The source fails, or has just failed several times.
-            PriorError: What it gives is no AEF.
+            PriorError: What it gives is not AEF.
             Cancelled: The user has stopped waiting.
         """
         codes = self._at_hand((tile, year))
         return self.wait(self.start(tile, year)) if codes is None else codes
 
     def start(self, tile: Tile, year: int) -> Future[Codes]:
-        """Sends for a tile unless it is on its way already."""
-        wanted = tile, year
-        block = year, tile.zone, tile.south, tile.col // self._block, tile.row // self._block
+        """Request a tile unless it is on its way already."""
+        key, block = (tile, year), (tile.corner(self._source.block), year)
         with self._lock:
             self._check_open()
-            if wanted not in self._coming:
-                self._coming[wanted] = Future()
+            if key not in self._coming:
+                self._coming[key] = Future()
                 if block in self._blocks:
-                    self._blocks[block].append(wanted)
+                    self._blocks[block].append(key)
                 else:
-                    self._blocks[block] = deque([wanted])
+                    self._blocks[block] = deque([key])
                     self._pool.submit(self._fetch_block, block)
-            return self._coming[wanted]
+            return self._coming[key]
+
+    def start_missing(self, tiles: Sequence[Tile], year: int) -> dict[Tile, Future[Codes]]:
+        """Request the tiles that are not at hand."""
+        return {tile: self.start(tile, year) for tile in tiles if not self._holds(tile, year)}
 
     def wait(self, coming: Future[T]) -> T:
-        """What comes. A source that does not come back, against its promise, has failed."""
-        since = time.monotonic()
-        while not wait([coming], POLL_S).done:
-            self._patience.check()
-            still = time.monotonic() - max(since, self._moved)
-            if still > self._patience.deadline_s + GRACE_S:
-                raise self._failed(
-                    Unavailable(f"{self._source.name} did not answer for {still:.0f} s: try again later.")
-                )
+        """What comes. A source that does not return, against its promise, has failed."""
+        self._watch.extend()
         try:
-            return coming.result()
+            self._watch.wait([coming])
+        except TimeoutError:
+            raise self._failed(
+                Unavailable(
+                    f"{self._source.name} did not answer for {self._watch.seconds:.0f} s: try again later."
+                )
+            ) from None
         except CancelledError:
             raise Cancelled("cancelled") from None
+        return coming.result()
 
     def years(self, tile: Tile) -> Sequence[int]:
         """The years that the source has there, asked for once; the errors of ``tile``."""
@@ -126,13 +130,20 @@ class Fetching:
         return self.wait(asked)
 
     def known_years(self, tile: Tile) -> Sequence[int] | None:
-        """The same if the source has said so already, else None."""
+        """The same if the source has answered already, else None."""
         with self._lock:
             asked = self._years.get(tile)
         return asked.result() if asked and asked.done() and not asked.exception() else None
 
+    def year_to_use(self, tiles: Sequence[Tile], year: int | None) -> int | None:
+        """``year`` if all its tiles are at hand, else the nearest that the source has; None where it has nothing."""
+        if year is not None and self.holds(tiles, year):
+            return year
+        years = next((years for tile in tiles if (years := self.years(tile))), None)
+        return nearest(years, year) if years else None
+
     def close(self) -> None:
-        """Stops every fetch; whoever waits gets Cancelled."""
+        """Stop every fetch; whoever waits gets Cancelled."""
         with self._lock:
             self._closed = True
             left = list(self._coming.values())
@@ -149,33 +160,33 @@ class Fetching:
 
     def _ask_years(self, tile: Tile) -> Sequence[int]:
         try:
-            return self._asked(lambda: self._source.years(tile, self._patience))
+            return self._ask(lambda: self._source.years(tile, self._retry))
         except BaseException:
             with self._lock:
                 del self._years[tile]  # the next chip asks again
             raise
 
-    def _fetch_block(self, block: object) -> None:
-        """Fetches the tiles that are wanted of a block, until none is left."""
+    def _fetch_block(self, block: Key) -> None:
+        """Fetch the tiles that are wanted of a block, until none is left."""
         while True:
             with self._lock:
                 if not self._blocks[block]:
                     del self._blocks[block]
                     return
-                wanted = self._blocks[block].popleft()
-                if wanted not in self._coming:
+                key = self._blocks[block].popleft()
+                if key not in self._coming:
                     continue  # it came with a neighbour
             try:
-                codes = self._at_hand(wanted)  # another process may have been faster
-                self._settle({wanted: codes} if codes is not None else self._fetch(*wanted))
+                if self._at_hand(key) is None:  # another process may have been faster
+                    self._settle(self._fetch(*key))
             except Exception as error:  # noqa: BLE001 - raised where it is waited for
                 with self._lock:
-                    coming = self._coming.pop(wanted, None)
+                    coming = self._coming.pop(key, None)
                 if coming:
                     coming.set_exception(error)
 
-    def _fetch(self, tile: Tile, year: int) -> Mapping[Wanted, Codes]:
-        given = self._asked(lambda: self._source.fetch(tile, year, self._patience))
+    def _fetch(self, tile: Tile, year: int) -> Mapping[Key, Codes]:
+        given = self._ask(lambda: self._source.fetch(tile, year, self._retry))
         tiles = {one: _pixel_major(codes) for one, codes in given.items()}
         if tile not in tiles:
             raise PriorError(f"{self._source.name} gave other tiles than the one asked for: report this.")
@@ -183,18 +194,18 @@ class Fetching:
         return {(one, year): codes for one, codes in tiles.items()}
 
     def _keep(self, tiles: Mapping[Tile, Codes], year: int) -> None:
-        """Into the cache, until that fails."""
-        if self._cache is None or self._full:
+        """Put tiles into the cache, until that fails."""
+        if self._cache is None or self._unwritable:
             return
         try:
             self._cache.put(self._source.key, year, tiles)
         except PriorError as error:
             with self._lock:
-                first, self._full = not self._full, True
+                first, self._unwritable = not self._unwritable, True
             if first:
-                self._tell(f"prior: {error}")
+                self._report(f"prior: {error}")
 
-    def _asked(self, ask: Callable[[], T]) -> T:
+    def _ask(self, question: Callable[[], T]) -> T:
         """What the source answers. One that keeps failing is not asked for a while."""
         with self._lock:
             if time.monotonic() < self._paused_until:
@@ -202,15 +213,15 @@ class Fetching:
                     f"{self._source.name} failed {FAILURES} times running and is left alone for {PAUSE_S:.0f} s: "
                     f"{self._failure}"
                 )
-        self._patience.check()
-        self._moved = time.monotonic()
+        self._watch.extend()
+        self._watch.check()
         try:
-            answer = ask()
+            answer = question()
         except PriorError as error:
             self._failed(error)
             raise
         finally:
-            self._moved = time.monotonic()
+            self._watch.extend()
         with self._lock:
             self._failures = 0
         return answer
@@ -223,29 +234,33 @@ class Fetching:
                 self._paused_until = time.monotonic() + PAUSE_S
         return error
 
-    def _at_hand(self, wanted: Wanted) -> Codes | None:
-        tile, year = wanted
+    def _at_hand(self, key: Key) -> Codes | None:
         with self._lock:
-            if wanted in self._memory:
-                self._memory.move_to_end(wanted)
-                return self._memory[wanted]
-        codes = self._cache.get(self._source.key, year, tile) if self._cache else None
+            if key in self._memory:
+                self._memory.move_to_end(key)
+                return self._memory[key]
+        codes = self._cache.get(self._source.key, key[1], key[0]) if self._cache else None
         if codes is not None:
-            self._settle({wanted: codes})
+            self._settle({key: codes})
         return codes
 
-    def _settle(self, tiles: Mapping[Wanted, Codes]) -> None:
-        """Keeps tiles in memory and hands them to those who wait."""
+    def _settle(self, tiles: Mapping[Key, Codes]) -> None:
+        """Keep tiles in memory and hand them to those who wait."""
         with self._lock:
-            for wanted, codes in tiles.items():
-                self._memory[wanted] = codes
-                self._memory.move_to_end(wanted)
+            for key, codes in tiles.items():
+                self._memory[key] = codes
+                self._memory.move_to_end(key)
             while len(self._memory) > MEMORY_TILES:
                 self._memory.popitem(last=False)
-            awaited = [(self._coming.pop(wanted, None), codes) for wanted, codes in tiles.items()]
+            awaited = [(self._coming.pop(key, None), codes) for key, codes in tiles.items()]
         for coming, codes in awaited:
             if coming:
                 coming.set_result(codes)
+
+
+def nearest(years: Sequence[int], year: int | None) -> int:
+    """The nearest year, of two the newer; the newest for None."""
+    return max(years) if year is None else min(years, key=lambda one: (abs(one - year), -one))
 
 
 def _pixel_major(codes: Codes) -> Codes:

@@ -14,9 +14,8 @@ from rasterio.errors import RasterioError
 
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import ChipPoints, LonLatPoints
-from fusar_gpt.priors.field import Footprint, PriorField
-from fusar_gpt.priors.file import FilePrior
-from fusar_gpt.priors.vectors import vectors
+from fusar_gpt.priors.field import Footprint, PriorField, dequantise
+from fusar_gpt.priors.files import POINT_FILES, FilePrior
 
 CHANNELS = (1, 16, 9)
 """A01, A16 and A09."""
@@ -28,17 +27,11 @@ _EMPTY = (13, 18, 26)
 _INK = (232, 237, 243)
 
 _WORLD = Footprint(
-    west=-180.0,
-    south=-90.0,
-    east=180.0,
-    north=90.0,
-    width=1,
-    height=1,
+    -180.0, -90.0, 180.0, 90.0, 1, 1,
     lonlat_to_chip=lambda points: ChipPoints((points.x + 180) / 360, (90 - points.y) / 180),
     scene_to_chip=lambda points: ChipPoints(points.x, points.y),
-    scene_width=1,
-    scene_height=1,
-)
+    scene_width=1, scene_height=1,
+)  # fmt: skip
 """A chip that every prior lies on."""
 
 
@@ -49,7 +42,7 @@ def draw_prior(path: Path) -> tuple[Image.Image, list[str]]:
         PriorError: The file is missing or no prior.
     """
     field = FilePrior(path).prior(_WORLD, None)
-    points = path.suffix.lower() in (".npz", ".npy")
+    points = path.suffix.lower() in POINT_FILES
     values, aspect = _of_points(field, path) if points else _of_raster(path)
     covered = np.asarray(np.isfinite(values).all(axis=2))
     lines = [
@@ -109,7 +102,7 @@ def _of_raster(path: Path) -> tuple[NDArray[np.float64], float]:
             transform, nodata = raster.transform, raster.nodata
     except RasterioError as error:
         raise PriorError(f"{path} cannot be read, it is damaged or gone: fetch it again.") from error
-    values = vectors(stored.reshape(3, -1).T, nodata).reshape(*shape, 3)
+    values = dequantise(stored.reshape(3, -1).T, nodata).reshape(*shape, 3)
     if transform.e > 0:  # south-up: the first row is the southernmost
         values = values[::-1]
     return values, math.hypot(transform.a, transform.d) / math.hypot(transform.b, transform.e)
