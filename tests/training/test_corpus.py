@@ -6,11 +6,12 @@ from PIL import Image
 
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import Task, prompt_set
-from fusar_train.corpus.mixture import TEST_STREAM, TRAIN_STREAM, Mixture
-from fusar_train.corpus.questions import TEXTS, free, pairs, shaken, vocabulary
-from fusar_train.corpus.record import Labelled, Record, clip_objects, no_prior
+from fusar_train.corpus.chip import LabelledBox, LabelledChip, clip_objects, no_prior
 from fusar_train.corpus.ssdd import Annotated, cut, random_cut, read_voc, split, turn, whole
+from fusar_train.pretrain.batches import Mixture
+from fusar_train.pretrain.questions import TEXTS, free, pairs, shaken, vocabulary
 from fusar_train.simulation import simulate_chip
+from fusar_train.simulation.chip import TEST_STREAM, TRAIN_STREAM
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_a_sliver_of_a_ship_makes_a_chip_doubtful():
     assert cut(image, 90, 0, 100, 224) is None
     assert cut(image, 100, 0, 100, 224).objects == ()
     kept, clean = clip_objects([(-4, 0, 6, 10)], ["ship"], 100, 100)
-    assert (kept, clean) == ((Labelled(ChipBox(0, 0, 6, 10), "ship"),), True)
+    assert (kept, clean) == ((LabelledBox(ChipBox(0, 0, 6, 10), "ship"),), True)
 
 
 def test_the_serving_parser_reads_every_training_answer_back():
@@ -106,8 +107,8 @@ def test_a_sliver_at_the_edge_can_still_be_drawn_around():
 
 
 def test_free_questions_are_answered_from_the_truth():
-    record = Record(
-        np.zeros((224, 224), np.uint8), (Labelled(ChipBox(0, 0, 9, 9), "ship"),), *no_prior(),
+    record = LabelledChip(
+        np.zeros((224, 224), np.uint8), (LabelledBox(ChipBox(0, 0, 9, 9), "ship"),), *no_prior(),
         "port", np.full((14, 14), 6), "simulated",
     )  # fmt: skip
     said = {topic: free(record, topic).answer for topic in TEXTS}

@@ -16,12 +16,13 @@ from stage_samples import write_base
 
 from fusar_gpt.errors import FusarError
 from fusar_gpt.tasks import Task
-from fusar_train import cli_reproduce
-from fusar_train.corpus.mixture import Mixture
+from fusar_train.cli import reproduce as cli_reproduce
 from fusar_train.corpus.records import read_records
 from fusar_train.evaluation.bootstrap import Estimate, ratio
 from fusar_train.evaluation.examples import SimulatedExamples, open_examples
 from fusar_train.evaluation.task_statistics import ALL, Key
+from fusar_train.pretrain.batches import Mixture
+from fusar_train.pretrain.train import Trainer, tiny_card
 from fusar_train.reproduce import command, run
 from fusar_train.reproduce.curves import curves_of, draw
 from fusar_train.reproduce.experiment import BASE_SETTINGS, ROWS, TABLES, Experiment, Run, plan
@@ -30,7 +31,6 @@ from fusar_train.simulation.records import write_chips
 from fusar_train.stages import two_stage
 from fusar_train.stages.examples import load_examples
 from fusar_train.stages.settings import HERE, read_settings
-from fusar_train.stages.tiny import Trainer, tiny_card
 from fusar_train.stages.trainer import numbered
 
 COUNTING = Key(Task.COUNT, ALL, "accuracy")

@@ -13,7 +13,6 @@ from fusar_train.simulation import CHIP_PX, simulate_chip, spoil_prior
 from fusar_train.simulation.ambiguity import best_guess, measure, seen
 from fusar_train.simulation.chip import MARGIN, compose, observe, people
 from fusar_train.simulation.clutter import relief
-from fusar_train.simulation.furniture import add_ghosts
 from fusar_train.simulation.ground import WATER, Flat, Land, Surface, at, frame, smooth_field
 from fusar_train.simulation.land import PLACES, build
 from fusar_train.simulation.models import PLANES, SHIPS
@@ -21,6 +20,7 @@ from fusar_train.simulation.prior import CELL_M, Year, library, prior_raster
 from fusar_train.simulation.radar import HAMMING, MODERATE, UNWEIGHTED, Sensor, detect, texture
 from fusar_train.simulation.scene import SimulationError, encode, write_scene
 from fusar_train.simulation.sheet import write_sheet
+from fusar_train.simulation.small_echoes import add_ghosts
 from fusar_train.simulation.targets import Canvas, draw_plane, draw_ship, place_planes, place_ships
 
 SIDE = 240

@@ -28,13 +28,13 @@ from fusar_gpt.model.adapter import merge, read_adapter
 from fusar_gpt.model.base import current_name
 from fusar_gpt.model.loaded import load
 from fusar_gpt.model.released import import_release
+from fusar_train.cli.train import add_arguments
 from fusar_train.corpus.records import read_records
 from fusar_train.corpus.shards import write_shards
 from fusar_train.stages import lora, run_log, trainer
-from fusar_train.stages.command import add_arguments
+from fusar_train.stages.base_checkpoint import check_stage, open_start
 from fusar_train.stages.examples import Collator, Schedule, load_examples
 from fusar_train.stages.settings import HERE, StageError, read_settings, settings_of
-from fusar_train.stages.start import check_stage, open_start
 
 LANGUAGE = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -167,8 +167,8 @@ def test_stage2_starts_from_the_authors_release_and_makes_it_whole(data, tmp_pat
 
 
 def test_a_report_that_is_not_installed_is_one_line(base, data, tmp_path, monkeypatch):
-    monkeypatch.setattr("fusar_train.stages.command.PACKAGES", ())
-    monkeypatch.setattr("fusar_train.stages.command.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("fusar_train.cli.train.PACKAGES", ())
+    monkeypatch.setattr("fusar_train.cli.train.importlib.util.find_spec", lambda name: None)
     with pytest.raises(FusarError, match="wandb is not installed: pip install wandb"):
         command(1, base, data, tmp_path / "out", "--report", "wandb")
 

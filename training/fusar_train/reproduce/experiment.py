@@ -11,6 +11,7 @@ from typing import Any
 from fusar_gpt.errors import FusarError
 from fusar_gpt.tasks import Task
 from fusar_train.evaluation.task_statistics import ALL, Key
+from fusar_train.pretrain import PRETRAIN
 from fusar_train.stages.settings import HERE, Settings, read_settings
 
 EXPERIMENT_FILE, RESULT_FILE = "experiment.json", "result.json"
@@ -20,7 +21,7 @@ MOST_JOBS = 4
 FREE = ("base", "device", "keep")
 """What may differ when an experiment is gone on with; the base's files are known by their hash."""
 
-BASE_SETTINGS = HERE / "mini_base.yaml"
+BASE_SETTINGS = PRETRAIN / "mini_base.yaml"
 METRICS = {
     Key(Task.COUNT, ALL, "accuracy"): "counting",
     Key(Task.LOCATE, ALL, "acc100"): "grid Acc@100",

@@ -21,6 +21,7 @@ from fusar_gpt.tasks import SEARCHES
 from fusar_train.evaluation.asking import ask
 from fusar_train.evaluation.examples import open_examples
 from fusar_train.evaluation.predictions import PREDICTIONS_FILE, Condition, write_predictions
+from fusar_train.pretrain.train import train_tiny
 from fusar_train.reproduce.experiment import (
     BASE_SETTINGS,
     PRESETS,
@@ -34,7 +35,6 @@ from fusar_train.reproduce.experiment import (
     work_folder,
 )
 from fusar_train.stages.settings import Settings
-from fusar_train.stages.tiny import train_tiny
 from fusar_train.stages.trainer import numbered
 from fusar_train.stages.two_stage import Order, run_stage
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +16,10 @@ from fusar_gpt.errors import FusarError
 from fusar_gpt.model import Card, FusarGptProcessor
 from fusar_gpt.model.processor import Prior
 from fusar_gpt.tasks import Task
-from fusar_train.corpus.images import Source
-from fusar_train.corpus.record import no_prior
-from fusar_train.corpus.records import Message, StoredRecord, read_records
-from fusar_train.corpus.stored import on_chip
-from fusar_train.corpus.wording import OnChip, description, messages
+from fusar_train.corpus.chip import no_prior
+from fusar_train.corpus.messages import PlacedObject, description, messages
+from fusar_train.corpus.record import Message, Record, on_chip
+from fusar_train.corpus.records import read_records
 from fusar_train.stages.settings import Settings, StageError
 
 _WITH_PIXELS = (Task.DETECT, Task.CLASSIFY)  # their texts give coordinates
@@ -51,7 +47,7 @@ class Examples:
     """The examples of some records; their images and priors are read when an example is asked for."""
 
     def __init__(
-        self, records: Sequence[StoredRecord], questions: Sequence[tuple[int, Message]], card: Card
+        self, records: Sequence[Record], questions: Sequence[tuple[int, Message]], card: Card
     ) -> None:
         """``questions`` pair the index of a record with one of its messages."""
         self.records = records
@@ -97,7 +93,7 @@ def load_examples(paths: Sequence[Path], card: Card, settings: Settings) -> Exam
         StageError: There is no example, or a record's image or prior is missing or unfit; the record is named.
     """
     wanted = {Task(name) for name in settings.tasks}
-    records: list[StoredRecord] = []
+    records: list[Record] = []
     questions: list[tuple[int, Message]] = []
     for record in _records(paths, settings.split):
         try:
@@ -117,20 +113,20 @@ def load_examples(paths: Sequence[Path], card: Card, settings: Settings) -> Exam
     return Examples(records, questions, card)
 
 
-def _records(paths: Sequence[Path], split: str | None) -> Iterator[StoredRecord]:
+def _records(paths: Sequence[Path], split: str | None) -> Iterator[Record]:
     for path in paths:
         for record in read_records(path):
             if split is None or record.split == split:
-                yield in_shard(record)
+                yield record
 
 
-def _questions(record: StoredRecord, card: Card, settings: Settings) -> list[Message]:
+def _questions(record: Record, card: Card, settings: Settings) -> list[Message]:
     """The record's own messages, or those that follow from its objects and caption."""
     size = (card.width, card.height)
     said = list(record.messages)
     if not said:
         plan = record.plan(card)
-        objects = [OnChip(item, on_chip(item.box, plan)) for item in record.objects]
+        objects = [PlacedObject(item, on_chip(item.box, plan)) for item in record.objects]
         digest = hashlib.sha256(record.id.encode()).digest()
         rng = np.random.default_rng((settings.seed, *digest[:8]))
         said = messages(objects, record.complete(), card.prompt_set, size, rng, settings.fine_labels)
@@ -149,7 +145,7 @@ def _questions(record: StoredRecord, card: Card, settings: Settings) -> list[Mes
     return said
 
 
-def _check_prior(record: StoredRecord) -> None:
+def _check_prior(record: Record) -> None:
     """Before a long run: the image is there, and so is the prior, of the right size and year."""
     record.size()
     year, imaged = record.prior_year(), record.provenance.get("year")
@@ -221,40 +217,3 @@ class Collator:
             [example.answer for example in examples],
         )
         return {**batch, "records": [example.name for example in examples]}
-
-
-@dataclass(frozen=True)
-class InShard(StoredRecord):
-    """A record whose files lie in a tar file, from which they are read when they are needed."""
-
-    def image_source(self) -> Source:
-        """The image's bytes."""
-        return io.BytesIO(_member(self.image))
-
-    def prior_source(self) -> Source:
-        """The prior's bytes."""
-        assert self.prior is not None
-        return io.BytesIO(_member(self.prior))
-
-
-def in_shard(record: StoredRecord) -> StoredRecord:
-    """The record without the bytes that reading a shard leaves in memory; others as they are."""
-    if not any(parent.suffix == ".tar" and parent.is_file() for parent in record.image.parents):
-        return record
-    return InShard(**{name: value for name, value in vars(record).items() if name != "held"})
-
-
-def _member(path: Path) -> bytes:
-    """The bytes of the file ``SHARD.tar/NAME``."""
-    shard = next(parent for parent in path.parents if parent.suffix == ".tar")
-    offset, size = _index(shard)[path.relative_to(shard).as_posix()]
-    with shard.open("rb") as stream:
-        stream.seek(offset)
-        return stream.read(size)
-
-
-@lru_cache(maxsize=4096)
-def _index(shard: Path) -> dict[str, tuple[int, int]]:
-    """Where each member of a shard starts, and how long it is."""
-    with tarfile.open(shard, "r:") as tar:
-        return {member.name.removeprefix("./"): (member.offset_data, member.size) for member in tar}

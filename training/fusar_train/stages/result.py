@@ -17,11 +17,11 @@ from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model import Card, FusarGptForConditionalGeneration, save_checkpoint
 from fusar_gpt.model.adapter import Adapter, write_adapter
 from fusar_gpt.model.folder import TLM_FILE, staged
-from fusar_train.corpus.records import StoredRecord
+from fusar_train.corpus.record import Record
 from fusar_train.stages import lora
+from fusar_train.stages.base_checkpoint import TRAINING_FILE, Start, open_start, stages_of
 from fusar_train.stages.examples import Examples
 from fusar_train.stages.settings import Settings, StageError
-from fusar_train.stages.start import TRAINING_FILE, Start, open_start, stages_of
 
 ADAPTER_FOLDER = "adapter"
 _PACKAGES = ("fusar-gpt", "torch", "transformers", "peft", "accelerate")
@@ -111,7 +111,7 @@ def _card(out: Path, result: Result, start: Start, examples: Examples) -> Card:
     )
 
 
-def _said(records: Sequence[StoredRecord], key: str) -> list[str]:
+def _said(records: Sequence[Record], key: str) -> list[str]:
     """The different values of an entry of the records' provenance."""
     return sorted({str(record.provenance.get(key, f"unknown {key}")) for record in records})
 

@@ -23,13 +23,13 @@ from fusar_gpt.model import FusarGptForConditionalGeneration
 from fusar_gpt.model.checkpoint import default_attention
 from fusar_gpt.model.folder import BROKEN
 from fusar_train.stages import lora
+from fusar_train.stages.base_checkpoint import Start, check_stage, find_base, open_start
 from fusar_train.stages.examples import Collator, Examples, Schedule, load_examples
 from fusar_train.stages.result import Result, check_free, write_result
 from fusar_train.stages.run_log import RunLog, read_log, tensorboard
 from fusar_train.stages.settings import HERE, Settings, StageError
-from fusar_train.stages.start import Start, check_stage, find_base, open_start
 from fusar_train.stages.trainer import StageTrainer, latest, numbered
-from fusar_train.stages.visual_memory import remember
+from fusar_train.stages.visual_token_cache import remember
 
 RUN_FILE = "run.json"
 HARMLESS = ("workers", "save_every", "keep", "log_every", "micro_batch", "weights", "adapter")

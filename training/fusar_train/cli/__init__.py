@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusar_gpt.errors import FusarError
-from fusar_train.cli_data import add_arguments as add_data_arguments
-from fusar_train.cli_evaluate import add_arguments as add_evaluate_arguments
-from fusar_train.cli_evaluate import positive
-from fusar_train.cli_reproduce import add_arguments as add_reproduce_arguments
-from fusar_train.stages.command import add_arguments as add_stage_arguments
+from fusar_train.cli.data import add_arguments as add_data_arguments
+from fusar_train.cli.evaluate import add_arguments as add_evaluate_arguments
+from fusar_train.cli.evaluate import positive
+from fusar_train.cli.reproduce import add_arguments as add_reproduce_arguments
+from fusar_train.cli.train import add_arguments as add_stage_arguments
 
 SHEET = (8, 4)
 
@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     tiny.add_argument(
         "--real", type=Path, metavar="DIR", help="SSDD images to mix in (JPEGImages, Annotations)"
     )
-    tiny.add_argument("--settings", type=Path, metavar="YAML", help="default: fusar_train/stages/tiny.yaml")
+    tiny.add_argument("--settings", type=Path, metavar="YAML", help="default: fusar_train/pretrain/tiny.yaml")
     tiny.add_argument(
         "--start", type=Path, metavar="DIR", help="begin from this checkpoint, not from scratch"
     )
@@ -119,8 +119,8 @@ def run_simulate_records(arguments: argparse.Namespace) -> None:
 
 def run_simulate_probe(arguments: argparse.Namespace) -> None:
     """Prints what ideal counters reach."""
-    from fusar_train.corpus.mixture import TEST_STREAM
     from fusar_train.simulation.ambiguity import measure
+    from fusar_train.simulation.chip import TEST_STREAM
 
     for label in ("ship", "plane"):
         share = measure(arguments.count, label, TEST_STREAM)
@@ -132,7 +132,7 @@ def run_simulate_probe(arguments: argparse.Namespace) -> None:
 
 def run_tiny(arguments: argparse.Namespace) -> None:
     """Trains."""
-    from fusar_train.stages.tiny import SETTINGS, train_tiny
+    from fusar_train.pretrain.train import SETTINGS, train_tiny
 
     train_tiny(arguments.out, arguments.real, arguments.settings or SETTINGS, arguments.start)
 
@@ -142,10 +142,10 @@ def run_card(arguments: argparse.Namespace) -> None:
     from fusar_gpt.engine import LocalEngine
     from fusar_gpt.model import load_checkpoint
     from fusar_gpt.model.checkpoint import find_folder
-    from fusar_train.corpus.questions import TEXTS
     from fusar_train.corpus.ssdd import read_voc, split
     from fusar_train.evaluation.card import write_card
     from fusar_train.evaluation.measure import measure_all
+    from fusar_train.pretrain.questions import TEXTS
 
     checkpoint = load_checkpoint(arguments.model, device="cpu")
     twin = LocalEngine(load_checkpoint(arguments.twin, device="cpu")) if arguments.twin else None
@@ -184,7 +184,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"fusar-train: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fusar_train.cli_evaluate import positive
+from fusar_train.cli.evaluate import positive
 from fusar_train.reproduce.experiment import MOST_JOBS, MOST_SEEDS
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from fusar_train.stages.packing import PREFIX, Packed
+from fusar_train.pretrain.packing import PREFIX, Packed
 
 LAYERS = (1, 2)
 """The layers that ``packed.look`` is for: the one before them is left to find out which object a word belongs to."""

@@ -18,8 +18,9 @@ from fusar_gpt.tasks.compact import (
     render_label,
     seen_in,
 )
-from fusar_train.corpus.record import LABELS, Record
+from fusar_train.corpus.chip import LABELS, LabelledChip
 from fusar_train.simulation.land import COVER_NAMES, PLACES
+from fusar_train.simulation.records import caption, main_covers
 
 TEXTS = {
     "place": "what is this place?",
@@ -50,12 +51,12 @@ class Pair:
         return CompactPrompts().prompt(self.question, frame_size)
 
 
-def frame_size(record: Record) -> tuple[int, int]:
+def frame_size(record: LabelledChip) -> tuple[int, int]:
     """Width and height of a record's chip."""
     return record.image.shape[1], record.image.shape[0]
 
 
-def ask(record: Record, task: Task, target: str) -> Pair:
+def ask(record: LabelledChip, task: Task, target: str) -> Pair:
     """A count, locate or detect question for a class or "any"."""
     size, boxes = frame_size(record), record.boxes(target)
     if task is Task.COUNT:
@@ -88,28 +89,12 @@ def classify(box: ChipBox, label: str) -> Pair:
     return Pair(Question(Task.CLASSIFY, box=box), render_label(label))
 
 
-def describe(record: Record) -> Pair:
-    """The template caption of a simulated chip: place, land cover, targets."""
-    covers = main_covers(record)
-    text = f"{(record.place or '').capitalize()}: mostly {covers[0]}"
-    text += f", some {covers[1]}" if len(covers) > 1 else ""
-    return Pair(Question(Task.DESCRIBE), f"{text}. {number(record, 'ship')}, {number(record, 'plane')}.")
+def describe(record: LabelledChip) -> Pair:
+    """The template caption of a simulated chip."""
+    return Pair(Question(Task.DESCRIBE), caption(record))
 
 
-def main_covers(record: Record) -> list[str]:
-    """Up to two names of land covers, the larger first, each on at least 15 % of the chip."""
-    shares = np.bincount(record.cover[record.cover >= 0], minlength=len(COVER_NAMES)) / record.cover.size
-    order = np.argsort(-shares, kind="stable")[:2]
-    return [COVER_NAMES[c] for c in order if shares[c] >= 0.15 or c == order[0]]
-
-
-def number(record: Record, label: str) -> str:
-    """Such as "3 ships" or "no planes"."""
-    count = len(record.boxes(label))
-    return f"{count or 'no'} {label}{'' if count == 1 else 's'}"
-
-
-def free(record: Record, topic: str) -> Pair:
+def free(record: LabelledChip, topic: str) -> Pair:
     """One of the free questions of ``TEXTS`` about a simulated chip."""
     if topic == "place":
         answer = record.place or ""
@@ -121,7 +106,7 @@ def free(record: Record, topic: str) -> Pair:
     return Pair(Question(Task.ASK, text=TEXTS[topic]), answer)
 
 
-def pairs(record: Record, rng: np.random.Generator) -> list[Pair]:
+def pairs(record: LabelledChip, rng: np.random.Generator) -> list[Pair]:
     """Several questions of all tasks about one chip, in random order."""
     made = [ask(record, task, label) for task in SEARCHES for label in LABELS]
     made.append(ask(record, SEARCHES[rng.integers(len(SEARCHES))], ANY))

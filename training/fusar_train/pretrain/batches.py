@@ -1,10 +1,11 @@
-"""Training batches: records with their questions, as the model wants them."""
+"""Training batches: simulated and real chips with their questions, as the model wants them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from torch import Tensor
 
 from fusar_gpt.model.processor import FusarGptProcessor, encode_priors
 from fusar_gpt.tasks import SEARCHES, Task
-from fusar_train.corpus.mixture import Mixture
-from fusar_train.corpus.questions import Pair, frame_size, pairs, with_decoy
-from fusar_train.corpus.record import Record
-from fusar_train.stages.dense import dense_targets
-from fusar_train.stages.packing import Packed, Packer, said_cells
+from fusar_train.corpus.chip import LabelledChip
+from fusar_train.corpus.ssdd import random_cut, read_voc, split
+from fusar_train.pretrain.dense import dense_targets
+from fusar_train.pretrain.packing import Packed, Packer, said_cells
+from fusar_train.pretrain.questions import Pair, frame_size, pairs, with_decoy
+from fusar_train.simulation.chip import CHIP_PX, TRAIN_STREAM, simulate_chip, spoil_prior
 
 POOL = 8
 """Batches made together of remembered chips, so that chips of few objects need not wait for crowded ones."""
@@ -27,6 +29,41 @@ QUESTIONS = 6
 
 DECOYS = 0.4
 """Share of detect questions whose answer gets a decoy, if there is room."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How training records are mixed.
+
+    Attributes:
+        real: folder of real images (see ``corpus.ssdd``), None for simulation only.
+        real_share: share of real chips.
+        crowd: share of simulated chips with fewer than two objects that are passed over: they teach little.
+        no_prior, wrong_prior: shares of simulated chips without a prior and with another chip's.
+    """
+
+    real: Path | None
+    real_share: float = 0.25
+    crowd: float = 0.0
+    no_prior: float = 0.17
+    wrong_prior: float = 0.17
+
+    def records(self, seed: int) -> Iterator[LabelledChip]:
+        """Records without end; the same seed gives the same ones. Chip numbers start at ``seed``."""
+        rng = np.random.default_rng(seed)
+        real = split(read_voc(self.real))[0] if self.real else []
+        before = simulate_chip(seed, TRAIN_STREAM)
+        number = seed
+        while True:
+            if real and rng.random() < self.real_share:
+                yield random_cut(real[rng.integers(len(real))], CHIP_PX, rng)
+                continue
+            number += 1
+            record = simulate_chip(number, TRAIN_STREAM)
+            if len(record.objects) < 2 and rng.random() < self.crowd:
+                continue
+            yield spoil_prior(record, before, rng, self.no_prior, self.wrong_prior)
+            before = record
 
 
 @dataclass(frozen=True)
@@ -42,7 +79,7 @@ class Batch:
     tokens: Tensor | None = None
 
 
-def questions(record: Record, rng: np.random.Generator) -> list[Pair]:
+def questions(record: LabelledChip, rng: np.random.Generator) -> list[Pair]:
     """The questions about a record, some with a decoy in their answer."""
     size = frame_size(record)
     return [
@@ -56,7 +93,7 @@ def few(asked: list[Pair]) -> list[Pair]:
     return sorted(asked, key=lambda one: one.question.task not in SEARCHES or not said_cells(one))[:QUESTIONS]
 
 
-def model_inputs(records: Sequence[Record], processor: FusarGptProcessor) -> dict[str, Tensor]:
+def model_inputs(records: Sequence[LabelledChip], processor: FusarGptProcessor) -> dict[str, Tensor]:
     """The images and priors of some records, as the model wants them."""
     inputs = processor.encode_images([record.image for record in records])
     return inputs | encode_priors([(record.values, record.positions) for record in records])
@@ -86,7 +123,7 @@ class Batches:
 
         ``look`` gives the visual tokens of inputs; what it looks with must not change any more.
         """
-        memory: list[tuple[Record, Tensor]] = []
+        memory: list[tuple[LabelledChip, Tensor]] = []
         while len(memory) < chips:
             records = list(islice(self.records, self.size))
             with torch.no_grad():
@@ -100,6 +137,6 @@ class Batches:
                 asked, seen = zip(*pool[start : start + self.size], strict=True)
                 yield self.ask(asked, torch.stack(seen).float())
 
-    def ask(self, records: Sequence[Record], tokens: Tensor) -> Batch:
+    def ask(self, records: Sequence[LabelledChip], tokens: Tensor) -> Batch:
         """A batch of a few questions about remembered chips."""
         return Batch(self.packer([few(questions(record, self.rng)) for record in records]), tokens=tokens)

@@ -31,17 +31,17 @@ from fusar_gpt.model import (
     tiny_image_processor,
     tiny_tokenizer,
 )
-from fusar_train.corpus.mixture import Mixture
-from fusar_train.corpus.questions import vocabulary
-from fusar_train.corpus.record import LABELS
+from fusar_train.corpus.chip import LABELS
+from fusar_train.pretrain import PRETRAIN
+from fusar_train.pretrain.attention_guide import let_watch, where_loss
+from fusar_train.pretrain.batches import Batch, Batches, Mixture
+from fusar_train.pretrain.dense import DenseHead, dense_loss, words_loss
+from fusar_train.pretrain.language import LanguageLoss, hidden_states, order_numbers, visual_tokens
+from fusar_train.pretrain.muon import Muon
+from fusar_train.pretrain.questions import vocabulary
 from fusar_train.simulation.land import PIXEL_M
-from fusar_train.stages.batches import Batch, Batches
-from fusar_train.stages.dense import DenseHead, dense_loss, words_loss
-from fusar_train.stages.guide import let_watch, where_loss
-from fusar_train.stages.language import LanguageLoss, hidden_states, order_numbers, visual_tokens
-from fusar_train.stages.muon import Muon
 
-SETTINGS = Path(__file__).with_name("tiny.yaml")
+SETTINGS = PRETRAIN / "tiny.yaml"
 HEAD = "dense_head.safetensors"
 WARM_UP = 0.04
 LOG_EVERY = 20

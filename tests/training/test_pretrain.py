@@ -13,13 +13,11 @@ from fusar_gpt.model.processor import IGNORED
 from fusar_gpt.tasks import Question, Task
 from fusar_gpt.tasks.compact import render_boxes
 from fusar_train.cli import main
-from fusar_train.corpus.mixture import Mixture
-from fusar_train.corpus.questions import Pair, ask, describe, frame_size, pairs, with_decoy
 from fusar_train.evaluation.card import write_card
 from fusar_train.evaluation.measure import answers, measure_all, simulated_test
-from fusar_train.simulation import simulate_chip
-from fusar_train.stages.batches import Batches, model_inputs
-from fusar_train.stages.dense import (
+from fusar_train.pretrain.attention_guide import LAYERS, let_watch, where_loss
+from fusar_train.pretrain.batches import Batches, Mixture, model_inputs
+from fusar_train.pretrain.dense import (
     DenseHead,
     box_loss,
     dense_loss,
@@ -27,11 +25,12 @@ from fusar_train.stages.dense import (
     weigh,
     words_loss,
 )
-from fusar_train.stages.guide import LAYERS, let_watch, where_loss
-from fusar_train.stages.language import LanguageLoss, hidden_states, visual_tokens
-from fusar_train.stages.muon import orthogonal
-from fusar_train.stages.packing import Packer
-from fusar_train.stages.tiny import SETTINGS, Trainer, descend, new_model, tiny_card
+from fusar_train.pretrain.language import LanguageLoss, hidden_states, visual_tokens
+from fusar_train.pretrain.muon import orthogonal
+from fusar_train.pretrain.packing import Packer
+from fusar_train.pretrain.questions import Pair, ask, describe, frame_size, pairs, with_decoy
+from fusar_train.pretrain.train import SETTINGS, Trainer, descend, new_model, tiny_card
+from fusar_train.simulation import simulate_chip
 
 
 def test_packed_questions_get_the_logits_they_would_get_alone():

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from fusar_gpt.model.processor import IGNORED
 from fusar_gpt.model.tokens import LARGEST_NUMBER, LARGEST_REACH, SIDES
-from fusar_train.stages.packing import Packed
+from fusar_train.pretrain.packing import Packed
 
 FAR_PX = 20.0
 SIDE_WEIGHT = 2.0

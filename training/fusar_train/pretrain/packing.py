@@ -17,7 +17,7 @@ from fusar_gpt.model.processor import IGNORED, FusarGptProcessor
 from fusar_gpt.model.tokens import IMAGE
 from fusar_gpt.tasks import ANY, SEARCHES, Task
 from fusar_gpt.tasks.compact import NONE, SEEN
-from fusar_train.corpus.questions import Pair
+from fusar_train.pretrain.questions import Pair
 
 PREFIX, PADDING = -1, -2
 OBJECT_TOKENS = 7
