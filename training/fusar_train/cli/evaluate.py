@@ -1,4 +1,4 @@
-"""The options of ``fusar-train evaluate``. Light to import: no model code."""
+"""``fusar-train evaluate`` and ``fusar-train card``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from fusar_gpt.tasks import Task
+from fusar_train.cli.options import add_out, whole
 from fusar_train.evaluation.predictions import PREDICTIONS_FILE, PRIORS
 
 
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prior", type=priors, default=("own",), metavar="P,P", help="of own (default), none, wrong"
     )
-    parser.add_argument("--limit", type=positive, metavar="N", help="ask about N images, drawn by --seed")
+    parser.add_argument("--limit", type=whole, metavar="N", help="ask about N images, drawn by --seed")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of draws and bootstrap; default: 0")
     parser.add_argument(
         "--recompute", type=Path, metavar="FILE", help="take the figures of these predictions; no model"
@@ -60,8 +61,53 @@ def priors(text: str) -> tuple[str, ...]:
     return words
 
 
-def positive(text: str) -> int:
-    """A whole number from 1 on."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 on")
-    return int(text)
+def add_card_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``fusar-train card``."""
+    parser.add_argument("--model", default="tiny", help="a checkpoint folder; default: the bundled one")
+    add_out(parser, "for README.md and figures.json")
+    parser.add_argument(
+        "--real", type=Path, metavar="DIR", help="SSDD images; their held-out part is measured"
+    )
+    parser.add_argument("--count", type=int, default=300, help="simulated test chips (default 300)")
+    parser.add_argument(
+        "--twin", metavar="DIR", help="the same model trained without a prior, to compare with"
+    )
+    parser.set_defaults(run=run_card)
+
+
+def run_card(arguments: argparse.Namespace) -> None:
+    """Measures and writes the card."""
+    from fusar_gpt.engine import LocalEngine
+    from fusar_gpt.model import load_checkpoint
+    from fusar_gpt.model.checkpoint import find_folder
+    from fusar_train.corpus.ssdd import read_voc, split
+    from fusar_train.evaluation.card import write_card
+    from fusar_train.evaluation.measure import measure_all
+    from fusar_train.pretrain.questions import TEXTS
+
+    checkpoint = load_checkpoint(arguments.model, device="cpu")
+    twin = LocalEngine(load_checkpoint(arguments.twin, device="cpu")) if arguments.twin else None
+    results = measure_all(LocalEngine(checkpoint), arguments.count, arguments.real, twin=twin)
+    train, test = split(read_voc(arguments.real)) if arguments.real else ([], [])
+    facts = {
+        "parameters": sum(p.numel() for p in checkpoint.model.parameters()) / 1e6,
+        "questions": ", ".join(f'"{text}"' for text in TEXTS.values()),
+        "count": arguments.count,
+        "run": how_long(find_folder(arguments.model)),
+        "twin": how_long(find_folder(arguments.twin)) if arguments.twin else "",
+        "train": len(train),
+        "test": len(test),
+    }
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    write_card(arguments.out, results, facts)
+
+
+def how_long(folder: Path) -> str:
+    """A model's training log in short: its remarks (lines that begin with #) and the last line of each phase."""
+    log = folder / "log.txt"
+    if not log.is_file():
+        return "No log of the run lies beside the model.\n"
+    lines = log.read_text(encoding="utf-8").splitlines()
+    remarks = [line[1:].strip() for line in lines if line.startswith("#")]
+    last = {line.split(" ", 1)[0]: line.split(":", 1)[0] for line in lines if not line.startswith("#")}
+    return "\n".join([*remarks, "", *(f"- {phase}" for phase in last.values()), ""])

@@ -1,4 +1,4 @@
-"""The one form every training example takes, whether simulated or real."""
+"""A chip with its truth in memory, simulated or cut from a real image; ``corpus.record`` is what is stored."""
 
 from __future__ import annotations
 
@@ -44,6 +44,11 @@ class LabelledChip:
     place: str | None
     cover: NDArray[np.int64]
     source: str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.image.shape[1], self.image.shape[0]
 
     def boxes(self, label: str) -> list[ChipBox]:
         """The boxes of one class, or of all classes for "any"."""

@@ -74,16 +74,28 @@ def search(
     task: Task, target: str, objects: Sequence[PlacedObject], words: str, size: tuple[int, int]
 ) -> Message:
     """Count, locate or detect a class, or "any"."""
-    wanted = [one for one in objects if target in (one.item.label, ANY)]
+    found = [(one.box, one.item.label) for one in objects if target in (one.item.label, ANY)]
     question = prompt_set(words).prompt(Question(task, target=target), size)
-    seen = compact.seen_in((one.box for one in wanted), size) if words == "compact" else []
-    if task is Task.COUNT:
-        answer = compact.render_count(len(wanted), seen)
-    elif task is Task.LOCATE:
-        answer = _grid({cell_of(one.box, size) for one in wanted}, seen, words)
-    else:
-        answer = _boxes([(one.box, one.item.label) for one in wanted], words, size)
+    answer = search_answer(task, found, words, size)
     return Message(task=task, target=target, question=question, answer=answer)
+
+
+def search_answer(task: Task, found: Sequence[tuple[ChipBox, str]], words: str, size: tuple[int, int]) -> str:
+    """The right answer to a search that the objects ``found``, each a box and a label, fit."""
+    if words != "compact":
+        if task is Task.COUNT:
+            return str(len(found))
+        if task is Task.LOCATE:
+            cells = {cell_of(box, size) for box, _ in found}
+            return json.dumps(sorted(cells)) if cells else "None"
+        ordered = sorted(found, key=lambda one: _reading_order(one[0], size))
+        return release.render_boxes((_whole_pixels(box), label) for box, label in ordered)
+    seen = compact.seen_in((box for box, _ in found), size)
+    if task is Task.COUNT:
+        return compact.render_count(len(found), seen)
+    if task is Task.LOCATE:
+        return compact.render_grid({cell_of(box, size) for box, _ in found}, seen)
+    return compact.render_boxes(found, size)
 
 
 def classification(one: PlacedObject, words: str, size: tuple[int, int], fine: bool) -> Message:
@@ -153,19 +165,6 @@ def _patterns() -> dict[Task, re.Pattern[str]]:
 
 def _of(objects: Sequence[PlacedObject], classes: Sequence[str]) -> list[PlacedObject]:
     return [one for one in objects if one.item.label in classes]
-
-
-def _grid(cells: set[int], seen: list[int], words: str) -> str:
-    if words == "compact":
-        return compact.render_grid(cells, seen)
-    return json.dumps(sorted(cells)) if cells else "None"
-
-
-def _boxes(found: list[tuple[ChipBox, str]], words: str, size: tuple[int, int]) -> str:
-    if words == "compact":
-        return compact.render_boxes(found, size)
-    ordered = sorted(found, key=lambda one: _reading_order(one[0], size))
-    return release.render_boxes((_whole_pixels(box), label) for box, label in ordered)
 
 
 def _whole_pixels(box: ChipBox) -> ChipBox:

@@ -2,5 +2,7 @@
 
 from pathlib import Path
 
-PRETRAIN = Path(__file__).parent
-"""The folder of the recipes ``tiny.yaml`` and ``mini_base.yaml``."""
+TINY = Path(__file__).with_name("tiny.yaml")
+"""The recipe of the bundled tiny model."""
+MINI_BASE = TINY.with_name("mini_base.yaml")
+"""The recipe of the base of ``fusar-train reproduce``."""

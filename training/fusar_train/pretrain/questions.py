@@ -1,4 +1,4 @@
-"""The questions asked about a record and their right answers, worded by the backend's compact prompt set."""
+"""What the tiny model is asked about a chip, with the right answers, in the compact prompt set's words."""
 
 from __future__ import annotations
 
@@ -7,18 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fusar_gpt.frames import ChipBox
-from fusar_gpt.tasks import ANY, SEARCHES, Question, Task, cell_of
-from fusar_gpt.tasks.compact import (
-    GRID,
-    NONE,
-    CompactPrompts,
-    render_boxes,
-    render_count,
-    render_grid,
-    render_label,
-    seen_in,
-)
+from fusar_gpt.tasks import ANY, SEARCHES, Question, Task
+from fusar_gpt.tasks.compact import GRID, NONE, CompactPrompts, render_boxes, render_label
 from fusar_train.corpus.chip import LABELS, LabelledChip
+from fusar_train.corpus.messages import search_answer
 from fusar_train.simulation.land import COVER_NAMES, PLACES
 from fusar_train.simulation.records import caption, main_covers
 
@@ -35,7 +27,7 @@ DECOY_CELLS = 3
 
 
 @dataclass(frozen=True)
-class Pair:
+class QuestionAnswer:
     """A question with the right answer as text.
 
     ``decoys`` are the numbers of objects in the answer that are not there: the model sees them said, but does not
@@ -51,25 +43,13 @@ class Pair:
         return CompactPrompts().prompt(self.question, frame_size)
 
 
-def frame_size(record: LabelledChip) -> tuple[int, int]:
-    """Width and height of a record's chip."""
-    return record.image.shape[1], record.image.shape[0]
-
-
-def ask(record: LabelledChip, task: Task, target: str) -> Pair:
+def ask(chip: LabelledChip, task: Task, target: str) -> QuestionAnswer:
     """A count, locate or detect question for a class or "any"."""
-    size, boxes = frame_size(record), record.boxes(target)
-    if task is Task.COUNT:
-        answer = render_count(len(boxes), seen_in(boxes, size))
-    elif task is Task.LOCATE:
-        answer = render_grid({cell_of(box, size) for box in boxes}, seen_in(boxes, size))
-    else:
-        wanted = [(item.box, item.label) for item in record.objects if target in (item.label, "any")]
-        answer = render_boxes(wanted, size)
-    return Pair(Question(task, target=target), answer)
+    found = [(item.box, item.label) for item in chip.objects if target in (item.label, ANY)]
+    return QuestionAnswer(Question(task, target=target), search_answer(task, found, "compact", chip.size))
 
 
-def with_decoy(pair: Pair, size: tuple[int, int], rng: np.random.Generator) -> Pair:
+def with_decoy(pair: QuestionAnswer, size: tuple[int, int], rng: np.random.Generator) -> QuestionAnswer:
     """A detect pair with a small box said where nothing is near; the pair itself if something is."""
     said = [] if pair.answer == NONE else pair.answer.split("; ")
     cells = [divmod(int(one.split()[0]), GRID) for one in said]
@@ -84,40 +64,33 @@ def with_decoy(pair: Pair, size: tuple[int, int], rng: np.random.Generator) -> P
     return replace(pair, answer="; ".join([*said[:place], decoy, *said[place:]]), decoys=frozenset([place]))
 
 
-def classify(box: ChipBox, label: str) -> Pair:
-    """Which class the object in a box has."""
-    return Pair(Question(Task.CLASSIFY, box=box), render_label(label))
-
-
-def describe(record: LabelledChip) -> Pair:
-    """The template caption of a simulated chip."""
-    return Pair(Question(Task.DESCRIBE), caption(record))
-
-
-def free(record: LabelledChip, topic: str) -> Pair:
+def free(chip: LabelledChip, topic: str) -> QuestionAnswer:
     """One of the free questions of ``TEXTS`` about a simulated chip."""
     if topic == "place":
-        answer = record.place or ""
+        answer = chip.place or ""
     elif topic == "cover":
-        answer = main_covers(record)[0]
+        answer = main_covers(chip)[0]
     else:
-        present = bool((record.cover == 0).any()) if topic == "water" else bool(record.boxes(topic))
+        present = bool((chip.cover == 0).any()) if topic == "water" else bool(chip.boxes(topic))
         answer = "yes" if present else "no"
-    return Pair(Question(Task.ASK, text=TEXTS[topic]), answer)
+    return QuestionAnswer(Question(Task.ASK, text=TEXTS[topic]), answer)
 
 
-def pairs(record: LabelledChip, rng: np.random.Generator) -> list[Pair]:
+def pairs(chip: LabelledChip, rng: np.random.Generator) -> list[QuestionAnswer]:
     """Several questions of all tasks about one chip, in random order."""
-    made = [ask(record, task, label) for task in SEARCHES for label in LABELS]
-    made.append(ask(record, SEARCHES[rng.integers(len(SEARCHES))], ANY))
-    for i in rng.permutation(len(record.objects))[:2]:
-        made.append(classify(shaken(record.objects[i].box, frame_size(record), rng), record.objects[i].label))
-    if record.place is not None:
-        made += [describe(record), free(record, list(TEXTS)[rng.integers(len(TEXTS))])]
+    made = [ask(chip, task, label) for task in SEARCHES for label in LABELS]
+    made.append(ask(chip, SEARCHES[rng.integers(len(SEARCHES))], ANY))
+    for i in rng.permutation(len(chip.objects))[:2]:
+        item = chip.objects[i]
+        drawn = Question(Task.CLASSIFY, box=jittered(item.box, chip.size, rng))
+        made.append(QuestionAnswer(drawn, render_label(item.label)))
+    if chip.place is not None:
+        made.append(QuestionAnswer(Question(Task.DESCRIBE), caption(chip)))
+        made.append(free(chip, list(TEXTS)[rng.integers(len(TEXTS))]))
     return [made[i] for i in rng.permutation(len(made))]
 
 
-def shaken(box: ChipBox, size: tuple[int, int], rng: np.random.Generator) -> ChipBox:
+def jittered(box: ChipBox, size: tuple[int, int], rng: np.random.Generator) -> ChipBox:
     """The box as an analyst might draw it, off by up to a few pixels a side."""
     d = rng.uniform(-3, 3, 4)
     left = min(max(box.left + d[0], 0.0), size[0] - 2.0)

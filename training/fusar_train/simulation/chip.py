@@ -98,7 +98,7 @@ def token_cover(cover: NDArray[np.uint8]) -> NDArray[np.int64]:
     return cover[TOKEN_PX // 2 :: TOKEN_PX, TOKEN_PX // 2 :: TOKEN_PX].astype(np.int64)
 
 
-def spoil_prior(
+def drop_or_swap_prior(
     record: LabelledChip, other: LabelledChip, rng: np.random.Generator, drop: float, swap: float
 ) -> LabelledChip:
     """The record with no prior (probability ``drop``) or another chip's (``swap``), else as it was.

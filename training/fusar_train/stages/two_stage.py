@@ -27,7 +27,7 @@ from fusar_train.stages.base_checkpoint import Start, check_stage, find_base, op
 from fusar_train.stages.examples import Collator, Examples, Schedule, load_examples
 from fusar_train.stages.result import Result, check_free, write_result
 from fusar_train.stages.run_log import RunLog, read_log, tensorboard
-from fusar_train.stages.settings import HERE, Settings, StageError
+from fusar_train.stages.settings import RECIPES, Settings, StageError
 from fusar_train.stages.trainer import StageTrainer, latest, numbered
 from fusar_train.stages.visual_token_cache import remember
 
@@ -136,8 +136,8 @@ def training_arguments(order: Order) -> TrainingArguments:
         # As accelerate launch would: whole weights are gathered on the CPU, for which NCCL alone will not do.
         os.environ |= {"ACCELERATE_USE_FSDP": "true", "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT"}
     sharding: dict[str, dict[str, Any]] = {
-        "zero2": {"deepspeed": str(HERE / "zero2.json")},
-        "fsdp": {"fsdp": True, "fsdp_config": str(HERE / "fsdp.json")},
+        "zero2": {"deepspeed": str(RECIPES / "zero2.json")},
+        "fsdp": {"fsdp": True, "fsdp_config": str(RECIPES / "fsdp.json")},
         "ddp": {},
     }
     try:
