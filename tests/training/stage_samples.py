@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from fusar_gpt.model import save_checkpoint
-from fusar_train.stages.settings import Settings
-from fusar_train.stages.two_stage import Order, run_stage
+from fusar_train.stages.settings import Settings, StageConfig
+from fusar_train.stages.two_stage import run_stage
 
 sys.path.append(str(Path(__file__).parents[1] / "backend"))
 from fresh_model import CARD, fresh_model, fresh_processor
@@ -97,7 +97,7 @@ def order(
     """An order with ``SETTINGS``, those of stage 2 where it is that, and changes to them."""
     chosen = Settings(**{**SETTINGS, **(STAGE2 if stage == 2 else {}), **settings})
     work = out.with_name(f"{out.name}.run")
-    return Order(
+    return StageConfig(
         stage, str(base), (data,), out, work, chosen, resume, without_stage1, report, "cpu", visual_tokens
     )
 

@@ -85,7 +85,7 @@ def test_stored_chips_are_what_a_stage_learns_from(tmp_path):
         settings = read_yaml(RECIPES / f"stage{stage}_mini.yaml", Settings)
         examples = load_examples([tmp_path / "train"], tiny_card(real=False), settings)
         assert {examples[i].name.split("(")[1].rstrip(")") for i in range(len(examples))} == tasks
-        assert all(examples.has_prior(i) for i in range(len(examples)))
+        assert all(record.prior for record, _ in examples.questions)
     captions = [record.caption for record in read_records(tmp_path / "train")]
     settings = read_yaml(RECIPES / "stage1_mini.yaml", Settings)
     told = load_examples([tmp_path / "train"], tiny_card(real=False), settings)

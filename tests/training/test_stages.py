@@ -32,7 +32,7 @@ from fusar_train.cli.train import add_arguments
 from fusar_train.corpus.records import read_records
 from fusar_train.corpus.shards import write_shards
 from fusar_train.stages import lora, run_log, trainer
-from fusar_train.stages.base_checkpoint import check_stage, open_start
+from fusar_train.stages.base_checkpoint import check_stage, open_base_checkpoint
 from fusar_train.stages.examples import Collator, Schedule, load_examples
 from fusar_train.stages.settings import RECIPES, Settings, StageError
 from fusar_train.validation import SettingsError, read_yaml
@@ -229,7 +229,7 @@ def test_checkpointing_stays_on_with_a_frozen_vision_tower_and_changes_no_gradie
 
 def prepared(base, data, settings):
     """A model ready to train, and a batch."""
-    start = open_start(base, settings, device="cpu", dtype=torch.float32, attention="sdpa")
+    start = open_base_checkpoint(base, settings, device="cpu", dtype=torch.float32, attention="sdpa")
     schedule = Schedule(load_examples((data,), start.card, settings), settings)
     lora.prepare(start.model, settings)
     batch = Collator(start.processor)([schedule[number] for number in range(settings.batch)])
@@ -453,5 +453,5 @@ def test_figures_go_to_tensorboard_or_else_a_notice_says_where(base, data, tmp_p
     assert "step 2 of 2" in told
     assert "0 min 0 s left" in told
     monkeypatch.setattr(run_log.importlib.util, "find_spec", lambda name: None)
-    assert run_log.tensorboard(tmp_path, 0) == []
+    assert run_log.tensorboard(tmp_path, None) == []
     assert "pip install tensorboard" in capsys.readouterr().err

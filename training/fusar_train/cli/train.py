@@ -77,13 +77,13 @@ def run(arguments: argparse.Namespace) -> None:
         raise FusarError(f"Training needs {', '.join(missing)}: pip install 'fusar-gpt[train]'.")
     if arguments.report in ("trackio", "wandb") and importlib.util.find_spec(arguments.report) is None:
         raise FusarError(f"{arguments.report} is not installed: pip install {arguments.report}.")
-    from fusar_train.stages.settings import RECIPES, Settings, StageError
-    from fusar_train.stages.two_stage import Order, run_stage
+    from fusar_train.stages.settings import RECIPES, Settings, StageConfig, StageError
+    from fusar_train.stages.two_stage import run_stage
     from fusar_train.validation import read_yaml
 
     name = arguments.settings or ("tiny" if arguments.base == "tiny" else "7b")
     path = RECIPES / f"stage{arguments.stage}_{name}.yaml" if name in BUILT_IN else Path(name)
-    order = Order(
+    config = StageConfig(
         stage=arguments.stage,
         base=arguments.base,
         data=tuple(arguments.data),
@@ -97,11 +97,11 @@ def run(arguments: argparse.Namespace) -> None:
         visual_tokens=arguments.visual_tokens,
     )
     try:
-        run_stage(order)
+        run_stage(config)
     except KeyboardInterrupt:
-        raise StageError(f"Stopped. What was saved lies in {order.work}: go on with --resume.") from None
+        raise StageError(f"Stopped. What was saved lies in {config.work}: go on with --resume.") from None
     except FusarError as error:
         first, *more = str(error).strip().splitlines()
         # A process that reads ahead hands its error over with its whole traceback; the last line is the message.
         raise StageError(more[-1].partition("Error: ")[2] if more else first) from error
-    print(order.out)
+    print(config.out)

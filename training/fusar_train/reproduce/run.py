@@ -34,9 +34,9 @@ from fusar_train.reproduce.experiment import (
     stage_folder,
     work_folder,
 )
-from fusar_train.stages.settings import Settings
+from fusar_train.stages.settings import Settings, StageConfig
 from fusar_train.stages.trainer import numbered
-from fusar_train.stages.two_stage import Order, run_stage
+from fusar_train.stages.two_stage import run_stage
 
 
 def run_one(experiment: Experiment, run: Run) -> None:
@@ -68,7 +68,7 @@ def train(experiment: Experiment, run: Run, stage: int, settings: Settings, base
     if out.exists():
         return
     work = work_folder(experiment.folder(run), stage)
-    order = Order(
+    order = StageConfig(
         stage=stage,
         base=base,
         data=(experiment.data("train"),),

@@ -1,13 +1,13 @@
-"""The settings of a training stage: one YAML file, every entry checked before anything is loaded."""
+"""What a training stage does: its settings, checked entry by entry, and where it reads and writes."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, model_validator
-from pydantic.dataclasses import dataclass
+from pydantic.dataclasses import dataclass as validated
 
 from fusar_gpt.errors import FusarError
 from fusar_gpt.tasks import Task
@@ -21,7 +21,7 @@ class StageError(FusarError):
     """A training stage cannot start or cannot go on; what it has saved so far stays."""
 
 
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+@validated(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class Settings:
     """The settings of a stage; ``stage1_7b.yaml`` explains each beside its value.
 
@@ -79,3 +79,34 @@ class Settings:
     def record(self) -> dict[str, Any]:
         """The settings as JSON can hold them."""
         return {**asdict(self), "tasks": [task.value for task in self.tasks]}
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """Which stage to train, on what, and how.
+
+    Attributes:
+        stage: 1 or 2.
+        base: A checkpoint's name or folder, a plain Qwen2.5-VL folder, or a hub id.
+        data: Folders or files of records, or shards.
+        out: The checkpoint that is made; must not exist yet.
+        work: The folder of what the run keeps while it trains.
+        settings: The stage's settings.
+        resume: Go on with the run in ``work``.
+        without_stage1: Let stage 2 start from a base that stage 1 has not trained.
+        report: "tensorboard", "trackio", "wandb" or "none".
+        device: "auto" or "cpu".
+        visual_tokens: A folder to keep the frozen visual encoder's tokens in, for other epochs, stages and runs.
+    """
+
+    stage: int
+    base: str
+    data: tuple[Path, ...]
+    out: Path
+    work: Path
+    settings: Settings
+    resume: bool = False
+    without_stage1: bool = False
+    report: str = "tensorboard"
+    device: str = "auto"
+    visual_tokens: Path | None = None
