@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from fusar_gpt.engine import DecodeRequest, Engine, Reply
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, Question, Task, prompt_set
-from fusar_train.corpus.record import no_prior
+from fusar_train.corpus.chip import no_prior
 from fusar_train.evaluation.examples import Example, Examples
 from fusar_train.evaluation.predictions import Asked, Condition, Found, Prediction, PredictionsError, Said
 

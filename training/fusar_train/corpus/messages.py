@@ -12,7 +12,7 @@ import numpy as np
 
 from fusar_gpt.frames import Box, ChipBox
 from fusar_gpt.tasks import ANY, SEARCHES, Question, Task, cell_of, compact, prompt_set, release
-from fusar_train.corpus.stored import Message, StoredObject
+from fusar_train.corpus.record import Message, RecordObject
 
 MOST_CLASSIFIED = 3
 """Objects of one chip whose class is asked."""
@@ -32,15 +32,15 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 
 @dataclass(frozen=True)
-class OnChip:
+class PlacedObject:
     """An object of the record with its box in the chip's pixels."""
 
-    item: StoredObject
+    item: RecordObject
     box: ChipBox
 
 
 def messages(
-    objects: Sequence[OnChip],
+    objects: Sequence[PlacedObject],
     classes: Sequence[str],
     words: str,
     size: tuple[int, int],
@@ -70,35 +70,51 @@ def messages(
     return made
 
 
-def search(task: Task, target: str, objects: Sequence[OnChip], words: str, size: tuple[int, int]) -> Message:
+def search(
+    task: Task, target: str, objects: Sequence[PlacedObject], words: str, size: tuple[int, int]
+) -> Message:
     """Count, locate or detect a class, or "any"."""
-    wanted = [one for one in objects if target in (one.item.label, ANY)]
+    found = [(one.box, one.item.label) for one in objects if target in (one.item.label, ANY)]
     question = prompt_set(words).prompt(Question(task, target=target), size)
-    seen = compact.seen_in((one.box for one in wanted), size) if words == "compact" else []
+    answer = search_answer(task, found, words, size)
+    return Message(task=task, target=target, question=question, answer=answer)
+
+
+def search_answer(task: Task, found: Sequence[tuple[ChipBox, str]], words: str, size: tuple[int, int]) -> str:
+    """The right answer to a search that the objects ``found``, each a box and a label, fit."""
+    if words != "compact":
+        if task is Task.COUNT:
+            return str(len(found))
+        if task is Task.LOCATE:
+            cells = {cell_of(box, size) for box, _ in found}
+            return json.dumps(sorted(cells)) if cells else "None"
+        ordered = sorted(found, key=lambda one: _reading_order(one[0], size))
+        return release.render_boxes((_whole_pixels(box), label) for box, label in ordered)
+    seen = compact.seen_in((box for box, _ in found), size)
     if task is Task.COUNT:
-        answer = compact.render_count(len(wanted), seen)
-    elif task is Task.LOCATE:
-        answer = _grid({cell_of(one.box, size) for one in wanted}, seen, words)
-    else:
-        answer = _boxes([(one.box, one.item.label) for one in wanted], words, size)
-    return Message(task, target, None, question, answer)
+        return compact.render_count(len(found), seen)
+    if task is Task.LOCATE:
+        return compact.render_grid({cell_of(box, size) for box, _ in found}, seen)
+    return compact.render_boxes(found, size)
 
 
-def classification(one: OnChip, words: str, size: tuple[int, int], fine: bool) -> Message:
+def classification(one: PlacedObject, words: str, size: tuple[int, int], fine: bool) -> Message:
     """Which class an object has."""
     question = prompt_set(words).prompt(Question(Task.CLASSIFY, box=_whole_pixels(one.box)), size)
     label = one.item.fine if fine and one.item.fine else one.item.label
-    return Message(Task.CLASSIFY, None, one.item.box, question, compact.render_label(label))
+    answer = compact.render_label(label)
+    return Message(task=Task.CLASSIFY, box=one.item.box, question=question, answer=answer)
 
 
 def description(caption: str, words: str, size: tuple[int, int]) -> Message:
     """The question to describe the chip, answered by a caption."""
-    return Message(
-        Task.DESCRIBE, None, None, prompt_set(words).prompt(Question(Task.DESCRIBE), size), caption
-    )
+    question = prompt_set(words).prompt(Question(Task.DESCRIBE), size)
+    return Message(task=Task.DESCRIBE, question=question, answer=caption)
 
 
-def describe(objects: Sequence[OnChip], classes: Sequence[str], size: tuple[int, int], template: int) -> str:
+def describe(
+    objects: Sequence[PlacedObject], classes: Sequence[str], size: tuple[int, int], template: int
+) -> str:
     """A template caption: how many of each class, of which fine classes, and where.
 
     The wording of every template is this project's; FUSAR-KLIP too builds captions of class, number and place.
@@ -147,21 +163,8 @@ def _patterns() -> dict[Task, re.Pattern[str]]:
     return patterns
 
 
-def _of(objects: Sequence[OnChip], classes: Sequence[str]) -> list[OnChip]:
+def _of(objects: Sequence[PlacedObject], classes: Sequence[str]) -> list[PlacedObject]:
     return [one for one in objects if one.item.label in classes]
-
-
-def _grid(cells: set[int], seen: list[int], words: str) -> str:
-    if words == "compact":
-        return compact.render_grid(cells, seen)
-    return json.dumps(sorted(cells)) if cells else "None"
-
-
-def _boxes(found: list[tuple[ChipBox, str]], words: str, size: tuple[int, int]) -> str:
-    if words == "compact":
-        return compact.render_boxes(found, size)
-    ordered = sorted(found, key=lambda one: _reading_order(one[0], size))
-    return release.render_boxes((_whole_pixels(box), label) for box, label in ordered)
 
 
 def _whole_pixels(box: ChipBox) -> ChipBox:
@@ -174,7 +177,7 @@ def _reading_order(box: Box, size: tuple[int, int]) -> tuple[int, float, float]:
     return cell_of(box, size), box.top, box.left
 
 
-def _things(label: str, objects: Sequence[OnChip], size: tuple[int, int]) -> str:
+def _things(label: str, objects: Sequence[PlacedObject], size: tuple[int, int]) -> str:
     count = len(objects)
     number = _NUMBERS[count] if count < len(_NUMBERS) else str(count)
     kinds = sorted({one.item.fine for one in objects if one.item.fine})

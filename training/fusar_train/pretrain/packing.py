@@ -17,7 +17,7 @@ from fusar_gpt.model.processor import IGNORED, FusarGptProcessor
 from fusar_gpt.model.tiny import IMAGE
 from fusar_gpt.tasks import ANY, SEARCHES, Task
 from fusar_gpt.tasks.compact import NONE, SEEN
-from fusar_train.corpus.questions import Pair
+from fusar_train.pretrain.questions import QuestionAnswer
 
 PREFIX, PADDING = -1, -2
 OBJECT_TOKENS = 7
@@ -76,7 +76,7 @@ class Packer:
         self.image = int((self.prefix == processor.tokenizer.convert_tokens_to_ids(IMAGE)).nonzero()[0])
         self.positions = model.get_rope_index(self.prefix[None], types[:, : self.length], grid)[0][:, 0]
 
-    def __call__(self, chips: Sequence[Sequence[Pair]]) -> Packed:
+    def __call__(self, chips: Sequence[Sequence[QuestionAnswer]]) -> Packed:
         """Pack the pairs of N chips."""
         rows = [self._row(pairs) for pairs in chips]
         longest = max(len(row["ids"]) for row in rows)
@@ -92,7 +92,7 @@ class Packer:
         }
         return Packed(**stacked)
 
-    def _row(self, pairs: Sequence[Pair]) -> dict[str, Tensor]:
+    def _row(self, pairs: Sequence[QuestionAnswer]) -> dict[str, Tensor]:
         """One chip, unpadded."""
         text = self.processor.encode_text([p.prompt(self.size) for p in pairs], [p.answer for p in pairs])
         start = int(self.positions.max()) + 1
@@ -105,7 +105,7 @@ class Packer:
             self._chain(parts[0]["look"][0], pair)
         return {name: torch.cat([part[name] for part in parts], dim=-1) for name in parts[0]}
 
-    def _chain(self, look: Tensor, pair: Pair) -> None:
+    def _chain(self, look: Tensor, pair: QuestionAnswer) -> None:
         """Points the visual token of each object in a detect answer for one class at that of the one before it."""
         if pair.question.task is Task.DETECT and pair.question.target != ANY:
             before = OUTSIDE
@@ -115,7 +115,7 @@ class Packer:
                     before = cell
 
     def _part(
-        self, ids: Tensor, positions: Tensor, number: int, labels: Tensor, pair: Pair | None
+        self, ids: Tensor, positions: Tensor, number: int, labels: Tensor, pair: QuestionAnswer | None
     ) -> dict[str, Tensor]:
         """The prefix or one question, with labels moved to the position that says them."""
         said = torch.cat([labels[1:], torch.tensor([IGNORED])])
@@ -142,19 +142,19 @@ class Packer:
         }
 
 
-def object_tokens(pair: Pair) -> int:
+def object_tokens(pair: QuestionAnswer) -> int:
     """Tokens of an object in the answer to a search."""
     return OBJECT_TOKENS if pair.question.task is Task.DETECT else 1
 
 
-def said_cells(pair: Pair) -> list[int]:
+def said_cells(pair: QuestionAnswer) -> list[int]:
     """The cells of the objects that the answer to a search says."""
     if pair.question.task is Task.DETECT:
         return [] if pair.answer == NONE else [int(row.split()[0]) for row in pair.answer.split(";")]
     return [int(cell) for cell in pair.answer.rpartition(SEEN)[0].split()]
 
 
-def said_looks(pair: Pair) -> tuple[Tensor, list[int]]:
+def said_looks(pair: QuestionAnswer) -> tuple[Tensor, list[int]]:
     """For the words about objects in an answer the cells to look at first and then [2, L], and the untrue words.
 
     The last look is for what follows the last object; a detect answer has ended before it.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fusar_train.corpus.record import LABELS, Record
+from fusar_train.corpus.chip import LABELS, LabelledChip
 from fusar_train.simulation.land import COVER_NAMES
 
 BoxTargets = dict[str, Tensor]
@@ -67,7 +67,7 @@ def _alike(said: Tensor, table: Tensor) -> Tensor:
     )
 
 
-def dense_targets(records: Sequence[Record], token_px: int) -> BoxTargets:
+def dense_targets(records: Sequence[LabelledChip], token_px: int) -> BoxTargets:
     """What the head should say at each of T tokens.
 
     ``classes`` [N, T, 2] 0/1 at the token of an object's centre; ``near`` bool [N, T] at it and its eight neighbours,

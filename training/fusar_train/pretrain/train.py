@@ -1,22 +1,22 @@
-"""Trains the bundled tiny FUSAR-GPT from scratch: first its eyes, then its speech, then both together.
+"""Trains the bundled tiny FUSAR-GPT from scratch: the vision tower, the language model, then both together.
 
 One process with one thread runs on each core, with its own chips; gradients are averaged after every step. On a
 machine that is shared, this is far faster than one process whose threads wait for each other at every operation.
 
-The settings are in ``tiny.yaml``. The paper's two stages (FUSAR-GPT eq. 12-15) adapt a 7B model that can already
-see and speak; a model of four million parameters has to learn both first.
+The recipe is ``tiny.yaml``. The paper's two stages (FUSAR-GPT eq. 12-15) adapt a 7B model that already reads images and
+writes text; a model of four million parameters has to learn both first.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-import yaml
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, nn
 from torch.multiprocessing.spawn import spawn
@@ -31,39 +31,60 @@ from fusar_gpt.model import (
     tiny_image_processor,
     tiny_tokenizer,
 )
-from fusar_train.corpus.mixture import Mixture
-from fusar_train.corpus.questions import vocabulary
-from fusar_train.corpus.record import LABELS
+from fusar_train.corpus.chip import LABELS
+from fusar_train.pretrain import TINY
+from fusar_train.pretrain.batches import Batch, Batches, Mixture
+from fusar_train.pretrain.dense import DenseHead, dense_loss, words_loss
+from fusar_train.pretrain.language import (
+    LanguageLoss,
+    attention_loss,
+    hidden_states,
+    order_numbers,
+    record_attention,
+    visual_tokens,
+)
+from fusar_train.pretrain.muon import Muon
+from fusar_train.pretrain.questions import vocabulary
 from fusar_train.simulation.land import PIXEL_M
-from fusar_train.stages.batches import Batch, Batches
-from fusar_train.stages.dense import DenseHead, dense_loss, words_loss
-from fusar_train.stages.guide import let_watch, where_loss
-from fusar_train.stages.language import LanguageLoss, hidden_states, order_numbers, visual_tokens
-from fusar_train.stages.muon import Muon
+from fusar_train.validation import Count, Number, Positive, Whole, read_yaml
 
-SETTINGS = Path(__file__).with_name("tiny.yaml")
 HEAD = "dense_head.safetensors"
 WARM_UP = 0.04
 LOG_EVERY = 20
 
 
-@dataclass(frozen=True)
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Phase:
-    """One entry of ``phases`` in the settings.
+    """A phase of the training: what trains (``train``), how long, and the weights and rates of its losses.
 
     ``remember`` is the number of chips whose visual tokens are kept and asked about again and again, in a phase that
     trains the language model alone; 0 for chips that never come twice.
     """
 
     name: str
-    steps: int
-    minutes: float
+    steps: Count
+    minutes: Positive
     train: list[str]
-    dense: float
-    language: float
-    matrix_rate: float
-    other_rate: float
-    remember: int = 0
+    dense: Number
+    language: Number
+    matrix_rate: Positive
+    other_rate: Positive
+    remember: Whole = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class PretrainSettings:
+    """A recipe: ``tiny.yaml`` and ``mini_base.yaml`` explain the entries."""
+
+    seed: Whole
+    batch: Count
+    processes: Count
+    save_every_s: Positive
+    mixture: Mixture
+    phases: list[Phase]
 
 
 def tiny_card(real: bool) -> Card:
@@ -96,39 +117,44 @@ def new_model(real: bool, seed: int) -> tuple[FusarGptForConditionalGeneration, 
     return model, FusarGptProcessor(tokenizer, tiny_image_processor(), tiny_card(real))
 
 
-class Trainer:
+class TinyTrainer:
     """Model, auxiliary head and log of one process of a training run; process 0 saves and logs."""
 
     def __init__(
-        self, settings: dict[str, Any], out: Path, real: Path | None, start: Path | None = None, rank: int = 0
+        self,
+        settings: PretrainSettings,
+        out: Path,
+        real: Path | None,
+        start: Path | None = None,
+        rank: int = 0,
     ) -> None:
         self.settings, self.out, self.rank = settings, out, rank
-        self.model, self.processor = new_model(real is not None, settings["seed"])
+        self.model, self.processor = new_model(real is not None, settings.seed)
         if start:
             self.model.load_state_dict(load_checkpoint(start, device="cpu").model.state_dict())
-        let_watch(self.model)
+        record_attention(self.model)
         self.head = DenseHead(self.model.config.vision_config.out_hidden_size)
         if start and (start / HEAD).exists():
             self.head.load_state_dict(load_file(start / HEAD))
         self.language = LanguageLoss(self.processor.tokenizer)
-        mixture = Mixture(real, **settings["mixture"])
-        seed = settings["seed"] + 10_000_000 * rank
-        self.batches = Batches(
-            mixture, self.processor, self.model, settings["batch"] // settings["processes"], seed
-        )
+        seed = settings.seed + 10_000_000 * rank
+        chips = settings.mixture.chips(seed, real)
+        size = settings.batch // settings.processes
+        self.batches = Batches(chips, self.processor, self.model, size, seed)
         out.mkdir(parents=True, exist_ok=True)
 
     def run(self) -> None:
         """All phases, saving now and then, so that a usable checkpoint lies in the folder at any time."""
-        for entry in self.settings["phases"]:
-            self.run_phase(Phase(**entry))
+        for phase in self.settings.phases:
+            self.run_phase(phase)
             self.save()
 
     def run_phase(self, phase: Phase) -> None:
         """One phase, until its steps or its minutes are over."""
         trained = self.choose(phase)
-        kept = phase.remember // self.settings["processes"]
-        stream = self.batches.remembered(kept, self.look) if kept else iter(self.batches)
+        kept = phase.remember // self.settings.processes
+        encode = partial(visual_tokens, self.model)
+        stream = self.batches.remembered(kept, encode) if kept else iter(self.batches)
         optimizers = make_optimizers(trained, phase)
         rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
         start = saved = time.monotonic()
@@ -146,7 +172,7 @@ class Trainer:
             if step % LOG_EVERY == 0 or done >= 1.0:
                 self.log(phase, step, now - start, recent)
                 recent = []
-            if now - saved > self.settings["save_every_s"]:
+            if now - saved > self.settings.save_every_s:
                 saved = now
                 self.save()
             if done >= 1.0:
@@ -159,13 +185,9 @@ class Trainer:
         named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
         return named + [(f"head.{name}", p) for name, p in self.head.named_parameters() if phase.dense]
 
-    def look(self, inputs: dict[str, Tensor]) -> Tensor:
-        """The visual tokens of chips after TLM, [N, T, C]."""
-        return visual_tokens(self.model, inputs)
-
     def losses(self, batch: Batch, phase: Phase) -> dict[str, Tensor]:
         """The weighted losses of a batch in a phase."""
-        tokens = self.look(batch.inputs) if batch.tokens is None else batch.tokens
+        tokens = visual_tokens(self.model, batch.inputs) if batch.tokens is None else batch.tokens
         losses: dict[str, Tensor] = {}
         if phase.dense:
             dense = dense_loss(self.head(tokens), batch.dense)
@@ -177,12 +199,12 @@ class Trainer:
         if phase.language:
             states = hidden_states(self.model, batch.packed, tokens)
             spoken = self.language(self.model, batch.packed, states)
-            spoken["where"] = where_loss(self.model, batch.packed)
+            spoken["where"] = attention_loss(self.model, batch.packed)
             losses |= {name: phase.language * value for name, value in spoken.items()}
         return losses
 
     def save(self) -> None:
-        """Writes the checkpoint, and beside it the head for the next sitting."""
+        """Writes the checkpoint, and beside it the head for the next run."""
         if self.rank:
             return
         self.model.eval()
@@ -196,7 +218,7 @@ class Trainer:
             return
         names = sorted({name for losses in recent for name in losses})
         means = {name: sum(losses.get(name, 0.0) for losses in recent) / len(recent) for name in names}
-        chips = step * self.settings["batch"]
+        chips = step * self.settings.batch
         parts = " ".join(f"{name} {value:.4f}" for name, value in means.items())
         line = f"{phase.name} step {step} {seconds:.0f} s {chips} chips ({chips / seconds:.1f}/s): {parts}"
         with (self.out / "log.txt").open("a", encoding="utf-8") as file:
@@ -253,26 +275,29 @@ def agreed(value: float) -> float:
 
 
 def train_process(
-    rank: int, settings: dict[str, Any], out: Path, real: Path | None, start: Path | None, meeting: str
+    rank: int, settings: PretrainSettings, out: Path, real: Path | None, start: Path | None, meeting: str
 ) -> None:
     """One of the processes of a run; they find each other through a file."""
     torch.set_num_threads(1)
     distributed.init_process_group(
-        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=settings["processes"]
+        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=settings.processes
     )
     try:
-        Trainer(settings, out, real, start, rank).run()
+        TinyTrainer(settings, out, real, start, rank).run()
     finally:
         distributed.destroy_process_group()
 
 
-def train_tiny(out: Path, real: Path | None, settings: Path = SETTINGS, start: Path | None = None) -> None:
+def train_tiny(out: Path, real: Path | None, recipe: Path = TINY, start: Path | None = None) -> None:
     """Trains the tiny model into the folder ``out``; ``real`` is a folder of SSDD images or None.
 
-    ``start`` is a folder of an earlier sitting, or any checkpoint of this architecture, to begin from instead of
-    random weights.
+    ``start`` is a folder of an earlier run, or any checkpoint of this architecture, to begin from instead of random
+    weights.
+
+    Raises:
+        SettingsError: The recipe cannot be read, or an entry makes no sense.
     """
-    chosen = yaml.safe_load(settings.read_text(encoding="utf-8"))
+    settings = read_yaml(recipe, PretrainSettings)
     with tempfile.TemporaryDirectory() as folder:
-        arguments = (chosen, out, real, start, str(Path(folder) / "meeting"))
-        spawn(train_process, arguments, nprocs=chosen["processes"])  # type: ignore[no-untyped-call]
+        arguments = (settings, out, real, start, str(Path(folder) / "meeting"))
+        spawn(train_process, arguments, nprocs=settings.processes)  # type: ignore[no-untyped-call]

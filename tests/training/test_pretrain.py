@@ -13,13 +13,11 @@ from fusar_gpt.model.processor import IGNORED
 from fusar_gpt.tasks import Question, Task
 from fusar_gpt.tasks.compact import render_boxes
 from fusar_train.cli import main
-from fusar_train.corpus.mixture import Mixture
-from fusar_train.corpus.questions import Pair, ask, describe, frame_size, pairs, with_decoy
 from fusar_train.evaluation.card import write_card
 from fusar_train.evaluation.measure import answers, measure_all, simulated_test
-from fusar_train.simulation import simulate_chip
-from fusar_train.stages.batches import Batches, model_inputs
-from fusar_train.stages.dense import (
+from fusar_train.pretrain import TINY
+from fusar_train.pretrain.batches import Batches, Mixture, model_inputs
+from fusar_train.pretrain.dense import (
     DenseHead,
     box_loss,
     dense_loss,
@@ -27,11 +25,20 @@ from fusar_train.stages.dense import (
     weigh,
     words_loss,
 )
-from fusar_train.stages.guide import LAYERS, let_watch, where_loss
-from fusar_train.stages.language import LanguageLoss, hidden_states, visual_tokens
-from fusar_train.stages.muon import orthogonal
-from fusar_train.stages.packing import Packer
-from fusar_train.stages.tiny import SETTINGS, Trainer, descend, new_model, tiny_card
+from fusar_train.pretrain.language import (
+    LAYERS,
+    LanguageLoss,
+    attention_loss,
+    hidden_states,
+    record_attention,
+    visual_tokens,
+)
+from fusar_train.pretrain.muon import orthogonal
+from fusar_train.pretrain.packing import Packer
+from fusar_train.pretrain.questions import QuestionAnswer, ask, pairs, with_decoy
+from fusar_train.pretrain.train import PretrainSettings, TinyTrainer, descend, new_model, tiny_card
+from fusar_train.simulation import simulate_chip
+from fusar_train.simulation.records import caption
 
 
 def test_packed_questions_get_the_logits_they_would_get_alone():
@@ -78,7 +85,7 @@ def test_every_word_of_an_object_is_to_be_read_off_its_token():
 @pytest.mark.parametrize(("answer", "cells"), [("7 20 90: 3", [7, 20, 90]), ("0", [])])
 def test_an_object_that_is_counted_is_to_be_read_off_its_token(task, answer, cells):
     model, processor = new_model(real=False, seed=0)
-    packed = Packer(processor, model.model)([[Pair(Question(task, target="ship"), answer)]])
+    packed = Packer(processor, model.model)([[QuestionAnswer(Question(task, target="ship"), answer)]])
     said, look = packed.labels[0], packed.look[:, 0]
     start = int((packed.ids[0] == model.config.image_token_id).nonzero()[0])
     words = (said != IGNORED).nonzero().flatten()
@@ -94,7 +101,7 @@ def test_an_object_that_is_counted_is_to_be_read_off_its_token(task, answer, cel
 
 def test_an_object_looks_back_at_the_one_before_it_of_its_class():
     model, processor = new_model(real=False, seed=0)
-    asked = [Pair(Question(Task.DETECT, target=label), answer) for label, answer in CHAINS.items()]
+    asked = [QuestionAnswer(Question(Task.DETECT, target=label), answer) for label, answer in CHAINS.items()]
     look = Packer(processor, model.model)([asked]).look[0, 0]
     start = int((processor.encode_text([""])["input_ids"][0] == model.config.image_token_id).nonzero()[0])
     back = {
@@ -112,16 +119,19 @@ CHAINS = {
 
 def test_looking_where_it_is_told_to_costs_nothing():
     model, processor = new_model(real=False, seed=0)
-    let_watch(model)
+    record_attention(model)
     record = next(r for r in (simulate_chip(i) for i in range(50)) if r.boxes("ship"))
     packed = Packer(processor, model.model)([[ask(record, Task.DETECT, "ship")]])
     hidden_states(model, packed, torch.zeros(1, 196, 192))
-    assert where_loss(model, packed) > 1
+    assert attention_loss(model, packed) > 1
     for layer, look in zip(LAYERS, packed.look, strict=True):
         eager = torch.nn.functional.one_hot(look.clamp(min=0), packed.ids.shape[1]).float() * 1000
         one = torch.eye(packed.ids.shape[1]).expand(1, 6, -1, -1)
-        model.model.language_model.layers[layer].self_attn.watched = eager[:, None].expand(-1, 6, -1, -1), one
-    assert where_loss(model, packed) < 1e-6
+        model.model.language_model.layers[layer].self_attn.recorded = (
+            eager[:, None].expand(-1, 6, -1, -1),
+            one,
+        )
+    assert attention_loss(model, packed) < 1e-6
 
 
 def test_the_dense_truth_gives_no_box_loss_when_it_is_said_back():
@@ -172,7 +182,7 @@ def test_a_remembered_chip_is_looked_at_once_and_asked_anew():
         looks.append(len(inputs["image_grid_thw"]))
         return visual_tokens(model, inputs)
 
-    stream = Batches(Mixture(None), processor, model, size=2, seed=0).remembered(4, look)
+    stream = Batches(Mixture().chips(0), processor, model, size=2, seed=0).remembered(4, look)
     batches = list(islice(stream, 6))
     assert looks == [2, 2]
     first, later = (torch.cat([b.tokens for b in part]) for part in (batches[:2], batches[2:]))
@@ -184,7 +194,7 @@ def test_what_a_token_is_to_say_is_what_the_answer_says():
     record = next(r for r in (simulate_chip(i) for i in range(50)) if len(r.objects) == 3)
     truth = dense_targets([record], 16)
     for item in record.objects:
-        cell, _, *sides = render_boxes([(item.box, item.label)], frame_size(record)).split()
+        cell, _, *sides = render_boxes([(item.box, item.label)], record.size).split()
         assert truth["sides"][0, int(cell)].tolist() == [int(side[1:]) for side in sides]
 
 
@@ -201,11 +211,11 @@ def test_orthogonal_flattens_singular_values():
 
 
 def test_a_few_steps_train_and_save_a_checkpoint_that_answers(tmp_path):
-    settings = yaml.safe_load(SETTINGS.read_text())
+    settings = yaml.safe_load(TINY.read_text())
     settings.update(batch=2, processes=1)
     settings["phases"] = [{**phase, "steps": 3} for phase in settings["phases"]]
     settings["phases"][1]["remember"] = 4
-    trainer = Trainer(settings, tmp_path, real=None)
+    trainer = TinyTrainer(PretrainSettings(**settings), tmp_path, real=None)
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
     trainer.run()
     changed = {
@@ -239,7 +249,7 @@ class Oracle:
         if word == "classify":
             said = min(record.objects, key=lambda item: abs(item.box.left - float(rest[0]))).label
         elif word == "describe":
-            said = describe(record).answer
+            said = caption(record)
         else:
             said = ask(record, Task(word), rest[0]).answer
         return Reply(text=said, token_ends=(len(said),), logprobs=np.zeros(1), finished=True)
@@ -271,7 +281,7 @@ def test_nothing_learns_to_say_a_decoy():
     record = next(r for r in (simulate_chip(i) for i in range(50)) if len(r.boxes("ship")) == 1)
     true = ask(record, Task.DETECT, "ship")
     rng = np.random.default_rng(0)
-    made = [with_decoy(true, frame_size(record), rng) for _ in range(10)]
+    made = [with_decoy(true, record.size, rng) for _ in range(10)]
     assert {place for pair in made for place in pair.decoys} == {0, 1}  # before the ship and after it
     for pair in made:
         packed = Packer(processor, model.model)([[pair]])

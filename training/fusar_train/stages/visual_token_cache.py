@@ -1,4 +1,4 @@
-"""Visual tokens computed once: a frozen encoder would give the same in every epoch, stage and run."""
+"""A cache of visual tokens on disk: a frozen encoder gives the same in every epoch, stage and run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from fusar_gpt.findings.output import whole_file
+from fusar_train.stages.settings import StageError
 
 _TOKENS = "tokens"
 
 
-class VisualMemory:
+class VisualTokenCache:
     """Stands before the forward of a frozen encoder and keeps its tokens in files, one an image.
 
     Encoders and images are known by their bytes, so several processes and bases may share a folder. Tokens before TLM
@@ -37,7 +38,8 @@ class VisualMemory:
         """
         patches = grid_thw.prod(-1).tolist()
         images = list(zip(torch.split(hidden_states, patches), grid_thw, strict=True))
-        paths = [self._path(_digest(*image)) for image in images]
+        names = [_digest(*image) for image in images]
+        paths = [self._folder / name[:2] / f"{name[2:]}.safetensors" for name in names]
         tokens = [_read(path, hidden_states.device) for path in paths]
         if new := [number for number, one in enumerate(tokens) if one is None]:
             pixels = torch.cat([images[number][0] for number in new])
@@ -45,16 +47,19 @@ class VisualMemory:
             sizes = [patches[number] // self._merged for number in new]
             for number, computed in zip(new, torch.split(output.pooler_output, sizes), strict=True):
                 tokens[number] = computed
-                _write(paths[number], computed)
+                paths[number].parent.mkdir(parents=True, exist_ok=True)
+                with whole_file(paths[number]) as temporary:
+                    temporary.write_bytes(save({_TOKENS: computed.detach().cpu().contiguous()}))
         return BaseModelOutputWithPooling(pooler_output=torch.cat([one for one in tokens if one is not None]))
 
-    def _path(self, name: str) -> Path:
-        return self._folder / name[:2] / f"{name[2:]}.safetensors"
 
-
-def remember(encoder: Any, folder: Path) -> None:
-    """From now on the encoder, which must not change any more, computes the tokens of an image once."""
-    encoder.forward = VisualMemory(encoder, folder)
+def cache_visual_tokens(encoder: Any, folder: Path) -> None:
+    """From now on the encoder computes the tokens of an image once; StageError when the encoder trains."""
+    if any(weight.requires_grad for weight in encoder.parameters()):
+        raise StageError(
+            "Visual tokens can be kept only while the encoder is frozen: set lora_vision to false."
+        )
+    encoder.forward = VisualTokenCache(encoder, folder)
 
 
 def _digest(*tensors: Tensor) -> str:
@@ -72,9 +77,3 @@ def _read(path: Path, device: torch.device) -> Tensor | None:
     except (OSError, SafetensorError, KeyError):
         return None
     return tokens
-
-
-def _write(path: Path, tokens: Tensor) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as temporary:
-        temporary.write_bytes(save({_TOKENS: tokens.detach().cpu().contiguous()}))

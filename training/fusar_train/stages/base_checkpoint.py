@@ -1,4 +1,4 @@
-"""What a stage starts from: a FUSAR-GPT checkpoint, or a plain Qwen2.5-VL that gets a fresh TLM."""
+"""The base of a stage: a FUSAR-GPT checkpoint, or a plain Qwen2.5-VL that gets a fresh TLM."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 
 
 @dataclass(frozen=True)
-class Start:
+class BaseCheckpoint:
     """A base, loaded. ``stored`` is the number type of its files, ``hash`` changes when the base does."""
 
     model: FusarGptForConditionalGeneration
@@ -45,10 +45,10 @@ class Start:
     stored: torch.dtype
 
 
-def find_base(name: str, say: Callable[[str], None]) -> Path:
+def find_base(name: str, report: Callable[[str], None]) -> Path:
     """The folder of a bundled or stored checkpoint, a path, or a hub id, which is fetched if need be."""
     folder = find(name) or Path(name).expanduser()
-    return folder if folder.is_dir() else open_base(name, say).folder
+    return folder if folder.is_dir() else open_base(name, report).folder
 
 
 def stages_of(folder: Path) -> list[dict[str, Any]]:
@@ -82,9 +82,9 @@ def check_stage(stage: int, folder: Path, without_stage1: bool) -> None:
         )
 
 
-def open_start(
+def open_base_checkpoint(
     folder: Path, settings: Settings, *, device: str, dtype: torch.dtype | None, attention: str
-) -> Start:
+) -> BaseCheckpoint:
     """The base with everything a stage needs; ``dtype`` None keeps the type of its files.
 
     Raises:
@@ -93,16 +93,16 @@ def open_start(
     """
     torch.manual_seed(settings.seed)  # of a fresh TLM
     try:
-        if (folder / CARD_FILE).is_file():
-            start = _checkpoint(folder, device, dtype, attention)
-            if settings.tlm is not None:
-                renew_tlm(start.model, settings.tlm)
-        else:
-            start = _plain(folder, settings, device, dtype, attention)
+        if not (folder / CARD_FILE).is_file():
+            return _plain_qwen(folder, settings, device, dtype, attention)
+        stored = _stored_type(folder)
+        loaded = load_checkpoint(folder, device=device, dtype=dtype or stored, attention=attention)
+        if settings.tlm is not None:
+            renew_tlm(loaded.model, settings.tlm)
     except BROKEN as error:
         reason = " ".join(str(error).split())[:300]
         raise StageError(f"The settings do not fit the base {folder}: {reason}.") from error
-    return start
+    return BaseCheckpoint(loaded.model, loaded.processor, loaded.card, loaded.hash, stored or torch.float32)
 
 
 def renew_tlm(model: FusarGptForConditionalGeneration, settings: Mapping[str, Any]) -> None:
@@ -111,12 +111,6 @@ def renew_tlm(model: FusarGptForConditionalGeneration, settings: Mapping[str, An
     config = FusarGptConfig.from_dict({**model.config.to_dict(), "tlm": tlm})
     model.config.tlm = model.model.config.tlm = config.tlm
     model.model.tlm = fusion(config).to(next(model.parameters()).device)
-
-
-def _checkpoint(folder: Path, device: str, dtype: torch.dtype | None, attention: str) -> Start:
-    stored = _stored_type(folder)
-    loaded = load_checkpoint(folder, device=device, dtype=dtype or stored, attention=attention)
-    return Start(loaded.model, loaded.processor, loaded.card, loaded.hash, stored or torch.float32)
 
 
 def _stored_type(folder: Path) -> torch.dtype | None:
@@ -132,7 +126,9 @@ def _stored_type(folder: Path) -> torch.dtype | None:
     return _TYPES.get(types.most_common(1)[0][0] if types else "")
 
 
-def _plain(folder: Path, settings: Settings, device: str, dtype: torch.dtype | None, attention: str) -> Start:
+def _plain_qwen(
+    folder: Path, settings: Settings, device: str, dtype: torch.dtype | None, attention: str
+) -> BaseCheckpoint:
     """A published Qwen2.5-VL; its TLM is fresh and the settings' ``chip`` stands for its card."""
     base = open_base(str(folder), lambda line: None)
     config = read_base_config(base)
@@ -162,7 +158,9 @@ def _plain(folder: Path, settings: Settings, device: str, dtype: torch.dtype | N
     text = config.text_config
     model.generation_config = GenerationConfig(eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id)
     sizes = json.dumps([base.name, base.sizes()], sort_keys=True)
-    return Start(model.to(device), processor, card, hashlib.sha256(sizes.encode()).hexdigest(), stored)
+    return BaseCheckpoint(
+        model.to(device), processor, card, hashlib.sha256(sizes.encode()).hexdigest(), stored
+    )
 
 
 def _card(folder: Path, config: FusarGptConfig, settings: Settings) -> Card:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fusar_train.cli.options import add_out
+
 if TYPE_CHECKING:
     from fusar_gpt.model.folder import Card
     from fusar_train.corpus.errors import CorpusError
@@ -35,16 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     preview = commands.add_parser("preview", help="draw a contact sheet with the truth")
     preview.add_argument("folder", type=Path, metavar="DIR")
-    preview.add_argument("--out", type=Path, required=True, metavar="PNG")
+    add_out(preview, metavar="PNG")
     preview.add_argument("--count", type=int, default=24, help="default: %(default)s")
     preview.set_defaults(run=run_preview)
 
     export = commands.add_parser("export", help="write ms-swift's JSONL, or WebDataset shards")
     export.add_argument("format", choices=["ms-swift", "shards"])
     export.add_argument("folder", type=Path, metavar="DIR")
-    export.add_argument(
-        "--out", type=Path, required=True, metavar="PATH", help="a file, or a folder for shards"
-    )
+    add_out(export, "a file, or a folder for shards", "PATH")
     export.add_argument(
         "--per-shard", type=int, default=1000, help="records in a shard (default %(default)s)"
     )
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("format", choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS))
     parser.add_argument("source", type=Path, metavar="SRC", help="the data set's folder or file")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    add_out(parser)
     parser.add_argument("--name", type=name, help="begins every id (default: the format's)")
     parser.add_argument("--licence", help="as it shall stand in every record")
     parser.add_argument("--sensor")
@@ -71,7 +71,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 def _add_derive(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    add_out(parser)
     parser.add_argument("--prompt-set", choices=["release", "compact"], default="release")
     parser.add_argument(
         "--model", type=Path, metavar="DIR", help="checkpoint folder whose card gives the chip's size"
