@@ -153,8 +153,7 @@ def run_interpret(args: argparse.Namespace) -> int:
 
     check_writable(args.out)
     with closing(events_from_server(order, args) if args.server else events_from_here(order, args)) as events:
-        for event in events:
-            show_progress(event)
+        for event in show_progress(events):
             if isinstance(event, Finished):
                 deliver(event, args)
     return 0
