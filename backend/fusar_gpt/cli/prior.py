@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tqdm import tqdm  # type: ignore[import-untyped]
+
 from fusar_gpt import prior_options
 from fusar_gpt.errors import PriorError
 from fusar_gpt.prior_options import PriorSettings
@@ -243,5 +245,5 @@ def megabytes(number: int) -> str:
 
 
 def report(line: str) -> None:
-    """A line for the person at the terminal."""
-    print(f"fusar: {line}", file=sys.stderr, flush=True)
+    """A line for the person at the terminal, above the progress bar if one is shown."""
+    tqdm.write(f"fusar: {line}", file=sys.stderr)
