@@ -58,6 +58,9 @@ class _Surveys:
 
 _SURVEYS = _Surveys()
 
+IN_MEMORY: dict[Path, Scene] = {}
+"""Scenes that are in no file, by the path under which :func:`open_scene` finds them."""
+
 
 class Scene:
     """An open SAR raster and one band of it; made by :func:`open_scene`, closed by ``with`` or :meth:`close`.
@@ -73,7 +76,10 @@ class Scene:
         simulated: The tag ``FUSAR_SIMULATED=YES`` is set.
         attribution: Whom to credit, from the tags ``FUSAR_ATTRIBUTION`` or ``TIFFTAG_COPYRIGHT``.
         pixel_size_m: Ground sample distance at the centre of the scene in metres, geodesic.
+        georeferenced: Whether its pixels lie on Earth; false for a plain image alone.
     """
+
+    georeferenced = True
 
     def __init__(
         self, dataset: rasterio.DatasetReader, path: Path, band: str | int | None, guard: Guard | None = None
@@ -260,6 +266,8 @@ def open_scene(path: str | Path, *, band: str | int | None = None, guard: Guard 
         SceneError: No such file, not a raster, no such band, or nothing that places it on the ground; with a
             guard also a raster that it refuses.
     """
+    if (scene := IN_MEMORY.get(Path(path))) is not None:
+        return scene
     file = local_path(path, "scene", SceneError)
     dataset = guard.open(file) if guard else _open(file)
     try:
