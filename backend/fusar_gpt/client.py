@@ -33,8 +33,8 @@ from fusar_gpt.inquiries import Order
 from fusar_gpt.interpret import ChipDone, Event, Finished
 from fusar_gpt.priors import SPECS
 from fusar_gpt.server import wire
+from fusar_gpt.server.options import API, TOKEN_FILE
 from fusar_gpt.server.security import SCENE
-from fusar_gpt.server.serve import API, TOKEN_FILE
 
 __all__ = ["Answer", "Client", "ServerError", "Unreachable", "decode_events"]
 

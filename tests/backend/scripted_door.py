@@ -22,12 +22,13 @@ from fusar_gpt.frames import SceneBox
 from fusar_gpt.inquiries import Order
 from fusar_gpt.interpret import ChipDone, Event, Finished, Started
 from fusar_gpt.model import Card
+from fusar_gpt.server import options as server_options
 from fusar_gpt.server import serve
 from fusar_gpt.server.app import Interpreter, create_app
 from fusar_gpt.server.journal import Journal
 from fusar_gpt.server.options import state_folder
 from fusar_gpt.server.security import Roots
-from fusar_gpt.server.stoppable import StoppableServer
+from fusar_gpt.server.serve import StoppableServer
 
 GATE = threading.Event()
 """Holds back the jobs that are asked the question "gated"."""
@@ -143,7 +144,7 @@ def main() -> None:
     """``python scripted_door.py FOLDER [fusar serve's arguments]``: the command over the script."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    serve.add_arguments(parser)
+    server_options.add_arguments(parser)
     args = parser.parse_args()
     app = create_app(
         scripted,

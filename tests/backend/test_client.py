@@ -40,7 +40,7 @@ from fusar_gpt.samples import HARBOUR
 from fusar_gpt.server import serve, wire
 from fusar_gpt.server.app import create_app
 from fusar_gpt.server.security import Roots
-from fusar_gpt.server.stoppable import StoppableServer
+from fusar_gpt.server.serve import StoppableServer
 from fusar_gpt.tasks import Task
 from fusar_gpt.tasks.compact import render_count, render_grid
 

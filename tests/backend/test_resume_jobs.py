@@ -36,7 +36,7 @@ from fusar_gpt.server.app import create_app
 from fusar_gpt.server.inputs import Inputs
 from fusar_gpt.server.journal import Journal
 from fusar_gpt.server.security import Roots
-from fusar_gpt.server.stoppable import StoppableServer
+from fusar_gpt.server.serve import StoppableServer
 from fusar_gpt.tasks.compact import render_boxes
 
 KILLS = 20

@@ -32,7 +32,7 @@ from fusar_gpt.server import serve
 from fusar_gpt.server.app import create_app
 from fusar_gpt.server.options import Options
 from fusar_gpt.server.security import Roots
-from fusar_gpt.server.stoppable import StoppableServer
+from fusar_gpt.server.serve import StoppableServer
 
 WATCHERS = 200
 CHIPS = 400

@@ -28,7 +28,7 @@ from fusar_gpt.imagery import open_scene
 from fusar_gpt.imagery.drivers import Guard
 from fusar_gpt.server import security, uploads
 from fusar_gpt.server.options import Options
-from fusar_gpt.server.uploads import Scenes
+from fusar_gpt.server.uploads import SceneStore
 
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
 MAX_UPLOAD = 3 * 2**20
@@ -418,17 +418,17 @@ def test_scenes_are_forgotten_by_age_unless_a_job_needs_them(door: Door, kept: P
     lost = kept / "incoming-lost"
     lost.mkdir()
     (lost / "half.tif").write_bytes(b"II*\0")
-    scenes = Scenes(kept, max_bytes=1, keep_s=1000, needed=lambda: {ids[0]})
+    scenes = SceneStore(kept, max_bytes=1, keep_s=1000, needed=lambda: {ids[0]})
     long_ago = time.time() - 10**6
     for name in (ids[0], ids[1]):
         os.utime(kept / name, (long_ago, long_ago))
-    scenes.tidy()
+    scenes.sweep()
     assert {path.name for path in kept.iterdir()} == {ids[0], ids[2], "incoming-lost"}
     os.utime(lost, (long_ago, long_ago))
-    scenes.tidy()
+    scenes.sweep()
     assert {path.name for path in kept.iterdir()} == {ids[0], ids[2]}
     assert scenes.path(ids[0]).is_file()  # used: it counts from now on
-    Scenes(kept, max_bytes=1, keep_s=1000, needed=set).tidy()
+    SceneStore(kept, max_bytes=1, keep_s=1000, needed=set).sweep()
     assert (kept / ids[0]).exists()
     with pytest.raises(FusarError, match="upload it again"):
         scenes.path(ids[1])

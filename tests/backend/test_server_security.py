@@ -18,7 +18,7 @@ import requests
 from scripted_door import INFO, TOKEN, Door, ScriptedEngine, open_door, scripted
 
 from fusar_gpt.errors import FusarError
-from fusar_gpt.server import security, serve
+from fusar_gpt.server import options, security, serve
 from fusar_gpt.server.app import create_app
 from fusar_gpt.server.options import Options
 from fusar_gpt.server.security import (
@@ -30,7 +30,7 @@ from fusar_gpt.server.security import (
     remove_token_file,
     write_token_file,
 )
-from fusar_gpt.server.stoppable import StoppableServer
+from fusar_gpt.server.serve import StoppableServer
 
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -352,7 +352,7 @@ def test_the_token_file_is_private_and_replaces_without_following(tmp_path: Path
 
 def arguments(*given: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    serve.add_arguments(parser)
+    options.add_arguments(parser)
     return parser.parse_args(given)
 
 

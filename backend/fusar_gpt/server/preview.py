@@ -1,4 +1,4 @@
-"""The route of what a job would look at: how many chips, how long, one chip and its prior. No model is started."""
+"""The preview of a job: how many chips, how long, one chip and its prior. The model is not asked."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from fusar_gpt.priors import NONE, open_prior
 from fusar_gpt.priors.picture import draw_field
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import Execution
-from fusar_gpt.server.process import checked_order
+from fusar_gpt.server.processes import checked_order
 
 MOST_AT_A_TIME = 4
-PATIENCE_S = 10.0
-"""Seconds at most that a preview waits for a tile of a prior; a job may wait longer."""
-_LOOKED_AT = 5000
-"""Chips among which the middle one is sought; of a larger plan it is a chip near its beginning."""
+DEADLINE_S = 10.0
+"""The longest wait for a prior tile in a preview; a job may wait longer."""
+_SEARCHED = 5000
+"""Chips of a plan among which the one nearest to the middle is chosen: the first ones, if there are more."""
 
 
 class Outline(BaseModel):
@@ -47,7 +47,7 @@ class Outline(BaseModel):
 
 
 class Grey(BaseModel):
-    """How stored numbers become grey: ``low_db`` and ``high_db`` are black and white, in dB unless ``grey``."""
+    """How stored numbers become grey: black at ``low_db``, white at ``high_db``; in dB unless ``quantity`` is grey."""
 
     quantity: str
     low_db: float
@@ -55,7 +55,7 @@ class Grey(BaseModel):
 
 
 class ShownChip(BaseModel):
-    """The chip in the middle of the area: a PNG as the model sees it, its size in px, its place and ground width."""
+    """The chip in the middle of the area: a PNG as the model sees it, its size in px, footprint and ground width."""
 
     image: str
     size: tuple[int, int]
@@ -67,7 +67,7 @@ class ShownChip(BaseModel):
 
 
 class ShownPrior(BaseModel):
-    """The prior of that chip: A01, A16, A09 as red, green, blue; no image where it has no nodes, ``said`` why."""
+    """The prior of that chip: A01, A16, A09 as red, green, blue; no image if it has no nodes, ``said`` why."""
 
     image: str | None = None
     nodes: int = 0
@@ -78,7 +78,7 @@ class ShownPrior(BaseModel):
 
 
 class Preview(BaseModel):
-    """``seconds`` is how long the last jobs of that task would have taken; None where there were none."""
+    """``seconds`` is an estimate from the last job of that task; null if there was none."""
 
     chips: int
     seconds: float | None
@@ -87,22 +87,22 @@ class Preview(BaseModel):
 
 
 def router(context: Context) -> APIRouter:
-    """Preview."""
+    """The route /preview."""
     routes = APIRouter(tags=["interpret"])
     free = threading.BoundedSemaphore(MOST_AT_A_TIME)
 
     @routes.post("/preview")
     def preview(execution: Execution) -> Preview:
-        """What a job of these inputs would look at: nothing is asked of the model, and no job is made."""
+        """What a job with these inputs would look at; the model is not asked and no job is created."""
         order = checked_order(execution.inputs, context)
         card = _card(context, execution.inputs.model)
-        with _turn(free), open_scene(order.scene, band=order.band, guard=Guard()) as scene:
+        with _slot(free), open_scene(order.scene, band=order.band, guard=Guard()) as scene:
             area = scene_area(order, scene)
             chips, inquiries = plan_inquiries(order, scene, area, card)
-            inquiry = _in_the_middle(inquiries, area)
+            inquiry = _middle(inquiries, area)
             return Preview(
                 chips=chips,
-                seconds=context.speed.seconds(order.task, chips * len(inquiry.questions)),
+                seconds=context.times.estimate(order.task, chips * len(inquiry.questions)),
                 chip=_show_chip(scene, inquiry.chip),
                 prior=_show_prior(order, context.settings, scene, inquiry.chip),
             )
@@ -111,8 +111,8 @@ def router(context: Context) -> APIRouter:
 
 
 @contextmanager
-def _turn(free: threading.BoundedSemaphore) -> Iterator[None]:
-    """Few at a time: each one holds a thread that other routes need."""
+def _slot(free: threading.BoundedSemaphore) -> Iterator[None]:
+    """Limit the previews at a time: each one holds a thread that other routes need."""
     if not free.acquire(blocking=False):
         raise HTTPException(429, f"{MOST_AT_A_TIME} previews are being made already; try again")
     try:
@@ -122,19 +122,18 @@ def _turn(free: threading.BoundedSemaphore) -> Iterator[None]:
 
 
 def _card(context: Context, name: str | None) -> Card:
-    """The card of a served model, as ``/info`` tells it."""
-    shown = next(each for each in context.info["models"] if name in (None, each["name"]))
-    known = {field.name for field in fields(Card)}
+    """The card of a served model, from what ``/info`` shows of it."""
+    shown = context.card(name) or {}
     try:
-        return Card(**{key: value for key, value in shown.items() if key in known})
+        return Card(**{field.name: shown[field.name] for field in fields(Card) if field.name in shown})
     except TypeError as error:
         raise FusarError("this server does not tell how its model sees; start a job instead") from error
 
 
-def _in_the_middle(inquiries: Iterator[Inquiry], area: BaseGeometry) -> Inquiry:
+def _middle(inquiries: Iterator[Inquiry], area: BaseGeometry) -> Inquiry:
     centre = area.centroid
     return min(
-        islice(inquiries, _LOOKED_AT), key=lambda inquiry: inquiry.chip.footprint.centroid.distance(centre)
+        islice(inquiries, _SEARCHED), key=lambda inquiry: inquiry.chip.footprint.centroid.distance(centre)
     )
 
 
@@ -153,12 +152,12 @@ def _show_chip(scene: Scene, chip: Chip) -> ShownChip:
 
 
 def _show_prior(order: Order, settings: PriorSettings, scene: Scene, chip: Chip) -> ShownPrior:
-    """The prior of a chip; one that cannot be had is no failure of the preview, but said."""
+    """The prior of a chip; if it cannot be fetched, the preview succeeds and ``said`` gives the reason."""
     said: list[str] = []
     settings = replace(
         settings,
         allow_none=settings.allow_none or order.allow_no_prior,
-        deadline_s=min(settings.deadline_s, PATIENCE_S),
+        deadline_s=min(settings.deadline_s, DEADLINE_S),
     )
     year = order.year or (scene.acquired.year if scene.acquired else None)
     try:
