@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from fusar_gpt.cli.terminal import show_progress, show_summary
 from fusar_gpt.engine import Engine, LocalEngine
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings import Result, draw_overlay, write_geopackage, write_overlay, write_report
@@ -14,7 +15,6 @@ from fusar_gpt.interpret import Finished, interpret
 from fusar_gpt.model import load_checkpoint
 from fusar_gpt.samples import HARBOUR, SAMPLES, Sample
 from fusar_gpt.tasks import Task
-from fusar_gpt.terminal import show_progress, show_summary
 
 TASKS = {HARBOUR: (Task.DETECT, Task.LOCATE, Task.COUNT)}
 """What is asked of a sample; of the others only detection."""

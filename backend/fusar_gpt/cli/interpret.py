@@ -1,26 +1,17 @@
-"""The ``fusar`` command: interpret a scene, fetch priors, serve QGIS, show the demo, say what is missing.
-
-Exit status: 0 done, 1 failed with one line on stderr and no partial output, 2 wrong usage.
-"""
+"""``fusar interpret``: an area of a scene, here or on a server, into one GeoPackage."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
-import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusar_gpt import __version__, engine_options, prior_options
-from fusar_gpt.cli_checkpoint import add_arguments as add_checkpoint_arguments
-from fusar_gpt.cli_prior import add_arguments as add_prior_arguments
-from fusar_gpt.cli_prior import say
-from fusar_gpt.errors import FusarError
+from fusar_gpt import engine_options, prior_options
+from fusar_gpt.cli.prior import say
 from fusar_gpt.tasks import Task
 
 if TYPE_CHECKING:
@@ -28,67 +19,8 @@ if TYPE_CHECKING:
     from fusar_gpt.interpret import Event, Finished
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
-    args = build_parser().parse_args(join_bbox(sys.argv[1:] if argv is None else argv))
-    try:
-        return int(args.run(args))
-    except FusarError as error:
-        print(f"fusar: {error}", file=sys.stderr)
-    except BrokenPipeError:  # the reader of our output has left, as ``head`` does; nothing more can be said
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        print("fusar: cancelled, nothing was written", file=sys.stderr, flush=True)
-        if argv is None and len(threading.enumerate()) > 1:
-            os._exit(
-                1
-            )  # Python would wait for threads that wait for a server, and nobody wants what they bring
-    return 1
-
-
-def join_bbox(argv: Sequence[str]) -> list[str]:
-    """``--bbox -120,34,...`` as one word: argparse takes a western longitude for an option."""
-    words = list(argv)
-    for place, word in enumerate(words[:-1]):
-        if word == "--bbox":
-            words[place : place + 2] = [f"--bbox={words[place + 1]}"]
-    return words
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The arguments of every subcommand. Heavy imports wait until a command runs."""
-    parser = argparse.ArgumentParser(prog="fusar", description="Ask FUSAR-GPT about a SAR scene.")
-    parser.add_argument("--version", action="version", version=f"fusar {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    add_interpret(commands.add_parser("interpret", help="interpret an area of a scene"))
-
-    checkpoint = commands.add_parser("checkpoint", help="import, fetch, list, export or remove models")
-    add_checkpoint_arguments(checkpoint)
-
-    prior = commands.add_parser("prior", help="fetch and look at AEF vectors, keep their cache")
-    add_prior_arguments(prior)
-
-    doctor = commands.add_parser("doctor", help="what is installed, what is missing and how to get it")
-    doctor.set_defaults(run=run_doctor)
-
-    demo = commands.add_parser("demo", help="interpret the sample scenes with the bundled tiny model")
-    demo.add_argument("--out", type=Path, default=Path("fusar-demo"), metavar="DIR")
-    demo.set_defaults(run=run_demo)
-
-    samples = commands.add_parser("samples", help="where the sample scenes are")
-    samples.add_argument("--json", action="store_true", help="print one JSON array")
-    samples.set_defaults(run=run_samples)
-
-    serve = commands.add_parser("serve", help="start the server that QGIS talks to")
-    from fusar_gpt.server.options import add_arguments  # light: no model code
-
-    add_arguments(serve)
-    serve.set_defaults(run=run_serve)
-    return parser
-
-
-def add_interpret(parser: argparse.ArgumentParser) -> None:
-    """The contract others script against."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``fusar interpret``, which others script against."""
     parser.add_argument("scene", type=Path, metavar="SCENE", help="a georeferenced SAR raster")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--area", type=Path, metavar="FILE", help="polygons in any vector format")
@@ -147,9 +79,9 @@ def run_interpret(args: argparse.Namespace) -> int:
     """``fusar interpret``: stream the run to the terminal, then write one GeoPackage."""
     check_usage(args)
     order = order_from(args)
+    from fusar_gpt.cli.terminal import show_progress
     from fusar_gpt.findings import check_writable
     from fusar_gpt.interpret import Finished
-    from fusar_gpt.terminal import show_progress
 
     check_writable(args.out)
     with closing(events_from_server(order, args) if args.server else events_from_here(order, args)) as events:
@@ -183,8 +115,8 @@ def events_from_server(order: Order, args: argparse.Namespace) -> Generator[Even
 
 def deliver(finished: Finished, args: argparse.Namespace) -> None:
     """Write the GeoPackage, then print what was asked for. Raises OutputError."""
+    from fusar_gpt.cli.terminal import show_summary
     from fusar_gpt.findings import count_by_kind, to_geojson, write_geopackage
-    from fusar_gpt.terminal import show_summary
 
     write_geopackage(args.out, [finished.run], finished.findings)
     if args.json:
@@ -250,36 +182,3 @@ def order_from(args: argparse.Namespace) -> Order:
         aspect=args.aspect,
         band=int(args.band) if args.band and args.band.isdecimal() else args.band,
     )
-
-
-def run_doctor(args: argparse.Namespace) -> int:
-    """``fusar doctor``."""
-    from fusar_gpt.doctor import examine
-
-    return examine()
-
-
-def run_demo(args: argparse.Namespace) -> int:
-    """``fusar demo``."""
-    from fusar_gpt.demo import demonstrate
-
-    return demonstrate(args.out)
-
-
-def run_samples(args: argparse.Namespace) -> int:
-    """``fusar samples``: paths as they are on this machine."""
-    from fusar_gpt.samples import SAMPLES
-
-    if args.json:
-        print(json.dumps([asdict(sample) for sample in SAMPLES], default=str, indent=2))
-    else:
-        for sample in SAMPLES:
-            print(f"{sample.title}\n  {sample.scene}")
-    return 0
-
-
-def run_serve(args: argparse.Namespace) -> int:
-    """``fusar serve``."""
-    from fusar_gpt.server.serve import run
-
-    return run(args)
