@@ -20,7 +20,7 @@ import pyogrio
 import pytest
 from affine import Affine
 from rasters import NORTH_UP, ROTATED, swath_gcps
-from scripted_door import CARD, INFO, RUN, TOKEN, ScriptedEngine, finding, scripted
+from scripted_server import CARD, INFO, RUN, TOKEN, ScriptedEngine, finding, scripted
 from test_interpret import TRUTH, scene_file
 from test_resume_jobs import BlobEngine
 
@@ -259,7 +259,7 @@ def test_files_that_cannot_be_sent(desk: Desk) -> None:
 
 
 def stage(folder: Path, **options: object) -> object:
-    """The scripted interpreter behind a door, with a scene that it never opens."""
+    """The scripted interpreter behind an API, with a scene that it never opens."""
     (folder / "scene.tif").touch()
     return application(folder, scripted, ScriptedEngine, **options)
 

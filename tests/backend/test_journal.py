@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scripted_door import CARD
+from scripted_server import CARD
 
 from fusar_gpt.engine import Remembered, Reply, Request
 from fusar_gpt.engine.remembered import request_key

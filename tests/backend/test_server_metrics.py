@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 from rasters import speckle, write
-from scripted_door import TOKEN, Door, ScriptedEngine, open_door
+from scripted_server import AUTH, ApiServer, ScriptedEngine, serve_api
 
 from fusar_gpt.engine import Request
 from fusar_gpt.errors import Cancelled
 from fusar_gpt.server.metrics import MeasuredEngine, Metrics
 
-AUTH = {"Authorization": f"Bearer {TOKEN}"}
 SAMPLE = re.compile(r'[a-z_]+(\{[a-z]+="(?:[^"\\\n]|\\.)*"(,[a-z]+="(?:[^"\\\n]|\\.)*")*\})? [0-9.e+-]+')
-
-
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    with open_door(tmp_path_factory.mktemp("root")) as opened:
-        yield opened
 
 
 def samples(text: str) -> dict[str, float]:
@@ -32,22 +24,22 @@ def samples(text: str) -> dict[str, float]:
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
 
 
-def scrape(door: Door) -> dict[str, float]:
-    with requests.get(f"{door.url}/metrics", headers=AUTH, timeout=10) as reply:
+def scrape(api: ApiServer) -> dict[str, float]:
+    with requests.get(f"{api.url}/metrics", headers=AUTH, timeout=10) as reply:
         assert reply.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         return samples(reply.text)
 
 
-def test_uploads_and_jobs_are_counted(door: Door, tmp_path) -> None:
-    before = scrape(door)
+def test_uploads_and_jobs_are_counted(api: ApiServer, tmp_path) -> None:
+    before = scrape(api)
     body = write(tmp_path / "s.tif", speckle(8, 8)).read_bytes()
     for data, status in ((body, 201), (b"garbage", 400)):
         with requests.post(
-            f"{door.url}/scenes", data=data, params={"name": "s.tif"}, headers=AUTH, timeout=10
+            f"{api.url}/scenes", data=data, params={"name": "s.tif"}, headers=AUTH, timeout=10
         ) as reply:
             assert reply.status_code == status
-    assert [name for name, _ in door.client.interpret(door.inputs)][-1] == "end"
-    after = scrape(door)
+    assert [name for name, _ in api.client.interpret(api.inputs)][-1] == "end"
+    after = scrape(api)
     grown = {name: after[name] - before.get(name, 0) for name in after}
     assert grown["fusar_uploads_total"] == grown["fusar_refused_uploads_total"] == 1
     assert grown["fusar_uploaded_bytes_total"] == len(body)
@@ -98,12 +90,12 @@ def test_the_names_that_dashboards_use_stay() -> None:
     assert {name.partition("{")[0] for name in samples(text)} == gauges | counters
 
 
-def test_two_servers_in_one_process_count_each_for_itself(door: Door, tmp_path) -> None:
-    before = scrape(door)
-    with open_door(tmp_path) as other:
+def test_two_servers_in_one_process_count_each_for_itself(api: ApiServer, tmp_path) -> None:
+    before = scrape(api)
+    with serve_api(tmp_path) as other:
         assert [name for name, _ in other.client.interpret(other.inputs)][-1] == "end"
         assert scrape(other)['fusar_jobs{status="successful"}'] == 1
         assert scrape(other)["fusar_uploads_total"] == 0
-    after = scrape(door)
+    after = scrape(api)
     jobs = 'fusar_jobs{status="successful"}'
     assert after.get(jobs) == before.get(jobs)

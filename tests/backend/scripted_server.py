@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import requests
 from shapely.geometry import box
 
-from fusar_gpt.client import Client
+from fusar_gpt.client import Client, decode_events
 from fusar_gpt.engine import Engine, Reply
 from fusar_gpt.errors import Cancelled, SceneError
 from fusar_gpt.findings import Added, Finding, Replaced, Run
@@ -37,6 +38,7 @@ BEGUN: list[str | None] = []
 """The questions of the jobs so far, in the order in which their turn came."""
 
 TOKEN = "scripted-token-0123456789"
+AUTH = {"Authorization": f"Bearer {TOKEN}"}
 INFO = {"api": 1, "models": [{"name": "scripted", "demonstration": True}], "device": "cpu"}
 
 RUN = Run(
@@ -95,7 +97,7 @@ def scripted(
 
 
 @dataclass
-class Door:
+class ApiServer:
     """A running server, a client with the right token, and a scene it may open."""
 
     url: str
@@ -112,13 +114,13 @@ class Door:
 
 
 @contextmanager
-def open_door(
+def serve_api(
     folder: Path,
     *,
     interpreter: Interpreter = scripted,
     load: Callable[[], Engine] = ScriptedEngine,
     **options: object,
-) -> Iterator[Door]:
+) -> Iterator[ApiServer]:
     scene = folder / "scene.tif"
     scene.touch()
     options.setdefault("state", folder / "state")
@@ -132,16 +134,39 @@ def open_door(
         url = serve.url_of("127.0.0.1", listener)
         with Client(url, TOKEN) as client:
             inputs = {"scene": str(scene), "task": "detect", "targets": ["ship"]}
-            door = Door(url, client, server, thread, inputs, app.state.jobs.journal)
+            api = ApiServer(url, client, server, thread, inputs, app.state.jobs.journal)
             try:
-                yield door
+                yield api
             finally:
-                door.stop()
+                api.stop()
                 assert app.state.jobs.join(5)
 
 
+def ask(api: ApiServer, method: str, path: str, **options: object) -> requests.Response:
+    options.setdefault("headers", AUTH)
+    with requests.request(method, api.url + path, timeout=10, **options) as reply:
+        _ = reply.content
+        return reply
+
+
+def submit(api: ApiServer, **inputs: object) -> str:
+    return api.client.submit(api.inputs | inputs)
+
+
+def events(api: ApiServer, job: str, after: int = 0) -> list[tuple[int, str, dict]]:
+    reply = ask(api, "GET", f"/jobs/{job}/events", headers=AUTH | {"Last-Event-ID": str(after)})
+    return list(decode_events([reply.content]))
+
+
+def until(condition: object) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 def main() -> None:
-    """``python scripted_door.py FOLDER [fusar serve's arguments]``: the command over the script."""
+    """``python scripted_server.py FOLDER [fusar serve's arguments]``: the command over the script."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     server_options.add_arguments(parser)
