@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,12 @@ import pytest
 import shapely
 from test_interpret import CHIP, ThresholdEngine
 
+from fusar_gpt.contract import Finished, Found, Progress, Started, to_geojson
 from fusar_gpt.engine import Reply
 from fusar_gpt.errors import SceneError
-from fusar_gpt.findings import to_geojson
-from fusar_gpt.frames import SceneBox, SceneWindow
+from fusar_gpt.frames import SceneBox, SceneWindow, scene_corners
 from fusar_gpt.imagery import Area, open_scene
 from fusar_gpt.imagery.plain_image import PIXELS, PlainImage, plain_image
-from fusar_gpt.interpret import ChipDone, Finished, Started
 from fusar_gpt.server.chat.pictures import interpret_pictures
 from fusar_gpt.server.security import PathRefused, Roots
 from fusar_gpt.tasks import Task
@@ -32,6 +32,10 @@ def picture(*boxes: tuple[int, int, int, int], size: tuple[int, int] = (2 * CHIP
 
 def run(pictures: dict[int, np.ndarray], task: Task, engine: object = None, **asked: object) -> list:
     return list(interpret_pictures(pictures, task, engine or ThresholdEngine(), lambda: False, **asked))
+
+
+def bounds(finding) -> tuple[float, ...]:
+    return shapely.geometry.shape(finding.geometry).bounds
 
 
 def test_an_image_is_found_only_while_it_is_offered() -> None:
@@ -59,23 +63,22 @@ def test_grey_levels_are_read_as_they_are_and_nothing_beside_the_image() -> None
 def test_its_ground_is_its_pixels_and_it_has_no_longitude() -> None:
     scene = PlainImage(picture(), "image")
     assert not scene.georeferenced
-    assert np.isnan(scene.to_lonlat(SceneBox(0, 0, 5, 5).corners()).xy()).all()
+    assert np.isnan(scene.to_lonlat(scene_corners(SceneBox(0, 0, 5, 5))).xy()).all()
     whole = Area.whole(scene)
     assert whole.crs == PIXELS
     assert whole.on_scene(scene).equals(shapely.box(0, 0, 2 * CHIP, CHIP))
 
 
 def test_detections_are_in_pixels_of_their_image_alone() -> None:
-    started, first, second, finished = run({1: picture(), 2: picture(BRIGHT)}, Task.DETECT)
+    started, first, found, second, finished = run({1: picture(), 2: picture(BRIGHT)}, Task.DETECT)
     assert isinstance(started, Started)
     assert isinstance(finished, Finished)
-    assert [(event.done, event.chips) for event in (first, second)] == [(1, 2), (2, 2)]
-    assert isinstance(first, ChipDone)
+    assert [first, second] == [Progress(1, 2), Progress(2, 2)]
     (ship,) = finished.findings
-    assert [change.finding for change in second.changes] == [ship]
-    np.testing.assert_allclose(ship.geometry.bounds, BRIGHT, atol=2.01)
-    np.testing.assert_allclose(ship.geometry.bounds, shapely.box(*ship.geometry.bounds).bounds)
-    assert ship.lonlat.is_empty
+    assert found == Found((ship,))
+    np.testing.assert_allclose(bounds(ship), BRIGHT, atol=2.01)
+    np.testing.assert_allclose(bounds(ship), astuple(ship.box))
+    assert (ship.lonlat, ship.crs) == (None, "")
     columns = ship.properties
     assert not {"lon", "lat", "length_m", "width_m"} & set(columns)
     assert (columns["image"], columns["chip"], columns["run"]) == (2, 1, started.run.id)
@@ -83,9 +86,8 @@ def test_detections_are_in_pixels_of_their_image_alone() -> None:
     assert (row.scene, row.scene_crs, row.area, row.chip_ground_m) == ("2 images", "", "", 0.0)
     assert (row.band, row.quantity, row.stretch_low_db, row.stretch_high_db) == ("1", "grey", 0.0, 255.0)
     assert (row.prior, row.prior_note, row.overlap) == ("none", None, 0.0)
-    (feature,) = to_geojson(finished.findings, row)["features"]
-    assert feature["scene_crs"] == ""
-    assert not feature["geometry"]["coordinates"]
+    (feature,) = to_geojson(finished.findings)["features"]
+    assert (feature["scene_crs"], feature["geometry"]) == ("", None)
 
 
 def test_findings_of_several_images_have_ids_of_their_own() -> None:
@@ -103,7 +105,7 @@ def test_an_object_is_classified_where_it_is() -> None:
     finished = run({3: picture(BRIGHT)}, Task.CLASSIFY, engine, boxes=[SceneBox(*BRIGHT)])[-1]
     (row,) = finished.findings
     assert (row.properties["label"], row.properties["image"]) == ("ship", 3)
-    np.testing.assert_allclose(row.geometry.bounds, BRIGHT, atol=1e-6)
+    np.testing.assert_allclose(bounds(row), BRIGHT, atol=1e-6)
     assert (engine.image > 200).any()
 
 
@@ -126,9 +128,9 @@ def test_every_image_is_one_chip_that_shows_all_of_it(
     monkeypatch.setattr(
         ThresholdEngine, "card", type(engine.card)(**(vars(engine.card) | {"aspect": aspect}))
     )
-    started, done, finished = run({1: picture(size=size)}, Task.COUNT, engine)
+    started, _, done, finished = run({1: picture(size=size)}, Task.COUNT, engine)
     assert (started.chips, done.done, engine.asked) == (1, 1, 1)
-    left, top, right, bottom = finished.findings[0].geometry.bounds
+    left, top, right, bottom = bounds(finished.findings[0])
     assert left <= 0
     assert top <= 0
     assert right >= size[0]

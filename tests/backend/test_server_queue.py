@@ -26,9 +26,9 @@ from scripted_server import (
 )
 
 from fusar_gpt.client import decode_events
+from fusar_gpt.contract import Finished, Progress, Started
 from fusar_gpt.engine import Request
 from fusar_gpt.errors import Cancelled
-from fusar_gpt.interpret import ChipDone, Finished, Started
 from fusar_gpt.server import jobs as jobs_module
 from fusar_gpt.server.journal import Journal
 from fusar_gpt.server.options import Options
@@ -155,7 +155,7 @@ def asking(order, engine, cancelled, settings, run):
     yield Started(RUN, 1)
     image, nothing = np.zeros((64, 64), np.uint8), np.zeros((0, 64), np.float32)
     engine.answer([Request(image, nothing, nothing[:, :2], order.question or "", None, 9)], cancelled)
-    yield ChipDone(1, 1, ())
+    yield Progress(1, 1)
     yield Finished(RUN, ())
 
 

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, FastAPI, Query, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel
-from starlette.exceptions import HTTPException
+from pydantic import TypeAdapter
 
 from fusar_gpt import __version__
+from fusar_gpt.contract import Problem
 from fusar_gpt.server.context import Context
-from fusar_gpt.server.inputs import Inputs
+from fusar_gpt.server.inputs import REQUEST
 from fusar_gpt.server.metrics import CONTENT_TYPE, memory
-from fusar_gpt.server.problems import Missing
+from fusar_gpt.server.problems import Missing, OtherApi
 
 PROCESS = "interpret"
 
@@ -59,15 +59,6 @@ _OUTPUTS: dict[str, Any] = {
         "schema": {"type": "object", "format": "geojson-feature-collection"},
     },
 }
-
-
-class Problem(BaseModel):
-    """An error (RFC 7807)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
 
 
 def router(context: Context) -> APIRouter:
@@ -116,7 +107,8 @@ def router(context: Context) -> APIRouter:
         served = context.info["api"]
         if api is not None and api != served:
             older = "server" if api > served else "client"
-            raise HTTPException(409, f"this server speaks API {served}, the client {api}; update the {older}")
+            detail = f"this server speaks API {served}, the client {api}; update the {older}"
+            raise OtherApi(409, detail, served)
         return context.info | {"memory": memory()}
 
     @routes.get("/metrics", response_class=PlainTextResponse)
@@ -129,7 +121,7 @@ def router(context: Context) -> APIRouter:
 
 def _inputs() -> dict[str, Any]:
     """The inputs as OGC API - Processes describes them: a self-contained schema for each."""
-    schema = Inputs.model_json_schema()
+    schema = REQUEST.json_schema()
     shared, needed = schema.get("$defs", {}), schema["required"]
     return {
         name: {
@@ -177,7 +169,7 @@ def _finished(document: dict[str, Any]) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):  # validation errors are problems too
         schemas.pop(name, None)
-    schemas["Problem"] = Problem.model_json_schema()
+    schemas["Problem"] = TypeAdapter(Problem).json_schema()
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"token": []}]
     problem = {

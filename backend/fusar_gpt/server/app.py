@@ -10,13 +10,13 @@ from typing import Any
 from fastapi import FastAPI
 
 from fusar_gpt import __version__
+from fusar_gpt.contract import Event, InterpretRequest
 from fusar_gpt.engine import Engine, Remembered
-from fusar_gpt.inquiries import Order
-from fusar_gpt.interpret import Event, RunIdentity
+from fusar_gpt.interpret import RunIdentity
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.server import about, chat, preview, processes, scenes
 from fusar_gpt.server.context import Context, SharedEngine
-from fusar_gpt.server.inputs import Inputs
+from fusar_gpt.server.inputs import REQUEST, with_files
 from fusar_gpt.server.job import Job
 from fusar_gpt.server.jobs import Jobs, TaskTimes
 from fusar_gpt.server.journal import Journal
@@ -27,7 +27,9 @@ from fusar_gpt.server.security import Gate, Roots
 
 HEARTBEAT_S = 10.0
 
-Interpreter = Callable[[Order, Engine, Callable[[], bool], PriorSettings, RunIdentity], Iterator[Event]]
+Interpreter = Callable[
+    [InterpretRequest, Engine, Callable[[], bool], PriorSettings, RunIdentity], Iterator[Event]
+]
 """Runs a request; calls the third argument at each token and raises Cancelled once it returns true."""
 
 
@@ -67,10 +69,10 @@ def create_app(
     times = TaskTimes()
 
     def run(job: Job) -> Iterator[Event]:
-        order = Inputs.model_validate_json(job.record.inputs).order(roots)
+        request = with_files(REQUEST.validate_json(job.record.inputs), roots)
         replaying = Remembered(engine(), job.recall, job.remember)
-        events = interpreter(order, replaying, job.cancelled, settings, job.identity)
-        return times.timed(order.task, events) if job.log.count == 0 else events
+        events = interpreter(request, replaying, job.cancelled, settings, job.identity)
+        return times.timed(request.task, events) if job.log.count == 0 else events
 
     metrics = Metrics(info, lambda: jobs.counts())
     engine = SharedEngine(lambda: MeasuredEngine(load(), metrics))

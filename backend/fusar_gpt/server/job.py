@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Literal
 
+from fusar_gpt.contract import Ended, Event, Finished, Progress
 from fusar_gpt.engine import Reply
 from fusar_gpt.errors import FusarError
 from fusar_gpt.interpret import RunIdentity
@@ -129,32 +130,33 @@ class Job:
         """Keep a reply; it is journalled together with the next event."""
         self._new_replies.append((key, reply))
 
-    def take(self, name: str, data: dict[str, Any]) -> None:
-        """Journal and publish an event that :func:`wire.transcribe` yields; the results are kept for the end.
+    def take(self, event: Event) -> None:
+        """Journal and publish an event of the interpretation; the results are kept for the end of the job.
 
         Raises JournalError if it cannot be written, FusarError if a resumed job repeats an event differently.
         """
-        if name == "results":
-            self._results = wire.encode(data)
+        data = wire.encode(event.to_json())
+        if isinstance(event, Finished):
+            self._results = data
             return
         repeated = self._emitted < self.log.count
-        progress = self._advance(data, repeated=repeated) if name == "progress" else None
-        event = wire.sse(self._emitted + 1, name, wire.encode(data))
+        progress = self._advance(event, repeated=repeated) if isinstance(event, Progress) else None
+        sent = wire.sse(self._emitted + 1, event.name, data)
         if not repeated:
-            self._journal.append(self.id, self._emitted + 1, event, self._new_replies, progress)
+            self._journal.append(self.id, self._emitted + 1, sent, self._new_replies, progress)
             self._new_replies = []
-            self.log.tell(event)
-        elif not _same(self._journal.events(self.id, self._emitted, 1)[0], event):
+            self.log.tell(sent)
+        elif not _same(self._journal.events(self.id, self._emitted, 1)[0], sent):
             raise FusarError("the scene, prior or model has changed since the job began; start it again")
         self._emitted += 1
 
-    def _advance(self, data: dict[str, Any], *, repeated: bool) -> tuple[int, str]:
-        percent, message = 100 * data["done"] // max(1, data["total"]), data["message"]
+    def _advance(self, event: Progress, *, repeated: bool) -> tuple[int, str]:
+        percent = 100 * event.done // max(1, event.total)
         with self._lock:
-            self._pace.advance(data["done"], data["total"], repeated=repeated)
+            self._pace.advance(event.done, event.total, repeated=repeated)
             if not self._cancel.is_set():
-                self.record = replace(self.record, progress=percent, message=message)
-        return percent, message
+                self.record = replace(self.record, progress=percent, message=event.message)
+        return percent, event.message
 
     def end(self, status: End, message: str) -> None:
         """Publish the event ``end``. An earlier cancel wins; a success that cannot be journalled becomes a failure."""
@@ -180,8 +182,8 @@ class Job:
     def _ended(self, status: End, message: str) -> tuple[Record, bytes]:
         progress = 100 if status == "successful" else self.record.progress
         record = replace(self.record, status=status, message=message, progress=progress, finished=_now())
-        data = wire.encode({"status": status, "message": message})
-        return record, wire.sse(self.log.count + 1, "end", data)
+        event = Ended(status, message)
+        return record, wire.sse(self.log.count + 1, event.name, wire.encode(event.to_json()))
 
     def settle(self) -> bool:
         """Whether the end is in the journal; if writing it failed before, it is tried again now."""

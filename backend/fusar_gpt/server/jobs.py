@@ -9,13 +9,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from fusar_gpt.contract import Event, Progress, Started, Task
 from fusar_gpt.errors import Cancelled, FusarError
-from fusar_gpt.interpret import ChipDone, Event, Started
-from fusar_gpt.server import wire
 from fusar_gpt.server.job import CANCELLED, End, Job, new_record
 from fusar_gpt.server.journal import Journal, JournalError
 from fusar_gpt.server.options import Options
-from fusar_gpt.tasks import Task
 
 QUEUE_LIMIT = 256
 CLIENT_LIMIT = 64
@@ -98,7 +96,7 @@ class TaskTimes:
         for event in events:
             if isinstance(event, Started):
                 began, questions = time.monotonic(), max(1, len(event.run.targets))
-            elif isinstance(event, ChipDone) and event.done:
+            elif isinstance(event, Progress) and event.done:
                 self._seconds[task] = (time.monotonic() - began) / (event.done * questions)
             yield event
 
@@ -249,8 +247,8 @@ class Jobs:
         """Run a job; how it ended, and the message for the user."""
         try:
             job.check_tries()
-            for name, data in wire.transcribe(self._run(job)):
-                job.take(name, data)
+            for event in self._run(job):
+                job.take(event)
         except Cancelled:
             return "dismissed", CANCELLED
         except FusarError as error:

@@ -12,9 +12,6 @@ from pathlib import Path
 from fusar_gpt import engine_options, prior_options
 from fusar_gpt.folders import user_folder
 
-API = 1
-"""Version of the HTTP API; the plugin and the Python client refuse a server of another one."""
-
 TOKEN_FILE = Path("~/.cache/fusar/server.json")
 DAY_S = 86400.0
 GIB = 2**30

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from fusar_gpt.errors import FusarError, SceneError
 from fusar_gpt.server.context import Context
-from fusar_gpt.server.inputs import Inputs
+from fusar_gpt.server.inputs import REQUEST
 from fusar_gpt.server.uploads import SceneStore, Uploaded
 
 SWEEP_S = 3600.0
@@ -110,5 +110,5 @@ def needed(context: Context) -> set[str]:
     return {
         scene_id
         for job in context.jobs.live()
-        for scene_id in Inputs.model_validate_json(job.record.inputs).uploads()
+        for scene_id in REQUEST.validate_json(job.record.inputs).uploads
     }

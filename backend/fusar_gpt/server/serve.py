@@ -23,15 +23,16 @@ import uvicorn
 from fastapi import FastAPI
 
 from fusar_gpt import __version__
+from fusar_gpt.contract import API, PRIOR_SOURCES, Task
 from fusar_gpt.engine import LocalEngine, open_engine
 from fusar_gpt.engine_options import EngineOptions
+from fusar_gpt.imagery import Guard
 from fusar_gpt.interpret import interpret
 from fusar_gpt.model import Card
 from fusar_gpt.model.checkpoint import find_folder
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.priors import SPECS
 from fusar_gpt.server.app import create_app
-from fusar_gpt.server.options import API, Options, state_folder
+from fusar_gpt.server.options import Options, state_folder
 from fusar_gpt.server.security import (
     Roots,
     ServeError,
@@ -40,7 +41,6 @@ from fusar_gpt.server.security import (
     remove_token_file,
     write_token_file,
 )
-from fusar_gpt.tasks import Task
 
 STOP_TIMEOUT_S = 3.0
 GRACE_S = 3
@@ -124,8 +124,8 @@ def local_app(model: EngineOptions, **options: Any) -> FastAPI:
         return engine
 
     return create_app(
-        lambda order, engine, cancelled, settings, run: interpret(
-            order, engine, cancelled, settings, identity=run
+        lambda request, engine, cancelled, settings, run: interpret(
+            request, engine, cancelled, settings, identity=run, policy=Guard()
         ),
         load,
         info,
@@ -143,7 +143,7 @@ def describe(model: str) -> dict[str, Any]:
         "device": "loading",
         "targets": list(card.targets),
         "tasks": [task.value for task in Task],
-        "prior_sources": [*SPECS, "file"],
+        "prior_sources": [*PRIOR_SOURCES, "file"],
     }
 
 

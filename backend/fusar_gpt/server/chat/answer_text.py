@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fusar_gpt.findings import Finding
-from fusar_gpt.interpret import ChipDone, Finished
+from fusar_gpt.contract import Finding, Finished
 from fusar_gpt.server.chat.conversation import Pick
 from fusar_gpt.server.chat.phrases import Templates
 
@@ -67,9 +66,8 @@ class CitedText:
         )
 
 
-def of_chip(event: ChipDone) -> list[Finding]:
+def of_chip(found: Sequence[Finding]) -> list[Finding]:
     """The findings of one chip, without the sums over several chips."""
-    found = (change.finding for change in event.changes)
     return [finding for finding in found if "chip" in finding.properties]
 
 

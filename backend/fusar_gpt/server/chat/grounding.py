@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import pathlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, Protocol
+from typing import Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, model_validator
 from pyproj import CRS, Geod, Transformer
 
+from fusar_gpt.contract import (
+    Event,
+    FeatureCollection,
+    Finding,
+    Finished,
+    InterpretRequest,
+    Outline,
+    Run,
+    Started,
+    Task,
+)
+from fusar_gpt.contract.limits import BandNumber, CrsText, FileName, Flag, Metres, Name, Overlap, Year
 from fusar_gpt.engine import Engine, EngineOver, OnText, Reply, Request
 from fusar_gpt.engine.engine import never
 from fusar_gpt.errors import AreaError
-from fusar_gpt.findings import Finding, Run
-from fusar_gpt.imagery import Area
-from fusar_gpt.inquiries import Order
-from fusar_gpt.interpret import Event, Finished, Started, interpret
+from fusar_gpt.imagery import Area, Guard
+from fusar_gpt.interpret import interpret
+from fusar_gpt.planning import area_of
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.server.chat.pictures import Pixels, interpret_pictures
-from fusar_gpt.server.inputs import Boxes, Crs, Inputs, Name, Number, Outline, Path
-from fusar_gpt.tasks import Task
 
 CHIPS = 400
 """The most chips that one answer may need; a larger area needs a job."""
@@ -42,22 +52,28 @@ class ChatContext(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    scene: Path
+    scene: FileName
     area: Outline | None = None
-    area_crs: Crs = "EPSG:4326"
-    boxes: Boxes | None = None
-    prior: Path = "none"
-    allow_no_prior: Annotated[bool, Field(strict=True)] = False
-    year: Annotated[int, Field(strict=True, ge=1970, le=2200)] | None = None
-    band: Annotated[int, Field(strict=True, ge=1)] | Name | None = None
-    ground_m: Annotated[Number, Field(gt=0, le=1e6)] | None = None
-    overlap: Annotated[Number, Field(ge=0, le=0.9)] | None = None
-    aspect: Annotated[str, Field(pattern="^(undistorted|stretched)$")] | None = None
+    area_crs: CrsText = "EPSG:4326"
+    boxes: FeatureCollection | None = None
+    prior: FileName = "none"
+    allow_no_prior: Flag = False
+    year: Year | None = None
+    band: BandNumber | Name | None = None
+    ground_m: Metres | None = None
+    overlap: Overlap | None = None
+    aspect: Literal["undistorted", "stretched"] | None = None
     self_check: bool = True
 
-    def inputs(self) -> Inputs:
-        """The same as inputs of a job; the task in them is replaced later."""
-        return Inputs(task=Task.DESCRIBE, **self.model_dump(exclude={"self_check"}, exclude_unset=True))
+    @model_validator(mode="after")
+    def _is_complete(self) -> ChatContext:
+        self.request()
+        return self
+
+    def request(self) -> InterpretRequest:
+        """The same as a request; the task in it is replaced later."""
+        given = {name: getattr(self, name) for name in self.model_fields_set if name != "self_check"}
+        return InterpretRequest(task=Task.DESCRIBE, **given)
 
 
 @dataclass(frozen=True)
@@ -172,35 +188,37 @@ class SceneTarget:
 
     unit: Literal["chip", "image"] = "chip"
 
-    def __init__(self, order: Order, settings: PriorSettings, cache: RunCache) -> None:
-        self._order, self._settings, self._cache = order, settings, cache
+    def __init__(self, request: InterpretRequest, settings: PriorSettings, cache: RunCache) -> None:
+        self._request, self._settings, self._cache = request, settings, cache
 
     def ask(
         self, task: Task, targets: Sequence[str], text: str, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event]:
         """Put a task to every chip of the area."""
         question = text if task is Task.ASK else None
-        order = replace(self._order, task=task, targets=tuple(targets), question=question, boxes=())
-        return self._events(order, engine, cancelled)
+        request = replace(self._request, task=task, targets=tuple(targets), question=question, boxes=None)
+        return self._events(request, engine, cancelled)
 
     def classify(
         self, chosen: tuple[Run, Finding] | None, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event] | None:
         """Classify a finding, else the boxes of the request, else a small area."""
-        boxes = self._order.boxes
+        boxes, crs = self._request.boxes, self._request.area_crs
         if chosen is not None:
-            run, finding = chosen
-            boxes = (Area(finding.geometry, CRS.from_user_input(run.scene_crs)),)
-        elif not boxes and (area := self._order.area) is not None and _is_small(area):
-            boxes = (area,)
+            finding = chosen[1]
+            boxes, crs = FeatureCollection.of((finding.geometry,)), finding.crs
+        elif not boxes and (area := area_of(self._request)) is not None and _is_small(area):
+            boxes = FeatureCollection.of((area.outline(),))
         if not boxes:
             return None
-        order = replace(self._order, task=Task.CLASSIFY, area=None, boxes=boxes)
-        return self._events(order, engine, cancelled)
+        request = replace(self._request, task=Task.CLASSIFY, area=None, boxes=boxes, boxes_crs=crs)
+        return self._events(request, engine, cancelled)
 
-    def _events(self, order: Order, engine: Engine, cancelled: Callable[[], bool]) -> Iterator[Event]:
+    def _events(
+        self, request: InterpretRequest, engine: Engine, cancelled: Callable[[], bool]
+    ) -> Iterator[Event]:
         def run() -> Iterator[Event]:
-            for event in interpret(order, engine, cancelled, self._settings):
+            for event in interpret(request, engine, cancelled, self._settings, policy=Guard()):
                 if isinstance(event, Started) and event.chips > CHIPS:
                     raise AreaError(
                         f"the area takes {event.chips} chips, a conversation at most {CHIPS}: "
@@ -208,13 +226,13 @@ class SceneTarget:
                     )
                 yield event
 
-        if order.task in (Task.ASK, Task.DESCRIBE):
+        if request.task in (Task.ASK, Task.DESCRIBE):
             return run()  # free text may be sampled, and must stream
         try:
-            file = order.scene.stat()
+            file = pathlib.Path(request.scene).stat()
         except OSError:
             return run()  # opening the scene reports what is wrong with it
-        return self._cache.events((order, file.st_mtime_ns, file.st_size), run)
+        return self._cache.events((request, file.st_mtime_ns, file.st_size), run)
 
 
 class PictureTarget:

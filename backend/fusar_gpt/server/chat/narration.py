@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fusar_gpt.contract import Event, Finding, Finished, Found, Started, to_geojson
 from fusar_gpt.engine import Engine
 from fusar_gpt.errors import TaskError
-from fusar_gpt.findings import Finding
-from fusar_gpt.interpret import ChipDone, Event, Finished, Started
-from fusar_gpt.server import wire
 from fusar_gpt.server.chat import answer_text
 from fusar_gpt.server.chat.answer_text import CitedText
 from fusar_gpt.server.chat.conversation import Intent
@@ -87,11 +85,9 @@ class StreamRenderer:
         """What the answer rests on: the run, the findings with the spans of text that mean them, the self-check."""
         features: list[dict[str, Any]] = []
         for finished in self._runs:
-            features += wire.collection(finished.findings, finished.run)["features"]
+            features += to_geojson(finished.findings)["features"]
         for feature in features:
             feature["spans"] = self.text.spans.get(feature["id"], [])
-            if not feature["geometry"]["coordinates"]:
-                feature["geometry"] = None  # a plain image has no place on Earth (RFC 7946, 3.2)
         return {
             "run": self._runs[0].run.record() if self._runs else None,
             "findings": {"type": "FeatureCollection", "features": features},
@@ -117,27 +113,33 @@ class StreamRenderer:
     ) -> Finished:
         """One run; ``write_chip`` writes about each of several chips."""
 
-        def chip_done(event: ChipDone) -> None:
+        def chip_done(found: Sequence[Finding]) -> None:
             if write_chip is not None:
-                write_chip(self.text, answer_text.of_chip(event), self._heading())
+                write_chip(self.text, answer_text.of_chip(found), self._heading())
 
         return self._follow(self._target.ask(task, targets, "", self.engine, self._cancelled), chip_done)
 
     def _follow(
-        self, events: Iterator[Event], chip_done: Callable[[ChipDone], None] = lambda event: None
+        self, events: Iterator[Event], chip_done: Callable[[Sequence[Finding]], None] = lambda found: None
     ) -> Finished:
-        """Consume the events of one run to the end."""
+        """Consume the events of one run to the end; ``chip_done`` receives the findings of each chip."""
+        found: tuple[Finding, ...] = ()
         for event in events:
             if isinstance(event, Finished):
                 self._runs.append(event)
-                continue
-            if isinstance(event, Started):
-                self._chip = Progress(event.run.task, 0, event.chips)
+            elif isinstance(event, Found):
+                found += event.added
+            elif isinstance(event, Started):
+                self._report_progress(Progress(event.run.task, 0, event.chips))
             else:
-                chip_done(event)
-                self._chip = Progress(self._chip.task, event.done, event.chips)
-            self._report(self._chip)
+                chip_done(found)
+                found = ()
+                self._report_progress(Progress(self._chip.task, event.done, event.total))
         return self._runs[-1]
+
+    def _report_progress(self, chip: Progress) -> None:
+        self._chip = chip
+        self._report(chip)
 
     def _heading(self) -> str:
         """Names the chip that the next words are about, if there are several."""
@@ -200,8 +202,8 @@ class StreamRenderer:
             self.text.write(f"\n{self._heading()}" if self.text.text else self._heading())
             self._words_from = len(self.text.text)
 
-    def _end_words(self, event: ChipDone) -> None:
-        rows = answer_text.of_chip(event)
+    def _end_words(self, found: Sequence[Finding]) -> None:
+        rows = answer_text.of_chip(found)
         if self._words_from is None:  # the engine does not stream, or the answer is empty
             self._begin_words()
             self.text.write("".join(str(row.properties.get("text") or "") for row in rows))

@@ -18,16 +18,14 @@ import shapely
 from numpy.typing import NDArray
 from PIL import Image
 
+from fusar_gpt.contract import Event, Finding, Finished, Found, Progress, Run, SceneBox, Started, Task
 from fusar_gpt.engine import Engine
 from fusar_gpt.errors import SceneError
-from fusar_gpt.findings import Added, Finding, Run
-from fusar_gpt.frames import SceneBox
 from fusar_gpt.imagery import Area, Stretch
 from fusar_gpt.imagery.plain_image import PIXELS, plain_image
 from fusar_gpt.imagery.quantise import to_decibel
-from fusar_gpt.inquiries import Order
-from fusar_gpt.interpret import ChipDone, Event, Finished, RunIdentity, Started, interpret
-from fusar_gpt.tasks import Task
+from fusar_gpt.interpret import RunIdentity, interpret
+from fusar_gpt.planning import request_for
 
 IMAGE_BYTES = 8 * 2**20
 IMAGE_PIXELS = 25_000_000
@@ -114,32 +112,33 @@ def interpret_pictures(
     for done, (number, pixels) in enumerate(pictures.items(), 1):
         height, width = pixels.shape
         with plain_image(pixels, name) as path:
-            order = Order(
+            request = request_for(
                 path,
                 task,
-                tuple(targets),
+                targets=tuple(targets),
                 question=question,
-                boxes=tuple(Area(shapely.box(*astuple(box)), PIXELS) for box in boxes),
+                boxes=[Area(shapely.box(*astuple(box)), PIXELS) for box in boxes],
                 ground_m=max(width, height * engine.card.width / engine.card.height),
                 overlap=0.0,
             )
-            for event in interpret(order, engine, cancelled, identity=identity):
+            for event in interpret(request, engine, cancelled, identity=identity):
                 if isinstance(event, Started) and run is None:
                     run = replace(
                         event.run, scene_crs="", scene_fingerprint=fingerprint, chip_ground_m=0.0, area=""
                     )
                     yield Started(run, len(pictures))
-                elif isinstance(event, ChipDone):
-                    changes = tuple(Added(_of_image(change.finding, number)) for change in event.changes)
-                    findings += (change.finding for change in changes)
-                    yield ChipDone(done, len(pictures), changes)
+                elif isinstance(event, Found):
+                    found = tuple(_of_image(finding, number) for finding in event.added)
+                    findings += found
+                    yield Found(found)
+                elif isinstance(event, Progress):
+                    yield Progress(done, len(pictures))
     if run is not None:
         yield Finished(run, tuple(findings))
 
 
 def _of_image(finding: Finding, number: int) -> Finding:
-    """The finding with the number of its image in its columns and its id."""
+    """The finding in the pixels of its image, whose number is in its columns and its id."""
     columns = finding.properties | {"chip": number - 1, "image": number}
-    return replace(
-        finding, id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{finding.id} {number}")), properties=columns
-    )
+    name = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{finding.id} {number}"))
+    return replace(finding, id=name, crs="", properties=columns)

@@ -35,6 +35,7 @@ from fusar_gpt.server.chat.phrases import Templates
 from fusar_gpt.server.chat.pictures import read_picture
 from fusar_gpt.server.chat.vocabulary import Vocabulary
 from fusar_gpt.server.context import Context
+from fusar_gpt.server.inputs import with_files
 from fusar_gpt.server.jobs import Busy
 from fusar_gpt.server.security import PathRefused
 from fusar_gpt.tasks import Task
@@ -128,8 +129,8 @@ def answer(
     Raises a FusarError that says what is wrong with the scene, the images or the question.
     """
     if chat.fusar is not None:
-        order = chat.fusar.inputs().order(context.roots)
-        target: ChatTarget = SceneTarget(order, context.settings, cache)
+        request = with_files(chat.fusar.request(), context.roots)
+        target: ChatTarget = SceneTarget(request, context.settings, cache)
     else:
         target = PictureTarget(dict(enumerate(map(read_picture, chat.images), 1)))
     engine = context.engine()
