@@ -281,7 +281,7 @@ def test_how_jobs_end(tmp_path: Path) -> None:
         with pytest.raises(ServerError, match="the scene ends here; get the rest"):
             list(client.run(act(tmp_path, "unhappy")))
         with pytest.raises(ServerError, match="it runs: scripted"):
-            list(client.run(act(tmp_path), "other"))
+            list(client.run(replace(act(tmp_path), model="other")))
 
         left = client.run(act(tmp_path, "held"))
         assert isinstance(next(left), Started)

@@ -193,12 +193,12 @@ def test_geojson_is_rfc_7946_with_the_exact_scene_geometry_beside_it(tmp_path: P
     with open_sample(tmp_path, degrees=10.0) as scene:
         found = ask(scene, chips_of(scene)[0], boxes((10, 20, 40, 30)))
         run = run_on(scene)
-    collection = json.loads(json.dumps(to_geojson(found, run), allow_nan=False))
+    collection = json.loads(json.dumps(to_geojson(found), allow_nan=False))
     (feature,) = collection["features"]
-    assert collection["run"]["targets"] == "ship, plane"
+    assert run.record()["targets"] == "ship, plane"
     assert (feature["id"], feature["properties"]["layer"]) == (found[0].id, "detections")
     assert feature["scene_crs"] == "EPSG:32631"
-    assert shapely.geometry.shape(feature["scene_geometry"]).equals(found[0].geometry)
+    assert shapely.geometry.shape(feature["scene_geometry"]).equals(shape(found[0].geometry))
     ring = shapely.geometry.shape(feature["geometry"]).exterior
     assert ring.is_ccw
     lon, lat = feature["properties"]["lon"], feature["properties"]["lat"]

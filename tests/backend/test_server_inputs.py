@@ -45,7 +45,8 @@ def test_malformed_inputs_are_named_in_one_line(
     problem = reply.json()
     assert (reply.status_code, problem["status"]) == (422, 422)
     assert reply.headers["Content-Type"] == "application/problem+json"
-    assert set(problem) == {"type", "title", "status", "detail"}
+    assert set(problem) == {"type", "title", "status", "detail", "code"}
+    assert problem["code"] == "invalid-request"
     assert where in problem["detail"]
     assert "\n" not in problem["detail"]
 
