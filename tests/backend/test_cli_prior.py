@@ -386,7 +386,7 @@ def test_every_setting_is_an_option_with_a_variable():
     assert {option.setting for option in OPTIONS} == set(PriorSettings.__dataclass_fields__)
 
 
-# By the door of the server.
+# Over the HTTP API of the server.
 
 
 @pytest.mark.parametrize("spec", ["none", "auto", "cog", "earth-engine"])

@@ -39,6 +39,9 @@ _SAMPLES: dict[Hashable, NDArray[np.float32]] = {}
 """The latest scenes' samples: each area of a batch, and each question of a chat, opens its scene anew."""
 _SAMPLES_LOCK = threading.Lock()
 
+IN_MEMORY: dict[Path, Scene] = {}
+"""Scenes that are in no file, by the path under which :func:`open_scene` finds them."""
+
 
 class Scene:
     """An open SAR raster and one band of it; made by :func:`open_scene`, closed by ``with`` or :meth:`close`.
@@ -54,7 +57,10 @@ class Scene:
         simulated: The tag ``FUSAR_SIMULATED=YES`` is set.
         attribution: Whom to credit, from the tags ``FUSAR_ATTRIBUTION`` or ``TIFFTAG_COPYRIGHT``.
         pixel_size_m: Ground sample distance at the centre of the scene in metres, geodesic.
+        georeferenced: Whether its pixels lie on Earth; false for a plain image alone.
     """
+
+    georeferenced = True
 
     def __init__(
         self,
@@ -257,6 +263,8 @@ def open_scene(
         SceneError: No such file, not a raster, no such band, or no georeferencing; with a
             policy also a raster that it refuses.
     """
+    if (scene := IN_MEMORY.get(Path(path))) is not None:
+        return scene
     file = local_path(path, "scene", SceneError)
     dataset = policy.open(file) if policy else _open(file)
     try:

@@ -1,4 +1,4 @@
-"""Clients take turns, whatever each of them has in the queue."""
+"""Clients take queue, whatever each of them has in the queue."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusar_gpt.server.turns import Turns
+from fusar_gpt.server.jobs import FairQueue
 
 
-def drained(turns: Turns[tuple[str, int]]) -> list[tuple[str, int]]:
-    return [turns.take() for _ in range(len(turns))]
+def drained(queue: FairQueue[tuple[str, int]]) -> list[tuple[str, int]]:
+    return [queue.take() for _ in range(len(queue))]
 
 
 def test_a_short_line_does_not_wait_for_a_long_one() -> None:
-    turns: Turns[tuple[str, int]] = Turns()
+    queue: FairQueue[tuple[str, int]] = FairQueue()
     for i in range(5):
-        turns.put("a", ("a", i))
-    turns.put("b", ("b", 0))
-    turns.put("c", ("c", 0))
-    assert drained(turns) == [("a", 0), ("b", 0), ("c", 0), ("a", 1), ("a", 2), ("a", 3), ("a", 4)]
+        queue.put("a", ("a", i))
+    queue.put("b", ("b", 0))
+    queue.put("c", ("c", 0))
+    assert drained(queue) == [("a", 0), ("b", 0), ("c", 0), ("a", 1), ("a", 2), ("a", 3), ("a", 4)]
 
 
 def test_who_was_served_goes_behind_who_was_not() -> None:
-    turns: Turns[tuple[str, int]] = Turns()
-    turns.put("a", ("a", 0))
-    turns.put("a", ("a", 1))
-    assert turns.take() == ("a", 0)
-    turns.put("b", ("b", 0))
-    turns.put("a", ("a", 2))
-    assert drained(turns) == [("a", 1), ("b", 0), ("a", 2)]
+    queue: FairQueue[tuple[str, int]] = FairQueue()
+    queue.put("a", ("a", 0))
+    queue.put("a", ("a", 1))
+    assert queue.take() == ("a", 0)
+    queue.put("b", ("b", 0))
+    queue.put("a", ("a", 2))
+    assert drained(queue) == [("a", 1), ("b", 0), ("a", 2)]
 
 
 @given(st.lists(st.sampled_from("abcdef"), max_size=40), st.randoms())
 def test_nothing_is_lost_and_nobody_is_overtaken_twice(puts: list[str], random: object) -> None:
-    turns: Turns[tuple[str, int]] = Turns()
+    queue: FairQueue[tuple[str, int]] = FairQueue()
     taken: list[tuple[str, int]] = []
     passed = dict.fromkeys("abcdef", 0)  # how often others were served since a client last was
     for i, client in enumerate(puts):
-        turns.put(client, (client, i))
+        queue.put(client, (client, i))
         if random.random() < 0.3:
-            taken.append(turns.take())
-    for item in [*taken, *(rest := drained(turns))]:
+            taken.append(queue.take())
+    for item in [*taken, *(rest := drained(queue))]:
         passed[item[0]] = 0
     assert sorted(taken + rest, key=lambda item: item[1]) == list(zip(puts, range(len(puts)), strict=True))
     for client in "abcdef":
@@ -59,27 +59,27 @@ def test_nothing_is_lost_and_nobody_is_overtaken_twice(puts: list[str], random: 
 
 
 def test_removing_and_counting() -> None:
-    turns: Turns[str] = Turns()
+    queue: FairQueue[str] = FairQueue()
     for item in ("a0", "a1", "b0"):
-        turns.put(item[0], item)
-    assert (len(turns), turns.waiting("a"), turns.waiting("z")) == (3, 2, 0)
-    turns.remove("b", "b0")
-    turns.remove("b", "b0")
-    turns.remove("a", "never there")
-    assert (len(turns), turns.waiting("b")) == (2, 0)
-    assert [turns.take(), turns.take()] == ["a0", "a1"]
+        queue.put(item[0], item)
+    assert (len(queue), queue.waiting("a"), queue.waiting("z")) == (3, 2, 0)
+    queue.remove("b", "b0")
+    queue.remove("b", "b0")
+    queue.remove("a", "never there")
+    assert (len(queue), queue.waiting("b")) == (2, 0)
+    assert [queue.take(), queue.take()] == ["a0", "a1"]
 
 
 def test_takers_wait_and_are_sent_home() -> None:
-    turns: Turns[str] = Turns()
+    queue: FairQueue[str] = FairQueue()
     got: list[str | None] = []
-    threads = [threading.Thread(target=lambda: got.append(turns.take())) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: got.append(queue.take())) for _ in range(3)]
     for thread in threads:
         thread.start()
-    turns.put("a", "item")
+    queue.put("a", "item")
     while not got:
         threads[0].join(0.01)
-    turns.close()
+    queue.close()
     for thread in threads:
         thread.join(10)
     assert sorted(got, key=str) == [None, None, "item"]

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import requests
 from shapely.geometry import box, mapping
 
-from fusar_gpt.client import Client
+from fusar_gpt.client import Client, decode_events
 from fusar_gpt.contract import (
     Event,
     Finding,
@@ -30,12 +31,13 @@ from fusar_gpt.engine import Engine, Reply
 from fusar_gpt.errors import Cancelled, SceneError
 from fusar_gpt.frames import SceneBox
 from fusar_gpt.model import Card
+from fusar_gpt.server import options as server_options
 from fusar_gpt.server import serve
 from fusar_gpt.server.app import Interpreter, create_app
 from fusar_gpt.server.journal import Journal
 from fusar_gpt.server.options import state_folder
 from fusar_gpt.server.security import Roots
-from fusar_gpt.server.stoppable import StoppableServer
+from fusar_gpt.server.serve import StoppableServer
 
 GATE = threading.Event()
 """Holds back the jobs that are asked the question "gated"."""
@@ -44,6 +46,7 @@ BEGUN: list[str | None] = []
 """The questions of the jobs so far, in the order in which their turn came."""
 
 TOKEN = "scripted-token-0123456789"
+AUTH = {"Authorization": f"Bearer {TOKEN}"}
 INFO = {"api": 1, "models": [{"name": "scripted", "demonstration": True}], "device": "cpu"}
 
 RUN = Run(
@@ -78,24 +81,24 @@ class ScriptedEngine:
 
 
 def scripted(
-    order: InterpretRequest, engine: Engine, cancelled: Callable[[], bool], settings: object, run: object
+    request: InterpretRequest, engine: Engine, cancelled: Callable[[], bool], settings: object, run: object
 ) -> Iterator[Event]:
     """Three chips; the question is the stage direction: held, gated, deaf, unhappy, broken, or none."""
-    BEGUN.append(order.question)
+    BEGUN.append(request.question)
     yield Started(RUN, 3)
     yield Found((finding("a"), finding("c")))
     yield Progress(1, 3)
-    if order.question == "held":
+    if request.question == "held":
         while not cancelled():
             time.sleep(0.002)
         raise Cancelled("cancelled")
-    if order.question == "gated":
+    if request.question == "gated":
         assert GATE.wait(30)
-    if order.question == "deaf":
+    if request.question == "deaf":
         time.sleep(60)
-    if order.question == "unhappy":
+    if request.question == "unhappy":
         raise SceneError("the scene ends here; get the rest \u2028 \u8239")
-    if order.question == "broken":
+    if request.question == "broken":
         raise RuntimeError("a secret of the server")
     yield Progress(2, 3)
     yield Found((finding("d"),), {"d": "a"})
@@ -104,7 +107,7 @@ def scripted(
 
 
 @dataclass
-class Door:
+class ApiServer:
     """A running server, a client with the right token, and a scene it may open."""
 
     url: str
@@ -121,13 +124,13 @@ class Door:
 
 
 @contextmanager
-def open_door(
+def serve_api(
     folder: Path,
     *,
     interpreter: Interpreter = scripted,
     load: Callable[[], Engine] = ScriptedEngine,
     **options: object,
-) -> Iterator[Door]:
+) -> Iterator[ApiServer]:
     scene = folder / "scene.tif"
     scene.touch()
     options.setdefault("state", folder / "state")
@@ -141,19 +144,42 @@ def open_door(
         url = serve.url_of("127.0.0.1", listener)
         with Client(url, TOKEN) as client:
             inputs = {"scene": str(scene), "task": "detect", "targets": ["ship"]}
-            door = Door(url, client, server, thread, inputs, app.state.jobs.journal)
+            api = ApiServer(url, client, server, thread, inputs, app.state.jobs.journal)
             try:
-                yield door
+                yield api
             finally:
-                door.stop()
+                api.stop()
                 assert app.state.jobs.join(5)
 
 
+def ask(api: ApiServer, method: str, path: str, **options: object) -> requests.Response:
+    options.setdefault("headers", AUTH)
+    with requests.request(method, api.url + path, timeout=10, **options) as reply:
+        _ = reply.content
+        return reply
+
+
+def submit(api: ApiServer, **inputs: object) -> str:
+    return api.client.submit(api.inputs | inputs)
+
+
+def events(api: ApiServer, job: str, after: int = 0) -> list[tuple[int, str, dict]]:
+    reply = ask(api, "GET", f"/jobs/{job}/events", headers=AUTH | {"Last-Event-ID": str(after)})
+    return list(decode_events([reply.content]))
+
+
+def until(condition: object) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 def main() -> None:
-    """``python scripted_door.py FOLDER [fusar serve's arguments]``: the command over the script."""
+    """``python scripted_server.py FOLDER [fusar serve's arguments]``: the command over the script."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    serve.add_arguments(parser)
+    server_options.add_arguments(parser)
     args = parser.parse_args()
     app = create_app(
         scripted,

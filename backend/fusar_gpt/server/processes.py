@@ -1,4 +1,4 @@
-"""The routes of the process ``interpret`` and its jobs, in the shape of OGC API - Processes."""
+"""The routes of the process ``interpret`` and its jobs, as in OGC API - Processes."""
 
 from __future__ import annotations
 
@@ -15,30 +15,27 @@ from fusar_gpt.server import wire
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import REQUEST, Execution, with_files
 from fusar_gpt.server.job import Job
-from fusar_gpt.server.jobs import Jobs
 from fusar_gpt.server.problems import Missing
 
 ClientName = Annotated[str | None, Header(max_length=100, pattern=NO_CONTROLS)]
 
 
 def client_of(request: Request, x_client: ClientName = None) -> str:
-    """Whose turn it is: the name that the client gives itself, else its address."""
+    """Who asks, for the fair queue: the name that the client gives itself, else its address."""
     return x_client or (request.client.host if request.client else "unknown")
 
 
 def check_request(request: InterpretRequest, context: Context) -> InterpretRequest:
     """The request with its files. Raises FusarError for a model that is not served, else as :func:`with_files`."""
-    served = [model["name"] for model in context.info["models"]]
-    if request.model is not None and request.model not in served:
-        raise FusarError(f"this server does not run {request.model!r}; it runs: {', '.join(served)}")
+    if request.model is not None and context.card(request.model) is None:
+        raise FusarError(context.unknown_model(request.model))
     return with_files(request, context.roots)
 
 
 def _known(job_id: str, request: Request) -> Job:
-    jobs: Jobs = request.app.state.jobs
-    job = jobs.get(job_id)
-    if job is None:
-        raise Missing(404, "no-such-job", "there is no such job, or it was forgotten; start it again")
+    context: Context = request.app.state.context
+    if (job := context.jobs.get(job_id)) is None:
+        raise Missing(404, "no-such-job", "there is no such job, or it was deleted; start it again")
     return job
 
 
@@ -48,43 +45,36 @@ Known = Annotated[Job, Depends(_known)]
 def router(context: Context) -> APIRouter:
     """Execute, and follow a job to its results."""
     routes = APIRouter(tags=["interpret"])
-    _add_execution(routes, context)
-    _add_jobs(routes, context)
-    return routes
 
-
-def _add_execution(routes: APIRouter, context: Context) -> None:
     @routes.post(EXECUTION, status_code=201)
     def execute(execution: Execution, client: Annotated[str, Depends(client_of)]) -> JSONResponse:
-        """Start a job. Clients take turns: ``X-Client`` says which one asks, else its address does."""
-        check_request(execution.inputs, context)  # so that what cannot be asked is refused at once
+        """Start a job. The queue serves clients in turn; ``X-Client`` names the client, else its address does."""
+        check_request(execution.inputs, context)  # so that a request that cannot be run is refused at once
         job = context.jobs.submit(client, REQUEST.dump_json(execution.inputs).decode())
         return JSONResponse(job.state(), 201, {"Location": f"/jobs/{job.id}"})
 
-
-def _add_jobs(routes: APIRouter, context: Context) -> None:
     @routes.get("/jobs")
     def show_all(
         limit: Annotated[int, Query(ge=1, le=1000)] = 100, offset: Annotated[int, Query(ge=0, le=2**31)] = 0
     ) -> dict[str, Any]:
-        """The jobs, the newest first."""
+        """All jobs, newest first."""
         states = [job.state() for job in context.jobs.recent(limit, offset)]
         return {"jobs": states, "links": [{"rel": "self", "href": "/jobs", "type": "application/json"}]}
 
     @routes.get("/jobs/{job_id}")
     def show(job: Known) -> dict[str, Any]:
-        """Where a job stands; ``eta_s`` is how many seconds it still takes."""
+        """The status of a job; ``eta_s`` estimates the seconds until its end."""
         return job.state()
 
     @routes.delete("/jobs/{job_id}")
     def dismiss(job: Known) -> dict[str, Any]:
-        """Cancel a job that has not ended; forget one that has."""
+        """Cancel a job that has not ended; delete one that has."""
         context.jobs.dismiss(job)
         return job.state() | {"status": "dismissed"}
 
     @routes.get("/jobs/{job_id}/results")
     def show_results(job: Known) -> Response:
-        """The run and its findings, once the job has ended well."""
+        """The run and its findings, once the job has succeeded."""
         if not job.record.finished:
             raise Missing(404, "result-not-ready", "the job has not ended yet; watch its events")
         results = job.results
@@ -96,6 +86,8 @@ def _add_jobs(routes: APIRouter, context: Context) -> None:
     async def events(
         job: Known, last_event_id: Annotated[int, Header(ge=0, le=2**53)] = 0
     ) -> StreamingResponse:
-        """What the job tells, as it happens (server-sent events), from the one after ``Last-Event-ID`` on."""
+        """The job's events as they happen (server-sent events), those after ``Last-Event-ID``."""
         stream = job.log.watch(last_event_id, context.heartbeat_s)
         return StreamingResponse(stream, headers=wire.EVENT_STREAM_HEADERS, media_type="text/event-stream")
+
+    return routes
