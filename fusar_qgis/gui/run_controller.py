@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from html import escape
 
 from qgis.core import Qgis, QgsProject
@@ -16,20 +17,31 @@ from ..core.request import LayerRequest
 from ..layers.run_layers import RunLayers
 from ..layers.wording import run_caveats, run_name, run_title, time_left
 from .run_progress import RunProgress
+from .scene_upload import SceneUpload
 
 _MESSAGE_SECONDS = 15
 
 
-class Running(QObject):
-    """Follows one job from its order to its last message; ``over`` comes once."""
+class RunController(QObject):
+    """Follows one run from the upload of its scene to its last message; ``over`` comes once."""
 
     over = pyqtSignal()
 
-    def __init__(self, iface: QgisInterface, client: Client, order: LayerRequest, parent: QObject) -> None:
+    def __init__(
+        self,
+        iface: QgisInterface,
+        client: Client,
+        order: LayerRequest,
+        upload: SceneUpload | None,
+        parent: QObject,
+    ) -> None:
+        """``upload`` makes the order's scene known; None where the order names what the backend knows already."""
         super().__init__(parent)
         self.is_over = False
         self._bar = iface.messageBar()
-        self._order = order
+        self._client, self._order = client, order
+        self._upload = upload
+        self._job: Job | None = None
         self._name = run_title(order.task.value, ", ".join(order.targets))
         self._caveats = ""
         self._layers: RunLayers | None = None
@@ -39,17 +51,43 @@ class Running(QObject):
         self._counts: dict[str, int] = {}
         self._progress = RunProgress(self._bar, self._name, self)
         self._progress.cancelled.connect(self.cancel)
-        self._job = Job(client, order)
-        self._job.told.connect(self._on_told)
-        self._job.ended.connect(self._on_ended)
 
     def start(self) -> None:
-        """Submit the order."""
-        self._job.start()
+        """Make the scene known, then submit the order."""
+        if self._upload is None:
+            self._submit(self._order.scene)
+        elif self._upload.known:
+            self._submit(self._upload.known)
+        else:
+            self._upload.progressed.connect(self._on_sending)
+            self._upload.failed.connect(self._on_not_sent)
+            self._upload.arrived.connect(self._submit)
+            self._upload.start()
 
     def cancel(self) -> None:
         """Stop at once."""
-        self._job.cancel()
+        if self._job is not None:
+            self._job.cancel()
+        elif not self.is_over:
+            self._progress.finish(False)
+            self._finish()
+
+    def _on_sending(self, percent: float) -> None:
+        text = self.tr("Sending “{name}”: {percent:.0f} %")
+        name = self._upload.scene.name if self._upload is not None else ""
+        self._progress.show(int(percent), 100, text.format(name=name, percent=percent))
+
+    def _on_not_sent(self, problem: str) -> None:
+        self._progress.finish(False)
+        self._warn(problem)
+        self._finish()
+
+    def _submit(self, scene: str) -> None:
+        self._order = replace(self._order, scene=scene)
+        self._job = Job(self._client, self._order.to_json())
+        self._job.told.connect(self._on_told)
+        self._job.ended.connect(self._on_ended)
+        self._job.start()
 
     def _on_told(self, event: Started | Progress | Found) -> None:
         if isinstance(event, Started):
@@ -113,6 +151,12 @@ class Running(QObject):
             if any(self._counts.values()):
                 text += " " + self.tr("What was found so far stays on the map.")
             self._say(text, Qgis.MessageLevel.Critical)
+        self._finish()
+
+    def _finish(self) -> None:
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            upload.cancel()
         self.is_over = True
         self.over.emit()
         self.deleteLater()

@@ -15,7 +15,7 @@ from .client import Client
 from .diagnosis import status_of
 
 
-class Talk(QObject):
+class ChatStream(QObject):
     """Streams one answer and deletes itself after it.
 
     ``ended`` brings Answered or Refused, once and last; after :meth:`stop` nothing is signalled any more.
@@ -56,7 +56,7 @@ class Talk(QObject):
         try:
             for event in self._decoder.feed(bytes(self._reply.readAll())):
                 if event.data != DONE:
-                    self._tell(read_piece(event.data))
+                    self._report(read_piece(event.data))
                 if self._over:  # that was its end, or a listener has stopped it
                     return
         except ProtocolError:
@@ -66,7 +66,7 @@ class Talk(QObject):
                 )
             )
 
-    def _tell(self, piece: Said | Working | Answered | Refused | None) -> None:
+    def _report(self, piece: Said | Working | Answered | Refused | None) -> None:
         if isinstance(piece, Said):
             self.said.emit(piece.text)
         elif isinstance(piece, Working):

@@ -1,4 +1,4 @@
-"""The first words with a backend: who are you, and do we speak the same version?"""
+"""The first request to a backend: what it offers, and whether it serves this plugin's version of the API."""
 
 from __future__ import annotations
 
@@ -7,12 +7,22 @@ from qgis.PyQt.QtNetwork import QNetworkReply
 
 from ..contract import API, Info, ProtocolError, read
 from .client import Client
-from .diagnosis import why_unreadable
+from .diagnosis import RequestError, why_unreadable
 
 INFO = f"/info?api={API}"
 
 
-class Greeting(QObject):
+def read_handshake(client: Client, reply: QNetworkReply) -> Info:
+    """Return what the finished ``reply`` to ``INFO`` says. Raises RequestError."""
+    body = client.read(reply)
+    try:
+        info: Info = read(Info, body)
+    except ProtocolError as error:
+        raise RequestError(why_unreadable(error, client.endpoint)) from error
+    return info
+
+
+class Handshake(QObject):
     """Asks what a backend offers; belongs to ``client``, and deletes itself after its one answer."""
 
     answered = pyqtSignal(object)  # Info
@@ -20,7 +30,7 @@ class Greeting(QObject):
 
     def __init__(self, client: Client) -> None:
         super().__init__(client)
-        self.client = client
+        self._client = client
         self._reply: QNetworkReply | None = client.get(INFO)
         self._reply.finished.connect(self._read)
 
@@ -36,13 +46,9 @@ class Greeting(QObject):
             return
         reply.deleteLater()
         self.deleteLater()
-        problem = self.client.problem(reply)
-        if problem:
-            self.failed.emit(problem)
-            return
         try:
-            info = read(Info, bytes(reply.readAll()))
-        except ProtocolError as error:
-            self.failed.emit(why_unreadable(error, self.client.endpoint))
+            info = read_handshake(self._client, reply)
+        except RequestError as error:
+            self.failed.emit(str(error))
         else:
             self.answered.emit(info)

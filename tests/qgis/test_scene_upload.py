@@ -9,8 +9,9 @@ from qgis.core import QgsGeometry, QgsRectangle
 from qgis.PyQt.QtCore import QObject
 
 from fusar_qgis.connection.client import Client
-from fusar_qgis.connection.sending import Sending
 from fusar_qgis.core.endpoint import Endpoint
+from fusar_qgis.gui.areas import Area
+from fusar_qgis.gui.scene_upload import SceneUpload
 from fusar_qgis.layers import clipping
 from fusar_qgis.layers.scene import scene_of
 
@@ -35,15 +36,14 @@ def send(standin, scene_layer, qtbot, folders):
         scene = scene_of(scene_layer)
         if token:
             client.endpoint = Endpoint(standin.url, token)
-        sending = Sending(
-            client, scene if by_path else dataclasses.replace(scene, path=None), area, scene.crs, parent
-        )
+        scene = scene if by_path else dataclasses.replace(scene, path=None)
+        upload = SceneUpload(client, scene, Area(area, scene.crs), parent)
         heard = {"sent": [], "failed": [], "progress": []}
-        sending.sent.connect(heard["sent"].append)
-        sending.failed.connect(heard["failed"].append)
-        sending.progressed.connect(heard["progress"].append)
-        sending.start()
-        return sending, heard
+        upload.arrived.connect(heard["sent"].append)
+        upload.failed.connect(heard["failed"].append)
+        upload.progressed.connect(heard["progress"].append)
+        upload.start()
+        return upload, heard
 
     yield send
     parent.deleteLater()
@@ -94,24 +94,24 @@ def test_what_cannot_be_cut_is_not_sent(send, standin, qtbot, folders, monkeypat
 
 
 def test_cancel_at_once_leaves_nothing(send, standin, qtbot, folders):
-    sending, heard = send()
-    sending.cancel()
-    sending.cancel()
+    upload, heard = send()
+    upload.cancel()
+    upload.cancel()
     qtbot.waitUntil(lambda: not any(folders.iterdir()))
     assert heard["sent"] == heard["failed"] == []
 
 
 def test_cancel_on_the_way_leaves_nothing(send, standin, qtbot, folders):
     """Cancelled in the signal itself: a loopback server may have it all before anyone could look at the progress."""
-    sending, heard = send()
+    upload, heard = send()
     cancelled = []
 
     def cancel(percent):
         if percent > 50:
-            sending.cancel()
+            upload.cancel()
             cancelled.append(percent)
 
-    sending.progressed.connect(cancel)
+    upload.progressed.connect(cancel)
     qtbot.waitUntil(lambda: bool(cancelled))
     qtbot.waitUntil(lambda: not any(folders.iterdir()))
     qtbot.wait(100)

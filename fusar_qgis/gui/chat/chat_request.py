@@ -11,20 +11,20 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtNetwork import QNetworkReply
 
 from ...connection.backend import Backend
+from ...connection.chat_stream import ChatStream
 from ...connection.client import Client
-from ...connection.sending import Sending
-from ...connection.talking import Talk
 from ...contract import Info, Preview, ProtocolError, read
 from ...core.chat import Answered, Conversation, request
 from ...core.completions import Refused, Working
 from ...layers.scene import Scene
+from ..scene_upload import SceneUpload
 from .on_map import AreaPicture, area_of, jpeg, read_picture
 
 Sent = dict[tuple[str, str, str], str]
 """What ``inputs.scene`` may say for the backend's address, a layer's id and an area."""
 
 
-class Asking(QObject):
+class ChatRequest(QObject):
     """Gets the last turn of a conversation answered, and writes into it what comes.
 
     ``changed`` when there is more to show, ``ended`` once, when the words are complete, ``over`` when nothing more
@@ -47,10 +47,10 @@ class Asking(QObject):
         self._scene = scene
         self._known = known
         self._sent = ""
-        self._sending: Sending | None = None
+        self._upload: SceneUpload | None = None
         self._model = self.turn.means.model
         self._client: Client | None = None
-        self._talk: Talk | None = None
+        self._stream: ChatStream | None = None
         self._preview: QNetworkReply | None = None
         self._part = ("", "", "")
         self._begun = 0.0
@@ -83,27 +83,26 @@ class Asking(QObject):
         if self._part in self._known:
             self._ask(self._known[self._part])
             return
-        area = area_of(self.turn.ground)
-        self._sending = Sending(client, self._scene, area.outline, area.crs, self)
-        self._sending.sent.connect(self._ask)
-        self._sending.failed.connect(self._fail)
-        self._sending.progressed.connect(self._on_sending)
-        self._sending.start()
+        self._upload = SceneUpload(client, self._scene, area_of(self.turn.ground), self)
+        self._upload.arrived.connect(self._ask)
+        self._upload.failed.connect(self._fail)
+        self._upload.progressed.connect(self._on_uploading)
+        self._upload.start()
 
-    def _on_sending(self, percent: float) -> None:
-        self._say(self.tr("Sending the area to the backend: {percent} %").format(percent=round(percent)))
+    def _on_uploading(self, percent: float) -> None:
+        self._report(self.tr("Sending the area to the backend: {percent} %").format(percent=round(percent)))
 
     def _ask(self, sent: str) -> None:
-        self._sending, self._sent = None, sent
+        self._sent = sent
         if self._client is None:
             return
-        self._say(self.tr("Looking…"))
+        self._report(self.tr("Looking…"))
         self._begun = time.monotonic()
-        self._talk = Talk(self._client, request(self.conversation, sent, self._model))
-        self._talk.said.connect(self._on_said)
-        self._talk.worked.connect(self._on_worked)
-        self._talk.ended.connect(self._on_ended)
-        self._talk.start()
+        self._stream = ChatStream(self._client, request(self.conversation, sent, self._model))
+        self._stream.said.connect(self._on_said)
+        self._stream.worked.connect(self._on_worked)
+        self._stream.ended.connect(self._on_ended)
+        self._stream.start()
 
     def _on_said(self, words: str) -> None:
         if self.turn.first_word_s is None:
@@ -114,10 +113,10 @@ class Asking(QObject):
     def _on_worked(self, work: Working) -> None:
         self.turn.chips = max(self.turn.chips, work.chips)
         chip = min(work.done + 1, work.chips)
-        self._say(self.tr("Looking at chip {chip} of {chips}…").format(chip=chip, chips=work.chips))
+        self._report(self.tr("Looking at chip {chip} of {chips}…").format(chip=chip, chips=work.chips))
 
     def _on_ended(self, end: Answered | Refused) -> None:
-        self._talk = None
+        self._stream = None
         if isinstance(end, Refused):
             self._fail(end.problem)
         else:
@@ -135,11 +134,12 @@ class Asking(QObject):
         self.turn.state, self.stage = state, ""
         self._backend.ready.disconnect(self._on_ready)
         self._backend.failed.disconnect(self._fail)
-        if self._sending is not None:
-            self._sending.cancel()
-        if self._talk is not None:
-            self._talk.stop()
-            self._talk = None
+        if self._upload is not None:
+            self._upload.cancel()
+            self._upload = None
+        if self._stream is not None:
+            self._stream.stop()
+            self._stream = None
         if state == "answered" and self._client is not None:
             self._preview = self._client.post("/preview", {"inputs": self._looked_at()})
             self._preview.finished.connect(self._add_chip)
@@ -177,6 +177,6 @@ class Asking(QObject):
             self.over.emit()
             self.deleteLater()
 
-    def _say(self, stage: str) -> None:
+    def _report(self, stage: str) -> None:
         self.stage = stage
         self.changed.emit()
