@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from findings_samples import open_sample, run_on
-from fusar_gpt.cli_prior import say
 
 from fusar_gpt.cli import terminal
+from fusar_gpt.cli.prior import report
 from fusar_gpt.cli.terminal import progress_bar, show_progress
 from fusar_gpt.contract import Event, Finished, Progress, Started
 
@@ -60,7 +60,7 @@ def test_a_run_on_a_terminal_has_a_bar_and_lines_above_it(
     for event in show_progress(events):
         passed.append(event)
         if event == Progress(1, 2):
-            say("the prior is late")
+            report("the prior is late")
         if isinstance(event, Finished):
             assert screen.getvalue().endswith("\n"), "the bar is closed before results are printed"
     assert passed == events
