@@ -9,8 +9,8 @@ from pathlib import Path
 from qgis.core import QgsSettings
 from qgis.PyQt.QtCore import QCoreApplication, QObject, QTimer, pyqtSignal
 
+from ..contract import Info
 from ..core.endpoint import Endpoint, EndpointError, endpoint, read_token
-from ..core.events import Info
 from ..core.setting_names import BACKEND, KEY_FILE, MODEL, URL
 from .child import ChildBackend
 from .client import Client

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,8 +10,8 @@ from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QEventLoop, QTimer
 from qgis.PyQt.QtNetwork import QNetworkReply
 
+from ..contract import Finding, Finished, Info, ProtocolError, read
 from ..core.endpoint import Endpoint
-from ..core.events import Finding, Info, ProtocolError, read_findings
 from .backend import BackendChoice
 from .child import ChildBackend
 from .client import Client, own_name
@@ -86,14 +85,15 @@ class BlockingClient:
     def results(self, job: Job) -> tuple[dict[str, Any], tuple[Finding, ...]]:
         """Return the provenance and the findings of a job that ended well."""
 
-        def read(client: Client, reply: QNetworkReply) -> tuple[dict[str, Any], tuple[Finding, ...]]:
+        def read_results(client: Client, reply: QNetworkReply) -> Finished:
             try:
-                said = json.loads(client.read(reply))
-                return dict(said["run"]), read_findings(said["findings"])
-            except (ProtocolError, KeyError, TypeError, ValueError) as error:
+                finished: Finished = read(Finished, client.read(reply))
+            except ProtocolError as error:
                 raise client.unreadable() from error
+            return finished
 
-        return self._ask(self.client.get(f"/jobs/{job.id}/results"), read)
+        finished = self._ask(self.client.get(f"/jobs/{job.id}/results"), read_results)
+        return finished.run.record(), finished.findings
 
     def send_scene(self, file: Path) -> str:
         """Upload a raster file; return what ``inputs.scene`` calls it."""
@@ -101,10 +101,10 @@ class BlockingClient:
             self.client.send_scene(file.name, file), lambda client, reply: client.read_field(reply, "scene")
         )
 
-    def _ask(self, reply: QNetworkReply, read: Callable[[Client, QNetworkReply], _Read]) -> _Read:
+    def _ask(self, reply: QNetworkReply, reader: Callable[[Client, QNetworkReply], _Read]) -> _Read:
         try:
             self._wait(reply.isFinished)
-            return read(self.client, reply)
+            return reader(self.client, reply)
         finally:
             reply.abort()
             sip.delete(reply)

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtNetwork import QNetworkProxy, QNetworkProxyQuery, QNetworkReply, QNetworkRequest
 
-from ..core.endpoint import API, Endpoint
-from ..core.events import ApiMismatch, ProtocolError, read_problem, read_served_api
+from ..contract import API, ApiMismatch, ProtocolError, read_problem
+from ..core.endpoint import Endpoint
 
 translate = QCoreApplication.translate
 
@@ -141,13 +141,11 @@ def _refusal(status: int, body: bytes) -> str:
                 "The backend at {url} does not accept the token. Enter the one that the backend was started with.",
             )
         )
-    detail = read_problem(body)
-    # The one place that learns of another API version from a refusal.
-    served = read_served_api(detail) if status == 409 else None
-    if served is not None:
-        return _other_api(served)
-    if detail:
-        return detail
+    problem = read_problem(body)
+    if problem is not None and problem.served_api is not None:
+        return _other_api(problem.served_api)
+    if problem is not None and problem.detail:
+        return problem.detail
     if status in _PROXY_ANSWERS:
         return _proxy()
     if status < 500:

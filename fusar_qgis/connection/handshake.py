@@ -5,8 +5,7 @@ from __future__ import annotations
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtNetwork import QNetworkReply
 
-from ..core.endpoint import API
-from ..core.events import Info, ProtocolError, read_info
+from ..contract import API, Info, ProtocolError, read
 from .client import Client
 from .diagnosis import RequestError, why_unreadable
 
@@ -17,9 +16,10 @@ def read_handshake(client: Client, reply: QNetworkReply) -> Info:
     """Return what the finished ``reply`` to ``INFO`` says. Raises RequestError."""
     body = client.read(reply)
     try:
-        return read_info(body)
+        info: Info = read(Info, body)
     except ProtocolError as error:
         raise RequestError(why_unreadable(error, client.endpoint)) from error
+    return info
 
 
 class Handshake(QObject):

@@ -8,8 +8,7 @@ from typing import Any
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from qgis.PyQt.QtNetwork import QNetworkReply
 
-from ..core.events import Ended, ProtocolError, read_event
-from ..core.order import EXECUTION
+from ..contract import EXECUTION, Ended, ProtocolError, read_event
 from ..core.sse import SseDecoder
 from .client import Client
 from .diagnosis import RequestError, status_of, unreadable_answer
@@ -107,7 +106,7 @@ class Job(QObject):
             return
         try:
             for raw in self._decoder.feed(bytes(self._stream.readAll())):
-                event = read_event(raw)
+                event = read_event(raw.kind, raw.data)
                 self._last_id = raw.last_id
                 self._lost_at, self._pause_ms = None, _FIRST_PAUSE_MS
                 if isinstance(event, Ended):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from html import escape
 
 from qgis.core import Qgis, QgsProject
@@ -12,8 +12,8 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..connection.client import Client
 from ..connection.job import Job
-from ..core.events import Ended, Found, Progress, Started
-from ..core.order import Order
+from ..contract import Ended, Found, Progress, Started
+from ..core.request import LayerRequest
 from ..layers.run_layers import RunLayers
 from ..layers.wording import run_caveats, run_name, run_title, time_left
 from .run_progress import RunProgress
@@ -31,7 +31,7 @@ class RunController(QObject):
         self,
         iface: QgisInterface,
         client: Client,
-        order: Order,
+        order: LayerRequest,
         upload: SceneUpload | None,
         parent: QObject,
     ) -> None:
@@ -42,7 +42,7 @@ class RunController(QObject):
         self._client, self._order = client, order
         self._upload = upload
         self._job: Job | None = None
-        self._name = run_title(order.task, ", ".join(order.targets))
+        self._name = run_title(order.task.value, ", ".join(order.targets))
         self._caveats = ""
         self._layers: RunLayers | None = None
         self._began = 0.0
@@ -84,7 +84,7 @@ class RunController(QObject):
 
     def _submit(self, scene: str) -> None:
         self._order = replace(self._order, scene=scene)
-        self._job = Job(self._client, self._order.inputs())
+        self._job = Job(self._client, self._order.to_json())
         self._job.told.connect(self._on_told)
         self._job.ended.connect(self._on_ended)
         self._job.start()
@@ -99,15 +99,16 @@ class RunController(QObject):
             self._layers.take(event)
 
     def _begin(self, event: Started) -> None:
-        self._name = run_name(event.run)
-        self._caveats = run_caveats(event.run)
+        run = event.run.record()
+        self._name = run_name(run)
+        self._caveats = run_caveats(run)
         scene = QgsProject.instance().mapLayer(self._order.layer_id)
         # Not a child: what was found is written even if the run is cut off.
         self._layers = RunLayers(
-            event.run,
+            run,
             QgsProject.instance(),
             self._order.scene if scene is None else scene.source(),
-            asdict(self._order),
+            {**self._order.to_json(), "layer_id": self._order.layer_id},
         )
         self._layers.warned.connect(self._warn)
         self._show(0, event.chips)

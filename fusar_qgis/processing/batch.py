@@ -17,7 +17,7 @@ from ..connection.blocking_client import BlockingClient, Stopped
 from ..connection.child import ChildBackend
 from ..connection.diagnosis import RequestError
 from ..connection.job import Job
-from ..core.events import Progress
+from ..contract import Progress
 from ..core.export import file_stem
 from ..core.journal import Entry, Journal
 from ..layers.clipping import ClipError, clip, source_of

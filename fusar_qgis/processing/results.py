@@ -21,8 +21,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
-from ..core.columns import FINDING_COLUMNS
-from ..core.events import Finding
+from ..contract import FINDING_COLUMNS, Finding
 from ..layers.run_layers import geometry_of
 from ..layers.scene import crs_of
 from ..layers.storage import RUN_PROPERTY
@@ -190,7 +189,7 @@ class BatchLog:
             return
         self.done += item.weight
         self.resumed += item.weight * outcome.resumed
-        found = Counter(finding.layer for finding in entry.findings)
+        found: Counter[str] = Counter(finding.layer for finding in entry.findings)
         found[_UNCLEAR] = sum(finding.properties.get("complete") is False for finding in entry.findings)
         self._counts += found
         self._provenance(entry.run)

@@ -13,10 +13,9 @@ from qgis.PyQt.QtNetwork import QNetworkReply
 from ...connection.backend import Backend
 from ...connection.chat_stream import ChatStream
 from ...connection.client import Client
+from ...contract import Info, Preview, ProtocolError, read
 from ...core.chat import Answered, Conversation, request
 from ...core.completions import Refused, Working
-from ...core.events import Info, ProtocolError
-from ...core.preview import read_preview
 from ...layers.scene import Scene
 from ..scene_upload import SceneUpload
 from .on_map import AreaPicture, area_of, jpeg, read_picture
@@ -167,7 +166,7 @@ class ChatRequest(QObject):
             return
         reply.deleteLater()
         with suppress(ProtocolError):  # a backend without previews shows none
-            preview = read_preview(bytes(reply.readAll()))
+            preview: Preview = read(Preview, bytes(reply.readAll()))
             image = read_picture(preview.chip.png, "PNG")
             self.turn.chip = b"" if image.isNull() else jpeg(image)
         self._finish()
