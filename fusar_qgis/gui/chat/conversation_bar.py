@@ -21,8 +21,8 @@ from qgis.PyQt.QtWidgets import (
 
 from ...core.chat import Conversation
 from ...core.chat_pages import to_markdown, to_page
+from .captions import about, caption
 from .conversation_store import ConversationStore
-from .wording import about, caption
 
 _FOLDER = "fusar/chat/folder"
 

@@ -17,6 +17,7 @@ from ...core.chat import Turn
 from ...layers.run_layers import RunLayers, geometry_of
 from ...layers.scene import Scene, SceneError, crs_of, scene_of
 from .area_picker import AreaPicker
+from .captions import suggestions
 from .chat_request import ChatRequest, Sent
 from .conversation_bar import ConversationBar
 from .conversation_store import ConversationStore
@@ -25,7 +26,6 @@ from .on_map import area_of, show
 from .question import QuestionEdit
 from .text_block import TextBlock
 from .transcript import Transcript
-from .wording import suggestions
 
 _MESSAGE_SECONDS = 12
 _REFRESH_MS = 40

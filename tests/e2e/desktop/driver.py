@@ -127,7 +127,7 @@ def note_messages(_):
 
 
 def dialog():
-    return iface.mainWindow().findChild(QDialog, "FusarOrderDialog")
+    return iface.mainWindow().findChild(QDialog, "FusarRequestDialog")
 
 
 def sees(label) -> bool:

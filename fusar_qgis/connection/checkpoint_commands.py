@@ -11,7 +11,7 @@ from ..core.installing import read_failure
 from .command import Command, JsonQuery, fusar_executable
 
 
-class Checkpoints(QObject):
+class CheckpointCommands(QObject):
     """Knows which models there are, and gets one more at a time. Every ``get`` ends with one ``ended``."""
 
     listed = pyqtSignal(object)  # list of Checkpoint
