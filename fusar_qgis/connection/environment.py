@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from qgis.core import QgsApplication, QgsSettings, QgsTask
-from qgis.PyQt.QtCore import QCoreApplication, QObject, pyqtSignal
+from qgis.core import QgsSettings
+from qgis.PyQt.QtCore import QObject, pyqtSignal
 
+from ..background import BackgroundTask
 from ..core import installing
 from ..core.installing import Source
 from ..core.setting_names import EXECUTABLE
 from .child import data_folder
 from .command import Command
 from .pythons import PythonSearch
-
-translate = QCoreApplication.translate
 
 _FOLDER_KEY = "fusar/environment"
 
@@ -53,7 +53,8 @@ class Environment(QObject):
         self._before = installing.NONE
         self._cancelled = False
         self._steps: list[tuple[str, list[str]]] = []
-        self._removal: Removal | None = None
+        self._removal: BackgroundTask | None = None
+        self._after_removal: Callable[[], None] | None = None
         self._search = PythonSearch(self)
         self._search.said.connect(self._say)
         self._search.found.connect(self._make)
@@ -97,11 +98,10 @@ class Environment(QObject):
         self.blockSignals(True)
         self._search.stop()
         self._command.close()
-        if self._removal is not None:
-            self._removal.forget()
+        self._after_removal = None
 
     def _start_anew(self, python: str) -> None:
-        self._before, self._removal = installing.NONE, None
+        self._before = installing.NONE
         if self._cancelled:
             self._failed("")
         else:
@@ -208,17 +208,26 @@ class Environment(QObject):
 
     def _clear(self, then: Callable[[], None]) -> None:
         self._tell(self.tr("Removing…"))
-        self._removal = Removal(self._folder, then, self._not_removed)
-        QgsApplication.taskManager().addTask(self._removal)
+        title = self.tr("Removing {folder}").format(folder=self._folder)
+        self._removal = BackgroundTask(title, partial(_delete, self._folder), (OSError,))
+        self._after_removal = then
+        self._removal.over.connect(self._on_cleared)
+        self._removal.start()
 
-    def _not_removed(self, problem: str) -> None:
-        self._removal = None
-        self._end(
-            False,
-            self.tr(
-                "{folder} could not be removed: {problem}. Close programs that use it, then try again."
-            ).format(folder=self._folder, problem=problem),
-        )
+    def _on_cleared(self) -> None:
+        removal, then = self._removal, self._after_removal
+        self._removal = self._after_removal = None
+        if removal is None or then is None:
+            return
+        if removal.problem:
+            self._end(
+                False,
+                self.tr(
+                    "{folder} could not be removed: {problem}. Close programs that use it, then try again."
+                ).format(folder=self._folder, problem=removal.problem),
+            )
+        else:
+            then()
 
     def _removed(self) -> None:
         settings = QgsSettings()
@@ -243,47 +252,18 @@ class Environment(QObject):
         self.said.emit(line)
 
     def _end(self, well: bool, text: str) -> None:
-        self._removal = None
         self.is_busy = False
         self.doing = ""
         self._say(text)
         self.ended.emit(well, text)
 
 
-class Removal(QgsTask):
-    """Deletes an environment of ours, in a thread because it has tens of thousands of files."""
-
-    def __init__(self, folder: Path, then: Callable[[], None], otherwise: Callable[[str], None]) -> None:
-        super().__init__(translate("Removal", "Removing {folder}").format(folder=folder))
-        self._folder = folder
-        self._then: Callable[[], None] | None = then
-        self._otherwise = otherwise
-        self._problem = ""
-
-    def forget(self) -> None:
-        """Nobody is there any more to go on."""
-        self._then = None
-
-    def run(self) -> bool:
-        """Delete what is the environment's; the folder itself only if nothing else is in it."""
-        try:
-            for part in installing.parts_of(self._folder):
-                if part.is_dir() and not part.is_symlink():
-                    shutil.rmtree(part)
-                else:
-                    part.unlink()
-            if self._folder.is_dir() and not any(self._folder.iterdir()):
-                self._folder.rmdir()
-        except OSError as error:
-            self._problem = str(error)
-            return False
-        return True
-
-    def finished(self, well: bool) -> None:
-        """Go on, in the main thread."""
-        if self._then is None:
-            return
-        if well:
-            self._then()
+def _delete(folder: Path) -> None:
+    """Delete what is the environment's, tens of thousands of files; the folder itself only if nothing else is in it."""
+    for part in installing.parts_of(folder):
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part)
         else:
-            self._otherwise(self._problem)
+            part.unlink()
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

@@ -6,11 +6,11 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsFeature,
     QgsFields,
@@ -24,6 +24,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from .. import compat
+from ..background import BackgroundTask
 from ..contract import FINDING_COLUMNS, Finding, Found
 from ..core import review
 from . import storage
@@ -68,7 +69,7 @@ class RunLayers(QObject):
         self._temporary = storage.temporary_file(QgsProject.instance())
         self._group: QgsLayerTreeGroup | None = None
         self._layers: dict[str, QgsVectorLayer] = {}
-        self._making: dict[str, storage.TableTask] = {}
+        self._making: dict[str, BackgroundTask] = {}
         self._dropped: set[str] = set()
         self._labels: list[str] = []
         self._kind_of: dict[str, str] = {}  # of every finding that stands
@@ -139,14 +140,14 @@ class RunLayers(QObject):
 
     def _make(self, kind: str, first: Finding) -> None:
         paths = storage.candidates(QgsProject.instance(), self._temporary)
-        task = storage.TableTask(paths, kind, self._run, _fields(first), first.crs)
-        # QGIS forgets the Python half of a task that nobody keeps.
+        work = partial(storage.make_first_table, paths, kind, self._run, _fields(first), first.crs)
+        task = BackgroundTask(kind, work, quiet=True)
         self._making[kind] = task
-        task.made.connect(self._made)
-        QgsApplication.taskManager().addTask(task)
+        task.over.connect(partial(self._made, kind))
+        task.start()
 
-    def _made(self, kind: str, path: str, table: str, reasons: dict[str, str]) -> None:
-        del self._making[kind]
+    def _made(self, kind: str) -> None:
+        path, table, reasons = self._making.pop(kind).result or ("", "", {})
         if self._over:
             return
         first = next((finding for finding in self._waiting.values() if finding.layer == kind), None)

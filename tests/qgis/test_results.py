@@ -73,14 +73,14 @@ def tables(path) -> set[str]:
 
 
 def test_the_style_is_written_while_the_write_ahead_log_lets_others_read(project, run, monkeypatch):
-    modes, write = [], storage.StyleTask.run
+    modes, write = [], storage._write_style
 
-    def watched(task):
-        with closing(sqlite3.connect(task._path)) as database:
+    def watched(path, *what):
+        with closing(sqlite3.connect(path)) as database:
             modes.extend(database.execute("PRAGMA journal_mode").fetchone())
-        return write(task)
+        write(path, *what)
 
-    monkeypatch.setattr(storage.StyleTask, "run", watched)
+    monkeypatch.setattr(storage, "_write_style", watched)
     layer, _ = run(found(1))
     assert modes == ["wal"]
     assert ids(layer) == ["f1"]
