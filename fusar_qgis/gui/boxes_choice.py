@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from qgis.core import (
@@ -18,9 +17,9 @@ from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from .. import compat
+from ..layers.scene import geojson_features
 
 MOST = 1000  # that a backend takes at a time
-_DECIMALS = 17
 
 
 class BoxesChoice(QWidget):
@@ -69,11 +68,7 @@ class BoxesChoice(QWidget):
 
     def boxes(self) -> dict[str, Any] | None:
         """Return the outlines as GeoJSON in the area's CRS, or None where there are none."""
-        features = [
-            {"type": "Feature", "properties": {}, "geometry": json.loads(box.asJson(_DECIMALS))}
-            for box in self._boxes
-        ]
-        return {"type": "FeatureCollection", "features": features} if features else None
+        return geojson_features(self._boxes) if self._boxes else None
 
     def _find(self) -> None:
         """Find at most one more than may be asked about."""
@@ -91,8 +86,6 @@ class BoxesChoice(QWidget):
             outline = QgsGeometry(feature.geometry())
             if outline.isEmpty() or outline.transform(there) or not outline.intersects(self._area):
                 continue
-            outline.get().dropZValue()
-            outline.get().dropMValue()
             self._boxes.append(outline)
             if len(self._boxes) > MOST:
                 return

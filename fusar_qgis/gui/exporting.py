@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from functools import partial
-from html import escape
 from pathlib import Path
 
 from qgis.core import Qgis, QgsProject, QgsVectorLayer
@@ -16,8 +15,8 @@ from ..background import BackgroundTask
 from ..layers.exports import FORMATS, Snapshot, snapshot, write
 from ..layers.scene import SceneError
 from ..layers.storage import StorageError
+from .messages import show_message
 
-_MESSAGE_SECONDS = 20
 _SUFFIXES = {"gpkg": ".gpkg", "geojson": ".geojson", "coco": ".json", "training": ""}
 
 
@@ -125,5 +124,4 @@ class Exporting(QObject):
             self._dialog = None
 
     def _say(self, text: str, level: Qgis.MessageLevel) -> None:
-        seconds = 0 if level == Qgis.MessageLevel.Critical else _MESSAGE_SECONDS
-        self._bar.pushMessage(self.tr("Export"), escape(text, quote=False), level, seconds)
+        show_message(self._bar, self.tr("Export"), text, level)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from html import escape
 from pathlib import Path
 
 from qgis.core import Qgis, QgsProject, QgsSettings, QgsVectorLayer
@@ -13,8 +12,7 @@ from qgis.PyQt.QtCore import QObject
 
 from ..core.setting_names import PLACE
 from ..layers import storage
-
-_MESSAGE_SECONDS = 12
+from .messages import PRODUCT, show_message
 
 
 class ResultsRelocator(QObject):
@@ -57,8 +55,7 @@ class ResultsRelocator(QObject):
         self._say(text, Qgis.MessageLevel.Info)
 
     def _say(self, text: str, level: Qgis.MessageLevel) -> None:
-        seconds = 0 if level == Qgis.MessageLevel.Critical else _MESSAGE_SECONDS
-        self._bar.pushMessage("FUSAR-GPT", escape(text, quote=False), level, seconds)
+        show_message(self._bar, PRODUCT, text, level)
 
 
 def _move(layers: list[QgsVectorLayer], target: Path) -> Path:

@@ -34,11 +34,11 @@ from .confidence import Confidence
 from .exporting import Exporting
 from .keys import Keys
 from .look_closer import is_grid
+from .messages import show_message
 
 if TYPE_CHECKING:
     Look = Callable[[QgsVectorLayer, QgsFeature], None] | None
 
-_MESSAGE_SECONDS = 8
 _AROUND = 6  # the map shows so many times the finding's size, unless the analyst's own scale is about right
 _LEAST_SHARE, _MOST_SHARE = 0.01, 0.7
 
@@ -387,7 +387,7 @@ class ReviewBar(QToolBar):
             self._say(str(error), Qgis.MessageLevel.Critical)
 
     def _say(self, text: str, level: Qgis.MessageLevel) -> None:
-        self._iface.messageBar().pushMessage(self.windowTitle(), text, level, _MESSAGE_SECONDS)
+        show_message(self._iface.messageBar(), self.windowTitle(), text, level)
 
 
 def _who() -> str:

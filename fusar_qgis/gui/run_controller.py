@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from html import escape
 
 from qgis.core import Qgis, QgsProject
 from qgis.gui import QgisInterface
@@ -16,10 +15,9 @@ from ..contract import Ended, Found, Progress, Started
 from ..core.request import LayerRequest
 from ..layers.run_layers import RunLayers
 from ..layers.wording import run_caveats, run_name, run_title, time_left
+from .messages import show_message
 from .run_progress import RunProgress
 from .scene_upload import SceneUpload
-
-_MESSAGE_SECONDS = 15
 
 
 class RunController(QObject):
@@ -178,8 +176,4 @@ class RunController(QObject):
         return ", ".join(parts) or str(self.tr("Nothing found."))
 
     def _say(self, text: str, level: Qgis.MessageLevel) -> None:
-        # What went wrong stays until it is read.
-        lasting = level in (Qgis.MessageLevel.Critical, Qgis.MessageLevel.Warning)
-        seconds = 0 if lasting else _MESSAGE_SECONDS
-        # The bar takes HTML, and a file's name or a backend's reason is none.
-        self._bar.pushMessage(escape(self._name, quote=False), escape(text, quote=False), level, seconds)
+        show_message(self._bar, self._name, text, level, lasting=level == Qgis.MessageLevel.Warning)

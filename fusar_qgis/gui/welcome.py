@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ from qgis.PyQt.QtWidgets import QAction, QPushButton
 
 from ..connection.backend import Backend
 from ..connection.command import JsonQuery
+from .messages import show_message
 from .options import Options
 
 _SEEN = "fusar/welcome/seen"
-_MESSAGE_SECONDS = 12
 _MARGIN = 1.1
 
 
@@ -112,9 +111,7 @@ class Welcome(QObject):
         self._say(problem, Qgis.MessageLevel.Warning)
 
     def _say(self, text: str, level: Qgis.MessageLevel) -> None:
-        self._iface.messageBar().pushMessage(
-            self.tr("Sample scene"), escape(text, quote=False), level, _MESSAGE_SECONDS
-        )
+        show_message(self._iface.messageBar(), self.tr("Sample scene"), text, level)
 
     def _close(self) -> None:
         item, self._item = self._item, None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsGeometry,
     QgsMapLayer,
     QgsProviderRegistry,
     QgsRasterLayer,
@@ -20,6 +24,7 @@ from ..core.acquisition import Acquisition, acquisition
 
 translate = QCoreApplication.translate
 
+_DECIMALS = 17  # as many as a number has
 # What the backend opens by path; everything else is clipped and sent.
 _PLAIN = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "HFA", "NITF", "ENVI")
 
@@ -98,6 +103,20 @@ def crs_of(text: str) -> QgsCoordinateReferenceSystem:
 def crs_text(crs: QgsCoordinateReferenceSystem) -> str:
     """Return the EPSG code, or WKT where the code would mean nothing outside this QGIS."""
     return str(crs.authid() if crs.authid().startswith("EPSG:") else crs.toWkt(crs.WktVariant.WKT_PREFERRED))
+
+
+def geojson(geometry: QgsGeometry) -> dict[str, Any]:
+    """Return a geometry as GeoJSON, x (east) before y (north), without heights."""
+    flat = QgsGeometry(geometry)
+    flat.get().dropZValue()
+    flat.get().dropMValue()
+    return dict(json.loads(flat.asJson(_DECIMALS)))
+
+
+def geojson_features(outlines: Iterable[QgsGeometry]) -> dict[str, Any]:
+    """Return outlines as a GeoJSON FeatureCollection without properties."""
+    features = [{"type": "Feature", "properties": {}, "geometry": geojson(one)} for one in outlines]
+    return {"type": "FeatureCollection", "features": features}
 
 
 def open_raster(uri: str) -> gdal.Dataset | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from html import escape
 
 from qgis.core import Qgis, QgsProject
 from qgis.gui import QgisInterface
@@ -16,6 +15,7 @@ from ...contract import Finding, Found, Info
 from ...core.chat import Turn
 from ...layers.run_layers import RunLayers, geometry_of
 from ...layers.scene import Scene, SceneError, crs_of, scene_of
+from ..messages import PRODUCT, show_message
 from .area_picker import AreaPicker
 from .captions import suggestions
 from .chat_request import ChatRequest, Sent
@@ -27,7 +27,6 @@ from .question import QuestionEdit
 from .text_block import TextBlock
 from .transcript import Transcript
 
-_MESSAGE_SECONDS = 12
 _REFRESH_MS = 40
 
 
@@ -273,7 +272,7 @@ class ChatPanel(QWidget):
         )
 
     def _message(self, text: str, level: Qgis.MessageLevel) -> None:
-        self._iface.messageBar().pushMessage("FUSAR-GPT", escape(text, quote=False), level, _MESSAGE_SECONDS)
+        show_message(self._iface.messageBar(), PRODUCT, text, level)
 
     def _notice(self, text: str) -> None:
         self._warning.setPlainText(text)
