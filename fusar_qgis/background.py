@@ -60,7 +60,7 @@ class BackgroundTask(QgsTask):
         super().cancel()
 
     def finished(self, succeeded: bool) -> None:
-        """Tell."""
+        """Emit ``over``."""
         if not succeeded and not self.problem:
             self.problem = self.tr("Cancelled.")
         self.is_over = True

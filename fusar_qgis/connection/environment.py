@@ -1,4 +1,4 @@
-"""The backend on this computer: a Python environment outside QGIS, made, repaired and removed without waiting."""
+"""The backend's Python environment on this computer: installed, repaired and removed in the background."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def choose_environment_folder(folder: Path) -> None:
 class Environment(QObject):
     """Does one thing at a time to one folder. Every ``install`` and ``remove`` ends with one ``ended``."""
 
-    said = pyqtSignal(str)  # a line for the log
+    line_added = pyqtSignal(str)  # a line for the log
     step = pyqtSignal(str)  # what is being done, for the analyst
     ended = pyqtSignal(bool, str)  # whether it went well, and what that means
 
@@ -56,12 +56,12 @@ class Environment(QObject):
         self._removal: BackgroundTask | None = None
         self._after_removal: Callable[[], None] | None = None
         self._search = PythonSearch(self)
-        self._search.said.connect(self._say)
+        self._search.line_added.connect(self._report_line)
         self._search.found.connect(self._make)
         self._search.failed.connect(self._failed)
         self._command = Command(self)
-        self._command.said.connect(self._hear)
-        self._command.ended.connect(self._go_on)
+        self._command.line_added.connect(self._on_line)
+        self._command.ended.connect(self._on_step_ended)
 
     def install(self, folder: Path, source: Source, python: str = "", *, fresh: bool = False) -> None:
         """Install from ``source`` into ``folder``, or update what is there; ``fresh``: remove that first."""
@@ -69,7 +69,7 @@ class Environment(QObject):
             return
         self._source = source
         if self._before == installing.READY and not fresh:
-            self._tell(self.tr("Looking for packages…"))
+            self._report_step(self.tr("Looking for packages…"))
             self._run_steps(str(installing.python_in(folder)), ["-m", "pip", "--version"])
         elif self._before == installing.NONE:
             self._search.start(python)
@@ -86,7 +86,7 @@ class Environment(QObject):
         if not self.is_busy or self._cancelled:
             return
         self._cancelled = True
-        self._tell(self.tr("Stopping…"))
+        self._report_step(self.tr("Stopping…"))
         self._search.stop()
         if self._command.is_running:
             self._command.stop()
@@ -122,11 +122,11 @@ class Environment(QObject):
                 ).format(folder=folder),
             )
             return False
-        self._tell(doing)
+        self._report_step(doing)
         return True
 
     def _make(self, python: str, version: str) -> None:
-        self._tell(self.tr("Making an environment with Python {version}…").format(version=version))
+        self._report_step(self.tr("Making an environment with Python {version}…").format(version=version))
         self._run_steps(python, ["-m", "venv", str(self._folder)])
 
     def _run_steps(self, python: str, first: list[str]) -> None:
@@ -146,22 +146,22 @@ class Environment(QObject):
         ]
         return [*steps, (self.tr("Trying the backend…"), ["-m", "fusar_gpt", "doctor"])]
 
-    def _go_on(self, well: bool) -> None:
+    def _on_step_ended(self, well: bool) -> None:
         if self._cancelled or not well:
             self._failed(installing.read_failure(self._command.lines))
         elif self._steps:
             doing, words = self._steps.pop(0)
-            self._tell(doing)
+            self._report_step(doing)
             self._run(str(installing.python_in(self._folder)), words)
         else:
             self._installed()
 
     def _run(self, python: str, words: list[str]) -> None:
-        self._say(f"> {python} {' '.join(words)}")
+        self._report_line(f"> {python} {' '.join(words)}")
         self._command.run(python, words, python=True)
 
-    def _hear(self, line: str) -> None:
-        self._say(line)
+    def _on_line(self, line: str) -> None:
+        self._report_line(line)
         step = installing.read_pip_line(line)
         if step is not None and not self._cancelled:
             words = {
@@ -170,7 +170,7 @@ class Environment(QObject):
                 "build": self.tr("Building {what}…"),
                 "install": self.tr("Installing {what} packages…"),
             }[step[0]]
-            self._tell(words.format(what=step[1]))
+            self._report_step(words.format(what=step[1]))
 
     def _installed(self) -> None:
         try:
@@ -207,7 +207,7 @@ class Environment(QObject):
         return str(self.tr("Check the network, the disk's free space and the log, then try again."))
 
     def _clear(self, then: Callable[[], None]) -> None:
-        self._tell(self.tr("Removing…"))
+        self._report_step(self.tr("Removing…"))
         title = self.tr("Removing {folder}").format(folder=self._folder)
         self._removal = BackgroundTask(title, partial(_delete, self._folder), (OSError,))
         self._after_removal = then
@@ -243,18 +243,18 @@ class Environment(QObject):
             else self.tr("The backend was removed."),
         )
 
-    def _tell(self, doing: str) -> None:
+    def _report_step(self, doing: str) -> None:
         self.doing = doing
         self.step.emit(doing)
 
-    def _say(self, line: str) -> None:
+    def _report_line(self, line: str) -> None:
         self.log.append(line)
-        self.said.emit(line)
+        self.line_added.emit(line)
 
     def _end(self, well: bool, text: str) -> None:
         self.is_busy = False
         self.doing = ""
-        self._say(text)
+        self._report_line(text)
         self.ended.emit(well, text)
 
 

@@ -1,4 +1,4 @@
-"""The token of a server, in QGIS's authentication manager: encrypted, and never among the plain settings."""
+"""The token of a server, kept encrypted in QGIS's authentication manager, never in the plain settings."""
 
 from __future__ import annotations
 

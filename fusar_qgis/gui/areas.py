@@ -1,4 +1,4 @@
-"""The ways to get an area without drawing it, and the menu with all of them."""
+"""Areas that need no drawing (view, selection, layer), and the menu of all ways to choose one."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class AreaMenu(QObject):
         return action
 
     def remove(self) -> None:
-        """Leave nothing behind."""
+        """Remove everything that was added."""
         for action in self._actions:
             self._iface.removePluginRasterMenu(_MENU, action)
         self._menu.deleteLater()

@@ -1,4 +1,4 @@
-"""Which polygons are the objects to classify."""
+"""The field that chooses which polygons are classified."""
 
 from __future__ import annotations
 

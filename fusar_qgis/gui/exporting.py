@@ -67,7 +67,7 @@ class Exporting(QObject):
         taken = snapshot(self._layer, context, unreviewed_too=self._unreviewed.isChecked())
         if not taken.features and form != "training":
             text = self.tr("Nothing to export: no finding is accepted, relabelled or added yet.")
-            self._say(f"{text} {self._left_out(taken)}", Qgis.MessageLevel.Warning)
+            self._show_message(f"{text} {self._left_out(taken)}", Qgis.MessageLevel.Warning)
             return
         summary = self.tr("{n} findings exported to {path}.").format(n=len(taken.features), path=path)
         summary = f"{summary} {self._left_out(taken)}".strip()
@@ -104,9 +104,9 @@ class Exporting(QObject):
         self._tasks.remove((task, summary))
         if task.problem:
             text = self.tr("Not exported: {reason}").format(reason=task.problem)
-            self._say(text, Qgis.MessageLevel.Critical)
+            self._show_message(text, Qgis.MessageLevel.Critical)
         else:
-            self._say(f"{summary} {task.result}".strip(), Qgis.MessageLevel.Success)
+            self._show_message(f"{summary} {task.result}".strip(), Qgis.MessageLevel.Success)
 
     def _left_out(self, taken: Snapshot) -> str:
         rejected, unreviewed = taken.left_out
@@ -123,5 +123,5 @@ class Exporting(QObject):
             self._dialog.deleteLater()
             self._dialog = None
 
-    def _say(self, text: str, level: Qgis.MessageLevel) -> None:
+    def _show_message(self, text: str, level: Qgis.MessageLevel) -> None:
         show_message(self._bar, self.tr("Export"), text, level)

@@ -1,4 +1,4 @@
-"""The toolbar button's whole story: check the layer, get an area, ask, make the scene known, run, show."""
+"""The main path of the GUI: check the layer, get an area, show the request dialog, upload the scene, run."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ class Interpretation(QObject):
             return
         if active is not None and scene.layer_id != active.id():
             text = self.tr("“{active}” is not a SAR layer, so “{scene}” is interpreted.")
-            self._say(text.format(active=active.name(), scene=scene.name), Qgis.MessageLevel.Info)
+            self._show_message(text.format(active=active.name(), scene=scene.name), Qgis.MessageLevel.Info)
         area = area or whole_area(scene)
         if not area.crs.isValid():
             area = Area(area.outline, scene.crs)
@@ -319,7 +319,7 @@ class Interpretation(QObject):
             self._warn(problem)
 
     def _warn(self, text: str) -> None:
-        self._say(text, Qgis.MessageLevel.Warning)
+        self._show_message(text, Qgis.MessageLevel.Warning)
 
-    def _say(self, text: str, level: Qgis.MessageLevel) -> None:
+    def _show_message(self, text: str, level: Qgis.MessageLevel) -> None:
         show_message(self._iface.messageBar(), self._action.text(), text, level)

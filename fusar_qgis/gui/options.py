@@ -61,13 +61,13 @@ class Options(QObject):
 
     def warn(self, text: str) -> None:
         """Say what the page can no longer say itself, because it is being closed."""
-        self._say(text, Qgis.MessageLevel.Warning)
+        self._show_message(text, Qgis.MessageLevel.Warning)
 
     def _announce(self, well: bool, text: str) -> None:
         if self._page is None or sip.isdeleted(self._page):
-            self._say(text, Qgis.MessageLevel.Success if well else Qgis.MessageLevel.Warning)
+            self._show_message(text, Qgis.MessageLevel.Success if well else Qgis.MessageLevel.Warning)
 
-    def _say(self, text: str, level: Qgis.MessageLevel) -> None:
+    def _show_message(self, text: str, level: Qgis.MessageLevel) -> None:
         show_message(self._iface.messageBar(), PRODUCT, text, level)
 
 

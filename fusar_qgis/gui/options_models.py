@@ -40,7 +40,7 @@ class ModelsSection(QWidget):
         self._log.cancelled.connect(checkpoints.cancel)
         checkpoints.listed.connect(self._list)
         checkpoints.unlisted.connect(self._unlisted)
-        checkpoints.said.connect(self._log.add_line)
+        checkpoints.line_added.connect(self._log.add_line)
         checkpoints.step.connect(self._log.show_step)
         checkpoints.ended.connect(self._finish)
         backend.changed.connect(self._show_running)

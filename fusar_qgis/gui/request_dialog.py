@@ -1,4 +1,4 @@
-"""The question: which task, which targets, which model, which prior; and what the model will see."""
+"""The request dialog: task, targets, model, prior, and a preview."""
 
 from __future__ import annotations
 

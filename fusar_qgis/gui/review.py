@@ -1,4 +1,4 @@
-"""Review: the button, and the bar that it shows."""
+"""The review button, which shows the review bar."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Review(QObject):
         self.action.setChecked(False)
 
     def remove(self) -> None:
-        """Leave nothing behind."""
+        """Remove everything that was added."""
         self.close()
         QgsProject.instance().cleared.disconnect(self.close)
         self.action.deleteLater()

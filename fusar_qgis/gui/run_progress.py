@@ -44,7 +44,7 @@ class RunTask(QgsTask):
 
 
 class RunProgress(QObject):
-    """Shows one run until ``finish``; ``cancelled`` when the analyst has had enough."""
+    """Shows one run until ``finish``; ``cancelled`` when the analyst cancels."""
 
     cancelled = pyqtSignal()
 

@@ -35,7 +35,7 @@ class Status(QObject):
         self._button.clicked.connect(options.open)
         iface.statusBarIface().addPermanentWidget(self._button)
         backend.changed.connect(self._show)
-        backend.restarted.connect(self._tell_restart)
+        backend.restarted.connect(self._report_restart)
         self._show()
 
     def remove(self) -> None:
@@ -65,7 +65,7 @@ class Status(QObject):
         lines = [f"<b>FUSAR-GPT {words[state]}</b>", escape(about, quote=False), hint]
         self._button.setToolTip("<br>".join(line for line in lines if line))
 
-    def _tell_restart(self) -> None:
+    def _report_restart(self) -> None:
         text = self.tr("The backend stopped and is started again. Runs go on from their last finished chip.")
         show_message(self._iface.messageBar(), PRODUCT, text, Qgis.MessageLevel.Warning)
 

@@ -1,4 +1,4 @@
-"""Cuts the part of a raster that an area needs out into a GeoTIFF: the stored numbers, wherever they are."""
+"""Cuts the part of a raster that an area needs into a GeoTIFF, with the stored values."""
 
 from __future__ import annotations
 

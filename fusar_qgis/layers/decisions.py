@@ -1,4 +1,4 @@
-"""What a reviewer decides, kept in the findings' own table at once, and taken back again."""
+"""Review decisions, written to the findings' own table at once, with undo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reviewed findings as a file for others: GeoPackage, GeoJSON, COCO, or records to train on."""
+"""Exports reviewed findings as GeoPackage, GeoJSON, COCO or training records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's findings on the map: one group, one styled layer for each kind, filled as findings come."""
+"""The layers of one run: a group with one styled layer for each kind of finding, filled as findings come."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class RunLayers(QObject):
         """Whether everything is written."""
         return self._over
 
-    def take(self, found: Found) -> None:
+    def add(self, found: Found) -> None:
         """Take findings in; they are on the map a moment later."""
         for finding_id in found.replaced:
             kind = self._kind_of.pop(finding_id, "")
@@ -291,9 +291,9 @@ class RunLayers(QObject):
             if kind == "detections":
                 node.setCustomProperty("showFeatureCount", 1)  # QGIS counts once, so only now
         self.settled.emit()
-        QTimer.singleShot(0, self._let_go)
+        QTimer.singleShot(0, self._release_next)
 
-    def _let_go(self) -> None:
+    def _release_next(self) -> None:
         """Keep one layer's style and release its file; one at a time, as each takes some milliseconds."""
         if self._layers:
             _, layer = self._layers.popitem()
@@ -301,19 +301,19 @@ class RunLayers(QObject):
                 self._leaving_layer = layer.id()
                 storage.save_style(layer).over.connect(self._release)
             else:
-                QTimer.singleShot(0, self._let_go)
+                QTimer.singleShot(0, self._release_next)
         elif not self._making:
             QgsProject.instance().layersWillBeRemoved.disconnect(self._forget)
             QgsProject.instance().cleared.disconnect(self._abandon)
             self.deleteLater()
         else:
-            QTimer.singleShot(_FLUSH_MS, self._let_go)
+            QTimer.singleShot(_FLUSH_MS, self._release_next)
 
     def _release(self) -> None:
         layer = QgsProject.instance().mapLayer(self._leaving_layer)
         if layer is not None:  # it may have been taken off the map
             storage.release(layer)
-        QTimer.singleShot(0, self._let_go)
+        QTimer.singleShot(0, self._release_next)
 
 
 def _fields(first: Finding) -> QgsFields:

@@ -1,4 +1,4 @@
-"""A SAR raster read by GDAL: grey windows as the backend makes them, and where the ground lies in its pixels."""
+"""A SAR raster read by GDAL: grey windows as the backend makes them, and ground to pixel coordinates."""
 
 from __future__ import annotations
 

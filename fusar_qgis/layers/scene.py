@@ -1,4 +1,4 @@
-"""A raster layer as a scene: how a backend can get at it, or one clear reason why it cannot be interpreted."""
+"""A raster layer as a scene that a backend can interpret, or the reason why it cannot; GeoJSON and CRS texts."""
 
 from __future__ import annotations
 

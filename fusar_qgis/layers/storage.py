@@ -1,4 +1,4 @@
-"""Where findings are kept: a GeoPackage beside the project, or a temporary one; one table a run and kind."""
+"""The GeoPackage of the findings, beside the project or temporary: one table for each run and kind."""
 
 from __future__ import annotations
 

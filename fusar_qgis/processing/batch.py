@@ -1,4 +1,4 @@
-"""Runs the items of a batch: a few jobs ahead, cancelled at once, finished ones in the journal and never again."""
+"""Runs the items of a batch: two jobs at a time, finished items in the journal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DISMISSED, _SUCCESSFUL = "dismissed", "successful"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an item came to: an entry, or the reason why there is none; ``resumed`` from the journal."""
+    """The result of an item: an entry, or the reason why there is none; ``resumed`` from the journal."""
 
     item: BatchItem
     entry: Entry | None
@@ -159,7 +159,7 @@ class Batch:
             return self._without(item, str(error))
         job = client.start_job({"scene": scene, **item.inputs()})
         # What is connected must not know the job: see Client.
-        job.told.connect(partial(self._on_event, item, pace))
+        job.received.connect(partial(self._on_event, item, pace))
         job.interrupted.connect(partial(self._on_event, item, pace, None))
         self._waiting.popleft()
         self._ahead.append((item, job))

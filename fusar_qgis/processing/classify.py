@@ -93,7 +93,7 @@ class ClassifyBoxes(InterpretationAlgorithm):
             raise QgsProcessingException(self.invalidSinkError(parameters, OUTPUT))
         self._answers: dict[int, dict[str, Any]] = {}
 
-    def take(self, outcome: Outcome) -> None:
+    def add_outcome(self, outcome: Outcome) -> None:
         """Remember the answers until all are there; ``chip`` is the number of the box in its job."""
         places = outcome.item.places
         for place in places:

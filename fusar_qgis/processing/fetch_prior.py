@@ -1,4 +1,4 @@
-"""Fetch the AEF prior of a place as a raster, by the backend's own command."""
+"""Fetch the AEF prior of an extent as a raster, by ``fusar prior fetch``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The algorithms that ask the model: rasters and polygons in, findings out, in a batch that can go on."""
+"""The base of the algorithms that ask the model: rasters and polygons in, findings out, resumable."""
 
 from __future__ import annotations
 
@@ -121,9 +121,9 @@ class InterpretationAlgorithm(FusarAlgorithm):
             table.skip(raster.name, reason)
         try:
             for outcome in Batch(self._choice, self._child, journal, feedback).run(items):
-                self.take(outcome)
-                log.take(outcome)
-                table.take(outcome)
+                self.add_outcome(outcome)
+                log.add_outcome(outcome)
+                table.add_outcome(outcome)
         except (RequestError, OSError) as error:
             raise QgsProcessingException(_resumable(str(error))) from error
         if feedback.isCanceled():
@@ -206,8 +206,8 @@ class InterpretationAlgorithm(FusarAlgorithm):
             if kind == _MAIN_KIND.get(task, _ANSWERS) or not _is_temporary(parameters.get(SINKS[kind])):
                 self._open_sink(kind)
 
-    def take(self, outcome: Outcome) -> None:
-        """Write what an item came to."""
+    def add_outcome(self, outcome: Outcome) -> None:
+        """Write the result of an item."""
         for finding in outcome.entry.findings if outcome.entry else ():
             kind = finding.layer
             if kind in self._sinks or (kind in self.KINDS and self._open_sink(kind)):

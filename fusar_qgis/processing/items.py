@@ -1,4 +1,4 @@
-"""What a batch is made of: its rasters, and one item, a job of the backend's, for each scene and area."""
+"""The rasters of a batch, and its items: one job for each scene and area."""
 
 from __future__ import annotations
 

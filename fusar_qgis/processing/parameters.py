@@ -1,4 +1,4 @@
-"""The parameters that the interpreting algorithms share."""
+"""Parameters that the interpreting algorithms share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prepare training chips: a raster and what is known to be on it become records that fusar-train reads."""
+"""Prepare training chips: cut a raster and its truth polygons into records that fusar-train reads."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ class LayerStyling(QgsProcessingLayerPostProcessorInterface):
 
 
 class BatchLog:
-    """Counts what a batch came to and tells it in the log."""
+    """Counts the results of a batch and reports them in the log."""
 
     def __init__(self, feedback: QgsProcessingFeedback, skipped: int) -> None:
         self.done = self.resumed = self.failed = 0
@@ -175,8 +175,8 @@ class BatchLog:
         self._feedback = feedback
         self._known: set[tuple[Any, ...]] = set()
 
-    def take(self, outcome: Outcome) -> None:
-        """Take in what an item came to."""
+    def add_outcome(self, outcome: Outcome) -> None:
+        """Count and log the result of an item."""
         item, entry = outcome.item, outcome.entry
         if entry is None:
             self.failed += item.weight
@@ -251,8 +251,8 @@ class RunsTable:
         """Write that a raster was left out."""
         self._write({"scene": raster, "status": "skipped", "reason": reason})
 
-    def take(self, outcome: Outcome) -> None:
-        """Write what an item came to."""
+    def add_outcome(self, outcome: Outcome) -> None:
+        """Write the result of an item."""
         entry, item = outcome.entry, outcome.item
         status = "failed" if entry is None else "resumed" if outcome.resumed else "done"
         where = {"scene": item.scene.name, "area": item.area}

@@ -1,4 +1,4 @@
-"""What the next question is about: a scene, and of it what the map shows, a drawn area, or selected features."""
+"""Chooses what the next question is about: a scene, and the view, a drawn area or selected features."""
 
 from __future__ import annotations
 

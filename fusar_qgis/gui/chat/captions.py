@@ -1,4 +1,4 @@
-"""What the dock says about a turn, and the questions that it suggests."""
+"""Captions of a turn, and suggested questions."""
 
 from __future__ import annotations
 
