@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pyproj import CRS
 
+from fusar_gpt.contract.stretch import Quantity
 from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints, SceneWindow
-from fusar_gpt.imagery.quantise import Quantity
 from fusar_gpt.imagery.scene import IN_MEMORY, Scene
 
 PIXELS = CRS.from_wkt(
@@ -85,7 +85,7 @@ class PlainImage(Scene):
         return inside.astype(np.float32)
 
     @cached_property
-    def _survey(self) -> NDArray[np.float32]:
+    def _sample(self) -> NDArray[np.float32]:
         return self._pixels.astype(np.float32)
 
 
