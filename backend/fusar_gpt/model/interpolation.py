@@ -111,7 +111,7 @@ class LatticeInterpolation(Interpolation):
     def __init__(
         self, kernel: Kernel, grid: tuple[int, int], rows: Tensor, cols: Tensor, cells: Tensor, cost: int
     ) -> None:
-        """``rows`` [P] are y, ``cols`` [Q] are x, both ascending; ``cells`` [S] in [0, P*Q) are the places of the nodes."""
+        """``rows`` [P] are y, ``cols`` [Q] are x, both ascending; ``cells`` [S] in [0, P*Q) of the nodes."""
         down, across = kernel.axis(grid[0], rows), kernel.axis(grid[1], cols)
         self._shape = len(rows), len(cols)
         self._cells = cells
