@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fusar_gpt.engine import DecodeRequest, EngineWrapper, OnText, Reply
-from fusar_gpt.engine.engine import never
+from fusar_gpt.engine import DecodeRequest, EngineWrapper, OnText, Reply, never
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

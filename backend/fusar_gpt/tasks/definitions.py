@@ -8,31 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 from typing import Literal
 
+from fusar_gpt.contract import Task
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import compact, release
 from fusar_gpt.tasks.answers import CLASS_NAME, Answer, FrameSize
 from fusar_gpt.tasks.reading import read_count, read_grid, read_label, read_text
-
-
-class Task(str, Enum):
-    """The six tasks (FUSAR-GPT section on tasks and metrics; ``ask`` is a free question)."""
-
-    COUNT = "count"
-    LOCATE = "locate"
-    CLASSIFY = "classify"
-    DETECT = "detect"
-    DESCRIBE = "describe"
-    ASK = "ask"
-
-    @property
-    def needs(self) -> Need | None:
-        """The field of :class:`Question` that the task cannot do without."""
-        return _TASKS[self].needs
 
 
 @dataclass(frozen=True)
@@ -62,7 +46,7 @@ class Question:
             "box": self.box is not None,
             "text": (self.text or "").strip(),
         }
-        if (needed := self.task.needs) and not given[needed]:
+        if (needed := _TASKS[self.task].needs) and not given[needed]:
             raise TaskError(f"The task {self.task.value} needs {_NEEDED[needed]}")
 
 
@@ -174,9 +158,6 @@ _TASKS: Mapping[Task, _TaskDefinition] = {
     ),
 }
 """Detection is the only task that the authors' checkpoint was published with; ``release`` words the others alike."""
-
-SEARCHES = tuple(task for task in Task if task.needs == "target")
-"""The tasks that look for a target."""
 
 
 @dataclass(frozen=True)

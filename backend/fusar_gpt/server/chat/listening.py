@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from fusar_gpt.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply
-from fusar_gpt.engine.engine import never
+from fusar_gpt.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply, never
 
 
 @dataclass(frozen=True)
