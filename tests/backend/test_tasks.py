@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 
 import pytest
-from task_samples import FRAME, QUESTIONS, SETS, corners, one, read
+from task_samples import BOX, FRAME, QUESTIONS, SETS, corners, one, read
 
 from fusar_gpt.errors import TaskError
-from fusar_gpt.tasks import Question, Task, prompt_set
+from fusar_gpt.tasks import SEARCHES, Question, Task, prompt_set
 
 # --- questions ---
 
@@ -31,6 +32,13 @@ def test_a_question_that_lacks_something_is_refused_in_one_line(wrong):
     with pytest.raises(TaskError) as error:
         Question(**wrong)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("task", Task)
+def test_the_searches_are_the_tasks_that_need_a_target(task):
+    refused = pytest.raises(TaskError, match="needs a target") if task in SEARCHES else nullcontext()
+    with refused:
+        Question(task, box=BOX, text="why?")
 
 
 def test_an_unknown_prompt_set_is_refused():

@@ -1,5 +1,6 @@
-"""The tasks: what each needs, how each prompt set words it and reads the answer. A new task is added here only.
+"""The tasks: what each needs, how each prompt set words it and reads the answer.
 
+A new task is a name in ``contract.Task`` and an entry here, if its answer is one of the types of ``answers.py``.
 A prompt set is the wording that a checkpoint was trained with; the checkpoint's card names it.
 """
 
