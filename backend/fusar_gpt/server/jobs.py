@@ -213,7 +213,7 @@ class Jobs:
         if job.record.finished:
             with self._lock:
                 self._live.pop(job.id, None)
-            self.journal.forget(job.id)
+            self.journal.delete(job.id)
             return
         self._queue.remove(job.record.client, job)
         job.cancel()
@@ -264,7 +264,7 @@ class Jobs:
             for job in self.live():
                 self._release(job)
             try:
-                self.journal.forget_older(self._keep_s)
+                self.journal.delete_older(self._keep_s)
             except JournalError as error:
                 logger.warning("old jobs cannot be deleted: %s", error)
             self._closing.wait(min(SWEEP_S, self._keep_s))

@@ -77,7 +77,7 @@ def _card(context: Context, name: str | None) -> Card:
     try:
         return Card(**{field.name: shown[field.name] for field in fields(Card) if field.name in shown})
     except TypeError as error:
-        raise FusarError("this server does not tell how its model sees; start a job instead") from error
+        raise FusarError("this server does not describe its model; start a job instead") from error
 
 
 def _middle(planned: Iterator[ChipQuestions], area: BaseGeometry) -> ChipQuestions:
