@@ -18,7 +18,7 @@ from uploading import header, raster, refused, upload
 from fusar_gpt.errors import SceneError
 from fusar_gpt.frames import SceneWindow
 from fusar_gpt.imagery import open_scene
-from fusar_gpt.imagery.drivers import Guard
+from fusar_gpt.imagery.raster_policy import RasterPolicy
 from fusar_gpt.server.options import Options
 
 MAX_UPLOAD = 3 * 2**20
@@ -183,7 +183,7 @@ def test_hostile_sidecars_under_a_root_are_refused(
 ) -> None:
     url, log = listener
     scene = raster(root, f"{kind}_{what}.tif")
-    Guard().check(scene)
+    RasterPolicy().check(scene)
     beside(kind, scene, url)
     order = {"inputs": api.inputs | {what: str(scene)}}
     reply = ask(api, "POST", "/processes/interpret/execution", json=order)
@@ -196,8 +196,8 @@ def test_sidecars_of_an_upload_are_never_read(tmp_path: Path, listener: tuple[st
     scene = raster(tmp_path)
     for kind in ("metadata", "ovr", "msk"):
         beside(kind, scene, url)
-    with open_scene(scene, guard=Guard(alone=True)) as opened:
+    with open_scene(scene, policy=RasterPolicy(alone=True)) as opened:
         assert np.isfinite(opened.read_resampled(SceneWindow(0, 0, 80, 64), (8, 8))).all()
     assert log.read_text() == ""
     with pytest.raises(SceneError, match="1,000 pixels"):
-        Guard(alone=True, max_pixels=1000).check(scene)
+        RasterPolicy(alone=True, max_pixels=1000).check(scene)

@@ -12,8 +12,8 @@ import pytest
 from scripted_server import CARD, RUN
 
 from fusar_gpt.contract import Progress, Started
-from fusar_gpt.engine import Remembered, Reply, Request
-from fusar_gpt.engine.remembered import request_key
+from fusar_gpt.engine import DecodeRequest, ReplayEngine, Reply
+from fusar_gpt.engine.replay import request_key
 from fusar_gpt.errors import Cancelled, FusarError
 from fusar_gpt.server import journal as journal_module
 from fusar_gpt.server.job import TRIES, Job, new_record
@@ -37,10 +37,10 @@ def reply(text: str = "ship 1 2", seed: int = 0) -> Reply:
     return Reply(text, tuple(range(1, len(text) + 1)), logprobs, finished=bool(seed % 2))
 
 
-def request(seed: int = 0, **changes: object) -> Request:
+def request(seed: int = 0, **changes: object) -> DecodeRequest:
     image = np.random.default_rng(seed).integers(0, 256, (8, 8), dtype=np.uint8)
     empty = {"values": np.zeros((0, 64), np.float32), "positions": np.zeros((0, 2), np.float32)}
-    return Request(
+    return DecodeRequest(
         **({"image": image, "prompt": "count", "grammar": None, "max_tokens": 5} | empty | changes)
     )
 
@@ -202,7 +202,7 @@ class Counting:
 def test_an_engine_that_remembers_asks_only_what_is_new_and_keeps_the_order() -> None:
     memory: dict[bytes, Reply] = {}
     engine = Counting()
-    remembered = Remembered(engine, memory.get, memory.__setitem__)
+    remembered = ReplayEngine(engine, memory.get, memory.__setitem__)
     prompts = [request(prompt=prompt) for prompt in "abcd"]
     first = remembered.answer(prompts[1:3])
     heard: list[tuple[int, str]] = []
@@ -222,9 +222,9 @@ def test_an_engine_that_remembers_asks_only_what_is_new_and_keeps_the_order() ->
         remembered.answer([request(prompt="new")], lambda: True)
 
 
-def test_an_answer_that_was_called_off_is_not_remembered() -> None:
+def test_an_answer_that_was_aborted_is_not_recorded() -> None:
     memory: dict[bytes, Reply] = {}
-    Remembered(Counting(), memory.get, memory.__setitem__).answer([request(called_off=lambda: True)])
+    ReplayEngine(Counting(), memory.get, memory.__setitem__).answer([request(aborted=lambda: True)])
     assert memory == {}
 
 
@@ -241,7 +241,7 @@ def test_a_key_tells_apart_whatever_decides_a_reply() -> None:
     ]
     keys = {request_key(each, "0") for each in requests} | {request_key(request(), "1")}
     assert len(keys) == len(requests) + 1
-    assert request_key(request(), "0") == request_key(request(called_off=lambda: True), "0")
+    assert request_key(request(), "0") == request_key(request(aborted=lambda: True), "0")
 
 
 def test_a_job_that_takes_the_server_down_is_given_up_in_the_end(journal: Journal) -> None:

@@ -27,7 +27,7 @@ from scripted_server import (
 
 from fusar_gpt.client import Client, ServerError
 from fusar_gpt.model import save_checkpoint
-from fusar_gpt.model.card import CARD_FILE
+from fusar_gpt.model.folder import CARD_FILE
 from fusar_gpt.model.store import BUNDLED
 from fusar_gpt.server.journal import Journal
 from fusar_gpt.server.options import Options

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rasters import speckle, write
 from scripted_server import AUTH, ApiServer, ScriptedEngine, serve_api
 
-from fusar_gpt.engine import Request
+from fusar_gpt.engine import DecodeRequest
 from fusar_gpt.errors import Cancelled
 from fusar_gpt.server.metrics import MeasuredEngine, Metrics
 
@@ -57,7 +57,7 @@ def test_answers_tokens_and_seconds_are_counted_where_the_model_works() -> None:
     metrics = fresh_metrics()
     engine = MeasuredEngine(ScriptedEngine(), metrics)
     nothing = np.zeros((0, 64), np.float32), np.zeros((0, 2), np.float32)
-    request = Request(np.zeros((28, 28), np.uint8), *nothing, "how many?", None, 5)
+    request = DecodeRequest(np.zeros((28, 28), np.uint8), *nothing, "how many?", None, 5)
     assert len(engine.answer([request] * 3)) == 3
     with pytest.raises(Cancelled):
         engine.answer([request], lambda: True)

@@ -19,9 +19,9 @@ from scripted_server import AUTH, CARD, ApiServer, ScriptedEngine, serve_api
 
 from fusar_gpt.frames import LonLatPoints
 from fusar_gpt.imagery import Area, open_scene, plan_chips, read_chip
-from fusar_gpt.imagery.chips import Frame
+from fusar_gpt.imagery.chips import ChipFormat
 from fusar_gpt.priors.field import PriorField
-from fusar_gpt.priors.picture import draw_field
+from fusar_gpt.priors.preview import draw_field
 from fusar_gpt.samples import HARBOUR
 from fusar_gpt.server import preview
 
@@ -65,7 +65,7 @@ def test_it_shows_a_chip_of_the_plan_as_the_model_sees_it(api: ApiServer, root: 
     path = write(root / "rotated_vv.tif", speckle(300, 400), transform=ROTATED, names=["VV"])
     answer = ask(api, path, task="count")
     with open_scene(path) as scene:
-        chips = list(plan_chips(scene, Area.whole(scene).on_scene(scene), Frame(64, 64, 16)))
+        chips = list(plan_chips(scene, Area.whole(scene).on_scene(scene), ChipFormat(64, 64, 16)))
         assert answer["chips"] == len(chips)
         shown = pixels(answer["chip"]["image"])
         (chip,) = [chip for chip in chips if np.array_equal(read_chip(scene, chip, scene.stretch()), shown)]

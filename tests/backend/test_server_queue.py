@@ -27,7 +27,7 @@ from scripted_server import (
 
 from fusar_gpt.client import decode_events
 from fusar_gpt.contract import Finished, Progress, Started
-from fusar_gpt.engine import Request
+from fusar_gpt.engine import DecodeRequest
 from fusar_gpt.errors import Cancelled
 from fusar_gpt.server import jobs as jobs_module
 from fusar_gpt.server.journal import Journal
@@ -143,7 +143,7 @@ class Talkative(ScriptedEngine):
 
     def answer(self, requests, cancelled=lambda: False, on_text=None):
         (request,) = requests
-        while not request.called_off() and request.prompt == "endless":
+        while not request.aborted() and request.prompt == "endless":
             if cancelled():
                 raise Cancelled("cancelled")
             self.tokens += 1
@@ -154,7 +154,7 @@ class Talkative(ScriptedEngine):
 def asking(order, engine, cancelled, settings, run):
     yield Started(RUN, 1)
     image, nothing = np.zeros((64, 64), np.uint8), np.zeros((0, 64), np.float32)
-    engine.answer([Request(image, nothing, nothing[:, :2], order.question or "", None, 9)], cancelled)
+    engine.answer([DecodeRequest(image, nothing, nothing[:, :2], order.question or "", None, 9)], cancelled)
     yield Progress(1, 1)
     yield Finished(RUN, ())
 

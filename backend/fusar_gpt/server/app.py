@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from fusar_gpt import __version__
 from fusar_gpt.contract import Event, InterpretRequest
-from fusar_gpt.engine import Engine, Remembered
+from fusar_gpt.engine import Engine, ReplayEngine
 from fusar_gpt.interpret import RunIdentity
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.server import about, chat, preview, processes, scenes
@@ -70,7 +70,7 @@ def create_app(
 
     def run(job: Job) -> Iterator[Event]:
         request = with_files(REQUEST.validate_json(job.record.inputs), roots)
-        replaying = Remembered(engine(), job.recall, job.remember)
+        replaying = ReplayEngine(engine(), job.recall, job.remember)
         events = interpreter(request, replaying, job.cancelled, settings, job.identity)
         return times.timed(request.task, events) if job.log.count == 0 else events
 

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, disable_created_metric
 from prometheus_client.metrics_core import Metric
 
 from fusar_gpt import __version__
-from fusar_gpt.engine import Engine, EngineOver, OnText, Reply, Request
+from fusar_gpt.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply
 from fusar_gpt.engine.engine import never
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -70,7 +70,7 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-class MeasuredEngine(EngineOver):
+class MeasuredEngine(EngineWrapper):
     """Counts the answers of an engine. Goes below the engine that replays replies: replays are free."""
 
     def __init__(self, engine: Engine, metrics: Metrics) -> None:
@@ -79,7 +79,7 @@ class MeasuredEngine(EngineOver):
 
     def answer(
         self,
-        requests: Sequence[Request],
+        requests: Sequence[DecodeRequest],
         cancelled: Callable[[], bool] = never,
         on_text: OnText | None = None,
     ) -> list[Reply]:

@@ -18,13 +18,13 @@ from starlette.exceptions import HTTPException
 from fusar_gpt.contract import Grey, InterpretRequest, Polygon, Preview, ShownChip, ShownPrior, png_uri
 from fusar_gpt.errors import FusarError, PriorError
 from fusar_gpt.frames import ScenePoints
-from fusar_gpt.imagery import Chip, Guard, Scene, crs_text, open_scene, read_chip
+from fusar_gpt.imagery import Chip, RasterPolicy, Scene, crs_text, open_scene, read_chip
 from fusar_gpt.interpret import footprint
 from fusar_gpt.model import Card
 from fusar_gpt.planning import ChipQuestions, plan_questions, scene_area
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import open_prior
-from fusar_gpt.priors.picture import draw_field
+from fusar_gpt.priors.preview import draw_field
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import Execution
 from fusar_gpt.server.processes import check_request
@@ -46,7 +46,7 @@ def router(context: Context) -> APIRouter:
         """What a job with these inputs would look at; the model is not asked and no job is created."""
         request = check_request(execution.inputs, context)
         card = _card(context, request.model)
-        with _slot(free), open_scene(request.scene, band=request.band, guard=Guard()) as scene:
+        with _slot(free), open_scene(request.scene, band=request.band, policy=RasterPolicy()) as scene:
             area = scene_area(request, scene)
             chips, planned = plan_questions(request, scene, area, card)
             middle = _middle(planned, area)

@@ -26,10 +26,10 @@ from fusar_gpt import __version__
 from fusar_gpt.contract import API, PRIOR_SOURCES, Task
 from fusar_gpt.engine import LocalEngine, open_engine
 from fusar_gpt.engine_options import EngineOptions
-from fusar_gpt.imagery import Guard
+from fusar_gpt.imagery import RasterPolicy
 from fusar_gpt.interpret import interpret
 from fusar_gpt.model import Card
-from fusar_gpt.model.checkpoint import find_folder
+from fusar_gpt.model.store import find_folder
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.server.app import create_app
 from fusar_gpt.server.options import Options, state_folder
@@ -125,7 +125,7 @@ def local_app(model: EngineOptions, **options: Any) -> FastAPI:
 
     return create_app(
         lambda request, engine, cancelled, settings, run: interpret(
-            request, engine, cancelled, settings, identity=run, policy=Guard()
+            request, engine, cancelled, settings, identity=run, policy=RasterPolicy()
         ),
         load,
         info,

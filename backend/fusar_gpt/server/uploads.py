@@ -23,8 +23,8 @@ from starlette.exceptions import HTTPException
 from fusar_gpt.contract import UPLOADED
 from fusar_gpt.errors import FusarError
 from fusar_gpt.imagery import Scene, crs_text, open_scene
-from fusar_gpt.imagery.drivers import Guard
-from fusar_gpt.imagery.naming import tokens
+from fusar_gpt.imagery.product_metadata import tokens
+from fusar_gpt.imagery.raster_policy import RasterPolicy
 from fusar_gpt.server.security import LONGER_BODIES
 
 PIECE = 2**20
@@ -243,7 +243,7 @@ async def _pieces(body: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[b
 
 def _describe(scene_id: str, path: Path) -> Uploaded:
     """The properties of a file, read without anything beside it. Raises SceneError if it is no scene, or damaged."""
-    with open_scene(path, guard=Guard(alone=True)) as scene:
+    with open_scene(path, policy=RasterPolicy(alone=True)) as scene:
         scene.stretch()  # samples the whole scene, so that a truncated file is refused here
         return Uploaded(
             id=scene_id,

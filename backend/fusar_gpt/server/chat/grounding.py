@@ -24,10 +24,10 @@ from fusar_gpt.contract import (
     Task,
 )
 from fusar_gpt.contract.limits import BandNumber, CrsText, FileName, Flag, Metres, Name, Overlap, Year
-from fusar_gpt.engine import Engine, EngineOver, OnText, Reply, Request
+from fusar_gpt.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply
 from fusar_gpt.engine.engine import never
 from fusar_gpt.errors import AreaError
-from fusar_gpt.imagery import Area, Guard
+from fusar_gpt.imagery import Area, RasterPolicy
 from fusar_gpt.interpret import interpret
 from fusar_gpt.planning import area_of
 from fusar_gpt.prior_options import PriorSettings
@@ -91,7 +91,7 @@ class SamplingParams:
     seed: int = 0
 
 
-class StreamTap(EngineOver):
+class StreamTap(EngineWrapper):
     """The engine of one answer: streams free text to a callback and counts tokens.
 
     Attributes:
@@ -114,7 +114,7 @@ class StreamTap(EngineOver):
 
     def answer(
         self,
-        requests: Sequence[Request],
+        requests: Sequence[DecodeRequest],
         cancelled: Callable[[], bool] = never,
         on_text: OnText | None = None,
     ) -> list[Reply]:
@@ -130,7 +130,7 @@ class StreamTap(EngineOver):
         self.completion_tokens += sum(len(reply.token_ends) for reply in replies)
         return replies
 
-    def _sampled(self, request: Request) -> Request:
+    def _sampled(self, request: DecodeRequest) -> DecodeRequest:
         sampling = self._sampling
         most = min(request.max_tokens, sampling.max_tokens or request.max_tokens)
         return replace(request, max_tokens=most, temperature=sampling.temperature, seed=sampling.seed)
@@ -218,7 +218,7 @@ class SceneTarget:
         self, request: InterpretRequest, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event]:
         def run() -> Iterator[Event]:
-            for event in interpret(request, engine, cancelled, self._settings, policy=Guard()):
+            for event in interpret(request, engine, cancelled, self._settings, policy=RasterPolicy()):
                 if isinstance(event, Started) and event.chips > CHIPS:
                     raise AreaError(
                         f"the area takes {event.chips} chips, a conversation at most {CHIPS}: "
