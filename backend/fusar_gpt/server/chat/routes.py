@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -37,7 +37,7 @@ from fusar_gpt.server.chat.pictures import read_picture
 from fusar_gpt.server.chat.vocabulary import Vocabulary
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import with_files
-from fusar_gpt.server.jobs import Busy
+from fusar_gpt.server.jobs import Slots
 from fusar_gpt.tasks import Task
 
 AT_A_TIME = 8
@@ -72,7 +72,7 @@ def router(context: Context) -> APIRouter:
     """The routes below /v1."""
     routes = APIRouter(prefix="/v1", tags=["chat"], route_class=OpenAiRoute)
     cache = RunCache()
-    free = threading.BoundedSemaphore(AT_A_TIME)
+    slots = Slots(AT_A_TIME, "answers are being made")
     created = int(time.time())
 
     def card_of(name: str) -> dict[str, Any]:
@@ -99,7 +99,9 @@ def router(context: Context) -> APIRouter:
         ``self_check`` of a count against the detections. The chunks in between carry ``fusar.progress``.
         """
         card_of(chat.model)
-        reply = StreamingReply(lambda report, gone: answer(chat, context, cache, report, gone), request, free)
+        reply = StreamingReply(
+            lambda report, gone: answer(chat, context, cache, report, gone), request, slots
+        )
         completion = Completion(chat.model)
         if chat.stream:
             return await _streamed(chat, reply, completion, context.heartbeat_s)
@@ -150,12 +152,11 @@ class StreamingReply:
     Once the client has closed its connection the model stops at its next token.
     """
 
-    def __init__(self, make: Make, request: Request, free: threading.BoundedSemaphore) -> None:
+    def __init__(self, make: Make, request: Request, slots: Slots) -> None:
         """Start making it. Raises Busy if too many are being made already."""
-        if not free.acquire(blocking=False):
-            raise Busy(f"{AT_A_TIME} answers are being made already: try again in a moment")
         self.request = request
-        self._free = free
+        self._slot = ExitStack()
+        self._slot.enter_context(slots)
         self._gone = threading.Event()
         self._loop = asyncio.get_running_loop()
         self._items: asyncio.Queue[Item] = asyncio.Queue()
@@ -185,7 +186,7 @@ class StreamingReply:
             logger.exception("an answer failed")
             self._put(error)
         finally:
-            self._free.release()
+            self._slot.close()
 
     def _put(self, item: Item) -> None:
         with suppress(RuntimeError):  # the loop was closed while the model worked
