@@ -8,8 +8,8 @@ from pathlib import Path
 from qgis.core import QgsSettings
 from qgis.PyQt.QtCore import QObject, QStandardPaths, QTimer, pyqtSignal
 
+from ..contract import Info
 from ..core.endpoint import Endpoint, EndpointError, endpoint, read_token
-from ..core.events import Info
 from ..core.setting_names import BACKEND, EXECUTABLE, KEY_FILE, MODEL, URL
 from .child import ChildBackend
 from .client import Client

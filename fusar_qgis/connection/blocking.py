@@ -18,18 +18,18 @@ from urllib.parse import quote, urlsplit
 from qgis.core import QgsSettings
 from qgis.PyQt.QtCore import QCoreApplication
 
-from ..core.endpoint import Endpoint, EndpointError
-from ..core.events import (
+from ..contract import (
+    EXECUTION,
     Ended,
     Finding,
+    Finished,
     Info,
     ProtocolError,
+    read,
     read_event,
-    read_findings,
-    read_info,
     read_problem,
 )
-from ..core.order import EXECUTION
+from ..core.endpoint import Endpoint, EndpointError
 from ..core.setting_names import MODEL
 from ..core.sse import ServerEvent, SseDecoder
 from .backend import executable, known_endpoint
@@ -38,7 +38,7 @@ from .shared_child import ChildError, SharedChild
 from .token import TokenError
 
 if TYPE_CHECKING:
-    from ..core.events import Event
+    from ..contract import JobEvent
 
 translate = QCoreApplication.translate
 
@@ -126,12 +126,13 @@ class BlockingClient:
     def info(self) -> Info:
         """Return what the backend offers."""
         try:
-            return read_info(self._ask("GET", "/info"))
+            info: Info = read(Info, self._ask("GET", "/info"))
+            return info
         except ProtocolError as error:
             raise self._gibberish() from error
 
     def submit(self, inputs: dict[str, Any]) -> str:
-        """Order a job and return its id; wait while the backend has too many."""
+        """LayerRequest a job and return its id; wait while the backend has too many."""
         body = json.dumps({"inputs": inputs}).encode()
         while True:
             try:
@@ -144,14 +145,14 @@ class BlockingClient:
                     raise
             self._sleep(_RETRY_S)
 
-    def follow(self, job: str) -> Iterator[Event]:
+    def follow(self, job: str) -> Iterator[JobEvent]:
         """Yield a job's events up to and with Ended, across connections that drop."""
         last_id, lost = "", 0.0
         while True:
             try:
                 for raw in self._events(job, last_id):
                     last_id, lost = raw.last_id, 0.0
-                    event = read_event(raw)
+                    event = read_event(raw.kind, raw.data)
                     if event is not None:
                         yield event
                     if isinstance(event, Ended):
@@ -175,9 +176,9 @@ class BlockingClient:
     def results(self, job: str) -> tuple[dict[str, Any], tuple[Finding, ...]]:
         """Return the provenance and the findings of a job that ended well."""
         try:
-            said = json.loads(self._ask("GET", f"/jobs/{job}/results"))
-            return dict(said["run"]), read_findings(said["findings"])
-        except (ProtocolError, KeyError, TypeError, ValueError) as error:
+            finished: Finished = read(Finished, self._ask("GET", f"/jobs/{job}/results"))
+            return finished.run.record(), finished.findings
+        except ProtocolError as error:
             raise self._gibberish() from error
 
     def cancel(self, job: str) -> None:
@@ -274,7 +275,8 @@ class _Refused(BackendError):  # noqa: N818 - an answer, not a fault
         if status == http.client.UNAUTHORIZED:
             words = translate("Processing", "The backend does not accept the token. Check it in the options.")
         else:
-            words = read_problem(body) or translate(
+            problem = read_problem(body)
+            words = (problem.detail if problem else "") or translate(
                 "Processing", "The backend answered with HTTP {status}. Look at its log."
             ).replace("{status}", str(status))
         super().__init__(str(words))

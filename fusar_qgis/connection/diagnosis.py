@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtNetwork import QNetworkProxy, QNetworkProxyQuery, QNetworkReply, QNetworkRequest
 
-from ..core.endpoint import API, Endpoint
-from ..core.events import ApiMismatch, ProtocolError, read_problem, read_served_api
+from ..contract import API, ApiMismatch, Problem, ProtocolError, read_problem
+from ..core.endpoint import Endpoint
 
 translate = QCoreApplication.translate
 
@@ -107,7 +107,7 @@ def _is_proxied(reply: QNetworkReply) -> bool:
     )
 
 
-def _refusal(status: int, detail: str) -> str:
+def _refusal(status: int, problem: Problem | None) -> str:
     if status == 401:
         return str(
             translate(
@@ -115,11 +115,10 @@ def _refusal(status: int, detail: str) -> str:
                 "The backend at {url} does not accept the token. Enter the one that the backend was started with.",
             )
         )
-    served = read_served_api(detail) if status == 409 else None
-    if served is not None:
-        return _other_api(served)
-    if detail:
-        return detail
+    if problem is not None and problem.served_api is not None:
+        return _other_api(problem.served_api)
+    if problem is not None and problem.detail:
+        return problem.detail
     if status in _PROXY_ANSWERS:
         return _proxy()
     if status < 500:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtNetwork import QNetworkReply
 
-from ..core.endpoint import API
-from ..core.events import ProtocolError, read_info
+from ..contract import API, Info, ProtocolError, read
 from .client import Client
 from .diagnosis import why_unreadable
 
@@ -42,7 +41,7 @@ class Greeting(QObject):
             self.failed.emit(problem)
             return
         try:
-            info = read_info(bytes(reply.readAll()))
+            info = read(Info, bytes(reply.readAll()))
         except ProtocolError as error:
             self.failed.emit(why_unreadable(error, self.client.endpoint))
         else:

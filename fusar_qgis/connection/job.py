@@ -8,8 +8,8 @@ import time
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from qgis.PyQt.QtNetwork import QNetworkReply
 
-from ..core.events import Ended, ProtocolError, read_event
-from ..core.order import EXECUTION, Order
+from ..contract import EXECUTION, Ended, ProtocolError, read_event
+from ..core.request import LayerRequest
 from ..core.sse import SseDecoder
 from .client import Client
 from .diagnosis import status_of
@@ -27,7 +27,7 @@ class Job(QObject):
     told = pyqtSignal(object)
     ended = pyqtSignal(object)
 
-    def __init__(self, client: Client, order: Order) -> None:
+    def __init__(self, client: Client, order: LayerRequest) -> None:
         super().__init__(client)
         self._client = client
         self._order = order
@@ -46,7 +46,7 @@ class Job(QObject):
 
     def start(self) -> None:
         """Submit the order."""
-        self._submission = self._client.post(EXECUTION, {"inputs": self._order.inputs()})
+        self._submission = self._client.post(EXECUTION, {"inputs": self._order.to_json()})
         self._submission.finished.connect(self._submitted)
 
     def cancel(self) -> None:
@@ -88,7 +88,7 @@ class Job(QObject):
             return
         try:
             for raw in self._decoder.feed(bytes(self._stream.readAll())):
-                event = read_event(raw)
+                event = read_event(raw.kind, raw.data)
                 self._last_id = raw.last_id
                 self._lost_at, self._pause_ms = None, _FIRST_PAUSE_MS
                 if isinstance(event, Ended):

@@ -7,9 +7,9 @@ from typing import Any
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtNetwork import QNetworkReply
 
+from ..contract import ProtocolError
 from ..core.chat import Answered
 from ..core.completions import DONE, PATH, Refused, Said, Working, read_piece
-from ..core.events import ProtocolError
 from ..core.sse import SseDecoder
 from .client import Client
 from .diagnosis import status_of

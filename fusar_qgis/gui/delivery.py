@@ -9,7 +9,7 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..connection.client import Client
 from ..connection.sending import Sending
-from ..core.order import Order
+from ..core.request import LayerRequest
 from ..layers.scene import Scene
 from .areas import Area
 from .run_progress import RunProgress
@@ -24,7 +24,7 @@ class Delivery(QObject):
 
     arrived = pyqtSignal()
     progressed = pyqtSignal(float)
-    delivered = pyqtSignal(object, object)  # Client, Order
+    delivered = pyqtSignal(object, object)  # Client, LayerRequest
     lost = pyqtSignal(str)
     over = pyqtSignal()
 
@@ -33,7 +33,7 @@ class Delivery(QObject):
         self.known, self.is_over = "", False
         self.client, self.scene, self.area = client, scene, area
         self._bar = bar
-        self._order: Order | None = None
+        self._order: LayerRequest | None = None
         self._sending: Sending | None = None
         self._progress: RunProgress | None = None
 
@@ -52,7 +52,7 @@ class Delivery(QObject):
         self._sending.progressed.connect(self._show)
         self._sending.start()
 
-    def carry(self, order: Order) -> None:
+    def carry(self, order: LayerRequest) -> None:
         """Deliver an order as soon as its scene is there; the message bar shows how far it is."""
         self._order = order
         self.start()

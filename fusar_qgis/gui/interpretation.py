@@ -20,8 +20,8 @@ from qgis.PyQt.QtWidgets import QAction
 
 from ..connection.backend import Backend
 from ..connection.client import Client
-from ..core.events import Info
-from ..core.order import Order
+from ..contract import Info, Task, read_outline
+from ..core.request import LayerRequest
 from ..layers.scene import Scene, SceneError, crs_text, scene_of
 from .area_tool import AreaTool, DrawingTool, PolygonTool
 from .areas import Area, AreaError, AreaMenu, ground_m2, scene_for, selected_area, view_area, whole_area
@@ -48,7 +48,7 @@ class Interpretation(QObject):
         self._delivery: Delivery | None = None  # of the dialog
         self._asked: Area | None = None
         self._last_scene = ""
-        self._closer: list[tuple[Order, Area]] = []  # that wait for the backend
+        self._closer: list[tuple[LayerRequest, Area]] = []  # that wait for the backend
         self._under_way: list[Delivery | Running] = []
         self._inquiry = Inquiry(self)
         self._rectangle, self._polygon = AreaTool(iface.mapCanvas()), PolygonTool(iface.mapCanvas())
@@ -62,7 +62,7 @@ class Interpretation(QObject):
         QgsProject.instance().cleared.connect(self.cancel)
 
     def look_closer(
-        self, order: Order, area: QgsGeometry, crs: QgsCoordinateReferenceSystem, target: str = ""
+        self, order: LayerRequest, area: QgsGeometry, crs: QgsCoordinateReferenceSystem, target: str = ""
     ) -> None:
         """Look for a target in the 3 x 3 grid of one small area, asking nothing.
 
@@ -75,9 +75,9 @@ class Interpretation(QObject):
         targets = (target,) if target else order.targets[:1]
         closer = replace(
             order,
-            task="locate",
+            task=Task.LOCATE,
             targets=targets,
-            area=json.loads(area.asJson(_AREA_DECIMALS)),
+            area=read_outline(json.loads(area.asJson(_AREA_DECIMALS))),
             area_crs=crs_text(crs),
             question=None,
             boxes=None,
@@ -264,14 +264,14 @@ class Interpretation(QObject):
             self._inquiry.stop()
             self._dialog.preview.wait(self.tr("Complete the question."))
         else:
-            self._inquiry.ask(self._delivery.client, replace(order, scene=self._delivery.known).inputs())
+            self._inquiry.ask(self._delivery.client, replace(order, scene=self._delivery.known).to_json())
 
-    def _start(self, order: Order) -> None:
+    def _start(self, order: LayerRequest) -> None:
         delivery, self._delivery = self._delivery, None
         if delivery is not None:
             self._carry(delivery, order)
 
-    def _look(self, client: Client, order: Order, area: Area) -> None:
+    def _look(self, client: Client, order: LayerRequest, area: Area) -> None:
         layer = QgsProject.instance().mapLayer(order.layer_id)
         if isinstance(layer, QgsRasterLayer):
             try:
@@ -284,14 +284,14 @@ class Interpretation(QObject):
     def _new_delivery(self, client: Client, scene: Scene, area: Area) -> Delivery:
         return Delivery(self._iface.messageBar(), client, scene, area, self)
 
-    def _carry(self, delivery: Delivery, order: Order) -> None:
+    def _carry(self, delivery: Delivery, order: LayerRequest) -> None:
         delivery.delivered.connect(self._run)
         delivery.lost.connect(self._warn)
         delivery.over.connect(self._forget_what_is_over)
         self._under_way.append(delivery)
         delivery.carry(order)
 
-    def _run(self, client: Client, order: Order) -> None:
+    def _run(self, client: Client, order: LayerRequest) -> None:
         run = Running(self._iface, client, order, self)
         self._under_way.append(run)
         run.over.connect(self._forget_what_is_over)

@@ -14,8 +14,8 @@ from qgis.PyQt.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QLineEdit, QPu
 from ..connection.client import Client
 from ..connection.greeting import Greeting
 from ..connection.token import TokenError, forget_token, has_token, keep_token, kept_token
+from ..contract import Info
 from ..core.endpoint import Endpoint, EndpointError, endpoint, read_token
-from ..core.events import Info
 from ..core.setting_names import KEY_FILE, URL
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from html import escape
 
 from qgis.core import Qgis, QgsProject
@@ -12,8 +11,8 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..connection.client import Client
 from ..connection.job import Job
-from ..core.events import Ended, Found, Progress, Started
-from ..core.order import Order
+from ..contract import Ended, Found, Progress, Started
+from ..core.request import LayerRequest
 from ..layers.run_layers import RunLayers
 from ..layers.wording import run_caveats, run_name, run_title, time_left
 from .run_progress import RunProgress
@@ -26,12 +25,12 @@ class Running(QObject):
 
     over = pyqtSignal()
 
-    def __init__(self, iface: QgisInterface, client: Client, order: Order, parent: QObject) -> None:
+    def __init__(self, iface: QgisInterface, client: Client, order: LayerRequest, parent: QObject) -> None:
         super().__init__(parent)
         self.is_over = False
         self._bar = iface.messageBar()
         self._order = order
-        self._name = run_title(order.task, ", ".join(order.targets))
+        self._name = run_title(order.task.value, ", ".join(order.targets))
         self._caveats = ""
         self._layers: RunLayers | None = None
         self._began = 0.0
@@ -62,15 +61,16 @@ class Running(QObject):
             self._layers.take(event)
 
     def _begin(self, event: Started) -> None:
-        self._name = run_name(event.run)
-        self._caveats = run_caveats(event.run)
+        run = event.run.record()
+        self._name = run_name(run)
+        self._caveats = run_caveats(run)
         scene = QgsProject.instance().mapLayer(self._order.layer_id)
         # Not a child: what was found is written even if the run is cut off.
         self._layers = RunLayers(
-            event.run,
+            run,
             QgsProject.instance(),
             self._order.scene if scene is None else scene.source(),
-            asdict(self._order),
+            {**self._order.to_json(), "layer_id": self._order.layer_id},
         )
         self._layers.warned.connect(self._warn)
         self._show(0, event.chips)

@@ -11,7 +11,7 @@ from qgis.core import QgsProcessingFeedback
 from qgis.PyQt.QtCore import QCoreApplication
 
 from ..connection.blocking import BackendError, BackendGone, BlockingClient, Choice, Stopped
-from ..core.events import Ended, Progress
+from ..contract import Ended, Progress
 from ..core.journal import Entry, Journal
 from ..layers.wording import time_left
 from .pieces import Piece

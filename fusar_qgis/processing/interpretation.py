@@ -22,8 +22,8 @@ from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
 from ..connection.blocking import BackendError, Choice
+from ..contract import SEARCHES
 from ..core.journal import Journal, key_of
-from ..core.order import TASKS_WITH_TARGET
 from . import parameters as declared
 from .base import FusarAlgorithm
 from .batch import Batch, Outcome
@@ -65,7 +65,7 @@ class InterpretationAlgorithm(FusarAlgorithm):
         """Declare where to look and what for."""
         self.addParameter(declared.rasters())
         self.addParameter(declared.areas())
-        if self.TASK in TASKS_WITH_TARGET:
+        if self.TASK in SEARCHES:
             self.addParameter(declared.targets())
 
     def add_sinks(self) -> None:
@@ -149,9 +149,7 @@ class InterpretationAlgorithm(FusarAlgorithm):
         targets = self.parameterAsString(parameters, TARGETS, context).split(",")
         return {
             "task": task,
-            "targets": [word.strip() for word in targets if word.strip()]
-            if task in TASKS_WITH_TARGET
-            else [],
+            "targets": [word.strip() for word in targets if word.strip()] if task in SEARCHES else [],
             "question": self.parameterAsString(parameters, QUESTION, context) if task == "ask" else None,
             "model": self.parameterAsString(parameters, declared.MODEL, context) or None,
             "prior": self.parameterAsString(parameters, declared.PRIOR_FILE, context)

@@ -20,8 +20,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
-from ..core.columns import FINDING_COLUMNS
-from ..core.events import Finding
+from ..contract import FINDING_COLUMNS, Finding
 from ..layers.run_layers import geometry_of
 from ..layers.scene import crs_of
 from ..layers.storage import RUN_PROPERTY

@@ -45,7 +45,7 @@ class Telling:
             return
         self.done += piece.weight
         self.resumed += piece.weight * outcome.resumed
-        found = Counter(finding.layer for finding in entry.findings)
+        found: Counter[str] = Counter(finding.layer for finding in entry.findings)
         found[_UNCLEAR] = sum(finding.properties.get("complete") is False for finding in entry.findings)
         self._counts += found
         self._provenance(entry.run)

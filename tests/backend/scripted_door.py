@@ -12,15 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from shapely.geometry import box
+from shapely.geometry import box, mapping
 
 from fusar_gpt.client import Client
+from fusar_gpt.contract import (
+    Event,
+    Finding,
+    Finished,
+    Found,
+    InterpretRequest,
+    Progress,
+    Run,
+    Started,
+    read_outline,
+)
 from fusar_gpt.engine import Engine, Reply
 from fusar_gpt.errors import Cancelled, SceneError
-from fusar_gpt.findings import Added, Finding, Replaced, Run
 from fusar_gpt.frames import SceneBox
-from fusar_gpt.inquiries import Order
-from fusar_gpt.interpret import ChipDone, Event, Finished, Started
 from fusar_gpt.model import Card
 from fusar_gpt.server import serve
 from fusar_gpt.server.app import Interpreter, create_app
@@ -42,14 +50,14 @@ RUN = Run(
     id="run-1", version="0", model="scripted", model_hash="0", demonstration=True, task="detect",
     targets=("ship",), prompts=("detect ship",), scene="s.tif", scene_crs="EPSG:32633", scene_fingerprint="f",
     scene_simulated=True, band="VV", quantity="amplitude", stretch_low_db=-20.0, stretch_high_db=0.0,
-    chip_ground_m=100.0, overlap=0.0, area="POLYGON EMPTY", started="2026-01-01T00:00:00Z",
+    chip_ground_m=100.0, aspect="undistorted", overlap=0.0, area="POLYGON EMPTY", started="2026-01-01T00:00:00Z",
 )  # fmt: skip
 
 
 def finding(name: str) -> Finding:
-    return Finding(
-        name, "detections", box(0, 0, 10, 10), box(14, 40, 15, 41), SceneBox(0, 0, 1, 1), {"label": "ship"}
-    )
+    ground, lonlat = (read_outline(mapping(shape)) for shape in (box(0, 0, 10, 10), box(14, 40, 15, 41)))
+    pixels = SceneBox(0, 0, 1, 1)
+    return Finding(name, "detections", ground, RUN.scene_crs, lonlat, pixels, {"label": "ship"})
 
 
 CARD = Card(
@@ -70,12 +78,13 @@ class ScriptedEngine:
 
 
 def scripted(
-    order: Order, engine: Engine, cancelled: Callable[[], bool], settings: object, run: object
+    order: InterpretRequest, engine: Engine, cancelled: Callable[[], bool], settings: object, run: object
 ) -> Iterator[Event]:
     """Three chips; the question is the stage direction: held, gated, deaf, unhappy, broken, or none."""
     BEGUN.append(order.question)
     yield Started(RUN, 3)
-    yield ChipDone(1, 3, (Added(finding("a")), Added(finding("b")), Replaced("b", finding("c"))))
+    yield Found((finding("a"), finding("c")))
+    yield Progress(1, 3)
     if order.question == "held":
         while not cancelled():
             time.sleep(0.002)
@@ -88,8 +97,9 @@ def scripted(
         raise SceneError("the scene ends here; get the rest \u2028 \u8239")
     if order.question == "broken":
         raise RuntimeError("a secret of the server")
-    yield ChipDone(2, 3, ())
-    yield ChipDone(3, 3, (Replaced("a", finding("d")),))
+    yield Progress(2, 3)
+    yield Found((finding("d"),), {"d": "a"})
+    yield Progress(3, 3)
     yield Finished(RUN, (finding("c"), finding("d")))
 
 

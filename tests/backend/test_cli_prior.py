@@ -20,10 +20,11 @@ from rasterio.transform import Affine
 from rasters import speckle, write
 
 from fusar_gpt.cli import main
+from fusar_gpt.contract import InterpretRequest, Task
 from fusar_gpt.prior_options import OPTIONS
 from fusar_gpt.priors import FilePrior
 from fusar_gpt.priors.tiles import AEF_ATTRIBUTION, BoundingBox
-from fusar_gpt.server.inputs import Inputs
+from fusar_gpt.server.inputs import with_files
 from fusar_gpt.server.security import PathRefused, Roots
 
 TO_LONLAT = Transformer.from_crs("EPSG:32631", "EPSG:4326", always_xy=True)
@@ -338,8 +339,8 @@ def test_no_prior_stops_the_run_unless_it_is_allowed(capsys, tmp_path, monkeypat
 @pytest.mark.parametrize("spec", ["none", "auto", "cog", "earth-engine"])
 def test_the_server_takes_the_same_words(tmp_path, spec):
     (tmp_path / "scene.tif").touch()
-    inputs = Inputs(scene=str(tmp_path / "scene.tif"), task="count", prior=spec)
-    assert inputs.order(Roots.of([tmp_path])).prior == spec
+    request = InterpretRequest(str(tmp_path / "scene.tif"), Task.COUNT, prior=spec)
+    assert with_files(request, Roots.of([tmp_path])).prior == spec
 
 
 @pytest.mark.parametrize(
@@ -347,6 +348,6 @@ def test_the_server_takes_the_same_words(tmp_path, spec):
 )
 def test_any_other_word_is_a_path_under_the_roots(tmp_path, spec):
     (tmp_path / "scene.tif").touch()
-    inputs = Inputs(scene=str(tmp_path / "scene.tif"), task="count", prior=spec)
+    request = InterpretRequest(str(tmp_path / "scene.tif"), Task.COUNT, prior=spec)
     with pytest.raises(PathRefused):
-        inputs.order(Roots.of([tmp_path]))
+        with_files(request, Roots.of([tmp_path]))

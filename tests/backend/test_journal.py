@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scripted_door import CARD
+from scripted_door import CARD, RUN
 
+from fusar_gpt.contract import Progress, Started
 from fusar_gpt.engine import Remembered, Reply, Request
 from fusar_gpt.engine.remembered import request_key
 from fusar_gpt.errors import Cancelled, FusarError
@@ -259,12 +260,12 @@ def test_a_job_that_takes_the_server_down_is_given_up_in_the_end(journal: Journa
 def test_a_job_that_tells_something_else_when_it_begins_again_fails(journal: Journal) -> None:
     record = new_record("a", "{}")
     journal.add(record)
-    Job(record, journal).take("started", {"chips": 3, "run": {"prior_note": "fetched"}})
+    Job(record, journal).take(Started(replace(RUN, prior_note="fetched"), 3))
     again = Job(record, journal)
     with pytest.raises(FusarError, match="has changed since the job began"):
-        again.take("started", {"chips": 4})
+        again.take(Started(RUN, 4))
     again = Job(record, journal)
-    again.take("started", {"chips": 3, "run": {"prior_note": "this time from the cache"}})
-    again.take("progress", {"done": 1, "total": 3, "message": "1 of 3 chips"})
+    again.take(Started(replace(RUN, prior_note="this time from the cache"), 3))
+    again.take(Progress(1, 3))
     assert journal.told(record.id) == 2
     assert math.isclose(journal.find(record.id).progress, 33)

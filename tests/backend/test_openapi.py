@@ -61,7 +61,9 @@ def test_the_handshake_says_who_is_older(door: Door) -> None:
     info = get(door, "/info?api=1")
     assert (info["api"], info["models"][0]["name"]) == (1, "scripted")
     assert info["memory"]["used"] > 10**6
-    assert "update the server" in get(door, "/info?api=2", 409)["detail"]
+    newer = get(door, "/info?api=2", 409)
+    assert (newer["code"], newer["served_api"]) == ("api-mismatch", 1)
+    assert "update the server" in newer["detail"]
     assert get(door, "/info?api=0", 422)["status"] == 422
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from rasters import NORTH_UP, speckle, write
 
+from fusar_gpt.contract import Finished
 from fusar_gpt.engine import Reply
 from fusar_gpt.errors import Cancelled, PriorError
-from fusar_gpt.inquiries import Order
-from fusar_gpt.interpret import AHEAD, Finished, interpret
+from fusar_gpt.interpret import AHEAD, interpret
 from fusar_gpt.model import Card
+from fusar_gpt.planning import request_for
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import source as sources
 from fusar_gpt.priors.retry import Unavailable
@@ -87,7 +88,7 @@ def scene(tmp_path_factory):
 
 
 def order(scene, **changes):
-    return Order(**{"scene": scene, "task": Task.DESCRIBE, "prior": "cog", "year": 2023} | changes)
+    return request_for(**{"scene": scene, "task": Task.DESCRIBE, "prior": "cog", "year": 2023} | changes)
 
 
 def run(order, engine, folder, tell=lambda line: None, cancelled=lambda: False, **settings):

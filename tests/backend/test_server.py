@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from scripted_door import BEGUN, GATE, INFO, RUN, TOKEN, Door, ScriptedEngine, open_door
 
 from fusar_gpt.client import Client, ServerError, decode_events
+from fusar_gpt.contract import Finished, Progress, Started
 from fusar_gpt.engine import Request
 from fusar_gpt.errors import Cancelled
-from fusar_gpt.interpret import ChipDone, Finished, Started
 from fusar_gpt.model import save_checkpoint
 from fusar_gpt.model.card import CARD_FILE
 from fusar_gpt.model.store import BUNDLED
@@ -200,7 +200,8 @@ def test_malformed_inputs_are_named_in_one_line(door: Door, change: dict[str, ob
     problem = reply.json()
     assert (reply.status_code, problem["status"]) == (422, 422)
     assert reply.headers["Content-Type"] == "application/problem+json"
-    assert set(problem) == {"type", "title", "status", "detail"}
+    assert set(problem) == {"type", "title", "status", "detail", "code"}
+    assert problem["code"] == "invalid-request"
     assert where in problem["detail"]
     assert "\n" not in problem["detail"]
 
@@ -391,7 +392,7 @@ def asking(order, engine, cancelled, settings, run):
     yield Started(RUN, 1)
     image, nothing = np.zeros((64, 64), np.uint8), np.zeros((0, 64), np.float32)
     engine.answer([Request(image, nothing, nothing[:, :2], order.question or "", None, 9)], cancelled)
-    yield ChipDone(1, 1, ())
+    yield Progress(1, 1)
     yield Finished(RUN, ())
 
 

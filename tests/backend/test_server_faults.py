@@ -24,9 +24,8 @@ from rasters import NORTH_UP, UTM, speckle
 from scripted_door import INFO, RUN, TOKEN, ScriptedEngine, finding
 
 from fusar_gpt.client import Client, ServerError, decode_events
+from fusar_gpt.contract import Finished, Found, Progress, Started
 from fusar_gpt.errors import Cancelled
-from fusar_gpt.findings import Added
-from fusar_gpt.interpret import ChipDone, Finished, Started
 from fusar_gpt.server import jobs as jobs_module
 from fusar_gpt.server import serve
 from fusar_gpt.server.app import create_app
@@ -86,7 +85,8 @@ def house(folder: Path, chips: int = 3, **options: object) -> Iterator[House]:
                 raise Cancelled("cancelled")
         wordy = replace(finding("f"), properties={"label": "ship", "text": WORDS})
         for chip in range(chips):
-            yield ChipDone(chip + 1, chips, (Added(replace(wordy, id=f"f{chip}")),))
+            yield Found((replace(wordy, id=f"f{chip}"),))
+            yield Progress(chip + 1, chips)
         yield Finished(RUN, ())
 
     scene = folder / "scene.tif"

@@ -13,7 +13,7 @@ from rasterio.windows import Window
 from shapely.geometry import shape
 
 from fusar_gpt.cli import main
-from fusar_gpt.frames import SceneBox, SceneWindow
+from fusar_gpt.frames import SceneBox, SceneWindow, scene_corners
 from fusar_gpt.imagery import Area, Frame, open_scene, plan_chips, read_chip
 
 GEOREF = Path(__file__).parents[3] / "shared" / "data" / "georef"
@@ -46,7 +46,7 @@ def middle(path: Path) -> tuple[str, SceneWindow]:
     """W,S,E,N in WGS84 of a small box in the middle of the scene, and the window of the one chip over it."""
     with open_scene(path) as scene:
         x, y = scene.width / 2, scene.height / 2
-        lonlat = scene.to_lonlat(SceneBox(x - 8, y - 8, x + 8, y + 8).corners())
+        lonlat = scene.to_lonlat(scene_corners(SceneBox(x - 8, y - 8, x + 8, y + 8)))
         bounds = lonlat.x.min(), lonlat.y.min(), lonlat.x.max(), lonlat.y.max()
         (chip,) = plan_chips(scene, Area.from_bbox(*bounds).on_scene(scene), Frame(224, 224, 16, 672.0))
     return ",".join(map(str, bounds)), chip.plan.window

@@ -19,8 +19,8 @@ from fusar_qgis.connection.backend import READY, STARTING, STOPPED
 from fusar_qgis.connection.client import Client
 from fusar_qgis.connection.job import Job
 from fusar_qgis.connection.sessions import data_folder
-from fusar_qgis.core.events import Found, Progress, Started
-from fusar_qgis.core.order import Order
+from fusar_qgis.contract import Found, Progress, Started, Task, read_outline
+from fusar_qgis.core.request import LayerRequest
 
 REAL = os.environ.get("FUSAR_EXECUTABLE")  # read before a fixture hides it
 SAMPLES = Path(__file__).resolve().parents[2] / "backend" / "fusar_gpt" / "samples"
@@ -28,7 +28,7 @@ SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [90, 0], [90, 90], [0, 90]
 
 
 def order(target="ship", task="detect"):
-    return Order("/data/harbour.tif", SQUARE, "EPSG:32650", task, (target,))
+    return LayerRequest("/data/harbour.tif", Task(task), (target,), read_outline(SQUARE), "EPSG:32650")
 
 
 @pytest.fixture
@@ -333,14 +333,17 @@ def test_killing_the_real_backend_loses_and_doubles_nothing(qtbot, backend, monk
         area = json.loads((SAMPLES / "harbour_simulated_area.geojson").read_text())
         shape = area["features"][0]["geometry"] if "features" in area else area.get("geometry", area)
         scene = str(SAMPLES / "harbour_simulated.tif")
-        job, told = Job(ready.args[0], Order(scene, shape, "EPSG:32631", "count", ("ship",))), []
+        job, told = (
+            Job(ready.args[0], LayerRequest(scene, Task.COUNT, ("ship",), read_outline(shape), "EPSG:32631")),
+            [],
+        )
         job.told.connect(told.append)
         with qtbot.waitSignal(job.ended, timeout=120_000) as ended:
             job.start()
             qtbot.waitUntil(lambda: len(told) > 2, timeout=60_000)
             disturb()
         kinds = [type(event).__name__ for event in told]
-        return kinds, ended.args[0].status
+        return kinds, ended.args[0].status, ended.args[0].message
 
     whole = run(lambda: None)
     assert whole[1] == "successful"

@@ -6,13 +6,14 @@ import time
 from pathlib import Path
 
 from fusar_gpt.cli.terminal import show_progress, show_summary
+from fusar_gpt.contract import Finished
 from fusar_gpt.engine import Engine, LocalEngine
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings import Result, draw_overlay, write_geopackage, write_overlay, write_report
 from fusar_gpt.imagery import Area, open_scene
-from fusar_gpt.inquiries import Order
-from fusar_gpt.interpret import Finished, interpret
+from fusar_gpt.interpret import interpret
 from fusar_gpt.model import load_checkpoint
+from fusar_gpt.planning import request_for
 from fusar_gpt.samples import HARBOUR, SAMPLES, Sample
 from fusar_gpt.tasks import Task
 
@@ -51,8 +52,8 @@ def run_sample(sample: Sample, engine: Engine, folder: Path) -> list[Result]:
     prior = str(sample.prior) if sample.prior else "none"
     area = Area.from_file(sample.area) if sample.area else None
     for task in TASKS.get(sample, (Task.DETECT,)):
-        order = Order(sample.scene, task, area=area, prior=prior)
-        for event in interpret(order, engine):
+        request = request_for(sample.scene, task, area=area, prior=prior)
+        for event in interpret(request, engine):
             show_progress(event)
             if isinstance(event, Finished):
                 show_summary(event)

@@ -15,8 +15,7 @@ from fusar_gpt.cli.prior import report
 from fusar_gpt.tasks import Task
 
 if TYPE_CHECKING:
-    from fusar_gpt.inquiries import Order
-    from fusar_gpt.interpret import Event, Finished
+    from fusar_gpt.contract import Event, Finished, InterpretRequest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,13 +77,15 @@ def bbox(text: str) -> tuple[float, float, float, float]:
 def run_interpret(args: argparse.Namespace) -> int:
     """``fusar interpret``: stream the run to the terminal, then write one GeoPackage."""
     check_usage(args)
-    order = order_from(args)
+    request = request_from(args)
     from fusar_gpt.cli.terminal import show_progress
+    from fusar_gpt.contract import Finished
     from fusar_gpt.findings import check_writable
-    from fusar_gpt.interpret import Finished
 
     check_writable(args.out)
-    with closing(events_from_server(order, args) if args.server else events_from_here(order, args)) as events:
+    with closing(
+        events_from_server(request, args) if args.server else events_from_here(request, args)
+    ) as events:
         for event in events:
             show_progress(event)
             if isinstance(event, Finished):
@@ -92,38 +93,43 @@ def run_interpret(args: argparse.Namespace) -> int:
     return 0
 
 
-def events_from_here(order: Order, args: argparse.Namespace) -> Generator[Event, None, None]:
+def events_from_here(request: InterpretRequest, args: argparse.Namespace) -> Generator[Event, None, None]:
     """Interpret on this machine."""
     from fusar_gpt.engine import open_engine
     from fusar_gpt.interpret import interpret
 
     engine = open_engine(engine_options.EngineOptions.of(args))
-    yield from interpret(order, engine, settings=prior_options.PriorSettings.of(args), tell=report)
+    yield from interpret(request, engine, settings=prior_options.PriorSettings.of(args), report=report)
 
 
-def events_from_server(order: Order, args: argparse.Namespace) -> Generator[Event, None, None]:
+def events_from_server(request: InterpretRequest, args: argparse.Namespace) -> Generator[Event, None, None]:
     """Have a server interpret, with the model it has unless one is named."""
     from fusar_gpt.client import Client
     from fusar_gpt.connection import find_token
 
-    order = replace(order, allow_no_prior=prior_options.PriorSettings.of(args).allow_none)
     model = None if args.model == engine_options.EngineOptions().model else args.model
+    allow_no_prior = prior_options.PriorSettings.of(args).allow_none
+    request = replace(request, model=model, allow_no_prior=allow_no_prior)
     token = find_token(args.server, args.token_file)
     with Client(args.server, token, ca_file=args.ca_file, tell=report) as client:
-        yield from client.run(order, model)
+        yield from client.run(request)
 
 
 def deliver(finished: Finished, args: argparse.Namespace) -> None:
     """Write the GeoPackage, then print what was asked for. Raises OutputError."""
     from fusar_gpt.cli.terminal import show_summary
-    from fusar_gpt.findings import count_by_kind, to_geojson, write_geopackage
+    from fusar_gpt.contract import to_geojson
+    from fusar_gpt.findings import count_by_kind, write_geopackage
 
     write_geopackage(args.out, [finished.run], finished.findings)
     if args.json:
-        findings = to_geojson(finished.findings, finished.run)
-        run = findings.pop("run")
+        findings = to_geojson(finished.findings)
         counts = count_by_kind(finished.findings)
-        print(json.dumps({"run": run, "counts": counts, "findings": findings}, allow_nan=False))
+        print(
+            json.dumps(
+                {"run": finished.run.record(), "counts": counts, "findings": findings}, allow_nan=False
+            )
+        )
     else:
         show_summary(finished)
         print(f"written: {args.out}")
@@ -159,10 +165,10 @@ def check_place(args: argparse.Namespace) -> None:
             args.usage_error(f"--{option.flag} is an option of fusar serve, not of --server")
 
 
-def order_from(args: argparse.Namespace) -> Order:
-    """The order that the arguments describe. Raises AreaError on unreadable files."""
+def request_from(args: argparse.Namespace) -> InterpretRequest:
+    """The request that the arguments describe. Raises AreaError on unreadable files."""
     from fusar_gpt.imagery import Area, read_polygons
-    from fusar_gpt.inquiries import Order
+    from fusar_gpt.planning import request_for
 
     area = None
     if args.area is not None:
@@ -170,13 +176,13 @@ def order_from(args: argparse.Namespace) -> Order:
     elif args.bbox is not None:
         west, south, east, north = args.bbox
         area = Area.from_bbox(west, south, east, north, args.bbox_crs)
-    return Order(
-        scene=args.scene,
-        task=Task(args.task),
+    return request_for(
+        args.scene,
+        Task(args.task),
         targets=tuple(args.target),
         area=area,
         question=args.question,
-        boxes=tuple(read_polygons(args.boxes)) if args.boxes else (),
+        boxes=read_polygons(args.boxes) if args.boxes else (),
         prior=args.prior,
         year=args.year,
         aspect=args.aspect,

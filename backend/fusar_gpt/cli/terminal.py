@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from fusar_gpt.contract import Event, Finished, Progress, Started
 from fusar_gpt.findings import count_by_kind
 from fusar_gpt.findings.caption import warnings_of
-from fusar_gpt.interpret import ChipDone, Event, Finished, Started
 from fusar_gpt.tasks import Task
 
 
@@ -15,9 +15,9 @@ def show_progress(event: Event) -> None:
     if isinstance(event, Started):
         for notice in warnings_of(event.run):
             print(f"note: {notice}", file=sys.stderr)
-    elif isinstance(event, ChipDone):
-        end = "\r" if sys.stderr.isatty() and event.done < event.chips else "\n"
-        print(f"{event.done} of {event.chips} chips", end=end, file=sys.stderr, flush=True)
+    elif isinstance(event, Progress):
+        end = "\r" if sys.stderr.isatty() and event.done < event.total else "\n"
+        print(event.message, end=end, file=sys.stderr, flush=True)
 
 
 def show_summary(event: Finished) -> None:

@@ -4,7 +4,7 @@ The one place that knows files, bands, decibels and pixels. Everything is read t
 may be far larger than memory.
 """
 
-from fusar_gpt.imagery.area import Area, read_polygons
+from fusar_gpt.imagery.area import Area, crs_text, read_polygons
 from fusar_gpt.imagery.chips import Chip, ChipPlan, Frame, ResizePlan, plan_chips, read_chip
 from fusar_gpt.imagery.drivers import Guard
 from fusar_gpt.imagery.quantise import Quantity, Stretch
@@ -20,6 +20,7 @@ __all__ = [
     "ResizePlan",
     "Scene",
     "Stretch",
+    "crs_text",
     "open_scene",
     "plan_chips",
     "read_chip",

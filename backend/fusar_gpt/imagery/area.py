@@ -15,8 +15,9 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 from shapely.geometry.base import BaseGeometry
 
+from fusar_gpt.contract import Outline, read_outline
 from fusar_gpt.errors import AreaError
-from fusar_gpt.frames import GroundPoints, SceneBox, ScenePoints
+from fusar_gpt.frames import GroundPoints, SceneBox, ScenePoints, scene_corners
 from fusar_gpt.imagery.scene import Scene, local_path
 
 _PARTS = 128
@@ -65,7 +66,7 @@ class Area:
         return cls(shapely.box(west, south, east, north), _crs(crs))
 
     @classmethod
-    def from_geojson(cls, mapping: Mapping[str, Any], crs: CRS | str = "EPSG:4326") -> Area:
+    def from_geojson(cls, mapping: Mapping[str, Any] | Outline, crs: CRS | str = "EPSG:4326") -> Area:
         """A GeoJSON Polygon or MultiPolygon whose coordinates are in ``crs``, x first.
 
         Raises:
@@ -84,6 +85,14 @@ class Area:
         outline = shapely.segmentize(outline, max(scene.width, scene.height) / _PARTS)
         ground = scene.to_ground(ScenePoints.of(shapely.get_coordinates(outline)))
         return cls(shapely.Polygon(ground.xy()), scene.crs)
+
+    def outline(self) -> Outline:
+        """The polygons as they cross the HTTP API; the CRS is :meth:`crs_text`."""
+        return read_outline(shapely.geometry.mapping(self.geometry))
+
+    def crs_text(self) -> str:
+        """As :func:`crs_text`."""
+        return crs_text(_crs(self.crs))
 
     def on_scene(self, scene: Scene) -> BaseGeometry:
         """The area in scene pixels, cut to the scene: a valid, non-empty Polygon or MultiPolygon.
@@ -126,6 +135,12 @@ class Area:
         if not len(xy):
             raise AreaError(_outside(scene))
         return shapely.MultiPoint(xy).convex_hull.buffer(0.05 * np.ptp(xy, axis=0).max())
+
+
+def crs_text(crs: CRS) -> str:
+    """The CRS as ``AUTHORITY:CODE`` when it is exactly that one, else as WKT."""
+    authority = crs.to_authority(min_confidence=100)
+    return ":".join(authority) if authority else crs.to_wkt()
 
 
 def read_polygons(path: str | Path) -> list[Area]:
@@ -173,7 +188,7 @@ def _crs(crs: CRS | str) -> CRS:
 
 
 def _outside(scene: Scene) -> str:
-    corners = scene.to_lonlat(SceneBox(0, 0, scene.width, scene.height).corners())
+    corners = scene.to_lonlat(scene_corners(SceneBox(0, 0, scene.width, scene.height)))
     west, south, east, north = corners.x.min(), corners.y.min(), corners.x.max(), corners.y.max()
     return (
         f"the area lies outside the scene, which covers longitude {west:.4f} to {east:.4f}, "

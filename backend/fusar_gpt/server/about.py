@@ -12,14 +12,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, FastAPI, Query
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel
-from starlette.exceptions import HTTPException
+from pydantic import TypeAdapter
 
 from fusar_gpt import __version__
+from fusar_gpt.contract import Problem
 from fusar_gpt.server import metrics
 from fusar_gpt.server.context import Context
-from fusar_gpt.server.inputs import Inputs
-from fusar_gpt.server.problems import Missing
+from fusar_gpt.server.inputs import REQUEST
+from fusar_gpt.server.problems import Missing, OtherApi
 
 PROCESS = "interpret"
 
@@ -61,15 +61,6 @@ _OUTPUTS: dict[str, Any] = {
         "schema": {"type": "object", "format": "geojson-feature-collection"},
     },
 }
-
-
-class Problem(BaseModel):
-    """An error (RFC 7807)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
 
 
 def router(context: Context) -> APIRouter:
@@ -131,7 +122,8 @@ def _add_state(routes: APIRouter, context: Context) -> None:
         served = context.info["api"]
         if api is not None and api != served:
             older = "server" if api > served else "client"
-            raise HTTPException(409, f"this server speaks API {served}, the client {api}; update the {older}")
+            detail = f"this server speaks API {served}, the client {api}; update the {older}"
+            raise OtherApi(409, detail, served)
         return context.info | {"memory": metrics.memory()}
 
     @routes.get("/metrics", response_class=PlainTextResponse)
@@ -145,7 +137,7 @@ def _add_state(routes: APIRouter, context: Context) -> None:
 
 def _inputs() -> dict[str, Any]:
     """The inputs in OGC's shape: each with a schema that stands for itself."""
-    schema = Inputs.model_json_schema()
+    schema = REQUEST.json_schema()
     shared, needed = schema.get("$defs", {}), schema["required"]
     return {
         name: {
@@ -193,7 +185,7 @@ def _finished(document: dict[str, Any]) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):  # those leave as problems too
         schemas.pop(name, None)
-    schemas["Problem"] = Problem.model_json_schema()
+    schemas["Problem"] = TypeAdapter(Problem).json_schema()
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"token": []}]
     problem = {

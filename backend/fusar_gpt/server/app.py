@@ -10,13 +10,13 @@ from typing import Any
 from fastapi import FastAPI
 
 from fusar_gpt import __version__
+from fusar_gpt.contract import Event, InterpretRequest
 from fusar_gpt.engine import Engine, Remembered
-from fusar_gpt.inquiries import Order
-from fusar_gpt.interpret import Event, RunIdentity
+from fusar_gpt.interpret import RunIdentity
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.server import about, chat, preview, process, scenes
 from fusar_gpt.server.context import Context, SharedEngine
-from fusar_gpt.server.inputs import Inputs
+from fusar_gpt.server.inputs import REQUEST, with_files
 from fusar_gpt.server.job import Job
 from fusar_gpt.server.jobs import Jobs
 from fusar_gpt.server.journal import Journal
@@ -28,8 +28,10 @@ from fusar_gpt.server.speed import Speed
 
 HEARTBEAT_S = 10.0
 
-Interpreter = Callable[[Order, Engine, Callable[[], bool], PriorSettings, RunIdentity], Iterator[Event]]
-"""Runs an order as a run; looks at the third argument at each token and raises Cancelled once it returns true."""
+Interpreter = Callable[
+    [InterpretRequest, Engine, Callable[[], bool], PriorSettings, RunIdentity], Iterator[Event]
+]
+"""Interprets a request; looks at the third argument at each token and raises Cancelled once it returns true."""
 
 
 def create_app(
@@ -49,7 +51,7 @@ def create_app(
     """The application over any interpreter and engine; its :class:`Context` is at ``app.state.context``.
 
     Args:
-        interpreter: runs one order; called in a worker thread.
+        interpreter: interprets one request; called in a worker thread.
         load: opens the engine; called in a thread.
         info: what GET /info answers; ``models`` lists the cards that a request may name.
         token: the bearer token of every route but /health.
@@ -69,10 +71,10 @@ def create_app(
     speed = Speed()
 
     def run(job: Job) -> Iterator[Event]:
-        order = Inputs.model_validate_json(job.record.inputs).order(roots)
+        request = with_files(REQUEST.validate_json(job.record.inputs), roots)
         remembered = Remembered(engine(), job.recall, job.remember)
-        events = interpreter(order, remembered, job.cancelled, settings, job.identity)
-        return speed.timed(order.task, events) if job.log.count == 0 else events
+        events = interpreter(request, remembered, job.cancelled, settings, job.identity)
+        return speed.timed(request.task, events) if job.log.count == 0 else events
 
     jobs = Jobs(Journal(state), run, engine, options, lasting=lasting)
     context = Context(info, engine, jobs, roots, state, settings, options, heartbeat_s, speed)

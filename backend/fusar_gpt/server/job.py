@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Literal
 
+from fusar_gpt.contract import Ended, Event, Finished, Progress
 from fusar_gpt.engine import Reply
 from fusar_gpt.errors import FusarError
 from fusar_gpt.interpret import RunIdentity
@@ -129,33 +130,34 @@ class Job:
         """Take in a reply; it goes to the journal with the next event."""
         self._fresh.append((key, reply))
 
-    def take(self, name: str, data: dict[str, Any]) -> None:
-        """Take in what :func:`wire.transcribe` yields: the results are kept, all else is told.
+    def take(self, event: Event) -> None:
+        """Take in what the interpreter yields: the results are kept, all else is told.
 
         Raises JournalError where it cannot be written, FusarError where a job that begins again tells something
         else than before.
         """
-        if name == "results":
-            self._results = wire.encode(data)
+        data = wire.encode(event.to_json())
+        if isinstance(event, Finished):
+            self._results = data
             return
         again = self._told < self.log.count
-        progress = self._advance(data, again=again) if name == "progress" else None
-        event = wire.sse(self._told + 1, name, wire.encode(data))
+        progress = self._advance(event, again=again) if isinstance(event, Progress) else None
+        sent = wire.sse(self._told + 1, event.name, data)
         if not again:
-            self._journal.append(self.id, self._told + 1, event, self._fresh, progress)
+            self._journal.append(self.id, self._told + 1, sent, self._fresh, progress)
             self._fresh = []
-            self.log.tell(event)
-        elif not _same(self._journal.events(self.id, self._told, 1)[0], event):
+            self.log.tell(sent)
+        elif not _same(self._journal.events(self.id, self._told, 1)[0], sent):
             raise FusarError("the scene, prior or model has changed since the job began; start it again")
         self._told += 1
 
-    def _advance(self, data: dict[str, Any], *, again: bool) -> tuple[int, str]:
-        percent, message = 100 * data["done"] // max(1, data["total"]), data["message"]
+    def _advance(self, event: Progress, *, again: bool) -> tuple[int, str]:
+        percent = 100 * event.done // max(1, event.total)
         with self._lock:
-            self._pace.advance(data["done"], data["total"], again=again)
+            self._pace.advance(event.done, event.total, again=again)
             if not self._cancel.is_set():
-                self.record = replace(self.record, progress=percent, message=message)
-        return percent, message
+                self.record = replace(self.record, progress=percent, message=event.message)
+        return percent, event.message
 
     def end(self, status: End, message: str) -> None:
         """Tell the ``end``. A cancel that came first wins, and so does a journal that cannot take it in."""
@@ -181,8 +183,8 @@ class Job:
     def _ended(self, status: End, message: str) -> tuple[Record, bytes]:
         progress = 100 if status == "successful" else self.record.progress
         record = replace(self.record, status=status, message=message, progress=progress, finished=_now())
-        data = wire.encode({"status": status, "message": message})
-        return record, wire.sse(self.log.count + 1, "end", data)
+        event = Ended(status, message)
+        return record, wire.sse(self.log.count + 1, event.name, wire.encode(event.to_json()))
 
     def settle(self) -> bool:
         """Whether the end is in the journal; one that it could not take in is tried again."""

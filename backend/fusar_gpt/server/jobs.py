@@ -7,9 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from fusar_gpt.contract import Event
 from fusar_gpt.errors import Cancelled, FusarError
-from fusar_gpt.interpret import Event
-from fusar_gpt.server import wire
 from fusar_gpt.server.job import CANCELLED, End, Job, new_record
 from fusar_gpt.server.journal import Journal, JournalError
 from fusar_gpt.server.options import Options
@@ -170,8 +169,8 @@ class Jobs:
         """Run a job; how it ended."""
         try:
             job.check_tries()
-            for name, data in wire.transcribe(self._run(job)):
-                job.take(name, data)
+            for event in self._run(job):
+                job.take(event)
         except Cancelled:
             return "dismissed", CANCELLED
         except FusarError as error:

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
+from fusar_gpt.contract import EXECUTION, InterpretRequest
+from fusar_gpt.contract.limits import NO_CONTROLS
 from fusar_gpt.errors import FusarError
-from fusar_gpt.inquiries import Order
 from fusar_gpt.server import wire
 from fusar_gpt.server.context import Context
-from fusar_gpt.server.inputs import NO_CONTROLS, Execution, Inputs
+from fusar_gpt.server.inputs import REQUEST, Execution, with_files
 from fusar_gpt.server.job import Job
 from fusar_gpt.server.jobs import Jobs
 from fusar_gpt.server.problems import Missing
@@ -25,12 +26,12 @@ def client_of(request: Request, x_client: ClientName = None) -> str:
     return x_client or (request.client.host if request.client else "unknown")
 
 
-def checked_order(inputs: Inputs, context: Context) -> Order:
-    """The order of a request. Raises FusarError for a model that is not served, else as ``Inputs.order``."""
+def check_request(request: InterpretRequest, context: Context) -> InterpretRequest:
+    """The request with its files. Raises FusarError for a model that is not served, else as :func:`with_files`."""
     served = [model["name"] for model in context.info["models"]]
-    if inputs.model is not None and inputs.model not in served:
-        raise FusarError(f"this server does not run {inputs.model!r}; it runs: {', '.join(served)}")
-    return inputs.order(context.roots)
+    if request.model is not None and request.model not in served:
+        raise FusarError(f"this server does not run {request.model!r}; it runs: {', '.join(served)}")
+    return with_files(request, context.roots)
 
 
 def _known(job_id: str, request: Request) -> Job:
@@ -53,11 +54,11 @@ def router(context: Context) -> APIRouter:
 
 
 def _add_execution(routes: APIRouter, context: Context) -> None:
-    @routes.post("/processes/interpret/execution", status_code=201)
+    @routes.post(EXECUTION, status_code=201)
     def execute(execution: Execution, client: Annotated[str, Depends(client_of)]) -> JSONResponse:
         """Start a job. Clients take turns: ``X-Client`` says which one asks, else its address does."""
-        checked_order(execution.inputs, context)  # so that what cannot be asked is refused at once
-        job = context.jobs.submit(client, execution.inputs.model_dump_json())
+        check_request(execution.inputs, context)  # so that what cannot be asked is refused at once
+        job = context.jobs.submit(client, REQUEST.dump_json(execution.inputs).decode())
         return JSONResponse(job.state(), 201, {"Location": f"/jobs/{job.id}"})
 
 

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from fusar_gpt.errors import FusarError, SceneError
 from fusar_gpt.server import metrics
 from fusar_gpt.server.context import Context
-from fusar_gpt.server.inputs import Inputs
+from fusar_gpt.server.inputs import REQUEST
 from fusar_gpt.server.uploads import Scenes, Uploaded
 
 TIDY_S = 3600.0
@@ -65,7 +65,7 @@ def needed(context: Context) -> set[str]:
     return {
         scene_id
         for job in context.jobs.live()
-        for scene_id in Inputs.model_validate_json(job.record.inputs).uploads()
+        for scene_id in REQUEST.validate_json(job.record.inputs).uploads
     }
 
 

@@ -19,12 +19,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fusar_gpt.contract import UPLOADED
 from fusar_gpt.errors import FusarError
 from fusar_gpt.server.wire import problem
 
 OPEN_PATHS = frozenset({"/health"})
-SCENE = "scene:"
-"""Before the id of an uploaded scene, where the path of a file could stand."""
 
 BODY_LIMIT = 2 * 2**20
 LARGER_BODIES: dict[str, int | None] = {"/v1/chat/completions": 48 * 2**20, "/scenes": None}
@@ -211,8 +210,8 @@ class Roots:
         Raises PathRefused for URLs, GDAL's virtual paths, relative paths and whatever leads outside the roots
         (whether or not it exists: a refusal tells nothing about the disk), FusarError where nothing is there.
         """
-        if text.startswith(SCENE):
-            return self.uploads(text.removeprefix(SCENE))
+        if text.startswith(UPLOADED):
+            return self.uploads(text.removeprefix(UPLOADED))
         if "://" in text or text.startswith(("/vsi", "//", "\\\\")):
             raise PathRefused("URLs and virtual paths are not opened; give the absolute path of a local file")
         if not Path(text).is_absolute():

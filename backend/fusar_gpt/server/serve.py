@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusar_gpt import __version__, engine_options, prior_options
+from fusar_gpt.contract import API, PRIOR_SOURCES, Task
 from fusar_gpt.server.options import Options, state_folder
 from fusar_gpt.server.options import add_arguments as add_own_arguments
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from fusar_gpt.engine_options import EngineOptions
 
-API = 1
 TOKEN_FILE = Path("~/.cache/fusar/server.json")
 STOP_TIMEOUT_S = 3.0
 
@@ -130,6 +130,7 @@ def local_app(model: EngineOptions, **door: Any) -> FastAPI:
     ``door`` are the keywords of :func:`fusar_gpt.server.app.create_app`.
     """
     from fusar_gpt.engine import LocalEngine, open_engine
+    from fusar_gpt.imagery import Guard
     from fusar_gpt.interpret import interpret
     from fusar_gpt.server.app import create_app
 
@@ -141,8 +142,8 @@ def local_app(model: EngineOptions, **door: Any) -> FastAPI:
         return engine
 
     return create_app(
-        lambda order, engine, cancelled, settings, run: interpret(
-            order, engine, cancelled, settings, identity=run
+        lambda request, engine, cancelled, settings, run: interpret(
+            request, engine, cancelled, settings, identity=run, policy=Guard()
         ),
         load,
         info,
@@ -154,8 +155,6 @@ def describe(model: str) -> dict[str, Any]:
     """What GET /info answers, from the card alone. Raises CheckpointError where there is none."""
     from fusar_gpt.model import Card
     from fusar_gpt.model.checkpoint import find_folder
-    from fusar_gpt.priors import SPECS
-    from fusar_gpt.tasks import Task
 
     card = Card.read(find_folder(model))
     shown = {key: value for key, value in asdict(card).items() if key != "digests"}
@@ -166,7 +165,7 @@ def describe(model: str) -> dict[str, Any]:
         "device": "loading",
         "targets": list(card.targets),
         "tasks": [task.value for task in Task],
-        "prior_sources": [*SPECS, "file"],
+        "prior_sources": [*PRIOR_SOURCES, "file"],
     }
 
 

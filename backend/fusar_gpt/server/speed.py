@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from fusar_gpt.interpret import ChipDone, Event, Started
+from fusar_gpt.contract import Event, Progress, Started
 from fusar_gpt.tasks import Task
 
 
@@ -23,7 +23,7 @@ class Speed:
         for event in events:
             if isinstance(event, Started):
                 began, questions = time.monotonic(), max(1, len(event.run.targets))
-            elif isinstance(event, ChipDone) and event.done:
+            elif isinstance(event, Progress) and event.done:
                 with self._lock:
                     self._pace[task] = (time.monotonic() - began) / (event.done * questions)
             yield event

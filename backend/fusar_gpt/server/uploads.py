@@ -20,12 +20,12 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from fusar_gpt.contract import UPLOADED
 from fusar_gpt.errors import FusarError
-from fusar_gpt.findings import crs_text
-from fusar_gpt.imagery import Scene, open_scene
+from fusar_gpt.imagery import Scene, crs_text, open_scene
 from fusar_gpt.imagery.drivers import Guard
 from fusar_gpt.imagery.naming import tokens
-from fusar_gpt.server.security import LONGER_BODIES, SCENE
+from fusar_gpt.server.security import LONGER_BODIES
 
 PIECE = 2**20
 RESERVE = 256 * 2**20
@@ -245,7 +245,7 @@ def _describe(scene_id: str, path: Path) -> Uploaded:
         scene.stretch()  # reads all over the scene: a file that was cut short is refused here
         return Uploaded(
             id=scene_id,
-            scene=f"{SCENE}{scene_id}",
+            scene=f"{UPLOADED}{scene_id}",
             name=path.name,
             bytes=path.stat().st_size,
             width=scene.width,

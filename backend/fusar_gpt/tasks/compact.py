@@ -28,10 +28,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from fusar_gpt.contract import Task
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import grammars
 from fusar_gpt.tasks.answers import Answer, Boxes, LabelledBox
-from fusar_gpt.tasks.question import ANY, CLASS_NAME, Question, Task
+from fusar_gpt.tasks.question import ANY, CLASS_NAME, Question
 from fusar_gpt.tasks.reading import (
     plain_label,
     read,

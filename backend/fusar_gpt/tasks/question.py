@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import Enum
 
+from fusar_gpt.contract import SEARCHES, Task
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import ChipBox
 
@@ -14,21 +14,6 @@ ANY = "any"
 
 CLASS_NAME = r"[^\W\d_][\w-]*(?:[ ][^\W\d_][\w-]*)*"
 """A class name: words that each begin with a letter, so that a number beside a name is never part of it."""
-
-
-class Task(str, Enum):
-    """The six tasks (FUSAR-GPT section on tasks and metrics; ``ask`` is a free question)."""
-
-    COUNT = "count"
-    LOCATE = "locate"
-    CLASSIFY = "classify"
-    DETECT = "detect"
-    DESCRIBE = "describe"
-    ASK = "ask"
-
-
-SEARCHES = (Task.COUNT, Task.LOCATE, Task.DETECT)
-"""The tasks that look for a target."""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from fusar_gpt.contract import Task
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks.answers import Answer, Count, Grid, Label, Text
-from fusar_gpt.tasks.question import Task
 
 NUMBER = r"[-+]?[0-9]{1,9}(?:\.[0-9]{0,20})?(?:[eE][-+]?[0-9]{1,3})?"
 """A coordinate in a text."""

@@ -10,10 +10,11 @@ import json
 import re
 from collections.abc import Iterable
 
+from fusar_gpt.contract import Task
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import grammars
 from fusar_gpt.tasks.answers import Answer, Boxes, LabelledBox
-from fusar_gpt.tasks.question import ANY, Question, Task
+from fusar_gpt.tasks.question import ANY, Question
 from fusar_gpt.tasks.reading import (
     NUMBER,
     box_of,

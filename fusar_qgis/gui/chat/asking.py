@@ -14,10 +14,9 @@ from ...connection.backend import Backend
 from ...connection.client import Client
 from ...connection.sending import Sending
 from ...connection.talking import Talk
+from ...contract import Info, Preview, ProtocolError, read
 from ...core.chat import Answered, Conversation, request
 from ...core.completions import Refused, Working
-from ...core.events import Info, ProtocolError
-from ...core.preview import read_preview
 from ...layers.scene import Scene
 from .on_map import AreaPicture, area_of, jpeg, read_picture
 
@@ -167,7 +166,7 @@ class Asking(QObject):
             return
         reply.deleteLater()
         with suppress(ProtocolError):  # a backend without previews shows none
-            preview = read_preview(bytes(reply.readAll()))
+            preview: Preview = read(Preview, bytes(reply.readAll()))
             image = read_picture(preview.chip.png, "PNG")
             self.turn.chip = b"" if image.isNull() else jpeg(image)
         self._finish()

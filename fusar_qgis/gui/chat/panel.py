@@ -12,8 +12,8 @@ from qgis.PyQt.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QToolBu
 
 from ...connection.backend import Backend
 from ...connection.client import Client
+from ...contract import Finding, Found, Info
 from ...core.chat import Turn
-from ...core.events import Finding, Found, Info
 from ...layers.run_layers import RunLayers, geometry_of
 from ...layers.scene import Scene, SceneError, crs_of, scene_of
 from .area_picker import AreaPicker
@@ -179,7 +179,7 @@ class ChatPanel(QWidget):
                 # Not a child: what was found is written even if the dock goes.
                 layers = RunLayers(run, QgsProject.instance(), source)
                 layers.warned.connect(self._notice)
-                layers.take(Found(tuple(its), ()))
+                layers.take(Found(tuple(its)))
                 layers.finish()
         count = len(turn.rests_on.mentions)
         self._message(

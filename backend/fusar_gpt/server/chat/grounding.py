@@ -7,22 +7,31 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal, Protocol
+from typing import Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, model_validator
 from pyproj import CRS, Geod, Transformer
 
+from fusar_gpt.contract import (
+    Event,
+    FeatureCollection,
+    Finding,
+    Finished,
+    InterpretRequest,
+    Outline,
+    Run,
+    Started,
+)
+from fusar_gpt.contract.limits import BandNumber, CrsText, FileName, Flag, Metres, Name, Overlap, Year
 from fusar_gpt.engine import Engine
 from fusar_gpt.errors import AreaError
-from fusar_gpt.findings import Finding, Run
 from fusar_gpt.frames import ChipBox
-from fusar_gpt.imagery import Area
+from fusar_gpt.imagery import Area, Guard
 from fusar_gpt.imagery.chips import ResizePlan
-from fusar_gpt.inquiries import Order, area_questions
-from fusar_gpt.interpret import Event, Finished, Started, interpret
+from fusar_gpt.interpret import interpret
+from fusar_gpt.planning import area_of, area_questions
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.server.chat.pictures import View, interpret_pictures
-from fusar_gpt.server.inputs import Boxes, Crs, Inputs, Name, Number, Outline, Path
 from fusar_gpt.tasks import Question, Task
 
 CHIPS = 400
@@ -44,22 +53,28 @@ class Grounding(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    scene: Path
+    scene: FileName
     area: Outline | None = None
-    area_crs: Crs = "EPSG:4326"
-    boxes: Boxes | None = None
-    prior: Path = "none"
-    allow_no_prior: Annotated[bool, Field(strict=True)] = False
-    year: Annotated[int, Field(strict=True, ge=1970, le=2200)] | None = None
-    band: Annotated[int, Field(strict=True, ge=1)] | Name | None = None
-    ground_m: Annotated[Number, Field(gt=0, le=1e6)] | None = None
-    overlap: Annotated[Number, Field(ge=0, le=0.9)] | None = None
-    aspect: Annotated[str, Field(pattern="^(undistorted|stretched)$")] | None = None
+    area_crs: CrsText = "EPSG:4326"
+    boxes: FeatureCollection | None = None
+    prior: FileName = "none"
+    allow_no_prior: Flag = False
+    year: Year | None = None
+    band: BandNumber | Name | None = None
+    ground_m: Metres | None = None
+    overlap: Overlap | None = None
+    aspect: Literal["undistorted", "stretched"] | None = None
     self_check: bool = True
 
-    def inputs(self) -> Inputs:
-        """The same as inputs of a job, whose task is still to be chosen."""
-        return Inputs(task=Task.DESCRIBE, **self.model_dump(exclude={"self_check"}, exclude_unset=True))
+    @model_validator(mode="after")
+    def _is_complete(self) -> Grounding:
+        self.request()
+        return self
+
+    def request(self) -> InterpretRequest:
+        """The same as a request, whose task is still to be chosen."""
+        given = {name: getattr(self, name) for name in self.model_fields_set if name != "self_check"}
+        return InterpretRequest(task=Task.DESCRIBE, **given)
 
 
 class Ground(Protocol):
@@ -114,36 +129,37 @@ class SceneGround:
 
     unit: Literal["chip", "image"] = "chip"
 
-    def __init__(self, order: Order, settings: PriorSettings, memory: Memory) -> None:
-        self._order, self._settings, self._memory = order, settings, memory
+    def __init__(self, request: InterpretRequest, settings: PriorSettings, memory: Memory) -> None:
+        self._request, self._settings, self._memory = request, settings, memory
 
     def ask(
         self, task: Task, targets: Sequence[str], text: str, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event]:
         """Ask about the whole area."""
         question = text if task is Task.ASK else None
-        order = replace(self._order, task=task, targets=tuple(targets), question=question, boxes=())
-        return self._events(order, engine, cancelled)
+        request = replace(self._request, task=task, targets=tuple(targets), question=question, boxes=None)
+        return self._events(request, engine, cancelled)
 
     def classify(
         self, chosen: tuple[Run, Finding] | None, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event] | None:
         """Ask what a finding is, else what the boxes are, else what a small area holds."""
-        boxes = self._order.boxes
+        boxes, crs = self._request.boxes, self._request.area_crs
         if chosen is not None:
-            run, finding = chosen
-            boxes = (Area(finding.geometry, CRS.from_user_input(run.scene_crs)),)
-        elif not boxes and (area := self._order.area) is not None and _is_small(area):
-            boxes = (area,)
+            finding = chosen[1]
+            boxes, crs = FeatureCollection.of((finding.geometry,)), finding.crs
+        elif not boxes and (area := area_of(self._request)) is not None and _is_small(area):
+            boxes = FeatureCollection.of((area.outline(),))
         if not boxes:
             return None
-        return self._events(
-            replace(self._order, task=Task.CLASSIFY, area=None, boxes=boxes), engine, cancelled
-        )
+        request = replace(self._request, task=Task.CLASSIFY, area=None, boxes=boxes, boxes_crs=crs)
+        return self._events(request, engine, cancelled)
 
-    def _events(self, order: Order, engine: Engine, cancelled: Callable[[], bool]) -> Iterator[Event]:
+    def _events(
+        self, request: InterpretRequest, engine: Engine, cancelled: Callable[[], bool]
+    ) -> Iterator[Event]:
         def make() -> Iterator[Event]:
-            for event in interpret(order, engine, cancelled, self._settings):
+            for event in interpret(request, engine, cancelled, self._settings, policy=Guard()):
                 if isinstance(event, Started) and event.chips > CHIPS:
                     raise AreaError(
                         f"the area takes {event.chips} chips, a conversation at most {CHIPS}: "
@@ -151,13 +167,13 @@ class SceneGround:
                     )
                 yield event
 
-        if order.task in (Task.ASK, Task.DESCRIBE):
+        if request.task in (Task.ASK, Task.DESCRIBE):
             return make()  # words may be drawn, and are wanted as they are made
         try:
-            file = order.scene.stat()
+            file = pathlib.Path(request.scene).stat()
         except OSError:
             return make()  # opening the scene says what is wrong with it
-        return self._memory.recall((order, file.st_mtime_ns, file.st_size), make)
+        return self._memory.recall((request, file.st_mtime_ns, file.st_size), make)
 
 
 class PictureGround:
@@ -172,8 +188,9 @@ class PictureGround:
         self, task: Task, targets: Sequence[str], text: str, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event]:
         """Ask about each image."""
-        order = Order(pathlib.Path(), task, tuple(targets), question=text if task is Task.ASK else None)
-        questions = area_questions(order, engine.card)
+        question = text if task is Task.ASK else None
+        request = InterpretRequest("image", task, tuple(targets), question=question)
+        questions = area_questions(request, engine.card)
         return interpret_pictures(self._views, lambda _: questions, engine, cancelled)
 
     def classify(

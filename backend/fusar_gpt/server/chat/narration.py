@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fusar_gpt.contract import Event, Finding, Finished, Found, Started, to_geojson
 from fusar_gpt.engine import Engine
 from fusar_gpt.errors import TaskError
-from fusar_gpt.findings import Finding
-from fusar_gpt.interpret import ChipDone, Event, Finished, Started
-from fusar_gpt.server import wire
 from fusar_gpt.server.chat import telling
 from fusar_gpt.server.chat.conversation import Intention
 from fusar_gpt.server.chat.grounding import Ground
@@ -88,11 +86,9 @@ class Narration:
         """What the answer rests on: run, findings with the spans of the text that mean them, the self-check."""
         features: list[dict[str, Any]] = []
         for finished in self._runs:
-            features += wire.collection(finished.findings, finished.run)["features"]
+            features += to_geojson(finished.findings)["features"]
         for feature in features:
             feature["spans"] = self.prose.spans.get(feature["id"], [])
-            if not feature["geometry"]["coordinates"]:
-                feature["geometry"] = None  # a plain image lies nowhere (RFC 7946, 3.2)
         return {
             "run": self._runs[0].run.record() if self._runs else None,
             "findings": {"type": "FeatureCollection", "features": features},
@@ -120,27 +116,33 @@ class Narration:
     ) -> Finished:
         """One run; ``chip`` tells of each of several chips."""
 
-        def told(event: ChipDone) -> None:
+        def told(found: Sequence[Finding]) -> None:
             if chip is not None:
-                chip(self.prose, telling.of_chip(event), self._heading())
+                chip(self.prose, telling.of_chip(found), self._heading())
 
         return self._follow(self._ground.ask(task, targets, "", self.engine, self._cancelled), told)
 
     def _follow(
-        self, events: Iterator[Event], told: Callable[[ChipDone], None] = lambda event: None
+        self, events: Iterator[Event], told: Callable[[Sequence[Finding]], None] = lambda found: None
     ) -> Finished:
         """Go through one run, to its very end."""
+        found: tuple[Finding, ...] = ()
         for event in events:
             if isinstance(event, Finished):
                 self._runs.append(event)
-                continue
-            if isinstance(event, Started):
-                self._chip = Progress(event.run.task, 0, event.chips)
+            elif isinstance(event, Found):
+                found += event.added
+            elif isinstance(event, Started):
+                self._tell_progress(Progress(event.run.task, 0, event.chips))
             else:
-                told(event)
-                self._chip = Progress(self._chip.task, event.done, event.chips)
-            self._tell(self._chip)
+                told(found)
+                found = ()
+                self._tell_progress(Progress(self._chip.task, event.done, event.total))
         return self._runs[-1]
+
+    def _tell_progress(self, chip: Progress) -> None:
+        self._chip = chip
+        self._tell(chip)
 
     def _heading(self) -> str:
         """Which of several chips the next words are about."""
@@ -212,8 +214,8 @@ class Narration:
             self.prose.write(f"\n{self._heading()}" if self.prose.text else self._heading())
             self._words_from = len(self.prose.text)
 
-    def _end_words(self, event: ChipDone) -> None:
-        rows = telling.of_chip(event)
+    def _end_words(self, found: Sequence[Finding]) -> None:
+        rows = telling.of_chip(found)
         if self._words_from is None:  # an engine that does not stream, or nothing was said
             self._begin_words()
             self.prose.write("".join(str(row.properties.get("text") or "") for row in rows))

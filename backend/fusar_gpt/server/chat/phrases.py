@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from fusar_gpt.findings import Finding, Run
+from fusar_gpt.contract import Finding, Run
 from fusar_gpt.server.chat.vocabulary import chinese_name, plural
 
 ENGLISH = {

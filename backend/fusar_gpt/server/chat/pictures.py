@@ -20,15 +20,25 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fusar_gpt import __version__
+from fusar_gpt.contract import (
+    Event,
+    Finding,
+    Finished,
+    Found,
+    Layer,
+    Progress,
+    Run,
+    SceneBox,
+    Started,
+    Value,
+    read_outline,
+)
 from fusar_gpt.engine import Engine, Reply, Request
 from fusar_gpt.errors import SceneError
-from fusar_gpt.findings import Added, Finding, Run
-from fusar_gpt.findings.finding import Layer, Value
-from fusar_gpt.frames import ChipBox, SceneBox, SceneWindow
+from fusar_gpt.frames import ChipBox, SceneWindow, chip_corners
 from fusar_gpt.imagery import Stretch
 from fusar_gpt.imagery.chips import ResizePlan
 from fusar_gpt.imagery.quantise import to_decibel
-from fusar_gpt.interpret import ChipDone, Event, Finished, Started
 from fusar_gpt.model import Card
 from fusar_gpt.priors import NONE
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, Question, Text, prompt_set
@@ -162,7 +172,9 @@ def interpret_pictures(
             answer = wording.parse(question, reply.text, size, finished=reply.finished)
             here += place.findings(answer, question, reply)
         found += here
-        yield ChipDone(done, len(views), tuple(Added(finding) for finding in here))
+        if here:
+            yield Found(tuple(here))
+        yield Progress(done, len(views))
     yield Finished(run, tuple(found))
 
 
@@ -199,7 +211,7 @@ class _Place:
     ) -> Finding | None:
         """The finding, cut to the image: there is nothing beside it."""
         self._made += 1
-        corners = self._plan.chip_to_scene(box.corners())
+        corners = self._plan.chip_to_scene(chip_corners(box))
         at = shapely.box(corners.x.min(), corners.y.min(), corners.x.max(), corners.y.max())
         inside = at.intersection(self._bounds)
         if inside.area == 0:
@@ -213,8 +225,9 @@ class _Place:
         return Finding(
             id=str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
             layer=layer,
-            geometry=inside,
-            lonlat=shapely.Polygon(),
+            geometry=read_outline(shapely.geometry.mapping(inside)),
+            crs="",
+            lonlat=None,
             box=SceneBox(*inside.bounds),
             properties=columns | shared | {"prior_nodes": 0} | self._run.provenance(),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from fusar_gpt.findings import Finding
+from fusar_gpt.contract import Finding
 from fusar_gpt.server.chat.phrases import Phrases
 
 

@@ -36,6 +36,7 @@ from fusar_gpt.server.chat.phrases import Phrases
 from fusar_gpt.server.chat.pictures import View
 from fusar_gpt.server.chat.vocabulary import Vocabulary
 from fusar_gpt.server.context import Context
+from fusar_gpt.server.inputs import with_files
 from fusar_gpt.server.jobs import Busy
 from fusar_gpt.server.security import PathRefused
 from fusar_gpt.tasks import Task
@@ -120,8 +121,8 @@ def answer(
     Raises a FusarError that says what is wrong with the scene, the images or the question.
     """
     if chat.fusar is not None:
-        order = chat.fusar.inputs().order(context.roots)
-        ground: Ground = SceneGround(order, context.settings, memory)
+        request = with_files(chat.fusar.request(), context.roots)
+        ground: Ground = SceneGround(request, context.settings, memory)
         engine = context.engine()
     else:
         engine = context.engine()

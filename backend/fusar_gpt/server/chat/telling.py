@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fusar_gpt.findings import Finding
-from fusar_gpt.interpret import ChipDone, Finished
+from fusar_gpt.contract import Finding, Finished
 from fusar_gpt.server.chat.conversation import Pick
 from fusar_gpt.server.chat.prose import Prose
 
@@ -14,9 +13,8 @@ LISTED = 20
 """Detections that are told one by one."""
 
 
-def of_chip(event: ChipDone) -> list[Finding]:
+def of_chip(found: Sequence[Finding]) -> list[Finding]:
     """What one chip's answer gave; sums over many chips are left out."""
-    found = (change.finding for change in event.changes)
     return [finding for finding in found if "chip" in finding.properties]
 
 
