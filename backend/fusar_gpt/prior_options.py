@@ -100,7 +100,7 @@ class PriorSettings:
         """What the command line says, else the environment, else the defaults.
 
         Raises:
-            PriorError: A variable of the environment makes no sense.
+            PriorError: A variable of the environment has an invalid value.
         """
         chosen: dict[str, Any] = {}
         for option in OPTIONS:
@@ -119,7 +119,7 @@ class Option:
         setting: Its name in ``PriorSettings``.
         flag: The option of ``fusar interpret``, without dashes in front.
         form: What its value looks like; empty for a switch.
-        parse: From text to value; ValueError for what makes no sense.
+        parse: From text to value; ValueError for an invalid one.
         help: One line.
     """
 
@@ -135,7 +135,7 @@ class Option:
         return self.flag.replace("-", "_")
 
     def from_environment(self) -> Any:
-        """The value of the option's variable, None where it is not set. PriorError when it makes no sense."""
+        """The value of the option's variable, None where it is not set. PriorError when it is invalid."""
         variable = f"FUSAR_{self.dest.upper()}"
         text = os.environ.get(variable, "").strip()
         if not text:

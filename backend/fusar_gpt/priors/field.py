@@ -146,6 +146,29 @@ class Footprint:
     scene_width: int
     scene_height: int
 
+    @classmethod
+    def of_box(cls, west: float, south: float, east: float, north: float) -> Footprint:
+        """A box of degrees as a chip of one pixel; positions on it are fractions of the box."""
+        wide = east - west + (360 if east < west else 0)
+
+        def lonlat_to_chip(points: LonLatPoints) -> ChipPoints:
+            beyond = (points.x < west - 1e-9) & (east < west)
+            x = (np.where(beyond, points.x + 360, points.x) - west) / wide
+            return ChipPoints(x, (north - points.y) / (north - south))
+
+        return cls(
+            west,
+            south,
+            east,
+            north,
+            1,
+            1,
+            lonlat_to_chip,
+            lambda points: ChipPoints(points.x, points.y),
+            1,
+            1,
+        )
+
     @property
     def span(self) -> tuple[float, float]:
         """Width and height of B in degrees."""

@@ -101,7 +101,7 @@ class _Points:
         else:
             places = list(self._array(arrays, "positions", 2).T)
         if any(len(place) != len(self._values) for place in places):
-            raise PriorError(f"{path} has not one place for each of its features: export it again.")
+            raise PriorError(f"{path} has not as many places as features: export it again.")
         self._places = np.array(places, dtype=np.float64)
         self._places[~np.isfinite(self._places)] = np.nan  # nowhere, and quiet in any mapping
         if not self._on_ground and (np.abs(self._places) > _FARTHEST).any():
@@ -163,7 +163,7 @@ class _Raster:
                 self._raster = rasterio.open(path)
         except RasterioError as error:
             raise PriorError(
-                f"{path} is no prior: give a 64-band AEF raster, or AEF points as .npz or .npy."
+                f"{path} is not a prior: give a 64-band AEF raster, or AEF points as .npz or .npy."
             ) from error
         self._check()
         tags = self._raster.tags()
@@ -189,7 +189,7 @@ class _Raster:
             raise PriorError(f"{self._path} holds {raster.dtypes[0]}: give AEF as int8 codes or as floats.")
         if raster.crs is None or raster.transform.is_identity or raster.transform.is_degenerate:
             raise PriorError(
-                f"{self._path} has no place on the ground: give a raster with a CRS and a geotransform."
+                f"{self._path} is not georeferenced: give a raster with a CRS and a geotransform."
             )
 
     def field_on(self, footprint: Footprint) -> PriorField:

@@ -7,6 +7,7 @@ from functools import cache as once
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from fusar_gpt.contract import NO_PRIOR, PRIOR_SOURCES
 from fusar_gpt.errors import PriorError
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors.field import Footprint, PriorField, PriorSource
@@ -18,12 +19,7 @@ if TYPE_CHECKING:
     from fusar_gpt.priors.tiled import TiledPrior
     from fusar_gpt.priors.tiles import TileSource
 
-NONE = "none"
-AUTO = "auto"
-TILED = ("cog", "earth-engine")
-"""The sources that tiles are fetched from, in the order in which ``auto`` tries them."""
-SPECS = (NONE, AUTO, *TILED)
-"""The words that name a source; anything else is the path of a file."""
+_, AUTO, *TILED = PRIOR_SOURCES
 
 T = TypeVar("T")
 Report = Callable[[str], None]
@@ -32,7 +28,7 @@ Report = Callable[[str], None]
 class NoPrior(PriorSource):
     """Null source: always an empty field."""
 
-    name = NONE
+    name = NO_PRIOR
 
     def prior(self, footprint: Footprint, year: int | None) -> PriorField:
         """Always empty."""
@@ -100,7 +96,7 @@ class FallbackSource(PriorSource):
         for failure in failures:
             self._report(f"prior: {failure}.")
         self._report("prior: none at some places, as you allowed.")
-        return PriorField.empty(NONE)
+        return PriorField.empty(NO_PRIOR)
 
     def first(self, work: Callable[[TiledPrior], T]) -> T:
         """What ``work`` returns with the first source that does not fail; each failure is reported.
@@ -164,7 +160,7 @@ def open_prior(
     """The source a user names.
 
     Args:
-        spec: ``none``, ``auto``, ``cog``, ``earth-engine`` or the path of a file.
+        spec: One of ``PRIOR_SOURCES``, or the path of a file.
         settings: How it is fetched.
         report: Takes what the user should hear, line by line: which source answers, which fails and why.
         cancelled: Whether the user has stopped waiting.
@@ -172,9 +168,9 @@ def open_prior(
     Raises:
         PriorError: The file is missing or no prior; the source is not configured.
     """
-    if spec == NONE:
+    if spec == NO_PRIOR:
         return NoPrior()
-    if spec not in SPECS:
+    if spec not in PRIOR_SOURCES:
         return FilePrior(spec) if settings.nodes is None else FilePrior(spec, settings.nodes)
     return open_tiled(str(spec), settings, report, cancelled)
 
@@ -182,7 +178,7 @@ def open_prior(
 def open_tiled(
     spec: str, settings: PriorSettings, report: Report, cancelled: Callable[[], bool] = lambda: False
 ) -> FallbackSource:
-    """The same for ``auto``, ``cog`` and ``earth-engine``."""
+    """The same for sources of tiles: ``auto`` tries them all, in the order in which the contract lists them."""
     from fusar_gpt.priors.sampling import Sampling
     from fusar_gpt.priors.tiled import TiledPrior
 

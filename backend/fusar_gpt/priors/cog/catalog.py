@@ -101,7 +101,7 @@ class CogCatalog(ABC):
 
         Raises:
             Unavailable: The index cannot be had.
-            PriorError: It makes no sense, or the folder for what is kept of it cannot be written.
+            PriorError: It is invalid, or the folder for what is kept of it cannot be written.
         """
 
     @abstractmethod

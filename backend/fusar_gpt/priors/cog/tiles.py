@@ -33,7 +33,7 @@ class CogTiles(TileSource):
         report: Takes a line when something long begins.
 
     Raises:
-        PriorError: The root makes no sense, or a folder has no AEF.
+        PriorError: The root is neither an address nor a folder with COGs.
     """
 
     name = "cog"

@@ -21,6 +21,7 @@ from PIL import Image
 
 from fusar_gpt import __version__
 from fusar_gpt.contract import (
+    NO_PRIOR,
     Event,
     Finding,
     Finished,
@@ -40,7 +41,6 @@ from fusar_gpt.imagery import Stretch
 from fusar_gpt.imagery.chips import ResizePlan
 from fusar_gpt.imagery.quantise import to_decibel
 from fusar_gpt.model import Card
-from fusar_gpt.priors import NONE
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, Question, Text, prompt_set
 
 IMAGE_BYTES = 8 * 2**20
@@ -273,6 +273,6 @@ def _run(views: Mapping[int, View], questions: Sequence[Question], engine: Engin
         overlap=0.0,
         area="",
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        prior=NONE,
+        prior=NO_PRIOR,
         aspect=engine.card.aspect,
     )
