@@ -36,11 +36,11 @@ from fusar_gpt.contract import (
     Run,
     Started,
 )
-from fusar_gpt.engine import Engine, Reply, Request
+from fusar_gpt.engine import DecodeRequest, Engine, Reply
 from fusar_gpt.errors import Cancelled
 from fusar_gpt.findings import Merge, area_totals, georeference
 from fusar_gpt.frames import ScenePoints
-from fusar_gpt.imagery import Chip, Guard, Scene, Stretch, crs_text, open_scene, read_chip
+from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene, read_chip
 from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import Footprint, PriorField, PriorSource, open_prior
@@ -98,7 +98,7 @@ def interpret(
     settings: PriorSettings | None = None,
     report: Callable[[str], None] = logger.info,
     identity: RunIdentity | None = None,
-    policy: Guard | None = None,
+    policy: RasterPolicy | None = None,
 ) -> Iterator[Event]:
     """Interpret an area of a scene, yielding findings as soon as their chip is answered.
 
@@ -124,7 +124,7 @@ def interpret(
         report(line)
 
     with (
-        open_scene(request.scene, band=request.band, guard=policy) as scene,
+        open_scene(request.scene, band=request.band, policy=policy) as scene,
         closing(open_prior(request.prior, settings, note, cancelled)) as source,
     ):
         area = scene_area(request, scene)
@@ -273,7 +273,7 @@ def ask(
 ) -> list[list[AnsweredQuestion]]:
     """Ask every question about every chip in one go; the answers come back grouped by chip, in order."""
     requests = [
-        Request(
+        DecodeRequest(
             image=seen.pixels,
             values=seen.prior.values,
             positions=seen.prior.positions,

@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 from fusar_gpt.contract import FeatureCollection, InterpretRequest
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import ChipBox, ScenePoints
-from fusar_gpt.imagery import Area, Chip, Frame, Scene, plan_chips
+from fusar_gpt.imagery import Area, Chip, ChipFormat, Scene, plan_chips
 from fusar_gpt.model import Card
 from fusar_gpt.tasks import Question, Task
 
@@ -78,7 +78,7 @@ def plan_questions(
 ) -> tuple[int, Iterator[ChipQuestions]]:
     """How many chips there are, and lazily each chip with its questions."""
     stretched = (request.aspect or card.aspect) == "stretched"
-    frame = Frame(
+    frame = ChipFormat(
         card.width, card.height, card.patch * card.merge, request.ground_m or card.ground_m, stretched
     )
     if request.task is Task.CLASSIFY:
@@ -110,7 +110,7 @@ def area_questions(request: InterpretRequest, card: Card) -> tuple[Question, ...
     return tuple(Question(request.task, target=target) for target in targets)
 
 
-def chip_around(box: Area, index: int, scene: Scene, frame: Frame) -> ChipQuestions:
+def chip_around(box: Area, index: int, scene: Scene, frame: ChipFormat) -> ChipQuestions:
     """The chip centred on one box to classify; a box larger than a chip gets a chip that holds it."""
     outline = box.on_scene(scene)
     left, top, right, bottom = outline.bounds

@@ -13,9 +13,9 @@ from affine import Affine
 
 from fusar_gpt.contract import Finding, Run, read_outline
 from fusar_gpt.frames import SceneBox
-from fusar_gpt.imagery import Area, Chip, Frame, Scene, crs_text, open_scene, plan_chips
+from fusar_gpt.imagery import Area, Chip, ChipFormat, Scene, crs_text, open_scene, plan_chips
 
-FRAME = Frame(width=96, height=96, token_px=16)
+FRAME = ChipFormat(width=96, height=96, token_px=16)
 UTM = "EPSG:32631"
 
 

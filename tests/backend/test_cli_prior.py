@@ -333,7 +333,7 @@ def test_no_prior_stops_the_run_unless_it_is_allowed(capsys, tmp_path, monkeypat
     assert "as you allowed" in said.err
 
 
-# By the door of the server.
+# Over the HTTP API of the server.
 
 
 @pytest.mark.parametrize("spec", ["none", "auto", "cog", "earth-engine"])

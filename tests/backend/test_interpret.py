@@ -20,7 +20,7 @@ from fusar_gpt.contract import Finished, Found, Started
 from fusar_gpt.engine import Reply
 from fusar_gpt.errors import AreaError, Cancelled, FusarError, TaskError
 from fusar_gpt.frames import ChipBox, GroundPoints, ScenePoints
-from fusar_gpt.imagery import Area, Frame, open_scene, plan_chips
+from fusar_gpt.imagery import Area, ChipFormat, open_scene, plan_chips
 from fusar_gpt.interpret import footprint, interpret
 from fusar_gpt.model import Card
 from fusar_gpt.planning import request_for
@@ -218,7 +218,7 @@ def test_a_chip_across_the_antimeridian_asks_for_its_prior_there(tmp_path):
         crs="EPSG:32760",
     )
     with open_scene(path) as scene:
-        (chip,) = plan_chips(scene, shapely.box(0, 0, 96, 96), Frame(96, 96, 16))
+        (chip,) = plan_chips(scene, shapely.box(0, 0, 96, 96), ChipFormat(96, 96, 16))
         place = footprint(scene, chip)
         assert 179 < place.west < 180
         assert -180 < place.east < -179

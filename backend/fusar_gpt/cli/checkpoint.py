@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fusar_gpt.model.card import Card
+    from fusar_gpt.model.folder import Card
     from fusar_gpt.model.store import Entry
 
 
@@ -79,14 +79,14 @@ def run_import(args: argparse.Namespace) -> int:
     from fusar_gpt.model.store import place
 
     out = args.out or place(args.name)
-    import_release(args.source, args.base, out, sigma=args.sigma, name=args.name, say=say)
+    import_release(args.source, args.base, out, sigma=args.sigma, name=args.name, report=say)
     print(f"written: {out}")
     return 0
 
 
 def run_pull(args: argparse.Namespace) -> int:
     """``fusar checkpoint pull``."""
-    from fusar_gpt.model.pull import pull
+    from fusar_gpt.model.released import pull
     from fusar_gpt.model.store import store_folder
 
     given = {
@@ -94,7 +94,7 @@ def run_pull(args: argparse.Namespace) -> int:
         for key in ("repo", "base", "subfolder", "sigma", "name")
         if (value := getattr(args, key)) is not None
     }
-    card = pull(**given, say=say)
+    card = pull(**given, report=say)
     print(f"written: {store_folder() / card.name}")
     return 0
 
@@ -129,11 +129,10 @@ def run_list(args: argparse.Namespace) -> int:
 def run_show(args: argparse.Namespace) -> int:
     """``fusar checkpoint show``."""
     from fusar_gpt.model.base import check_digests, reopen_base
-    from fusar_gpt.model.card import Card
-    from fusar_gpt.model.checkpoint import find_folder, read_config
-    from fusar_gpt.model.folder import digest
+    from fusar_gpt.model.checkpoint import read_config
+    from fusar_gpt.model.folder import Card, digest
     from fusar_gpt.model.hub import in_words
-    from fusar_gpt.model.store import size_of
+    from fusar_gpt.model.store import find_folder, size_of
 
     folder = find_folder(args.checkpoint)
     card = Card.read(folder)

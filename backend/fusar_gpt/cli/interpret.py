@@ -86,8 +86,7 @@ def run_interpret(args: argparse.Namespace) -> int:
     with closing(
         events_from_server(request, args) if args.server else events_from_here(request, args)
     ) as events:
-        for event in events:
-            show_progress(event)
+        for event in show_progress(events):
             if isinstance(event, Finished):
                 deliver(event, args)
     return 0

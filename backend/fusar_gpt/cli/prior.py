@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tqdm import tqdm  # type: ignore[import-untyped]
+
 from fusar_gpt import prior_options
 from fusar_gpt.contract import PRIOR_SOURCES
 from fusar_gpt.errors import PriorError
@@ -242,5 +244,5 @@ def megabytes(number: int) -> str:
 
 
 def report(line: str) -> None:
-    """A line for the person at the terminal."""
-    print(f"fusar: {line}", file=sys.stderr, flush=True)
+    """A line for the person at the terminal, above the progress bar if one is shown."""
+    tqdm.write(f"fusar: {line}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""From what a SAR file stores to the grey a model sees: decibels, then two limits for the whole scene."""
+"""Quantising: stored numbers to decibels, then to 8-bit grey between two limits of the whole scene."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Quantity = Literal["amplitude", "power", "dB", "grey"]
-"""What a file's numbers are. ``grey``: 8 bits, already compressed by the producer, passed on as they are."""
+"""What a file's numbers are. ``grey``: 8 bits, already quantised by the producer, used as they are."""
 
 LOW_PERCENT, HIGH_PERCENT = 1.0, 99.9
 LEAST_SPAN_DB = 25.0
@@ -19,7 +19,7 @@ BEYOND_DB = 200.0
 
 @dataclass(frozen=True)
 class Stretch:
-    """The two limits between which decibels become grey 0 to 255 (dynamic range compression, FUSAR-KLIP 2.1).
+    """The two limits that map decibels to grey 0 and 255 (dynamic range compression, FUSAR-KLIP 2.1).
 
     One stretch serves a whole scene, so that the same backscatter is the same grey in every chip. For a scene
     that is 8-bit already the limits are grey levels, 0 and 255, and quantising changes nothing.
@@ -54,10 +54,10 @@ class Stretch:
 
 
 def to_decibel(values: NDArray[np.float32], quantity: Quantity) -> NDArray[np.float32]:
-    """A file's numbers -> decibels (grey levels stay grey levels), NaN where they mean nothing.
+    """A file's numbers -> decibels (grey levels stay grey levels), NaN where there is no data.
 
-    That is: not finite; linear and not positive, as zero is what processors write where they saw nothing; in
-    decibels exactly zero or beyond +-200, the fillers of files that declare no nodata.
+    No data is: not finite; linear and not positive, since processors write zero for it; in decibels exactly zero
+    or beyond +-200, the fill values of files that declare no nodata.
     """
     seen = np.isfinite(values)
     if quantity == "dB":

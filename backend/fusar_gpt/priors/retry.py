@@ -26,38 +26,16 @@ class TransientError(Unavailable):
     """A failure that another attempt may mend."""
 
 
-def in_daemon_thread(work: Callable[[], T]) -> Future[T]:
-    """Start ``work`` in a thread of its own, which does not keep the process from ending."""
-    future: Future[T] = Future()
-    future.set_running_or_notify_cancel()
-
-    def fulfil() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
-            future.set_exception(error)
-
-    threading.Thread(target=fulfil, name="prior", daemon=True).start()
-    return future
-
-
 class Deadline:
     """The time limit of one piece of work, shared by the thread that waits and the threads that work.
 
     Args:
         seconds: Time limit, from now.
         cancelled: Whether the user has stopped waiting.
-        submit: Starts work in the background: that of a thread pool, or a thread for each call.
     """
 
-    def __init__(
-        self,
-        seconds: float,
-        cancelled: Callable[[], bool] = lambda: False,
-        submit: Callable[..., Future[Any]] = in_daemon_thread,
-    ) -> None:
+    def __init__(self, seconds: float, cancelled: Callable[[], bool] = lambda: False) -> None:
         self.seconds = seconds
-        self.submit = submit
         self.extended = False
         self._cancelled = cancelled
         self._given_up = False
@@ -98,12 +76,20 @@ class Deadline:
         self.check()
 
     def run(self, work: Callable[[], T]) -> T:
-        """What ``work`` returns or raises, done in the background and left behind at the deadline."""
-        future: Future[T] = self.submit(work)
-        try:
-            self.wait([future])
-        finally:
-            future.cancel()  # if it has not begun
+        """What ``work`` returns or raises, in a thread of its own, which is left behind at the deadline.
+
+        It is a daemon: it does not keep the process from ending.
+        """
+        future: Future[T] = Future()
+
+        def fulfil() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+                future.set_exception(error)
+
+        threading.Thread(target=fulfil, name="prior", daemon=True).start()
+        self.wait([future])
         return future.result()
 
     def wait(self, futures: Sequence[Future[Any]]) -> None:
@@ -150,22 +136,19 @@ class RetryPolicy:
         """A time limit of ``deadline_s`` from now."""
         return Deadline(self.deadline_s, self.cancelled)
 
-    def run(
-        self, work: Callable[[Deadline], T], who: str, submit: Callable[..., Future[Any]] = in_daemon_thread
-    ) -> T:
+    def run(self, work: Callable[[Deadline], T], who: str) -> T:
         """What ``work`` returns. After a TransientError it is tried again, in about 0.5, 1, 2, ... s.
 
         Args:
             work: One attempt. It may ``extend`` the deadline; the attempts are then counted anew.
             who: The source's name, for the message.
-            submit: As for ``Deadline``.
 
         Raises:
             Unavailable: The time or the attempts are used up, or ``work`` says so.
             PriorError: ``work`` says so.
             Cancelled: The user has stopped.
         """
-        deadline = Deadline(self.deadline_s, self.cancelled, submit)
+        deadline = self.deadline()
         failure = Unavailable(
             f"{who} gave no answer in {self.deadline_s:g} s: try again later, or set a longer deadline."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -184,6 +185,7 @@ class BlockReader:
         self._files: OrderedDict[str, tuple[DatasetReader, Header]] = OrderedDict()
         self._blocks: OrderedDict[tuple[str, int, int], _Block] = OrderedDict()
         self._lock = Lock()
+        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="cog")
 
     def header(self, url: str, deadline: Deadline | None) -> Header:
         """A file's header. Raises as ``block``."""
@@ -239,7 +241,8 @@ class BlockReader:
         return block.codes
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files; reads under way end by themselves."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             while self._files:
                 self._files.popitem()[1][0].close()
@@ -250,7 +253,7 @@ class BlockReader:
         parts = [bands[first::READERS] for first in range(READERS)] if header.planar else [bands]
         stop = Event()
         read = partial(self._read, block, url, window, deadline.seconds, stop)
-        futures = [deadline.submit(read, part) for part in parts if part]
+        futures = [self._pool.submit(read, part) for part in parts if part]
         try:
             try:
                 deadline.wait(futures)
