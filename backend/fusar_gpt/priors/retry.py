@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fusar_gpt.errors import Cancelled, PriorError
@@ -32,12 +32,19 @@ class Deadline:
     Args:
         seconds: Time limit, from now.
         cancelled: Whether the user has stopped waiting.
+        progress: Called whenever the time is extended.
     """
 
-    def __init__(self, seconds: float, cancelled: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        cancelled: Callable[[], bool] = lambda: False,
+        progress: Callable[[], None] = lambda: None,
+    ) -> None:
         self.seconds = seconds
         self.extended = False
-        self._cancelled = cancelled
+        self.cancelled = cancelled
+        self._progress = progress
         self._given_up = False
         self._end = time.monotonic() + seconds
 
@@ -55,6 +62,7 @@ class Deadline:
         """Start the time again, because the work makes progress."""
         self.extended = True
         self._end = time.monotonic() + self.seconds
+        self._progress()
 
     def give_up(self) -> None:
         """End it now, so that threads still at work stop at their next ``check``."""
@@ -62,7 +70,7 @@ class Deadline:
 
     def check(self) -> None:
         """Raise Cancelled when the user has stopped, and TimeoutError when the time is up."""
-        if self._cancelled():
+        if self.cancelled():
             raise Cancelled("cancelled")
         if self.over:
             raise TimeoutError("no time left")
@@ -126,15 +134,17 @@ class RetryPolicy:
         deadline_s: Seconds until it is given up, all attempts together.
         attempts: How often it is tried at most.
         cancelled: Whether the user has stopped waiting.
+        progress: Called whenever work on the result makes progress, and may take longer therefore.
     """
 
     deadline_s: float = 30.0
     attempts: int = 4
-    cancelled: Callable[[], bool] = field(default=lambda: False)
+    cancelled: Callable[[], bool] = lambda: False
+    progress: Callable[[], None] = lambda: None
 
     def deadline(self) -> Deadline:
         """A time limit of ``deadline_s`` from now."""
-        return Deadline(self.deadline_s, self.cancelled)
+        return Deadline(self.deadline_s, self.cancelled, self.progress)
 
     def run(self, work: Callable[[Deadline], T], who: str) -> T:
         """What ``work`` returns. After a TransientError it is tried again, in about 0.5, 1, 2, ... s.

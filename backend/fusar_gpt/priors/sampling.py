@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import ChipPoints, LonLatPoints
+from fusar_gpt.prior_options import BILINEAR, LARGEST_GRID, NEAREST, RESAMPLINGS
 from fusar_gpt.priors.field import DIMENSIONS, NODATA_CODE, Footprint
 from fusar_gpt.priors.tiles import PIXEL_M, TILE_PX, CodesOf, Tile, degrees_to_utm, utm_zones
 
@@ -21,14 +22,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Scalar = TypeVar("Scalar", np.intp, np.float64)
 
-RESAMPLINGS = NEAREST, BILINEAR = "nearest", "bilinear"
-
 MOST_NODES = 16
 """Nodes a side by default: the bundled model was trained with 8 to 16, and the Gaussian of TLM, one token wide, smooths
 anything finer."""
-
-LARGEST_GRID = 512
-"""Nodes a side that a user may ask for."""
 
 LARGEST_SIDE_M = 40_000.0
 """Width and height of the largest footprint: a gigabyte of tiles."""

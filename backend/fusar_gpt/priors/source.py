@@ -178,15 +178,28 @@ def open_prior(
 def open_tiled(
     spec: str, settings: PriorSettings, report: Report, cancelled: Callable[[], bool] = lambda: False
 ) -> FallbackSource:
-    """The same for sources of tiles: ``auto`` tries them all, in the order in which the contract lists them."""
+    """The same for sources of tiles. ``auto`` is all that are configured, in the order of the contract.
+
+    Raises:
+        PriorError: The source named is not configured.
+    """
     from fusar_gpt.priors.sampling import Sampling
     from fusar_gpt.priors.tiled import TiledPrior
 
     retry = RetryPolicy(settings.deadline_s, cancelled=cancelled)
     sampling = Sampling(settings.nodes, settings.resampling)
     cache = open_cache(settings)
-    sources, left_out = open_sources(spec, settings, report)
-    tiled = [TiledPrior(source, cache, sampling, retry, report) for source in sources]
+    tiled, left_out = [], []
+    for name in TILED if spec == AUTO else [spec]:
+        try:
+            source = open_source(name, settings, report)
+        except PriorError as error:
+            if spec != AUTO:
+                raise
+            left_out.append(in_short(name, error))
+            report(f"prior: without {left_out[-1]}.")
+        else:
+            tiled.append(TiledPrior(source, cache, sampling, retry, report))
     return FallbackSource(spec, tiled, left_out=left_out, allow_none=settings.allow_none, report=report)
 
 
@@ -195,24 +208,6 @@ def open_cache(settings: PriorSettings) -> TileCache:
     from fusar_gpt.priors.cache import DEFAULT_LIMIT, TileCache
 
     return TileCache(settings.cache_folder, settings.cache_bytes or DEFAULT_LIMIT)
-
-
-def open_sources(spec: str, settings: PriorSettings, report: Report) -> tuple[list[TileSource], list[str]]:
-    """The tile sources that a word stands for; of ``auto`` those that are configured, and why others are not.
-
-    Raises:
-        PriorError: The source named is not configured.
-    """
-    if spec != AUTO:
-        return [open_source(spec, settings, report)], []
-    found, left_out = [], []
-    for name in TILED:
-        try:
-            found.append(open_source(name, settings, report))
-        except PriorError as error:
-            left_out.append(in_short(name, error))
-            report(f"prior: without {left_out[-1]}.")
-    return found, left_out
 
 
 def open_source(name: str, settings: PriorSettings, report: Report) -> TileSource:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -292,12 +292,10 @@ class BlockReader:
         if not self._credentials:
             yield
             return
-        with rasterio.Env(
-            GDAL_INGESTED_BYTES_AT_OPEN=_INGESTED,
-            GDAL_HTTP_NETRC="NO",
-            **_header_option(self._credentials.headers()),
-            **options,
-        ):
+        headers = [f"{name}: {value}" for name, value in self._credentials.headers().items()]
+        if headers:
+            options["GDAL_HTTP_HEADERS"] = "\r\n".join(headers)
+        with rasterio.Env(GDAL_INGESTED_BYTES_AT_OPEN=_INGESTED, GDAL_HTTP_NETRC="NO", **options):
             yield
 
     def _failure(self, url: str, deadline: Deadline) -> PriorError:
@@ -308,8 +306,3 @@ class BlockReader:
         if self._credentials is None:
             return PriorError(f"{Path(url).name} cannot be read, it is damaged or gone: fetch it again.")
         return deadline.run(partial(remote.examine, url, self._credentials.headers(), deadline.left))
-
-
-def _header_option(headers: Mapping[str, str]) -> dict[str, str]:
-    lines = [f"{name}: {value}" for name, value in headers.items()]
-    return {"GDAL_HTTP_HEADERS": "\r\n".join(lines)} if lines else {}
