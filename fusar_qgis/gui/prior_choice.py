@@ -93,7 +93,7 @@ class PriorChoice(QObject):
         self._refresh()
 
     def remember(self) -> None:
-        """Keep the choices for the next order."""
+        """Keep the choices for the next request."""
         remember("prior", str(self.source.currentData()))
         remember("prior_file", self.file.filePath())
         remember("allow_no_prior", "yes" if self.go_on.isChecked() else "")

@@ -43,7 +43,7 @@ translate = QCoreApplication.translate
 RUN_PROPERTY = "fusar/run"
 KIND_PROPERTY = "fusar/kind"
 SCENE_PROPERTY = "fusar/scene"
-ORDER_PROPERTY = "fusar/order"
+REQUEST_PROPERTY = "fusar/order"
 
 _SUFFIX = "_fusar.gpkg"
 _TEMPORARY = "fusar-findings-"
@@ -188,10 +188,10 @@ def run_of(layer: QgsVectorLayer) -> dict[str, Any]:
     return run if isinstance(run, dict) else {}
 
 
-def order_of(layer: QgsVectorLayer) -> LayerRequest | None:
-    """Return the order whose findings a layer holds; None if it does not tell."""
+def request_of(layer: QgsVectorLayer) -> LayerRequest | None:
+    """Return the request whose findings a layer holds; None if it does not tell."""
     try:
-        kept = json.loads(layer.customProperty(ORDER_PROPERTY) or "{}")
+        kept = json.loads(layer.customProperty(REQUEST_PROPERTY) or "{}")
         return LayerRequest.from_json(kept)
     except (ValueError, TypeError, KeyError):
         return None

@@ -66,7 +66,7 @@ class FetchPrior(FusarAlgorithm):
                 source,
                 translate(
                     "Processing",
-                    "auto: the first that has the place. cog: public files. earth-engine: your own account.",
+                    "auto: the first source that covers the extent. cog: public files. earth-engine: your own account.",
                 ),
             )
         )
@@ -114,7 +114,12 @@ class FetchPrior(FusarAlgorithm):
             return {}
         if not Path(out).exists():
             raise QgsProcessingException(
-                said or translate("Processing", "The prior could not be fetched, and nobody said why.")
+                said
+                or translate(
+                    "Processing",
+                    "The prior could not be fetched, and “fusar” gave no reason. Run “fusar prior doctor” in a "
+                    "terminal.",
+                )
             )
         return {OUTPUT: out}
 

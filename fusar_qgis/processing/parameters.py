@@ -162,7 +162,7 @@ def _priors() -> list[QgsProcessingParameterDefinition]:
             prior,
             translate(
                 "Processing",
-                "none: from the image alone. auto: the first source that has the place. cog: public files. "
+                "none: from the image alone. auto: the first source that covers the area. cog: public files. "
                 "earth-engine: your own account.",
             ),
         ),
