@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fusar_train.corpus.chip import LABELS, LabelledChip
-from fusar_train.simulation.land import COVER_NAMES
+from fusar_train.simulation.ground import COVER_NAMES
 
 BoxTargets = dict[str, Tensor]
 ALIKE_SCALE = 30.0

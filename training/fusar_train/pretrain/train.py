@@ -45,7 +45,7 @@ from fusar_train.pretrain.language import (
 )
 from fusar_train.pretrain.muon import Muon
 from fusar_train.pretrain.questions import vocabulary
-from fusar_train.simulation.land import PIXEL_M
+from fusar_train.simulation.ground import PIXEL_M
 from fusar_train.validation import Count, Number, Positive, Whole, read_yaml
 
 HEAD = "dense_head.safetensors"

@@ -44,10 +44,10 @@ def marked(record: LabelledChip, number: int, stream: int) -> Image.Image:
     """A chip with its truth and its look-alikes."""
     chip = Image.fromarray(record.image).convert("RGB")
     pen = ImageDraw.Draw(chip)
-    canvas, _, _ = compose(number, stream)
-    for target in canvas.targets:
+    site, _, _ = compose(number, stream)
+    for target in site.targets:
         x0, y0, x1, y1 = (edge - MARGIN for edge in target.box)
-        if not canvas.land.flats[target.flat].real:
+        if not site.land.flats[target.flat].real:
             pen.rectangle((x0 - 1, y0 - 1, x1, y1), outline=LOOK_ALIKE)
     for item in record.objects:
         box = item.box
