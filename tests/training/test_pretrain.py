@@ -1,5 +1,6 @@
 """Training sees what serving sees, learns something in a few steps, and leaves a checkpoint that answers."""
 
+import re
 from itertools import islice
 
 import numpy as np
@@ -210,26 +211,61 @@ def test_orthogonal_flattens_singular_values():
     assert 0.5 < values.min() < values.max() < 1.4
 
 
-def test_a_few_steps_train_and_save_a_checkpoint_that_answers(tmp_path):
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Three steps of each phase of the recipe, with batches of two chips: the trainer and its first weights."""
     settings = yaml.safe_load(TINY.read_text())
     settings.update(batch=2, processes=1)
     settings["phases"] = [{**phase, "steps": 3} for phase in settings["phases"]]
     settings["phases"][1]["remember"] = 4
-    trainer = TinyTrainer(PretrainSettings(**settings), tmp_path, real=None)
+    trainer = TinyTrainer(PretrainSettings(**settings), tmp_path_factory.mktemp("tiny"), real=None)
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
     trainer.run()
+    return trainer, before
+
+
+def test_a_few_steps_train_and_save_a_checkpoint_that_answers(trained):
+    trainer, before = trained
     changed = {
         name.split(".")[1] for name, p in trainer.model.named_parameters() if (p != before[name]).any()
     }
     assert changed == {"visual", "tlm", "language_model"}
-    log = (tmp_path / "log.txt").read_text()
+    log = (trainer.out / "log.txt").read_text()
     assert [line.split()[0] for line in log.splitlines()] == ["vision", "language", "together"]
     assert "nan" not in log
 
-    engine = LocalEngine(load_checkpoint(tmp_path, device="cpu"))
+    engine = LocalEngine(load_checkpoint(trainer.out, device="cpu"))
     assert engine.card.demonstration
     [answer] = answers(engine, [simulate_chip(1)], [Question(Task.COUNT, target="ship")])
     assert answer.value is not None
+
+
+LOSSES = {
+    "vision": "dense boxes 1.2186 dense cell 2.7771 dense classes 3.0197 dense cover 2.0484 dense sides 2.7181",
+    "language": "answers 6.8864 distance 0.0809 sides 0.9544 where 21.0367",
+    "together": "answers 6.7541 dense boxes 1.0944 dense cell 2.1849 dense classes 2.6850 dense cover 1.9623 "
+    "dense sides 2.5712 distance 0.0921 sides 0.9122 where 20.5788",
+}
+"""Logged after those steps by the code that trained the bundled model: another draw or other arithmetic shows here."""
+
+SUMS = {"visual": 25845.608, "language_model": 37988.530, "tlm": 13183.672, "weight": 8027.967}
+"""The absolute weights of each part, summed, after the steps."""
+
+
+def test_the_recipe_draws_and_computes_what_it_did_for_the_bundled_model(trained):
+    trainer, _ = trained
+    for line in (trainer.out / "log.txt").read_text().splitlines():
+        phase, logged = line.split(" ", 1)[0], line.partition(": ")[2]
+        assert numbers(logged) == pytest.approx(numbers(LOSSES[phase]), rel=2e-3)
+    sums = dict.fromkeys(SUMS, 0.0)
+    for name, weight in trainer.model.state_dict().items():
+        sums[name.split(".")[1]] += weight.double().abs().sum().item()
+    assert sums == pytest.approx(SUMS, rel=1e-5)
+    assert trainer.batches.rng.integers(1 << 30) == 569303148, "the next draw"
+
+
+def numbers(text):
+    return {name: float(value) for name, value in re.findall(r"([a-z ]*[a-z]) (\d+\.\d+)", text)}
 
 
 class Oracle:
