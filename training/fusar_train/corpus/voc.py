@@ -93,10 +93,8 @@ def _record(path: Path, images: Path, split: str | None, dataset: Dataset, class
     size = root.find("size")
     if size is not None:
         checked_size(image, (_whole(size, "width"), _whole(size, "height")), str(path))
-    objects = [
-        _object(item, f"{path}, object {number}", dataset)
-        for number, item in enumerate(root.iter("object"), 1)
-    ]
+    items = enumerate(root.iter("object"), 1)
+    objects = [_object(item, f"{path}, object {number}", dataset) for number, item in items]
     seen = classes or {item.label for item in objects}
     return dataset.annotated(image, [path.stem], objects, split, seen)
 
