@@ -23,7 +23,7 @@ from fusar_train.pretrain.dense import (
     box_loss,
     dense_loss,
     dense_targets,
-    weigh,
+    weighted_mean,
     words_loss,
 )
 from fusar_train.pretrain.language import (
@@ -37,7 +37,7 @@ from fusar_train.pretrain.language import (
 from fusar_train.pretrain.muon import orthogonal
 from fusar_train.pretrain.packing import Packer
 from fusar_train.pretrain.questions import QuestionAnswer, ask, pairs, with_decoy
-from fusar_train.pretrain.train import PretrainSettings, TinyTrainer, descend, new_model, tiny_card
+from fusar_train.pretrain.train import PretrainSettings, TinyTrainer, backward, new_model, tiny_card
 from fusar_train.simulation import simulate_chip
 from fusar_train.simulation.records import caption
 
@@ -67,7 +67,7 @@ def test_every_word_of_an_object_is_to_be_read_off_its_token():
     model, processor = new_model(real=False, seed=0)
     record = next(r for r in (simulate_chip(i) for i in range(50)) if len(r.boxes("ship")) >= 2)
     packed = Packer(processor, model.model)([[ask(record, Task.DETECT, "ship")]])
-    said, look = packed.labels[0], packed.look[:, 0]
+    said, look = packed.labels[0], packed.attend[:, 0]
     start = int((packed.ids[0] == model.config.image_token_id).nonzero()[0])
     answer = processor.tokenizer.decode(said[said != IGNORED][:-1])
     cells = [int(one.split()[0]) for one in answer.split("; ")]
@@ -87,7 +87,7 @@ def test_every_word_of_an_object_is_to_be_read_off_its_token():
 def test_an_object_that_is_counted_is_to_be_read_off_its_token(task, answer, cells):
     model, processor = new_model(real=False, seed=0)
     packed = Packer(processor, model.model)([[QuestionAnswer(Question(task, target="ship"), answer)]])
-    said, look = packed.labels[0], packed.look[:, 0]
+    said, look = packed.labels[0], packed.attend[:, 0]
     start = int((packed.ids[0] == model.config.image_token_id).nonzero()[0])
     words = (said != IGNORED).nonzero().flatten()
     about = words[: len(cells) + 1]  # what follows the colon is told by the cells
@@ -103,7 +103,7 @@ def test_an_object_that_is_counted_is_to_be_read_off_its_token(task, answer, cel
 def test_an_object_looks_back_at_the_one_before_it_of_its_class():
     model, processor = new_model(real=False, seed=0)
     asked = [QuestionAnswer(Question(Task.DETECT, target=label), answer) for label, answer in CHAINS.items()]
-    look = Packer(processor, model.model)([asked]).look[0, 0]
+    look = Packer(processor, model.model)([asked]).attend[0, 0]
     start = int((processor.encode_text([""])["input_ids"][0] == model.config.image_token_id).nonzero()[0])
     back = {
         place - start: int(look[place]) - start for place in range(start, start + 196) if look[place] >= 0
@@ -125,7 +125,7 @@ def test_looking_where_it_is_told_to_costs_nothing():
     packed = Packer(processor, model.model)([[ask(record, Task.DETECT, "ship")]])
     hidden_states(model, packed, torch.zeros(1, 196, 192))
     assert attention_loss(model, packed) > 1
-    for layer, look in zip(LAYERS, packed.look, strict=True):
+    for layer, look in zip(LAYERS, packed.attend, strict=True):
         eager = torch.nn.functional.one_hot(look.clamp(min=0), packed.ids.shape[1]).float() * 1000
         one = torch.eye(packed.ids.shape[1]).expand(1, 6, -1, -1)
         model.model.language_model.layers[layer].self_attn.recorded = (
@@ -150,8 +150,8 @@ def test_the_dense_truth_gives_no_box_loss_when_it_is_said_back():
 def test_an_object_s_own_token_counts_for_four_of_its_neighbours():
     there = torch.tensor([[True, True, False, True]])
     truth = {"classes": torch.tensor([[[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]])}
-    assert weigh(torch.tensor([1.0, 0.0, 0.0]), truth, there).item() == pytest.approx(1 / 1.5)
-    assert weigh(torch.tensor([0.0, 3.0, 1.0]), truth, there).item() == pytest.approx(1 / 1.5)
+    assert weighted_mean(torch.tensor([1.0, 0.0, 0.0]), truth, there).item() == pytest.approx(1 / 1.5)
+    assert weighted_mean(torch.tensor([0.0, 3.0, 1.0]), truth, there).item() == pytest.approx(1 / 1.5)
 
 
 def test_an_object_is_read_off_the_embeddings_of_its_words():
@@ -201,7 +201,7 @@ def test_what_a_token_is_to_say_is_what_the_answer_says():
 
 def test_processes_agree_on_gradients_even_without_any():
     used, unused = torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(3))
-    descend({"loss": (used * 3).sum()}, [used, unused])
+    backward({"loss": (used * 3).sum()}, [used, unused])
     assert unused.grad.tolist() == [0, 0, 0]
     assert used.grad.norm().item() == pytest.approx(1)
 

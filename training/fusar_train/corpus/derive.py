@@ -1,4 +1,4 @@
-"""From boxed images to chips with questions: cut by the backend's chip options, some of them without targets."""
+"""From boxed images to chips with questions: cut by the backend's chip plan, some of them without targets."""
 
 from __future__ import annotations
 

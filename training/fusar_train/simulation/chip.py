@@ -45,7 +45,7 @@ def random_count(rng: np.random.Generator, often: int, crowds: float) -> int:
 
 
 def populate(land: Land, sensor: Sensor, counts: tuple[int, int], rng: np.random.Generator) -> Site:
-    """Puts up to so many ships and planes, and everything else that throws echoes, on a place."""
+    """The place with up to ``counts`` (ships, planes) and the small objects around them."""
     site = Site.empty(land, sensor)
     place_ships(site, counts[0], rng)
     place_planes(site, counts[1], rng)
@@ -99,9 +99,9 @@ def token_cover(cover: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def drop_or_swap_prior(
-    record: LabelledChip, other: LabelledChip, rng: np.random.Generator, drop: float, swap: float
+    chip: LabelledChip, other: LabelledChip, rng: np.random.Generator, drop: float, swap: float
 ) -> LabelledChip:
-    """The record with no prior (probability ``drop``) or another chip's (``swap``), else as it was.
+    """The chip with no prior (probability ``drop``) or another chip's (``swap``), else as it was.
 
     A model that always sees a right prior learns to trust it blindly.
     """
@@ -111,5 +111,5 @@ def drop_or_swap_prior(
     elif draw < drop + swap:
         values, positions = other.values, other.positions
     else:
-        return record
-    return replace(record, values=values, positions=positions)
+        return chip
+    return replace(chip, values=values, positions=positions)

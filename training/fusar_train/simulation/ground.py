@@ -89,7 +89,7 @@ class Stand:
 
 @dataclass
 class Land:
-    """A place under construction.
+    """A place: what lies under each pixel, and where ships and planes can be.
 
     Attributes:
         surface: uint8 [h, w], a ``Surface`` each.
@@ -113,7 +113,7 @@ class Land:
 
     @classmethod
     def empty(cls, shape: tuple[int, int], pixel_m: float, rng: np.random.Generator) -> Land:
-        """Grass as far as the eye can see."""
+        """A place of nothing but grass."""
         surface = np.full(shape, Surface.GRASS, np.uint8)
         calm, streets = float(rng.uniform(-25, -17)), float(rng.uniform(0, np.pi))
         return cls(surface, np.zeros(shape, np.uint8), np.zeros(shape, np.int32), pixel_m, calm, streets)
@@ -150,7 +150,7 @@ class Land:
         other: int,
         wind: float = 0,
     ) -> int:
-        """Lays a flat where the mask [h, w] is; returns its index.
+        """Adds a flat where the mask [h, w] is; returns its index.
 
         With probability ``odds`` it is what it seems, water for "ship" and pavement for "plane", else ``other``.
         """
@@ -164,7 +164,7 @@ class Land:
     def add_hidden_flat(
         self, mask: NDArray[np.bool_], rng: np.random.Generator, odds: float, other: int
     ) -> int:
-        """Lays a flat inside another one, with no border that the image shows: a bank just above the water."""
+        """Adds a flat inside another one, without a border in the image, such as a bank just above the water."""
         around = self.flats[int(self.flat[mask].max())]
         real = bool(rng.random() < odds)
         self.flats.append(replace(around, hosts="ship", odds=odds, real=real, covers=(WATER, other)))

@@ -50,7 +50,7 @@ def anywhere(land: Land, rng: np.random.Generator, border: float = 0.1) -> tuple
 
 
 def pans(land: Land, count: int, rng: np.random.Generator, odds: float, where: Mask | None = None) -> None:
-    """Lays ponds, lagoons and reservoirs, or salt pans, dry beds, levelled fields and yards that look like them."""
+    """Adds ponds, lagoons and reservoirs, or salt pans, dry beds, levelled fields and yards that look like them."""
     for _ in range(count):
         x, y = anywhere(land, rng)
         radius = float(np.clip(rng.gamma(5.0, 24.0), 70, 0.3 * min(land.size) + 70))
@@ -67,7 +67,7 @@ def pans(land: Land, count: int, rng: np.random.Generator, odds: float, where: M
 
 
 def banks(land: Land, sea: int, rng: np.random.Generator, most: int) -> None:
-    """Hides banks just above the water in a calm sea: nothing shows them but what stands on them."""
+    """Adds banks just above the water of a calm sea, which the image does not show."""
     for _ in range(int(rng.integers(0, most + 1))):
         x, y = anywhere(land, rng)
         mask = blob(land, x, y, rng.uniform(80, 140), rng) & (land.flat == sea)

@@ -37,7 +37,7 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class PlacePrior:
-    """What AEF would say of a place in one year.
+    """The AEF vectors of a place in one year.
 
     Every land cover has one character in the whole place (one region of the world, the mean of a few of its
     real vectors), and every cell differs from it by another real vector of the cover that prevails there. The

@@ -59,7 +59,7 @@ KINDS = ("harbour", *PLACES)
 def make_scene(
     seed: int, place: str, shape: tuple[int, int], sensor: Sensor, pixel_m: float
 ) -> tuple[Site, NDArray[np.float32], np.random.Generator]:
-    """A peopled place, its image in dB [h, w], and the generator for what follows.
+    """A place with targets, its image in dB [h, w], and the generator for what follows.
 
     Raises:
         SimulationError: An unknown place, or a size, a spacing or looks out of bounds.

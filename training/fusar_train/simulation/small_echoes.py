@@ -1,4 +1,4 @@
-"""What else shows: cranes, stacks, vehicles, buoys and towers; wakes on the sea; ghosts of bright things."""
+"""Small objects (cranes, vehicles, buoys, towers), wakes on the sea, and azimuth ambiguities of what is bright."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add_points(site: Site, x: Floats, y: Floats, z: Floats | float, db: Floats) 
 
 
 def add_small_echoes(site: Site, rng: np.random.Generator) -> None:
-    """Puts small things everywhere, so many per hectare as such ground has, and cranes along the quays."""
+    """Adds small objects everywhere, as many per hectare as the surface has, and cranes along the quays."""
     width, height = site.land.size
     count = int(rng.poisson(min(12 * width * height / 1e4, 40_000)))
     x, y = rng.uniform(0, width, count), rng.uniform(0, height, count)

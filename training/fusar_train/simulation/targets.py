@@ -1,4 +1,4 @@
-"""Ships, planes and what looks like them, put where they may be, with their boxes."""
+"""Ships, planes and what looks like them, placed where they can be, with their boxes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Wake:
 
 @dataclass
 class Site:
-    """A place being peopled.
+    """A place with its targets, as one radar sees it.
 
     Attributes:
         land: the place.
@@ -61,7 +61,7 @@ class Site:
 
     @classmethod
     def empty(cls, land: Land, sensor: Sensor) -> Site:
-        """An empty site over a place."""
+        """A place without any target yet."""
         return cls(land, sensor, np.zeros(land.shape, np.float32), np.zeros(land.shape, np.bool_))
 
     def real(self) -> list[tuple[Box, str]]:
@@ -72,7 +72,7 @@ class Site:
     def pixels(
         self, x: NDArray[np.floating], y: NDArray[np.floating]
     ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows and columns of places in metres; they may lie outside."""
+        """Rows and columns of positions in metres; they may lie outside."""
         scale = 1 / self.land.pixel_m
         return np.floor(y * scale).astype(np.intp), np.floor(x * scale).astype(np.intp)
 
@@ -104,9 +104,9 @@ def free_flat(site: Site, place: tuple[NDArray[np.intp], NDArray[np.intp]], host
 def draw(
     site: Site, model: Scatterers, x: float, y: float, heading: float, level_db: float, flat: int
 ) -> bool:
-    """Adds the echoes of a model to the site, laid over towards the radar by their heights.
+    """Adds the echoes of a model to the site, displaced towards the radar by their heights (layover).
 
-    The target's box holds every pixel where it stands out from the ground. Says whether there is enough of it.
+    The target's box holds every pixel where it stands out from the ground. Returns whether enough of it is visible.
     """
     c, s = np.float32(np.cos(heading)), np.float32(np.sin(heading))
     shift = site.sensor.layover
@@ -148,7 +148,7 @@ def draw_ship(
     length: float,
     kind: ShipType,
 ) -> bool:
-    """Draws a ship if it lies on one free flat, all of it; says whether it was drawn."""
+    """Draws a ship if it lies on one free flat, all of it; returns whether it was drawn."""
     towards = np.array([-np.cos(site.sensor.look), -np.sin(site.sensor.look)])
     facing = float(towards @ (-np.sin(heading), np.cos(heading)))
     room = (length, length / kind.slender * 1.14)
@@ -170,7 +170,7 @@ def draw_ship(
 def draw_plane(
     site: Site, x: float, y: float, heading: float, rng: np.random.Generator, length: float, kind: str
 ) -> bool:
-    """Draws a plane if it stands on one free flat, all of it; says whether it was drawn."""
+    """Draws a plane if it stands on one free flat, all of it; returns whether it was drawn."""
     size = (length, 1.1 * length)
     flat = free_flat(site, footprint(site, x, y, heading, size, 0.0), "plane")
     if not flat:
@@ -216,7 +216,7 @@ def place_ships(site: Site, count: int, rng: np.random.Generator) -> None:
 
 
 def moor(site: Site, berth: Berth, length: float, kind: ShipType, rng: np.random.Generator) -> bool:
-    """Draws a ship alongside a berth; says whether there was room."""
+    """Draws a ship alongside a berth; returns whether there was room."""
     length = min(length, 0.95 * berth.length)
     if length < kind.length[0]:
         return False
