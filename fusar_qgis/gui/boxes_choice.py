@@ -17,9 +17,10 @@ from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from .. import compat
+from ..contract.limits import MAX_BOXES
 from ..layers.scene import geojson_features
 
-MOST = 1000  # that a backend takes at a time
+MOST = MAX_BOXES
 
 
 class BoxesChoice(QWidget):

@@ -18,13 +18,14 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication, QProcess
 
 from ..connection.command import clean_environment, fusar_executable
+from ..contract import FETCHED_PRIORS
+from ..contract.limits import PRIOR_YEARS
 from .base import PRIORS, QT_TRANSLATE_NOOP, FusarAlgorithm
 from .parameters import with_help
 
 translate = QCoreApplication.translate
 
 EXTENT, YEAR, SOURCE, OUTPUT = "EXTENT", "YEAR", "SOURCE", "OUTPUT"
-_SOURCES = ["auto", "cog", "earth-engine"]
 _POLL_MS = 100
 _STOP_MS = 2000
 
@@ -54,12 +55,16 @@ class FetchPrior(FusarAlgorithm):
                 translate("Processing", "Year"),
                 QgsProcessingParameterNumber.Type.Integer,
                 2024,
-                minValue=2017,
-                maxValue=2100,
+                minValue=PRIOR_YEARS[0],
+                maxValue=PRIOR_YEARS[1],
             )
         )
         source = QgsProcessingParameterEnum(
-            SOURCE, translate("Processing", "Source"), _SOURCES, defaultValue="auto", usesStaticStrings=True
+            SOURCE,
+            translate("Processing", "Source"),
+            list(FETCHED_PRIORS),
+            defaultValue="auto",
+            usesStaticStrings=True,
         )
         self.addParameter(
             with_help(

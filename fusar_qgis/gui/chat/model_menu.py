@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 from qgis.core import QgsSettings
@@ -9,10 +10,10 @@ from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QAction, QActionGroup, QFileDialog, QMenu, QToolButton, QWidget
 
 from ...contract import Info, Model
+from ...contract.limits import PRIOR_YEARS
 from ...core.chat import ModelOptions
 
 _PRIOR, _YEAR, _MODEL = "fusar/chat/prior", "fusar/chat/year", "fusar/chat/model"
-_YEARS = (2017, 2024)
 
 
 class ModelMenu(QToolButton):
@@ -71,7 +72,7 @@ class ModelMenu(QToolButton):
         group = QActionGroup(menu)
         self._choice(group, menu, self.tr("Of the scene"), _YEAR, 0, options.year or 0)
         known = [model.prior_years for model in self._models if model.prior_years]
-        first, last = known[0] if known else _YEARS
+        first, last = known[0] if known else (PRIOR_YEARS[0], date.today().year)
         for year in range(last, first - 1, -1):
             self._choice(group, menu, str(year), _YEAR, year, options.year)
 
