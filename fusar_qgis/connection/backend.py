@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qgis.core import QgsSettings
-from qgis.PyQt.QtCore import QCoreApplication, QObject, QTimer, pyqtSignal
+from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..contract import Info
 from ..core.endpoint import Endpoint, EndpointError, endpoint, read_token
 from ..core.setting_names import BACKEND, KEY_FILE, MODEL, URL
+from ..translation import translate
 from .child import ChildBackend
 from .client import Client
 from .command import fusar_executable
 from .handshake import Handshake
 from .token import TokenError, kept_token
-
-translate = QCoreApplication.translate
 
 _LOADING = "loading"
 _LOADING_MS = 1000

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from qgis.core import QgsApplication, QgsAuthManager, QgsAuthMethodConfig, QgsSettings
-from qgis.PyQt.QtCore import QCoreApplication
 
-translate = QCoreApplication.translate
+from ..translation import translate
 
 _KEY = "fusar/authcfg"
 _NAME = "FUSAR-GPT"

@@ -17,13 +17,12 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.gui import QgisInterface, QgsMapCanvas
-from qgis.PyQt.QtCore import QCoreApplication, QObject
+from qgis.PyQt.QtCore import QObject
 from qgis.PyQt.QtWidgets import QAction, QMenu, QToolBar, QToolButton
 
 from .. import compat
 from ..layers.scene import Scene, SceneError, scene_of
-
-translate = QCoreApplication.translate
+from ..translation import translate
 
 _MENU = "FUSAR-GPT"
 

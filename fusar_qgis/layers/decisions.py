@@ -16,15 +16,14 @@ from qgis.core import (
     QgsProject,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication, QDateTime
+from qgis.PyQt.QtCore import QDateTime
 
 from .. import compat
 from ..core import review
 from ..core.review import Item, Queue
+from ..translation import translate
 from . import storage
 from .styles import add_label, least_score
-
-translate = QCoreApplication.translate
 
 
 class Decisions:

@@ -20,15 +20,13 @@ from qgis.core import (
     QgsGeometry,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core import export, review
+from ..translation import translate
 from . import storage
 from .sar_file import SarFile, write_png
 from .scene import SceneError
 from .storage import StorageError
-
-translate = QCoreApplication.translate
 
 Rings = list[list[tuple[float, float]]]
 

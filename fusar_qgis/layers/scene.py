@@ -17,12 +17,10 @@ from qgis.core import (
     QgsRasterLayer,
     QgsSingleBandGrayRenderer,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
 from ..core.acquisition import Acquisition, acquisition
-
-translate = QCoreApplication.translate
+from ..translation import translate
 
 _DECIMALS = 17  # as many as a number has
 # What the backend opens by path; everything else is clipped and sent.
@@ -154,16 +152,12 @@ def _is_plain(dataset: gdal.Dataset, layer: QgsRasterLayer) -> bool:
 
 def _unplaced(name: str, dataset: gdal.Dataset | None) -> str:
     if dataset is not None and is_placed(dataset):
-        return str(
-            translate(
-                "Scene", "“{name}” has no CRS. Set it (right-click the layer, Layer CRS), then try again."
-            ).format(name=name)
-        )
-    return str(
-        translate(
-            "Scene", "“{name}” has no georeferencing. Georeference the file first (Layer, Georeferencer)."
+        return translate(
+            "Scene", "“{name}” has no CRS. Set it (right-click the layer, Layer CRS), then try again."
         ).format(name=name)
-    )
+    return translate(
+        "Scene", "“{name}” has no georeferencing. Georeference the file first (Layer, Georeferencer)."
+    ).format(name=name)
 
 
 def _acquired(layer: QgsRasterLayer, dataset: gdal.Dataset | None) -> Acquisition | None:

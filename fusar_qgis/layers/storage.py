@@ -27,7 +27,6 @@ from qgis.core import (
     QgsVectorFileWriter,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtXml import QDomDocument
 
 from .. import compat
@@ -35,10 +34,9 @@ from ..background import BackgroundTask
 from ..contract import RUN_COLUMNS, Columns
 from ..core.request import LayerRequest
 from ..core.setting_names import PLACE
+from ..translation import translate
 from .scene import crs_of
 from .wording import run_name
-
-translate = QCoreApplication.translate
 
 RUN_PROPERTY = "fusar/run"
 KIND_PROPERTY = "fusar/kind"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.PyQt.QtCore import QCoreApplication
-
-translate = QCoreApplication.translate
+from ..translation import translate
 
 
 def task_name(task: str) -> str:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from qgis.core import QgsGeometry, QgsProcessingFeedback, QgsRasterBlockFeedback
-from qgis.PyQt.QtCore import QCoreApplication, Qt
+from qgis.PyQt.QtCore import Qt
 
 from ..connection.backend import BackendChoice
 from ..connection.blocking_client import BlockingClient, Stopped
@@ -23,9 +23,8 @@ from ..core.export import file_stem
 from ..core.journal import Entry, Journal
 from ..layers.clipping import ClipError, clip, source_of
 from ..layers.wording import time_left
+from ..translation import translate
 from .items import BatchItem, open_layer
-
-translate = QCoreApplication.translate
 
 _AHEAD = 2  # as many as a backend runs at a time by default
 _REPORT_S = 1.0

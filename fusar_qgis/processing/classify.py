@@ -15,16 +15,13 @@ from qgis.core import (
     QgsProcessingParameterFeatureSource,
     QgsProcessingUtils,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
+from ..translation import QT_TRANSLATE_NOOP, translate
 from . import parameters as declared
-from .base import QT_TRANSLATE_NOOP
 from .batch import Outcome
 from .interpretation import InterpretationAlgorithm
 from .parameters import BOXES
 from .results import fields_of, write
-
-translate = QCoreApplication.translate
 
 OUTPUT = "OUTPUT"
 _COLUMNS: dict[str, type] = {

@@ -26,15 +26,13 @@ from qgis.core import (
     QgsRendererCategory,
     QgsSpatialIndex,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
 from ..core.matching import Overlap, Pairing, Score, pair, score
-from .base import QT_TRANSLATE_NOOP, TRAINING, FusarAlgorithm
+from ..translation import QT_TRANSLATE_NOOP, translate
+from .base import TRAINING, FusarAlgorithm
 from .parameters import with_help
 from .results import fields_of, write
-
-translate = QCoreApplication.translate
 
 DETECTIONS, DETECTION_LABEL, SCORE, LEAST = "DETECTIONS", "LABEL_FIELD", "SCORE_FIELD", "MIN_SCORE"
 TRUTH, TRUE_LABEL, DIFFICULT, IOU = "TRUTH", "TRUTH_LABEL_FIELD", "DIFFICULT_FIELD", "IOU"

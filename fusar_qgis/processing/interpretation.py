@@ -18,7 +18,6 @@ from qgis.core import (
     QgsProcessingOutputLayerDefinition,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
 from ..connection.backend import BackendChoice, ChoiceError
@@ -26,14 +25,13 @@ from ..connection.child import ChildBackend
 from ..connection.diagnosis import RequestError
 from ..contract import SEARCHES
 from ..core.journal import Journal, key_of
+from ..translation import translate
 from . import parameters as declared
 from .base import FusarAlgorithm
 from .batch import Batch, Outcome
 from .items import BatchItem, OpenScene, Place, RasterSource, items_of, open_scenes, raster_sources
 from .parameters import AREAS, QUESTION, RASTERS, SINKS, TARGETS, batch_help
 from .results import COLUMNS, BatchLog, FindingsSink, LayerStyling, RunsTable, fields_of
-
-translate = QCoreApplication.translate
 
 _ANSWERS = "answers"
 _MAIN_KIND = {"detect": "detections", "locate": "grid"}
@@ -294,9 +292,7 @@ def _forget_old(folder: Path) -> None:
 
 
 def _resumable(text: str) -> str:
-    return str(
-        translate(
-            "Processing",
-            "{text} What is finished is in the journal: start the same again to go on from there.",
-        ).replace("{text}", text if text.endswith(".") else f"{text}.")
-    )
+    return translate(
+        "Processing",
+        "{text} What is finished is in the journal: start the same again to go on from there.",
+    ).replace("{text}", text if text.endswith(".") else f"{text}.")

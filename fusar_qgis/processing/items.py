@@ -19,12 +19,10 @@ from qgis.core import (
     QgsProperty,
     QgsRasterLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core.journal import key_of
 from ..layers.scene import SceneError, crs_text, geojson, scene_of
-
-translate = QCoreApplication.translate
+from ..translation import translate
 
 BOXES_AT_ONCE = 100
 

@@ -18,7 +18,6 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
 from ..contract import FINDING_COLUMNS, Finding
@@ -27,11 +26,10 @@ from ..layers.scene import crs_of
 from ..layers.storage import RUN_PROPERTY
 from ..layers.styles import map_tip, style
 from ..layers.wording import run_caveats
+from ..translation import translate
 from .batch import Outcome
 from .items import BatchItem
 from .parameters import RUNS_TABLE
-
-translate = QCoreApplication.translate
 
 _UNCLEAR = "unclear"
 _LONG = ("area",)
