@@ -25,13 +25,14 @@ from ..connection.child import ChildBackend
 from ..connection.diagnosis import RequestError
 from ..contract import SEARCHES
 from ..core.journal import Journal, key_of
+from ..layers.features import fields_of
 from ..translation import translate
 from . import parameters as declared
 from .base import FusarAlgorithm
 from .batch import Batch, Outcome
 from .items import BatchItem, OpenScene, Place, RasterSource, items_of, open_scenes, raster_sources
 from .parameters import AREAS, QUESTION, RASTERS, SINKS, TARGETS, batch_help
-from .results import COLUMNS, BatchLog, FindingsSink, LayerStyling, RunsTable, fields_of
+from .results import COLUMNS, BatchLog, FindingsSink, LayerStyling, RunsTable
 
 _ANSWERS = "answers"
 _MAIN_KIND = {"detect": "detections", "locate": "grid"}

@@ -19,9 +19,8 @@ from qgis.core import (
     QgsProcessingLayerPostProcessorInterface,
 )
 
-from .. import compat
 from ..contract import FINDING_COLUMNS, Finding
-from ..layers.run_layers import geometry_of
+from ..layers.features import feature_of, fields_of, geometry_of
 from ..layers.scene import crs_of
 from ..layers.storage import RUN_PROPERTY
 from ..layers.styles import map_tip, style
@@ -65,14 +64,6 @@ RUNS: dict[str, type] = {
 """The columns of the table of runs."""
 
 
-def fields_of(columns: dict[str, type]) -> QgsFields:
-    """Return attribute fields for columns."""
-    fields = QgsFields()
-    for name, kind in columns.items():
-        fields.append(compat.field(name, kind))
-    return fields
-
-
 class FindingsSink:
     """Takes findings of one kind in any CRS and writes them in the sink's."""
 
@@ -86,8 +77,7 @@ class FindingsSink:
     ) -> None:
         self.layer = layer
         self.labels: set[str] = set()
-        self._columns = COLUMNS[kind]
-        self._fields = fields_of(self._columns)
+        self._fields = fields_of(COLUMNS[kind])
         self._sink = sink
         self._crs = crs
         self._context = context
@@ -96,14 +86,11 @@ class FindingsSink:
     def add(self, item: BatchItem, finding: Finding) -> None:
         """Write a finding. Raises QgsProcessingException."""
         known = {**finding.properties, "id": finding.id, "scene": item.scene.name, "area": item.area}
-        feature = QgsFeature(self._fields)
-        feature.setAttributes([known.get(name) for name in self._columns])
         geometry = geometry_of(finding)
         transform = self._transform(finding.crs)
         if not transform.isShortCircuited():
             geometry.transform(transform)
-        feature.setGeometry(geometry)
-        write(self._sink, feature)
+        write(self._sink, feature_of(self._fields, known, geometry))
         self.labels.add(str(finding.properties.get("label")))
 
     def _transform(self, crs: str) -> QgsCoordinateTransform:
@@ -262,9 +249,7 @@ class RunsTable:
 
     def _write(self, known: dict[str, Any]) -> None:
         if self._sink is not None:
-            row = QgsFeature(self.fields())
-            row.setAttributes([known.get(name) for name in RUNS])
-            write(self._sink, row)
+            write(self._sink, feature_of(self.fields(), known))
 
 
 def _lines(run: dict[str, Any]) -> str:
