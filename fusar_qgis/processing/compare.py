@@ -12,11 +12,9 @@ from qgis.core import (
     QgsFeatureRequest,
     QgsFillSymbol,
     QgsGeometry,
-    QgsMapLayer,
     QgsProcessing,
     QgsProcessingContext,
     QgsProcessingFeedback,
-    QgsProcessingLayerPostProcessorInterface,
     QgsProcessingOutputNumber,
     QgsProcessingParameterFeatureSink,
     QgsProcessingParameterFeatureSource,
@@ -24,6 +22,7 @@ from qgis.core import (
     QgsProcessingParameterNumber,
     QgsRendererCategory,
     QgsSpatialIndex,
+    QgsVectorLayer,
 )
 
 from .. import compat
@@ -32,7 +31,7 @@ from ..layers.features import feature_of, fields_of, value_of
 from ..translation import QT_TRANSLATE_NOOP, translate
 from .base import TRAINING, FusarAlgorithm
 from .parameters import with_help
-from .results import write
+from .results import LayerPostProcessor, write
 
 DETECTIONS, DETECTION_LABEL, SCORE, LEAST = "DETECTIONS", "LABEL_FIELD", "SCORE_FIELD", "MIN_SCORE"
 TRUTH, TRUE_LABEL, DIFFICULT, IOU = "TRUTH", "TRUTH_LABEL_FIELD", "DIFFICULT_FIELD", "IOU"
@@ -141,7 +140,7 @@ class CompareWithTruth(FusarAlgorithm):
                 _write_figures(table, feedback, label, of_label, threshold)
             feedback.setProgress(100 * (done + 1) / len(labels))
         _write_figures(table, feedback, ALL, total, threshold)
-        _Marking.plan(marked_layer, context)
+        LayerPostProcessor.plan(marked_layer, context, _style_marked)
         figures = {"PRECISION": total.precision, "RECALL": total.recall, "F1": total.f1}
         return {MARKED: marked_layer, TABLE: table_layer, **figures}
 
@@ -300,45 +299,17 @@ def _label(feature: QgsFeature, field: str) -> str:
     return "" if value is None else str(value)
 
 
-class _Marking(QgsProcessingLayerPostProcessorInterface):
-    """Colours the marked layer once it is loaded."""
-
-    _kept: dict[str, _Marking] = {}  # QGIS keeps no reference to what Python made  # noqa: RUF012
-
-    @classmethod
-    def plan(cls, layer: str, context: QgsProcessingContext) -> None:
-        """Have it done to the layer, if it is loaded at all."""
-        if context.willLoadLayerOnCompletion(layer):
-            cls._kept[layer] = cls()
-            context.layerToLoadOnCompletionDetails(layer).setPostProcessor(cls._kept[layer])
-
-    def postProcessLayer(  # noqa: N802 - QGIS calls it by this name
-        self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
-    ) -> None:
-        """Style the layer."""
-        words = {
-            "found": translate("Processing", "found"),
-            "false": translate("Processing", "false"),
-            "missed": translate("Processing", "missed"),
-            "ignored": translate("Processing", "ignored"),
-        }
-        layer.setRenderer(
-            QgsCategorizedSymbolRenderer(
-                "status",
-                [
-                    QgsRendererCategory(
-                        status,
-                        QgsFillSymbol.createSimple(
-                            {
-                                "style": "no",
-                                "outline_color": colour,
-                                "outline_width": "0.7",
-                                "outline_style": "dash" if status == "missed" else "solid",
-                            }
-                        ),
-                        words[status],
-                    )
-                    for status, colour in _COLOURS.items()
-                ],
-            )
-        )
+def _style_marked(layer: QgsVectorLayer) -> None:
+    """Colour the marked layer by status."""
+    words = {
+        "found": translate("Processing", "found"),
+        "false": translate("Processing", "false"),
+        "missed": translate("Processing", "missed"),
+        "ignored": translate("Processing", "ignored"),
+    }
+    categories = []
+    for status, colour in _COLOURS.items():
+        line = {"outline_width": "0.7", "outline_style": "dash" if status == "missed" else "solid"}
+        symbol = QgsFillSymbol.createSimple({"style": "no", "outline_color": colour, **line})
+        categories.append(QgsRendererCategory(status, symbol, words[status]))
+    layer.setRenderer(QgsCategorizedSymbolRenderer("status", categories))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from qgis.core import (
@@ -17,6 +18,7 @@ from qgis.core import (
     QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
+    QgsVectorLayer,
 )
 
 from ..contract import FINDING_COLUMNS, Finding
@@ -111,41 +113,44 @@ def write(sink: QgsFeatureSink, feature: QgsFeature) -> None:
         )
 
 
-class LayerStyling(QgsProcessingLayerPostProcessorInterface):
-    """Styles a layer of findings once it is loaded."""
+class LayerPostProcessor(QgsProcessingLayerPostProcessorInterface):
+    """Does ``work`` to a layer once it is loaded."""
 
-    _kept: dict[str, LayerStyling] = {}  # QGIS keeps no reference to what Python made  # noqa: RUF012
+    _kept: dict[str, LayerPostProcessor] = {}  # QGIS keeps no reference to what Python made  # noqa: RUF012
 
-    def __init__(self, kind: str, labels: set[str], runs: list[dict[str, Any]]) -> None:
+    def __init__(self, work: Callable[[QgsMapLayer], None]) -> None:
         super().__init__()
-        self._kind = kind
-        self._labels = sorted(labels)
-        self._runs = runs
+        self._work = work
 
     @classmethod
-    def plan(cls, layer: str, context: QgsProcessingContext, styling: LayerStyling) -> None:
-        """Have ``styling`` done to the layer, if it is loaded at all."""
+    def plan(cls, layer: str, context: QgsProcessingContext, work: Callable[[QgsMapLayer], None]) -> None:
+        """Have ``work`` done to the layer, if it is loaded at all."""
         if context.willLoadLayerOnCompletion(layer):
-            cls._kept[layer] = styling
-            context.layerToLoadOnCompletionDetails(layer).setPostProcessor(styling)
+            cls._kept[layer] = cls(work)
+            context.layerToLoadOnCompletionDetails(layer).setPostProcessor(cls._kept[layer])
 
     def postProcessLayer(  # noqa: N802 - QGIS calls it by this name
         self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> None:
-        """Style the layer and give it the provenance."""
-        style(layer, self._kind, self._labels)
-        layer.setMapTipTemplate(map_tip(layer))
-        if len(self._runs) == 1:
-            layer.setCustomProperty(RUN_PROPERTY, json.dumps(self._runs[0], ensure_ascii=False))
-        metadata = layer.metadata()
-        for run in self._runs:
-            metadata.addHistoryItem(
-                f"FUSAR-GPT {run.get('version')}, {run.get('model')} {run.get('model_hash')}, "
-                f"{run.get('scene')}, {run.get('prior')}, {run.get('started')}"
-            )
-        said = (run.get(name) for run in self._runs for name in ("attribution", "prior_attribution"))
-        metadata.setRights(sorted({str(words) for words in said if words}))
-        layer.setMetadata(metadata)
+        """Do it."""
+        self._work(layer)
+
+
+def style_findings(kind: str, labels: set[str], runs: list[dict[str, Any]], layer: QgsVectorLayer) -> None:
+    """Style a layer of findings as the toolbar's, and give it the provenance of its runs."""
+    style(layer, kind, sorted(labels))
+    layer.setMapTipTemplate(map_tip(layer))
+    if len(runs) == 1:
+        layer.setCustomProperty(RUN_PROPERTY, json.dumps(runs[0], ensure_ascii=False))
+    metadata = layer.metadata()
+    for run in runs:
+        metadata.addHistoryItem(
+            f"FUSAR-GPT {run.get('version')}, {run.get('model')} {run.get('model_hash')}, "
+            f"{run.get('scene')}, {run.get('prior')}, {run.get('started')}"
+        )
+    rights = (run.get(name) for run in runs for name in ("attribution", "prior_attribution"))
+    metadata.setRights(sorted({str(words) for words in rights if words}))
+    layer.setMetadata(metadata)
 
 
 class BatchLog:
