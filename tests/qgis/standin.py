@@ -2,9 +2,9 @@
 """A stand-in for ``fusar serve`` that speaks the HTTP API over a real socket and makes its findings up.
 
 The first target says how the job goes: ``refused``, ``broken``, ``failing``, ``dropped``, ``cut``, ``garbled``,
-``endless``; anything else ends well. A stream that was ``cut``, in the middle of an event, goes on where it was;
-one that was ``dropped`` is gone. ``Standin.seen`` keeps
-``(method, path, authorization)`` of each request, ``Standin.orders`` what was ordered.
+``endless``; anything else ends well. A stream that was ``cut``, in the middle of an event, goes on where it was; one
+that was ``dropped`` is gone. ``Standin.seen`` keeps ``(method, path, authorization)`` of each request,
+``Standin.orders`` what was submitted.
 """
 
 from __future__ import annotations
@@ -64,12 +64,14 @@ class Standin(ThreadingHTTPServer):
         self.token = TOKEN
         self.seen: list[tuple[str, str, str | None]] = []
         self.clients: set[str | None] = set()
-        self.state = state / "orders.json" if state else None
-        self.orders: list[dict] = json.loads(self.state.read_text()) if state and self.state.exists() else []
+        self.one_writer = threading.Lock()
+        self.state = state / "state.json" if state else None
+        kept = json.loads(self.state.read_text()) if self.state and self.state.exists() else {}
+        self.orders: list[dict] = kept.get("orders", [])
+        self.over: set[str] = set(kept.get("over", []))  # jobs that have ended
         self.cut: set[int] = set()
         self.questions: list[dict] = []
         self.dismissed = threading.Event()
-        self.over: set[str] = set()
         self.refuse: Callable[[dict], bool] = lambda _: False
         self.answer_submit = threading.Event()
         self.answer_submit.set()
@@ -81,6 +83,19 @@ class Standin(ThreadingHTTPServer):
         self.scene_names: list[str] = []
         self.info: dict = INFO
         self.pause_s = 0.02
+
+    def keep_state(self) -> None:
+        """Write what a server that is started again must know."""
+        if self.state:
+            with self.one_writer:  # whole or not at all: it may be killed here
+                partial = self.state.with_suffix(".partial")
+                partial.write_text(json.dumps({"orders": self.orders, "over": sorted(self.over)}))
+                partial.replace(self.state)
+
+    def end(self, job: str) -> None:
+        """Note that a job has ended: to delete it is no dismissal."""
+        self.over.add(job)
+        self.keep_state()
 
     def handle_error(self, request, client_address) -> None:
         if not isinstance(sys.exc_info()[1], ConnectionError):
@@ -121,8 +136,7 @@ class Door(BaseHTTPRequestHandler):
             return
         self.server.orders.append(order)
         self.server.clients.add(self.headers.get("X-Client"))
-        if self.server.state:
-            self.server.state.write_text(json.dumps(self.server.orders))
+        self.server.keep_state()
         self.server.answer_submit.wait(10)
         if "refused" in order["targets"] or self.server.refuse(order):
             self.reply(
@@ -199,7 +213,7 @@ class Door(BaseHTTPRequestHandler):
                 self.wfile.write(f"id: {self.received + 1}\nevent: findings\ndata: {{".encode())
                 return
             if chip == 2 and kind == "failing":
-                self.server.over.add(str(number))
+                self.server.end(str(number))
                 self.event("end", {"status": "failed", "message": "内存不足: use a smaller area"})
                 return
             added, replaces = (crowd(order, chip), {}) if kind == "crowded" else findings_of(order, chip)
@@ -209,7 +223,7 @@ class Door(BaseHTTPRequestHandler):
                 time.sleep(self.server.pause_s)
             self.event("findings", data)
             self.event("progress", Progress(chip + 1, chips).to_json())
-        self.server.over.add(str(number))
+        self.server.end(str(number))
         self.event("end", {"status": "successful", "message": "Done."})
 
     def event(self, name: str, data: object) -> None:
@@ -313,13 +327,8 @@ def findings_of(order: dict, chip: int) -> tuple[list[dict], dict[str, str]]:
         cells = []
         for cell in range(9):
             x, y = left + (cell % 3) * width / 3, top - (cell // 3 + 1) * height / 3
-            polygon = [
-                [x, y],
-                [x + width / 3, y],
-                [x + width / 3, y + height / 3],
-                [x, y + height / 3],
-                [x, y],
-            ]
+            w, h = width / 3, height / 3
+            polygon = [[x, y], [x + w, y], [x + w, y + h], [x, y + h], [x, y]]
             row = {"cell": cell + 1, "hit": cell in (1, 4), "target": target}
             cells.append(feature(order, f"g{cell}", "grid", polygon, row | shared))
         return cells, {}
