@@ -52,12 +52,7 @@ _TABLES = """
 
 @dataclass(frozen=True)
 class Area:
-    """The tiles whose middle lies in one square degree, and their surroundings.
-
-    Attributes:
-        lon: Its western edge.
-        lat: Its southern edge.
-    """
+    """The tiles whose middle lies in one square degree, by its south-western corner, and their surroundings."""
 
     lon: int
     lat: int
@@ -144,9 +139,6 @@ class CogCatalog(ABC):
 
 class FolderCatalog(CogCatalog):
     """COGs in a folder: those of its index that are really there, or without an index all of them.
-
-    Args:
-        root: The folder.
 
     Raises:
         PriorError: There is no such folder, or no AEF in it.
@@ -301,10 +293,7 @@ class WebCatalog(CogCatalog):
 class IndexCache:
     """Rows of one index on disk, without outlines, 100 bytes a file; shared by threads and processes.
 
-    A damaged one is thrown away.
-
-    Args:
-        path: The SQLite file.
+    A file that is no SQLite database is thrown away.
 
     Raises:
         PriorError: It cannot be read or written; so do all methods.
