@@ -213,9 +213,8 @@ def open_source(name: str, settings: PriorSettings, report: Report) -> TileSourc
         )
     from fusar_gpt.priors.cog import CogTiles
 
-    return CogTiles(
-        settings.cogs, requester_pays=settings.requester_pays, folder=settings.index_folder, report=report
-    )
+    index = open_cache(settings).folder / "index"
+    return CogTiles(settings.cogs, requester_pays=settings.requester_pays, folder=index, report=report)
 
 
 def describe_source(name: str, settings: PriorSettings) -> list[str]:

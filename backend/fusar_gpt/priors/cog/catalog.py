@@ -82,10 +82,12 @@ class CogCatalog(ABC):
     Attributes:
         key: Short word for where they come from, and for their state where that can change.
         host: What an error calls it.
+        credentials: Who asks a server; None for a folder.
     """
 
     key: str
     host: str
+    credentials: GcsCredentials | None = None
 
     def __init__(self) -> None:
         self._near: dict[Area, Sequence[CogFile]] = {}
@@ -196,20 +198,18 @@ class WebCatalog(CogCatalog):
 
     Args:
         web: Address of the COGs, of the bucket or of the mirror.
-        credentials: Who asks.
+        project: Project of Google Cloud that pays; None asks without an account.
         folder: Where what is learnt is kept.
         report: Takes a line when something long begins.
     """
 
-    def __init__(
-        self, web: str, credentials: GcsCredentials, folder: Path, report: Callable[[str], None]
-    ) -> None:
+    def __init__(self, web: str, project: str | None, folder: Path, report: Callable[[str], None]) -> None:
         super().__init__()
         below = _BELOW.get(web.rpartition("/")[2])
         self._web = f"{web}/{below}" if below else web
         self.key = _digest(self._web)
         self.host = host_of(web)
-        self._credentials = credentials
+        self.credentials = self._credentials = GcsCredentials(web, project)
         self._folder = folder
         self._report = report
         self._lock = Lock()
