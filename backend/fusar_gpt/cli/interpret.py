@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fusar_gpt import engine_options, prior_options
 from fusar_gpt.cli.prior import report
+from fusar_gpt.contract import FETCHED_PRIORS, NO_PRIOR
 from fusar_gpt.tasks import Task
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prior",
         default="none",
-        metavar="auto|cog|earth-engine|FILE|none",
+        metavar="|".join((*FETCHED_PRIORS, "FILE", NO_PRIOR)),
         help="AEF vectors; default: %(default)s",
     )
     parser.add_argument("--year", type=int, metavar="Y", help="year of the prior; default: the scene's")
