@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache as once
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -211,7 +212,7 @@ class WebCatalog(CogCatalog):
         self.host = host_of(web)
         self.credentials = self._credentials = GcsCredentials(web, project)
         self._folder = folder
-        self._report = report
+        self._report = once(report)  # though the download may take several attempts
         self._lock = Lock()
         self._cache: IndexCache | None = None
         self._index: str | None = None

@@ -20,6 +20,8 @@ from fusar_gpt.priors.retry import Deadline, RetryPolicy
 from fusar_gpt.priors.tiles import Codes, Tile, TileSource
 
 T = TypeVar("T")
+UsedBlocks = dict[tuple[CogFile, int, int], Header]
+"""The file, row and column of each block that was read, and the file's header."""
 
 
 class CogTiles(TileSource):
@@ -85,7 +87,7 @@ class CogTiles(TileSource):
         return retry.run(work, self._catalog.host)
 
     def _tiles(self, tile: Tile, year: int, deadline: Deadline) -> dict[Tile, Codes]:
-        used: dict[tuple[CogFile, int, int], Header] = {}
+        used: UsedBlocks = {}
         tiles = {tile: self._cut(tile, year, deadline, used)}
         for (_, row, col), header in used.items():
             for other in header.tiles_on(tile.signed_zone, row, col):
@@ -95,13 +97,7 @@ class CogTiles(TileSource):
                         tiles[other] = self._cut(other, year, None, {})
         return tiles
 
-    def _cut(
-        self,
-        tile: Tile,
-        year: int,
-        deadline: Deadline | None,
-        used: dict[tuple[CogFile, int, int], Header],
-    ) -> Codes:
+    def _cut(self, tile: Tile, year: int, deadline: Deadline | None, used: UsedBlocks) -> Codes:
         """A tile; ``used`` takes the blocks it was cut from. Without a deadline it fetches nothing: NotAtHandError."""
 
         def header(file: CogFile) -> Header:
