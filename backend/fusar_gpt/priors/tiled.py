@@ -63,14 +63,7 @@ class TiledPrior(PriorSource):
         if used is None:
             return PriorField.empty(self.name)
         self._report_year(year, used)
-        coming = self._fetcher.start_missing(samples.tiles, used)
-
-        def codes(tile: Tile) -> Codes:
-            if tile in coming:
-                return self._fetcher.wait(coming.pop(tile))
-            return self._fetcher.tile(tile, used)
-
-        values = samples.values(codes)
+        values = samples.values(self._fetcher.request(samples.tiles, used))
         return footprint.field(values, samples.chip, samples.lonlat, self._origin(used))
 
     def open_tiles(self, tiles: Sequence[Tile], year: int) -> tuple[CodesOf, Origin]:
@@ -91,8 +84,7 @@ class TiledPrior(PriorSource):
 
         def codes(tile: Tile) -> Codes:
             turn = number.get(tile, len(tiles))
-            self._fetcher.start_missing(tiles[turn : turn + AHEAD], used)
-            return self._fetcher.tile(tile, used)
+            return self._fetcher.request(tiles[turn : turn + AHEAD], used)(tile)
 
         return codes, self._origin(used)
 
@@ -105,7 +97,7 @@ class TiledPrior(PriorSource):
     def _prefetch(self, tiles: Sequence[Tile], year: int | None) -> None:
         with contextlib.suppress(FusarError):
             if (used := self._fetcher.year_to_use(tiles, year)) is not None:
-                self._fetcher.start_missing(tiles, used)
+                self._fetcher.request(tiles, used)
 
     def cached(self, footprint: Footprint, year: int | None) -> bool:
         """Whether ``prior`` needs no network; False where it will fail."""
