@@ -70,13 +70,12 @@ class TileFetcher:
 
     def holds(self, tiles: Sequence[Tile], year: int) -> bool:
         """Whether all tiles are in memory or in the cache."""
-        return all(self._holds(tile, year) for tile in tiles)
-
-    def _holds(self, tile: Tile, year: int) -> bool:
         with self._lock:
-            if (tile, year) in self._memory:
-                return True
-        return self._cache is not None and self._cache.holds(self._source.key, year, tile)
+            missing = [tile for tile in tiles if (tile, year) not in self._memory]
+        return not missing or (
+            self._cache is not None
+            and all(self._cache.holds(self._source.key, year, tile) for tile in missing)
+        )
 
     def request(self, tiles: Sequence[Tile], year: int) -> CodesOf:
         """Start to fetch the tiles that are not at hand; gives a function that waits for each, pixel-major.
@@ -86,7 +85,7 @@ class TileFetcher:
             PriorError: What it gives is not AEF.
             Cancelled: The user has stopped waiting.
         """
-        coming = {tile: self._start(tile, year) for tile in tiles if not self._holds(tile, year)}
+        coming = {tile: self._start(tile, year) for tile in tiles if not self.holds([tile], year)}
 
         def codes(tile: Tile) -> Codes:
             if tile in coming:
@@ -134,17 +133,21 @@ class TileFetcher:
             asked = self._years[tile]
         return self._wait(asked)
 
-    def known_years(self, tile: Tile) -> Sequence[int] | None:
-        """The same if the source has answered already, else None."""
+    def known_years(self, tile: Tile) -> Sequence[int]:
+        """The same if the source has answered already, else none."""
         with self._lock:
             asked = self._years.get(tile)
-        return asked.result() if asked and asked.done() and not asked.exception() else None
+        return asked.result() if asked and asked.done() and not asked.exception() else ()
 
-    def year_to_use(self, tiles: Sequence[Tile], year: int | None) -> int | None:
-        """``year`` if all its tiles are at hand, else the nearest that the source has; None where it has nothing."""
+    def year_to_use(self, tiles: Sequence[Tile], year: int | None, ask: bool = True) -> int | None:
+        """``year`` if all its tiles are at hand, else the nearest that the source has, else None.
+
+        Unless it may be asked, only the years that it has named already count.
+        """
         if year is not None and self.holds(tiles, year):
             return year
-        years = next((years for tile in tiles if (years := self.years(tile))), None)
+        years_at = self.years if ask else self.known_years
+        years = next((years for tile in tiles if (years := years_at(tile))), None)
         return nearest(years, year) if years else None
 
     def close(self) -> None:

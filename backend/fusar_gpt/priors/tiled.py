@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from fusar_gpt.errors import FusarError, PriorError
 from fusar_gpt.priors.cache import TileCache
-from fusar_gpt.priors.fetcher import TileFetcher, nearest
+from fusar_gpt.priors.fetcher import TileFetcher
 from fusar_gpt.priors.field import Footprint, Origin, PriorField, PriorSource
 from fusar_gpt.priors.retry import RetryPolicy, Unavailable
 from fusar_gpt.priors.sampling import Sampling
@@ -105,10 +105,8 @@ class TiledPrior(PriorSource):
             tiles = self._samples(footprint).tiles
         except PriorError:
             return False
-        if year is not None and self._fetcher.holds(tiles, year):
-            return True
-        known = next((years for tile in tiles if (years := self._fetcher.known_years(tile))), None)
-        return known is not None and self._fetcher.holds(tiles, nearest(known, year))
+        used = self._fetcher.year_to_use(tiles, year, ask=False)
+        return used is not None and self._fetcher.holds(tiles, used)
 
     def close(self) -> None:
         """Stop every fetch."""
