@@ -111,7 +111,7 @@ def events_from_server(request: InterpretRequest, args: argparse.Namespace) -> G
     allow_no_prior = prior_options.PriorSettings.of(args).allow_none
     request = replace(request, model=model, allow_no_prior=allow_no_prior)
     token = find_token(args.server, args.token_file)
-    with Client(args.server, token, ca_file=args.ca_file, tell=report) as client:
+    with Client(args.server, token, ca_file=args.ca_file, report=report) as client:
         yield from client.run(request)
 
 
