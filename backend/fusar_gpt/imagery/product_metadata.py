@@ -58,8 +58,8 @@ def acquisition_date(tags: dict[str, str], stem: str) -> dt.date | None:
 
     TIFFTAG_DATETIME is not used: it is when the file was written, which may be years later.
     """
-    told = [tags[key] for key in sorted(tags) if re.search(r"ACQUI|START_?TIME|SENSING", key.upper())]
-    for text in (*told, stem):
+    dated = [tags[key] for key in sorted(tags) if re.search(r"ACQUI|START_?TIME|SENSING", key.upper())]
+    for text in (*dated, stem):
         for year, month, day in _DATE.findall(text):
             try:
                 return dt.date(int(year), int(month), int(day))

@@ -126,7 +126,7 @@ def in_words(size: int) -> str:
 
 @contextmanager
 def _bars(*, shown: bool) -> Iterator[None]:
-    """Let the hub library draw progress bars, or not; somebody's own choice to have none stands."""
+    """Show or hide the hub library's progress bars; bars that the user has disabled stay hidden."""
     hide = not shown and not are_progress_bars_disabled()
     if hide:
         disable_progress_bars()
