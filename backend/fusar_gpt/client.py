@@ -41,7 +41,7 @@ from fusar_gpt.contract import (
 from fusar_gpt.errors import Cancelled, FusarError, PriorError, SceneError
 from fusar_gpt.imagery import Area
 from fusar_gpt.imagery.scene import local_path
-from fusar_gpt.server.serve import TOKEN_FILE
+from fusar_gpt.server.options import TOKEN_FILE
 
 __all__ = ["Answer", "Client", "ServerError", "Unreachable", "decode_events"]
 

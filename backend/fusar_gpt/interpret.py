@@ -223,7 +223,7 @@ def prefetch_priors(
     """The chips, each after the fetch of its prior was started ``ahead`` chips before it is needed."""
     waiting: deque[ChipQuestions] = deque()
     for chip in planned:
-        source.warm(footprint(scene, chip.chip), year)
+        source.prefetch(footprint(scene, chip.chip), year)
         waiting.append(chip)
         if len(waiting) > ahead:
             yield waiting.popleft()

@@ -32,6 +32,7 @@ from qgis.PyQt.QtCore import QCoreApplication, pyqtSignal
 from qgis.PyQt.QtXml import QDomDocument
 
 from .. import compat
+from ..contract import RUN_COLUMNS, Columns
 from ..core.request import LayerRequest
 from ..core.setting_names import PLACE
 from .scene import crs_of
@@ -46,24 +47,8 @@ ORDER_PROPERTY = "fusar/order"
 
 _SUFFIX = "_fusar.gpkg"
 _TEMPORARY = "fusar-findings-"
-_RUNS: dict[str, type] = {
-    "id": str,
-    "name": str,
-    "started": str,
-    "task": str,
-    "targets": str,
-    "model": str,
-    "model_hash": str,
-    "demonstration": bool,
-    "prior": str,
-    "prior_year": int,
-    "prior_attribution": str,
-    "scene": str,
-    "scene_fingerprint": str,
-    "attribution": str,
-    "version": str,
-    "record": str,
-}
+_RUNS: Columns = {"id": str, "name": str, **RUN_COLUMNS, "record": str}
+"""The table of runs: each run's name on the map, its columns, and the whole of it as JSON."""
 
 # As OGR and QGIS make it.
 _STYLES = """CREATE TABLE IF NOT EXISTS layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,

@@ -26,8 +26,7 @@ from fusar_gpt.contract import InterpretRequest, Task
 from fusar_gpt.errors import PriorError
 from fusar_gpt.prior_options import OPTIONS, PriorSettings
 from fusar_gpt.priors import FilePrior
-from fusar_gpt.priors.place import Place
-from fusar_gpt.priors.tiles import AEF_ATTRIBUTION
+from fusar_gpt.priors.tiles import AEF_ATTRIBUTION, BoundingBox
 from fusar_gpt.server.inputs import with_files
 from fusar_gpt.server.security import PathRefused, Roots
 
@@ -105,7 +104,7 @@ def test_a_geotiff_of_a_place_holds_the_codes_of_the_cogs(capsys, tmp_path, cogs
         rows, cols = np.mgrid[: found.height : 7, : found.width : 7]
         xy = list(zip(*(found.transform @ (cols.ravel() + 0.5, rows.ravel() + 0.5)), strict=True))
         np.testing.assert_array_equal(np.array(list(found.sample(xy))), np.array(list(cog.sample(xy))))
-    prior = FilePrior(out).prior(Place(*map(float, HERE.split(","))).footprint(), None)
+    prior = FilePrior(out).prior(BoundingBox(*map(float, HERE.split(","))).footprint(), None)
     assert (len(prior), prior.year, prior.version, prior.attribution) == (256, 2023, "V1", AEF_ATTRIBUTION)
 
 
@@ -145,7 +144,8 @@ def test_points_of_a_place_with_the_nearest_year_said(capsys, tmp_path, cogs):
 
 @pytest.mark.parametrize("name", ["prior.tif", "prior.npz"])
 @pytest.mark.parametrize(
-    ("place", "told"), [(bbox(320, 320, 340, 340), "open water"), (ELSEWHERE, "no data there|nothing there")]
+    ("place", "told"),
+    [(bbox(320, 320, 340, 340), "open water"), (ELSEWHERE, "no data there|no AlphaEarth tile")],
 )
 def test_where_there_is_nothing_nothing_is_written(capsys, tmp_path, cogs, name, place, told):
     out = tmp_path / name
@@ -174,7 +174,7 @@ def test_where_there_is_nothing_nothing_is_written(capsys, tmp_path, cogs, name,
     ("change", "told"),
     [
         (("--root", "nowhere"), "no folder nowhere"),
-        (("--bbox", "3,44,2,43"), "no place"),
+        (("--bbox", "3,44,2,43"), "Invalid bounding box"),
         (("--bbox", "0,40,9,49"), "too much"),
         (("--out", "no/such/folder/prior.tif"), "Cannot write"),
     ],
@@ -386,7 +386,7 @@ def test_every_setting_is_an_option_with_a_variable():
     assert {option.setting for option in OPTIONS} == set(PriorSettings.__dataclass_fields__)
 
 
-# By the door of the server.
+# Over the HTTP API of the server.
 
 
 @pytest.mark.parametrize("spec", ["none", "auto", "cog", "earth-engine"])

@@ -20,7 +20,7 @@ import pyogrio
 import pytest
 from affine import Affine
 from rasters import NORTH_UP, ROTATED, swath_gcps
-from scripted_door import CARD, INFO, RUN, TOKEN, ScriptedEngine, finding, scripted
+from scripted_server import CARD, INFO, RUN, TOKEN, ScriptedEngine, finding, scripted
 from shapely.geometry import shape
 from test_interpret import TRUTH, scene_file
 from test_resume_jobs import BlobEngine
@@ -41,7 +41,7 @@ from fusar_gpt.samples import HARBOUR
 from fusar_gpt.server import serve, wire
 from fusar_gpt.server.app import create_app
 from fusar_gpt.server.security import Roots
-from fusar_gpt.server.stoppable import StoppableServer
+from fusar_gpt.server.serve import StoppableServer
 from fusar_gpt.tasks import Task
 from fusar_gpt.tasks.compact import render_count, render_grid
 
@@ -267,7 +267,7 @@ def test_files_that_cannot_be_sent(desk: Desk) -> None:
 
 
 def stage(folder: Path, **options: object) -> object:
-    """The scripted interpreter behind a door, with a scene that it never opens."""
+    """The scripted interpreter behind an API, with a scene that it never opens."""
     (folder / "scene.tif").touch()
     return application(folder, scripted, ScriptedEngine, **options)
 

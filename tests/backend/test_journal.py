@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scripted_door import CARD, RUN
+from scripted_server import CARD, RUN
 
 from fusar_gpt.contract import Progress, Started
 from fusar_gpt.engine import DecodeRequest, ReplayEngine, Reply
@@ -57,7 +57,7 @@ def test_what_is_written_is_read_by_the_next_server(tmp_path: Path) -> None:
     assert journal.events(record.id, 0) == [b"one", b"two"]
     assert journal.events(record.id, 1) == [b"two"]
     assert journal.events(record.id, 0, 1) == [b"one"]
-    assert journal.told(record.id) == 2
+    assert journal.event_count(record.id) == 2
     for key, said in kept.items():
         again = journal.reply(record.id, key)
         assert (again.text, again.token_ends, again.finished) == (said.text, said.token_ends, said.finished)
@@ -149,7 +149,7 @@ def test_forgetting_follows_a_clock_that_nobody_sets(
         assert {record.id for record in journal.recent(9)} == {old.id, new.id, waiting.id}
     journal.forget_older(50)
     assert [record.id for record in journal.recent(9)] == [waiting.id, new.id]
-    assert (journal.events(old.id, 0), journal.told(old.id)) == ([], 0)
+    assert (journal.events(old.id, 0), journal.event_count(old.id)) == ([], 0)
     journal.forget(new.id)
     assert [record.id for record in journal.recent(9)] == [waiting.id]
 
@@ -250,7 +250,9 @@ def test_a_job_that_takes_the_server_down_is_given_up_in_the_end(journal: Journa
     for _ in range(2):
         for _ in range(TRIES):
             Job(record, journal).check_tries()
-        journal.append(record.id, journal.told(record.id) + 1, b"further")  # it came further: all is well
+        journal.append(
+            record.id, journal.event_count(record.id) + 1, b"further"
+        )  # it came further: all is well
     for _ in range(TRIES):
         Job(record, journal).check_tries()
     with pytest.raises(FusarError, match="went down 10 times"):
@@ -267,5 +269,5 @@ def test_a_job_that_tells_something_else_when_it_begins_again_fails(journal: Jou
     again = Job(record, journal)
     again.take(Started(replace(RUN, prior_note="this time from the cache"), 3))
     again.take(Progress(1, 3))
-    assert journal.told(record.id) == 2
+    assert journal.event_count(record.id) == 2
     assert math.isclose(journal.find(record.id).progress, 33)

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 import requests
 from rasters import write
-from scripted_door import CARD, TOKEN
+from scripted_server import AUTH, CARD, TOKEN
 
 from fusar_gpt.client import Client, decode_events
 from fusar_gpt.contract import Ended, Finished
@@ -37,12 +37,11 @@ from fusar_gpt.server.app import create_app
 from fusar_gpt.server.inputs import REQUEST, with_files
 from fusar_gpt.server.journal import Journal
 from fusar_gpt.server.security import Roots
-from fusar_gpt.server.stoppable import StoppableServer
+from fusar_gpt.server.serve import StoppableServer
 from fusar_gpt.tasks.compact import render_boxes
 
 KILLS = 20
 CHIP_S = 0.01
-AUTH = {"Authorization": f"Bearer {TOKEN}"}
 INFO = {"api": 1, "models": [{"name": "scripted", "demonstration": True}], "device": "cpu"}
 
 processes = multiprocessing.get_context("forkserver")

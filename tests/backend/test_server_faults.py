@@ -21,7 +21,7 @@ import rasterio
 import requests
 from rasterio.windows import Window
 from rasters import NORTH_UP, UTM, speckle
-from scripted_door import INFO, RUN, TOKEN, ScriptedEngine, finding
+from scripted_server import INFO, RUN, TOKEN, ScriptedEngine, finding
 
 from fusar_gpt.client import Client, ServerError, decode_events
 from fusar_gpt.contract import Finished, Found, Progress, Started
@@ -31,7 +31,7 @@ from fusar_gpt.server import serve
 from fusar_gpt.server.app import create_app
 from fusar_gpt.server.options import Options
 from fusar_gpt.server.security import Roots
-from fusar_gpt.server.stoppable import StoppableServer
+from fusar_gpt.server.serve import StoppableServer
 
 WATCHERS = 200
 CHIPS = 400
@@ -91,8 +91,8 @@ def house(folder: Path, chips: int = 3, **options: object) -> Iterator[House]:
 
     scene = folder / "scene.tif"
     scene.touch()
-    door = {"token": TOKEN, "roots": Roots.of([folder]), "state": folder / "state"}
-    app = create_app(talk, ScriptedEngine, INFO, **door, **options)
+    api = {"token": TOKEN, "roots": Roots.of([folder]), "state": folder / "state"}
+    app = create_app(talk, ScriptedEngine, INFO, **api, **options)
     ready = threading.Event()
     with serve.bind("127.0.0.1", 0) as listener:
         server = StoppableServer(app, on_ready=ready.set)

@@ -53,8 +53,7 @@ def run_sample(sample: Sample, engine: Engine, folder: Path) -> list[Result]:
     area = Area.from_file(sample.area) if sample.area else None
     for task in TASKS.get(sample, (Task.DETECT,)):
         request = request_for(sample.scene, task, area=area, prior=prior)
-        for event in interpret(request, engine):
-            show_progress(event)
+        for event in show_progress(interpret(request, engine)):
             if isinstance(event, Finished):
                 show_summary(event)
                 done.append(event)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusar_gpt import engine_options, prior_options
-from fusar_gpt.cli.prior import say
+from fusar_gpt.cli.prior import report
 from fusar_gpt.tasks import Task
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def run_interpret(args: argparse.Namespace) -> int:
     with closing(
         events_from_server(request, args) if args.server else events_from_here(request, args)
     ) as events:
-        for event in events:
-            show_progress(event)
+        for event in show_progress(events):
             if isinstance(event, Finished):
                 deliver(event, args)
     return 0
@@ -99,7 +98,7 @@ def events_from_here(request: InterpretRequest, args: argparse.Namespace) -> Gen
     from fusar_gpt.interpret import interpret
 
     engine = open_engine(engine_options.EngineOptions.of(args))
-    yield from interpret(request, engine, settings=prior_options.PriorSettings.of(args), report=say)
+    yield from interpret(request, engine, settings=prior_options.PriorSettings.of(args), report=report)
 
 
 def events_from_server(request: InterpretRequest, args: argparse.Namespace) -> Generator[Event, None, None]:
@@ -111,7 +110,7 @@ def events_from_server(request: InterpretRequest, args: argparse.Namespace) -> G
     allow_no_prior = prior_options.PriorSettings.of(args).allow_none
     request = replace(request, model=model, allow_no_prior=allow_no_prior)
     token = find_token(args.server, args.token_file)
-    with Client(args.server, token, ca_file=args.ca_file, tell=say) as client:
+    with Client(args.server, token, ca_file=args.ca_file, tell=report) as client:
         yield from client.run(request)
 
 

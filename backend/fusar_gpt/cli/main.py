@@ -69,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     samples.set_defaults(run=run_samples)
 
     serve = commands.add_parser("serve", help="start the server that QGIS talks to")
-    from fusar_gpt.server.serve import add_arguments  # light: no model code
+    from fusar_gpt.server.options import add_arguments  # light: no model code
 
     add_arguments(serve)
     serve.set_defaults(run=run_serve)

@@ -10,15 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tqdm import tqdm  # type: ignore[import-untyped]
+
 from fusar_gpt import prior_options
 from fusar_gpt.errors import PriorError
 from fusar_gpt.prior_options import PriorSettings
 
 if TYPE_CHECKING:
     from fusar_gpt.priors.field import Origin
-    from fusar_gpt.priors.place import Place
-    from fusar_gpt.priors.reading import CodesOf
-    from fusar_gpt.priors.tiles import Tile
+    from fusar_gpt.priors.tiles import BoundingBox, CodesOf, Tile
 
 SOURCES = ("auto", "cog", "earth-engine")
 
@@ -95,23 +95,23 @@ def run_fetch(args: argparse.Namespace) -> int:
     if form == ".tif" and (args.prior_nodes or args.prior_resampling):
         args.usage_error("--nodes and --resampling are for .npz: a .tif keeps every pixel as it is")
     from fusar_gpt.findings.output import check_writable
-    from fusar_gpt.priors.place import Place
+    from fusar_gpt.priors.tiles import BoundingBox
 
-    settings, place = PriorSettings.of(args), Place(*args.bbox)
+    settings, box = PriorSettings.of(args), BoundingBox(*args.bbox)
     check_writable(args.out)
-    said = fetch_raster(args, settings, place) if form == ".tif" else fetch_points(args, settings, place)
+    said = fetch_raster(args, settings, box) if form == ".tif" else fetch_points(args, settings, box)
     print(f"written: {args.out} ({said})")
     return 0
 
 
-def fetch_points(args: argparse.Namespace, settings: PriorSettings, place: Place) -> str:
+def fetch_points(args: argparse.Namespace, settings: PriorSettings, box: BoundingBox) -> str:
     """Writes the nodes; returns what they are, in words."""
     from fusar_gpt.findings.output import whole_file
     from fusar_gpt.priors import open_prior
-    from fusar_gpt.priors.export import write_points
+    from fusar_gpt.priors.files import write_points
 
-    with closing(open_prior(args.source, settings, say)) as source:
-        field = source.prior(place.footprint(), args.year)
+    with closing(open_prior(args.source, settings, report)) as source:
+        field = source.prior(box.footprint(), args.year)
     if not len(field):
         raise PriorError(
             f"{field.source} has no data there (AEF leaves out open water): nothing was written."
@@ -121,19 +121,19 @@ def fetch_points(args: argparse.Namespace, settings: PriorSettings, place: Place
     return f"{len(field)} vectors, {field.source}, year {field.year}"
 
 
-def fetch_raster(args: argparse.Namespace, settings: PriorSettings, place: Place) -> str:
+def fetch_raster(args: argparse.Namespace, settings: PriorSettings, box: BoundingBox) -> str:
     """Writes the pixels, from the first source that has them; returns what they are, in words."""
     from fusar_gpt.findings.output import whole_file
-    from fusar_gpt.priors.export import raster_tiles, write_raster
+    from fusar_gpt.priors.files import raster_tiles, write_raster
 
     def write(codes: CodesOf, origin: Origin) -> str:
         with whole_file(args.out) as temporary:
-            covered = write_raster(temporary, place, codes, origin)
+            covered = write_raster(temporary, box, codes, origin)
             if not covered:
                 raise PriorError("it has no data there, AEF leaves out open water")
         return f"{covered:.1%} covered, {origin.source}, year {origin.year}"
 
-    return from_first(args.source, settings, raster_tiles(place), args.year, write)
+    return from_first(args, settings, raster_tiles(box), args.year, write)
 
 
 def run_show(args: argparse.Namespace) -> int:
@@ -141,7 +141,7 @@ def run_show(args: argparse.Namespace) -> int:
     if args.out.suffix.lower() != ".png":
         args.usage_error("--out must end in .png")
     from fusar_gpt.findings.output import whole_file
-    from fusar_gpt.priors.picture import draw_prior
+    from fusar_gpt.priors.preview import draw_prior
 
     picture, lines = draw_prior(args.file)
     with whole_file(args.out) as temporary:
@@ -152,7 +152,7 @@ def run_show(args: argparse.Namespace) -> int:
 
 def run_cache_info(args: argparse.Namespace) -> int:
     """``fusar prior cache info``."""
-    from fusar_gpt.priors.opening import open_cache
+    from fusar_gpt.priors.source import open_cache
 
     info = open_cache(PriorSettings.of(args)).info()
     print(f"{info.folder}: {info.tiles} tiles, {megabytes(info.bytes)} of {megabytes(info.limit_bytes)}")
@@ -163,7 +163,7 @@ def run_cache_info(args: argparse.Namespace) -> int:
 
 def run_cache_clear(args: argparse.Namespace) -> int:
     """``fusar prior cache clear``."""
-    from fusar_gpt.priors.opening import open_cache
+    from fusar_gpt.priors.source import open_cache
 
     print(f"removed: {open_cache(PriorSettings.of(args)).clear(args.key)} tiles")
     return 0
@@ -171,12 +171,12 @@ def run_cache_clear(args: argparse.Namespace) -> int:
 
 def run_cache_warm(args: argparse.Namespace) -> int:
     """``fusar prior cache warm``."""
-    from fusar_gpt.priors.opening import open_cache
-    from fusar_gpt.priors.place import Place
+    from fusar_gpt.priors.source import open_cache
+    from fusar_gpt.priors.tiles import BoundingBox
 
     settings = PriorSettings.of(args)
-    place = Place(*args.bbox) if args.bbox else scene_place(args.scene)
-    tiles = list(place.tiles())
+    box = BoundingBox(*args.bbox) if args.bbox else box_of_scene(args.scene)
+    tiles = list(box.tiles())
     needed, limit = len(tiles) * len(args.year) * 2**20, open_cache(settings).limit_bytes
     if needed > limit:
         raise PriorError(
@@ -184,69 +184,58 @@ def run_cache_warm(args: argparse.Namespace) -> int:
             "raise --cache-limit or take less."
         )
     for year in args.year:
-        print(f"kept: {from_first(args.source, settings, tiles, year, partial(warm_tiles, tiles))}")
+        print(f"kept: {from_first(args, settings, tiles, year, partial(prefetch_tiles, tiles))}")
     return 0
 
 
-def warm_tiles(tiles: Sequence[Tile], codes: CodesOf, origin: Origin) -> str:
+def prefetch_tiles(tiles: Sequence[Tile], codes: CodesOf, origin: Origin) -> str:
     """Reads all tiles, which keeps them; returns what they are, in words."""
     for done, tile in enumerate(tiles, 1):
         codes(tile)
         if done % 100 == 0:
-            say(f"{done} of {len(tiles)} tiles")
+            report(f"{done} of {len(tiles)} tiles")
     return f"{len(tiles)} tiles, {origin.source}, year {origin.year}"
 
 
-def scene_place(path: Path) -> Place:
+def box_of_scene(path: Path) -> BoundingBox:
     """The ground of a whole scene. SceneError when it cannot be opened."""
     import numpy as np
     import shapely
 
     from fusar_gpt.frames import ScenePoints
     from fusar_gpt.imagery import open_scene
-    from fusar_gpt.priors.place import Place
+    from fusar_gpt.priors.tiles import BoundingBox
 
     with open_scene(path) as scene:
         outline = shapely.segmentize(shapely.box(0, 0, scene.width, scene.height), scene.width / 32)
-        return Place.around(scene.to_lonlat(ScenePoints.of(np.asarray(outline.exterior.coords))))
+        return BoundingBox.around(scene.to_lonlat(ScenePoints.of(np.asarray(outline.exterior.coords))))
 
 
 def from_first(
-    spec: str,
+    args: argparse.Namespace,
     settings: PriorSettings,
     tiles: Sequence[Tile],
     year: int,
     work: Callable[[CodesOf, Origin], str],
 ) -> str:
-    """What comes of the work with the first source that does not fail; each failure is said.
+    """What comes of the work with the first source that does not fail. Unavailable if all do."""
+    from fusar_gpt.priors.source import open_tiled
 
-    Raises:
-        Unavailable: All fail.
-    """
-    from fusar_gpt.priors.auto import in_short, no_prior
-    from fusar_gpt.priors.opening import open_cache, open_sources
-    from fusar_gpt.priors.patience import Patience
-    from fusar_gpt.priors.reading import read_tiles
-
-    cache, patience = open_cache(settings), Patience(settings.deadline_s)
-    sources, failures = open_sources(spec, settings, say)
-    for source in sources:
-        try:
-            with read_tiles(source, tiles, year, cache, patience, say) as (codes, origin):
-                return work(codes, origin)
-        except PriorError as error:
-            failures.append(in_short(source.name, error))
-            if source is not sources[-1]:
-                say(f"prior: {failures[-1]}.")
-    raise no_prior(failures)
+    with closing(open_tiled(args.source, settings, report)) as source:
+        return source.first(lambda tiled: work(*tiled.open_tiles(tiles, year)))
 
 
 def run_doctor(args: argparse.Namespace) -> int:
     """``fusar prior doctor``."""
-    from fusar_gpt.priors.diagnosis import diagnose
+    from fusar_gpt.priors.source import TILED, describe_source, open_cache
 
-    for title, lines in diagnose(PriorSettings.of(args)):
-        print(title, *lines, sep="\n  ")
+    settings = PriorSettings.of(args)
+    info = open_cache(settings).info()
+    size, limit = f"{info.bytes / 1e6:,.0f}", f"{info.limit_bytes / 1e6:,.0f}"
+    print("cache", f"{info.tiles} tiles, {size} of {limit} MB, in {info.folder}", sep="\n  ")
+    for name in TILED:
+        title = f"cog ({settings.cogs})" if name == "cog" else name
+        print(title, *describe_source(name, settings), sep="\n  ", flush=True)
     return 0
 
 
@@ -255,6 +244,6 @@ def megabytes(number: int) -> str:
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
 
 
-def say(line: str) -> None:
-    """A line for the person at the terminal."""
-    print(f"fusar: {line}", file=sys.stderr, flush=True)
+def report(line: str) -> None:
+    """A line for the person at the terminal, above the progress bar if one is shown."""
+    tqdm.write(f"fusar: {line}", file=sys.stderr)

@@ -30,7 +30,7 @@ from .geometry import (
 from .info import ApiMismatch, Info, Model
 from .preview import Grey, Preview, ShownChip, ShownPrior, png_uri
 from .problem import API, API_MISMATCH, Problem, read_problem
-from .request import EXECUTION, NO_PRIOR, PRIOR_SOURCES, SEARCHES, UPLOADED, InterpretRequest, Task
+from .request import EXECUTION, NO_PRIOR, PRIOR_SOURCES, SEARCHES, UPLOADED, InterpretRequest, Need, Task
 from .run import RUN_COLUMNS, SCORE_MEANING, Columns, Run, Value
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "Layer",
     "Model",
     "MultiPolygon",
+    "Need",
     "Outline",
     "Polygon",
     "Preview",

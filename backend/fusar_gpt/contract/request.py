@@ -34,6 +34,9 @@ PRIOR_SOURCES = (NO_PRIOR, "auto", "cog", "earth-engine")
 """What a request may name as its prior, besides a file."""
 
 
+Need = Literal["target", "box", "text"]
+
+
 class Task(str, Enum):
     """The six tasks (FUSAR-GPT section on tasks and metrics; ``ask`` is a free question)."""
 
@@ -44,8 +47,20 @@ class Task(str, Enum):
     DESCRIBE = "describe"
     ASK = "ask"
 
+    @property
+    def needs(self) -> Need | None:
+        """What a question of this task cannot do without."""
+        return _NEEDS.get(self)
 
-SEARCHES = (Task.COUNT, Task.LOCATE, Task.DETECT)
+
+_NEEDS: dict[Task, Need] = {
+    Task.COUNT: "target",
+    Task.LOCATE: "target",
+    Task.CLASSIFY: "box",
+    Task.DETECT: "target",
+    Task.ASK: "text",
+}
+SEARCHES = tuple(task for task in Task if task.needs == "target")
 """The tasks that look for a target."""
 
 
@@ -95,10 +110,10 @@ class InterpretRequest:
     aspect: Literal["undistorted", "stretched"] | None = None
 
     def __post_init__(self) -> None:
-        if self.task is Task.ASK and not (self.question and self.question.strip()):
-            raise ValueError("the task ask needs a question: write what you want to know")
-        if self.task is Task.CLASSIFY and self.boxes is None:
-            raise ValueError("the task classify needs boxes: give the polygons of the objects to classify")
+        if self.task.needs == "text" and not (self.question and self.question.strip()):
+            raise ValueError(f"the task {self.task.value} needs a question: write what you want to know")
+        if self.task.needs == "box" and self.boxes is None:
+            raise ValueError(f"the task {self.task.value} needs boxes: give the polygons of the objects")
         for crs in (self.area_crs, self.boxes_crs or ""):
             if re.search(r"grids\s*=|init\s*=|PARAMETERFILE", crs, re.IGNORECASE):
                 # PROJ opens what a definition names, be it a pipe.

@@ -73,14 +73,10 @@ class _Maker:
         placed = overlap(self._on_scene(box), SceneBox(0, 0, self._scene.width, self._scene.height))
         if placed is None:
             return None
-        length, width = ground_size(placed, self._scene)
-        columns: dict[str, Value] = {
-            "label": label,
-            "score": _number(score),
-            "length_m": length,
-            "width_m": width,
-            "target": self._question.target,
-        }
+        columns: dict[str, Value] = {"label": label, "score": _number(score)}
+        if self._scene.georeferenced:
+            columns["length_m"], columns["width_m"] = ground_size(placed, self._scene)
+        columns["target"] = self._question.target
         return self._finding("detections", placed, columns)
 
     def cell(self, cell: int, hit: bool) -> Finding:
@@ -122,15 +118,18 @@ class _Maker:
 def finding_at(
     box: SceneBox, scene: Scene, run: Run, layer: Layer, columns: dict[str, Value], name: str
 ) -> Finding:
-    """The finding whose place is a box of the scene; ``name`` decides its id."""
-    centre = scene.to_lonlat(ScenePoints.of([(box.left + box.right) / 2, (box.top + box.bottom) / 2]))
-    columns = columns | {"lon": float(centre.x[0]), "lat": float(centre.y[0])}
+    """The finding at a box of the scene, without lon and lat if that lies nowhere; ``name`` decides its id."""
+    lonlat = None
+    if scene.georeferenced:
+        centre = scene.to_lonlat(ScenePoints.of([(box.left + box.right) / 2, (box.top + box.bottom) / 2]))
+        columns = columns | {"lon": float(centre.x[0]), "lat": float(centre.y[0])}
+        lonlat = _outline(lonlat_polygon(scene.to_lonlat(scene_corners(box))))
     return Finding(
         id=str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
         layer=layer,
         geometry=_outline(orient(shapely.Polygon(scene.to_ground(scene_corners(box)).xy()))),
         crs=run.scene_crs,
-        lonlat=_outline(lonlat_polygon(scene.to_lonlat(scene_corners(box)))),
+        lonlat=lonlat,
         box=box,
         properties=columns,
     )

@@ -110,7 +110,7 @@ class Area:
             raise AreaError(_outside(scene))
         left, top, right, bottom = near.bounds
         near = shapely.segmentize(near, max(right - left, bottom - top) / _PARTS)
-        inwards = Transformer.from_crs(self.crs, scene.crs, always_xy=True)
+        inwards = _transformer(self.crs, scene.crs)
 
         def to_pixels(xy: NDArray[np.float64]) -> NDArray[np.float64]:
             return scene.to_scene(GroundPoints(*inwards.transform(xy[:, 0], xy[:, 1]))).xy()
@@ -130,7 +130,7 @@ class Area:
         x, y = np.meshgrid(np.linspace(0, scene.width, 33), np.linspace(0, scene.height, 33))
         ground = scene.to_ground(ScenePoints(x, y))
         try:
-            outwards = Transformer.from_crs(scene.crs, self.crs, always_xy=True)
+            outwards = _transformer(scene.crs, self.crs)
         except ProjError as error:
             raise AreaError(
                 f"the area's CRS '{self.crs.name}' cannot be transformed to the scene's: save the area in another CRS"
@@ -190,6 +190,13 @@ def _crs(crs: CRS | str) -> CRS:
         return CRS.from_user_input(crs).to_2d()
     except CRSError as error:
         raise AreaError(f"the area's CRS '{crs}' is unknown: give one such as EPSG:4326") from error
+
+
+def _transformer(source: CRS, target: CRS) -> Transformer:
+    """Between two CRSs in (x, y) order. From the pixels of a plain image PROJ knows no way, not even to themselves."""
+    if source == target and CRS.from_user_input(source).is_engineering:
+        return Transformer.from_pipeline("+proj=noop")
+    return Transformer.from_crs(source, target, always_xy=True)
 
 
 def _outside(scene: Scene) -> str:

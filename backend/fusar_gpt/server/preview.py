@@ -1,4 +1,4 @@
-"""The route of what a job would look at: how many chips, how long, one chip and its prior. No model is started."""
+"""The preview of a job: how many chips, how long, one chip and its prior. The model is not asked."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ from fusar_gpt.model import Card
 from fusar_gpt.planning import ChipQuestions, plan_questions, scene_area
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import open_prior
-from fusar_gpt.priors.picture import draw_field
+from fusar_gpt.priors.preview import draw_field
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import Execution
-from fusar_gpt.server.process import check_request
+from fusar_gpt.server.processes import check_request
 
 MOST_AT_A_TIME = 4
-PATIENCE_S = 10.0
-"""Seconds at most that a preview waits for a tile of a prior; a job may wait longer."""
-_LOOKED_AT = 5000
-"""Chips among which the middle one is sought; of a larger plan it is a chip near its beginning."""
+DEADLINE_S = 10.0
+"""The longest wait for a prior tile in a preview; a job may wait longer."""
+_SEARCHED = 5000
+"""Chips of a plan among which the one nearest to the middle is chosen: the first ones, if there are more."""
 
 
 def router(context: Context) -> APIRouter:
-    """Preview."""
+    """The route /preview."""
     routes = APIRouter(tags=["interpret"])
     free = threading.BoundedSemaphore(MOST_AT_A_TIME)
 
     @routes.post("/preview")
     def preview(execution: Execution) -> Preview:
-        """What a job of these inputs would look at: nothing is asked of the model, and no job is made."""
+        """What a job with these inputs would look at; the model is not asked and no job is created."""
         request = check_request(execution.inputs, context)
         card = _card(context, request.model)
-        with _turn(free), open_scene(request.scene, band=request.band, policy=RasterPolicy()) as scene:
+        with _slot(free), open_scene(request.scene, band=request.band, policy=RasterPolicy()) as scene:
             area = scene_area(request, scene)
             chips, planned = plan_questions(request, scene, area, card)
-            middle = _in_the_middle(planned, area)
+            middle = _middle(planned, area)
             return Preview(
                 chips=chips,
-                seconds=context.speed.seconds(request.task, chips * len(middle.questions)),
+                seconds=context.times.estimate(request.task, chips * len(middle.questions)),
                 chip=_show_chip(scene, middle.chip),
                 prior=_show_prior(request, context.settings, scene, middle.chip),
             )
@@ -61,8 +61,8 @@ def router(context: Context) -> APIRouter:
 
 
 @contextmanager
-def _turn(free: threading.BoundedSemaphore) -> Iterator[None]:
-    """Few at a time: each one holds a thread that other routes need."""
+def _slot(free: threading.BoundedSemaphore) -> Iterator[None]:
+    """Limit the previews at a time: each one holds a thread that other routes need."""
     if not free.acquire(blocking=False):
         raise HTTPException(429, f"{MOST_AT_A_TIME} previews are being made already; try again")
     try:
@@ -72,18 +72,17 @@ def _turn(free: threading.BoundedSemaphore) -> Iterator[None]:
 
 
 def _card(context: Context, name: str | None) -> Card:
-    """The card of a served model, as ``/info`` tells it."""
-    shown = next(each for each in context.info["models"] if name in (None, each["name"]))
-    known = {field.name for field in fields(Card)}
+    """The card of a served model, from what ``/info`` shows of it."""
+    shown = context.card(name) or {}
     try:
-        return Card(**{key: value for key, value in shown.items() if key in known})
+        return Card(**{field.name: shown[field.name] for field in fields(Card) if field.name in shown})
     except TypeError as error:
         raise FusarError("this server does not tell how its model sees; start a job instead") from error
 
 
-def _in_the_middle(planned: Iterator[ChipQuestions], area: BaseGeometry) -> ChipQuestions:
+def _middle(planned: Iterator[ChipQuestions], area: BaseGeometry) -> ChipQuestions:
     centre = area.centroid
-    return min(islice(planned, _LOOKED_AT), key=lambda each: each.chip.footprint.centroid.distance(centre))
+    return min(islice(planned, _SEARCHED), key=lambda each: each.chip.footprint.centroid.distance(centre))
 
 
 def _show_chip(scene: Scene, chip: Chip) -> ShownChip:
@@ -101,12 +100,12 @@ def _show_chip(scene: Scene, chip: Chip) -> ShownChip:
 
 
 def _show_prior(request: InterpretRequest, settings: PriorSettings, scene: Scene, chip: Chip) -> ShownPrior:
-    """The prior of a chip; one that cannot be had is no failure of the preview, but said."""
+    """The prior of a chip; if it cannot be fetched, the preview succeeds and ``said`` gives the reason."""
     said: list[str] = []
     settings = replace(
         settings,
         allow_none=settings.allow_none or request.allow_no_prior,
-        deadline_s=min(settings.deadline_s, PATIENCE_S),
+        deadline_s=min(settings.deadline_s, DEADLINE_S),
     )
     year = request.year or (scene.acquired.year if scene.acquired else None)
     try:

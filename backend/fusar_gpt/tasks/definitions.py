@@ -1,4 +1,4 @@
-"""The tasks: what each needs, how each prompt set words it and reads the answer.
+"""The tasks: how each prompt set words them and reads the answers.
 
 A new task is a name in ``contract.Task`` and an entry here, if its answer is one of the types of ``answers.py``.
 A prompt set is the wording that a checkpoint was trained with; the checkpoint's card names it.
@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
-from fusar_gpt.contract import Task
+from fusar_gpt.contract import Need, Task
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import compact, release
@@ -47,11 +46,10 @@ class Question:
             "box": self.box is not None,
             "text": (self.text or "").strip(),
         }
-        if (needed := _TASKS[self.task].needs) and not given[needed]:
+        if (needed := self.task.needs) and not given[needed]:
             raise TaskError(f"The task {self.task.value} needs {_NEEDED[needed]}")
 
 
-Need = Literal["target", "box", "text"]
 _NEEDED: dict[Need, str] = {
     "target": "a target: name a class such as ship, or any.",
     "box": "the box of an object: give the boxes to classify.",
@@ -85,16 +83,14 @@ class Form:
 
 @dataclass(frozen=True)
 class _TaskDefinition:
-    """What a task needs and its form in each prompt set."""
+    """A task's form in each prompt set."""
 
-    needs: Need | None
     compact: Form
     release: Form
 
 
 _TASKS: Mapping[Task, _TaskDefinition] = {
     Task.COUNT: _TaskDefinition(
-        "target",
         compact=Form(
             "count {target}", 80, partial(compact.read_after_cells, read_count), compact.COUNT_GRAMMAR
         ),
@@ -107,7 +103,6 @@ _TASKS: Mapping[Task, _TaskDefinition] = {
         ),
     ),
     Task.LOCATE: _TaskDefinition(
-        "target",
         compact=Form(
             "locate {target}", 80, partial(compact.read_after_cells, read_grid), compact.LOCATE_GRAMMAR
         ),
@@ -122,7 +117,6 @@ _TASKS: Mapping[Task, _TaskDefinition] = {
         ),
     ),
     Task.CLASSIFY: _TaskDefinition(
-        "box",
         compact=Form("classify {box}", 24, read_label, compact.LABEL_GRAMMAR),
         release=Form(
             "This is a SAR image. Please carefully check the object in the bounding box [{box}] and classify it. "
@@ -132,7 +126,6 @@ _TASKS: Mapping[Task, _TaskDefinition] = {
         ),
     ),
     Task.DETECT: _TaskDefinition(
-        "target",
         compact=Form("detect {target}", 768, compact.read_boxes, compact.detect_grammar),
         release=Form(
             # The authors' own words byte for byte: double spaces, three apostrophes and U+2019 included.
@@ -148,14 +141,13 @@ _TASKS: Mapping[Task, _TaskDefinition] = {
         ),
     ),
     Task.DESCRIBE: _TaskDefinition(
-        None,
         compact=Form("describe", 256, read_text),
         release=Form(
             "This is a SAR image. Please carefully check the image and describe it.", 512, read_text
         ),
     ),
     Task.ASK: _TaskDefinition(
-        "text", compact=Form("ask {text}", 128, read_text), release=Form("{text}", 512, read_text)
+        compact=Form("ask {text}", 128, read_text), release=Form("{text}", 512, read_text)
     ),
 }
 """Detection is the only task that the authors' checkpoint was published with; ``release`` words the others alike."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from fusar_gpt.engine import DecodeRequest, Engine, Reply
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, Question, Task, prompt_set
-from fusar_train.corpus.record import no_prior
+from fusar_train.corpus.chip import no_prior
 from fusar_train.evaluation.examples import Example, Examples
 from fusar_train.evaluation.predictions import Asked, Condition, Found, Prediction, PredictionsError, Said
 
@@ -18,7 +18,7 @@ def ask(
     examples: Examples,
     condition: Condition,
     tasks: Sequence[Task] = tuple(Task),
-    tell: Callable[[int, int], None] = lambda done, of: None,
+    show: Callable[[int], None] = lambda done: None,
 ) -> Iterator[list[Prediction]]:
     """Asks every question of some tasks about every example; greedy.
 
@@ -27,7 +27,7 @@ def ask(
         examples: what is asked about, at the size of the engine's card.
         condition: says which prior is shown: ``own`` (if the example has one), ``none`` or ``wrong``.
         tasks: which questions are asked.
-        tell: hears how many examples are done, of how many.
+        show: is told how many examples are done.
 
     Yields:
         The answers about the next few examples, in order.
@@ -43,7 +43,7 @@ def ask(
         if cases:
             asked_any = True
             yield answered(engine, cases, condition)
-        tell(indexes.stop, len(examples))
+        show(indexes.stop)
     if not asked_any:
         names = ", ".join(task.value for task in tasks)
         raise PredictionsError(f"{examples.name} has nothing to ask for {names}: take other tasks or data.")

@@ -30,7 +30,7 @@ Any other question gets an answer too, but it will mean nothing.
 
 ## Training
 
-`fusar-train tiny --out DIR{option}` makes such a model with `training/fusar_train/stages/tiny.yaml`. This copy:
+`fusar-train tiny --out DIR{option}` makes such a model with `training/fusar_train/pretrain/tiny.yaml`. This copy:
 
 {run}
 

@@ -16,17 +16,17 @@ from fusar_gpt.imagery import ResizePlan
 from fusar_gpt.model import Card
 from fusar_gpt.tasks import ANY, Count, Grid, Task, cell_of
 from fusar_gpt.tasks.reading import read_count, read_grid
-from fusar_train.corpus.mixture import CHOICE_STREAM, TEST_STREAM, TRAIN_STREAM
-from fusar_train.corpus.questions import describe
-from fusar_train.corpus.record import LABELS, MIN_VISIBLE, Labelled, Record, no_prior
-from fusar_train.corpus.records import StoredRecord, read_records
+from fusar_train.corpus.chip import LABELS, MIN_VISIBLE, LabelledBox, LabelledChip, no_prior
+from fusar_train.corpus.record import Record, on_chip
+from fusar_train.corpus.records import read_records
 from fusar_train.corpus.ssdd import Annotated, read_voc, whole
 from fusar_train.corpus.ssdd import split as split_images
-from fusar_train.corpus.stored import on_chip
 from fusar_train.evaluation.metrics import corners
 from fusar_train.evaluation.predictions import Asked, Name, PredictionsError, Target
 from fusar_train.evaluation.task_statistics import clip
 from fusar_train.simulation import simulate_chip
+from fusar_train.simulation.chip import CHOICE_STREAM, TEST_STREAM, TRAIN_STREAM
+from fusar_train.simulation.records import caption
 
 MOST_CLASSIFIED = 10
 """Boxes of one image whose class is asked."""
@@ -153,7 +153,7 @@ class SimulatedExamples:
 
     def __getitem__(self, index: int) -> Example:
         record = simulate_chip(index, self._stream)
-        example = example_of(self.id_of(index), record, LABELS, [describe(record).answer])
+        example = example_of(self.id_of(index), record, LABELS, [caption(record)])
         return sized(example, self._card)
 
     def id_of(self, index: int) -> str:
@@ -186,10 +186,10 @@ class SsddExamples:
         return f"ssdd/{self._images[index].name}"
 
 
-def _native(image: Annotated) -> Record:
+def _native(image: Annotated) -> LabelledChip:
     """An image in its own pixels."""
-    ships = tuple(Labelled(ChipBox(*map(float, row)), "ship") for row in image.boxes)
-    return Record(image.image, ships, *no_prior(), None, np.zeros((0, 0), np.int64), "ssdd")
+    ships = tuple(LabelledBox(ChipBox(*map(float, row)), "ship") for row in image.boxes)
+    return LabelledChip(image.image, ships, *no_prior(), None, np.zeros((0, 0), np.int64), "ssdd")
 
 
 class StoredExamples:
@@ -244,7 +244,7 @@ class StoredExamples:
         return self._records[index].id
 
 
-def _labels(record: StoredRecord) -> set[str]:
+def _labels(record: Record) -> set[str]:
     return {*record.complete(), *(item.label for item in record.objects)}
 
 
@@ -258,7 +258,7 @@ def visible(objects: Sequence[Target], frame: tuple[int, int]) -> list[Target]:
     return seen
 
 
-def stated(record: StoredRecord, plan: ResizePlan, known: set[str]) -> list[Asked]:
+def stated(record: Record, plan: ResizePlan, known: set[str]) -> list[Asked]:
     """The questions that a record's messages and caption add to those derived from its objects.
 
     Its own counts and cells are taken for classes that its objects do not cover.
@@ -296,7 +296,7 @@ def once(asked: Sequence[Asked]) -> list[Asked]:
     return list(found.values())
 
 
-def example_of(name: str, record: Record, counted: Sequence[str], captions: Sequence[str]) -> Example:
+def example_of(name: str, record: LabelledChip, counted: Sequence[str], captions: Sequence[str]) -> Example:
     """An example of a record in memory, which lists every object of the classes ``counted``."""
     frame = (record.image.shape[1], record.image.shape[0])
     objects = [Target(item.box, item.label) for item in record.objects]

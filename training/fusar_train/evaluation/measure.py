@@ -7,8 +7,7 @@ from pathlib import Path
 
 from fusar_gpt.engine import Engine
 from fusar_gpt.tasks import Answer, Question, Task
-from fusar_train.corpus.mixture import TEST_STREAM
-from fusar_train.corpus.record import Record
+from fusar_train.corpus.chip import LabelledChip
 from fusar_train.evaluation.asking import ask, replies
 from fusar_train.evaluation.baselines import commonest, neighbour
 from fusar_train.evaluation.examples import Examples, SimulatedExamples, SsddExamples, example_of
@@ -17,6 +16,7 @@ from fusar_train.evaluation.misses import misses
 from fusar_train.evaluation.predictions import Condition, Prediction
 from fusar_train.evaluation.task_statistics import ALL, WITH_ANY, Key
 from fusar_train.simulation import simulate_chip
+from fusar_train.simulation.chip import TEST_STREAM
 
 Figures = dict[str, float]
 
@@ -26,12 +26,12 @@ PRIOR_COLUMNS = {"own": "right prior", "none": "no prior", "wrong": "wrong prior
 _IOUS = ("0.25", "0.5")
 
 
-def simulated_test(count: int) -> list[Record]:
+def simulated_test(count: int) -> list[LabelledChip]:
     """Simulated chips of the stream that training never draws from."""
     return [simulate_chip(number, TEST_STREAM) for number in range(count)]
 
 
-def answers(engine: Engine, records: Sequence[Record], questions: Sequence[Question]) -> list[Answer]:
+def answers(engine: Engine, records: Sequence[LabelledChip], questions: Sequence[Question]) -> list[Answer]:
     """What the engine says to one question a record, parsed as when serving."""
     examples = [example_of("", record, (), ()) for record in records]
     return [answer for _, answer, _ in replies(engine, list(zip(examples, questions, strict=True)))]
