@@ -373,7 +373,7 @@ def _image_processor(
 def _only_adapter(repo: str) -> str:
     """The folder of a repository's only adapter; CheckpointError when it holds several."""
     files = hub.look_up(repo, [f"*{CONFIG_FILE}"]).files
-    folders = sorted(file.rfilename.rpartition("/")[0] for file in files)
+    folders = sorted(file.filename.rpartition("/")[0] for file in files)
     if len(folders) > 1:
         raise CheckpointError(f"{repo} holds several adapters: give one as --subfolder {', '.join(folders)}")
     return folders[0]
