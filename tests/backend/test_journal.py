@@ -222,7 +222,7 @@ def test_an_engine_that_remembers_asks_only_what_is_new_and_keeps_the_order() ->
         remembered.answer([request(prompt="new")], lambda: True)
 
 
-def test_an_answer_that_was_aborted_is_not_recorded() -> None:
+def test_an_answer_that_was_called_off_is_not_remembered() -> None:
     memory: dict[bytes, Reply] = {}
     ReplayEngine(Counting(), memory.get, memory.__setitem__).answer([request(aborted=lambda: True)])
     assert memory == {}

@@ -11,10 +11,10 @@ import pytest
 import rasterio
 from rasters import speckle, swath_gcps, write
 
+from fusar_gpt.contract.dates import acquisition_date
 from fusar_gpt.errors import SceneError
 from fusar_gpt.frames import SceneWindow
 from fusar_gpt.imagery import open_scene
-from fusar_gpt.imagery.product_metadata import acquisition_date
 from fusar_gpt.imagery.scene import Scene
 
 GEOREF = Path(__file__).parents[3] / "shared" / "data" / "georef"

@@ -16,3 +16,19 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory):
+    """A random FUSAR-GPT of two layers."""
+    from stage_samples import write_base
+
+    return write_base(tmp_path_factory.mktemp("stages") / "base")
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """Twelve records of random chips; half of them have no prior, and captions, so answers, differ in length."""
+    from stage_samples import write_data
+
+    return write_data(tmp_path_factory.mktemp("stages") / "data")

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from shapely.geometry.base import BaseGeometry
 
+from fusar_gpt.contract.stretch import Stretch
 from fusar_gpt.frames import ChipPoints, ScenePoints, SceneWindow, TokenPoints
-from fusar_gpt.imagery.quantise import Stretch
 from fusar_gpt.imagery.scene import Scene
 
 _STRIP_PIXELS = 4_000_000

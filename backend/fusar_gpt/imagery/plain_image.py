@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pyproj import CRS
 
+from fusar_gpt.contract.stretch import Quantity, Stretch
 from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints, SceneWindow
-from fusar_gpt.imagery.quantise import Quantity, Stretch
 from fusar_gpt.imagery.scene import IN_MEMORY, Scene
 
 PIXELS = CRS.from_wkt(

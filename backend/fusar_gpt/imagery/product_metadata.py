@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 
 import rasterio
 
 from fusar_gpt.errors import SceneError
-
-_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-_:]?(\d\d)[-_:]?(\d\d)(?=\d{6}(?!\d)|(?!\d))")
-"""A day, alone or with a six-figure time of day behind it."""
 
 
 def tokens(text: str) -> list[str]:
@@ -51,21 +47,6 @@ def choose_band(names: tuple[str, ...], band: str | int | None) -> int:
         return 1
     have = ", ".join(f"{number} = {name}" for number, name in enumerate(names, 1))
     raise SceneError(f"the scene has no band '{band}'; it has: {have}")
-
-
-def acquisition_date(tags: dict[str, str], stem: str) -> dt.date | None:
-    """The first date in an acquisition tag, else in the file name.
-
-    TIFFTAG_DATETIME is not used: it is when the file was written, which may be years later.
-    """
-    told = [tags[key] for key in sorted(tags) if re.search(r"ACQUI|START_?TIME|SENSING", key.upper())]
-    for text in (*told, stem):
-        for year, month, day in _DATE.findall(text):
-            try:
-                return dt.date(int(year), int(month), int(day))
-            except ValueError:
-                continue
-    return None
 
 
 def _polarisations(text: str) -> list[str]:

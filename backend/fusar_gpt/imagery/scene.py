@@ -19,19 +19,17 @@ from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
+from fusar_gpt.contract.dates import acquisition_date
+from fusar_gpt.contract.stretch import Quantity, Stretch, quantity_of, sample_scene, to_decibel
 from fusar_gpt.errors import FusarError, SceneError
 from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints, SceneWindow
 from fusar_gpt.imagery.geolocation import Geolocation, LonLat, ground_sample_m, locate
-from fusar_gpt.imagery.product_metadata import acquisition_date, band_names, choose_band, tokens
-from fusar_gpt.imagery.quantise import BEYOND_DB, Quantity, Stretch, to_decibel
+from fusar_gpt.imagery.product_metadata import band_names, choose_band
 from fusar_gpt.imagery.raster_policy import NO_NETWORK, RasterPolicy
 
 _GDAL = {"GDAL_CACHEMAX": 256 * 2**20, **NO_NETWORK}
 """Around every access: a cache that does not grow with the machine, and no network (a VRT can name URLs)."""
 
-_SAMPLE_SIDE = 1024
-_SAMPLE_GRIDS = (8, 32)
-_ENOUGH_SAMPLES = 10_000
 _SAMPLES_KEPT = 16  # of at most 4 MB
 
 
@@ -108,17 +106,10 @@ class Scene:
 
     @cached_property
     def quantity(self) -> Quantity:
-        """What the stored numbers are; floats are power unless the name, unit or typical sign says dB."""
-        dtype = np.dtype(self._dataset.dtypes[self._index - 1].replace("complex_int16", "complex64"))
-        if dtype.kind == "c":
-            return "amplitude"
-        if dtype == np.uint8 and not self._scaled:
-            return "grey"
-        continuous = dtype.kind == "f" or self._scaled
+        """What the stored numbers are, as :func:`quantity_of` tells."""
         names = f"{self.band} {self._dataset.units[self._index - 1] or ''} {self.path.stem}"
-        if 2 * (self._sample < 0).sum() > self._sample.size or (continuous and "DB" in tokens(names)):
-            return "dB"
-        return "power" if continuous else "amplitude"
+        dtype = self._dataset.dtypes[self._index - 1]
+        return quantity_of(self._sample, dtype=dtype, scaled=self._scaled, names=names)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -232,21 +223,12 @@ class Scene:
         return found
 
     def _read_sample(self) -> NDArray[np.float32]:
-        """Stored numbers that may be data, from full-resolution windows all over the scene: at most 4 MB.
+        """As :func:`sample_scene`."""
 
-        Full resolution, because overviews average the speckle away and would move the limits. A scene that is
-        mostly no data is sampled again on a finer grid.
-        """
-        found = np.zeros(0, dtype=np.float32)
-        for per_axis in _SAMPLE_GRIDS:
-            side = _SAMPLE_SIDE // per_axis
-            columns, rows = (_spread(length, per_axis, side) for length in (self.width, self.height))
-            windows = [SceneWindow(x, y, width, height) for y, height in rows for x, width in columns]
-            found = np.concatenate([self._values(at, (at.height, at.width)).ravel() for at in windows])
-            found = found[np.isfinite(found) & (found != 0) & (found > -BEYOND_DB)]
-            if found.size >= min(_ENOUGH_SAMPLES, self.width * self.height // 2):
-                break
-        return found
+        def read(col: int, row: int, width: int, height: int) -> NDArray[np.float32]:
+            return self._values(SceneWindow(col, row, width, height), (height, width))
+
+        return sample_scene(read, self.width, self.height)
 
 
 def open_scene(
@@ -301,10 +283,3 @@ def local_path(path: str | Path, what: str, error: type[FusarError]) -> Path:
     if not file.exists():
         raise error(f"the {what} '{text}' does not exist: check the path")
     return file
-
-
-def _spread(length: int, count: int, side: int) -> list[tuple[int, int]]:
-    """(start, size) of ``count`` pieces spread evenly over ``length``, or one piece that is all of it."""
-    if length <= count * side:
-        return [(0, length)]
-    return [(int(start), side) for start in np.linspace(0, length - side, count)]

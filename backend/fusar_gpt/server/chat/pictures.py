@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fusar_gpt.contract import Event, Finding, Finished, Found, Progress, Run, SceneBox, Started, Task
+from fusar_gpt.contract.stretch import to_decibel
 from fusar_gpt.engine import Engine
 from fusar_gpt.errors import SceneError
 from fusar_gpt.imagery import Area, Stretch
 from fusar_gpt.imagery.plain_image import PIXELS, plain_image
-from fusar_gpt.imagery.quantise import to_decibel
 from fusar_gpt.interpret import RunIdentity, interpret
 from fusar_gpt.planning import request_for
 
