@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from fusar_gpt.server import wire
 from fusar_gpt.server.chat.grounding import ChatContext
-from fusar_gpt.server.chat.pictures import IMAGE_BYTES, IMAGES
+from fusar_gpt.server.chat.images import IMAGE_BYTES, IMAGES
 
 _URI = 4 * IMAGE_BYTES // 3 + 200
 

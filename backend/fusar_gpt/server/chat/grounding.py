@@ -30,7 +30,7 @@ from fusar_gpt.imagery import Area, RasterPolicy
 from fusar_gpt.interpret import interpret
 from fusar_gpt.planning import area_of
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.server.chat.pictures import Pixels, interpret_pictures
+from fusar_gpt.server.chat.images import Pixels, interpret_images
 
 CHIPS = 400
 """The most chips that one answer may need; a larger area needs a job."""
@@ -234,20 +234,20 @@ class SceneTarget:
         return self._cache.events((request, file.st_mtime_ns, file.st_size), run)
 
 
-class PictureTarget:
+class ImageTarget:
     """Plain images, by number."""
 
     unit: Literal["chip", "image"] = "image"
 
-    def __init__(self, pictures: Mapping[int, Pixels]) -> None:
-        self._pictures = pictures
+    def __init__(self, images: Mapping[int, Pixels]) -> None:
+        self._images = images
 
     def ask(
         self, task: Task, targets: Sequence[str], text: str, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event]:
         """Put a task to every image."""
         question = text if task is Task.ASK else None
-        return interpret_pictures(self._pictures, task, engine, cancelled, targets=targets, question=question)
+        return interpret_images(self._images, task, engine, cancelled, targets=targets, question=question)
 
     def classify(
         self, chosen: tuple[Run, Finding] | None, engine: Engine, cancelled: Callable[[], bool]
@@ -257,8 +257,8 @@ class PictureTarget:
             return None
         finding = chosen[1]
         number = int(finding.properties["image"] or 1)
-        picture = {number: self._pictures[number]}
-        return interpret_pictures(picture, Task.CLASSIFY, engine, cancelled, boxes=[finding.box])
+        image = {number: self._images[number]}
+        return interpret_images(image, Task.CLASSIFY, engine, cancelled, boxes=[finding.box])
 
 
 def _is_small(area: Area) -> bool:
