@@ -16,23 +16,23 @@ from fusar_gpt.tasks import Task
 from fusar_gpt.tasks.compact import render_boxes, render_count, render_grid, render_label
 from fusar_train import cli_evaluate
 from fusar_train.corpus.records import CorpusError, Message, StoredObject, StoredRecord, write_records
-from fusar_train.evaluation import baselines, command, java_captions
-from fusar_train.evaluation.asking import ask
-from fusar_train.evaluation.examples import SimulatedExamples, open_examples
-from fusar_train.evaluation.figures import measure, to_json
+from fusar_train.evaluation import baselines, captions, command
+from fusar_train.evaluation.inference import ask
+from fusar_train.evaluation.labelled_images import open_images, simulated_images
+from fusar_train.evaluation.metrics import ALL, OTHER, UNREADABLE, WITH_ANY, MetricKey
 from fusar_train.evaluation.predictions import (
-    Asked,
     Condition,
-    Found,
-    Name,
-    Prediction,
+    LabelledQuestion,
+    PredictedBox,
     PredictionsError,
-    Target,
+    TrueBox,
+    TrueClass,
+    predict,
     read_predictions,
     write_predictions,
 )
 from fusar_train.evaluation.report import overall
-from fusar_train.evaluation.task_statistics import ALL, OTHER, UNREADABLE, WITH_ANY, Key
+from fusar_train.evaluation.results import evaluate_predictions, to_json
 
 CARD = Card(
     name="oracle", title="Oracle", prompt_set="compact", width=112, height=112, patch=8, merge=2, ground_m=None,
@@ -48,7 +48,7 @@ class Oracle:
 
     def __init__(self, examples, **instead):
         self.instead = instead
-        self.examples = {examples[i].image.tobytes(): examples[i] for i in range(len(examples))}
+        self.examples = {examples[i].pixels.tobytes(): examples[i] for i in range(len(examples))}
 
     def answer(self, requests, cancelled):
         return [self.reply(request) for request in requests]
@@ -60,7 +60,7 @@ class Oracle:
         return Reply(text, tuple(range(1, len(text) + 1)), np.full(len(text), -0.1), finished=True)
 
     def right(self, example, task, rest):
-        asked = [a for a in example.asked if a.task is task]
+        asked = [a for a in example.questions if a.task is task]
         if task is Task.CLASSIFY:
             near = min(
                 asked, key=lambda a: abs(a.box.left - float(rest[0])) + abs(a.box.top - float(rest[1]))
@@ -118,7 +118,7 @@ def toy(tmp_path):
 @pytest.fixture(autouse=True)
 def no_java(monkeypatch):
     """METEOR takes seconds to start; test_metrics runs it."""
-    monkeypatch.setattr(java_captions, "why_missing", lambda name: "not in this test.")
+    monkeypatch.setattr(captions, "why_missing", lambda name: "not in this test.")
 
 
 def run(*words):
@@ -128,22 +128,22 @@ def run(*words):
 
 
 def count(image, answer, truth, condition=ORACLE, target="ship"):
-    asked = Asked(Task.COUNT, truth, target)
-    return Prediction(condition, image, (100, 80), asked, f"count {target}", str(answer), answer)
+    asked = LabelledQuestion(Task.COUNT, truth, target)
+    return predict(condition, image, (100, 80), asked, answer, f"count {target}", str(answer))
 
 
 def detect(image, said, truth, target="ship"):
-    asked = Asked(Task.DETECT, tuple(truth), target)
-    return Prediction(ORACLE, image, (100, 80), asked, f"detect {target}", "", tuple(said))
+    asked = LabelledQuestion(Task.DETECT, tuple(truth), target)
+    return predict(ORACLE, image, (100, 80), asked, tuple(said), f"detect {target}")
 
 
 def classify(image, answer, name):
-    asked = Asked(Task.CLASSIFY, name, box=ChipBox(0, 0, 9, 9))
-    return Prediction(ORACLE, image, (100, 80), asked, "classify 0 0 9 9", answer or "", answer)
+    asked = LabelledQuestion(Task.CLASSIFY, name, box=ChipBox(0, 0, 9, 9))
+    return predict(ORACLE, image, (100, 80), asked, answer, "classify 0 0 9 9", answer or "")
 
 
 def figures(predictions):
-    return measure(predictions)[0].figures
+    return evaluate_predictions(predictions)[0].figures
 
 
 # Figures from predictions, by hand
@@ -159,38 +159,38 @@ def test_counting():
             count("a", 0, 0, target="plane"),
         ]
     )
-    assert found[Key(Task.COUNT, "ship", "accuracy")].value == 0.5
-    assert found[Key(Task.COUNT, "ship", "MAE")].value == pytest.approx(2 / 3, abs=1e-6)
-    assert found[Key(Task.COUNT, "ship", "MAE")].n == 3
-    assert found[Key(Task.COUNT, "ship", "accuracy", WITH_ANY)].value == pytest.approx(1 / 3, abs=1e-6)
-    assert found[Key(Task.COUNT, ALL, "accuracy")].value == 0.6
-    assert overall(Key(Task.COUNT, ALL, "accuracy"), figures([count("a", 1, 1)])).value == 1
+    assert found[MetricKey(Task.COUNT, "ship", "accuracy")].value == 0.5
+    assert found[MetricKey(Task.COUNT, "ship", "MAE")].value == pytest.approx(2 / 3, abs=1e-6)
+    assert found[MetricKey(Task.COUNT, "ship", "MAE")].n == 3
+    assert found[MetricKey(Task.COUNT, "ship", "accuracy", WITH_ANY)].value == pytest.approx(1 / 3, abs=1e-6)
+    assert found[MetricKey(Task.COUNT, ALL, "accuracy")].value == 0.6
+    assert overall(MetricKey(Task.COUNT, ALL, "accuracy"), figures([count("a", 1, 1)])).value == 1
 
 
 def test_detection_sums_over_images_and_classes():
     a, b = ChipBox(0, 0, 10, 10), ChipBox(50, 0, 60, 10)
-    ship, plane = Target(a, "ship"), Target(b, "plane")
+    ship, plane = TrueBox(a, "ship"), TrueBox(b, "plane")
     found = figures(
         [
-            detect("1", [Found(a, "ship", 0.9), Found(b, "ship", 0.8)], [ship]),
-            detect("1", [Found(b, "plane", 0.5), Found(a, "Ship", 0.9)], [plane], "plane"),
+            detect("1", [PredictedBox(a, "ship", 0.9), PredictedBox(b, "ship", 0.8)], [ship]),
+            detect("1", [PredictedBox(b, "plane", 0.5), PredictedBox(a, "Ship", 0.9)], [plane], "plane"),
             detect("2", [], [ship, replace(ship, box=b, difficult=True)]),
         ]
     )
-    assert found[Key(Task.DETECT, "ship", "P@0.5")].value == 0.5
-    assert found[Key(Task.DETECT, "ship", "R@0.5")].value == 0.5
-    assert found[Key(Task.DETECT, "plane", "P@0.5")].value == 1  # the one called a ship is no plane
-    assert found[Key(Task.DETECT, ALL, "F1@0.5")].value == pytest.approx(4 / 6, abs=1e-6)
-    assert found[Key(Task.DETECT, ALL, "R@0.5")].n == 3
-    assert found[Key(Task.DETECT, "ship", "AP@0.5")].value == pytest.approx(51 / 101, abs=1e-6)
+    assert found[MetricKey(Task.DETECT, "ship", "P@0.5")].value == 0.5
+    assert found[MetricKey(Task.DETECT, "ship", "R@0.5")].value == 0.5
+    assert found[MetricKey(Task.DETECT, "plane", "P@0.5")].value == 1  # the one called a ship is no plane
+    assert found[MetricKey(Task.DETECT, ALL, "F1@0.5")].value == pytest.approx(4 / 6, abs=1e-6)
+    assert found[MetricKey(Task.DETECT, ALL, "R@0.5")].n == 3
+    assert found[MetricKey(Task.DETECT, "ship", "AP@0.5")].value == pytest.approx(51 / 101, abs=1e-6)
     both = (51 / 101 + 1) / 2
-    assert found[Key(Task.DETECT, ALL, "AP@0.5")].value == pytest.approx(both, abs=1e-6)
+    assert found[MetricKey(Task.DETECT, ALL, "AP@0.5")].value == pytest.approx(both, abs=1e-6)
 
 
 def test_without_scores_there_is_no_average_precision():
     box = ChipBox(0, 0, 10, 10)
-    found = figures([detect("1", [Found(box, "ship")], [Target(box, "ship")])])
-    assert found[Key(Task.DETECT, "ship", "F1@0.75")].value == 1
+    found = figures([detect("1", [PredictedBox(box, "ship")], [TrueBox(box, "ship")])])
+    assert found[MetricKey(Task.DETECT, "ship", "F1@0.75")].value == 1
     assert {key.metric for key in found} == {
         f"{name}@{iou}" for name in ("P", "R", "F1") for iou in (0.25, 0.5, 0.75)
     }
@@ -198,31 +198,31 @@ def test_without_scores_there_is_no_average_precision():
 
 def test_boxes_are_compared_inside_the_frame():
     said, true = ChipBox(90, 0, 140, 10), ChipBox(90, 0, 100, 10)
-    found = figures([detect("1", [Found(said, "ship", 0.5)], [Target(true, "ship")])])
-    assert found[Key(Task.DETECT, "ship", "F1@0.75")].value == 1
+    found = figures([detect("1", [PredictedBox(said, "ship", 0.5)], [TrueBox(true, "ship")])])
+    assert found[MetricKey(Task.DETECT, "ship", "F1@0.75")].value == 1
 
 
 def test_nothing_said_has_no_precision():
-    found = figures([detect("1", [], [Target(ChipBox(0, 0, 10, 10), "ship")])])
-    assert found[Key(Task.DETECT, "ship", "P@0.5")].value is None
-    assert found[Key(Task.DETECT, "ship", "F1@0.5")].value == 0
+    found = figures([detect("1", [], [TrueBox(ChipBox(0, 0, 10, 10), "ship")])])
+    assert found[MetricKey(Task.DETECT, "ship", "P@0.5")].value is None
+    assert found[MetricKey(Task.DETECT, "ship", "F1@0.5")].value == 0
 
 
 def test_classes_and_their_confusion():
     rows = [
-        classify("1", "Ship", Name("ship", "S-1")),
-        classify("1", "s-1", Name("ship", "S-1")),
-        classify("2", "plane", Name("ship")),
-        classify("2", "truck", Name("plane", "P-2")),
-        classify("3", None, Name("plane", "P-2")),
+        classify("1", "Ship", TrueClass("ship", "S-1")),
+        classify("1", "s-1", TrueClass("ship", "S-1")),
+        classify("2", "plane", TrueClass("ship")),
+        classify("2", "truck", TrueClass("plane", "P-2")),
+        classify("3", None, TrueClass("plane", "P-2")),
     ]
-    [measured] = measure(rows)
+    [measured] = evaluate_predictions(rows)
     found = measured.figures
-    assert found[Key(Task.CLASSIFY, ALL, "accuracy")].value == 0.4
-    assert found[Key(Task.CLASSIFY, "ship", "accuracy")].value == pytest.approx(2 / 3, abs=1e-6)
-    assert found[Key(Task.CLASSIFY, ALL, "mean class accuracy")].value == pytest.approx(1 / 3, abs=1e-6)
-    assert found[Key(Task.CLASSIFY, "S-1", "fine accuracy")].value == 0.5
-    assert found[Key(Task.CLASSIFY, ALL, "fine accuracy")].n == 4
+    assert found[MetricKey(Task.CLASSIFY, ALL, "accuracy")].value == 0.4
+    assert found[MetricKey(Task.CLASSIFY, "ship", "accuracy")].value == pytest.approx(2 / 3, abs=1e-6)
+    assert found[MetricKey(Task.CLASSIFY, ALL, "mean class accuracy")].value == pytest.approx(1 / 3, abs=1e-6)
+    assert found[MetricKey(Task.CLASSIFY, "S-1", "fine accuracy")].value == 0.5
+    assert found[MetricKey(Task.CLASSIFY, ALL, "fine accuracy")].n == 4
     table = measured.confusion["coarse"]
     assert (table.rows, table.columns) == (("plane", "ship"), ("plane", "ship", OTHER, UNREADABLE))
     assert table.counts.tolist() == [[0, 0, 1, 1], [1, 2, 0, 0]]
@@ -233,40 +233,43 @@ def test_the_gain_of_a_prior_is_paired():
     bare = replace(ORACLE, prior="none")
     own = [count(str(i), 1, 1) for i in range(20)]
     none = [count(str(i), int(i > 4), 1, condition=bare) for i in range(20)]
-    with_prior, without = measure([*own, *none])
-    gain = with_prior.gains[Key(Task.COUNT, "ship", "accuracy")]
+    with_prior, without = evaluate_predictions([*own, *none])
+    gain = with_prior.gains[MetricKey(Task.COUNT, "ship", "accuracy")]
     assert gain.value == 0.25
     assert 0 < gain.low < 0.25 < gain.high < 0.6
     assert without.gains == {}
-    assert measure([*own, *none[1:]])[0].gains == {}  # not the same images
+    assert evaluate_predictions([*own, *none[1:]])[0].gains == {}  # not the same images
 
 
 # Questions and answers
 
 
 def test_a_stored_record_is_asked_what_its_objects_tell(toy):
-    examples = open_examples(str(toy), "test", CARD)
+    examples = open_images(str(toy), "test", CARD)
     assert (len(examples), examples.name) == (4, "toy test")
     first = examples[0]
-    assert first.image.shape == (112, 112)
-    truths = {(a.task, a.target): a.truth for a in first.asked if a.task is not Task.CLASSIFY}
+    assert first.pixels.shape == (112, 112)
+    truths = {(a.task, a.target): a.truth for a in first.questions if a.task is not Task.CLASSIFY}
     assert truths[Task.COUNT, "ship"] == 1
     assert truths[Task.LOCATE, "ship"] == {1}
     [ship] = truths[Task.DETECT, "ship"]
     scale = 1.12  # 100 pixels become 112, and 10 rows are added above for the square
     assert ship.box.left == pytest.approx(10 * scale)
     assert ship.box.top == pytest.approx(20 * scale)
-    assert [a.truth for a in first.asked if a.task is Task.CLASSIFY] == [Name("ship", "S-1"), Name("plane")]
-    assert [a.truth for a in examples[1].asked if a.task is Task.DESCRIBE] == [("one ship at sea",)]
-    assert [a.truth for a in examples[2].asked if a.task is Task.ASK] == [("yes",)]
-    doubtful = {(a.task, a.target) for a in examples[3].asked}
+    assert [a.truth for a in first.questions if a.task is Task.CLASSIFY] == [
+        TrueClass("ship", "S-1"),
+        TrueClass("plane"),
+    ]
+    assert [a.truth for a in examples[1].questions if a.task is Task.DESCRIBE] == [("one ship at sea",)]
+    assert [a.truth for a in examples[2].questions if a.task is Task.ASK] == [("yes",)]
+    doubtful = {(a.task, a.target) for a in examples[3].questions}
     assert (Task.COUNT, "ship") not in doubtful
     assert (Task.COUNT, "plane") in doubtful
     assert (Task.DETECT, "ship") in doubtful
 
 
 def test_an_oracle_is_right_about_everything(toy):
-    examples = open_examples(str(toy), "test", CARD)
+    examples = open_images(str(toy), "test", CARD)
     condition = replace(ORACLE, data=examples.name)
     tasks = [task for task in Task if task is not Task.ASK]
     predictions = [p for batch in ask(Oracle(examples), examples, condition, tasks) for p in batch]
@@ -281,26 +284,26 @@ def test_an_oracle_is_right_about_everything(toy):
     }
     assert set(judged.values()) == {1.0}
     assert {key.task for key in judged} == set(tasks)
-    assert found[Key(Task.COUNT, ALL, "MAE")].value == 0
+    assert found[MetricKey(Task.COUNT, ALL, "MAE")].value == 0
     scores = [f.score for p in predictions if p.task is Task.DETECT for f in p.answer]
     assert scores == pytest.approx([np.exp(-0.1)] * len(scores))
 
 
 def test_unreadable_answers_are_wrong(toy):
-    examples = open_examples(str(toy), "test", CARD)
+    examples = open_images(str(toy), "test", CARD)
     engine = Oracle(examples, count="many", locate="[", detect="7 ship l1 u2", classify="{}")
     tasks = (Task.COUNT, Task.LOCATE, Task.CLASSIFY, Task.DETECT)
     predictions = [p for batch in ask(engine, examples, ORACLE, tasks) for p in batch]
     assert {p.answer for p in predictions} == {None}
     found = figures(predictions)
-    assert found[Key(Task.COUNT, ALL, "accuracy")].value == 0
-    assert found[Key(Task.LOCATE, ALL, "acc100")].value == 0
-    assert found[Key(Task.COUNT, ALL, "MAE")].value is None
+    assert found[MetricKey(Task.COUNT, ALL, "accuracy")].value == 0
+    assert found[MetricKey(Task.LOCATE, ALL, "acc100")].value == 0
+    assert found[MetricKey(Task.COUNT, ALL, "MAE")].value is None
 
 
 def test_simulated_chips_fit_the_card_and_priors_can_be_spoilt():
-    examples = SimulatedExamples(4, "test", CARD)
-    assert examples[0].image.shape == (112, 112)
+    examples = simulated_images(4, "test", CARD)
+    assert examples[0].pixels.shape == (112, 112)
     bare, own, wrong = (
         next(ask(Recorder(), examples, replace(ORACLE, prior=prior), [Task.COUNT]))
         for prior in ("none", "own", "wrong")
@@ -334,11 +337,11 @@ def test_blind_guessers():
         count("a", 2, 2),
         count("b", 5, 1),
         count("c", 5, 1),
-        detect("a", [], [Target(ChipBox(0, 0, 9, 9), "ship")]),
+        detect("a", [], [TrueBox(ChipBox(0, 0, 9, 9), "ship")]),
     ]
     one = baselines.always_one(asked)
-    assert figures(one)[Key(Task.COUNT, "ship", "accuracy")].value == pytest.approx(2 / 3, abs=1e-6)
-    train = [Asked(Task.COUNT, 2, "ship")] * 2 + [Asked(Task.COUNT, 1, "ship")]
+    assert figures(one)[MetricKey(Task.COUNT, "ship", "accuracy")].value == pytest.approx(2 / 3, abs=1e-6)
+    train = [LabelledQuestion(Task.COUNT, 2, "ship")] * 2 + [LabelledQuestion(Task.COUNT, 1, "ship")]
     common = baselines.commonest(asked, train, "of train")
     assert [p.answer for p in common] == [2, 2, 2, ()]
     assert common[0].condition.model == "commonest answer (of train)"
@@ -348,19 +351,19 @@ def test_blind_guessers():
 # Files
 
 
+def answered(asked, answer, **more):
+    return predict(ORACLE, "b", (9, 9), asked, answer, "q", "r", **more)
+
+
 def all_kinds():
     box = ChipBox(0.1, 2, 3.5, 44)
     return [
         count("a \u4e16\n<b>", 3, 4),
-        Prediction(
-            ORACLE, "b", (9, 9), Asked(Task.LOCATE, frozenset({1, 9}), "ship"), "q", "r", frozenset({2})
-        ),
-        Prediction(
-            ORACLE, "b", (9, 9), Asked(Task.CLASSIFY, Name("ship", "S-1"), box=box), "q", "r", "plane"
-        ),
-        detect("b", [Found(box, "ship", 0.25)], [Target(box, "ship", "S-1", difficult=True)]),
-        Prediction(ORACLE, "b", (9, 9), Asked(Task.DESCRIBE, ("x", "y")), "q", "r", "x", 12, 0.5),
-        Prediction(ORACLE, "b", (9, 9), Asked(Task.ASK, ("x",), text="why?"), "q", "", None),
+        answered(LabelledQuestion(Task.LOCATE, frozenset({1, 9}), "ship"), frozenset({2})),
+        answered(LabelledQuestion(Task.CLASSIFY, TrueClass("ship", "S-1"), box=box), "plane"),
+        detect("b", [PredictedBox(box, "ship", 0.25)], [TrueBox(box, "ship", "S-1", difficult=True)]),
+        answered(LabelledQuestion(Task.DESCRIBE, ("x", "y")), "x", nodes=12, score=0.5),
+        answered(LabelledQuestion(Task.ASK, ("x",), text="why?"), None),
     ]
 
 
@@ -396,7 +399,7 @@ def test_a_broken_line_is_one_line_of_error(tmp_path, spoil):
         write_predictions(file, all_kinds()[:1])
     good = path.read_text(encoding="utf-8")
     path.write_text(good + spoil(json.loads(good)) + "\n", encoding="utf-8")
-    with pytest.raises(PredictionsError, match=r"line 2 is no prediction") as told:
+    with pytest.raises(PredictionsError, match=r"line 2 is not a prediction") as told:
         read_predictions(path)
     assert "\n" not in str(told.value)
 
@@ -415,7 +418,7 @@ def test_an_unreadable_or_empty_file_is_one_line_of_error(tmp_path, content):
 
 @pytest.fixture
 def oracle(monkeypatch, toy):
-    examples = open_examples(str(toy), "test", CARD)
+    examples = open_images(str(toy), "test", CARD)
     monkeypatch.setattr(command, "load_engine", lambda name: Oracle(examples, ask="yes", count="<b>2</b>"))
 
 
@@ -456,8 +459,8 @@ def test_words_of_models_and_data_are_escaped(tmp_path):
     bad = "<img src=x onerror=alert(1)>"
     rows = [
         count(bad, 1, 2, target="ship"),
-        classify(bad, bad, Name(bad)),
-        replace(count("x", 1, 2), condition=Condition(bad, bad, "own", bad)),
+        classify(bad, bad, TrueClass(bad)),
+        count("x", 1, 2, condition=Condition(bad, bad, "own", bad)),
     ]
     with (tmp_path / "p.jsonl").open("w", encoding="utf-8") as file:
         write_predictions(file, rows)
@@ -468,7 +471,7 @@ def test_words_of_models_and_data_are_escaped(tmp_path):
 
 
 def test_figures_are_plain_json():
-    rows = to_json(measure(all_kinds()))
+    rows = to_json(evaluate_predictions(all_kinds()))
     assert json.loads(json.dumps(rows, allow_nan=False))[0]["model"] == {"name": "oracle", "hash": "ab" * 32}
 
 
@@ -498,7 +501,7 @@ def test_empty_and_foreign_data_are_one_line(toy, tmp_path):
     with pytest.raises(PredictionsError, match="no split val: take test or train"):
         run("cfar", toy, "--split", "val")
     with pytest.raises(PredictionsError, match=r"The model knows tank, .* has plane, ship"):
-        open_examples(str(toy), "test", replace(CARD, targets=["tank"]))
+        open_images(str(toy), "test", replace(CARD, targets=["tank"]))
     with pytest.raises(PredictionsError, match="nothing that cfar could answer"):
         run("cfar", toy, "--tasks", "describe")
 

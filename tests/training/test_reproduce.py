@@ -20,8 +20,8 @@ from fusar_train import cli_reproduce
 from fusar_train.corpus.mixture import Mixture
 from fusar_train.corpus.records import read_records
 from fusar_train.evaluation.bootstrap import Estimate, ratio
-from fusar_train.evaluation.examples import SimulatedExamples, open_examples
-from fusar_train.evaluation.task_statistics import ALL, Key
+from fusar_train.evaluation.labelled_images import open_images, simulated_images
+from fusar_train.evaluation.metrics import ALL, MetricKey
 from fusar_train.reproduce import command, run
 from fusar_train.reproduce.curves import curves_of, draw
 from fusar_train.reproduce.experiment import BASE_SETTINGS, ROWS, TABLES, Experiment, Run, plan
@@ -33,7 +33,7 @@ from fusar_train.stages.settings import HERE, read_settings
 from fusar_train.stages.tiny import Trainer, tiny_card
 from fusar_train.stages.trainer import numbered
 
-COUNTING = Key(Task.COUNT, ALL, "accuracy")
+COUNTING = MetricKey(Task.COUNT, ALL, "accuracy")
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +65,15 @@ def reproduce(out, *more):
 def test_stored_chips_are_the_simulated_ones(tmp_path):
     write_chips(tmp_path / "test", "test", 3, 4)
     card = tiny_card(real=False)
-    whole = SimulatedExamples(7, "test", card)
-    read = open_examples(str(tmp_path / "test"), "test", card)
+    whole = simulated_images(7, "test", card)
+    read = open_images(str(tmp_path / "test"), "test", card)
     assert [read.id_of(i) for i in range(len(read))] == [f"simulated/test-{n:06d}" for n in range(3, 7)]
     for i in range(4):
         mine, theirs = read[i], whole[i + 3]
-        assert np.array_equal(mine.image, theirs.image)
+        assert np.array_equal(mine.pixels, theirs.pixels)
         assert np.allclose(mine.values, theirs.values, atol=1e-6)
         assert np.allclose(mine.positions, theirs.positions, atol=1e-6)
-        assert set(mine.asked) == set(theirs.asked)
+        assert set(mine.questions) == set(theirs.questions)
     record = next(iter(read_records(tmp_path / "test")))
     assert record.provenance.items() >= {"simulated": True, "pixel_m": 3.0, "year": 2024}.items()
 

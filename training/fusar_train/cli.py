@@ -144,8 +144,7 @@ def run_card(arguments: argparse.Namespace) -> None:
     from fusar_gpt.model.checkpoint import find_folder
     from fusar_train.corpus.questions import TEXTS
     from fusar_train.corpus.ssdd import read_voc, split
-    from fusar_train.evaluation.card import write_card
-    from fusar_train.evaluation.measure import measure_all
+    from fusar_train.evaluation.card import measure_all, write_card
 
     checkpoint = load_checkpoint(arguments.model, device="cpu")
     twin = LocalEngine(load_checkpoint(arguments.twin, device="cpu")) if arguments.twin else None

@@ -10,7 +10,8 @@ from typing import Any
 
 from fusar_gpt.errors import FusarError
 from fusar_gpt.tasks import Task
-from fusar_train.evaluation.task_statistics import ALL, Key
+from fusar_train.evaluation.metrics import ALL, MetricKey
+from fusar_train.evaluation.predictions import PriorKind
 from fusar_train.stages.settings import HERE, Settings, read_settings
 
 EXPERIMENT_FILE, RESULT_FILE = "experiment.json", "result.json"
@@ -22,9 +23,9 @@ FREE = ("base", "device", "keep")
 
 BASE_SETTINGS = HERE / "mini_base.yaml"
 METRICS = {
-    Key(Task.COUNT, ALL, "accuracy"): "counting",
-    Key(Task.LOCATE, ALL, "acc100"): "grid Acc@100",
-    Key(Task.DETECT, ALL, "F1@0.5"): "detection F1@.5",
+    MetricKey(Task.COUNT, ALL, "accuracy"): "counting",
+    MetricKey(Task.LOCATE, ALL, "acc100"): "grid Acc@100",
+    MetricKey(Task.DETECT, ALL, "F1@0.5"): "detection F1@.5",
 }
 """What is compared. The paper's ablations give counting only."""
 
@@ -44,7 +45,7 @@ class Row:
 
     stage1: tuple[str, ...] | None
     stage2: tuple[str, ...] | None
-    prior: str
+    prior: PriorKind
 
 
 def _fresh(fusion: str) -> str:

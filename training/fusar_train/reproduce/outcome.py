@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusar_train.evaluation.bootstrap import Estimate, Statistic, difference, estimate, mean
-from fusar_train.evaluation.figures import cases_of
+from fusar_train.evaluation.metrics import ALL, MetricKey, compute_metrics
 from fusar_train.evaluation.predictions import PREDICTIONS_FILE, read_predictions
-from fusar_train.evaluation.task_statistics import ALL, Key, statistics
+from fusar_train.evaluation.results import cases_of
 from fusar_train.reproduce.experiment import (
     METRICS,
     RESULT_FILE,
@@ -45,12 +45,12 @@ class Outcome:
 
     run: Run
     images: tuple[str, ...]
-    statistics: Mapping[Key, Statistic]
-    figures: Mapping[Key, Estimate]
+    statistics: Mapping[MetricKey, Statistic]
+    figures: Mapping[MetricKey, Estimate]
     losses: Mapping[int, list[tuple[float, float]]]
     facts: Mapping[str, object]
 
-    def value(self, key: Key) -> float | None:
+    def value(self, key: MetricKey) -> float | None:
         """A figure."""
         return self.figures[key].value if key in self.figures else None
 
@@ -74,7 +74,7 @@ def read_outcome(experiment: Experiment, run: Run) -> Outcome:
     folder = experiment.folder(run)
     predictions = read_predictions(folder / PREDICTIONS_FILE)
     images = list(dict.fromkeys(p.image for p in predictions))
-    taken, _ = statistics(cases_of(predictions, images))
+    taken, _ = compute_metrics(cases_of(predictions, images))
     kinds = {(key.task, key.metric) for key in METRICS}
     kept = {key: one for key, one in taken.items() if (key.task, key.metric) in kinds and key.cases == ALL}
     try:
@@ -126,14 +126,16 @@ class Difference:
         return self.seeds.decided and low is not None and high is not None and (low > 0 or high < 0)
 
 
-def row_mean(outcomes: Mapping[Run, Outcome], row: str, key: Key) -> Mean | None:
+def row_mean(outcomes: Mapping[Run, Outcome], row: str, key: MetricKey) -> Mean | None:
     """The mean of a row's figure over its seeds; None when none is measured."""
     mine = (outcome.value(key) for run, outcome in outcomes.items() if run.row == row)
     known = [value for value in mine if value is not None]
     return over_seeds(known) if known else None
 
 
-def row_difference(outcomes: Mapping[Run, Outcome], row: str, other: str, key: Key) -> Difference | None:
+def row_difference(
+    outcomes: Mapping[Run, Outcome], row: str, other: str, key: MetricKey
+) -> Difference | None:
     """How a row differs from another on the seeds that both have; None without any.
 
     Raises:

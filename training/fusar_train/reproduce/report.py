@@ -9,8 +9,8 @@ from typing import Any
 
 from fusar_gpt.findings.output import whole_file
 from fusar_train.evaluation.bootstrap import LEVEL, RESAMPLES
+from fusar_train.evaluation.metrics import MetricKey
 from fusar_train.evaluation.papers import NOTE
-from fusar_train.evaluation.task_statistics import Key
 from fusar_train.reproduce.curves import draw
 from fusar_train.reproduce.experiment import (
     FREE,
@@ -70,7 +70,7 @@ def to_json(
     }
 
 
-def _figure(key: Key, outcome: Outcome) -> dict[str, Any]:
+def _figure(key: MetricKey, outcome: Outcome) -> dict[str, Any]:
     return {"task": key.task.value, "target": key.target, "metric": key.metric} | asdict(outcome.figures[key])
 
 

@@ -18,8 +18,8 @@ from fusar_gpt.errors import FusarError
 from fusar_gpt.findings.output import whole_file
 from fusar_gpt.model import load_checkpoint
 from fusar_gpt.tasks import SEARCHES
-from fusar_train.evaluation.asking import ask
-from fusar_train.evaluation.examples import open_examples
+from fusar_train.evaluation.inference import ask
+from fusar_train.evaluation.labelled_images import open_images
 from fusar_train.evaluation.predictions import PREDICTIONS_FILE, Condition, write_predictions
 from fusar_train.reproduce.experiment import (
     BASE_SETTINGS,
@@ -87,7 +87,7 @@ def train(experiment: Experiment, run: Run, stage: int, settings: Settings, base
 def predict(experiment: Experiment, run: Run, checkpoint: str) -> str:
     """Asks a checkpoint about the test chips and writes ``predictions.jsonl``; returns the checkpoint's hash."""
     engine = LocalEngine(load_checkpoint(checkpoint, device=experiment.device))
-    examples = open_examples(str(experiment.data("test")), "test", engine.card)
+    examples = open_images(str(experiment.data("test")), "test", engine.card)
     condition = Condition(run.name, engine.hash, ROWS[run.row].prior, examples.name)
     with (
         whole_file(experiment.folder(run) / PREDICTIONS_FILE) as path,
