@@ -1,6 +1,6 @@
-"""A client of the HTTP door, for the command line, notebooks and scripts.
+"""A client of the HTTP API, for the command line, notebooks and scripts.
 
-``Client(url, token).run(order)`` yields the same events as :func:`fusar_gpt.interpret.interpret` does here.
+``Client(url, token).run(request)`` yields the same events as :func:`fusar_gpt.interpret.interpret` does here.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,16 +25,23 @@ from fusar_gpt.connection import (
     decode_fields,
     read_token_file,
 )
+from fusar_gpt.contract import (
+    API,
+    EXECUTION,
+    PRIOR_SOURCES,
+    UPLOADED,
+    Ended,
+    Event,
+    Finished,
+    InterpretRequest,
+    ProtocolError,
+    read,
+    read_event,
+)
 from fusar_gpt.errors import Cancelled, FusarError, PriorError, SceneError
-from fusar_gpt.findings import Change
 from fusar_gpt.imagery import Area
 from fusar_gpt.imagery.scene import local_path
-from fusar_gpt.inquiries import Order
-from fusar_gpt.interpret import ChipDone, Event, Finished
-from fusar_gpt.priors import SPECS
-from fusar_gpt.server import wire
-from fusar_gpt.server.security import SCENE
-from fusar_gpt.server.serve import API, TOKEN_FILE
+from fusar_gpt.server.options import TOKEN_FILE
 
 __all__ = ["Answer", "Client", "ServerError", "Unreachable", "decode_events"]
 
@@ -122,20 +129,18 @@ class Client:
             )
         return info
 
-    def run(self, order: Order, model: str | None = None) -> Iterator[Event]:
+    def run(self, request: InterpretRequest) -> Iterator[Event]:
         """Interpret on the server; leaving the loop early stops it there.
 
-        Args:
-            order: What the analyst asks for.
-            model: Name of the checkpoint; None takes the one that the server has.
-
-        Raises SceneError, PriorError or AreaError where the order cannot be sent, Cancelled where somebody else
-        has stopped the job, ServerError where it failed.
+        Raises SceneError or PriorError where a file cannot be sent, Cancelled where somebody else has stopped
+        the job, ServerError where it failed.
         """
         self.info()
-        prior = order.prior if order.prior in SPECS else self._sent(order.prior, "prior", PriorError)
-        inputs = wire.inputs_of(order, self._sent(order.scene, "scene", SceneError), prior)
-        job = self.submit(inputs | ({"model": model} if model else {}))
+        prior = request.prior
+        if prior not in PRIOR_SOURCES:
+            prior = self._sent(prior, "prior", PriorError)
+        scene = self._sent(request.scene, "scene", SceneError)
+        job = self.submit(replace(request, scene=scene, prior=prior).to_json())
         finished = False
         try:
             for event in self.follow(job):
@@ -152,37 +157,32 @@ class Client:
     def follow(self, job: str) -> Iterator[Event]:
         """The events of a job from its beginning, also where it is over. Raises as :meth:`run`."""
         try:
-            yield from self._read(self.watch(job), job)
-        except (KeyError, TypeError, ValueError) as error:
+            for name, data in self.watch(job):
+                event = read_event(name, data)
+                if event is None:
+                    continue
+                if not isinstance(event, Ended):
+                    yield event
+                elif event.status == "dismissed":
+                    raise Cancelled("the job was cancelled on the server; start it again")
+                elif event.status != "successful":
+                    raise ServerError(event.message)
+                else:
+                    yield self.finished(job)
+        except ProtocolError as error:
             raise ServerError(
                 "the server is not understood; bring it and this client to one version"
             ) from error
 
-    def _read(self, heard: Iterable[Sent], job: str) -> Iterator[Event]:
-        changes: tuple[Change, ...] = ()
-        for name, data in heard:
-            if name == "started":
-                yield wire.read_started(data)
-            elif name == "findings":
-                changes = wire.read_changes(data)
-            elif name == "progress":
-                yield ChipDone(data["done"], data["total"], changes)
-                changes = ()
-            elif name == "end" and data["status"] == "dismissed":
-                raise Cancelled("the job was cancelled on the server; start it again")
-            elif name == "end" and data["status"] != "successful":
-                raise ServerError(data["message"])
-            elif name == "end":
-                yield self.finished(job)
-
     def finished(self, job: str) -> Finished:
         """What a job came to."""
-        return wire.read_results(self.results(job))
+        finished: Finished = read(Finished, self.results(job))
+        return finished
 
     def submit(self, inputs: Mapping[str, Any]) -> str:
         """Start a job; its id."""
         execution = {"inputs": inputs}
-        return str(self._server.json("POST", "/processes/interpret/execution", json=execution)["jobID"])
+        return str(self._server.json("POST", EXECUTION, json=execution)["jobID"])
 
     def status(self, job: str) -> dict[str, Any]:
         """Where a job stands: ``status``, ``progress`` in percent, ``eta_s`` while it runs."""
@@ -255,7 +255,7 @@ class Client:
         messages = [{"role": "user", "content": said}] if isinstance(said, str) else list(said)
         body = {"model": self.info()["models"][0]["name"], "messages": messages, "stream": True}
         if scene is not None:
-            where = wire.place(area) if area else {}
+            where = {"area": area.outline().__geo_interface__, "area_crs": area.crs_text()} if area else {}
             body["fusar"] = {"scene": self._sent(scene, "scene", SceneError)} | where | grounding
         text = ""
         try:
@@ -284,7 +284,7 @@ class Client:
     def upload(self, path: Path) -> dict[str, Any]:
         """Send a raster as it is, unless the server has its very bytes; what the server says of it.
 
-        Its ``scene`` is what orders name it by. Files beside it are not sent.
+        Its ``scene`` is what requests name it by. Files beside it are not sent.
 
         Raises:
             SceneError: It cannot be read.
@@ -306,12 +306,12 @@ class Client:
 
     def delete_scene(self, scene: str) -> None:
         """Have the server forget a scene, named by ``scene:`` and its id."""
-        self._server.ask("DELETE", f"/scenes/{scene.removeprefix(SCENE)}").close()
+        self._server.ask("DELETE", f"/scenes/{scene.removeprefix(UPLOADED)}").close()
 
     def _sent(self, path: str | Path, what: str, error: type[FusarError]) -> str:
         """What the server calls a file, once it has it."""
         name = Path(path).as_posix()
-        if name.startswith((SCENE, ON_SERVER)):
+        if name.startswith((UPLOADED, ON_SERVER)):
             return name.removeprefix(ON_SERVER)
         return str(self.upload(local_path(path, what, error))["scene"])
 

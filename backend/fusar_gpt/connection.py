@@ -14,7 +14,7 @@ from typing import Any
 import requests
 
 from fusar_gpt.errors import FusarError
-from fusar_gpt.server.serve import TOKEN_FILE
+from fusar_gpt.server.options import TOKEN_FILE
 
 PATIENT = (10.0, 30.0)
 """Seconds to connect, and of silence: a server that streams pings every 10 s."""

@@ -63,29 +63,14 @@ def folder(text: str) -> Path:
 
 def switch(text: str) -> bool:
     """Yes or no, as the environment says it."""
-    if (said := _WORDS.get(text.strip().lower())) is None:
+    if (found := _WORDS.get(text.strip().lower())) is None:
         raise ValueError(text)
-    return said
+    return found
 
 
 @dataclass(frozen=True)
 class PriorSettings:
-    """How priors are fetched. The value None leaves the choice to the source.
-
-    Attributes:
-        root: Where the COGs are: https, s3 or gs address, or a local folder.
-        ee_project: Google Cloud project that Earth Engine is used with.
-        ee_credentials: Key of a service account, or saved user credentials.
-        ee_url: Base address of the Earth Engine API.
-        high_volume: Use Earth Engine's high-volume endpoint.
-        requester_pays: Google Cloud project that pays for reading a bucket.
-        deadline_s: Seconds until a tile is given up.
-        cache_folder: Where tiles are kept.
-        cache_bytes: How much may be kept there.
-        nodes: N_lon and N_lat of FUSAR-GPT eq. 2.
-        resampling: ``nearest`` or ``bilinear``.
-        allow_none: Go on without a prior where none can be had.
-    """
+    """How priors are fetched, as the help of ``OPTIONS`` says. The value None leaves the choice to the source."""
 
     root: str | None = None
     ee_project: str | None = None
@@ -120,8 +105,7 @@ class PriorSettings:
         chosen: dict[str, Any] = {}
         for option in OPTIONS:
             value = getattr(args, option.dest, None)
-            if value is None:
-                value = option.from_environment()
+            value = option.from_environment() if value is None else value
             if value is not None:
                 chosen[option.setting] = value
         return cls(**chosen)
@@ -136,14 +120,14 @@ class Option:
         flag: The option of ``fusar interpret``, without dashes in front.
         form: What its value looks like; empty for a switch.
         parse: From text to value; ValueError for what makes no sense.
-        told: One line for the help.
+        help: One line.
     """
 
     setting: str
     flag: str
     form: str
     parse: Callable[[str], Any]
-    told: str
+    help: str
 
     @property
     def dest(self) -> str:
@@ -209,7 +193,7 @@ def add_arguments(
         flag = "--" + re.sub(f"^{PREFIX}", prefix, option.flag)
         if option.form:
             group.add_argument(
-                flag, dest=option.dest, type=option.parse, metavar=option.form, help=option.told
+                flag, dest=option.dest, type=option.parse, metavar=option.form, help=option.help
             )
         else:
-            group.add_argument(flag, dest=option.dest, action="store_const", const=True, help=option.told)
+            group.add_argument(flag, dest=option.dest, action="store_const", const=True, help=option.help)

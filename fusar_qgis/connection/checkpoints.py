@@ -8,9 +8,7 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..core.checkpoints import read_checkpoints
 from ..core.installing import read_failure
-from .backend import executable
-from .command import Command
-from .inquiry import Inquiry
+from .command import Command, JsonQuery, fusar_executable
 
 
 class Checkpoints(QObject):
@@ -28,20 +26,20 @@ class Checkpoints(QObject):
         self.log: list[str] = []
         self.doing = ""
         self._cancelled = False
-        self._inquiry = Inquiry(["checkpoint", "list"], self)
-        self._inquiry.answered.connect(self._list)
-        self._inquiry.failed.connect(self.unlisted)
+        self._query = JsonQuery(["checkpoint", "list"], self)
+        self._query.answered.connect(self._list)
+        self._query.failed.connect(self.unlisted)
         self._command = Command(self)
         self._command.said.connect(self._hear)
         self._command.ended.connect(self._over)
 
     def ask(self) -> None:
         """Have ``listed`` or ``unlisted`` come."""
-        self._inquiry.ask()
+        self._query.ask()
 
     def get(self, words: Sequence[str]) -> None:
         """Run ``fusar checkpoint WORDS``, which downloads or imports a model."""
-        fusar = executable()
+        fusar = fusar_executable()
         if self.is_busy:
             return
         if not fusar:
@@ -60,7 +58,7 @@ class Checkpoints(QObject):
     def close(self) -> None:
         """Stop at once and without an end."""
         self.blockSignals(True)
-        self._inquiry.close()
+        self._query.close()
         self._command.close()
 
     def _list(self, answer: object) -> None:

@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from .events import Finding, Json, read_findings
+from ..contract import Finding
 from .markdown import Link, clean
+
+Json = Any  # whatever json.loads returned: what is read from it is checked by reading it
 
 LIMIT = 1_000_000
 """Characters that the conversations of one project may take in its file."""
@@ -183,10 +185,11 @@ def read_conversations(text: str) -> list[Conversation]:
 
 
 def read_mentions(features: Json) -> tuple[Mention, ...]:
-    """Read the features of an answer, with their spans; raises ProtocolError."""
-    found = read_findings({"features": features})
-    spans = [[(int(a), int(b)) for a, b in feature.get("spans") or ()] for feature in features]
-    return tuple(Mention(one, tuple(its)) for one, its in zip(found, spans))  # noqa: B905 - Python 3.9
+    """Read the features of an answer, with their spans. Raises ValueError, KeyError or TypeError."""
+    return tuple(
+        Mention(Finding.from_json(feature), tuple((int(a), int(b)) for a, b in feature.get("spans") or ()))
+        for feature in features
+    )
 
 
 def _conversation(row: Json) -> Conversation:
@@ -270,16 +273,8 @@ def _means(row: Json) -> Means:
 
 
 def _feature(mention: Mention) -> dict[str, Any]:
-    """The mention in the shape of the wire, whose reader reads it again."""
-    finding = mention.finding
-    return {
-        "id": finding.id,
-        "properties": {"layer": finding.layer, **finding.properties},
-        "scene_geometry": {"type": "MultiPolygon", "coordinates": finding.polygons},
-        "scene_crs": finding.crs,
-        "scene_box": finding.scene_box,
-        "spans": mention.spans,
-    }
+    """The mention as the backend sends it, whose reader reads it again."""
+    return {**mention.finding.to_json(), "spans": mention.spans}
 
 
 def _length(value: Json) -> int:

@@ -20,15 +20,15 @@ from qgis.PyQt.QtWidgets import QAction
 
 from ..connection.backend import Backend
 from ..connection.client import Client
-from ..core.events import Info
-from ..core.order import Order
-from ..layers.scene import Scene, SceneError, crs_text, scene_of
+from ..contract import Info, Task, read_outline
+from ..core.request import LayerRequest
+from ..layers.scene import SceneError, crs_text, scene_of
 from .area_tool import AreaTool, DrawingTool, PolygonTool
 from .areas import Area, AreaError, AreaMenu, ground_m2, scene_for, selected_area, view_area, whole_area
-from .delivery import Delivery
 from .order_dialog import OrderDialog
 from .preview import Inquiry
-from .running import Running
+from .run_controller import RunController
+from .scene_upload import SceneUpload
 
 _MESSAGE_SECONDS = 12
 _MARGIN = 24
@@ -45,11 +45,11 @@ class Interpretation(QObject):
         self._action = action
         self._client: Client | None = None
         self._dialog: OrderDialog | None = None
-        self._delivery: Delivery | None = None  # of the dialog
+        self._upload: SceneUpload | None = None  # of the dialog
         self._asked: Area | None = None
         self._last_scene = ""
-        self._closer: list[tuple[Order, Area]] = []  # that wait for the backend
-        self._under_way: list[Delivery | Running] = []
+        self._closer: list[tuple[LayerRequest, Area]] = []  # that wait for the backend
+        self._runs: list[RunController] = []
         self._inquiry = Inquiry(self)
         self._rectangle, self._polygon = AreaTool(iface.mapCanvas()), PolygonTool(iface.mapCanvas())
         self._rectangle.setAction(action)
@@ -62,7 +62,7 @@ class Interpretation(QObject):
         QgsProject.instance().cleared.connect(self.cancel)
 
     def look_closer(
-        self, order: Order, area: QgsGeometry, crs: QgsCoordinateReferenceSystem, target: str = ""
+        self, order: LayerRequest, area: QgsGeometry, crs: QgsCoordinateReferenceSystem, target: str = ""
     ) -> None:
         """Look for a target in the 3 x 3 grid of one small area, asking nothing.
 
@@ -75,9 +75,9 @@ class Interpretation(QObject):
         targets = (target,) if target else order.targets[:1]
         closer = replace(
             order,
-            task="locate",
+            task=Task.LOCATE,
             targets=targets,
-            area=json.loads(area.asJson(_AREA_DECIMALS)),
+            area=read_outline(json.loads(area.asJson(_AREA_DECIMALS))),
             area_crs=crs_text(crs),
             question=None,
             boxes=None,
@@ -90,8 +90,8 @@ class Interpretation(QObject):
         """Stop every run, and whatever is on its way."""
         if self._dialog is not None:
             self._dialog.reject()
-        for one in list(self._under_way):
-            one.cancel()
+        for run in list(self._runs):
+            run.cancel()
 
     def remove(self) -> None:
         """Stop every run and leave nothing behind."""
@@ -200,7 +200,7 @@ class Interpretation(QObject):
             area = Area(area.outline, scene.crs)
         self._last_scene = scene.layer_id
         dialog = self._its_dialog()
-        self._drop_delivery()
+        self._drop_upload()
         self._asked = area
         dialog.ask(scene, area.outline, area.crs)
         self._prepare()
@@ -238,79 +238,69 @@ class Interpretation(QObject):
         scene = self._dialog.scene if self._dialog is not None and self._dialog.isVisible() else None
         if self._dialog is None or self._client is None or self._asked is None or scene is None:
             return
-        if self._delivery is None or self._delivery.client is not self._client:
-            self._drop_delivery()
-            self._delivery = self._new_delivery(self._client, scene, self._asked)
-            self._delivery.arrived.connect(self._preview)
-            self._delivery.lost.connect(self._dialog.preview.fail)
+        if self._upload is None or self._upload.client is not self._client:
+            self._drop_upload()
+            self._upload = SceneUpload(self._client, scene, self._asked, self)
+            self._upload.arrived.connect(self._preview)
+            self._upload.failed.connect(self._dialog.preview.fail)
         if self._client.endpoint.is_loopback:
             self._send_now()
-        elif not self._delivery.known:
+        elif not self._upload.known:
             self._dialog.preview.offer(
                 self.tr("The backend does not have the scene yet. Start sends the area.")
             )
 
     def _send_now(self) -> None:
-        if self._delivery is not None and self._dialog is not None:
-            if not self._delivery.is_by_path and not self._delivery.known:
+        if self._upload is not None and self._dialog is not None:
+            if not self._upload.is_by_path and not self._upload.known:
                 self._dialog.preview.wait(self.tr("Sending the area to the backend…"))
-            self._delivery.start()
+            self._upload.start()
 
     def _preview(self) -> None:
-        if self._dialog is None or self._delivery is None or not self._delivery.known:
+        if self._dialog is None or self._upload is None or not self._upload.known:
             return
         order = self._dialog.preview_order()
         if order is None:
             self._inquiry.stop()
             self._dialog.preview.wait(self.tr("Complete the question."))
         else:
-            self._inquiry.ask(self._delivery.client, replace(order, scene=self._delivery.known).inputs())
+            self._inquiry.ask(self._upload.client, replace(order, scene=self._upload.known).to_json())
 
-    def _start(self, order: Order) -> None:
-        delivery, self._delivery = self._delivery, None
-        if delivery is not None:
-            self._carry(delivery, order)
+    def _start(self, order: LayerRequest) -> None:
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            self._run(upload.client, order, upload)
 
-    def _look(self, client: Client, order: Order, area: Area) -> None:
+    def _look(self, client: Client, order: LayerRequest, area: Area) -> None:
         layer = QgsProject.instance().mapLayer(order.layer_id)
         if isinstance(layer, QgsRasterLayer):
             try:
-                self._carry(self._new_delivery(client, scene_of(layer), area), order)
+                self._run(client, order, SceneUpload(client, scene_of(layer), area, self))
             except SceneError as error:
                 self._warn(str(error))
         else:
-            self._run(client, order)
+            self._run(client, order, None)
 
-    def _new_delivery(self, client: Client, scene: Scene, area: Area) -> Delivery:
-        return Delivery(self._iface.messageBar(), client, scene, area, self)
-
-    def _carry(self, delivery: Delivery, order: Order) -> None:
-        delivery.delivered.connect(self._run)
-        delivery.lost.connect(self._warn)
-        delivery.over.connect(self._forget_what_is_over)
-        self._under_way.append(delivery)
-        delivery.carry(order)
-
-    def _run(self, client: Client, order: Order) -> None:
-        run = Running(self._iface, client, order, self)
-        self._under_way.append(run)
+    def _run(self, client: Client, order: LayerRequest, upload: SceneUpload | None) -> None:
+        run = RunController(self._iface, client, order, upload, self)
+        self._runs.append(run)
         run.over.connect(self._forget_what_is_over)
         run.start()
 
     def _forget_what_is_over(self) -> None:
-        self._under_way = [one for one in self._under_way if not one.is_over]
+        self._runs = [run for run in self._runs if not run.is_over]
 
-    def _drop_delivery(self) -> None:
+    def _drop_upload(self) -> None:
         self._inquiry.stop()
-        delivery, self._delivery = self._delivery, None
-        if delivery is not None:
-            delivery.cancel()
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            upload.cancel()
 
     def _closed(self) -> None:
         self._forget_drawing()
         self._inquiry.stop()
         if self._dialog is not None and self._dialog.result() == 0:
-            self._drop_delivery()
+            self._drop_upload()
 
     def _forget_drawing(self) -> None:
         self._rectangle.clear()

@@ -17,10 +17,10 @@ from qgis.PyQt.QtCore import QObject
 from qgis.PyQt.QtWidgets import QMenu
 
 from .. import compat
-from ..core.order import Order
+from ..core.request import LayerRequest
 from ..layers import storage
 
-Ordering = Callable[[Order, QgsGeometry, QgsCoordinateReferenceSystem, str], None]
+Ordering = Callable[[LayerRequest, QgsGeometry, QgsCoordinateReferenceSystem, str], None]
 
 
 class _CellAction(QgsMapLayerAction):
@@ -51,7 +51,7 @@ class LookCloser(QObject):
         self.deleteLater()
 
     def look(self, layer: QgsMapLayer, feature: QgsFeature) -> None:
-        """Order the 3 by 3 grid of a cell of a grid layer."""
+        """LayerRequest the 3 by 3 grid of a cell of a grid layer."""
         order = storage.order_of(layer)
         if order is not None:
             self._order(order, feature.geometry(), layer.crs(), str(feature["target"] or ""))

@@ -21,9 +21,8 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..core.events import Info, Model
-from ..core.order import TASKS, TASKS_WITH_TARGET, Order
-from ..core.preview import Preview
+from ..contract import SEARCHES, Info, Model, Preview, Task, read_boxes, read_outline
+from ..core.request import LayerRequest
 from ..layers.scene import Scene, crs_text
 from ..layers.wording import task_explanation, task_name
 from .areas import Area, ground_m2
@@ -33,13 +32,14 @@ from .preview import PreviewPanel
 from .prior_choice import PriorChoice
 
 _AREA_DECIMALS = 17
+_TASKS = ("detect", "locate", "count", "classify", "describe", "ask")  # the most used first
 _ANY_QUESTION = "?"  # a preview does not depend on it
 
 
 class OrderDialog(QDialog):
     """Asks what to do with an area; not modal, and Enter starts.
 
-    It may open before the backend has answered, and waits for ``offer``. ``ordered`` brings the Order, whose scene is
+    It may open before the backend has answered, and waits for ``offer``. ``ordered`` brings the request, whose scene is
     still the file's path or empty; ``changed`` when a preview may have become another.
     """
 
@@ -101,35 +101,35 @@ class OrderDialog(QDialog):
             self._model_chosen()
         self._refresh()
 
-    def order(self) -> Order | None:
+    def order(self) -> LayerRequest | None:
         """Return what is chosen, or None while that is not complete."""
         order = self.preview_order()
-        if order is None or (order.task in TASKS_WITH_TARGET and not order.targets):
+        if order is None or (order.task in SEARCHES and not order.targets):
             return None
         if order.task == "ask":
             question = self._question.text().strip()
             return replace(order, question=question) if question else None
         return order
 
-    def preview_order(self) -> Order | None:
+    def preview_order(self) -> LayerRequest | None:
         """Return what is chosen as far as it decides what the model sees, or None while nothing can be shown."""
         model: Model | None = self._model.currentData()
         task, prior = self._task.currentData(), self._prior.prior
         boxes = self._boxes.boxes() if task == "classify" else None
         if self.scene is None or model is None or prior is None or (task == "classify" and boxes is None):
             return None
-        return Order(
+        return LayerRequest(
             scene=self.scene.path or "",
-            area=self._area,
+            area=read_outline(self._area) if self._area else None,
             area_crs=self._area_crs,
-            task=task,
-            targets=self._chosen_targets(model) if task in TASKS_WITH_TARGET else (),
+            task=Task(task),
+            targets=self._chosen_targets(model) if task in SEARCHES else (),
             model=model.name,
             prior=prior,
             year=self._prior.chosen_year,
             band=self._band.currentBand() if self.scene.bands > 1 else None,
             question=_ANY_QUESTION if task == "ask" else None,
-            boxes=boxes,
+            boxes=read_boxes(boxes) if boxes else None,
             allow_no_prior=self._prior.allow_none,
             layer_id=self.scene.layer_id,
         )
@@ -139,8 +139,8 @@ class OrderDialog(QDialog):
         order = self.order()
         if order is None:
             return
-        remember("task", order.task)
-        remember("model", order.model)
+        remember("task", order.task.value)
+        remember("model", order.model or "")
         if order.targets:
             remember("targets", order.targets)
         self._prior.remember()
@@ -165,7 +165,7 @@ class OrderDialog(QDialog):
         self._scene_name = QLabel(self)
         self._band = QgsRasterBandComboBox(self)
         self._task = QComboBox(self)
-        for task in TASKS:
+        for task in _TASKS:
             self._task.addItem(f"{task_name(task)}: {task_explanation(task)}", task)
         self._targets = QgsCheckableComboBox(self)
         self._targets.setDefaultText(self.tr("Choose at least one"))
@@ -252,8 +252,8 @@ class OrderDialog(QDialog):
         model: Model | None = self._model.currentData()
         task = self._task.currentData()
         any_targets = model is not None and not model.targets
-        self._rows.show(self._targets, task in TASKS_WITH_TARGET and not any_targets)
-        self._rows.show(self._any_targets, task in TASKS_WITH_TARGET and any_targets)
+        self._rows.show(self._targets, task in SEARCHES and not any_targets)
+        self._rows.show(self._any_targets, task in SEARCHES and any_targets)
         self._rows.show(self._boxes, task == "classify")
         self._rows.show(self._question, task == "ask")
         self._targets.setEnabled(model is not None)

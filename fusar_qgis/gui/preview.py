@@ -11,8 +11,7 @@ from qgis.PyQt.QtNetwork import QNetworkReply
 from qgis.PyQt.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QWidget
 
 from ..connection.client import Client
-from ..core.events import ProtocolError
-from ..core.preview import Preview, ShownChip, ShownPrior, read_preview
+from ..contract import Preview, ProtocolError, ShownChip, ShownPrior, read
 
 _SIDE_PX = 208
 _DEBOUNCE_MS = 400
@@ -74,7 +73,7 @@ class Inquiry(QObject):
             self.failed.emit(problem)
             return
         try:
-            self.answered.emit(read_preview(bytes(reply.readAll())))
+            self.answered.emit(read(Preview, bytes(reply.readAll())))
         except ProtocolError:
             self.failed.emit(self.tr("The backend shows no preview. Update the backend and the plugin."))
 
@@ -140,11 +139,11 @@ class PreviewPanel(QWidget):
 
     def _chip_words(self, chip: ShownChip) -> str:
         place = self.tr("One chip, {width:,.0f} m wide.").format(width=chip.ground_m)
-        if chip.quantity == "grey":
+        if chip.stretch.quantity == "grey":
             stretch = self.tr("{band}: 8-bit greys, as they are.").format(band=chip.band)
         else:
             stretch = self.tr("{band}: {low:.0f} to {high:.0f} dB from black to white.").format(
-                band=chip.band, low=chip.low, high=chip.high
+                band=chip.band, low=chip.stretch.low_db, high=chip.stretch.high_db
             )
         return f"{place} {escape(stretch, quote=False)}"
 

@@ -6,8 +6,8 @@ from qgis.gui import QgsFileWidget
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QSpinBox, QWidget
 
+from ..contract import Info, Model
 from ..core.acquisition import Acquisition
-from ..core.events import Info, Model
 from .choices import Rows, choose, remember, remembered
 
 _FIRST_YEAR, _LAST_YEAR = 2017, 2030

@@ -10,7 +10,7 @@ from osgeo import gdal, gdal_array, osr
 from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransformContext, QgsDistanceArea, QgsPointXY
 from qgis.PyQt.QtCore import QCoreApplication
 
-from ..core import grey
+from ..contract.stretch import Stretch, quantity_of, sample_scene, to_decibel
 from .scene import SceneError, is_placed, open_raster
 
 translate = QCoreApplication.translate
@@ -50,12 +50,11 @@ class SarFile:
                 translate("Processing", "“{path}” has no band {band}.").format(path=path, band=band)
             )
         self._placing = gdal.Transformer(self._dataset, None, [])
-        self._stretch(Path(path).stem)
+        self._set_stretch(Path(path).stem)
 
     def grey(self, col: int, row: int, width: int, height: int) -> Any:
         """Return a window as the model's grey, uint8 [height, width]; raises SceneError where it is damaged."""
-        db = grey.decibel(self._values(col, row, width, height), self._quantity)
-        return grey.quantise(db, *self._limits)
+        return self._stretch.quantise(to_decibel(self._values(col, row, width, height), self._quantity))
 
     def to_pixel(self, points: list[QgsPointXY]) -> list[tuple[float, float]]:
         """Return the pixel coordinates of ground points in ``crs``; the first pixel is 0 to 1."""
@@ -72,15 +71,15 @@ class SarFile:
         measure.setEllipsoid("EPSG:7030")
         return float((measure.measureLine(*ends[:2]) * measure.measureLine(*ends[2:])) ** 0.5)
 
-    def _stretch(self, stem: str) -> None:
-        sample = grey.survey(self._values, self.width, self.height)
-        said = f"{self._band.GetDescription()} {self._band.GetUnitType()} {stem}"
+    def _set_stretch(self, stem: str) -> None:
+        sample = sample_scene(self._values, self.width, self.height)
+        names = f"{self._band.GetDescription()} {self._band.GetUnitType()} {stem}"
         dtype = np.dtype(gdal_array.GDALTypeCodeToNumericTypeCode(self._band.DataType)).name
-        self._quantity = grey.quantity(sample, dtype=dtype, scaled=self._scaled, said=said)
-        limits = grey.limits(grey.decibel(sample, self._quantity), self._quantity)
-        if limits is None:
+        self._quantity = quantity_of(sample, dtype=dtype, scaled=self._scaled, names=names)
+        db = to_decibel(sample, self._quantity)
+        if not np.isfinite(db).any():
             raise SceneError(translate("Processing", "the band holds no data"))
-        self._limits = limits
+        self._stretch = Stretch.of_samples(db, self._quantity)
 
     @property
     def _scaled(self) -> bool:

@@ -32,7 +32,7 @@ from qgis.PyQt.QtCore import QCoreApplication, pyqtSignal
 from qgis.PyQt.QtXml import QDomDocument
 
 from .. import compat
-from ..core.order import Order
+from ..core.request import LayerRequest
 from ..core.setting_names import PLACE
 from .scene import crs_of
 from .wording import run_name
@@ -203,11 +203,11 @@ def run_of(layer: QgsVectorLayer) -> dict[str, Any]:
     return run if isinstance(run, dict) else {}
 
 
-def order_of(layer: QgsVectorLayer) -> Order | None:
+def order_of(layer: QgsVectorLayer) -> LayerRequest | None:
     """Return the order whose findings a layer holds; None if it does not tell."""
     try:
         kept = json.loads(layer.customProperty(ORDER_PROPERTY) or "{}")
-        return Order(**{**kept, "targets": tuple(kept["targets"])})
+        return LayerRequest.from_json(kept)
     except (ValueError, TypeError, KeyError):
         return None
 

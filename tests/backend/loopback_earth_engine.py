@@ -216,10 +216,10 @@ def compare_fetches(server, folder, counts=(1, 10, 100)):
         One dict for each count and way: chips, way, requests, bytes.
     """
     from fusar_gpt.priors.earth_engine import EarthEngineTiles
-    from fusar_gpt.priors.patience import Patience
+    from fusar_gpt.priors.retry import RetryPolicy
     from fusar_gpt.priors.tiles import Tile
 
-    patience = Patience(120)
+    retry = RetryPolicy(120)
     key = login(folder, server)
     rows = []
     for count in counts:
@@ -234,17 +234,17 @@ def compare_fetches(server, folder, counts=(1, 10, 100)):
                 for row in range(int(bottom // 1280), int((bottom + 1280) // 1280) + 1):
                     tile = Tile(10, False, col, row)
                     if tile not in held:
-                        held |= source.fetch(tile, 2024, patience)
+                        held |= source.fetch(tile, 2024, retry)
         rows.append({"chips": count, "way": "tiles", **_cost(server)})
         for way, side in (("pixels", 128), ("nodes", 16)):
             server.faults()
             for left, bottom in chips:
-                _naive(source.access, left, bottom, side, patience)
+                _naive(source.config, left, bottom, side, retry)
             rows.append({"chips": count, "way": way, **_cost(server)})
     return rows
 
 
-def _naive(access, left, bottom, side, patience):
+def _naive(config, left, bottom, side, retry):
     """The 1.28 km from a corner on, in side x side pixels, as an example in the manual would fetch it."""
     import ee
 
@@ -263,7 +263,7 @@ def _naive(access, left, bottom, side, patience):
         image = ee.ImageCollection(COLLECTION).filterDate("2024-01-01", "2025-01-01").mosaic()
         return ee.data.computePixels({"expression": image, "fileFormat": "NPY", "grid": grid})
 
-    return ask(access, compute, patience)
+    return ask(config, compute, retry)
 
 
 def _cost(server):

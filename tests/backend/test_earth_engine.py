@@ -21,19 +21,21 @@ from earth_engine_world import CODES, VALUES, codes_at, npy  # noqa: E402
 from loopback_earth_engine import compare_fetches, login, loopback_earth_engine  # noqa: E402
 
 from fusar_gpt.errors import Cancelled, PriorError  # noqa: E402
-from fusar_gpt.priors.earth_engine import EarthEngineTiles, diagnose  # noqa: E402
-from fusar_gpt.priors.earth_engine.access import Access  # noqa: E402
-from fusar_gpt.priors.earth_engine.pixels import NOWHERE, doubles, quantised  # noqa: E402
-from fusar_gpt.priors.patience import Patience  # noqa: E402
-from fusar_gpt.priors.tiles import Tile, Unavailable  # noqa: E402
-from fusar_gpt.priors.vectors import vectors  # noqa: E402
+from fusar_gpt.prior_options import PriorSettings  # noqa: E402
+from fusar_gpt.priors.earth_engine import EarthEngineTiles  # noqa: E402
+from fusar_gpt.priors.earth_engine.config import EarthEngineConfig  # noqa: E402
+from fusar_gpt.priors.earth_engine.tiles import NOWHERE, quantise, read_npy  # noqa: E402
+from fusar_gpt.priors.field import dequantise  # noqa: E402
+from fusar_gpt.priors.retry import RetryPolicy, Unavailable  # noqa: E402
+from fusar_gpt.priors.source import describe_source  # noqa: E402
+from fusar_gpt.priors.tiles import Tile  # noqa: E402
 
 NORTH = Tile(zone=10, south=False, col=528, row=3282)
 SOUTH = Tile(zone=33, south=True, col=301, row=4901)
 OCEAN = Tile(zone=20, south=False, col=300, row=1000)
 PIXELS = "image:computePixels"
-PATIENT = Patience(60.0)
-BRIEF = Patience(0.6)
+PATIENT = RetryPolicy(60.0)
+BRIEF = RetryPolicy(0.6)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def names(server, tmp_path, monkeypatch):
     monkeypatch.setattr("fusar_gpt.priors.earth_engine.sign_in._on_google_cloud", lambda: False)
     for variable in ("APPLICATION_CREDENTIALS", "CLOUD_PROJECT", "CLOUD_QUOTA_PROJECT"):
         monkeypatch.delenv(f"GOOGLE_{variable}", raising=False)
-    monkeypatch.setattr("fusar_gpt.priors.patience.random.uniform", lambda low, high: 0.02)
+    monkeypatch.setattr("fusar_gpt.priors.retry.random.uniform", lambda low, high: 0.02)
     looked_up = set()
     for function in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
         real = getattr(socket, function)
@@ -145,8 +147,8 @@ def test_years_that_make_no_sense(server, source):
 @given(st.lists(st.integers(-1, len(CODES) - 1), min_size=1, max_size=20))
 def test_quantising_is_exact_both_ways(rows):
     codes = np.where(np.array(rows)[:, None] < 0, np.int8(-128), CODES[rows])
-    values = np.where(np.isnan(vectors(codes)), NOWHERE, vectors(codes))
-    np.testing.assert_array_equal(quantised(values[None])[:, 0].T, codes)
+    values = np.where(np.isnan(dequantise(codes)), NOWHERE, dequantise(codes))
+    np.testing.assert_array_equal(quantise(values[None])[:, 0].T, codes)
 
 
 @settings(deadline=None)
@@ -156,8 +158,8 @@ def test_what_no_code_stands_for_is_rejected(row, band, change):
     values[band] += change
     steps = np.sqrt(abs(values[band])) * 127.5
     assume(abs((np.rint(steps) / 127.5) ** 2 - abs(values[band])) > 1e-6)
-    with pytest.raises(PriorError, match="no AEF"):
-        quantised(values[None, None])
+    with pytest.raises(PriorError, match="not AEF"):
+        quantise(values[None, None])
 
 
 def test_what_is_no_vector_is_rejected():
@@ -166,16 +168,16 @@ def test_what_is_no_vector_is_rejected():
         np.full(64, np.nan),
         np.where(np.arange(64) == 5, np.inf, VALUES[0]),
     ):
-        with pytest.raises(PriorError, match="no AEF"):
-            quantised(values[None, None])
+        with pytest.raises(PriorError, match="not AEF"):
+            quantise(values[None, None])
 
 
 def test_pixels_of_another_form_are_rejected():
     few = npy(np.broadcast_to(VALUES[0], (2, 256, 64)))
     with pytest.raises(PriorError, match="256 x 256 pixels of 64 doubles"):
-        doubles(few)
+        read_npy(few)
     with pytest.raises(PriorError, match="sends no pixels"):
-        doubles(few[:40])
+        read_npy(few[:40])
 
 
 def test_several_threads_and_two_projects_do_not_mix(server, key):
@@ -279,14 +281,14 @@ def test_no_name_but_the_loopback_is_looked_up(server, key, names):
 
 
 def test_the_settings(server, key, monkeypatch):
-    assert Access.of(None, None, None, True).url == ee.data.HIGH_VOLUME_API_BASE_URL
-    assert Access.of(None, None, None, False).url == ee.data.DEFAULT_CLOUD_API_BASE_URL
+    assert EarthEngineConfig.of(None, None, None, True).url == ee.data.HIGH_VOLUME_API_BASE_URL
+    assert EarthEngineConfig.of(None, None, None, False).url == ee.data.DEFAULT_CLOUD_API_BASE_URL
     assert EarthEngineTiles().key == EarthEngineTiles(high_volume=True).key == "aef-v1-ee"
     assert EarthEngineTiles(url="http://127.0.0.1:81/").key == "aef-v1-ee-127.0.0.1-81"
     for url in ("http://example.org", "ftp://127.0.0.1", "https://", "example.org"):
         with pytest.raises(Unavailable, match="must be https"):
             EarthEngineTiles("demo", key, url)
-    with pytest.raises(Unavailable, match="is no Google Cloud project"):
+    with pytest.raises(Unavailable, match="is not the ID of a Google Cloud project"):
         EarthEngineTiles("a/../b", key, server.url)
     with pytest.raises(Unavailable, match="There is no credentials file"):
         EarthEngineTiles("demo", key / "no", server.url)
@@ -321,10 +323,10 @@ def test_a_file_that_holds_no_credentials(server, tmp_path, content):
 # Bad days.
 
 
-def failure(source, patience=PATIENT):
+def failure(source, retry=PATIENT):
     """The one line that a user reads."""
     with pytest.raises(PriorError) as caught:
-        source.fetch(NORTH, 2024, patience)
+        source.fetch(NORTH, 2024, retry)
     line = str(caught.value)
     assert "\n" not in line
     assert "good" not in line  # the token
@@ -347,19 +349,19 @@ def failure(source, patience=PATIENT):
         (["400 User memory limit exceeded."], "cannot do this: User memory limit exceeded.", 1),
         (["429*"], "quota is used up", 2),
         (["500*"], r"trouble of its own \(HTTP 500\)", 2),
-        (["drop*"], "cannot be reached", 2),
-        (["half*"], "break off", 2),
+        (["drop*"], "breaks off", 2),
+        (["half*"], "breaks? off", 2),
         (["html"], "a proxy or a login page", 1),
-        (["float32"], "no AEF, 256 x 256 pixels of 64 doubles", 1),
-        (["pickle"], "no AEF, 256 x 256 pixels of 64 doubles", 1),
-        (["noise"], "vectors are no AEF", 1),
+        (["float32"], "not AEF: expected 256 x 256 pixels of 64 doubles", 1),
+        (["pickle"], "not AEF: expected 256 x 256 pixels of 64 doubles", 1),
+        (["noise"], "vectors are not AEF", 1),
         (["flood"], "is not Earth Engine", 1),
     ],
 )
 def test_what_the_user_reads(server, source, faults, told, requests):
     source.years(NORTH, PATIENT)  # signed in
     server.faults(pixels=faults)
-    assert re.search(told, failure(source, Patience(60.0, attempts=2)))
+    assert re.search(told, failure(source, RetryPolicy(60.0, attempts=2)))
     assert len(server.asked(PIXELS)) == requests
 
 
@@ -425,7 +427,7 @@ def test_cancel_in_the_middle(server, source, fault):
     source.years(NORTH, PATIENT)
     server.faults(pixels=[fault])
     with pytest.raises(Cancelled):
-        source.fetch(NORTH, 2024, Patience(60.0, 1000, cancelled=lambda: bool(server.asked(PIXELS))))
+        source.fetch(NORTH, 2024, RetryPolicy(60.0, 1000, cancelled=lambda: bool(server.asked(PIXELS))))
     assert fault != "hang" or not server.asked(PIXELS)[0]["over"]
 
 
@@ -434,7 +436,7 @@ def test_cancel_while_signing_in(server, key):
     ee.Reset()
     with pytest.raises(Cancelled):
         EarthEngineTiles("demo", key, server.url).fetch(
-            NORTH, 2024, Patience(60.0, cancelled=lambda: bool(server.asked("discovery")))
+            NORTH, 2024, RetryPolicy(60.0, cancelled=lambda: bool(server.asked("discovery")))
         )
     assert not server.asked("discovery")[0]["over"]
 
@@ -452,8 +454,13 @@ def test_nobody_works_on_for_one_who_has_gone(server, source):
 # The doctor.
 
 
+def doctor(project, credentials, url):
+    settings = PriorSettings(ee_project=project, ee_credentials=credentials, ee_url=url)
+    return describe_source("earth-engine", settings)
+
+
 def test_the_doctor_finds_all_well(server, key):
-    lines = diagnose("demo", key, server.url)
+    lines = doctor("demo", key, server.url)
     assert lines == [
         f"Credentials: your login in {key}.",
         "Project: demo.",
@@ -465,17 +472,17 @@ def test_the_doctor_finds_all_well(server, key):
 
 def test_the_doctor_tells_of_the_quota(server, key):
     server.faults(years=["restricted"])
-    assert "used up its non-commercial quota" in diagnose("demo", key, server.url)[-1]
-    assert diagnose("demo", key, server.url)[-1] == "Quota: no complaint."
+    assert "used up its non-commercial quota" in doctor("demo", key, server.url)[-1]
+    assert doctor("demo", key, server.url)[-1] == "Quota: no complaint."
     server.faults(years=["429 Quota exceeded*"])
-    assert "quota is used up" in diagnose("demo", key, server.url)[-1]
+    assert "quota is used up" in doctor("demo", key, server.url)[-1]
 
 
 def test_the_doctor_stops_at_what_is_wrong(server, key):
-    assert diagnose("demo", None, server.url) == [
+    assert doctor("demo", None, server.url) == [
         "There are no credentials for Earth Engine: run earthengine authenticate, or give the key of an account."
     ]
-    lines = diagnose(None, key, server.url)
+    lines = doctor(None, key, server.url)
     assert lines[1] == "Project: none."
     assert "needs a Google Cloud project" in lines[2]
     assert len(lines) == 3

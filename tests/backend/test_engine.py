@@ -15,7 +15,7 @@ import pytest
 import torch
 from fresh_model import CARD, chip, fresh_model, fresh_processor, prior
 
-from fusar_gpt.engine import LocalEngine, Reply, Request, memory, open_engine
+from fusar_gpt.engine import DecodeRequest, LocalEngine, Reply, memory, open_engine
 from fusar_gpt.engine.grammar import Grammars
 from fusar_gpt.engine.memory import DeviceFullError
 from fusar_gpt.engine.prefixes import PrefixCache, prefix_key
@@ -46,7 +46,7 @@ def never():
 
 
 def request(seed, prompt="count ship", grammar=DIGITS, max_tokens=12, nodes=5):
-    return Request(chip(seed), *prior(seed, nodes), prompt, grammar, max_tokens)
+    return DecodeRequest(chip(seed), *prior(seed, nodes), prompt, grammar, max_tokens)
 
 
 MIXED = [
@@ -185,7 +185,7 @@ def test_threads_take_turns(shared):
 
 
 def test_a_batch_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="batch of 0"):
+    with pytest.raises(ValueError, match="batch_size must be at least 1, not 0"):
         engine(batch_size=0)
 
 
@@ -302,7 +302,7 @@ def test_draws_follow_the_models_probabilities_and_the_grammar(shared):
         assert np.exp(reply.logprobs[0]) == pytest.approx(expected[int(reply.text)], abs=1e-4)
 
 
-def test_a_request_that_is_called_off_ends_and_the_others_go_on(shared):
+def test_a_request_that_is_aborted_ends_and_the_others_go_on(shared):
     steps = 0
 
     def after_three():
@@ -311,7 +311,7 @@ def test_a_request_that_is_called_off_ends_and_the_others_go_on(shared):
         return steps > 3
 
     endless = request(1, "describe", None, 4000)
-    asked = [MIXED[0], replace(endless, called_off=after_three), replace(endless, called_off=lambda: True)]
+    asked = [MIXED[0], replace(endless, aborted=after_three), replace(endless, aborted=lambda: True)]
     one, two, three = shared.answer(asked)
     assert one.text == shared.answer(MIXED[:1])[0].text
     assert 0 < len(two.token_ends) < 10
@@ -325,7 +325,7 @@ def test_cancel_works_between_two_chips(looked):
 
 
 def test_a_caller_who_waits_for_its_turn_can_cancel(shared):
-    with shared._turn, pytest.raises(Cancelled):
+    with shared._running, pytest.raises(Cancelled):
         shared.answer(MIXED[:1], lambda: True)
 
 
@@ -447,5 +447,5 @@ def test_the_options_of_a_command_reach_the_model():
     engine = open_engine(EngineOptions("tiny", "cpu", "bfloat16", None, 3))
     assert (engine.card.name, engine.device, engine.batch_size) == ("tiny", "cpu", 3)
     assert engine._checkpoint.model.dtype is torch.bfloat16
-    with pytest.raises(CheckpointError, match="no device"):
+    with pytest.raises(CheckpointError, match="unknown device"):
         open_engine(EngineOptions("tiny", "abacus"))

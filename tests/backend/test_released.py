@@ -428,10 +428,10 @@ def _add_magnitude(tensors):
     ("change", "match"),
     [
         (_drop, "has lora_A but not its other half"),
-        (_poison, "no finite numbers"),
+        (_poison, "not finite"),
         (_widen, "maps 65 to 64 channels, the base's 64 to 64"),
-        (_deepen, r"changes model.language_model.layers.7.self_attn.q_proj, which is no linear layer"),
-        (_add_magnitude, "lora_magnitude_vector, which is no LoRA weight"),
+        (_deepen, r"changes model.language_model.layers.7.self_attn.q_proj, which is not a linear layer"),
+        (_add_magnitude, "lora_magnitude_vector, which is not a LoRA weight"),
         (dict.clear, "holds no weights"),
     ],
 )
@@ -470,8 +470,8 @@ def _short(name):
         ({"film_mlp": {"0.weight": torch.zeros(1)}}, "not of the released structure"),
         ({"other": film(), "film_mlp": film()}, "not of the released structure"),
         ([film()], "not of the released structure"),
-        ({"film_mlp": {**film(), "0.bias": torch.full((HIDDEN,), math.inf)}}, "no finite numbers"),
-        ({"film_mlp": {**film(), "0.bias": "text"}}, "no finite numbers"),
+        ({"film_mlp": {**film(), "0.bias": torch.full((HIDDEN,), math.inf)}}, "not finite"),
+        ({"film_mlp": {**film(), "0.bias": "text"}}, "not finite"),
         (
             {"film_mlp": _short("2.weight")},
             r"w2.weight is \[127, 128\], and a base of 64 channels needs \[128, 128\]",
@@ -506,7 +506,7 @@ def test_tlm_weights_that_are_none(released, source, tmp_path, content, match):
         ({"sigma": "2"}, {}, "sigma must be a positive number"),
         ({"sigma": math.inf}, {}, "sigma must be a positive number"),
         ({"vec_dim": 32}, {}, "vec_dim 32"),
-        ({"image_size": 500}, {}, "500 x 500 px is no whole number of 28 px tokens"),
+        ({"image_size": 500}, {}, "500 x 500 px is not a whole number of 28 px tokens"),
         ({"image_size": [28]}, {}, r"image_size must be a number of px or \[width, height\]"),
         ({"image_size": 0}, {}, "image_size must be"),
     ],
@@ -544,10 +544,10 @@ def test_a_truncated_file_of_weights(released, source, base, tmp_path):
 @pytest.mark.parametrize(
     ("file", "changes", "match"),
     [
-        ("config.json", {"model_type": "qwen2_vl"}, "is a qwen2_vl"),
+        ("config.json", {"model_type": "qwen2_vl"}, "its model type is qwen2_vl"),
         ("config.json", {"quantization_config": {"quant_method": "awq"}}, "weights are quantised"),
         ("config.json", {"intermediate_size": 80}, "do not fit its configuration"),
-        ("config.json", {"num_hidden_layers": 3}, "no Qwen2.5-VL that can be a base"),
+        ("config.json", {"num_hidden_layers": 3}, "not a Qwen2.5-VL that can be a base"),
         ("preprocessor_config.json", {"patch_size": 16}, "disagree about patch"),
     ],
 )
@@ -559,8 +559,8 @@ def test_a_base_that_is_none(source, base, tmp_path, file, changes, match):
 def test_a_base_with_missing_files(source, base, tmp_path):
     for name in ("tokenizer.json", "config.json", "model.safetensors"):
         (base / name).unlink()
-        refused("tokenizer|no Qwen2.5-VL|no weights", source, base, tmp_path / "out")
-    refused("there is no base in", source, tmp_path / "nowhere", tmp_path / "out")
+        refused("tokenizer|not a Qwen2.5-VL|no weights", source, base, tmp_path / "out")
+    refused("is not a base model", source, tmp_path / "nowhere", tmp_path / "out")
 
 
 def test_an_image_processor_within_a_whole_processors_file_is_read(source, base, tmp_path):
@@ -578,7 +578,7 @@ def test_without_an_image_processor_qwens_own_is_taken_and_said(source, base, tm
     original = json.loads((base / "preprocessor_config.json").read_text())
     (base / "preprocessor_config.json").unlink()
     said = []
-    import_release(source, str(base), tmp_path / "out", say=said.append)
+    import_release(source, str(base), tmp_path / "out", report=said.append)
     assert any("image processor" in line for line in said)
     images = load_checkpoint(tmp_path / "out", device="cpu").processor.image_processor
     assert (list(images.image_mean), images.patch_size) == (original["image_mean"], original["patch_size"])
@@ -613,7 +613,7 @@ def test_the_base_must_not_clearly_be_another_model(source, base, tmp_path, thei
     base = base.rename(tmp_path / ours)
     if fits:
         said = []
-        import_release(source, str(base), tmp_path / "out", say=said.append)
+        import_release(source, str(base), tmp_path / "out", report=said.append)
         assert any("note: the adapter calls its base" in line for line in said) is (theirs is not None)
     else:
         refused(f"trained on .*and this base is {ours}", source, base, tmp_path / "out")
@@ -655,7 +655,7 @@ def test_a_base_that_is_gone_or_changed(source, base, tmp_path):
     out = tmp_path / "out"
     import_release(source, str(base), out)
     base.rename(tmp_path / "elsewhere")
-    loading_refused(out, f"the base of out is gone from {base}: put it back or import again")
+    loading_refused(out, f"the base of out is missing from {base}: put it back or import again")
     (tmp_path / "elsewhere").rename(base)
     load_checkpoint(out, device="cpu")
     change_tensors(base / "model.safetensors", lambda tensors: tensors.pop("lm_head.weight"))

@@ -14,8 +14,9 @@ import pytest
 from findings_samples import chips_of, open_sample, run_on
 from PIL import Image
 
+from fusar_gpt.contract import Finding, Run
 from fusar_gpt.errors import OutputError
-from fusar_gpt.findings import Finding, Result, Run, draw_overlay, georeference, write_overlay, write_report
+from fusar_gpt.findings import Result, draw_overlay, georeference, write_overlay, write_report
 from fusar_gpt.findings.caption import colours, warnings_of
 from fusar_gpt.findings.report import MAX_ROWS
 from fusar_gpt.frames import ChipBox

@@ -17,7 +17,7 @@ from shapely import box
 
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import ChipPoints, LonLatPoints
-from fusar_gpt.imagery import Frame, open_scene, plan_chips
+from fusar_gpt.imagery import ChipFormat, open_scene, plan_chips
 from fusar_gpt.interpret import footprint as footprint_of
 from fusar_gpt.priors import Footprint, sampling
 from fusar_gpt.priors.field import Origin
@@ -330,7 +330,7 @@ def test_nodes_lie_where_the_scene_itself_puts_them(tmp_path, kind):
     }
     path = write(tmp_path / "scene.tif", np.ones((900, 900), np.float32), **forms[kind])
     with open_scene(path) as scene:
-        frame = Frame(SIZE, SIZE, 28, ground_m=2000 if kind == "gcps" else 500)
+        frame = ChipFormat(SIZE, SIZE, 28, ground_m=2000 if kind == "gcps" else 500)
         for one in list(plan_chips(scene, box(0, 0, 900, 900), frame))[:3]:
             footprint = footprint_of(scene, one)
             field = found(footprint, Sampling((9, 9)), holes=False)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from findings_samples import open_sample, run_on
 
-from fusar_gpt import terminal
-from fusar_gpt.cli_prior import say
-from fusar_gpt.interpret import ChipDone, Event, Finished, Started
-from fusar_gpt.terminal import progress_bar, show_progress
+from fusar_gpt.cli import terminal
+from fusar_gpt.cli.prior import report
+from fusar_gpt.cli.terminal import progress_bar, show_progress
+from fusar_gpt.contract import Event, Finished, Progress, Started
 
 
 class Terminal(io.StringIO):
@@ -55,12 +55,12 @@ def test_a_run_on_a_terminal_has_a_bar_and_lines_above_it(
     monkeypatch.setattr("sys.stderr", screen)
     with open_sample(tmp_path) as scene:
         run = run_on(scene)
-    events: list[Event] = [Started(run, 2), ChipDone(1, 2, ()), ChipDone(2, 2, ()), Finished(run, ())]
+    events: list[Event] = [Started(run, 2), Progress(1, 2), Progress(2, 2), Finished(run, ())]
     passed = []
     for event in show_progress(events):
         passed.append(event)
-        if event == ChipDone(1, 2, ()):
-            say("the prior is late")
+        if event == Progress(1, 2):
+            report("the prior is late")
         if isinstance(event, Finished):
             assert screen.getvalue().endswith("\n"), "the bar is closed before results are printed"
     assert passed == events

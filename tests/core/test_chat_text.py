@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fusar_qgis.contract import Finding, Polygon, ProtocolError, SceneBox
 from fusar_qgis.core.chat import (
     Answered,
     Conversation,
@@ -27,7 +28,6 @@ from fusar_qgis.core.chat import (
 )
 from fusar_qgis.core.chat_pages import to_markdown, to_page
 from fusar_qgis.core.completions import Refused, Said, Working, read_piece
-from fusar_qgis.core.events import Finding, ProtocolError
 from fusar_qgis.core.markdown import Link, clean, tamed, to_html
 
 EVIL = ["<script>alert(1)</script>", "<img src=x onerror=y>", "[a](http://b)", "![i](file:///etc/passwd)"]
@@ -46,7 +46,16 @@ HOSTILE = st.lists(st.one_of(st.sampled_from(EVIL), st.text(max_size=8)), max_si
 LINKS = st.lists(st.tuples(st.integers(-3, 90), st.integers(-3, 90)), max_size=4)
 
 RING = (((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 0.0)),)
-SHIP = Finding("d1", "detections", (RING,), "EPSG:32650", {"label": "ship", "score": 0.9, "target": None})
+BOX = SceneBox(0, 0, 1, 1)
+SHIP = Finding(
+    "d1",
+    "detections",
+    Polygon("Polygon", RING),
+    "EPSG:32650",
+    None,
+    BOX,
+    {"label": "ship", "score": 0.9, "target": None},
+)
 GROUND = Ground("layer", "harbour", {"type": "Polygon", "coordinates": [[[0, 0]]]}, "EPSG:32650")
 
 
@@ -212,6 +221,7 @@ def test_pieces_of_a_stream():
         "id": "d1",
         "properties": {"layer": "detections"},
         "scene_crs": "EPSG:32650",
+        "scene_box": [0, 0, 1, 1],
         "spans": [[0, 3]],
     }
     feature["scene_geometry"] = {"type": "Polygon", "coordinates": RING[0:1]}

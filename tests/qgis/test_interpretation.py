@@ -20,8 +20,9 @@ from qgis.PyQt.QtWidgets import QAction, QPushButton
 from standin import CHIPS
 
 from fusar_qgis.connection.backend import Backend
+from fusar_qgis.contract import Task
 from fusar_qgis.core.endpoint import Endpoint
-from fusar_qgis.core.order import Order
+from fusar_qgis.core.request import LayerRequest
 from fusar_qgis.gui.area_tool import AreaTool
 from fusar_qgis.gui.interpretation import Interpretation
 from fusar_qgis.gui.order_dialog import OrderDialog
@@ -323,11 +324,10 @@ def interpretation(standin, bar, qgis_iface):
 
 
 def test_look_closer_runs_the_grid_on_a_cell(interpretation, bar, qtbot, standin, scene_layer, scene_path):
-    order = Order(
+    order = LayerRequest(
         scene=str(scene_path),
-        area={},
         area_crs="EPSG:32650",
-        task="locate",
+        task=Task.LOCATE,
         targets=("ship",),
         layer_id=scene_layer.id(),
     )

@@ -102,8 +102,8 @@ def test_wrong_token(qtbot, page, standin):
 def test_another_version(qtbot, page, standin, web, served, side):
     standin.info = standin.info | {"api": served}
     assert side in result(qtbot, page, standin.url)
-    detail = f"this server speaks API {served}, the client 1; update the other"
-    assert side in result(qtbot, page, web(409, json.dumps({"detail": detail}).encode()).url)
+    problem = {"detail": "another version", "code": "api-mismatch", "served_api": served}
+    assert side in result(qtbot, page, web(409, json.dumps(problem).encode()).url)
 
 
 def test_another_program(qtbot, page, web):

@@ -20,8 +20,7 @@ from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QWidget
 from standin import preview_of
 
-from fusar_qgis.core.events import Info, Model
-from fusar_qgis.core.preview import read_preview
+from fusar_qgis.contract import Info, Model, Preview, read
 from fusar_qgis.gui import boxes_choice
 from fusar_qgis.gui.order_dialog import OrderDialog
 from fusar_qgis.layers.scene import scene_of
@@ -83,10 +82,10 @@ def test_the_order_is_what_was_chosen(make, tmp_path):
     order = dialog.order()
     assert (order.task, order.targets, order.model) == ("detect", ("ship",), "tiny")
     assert (order.prior, order.year, order.band) == (str(tmp_path / "aef.tif"), 2021, 2)
-    assert order.area["coordinates"][0][0] == pytest.approx([500100.5, 3999600.0], abs=1e-9)
+    assert list(order.area.coordinates[0][0]) == pytest.approx([500100.5, 3999600.0], abs=1e-9)
     assert (order.scene, order.area_crs) == (str(tmp_path / "two_20200102.tif"), "EPSG:32650")
     assert order.layer_id == dialog.scene.layer_id
-    assert json.loads(json.dumps(order.inputs()))["allow_no_prior"] is False
+    assert json.loads(json.dumps(order.to_json()))["allow_no_prior"] is False
 
 
 def test_a_year_without_a_prior_and_a_target_without_need_are_not_sent(make):
@@ -177,13 +176,13 @@ def test_polygons_on_the_area_are_classified_the_selected_ones_if_any(make, monk
     choose(dialog._task, "classify")
     dialog._boxes.layers.setLayer(layer)
     order = dialog.order()
-    features = order.boxes["features"]
+    features = order.boxes.features
     assert len(features) == 2
-    x, y = features[0]["geometry"]["coordinates"][0][0]
+    x, y = features[0].geometry.coordinates[0][0]
     assert AREA.contains(QgsGeometry.fromWkt(f"POINT({x} {y})"))  # in the area's CRS
     layer.selectByIds([2])
     dialog._boxes.refresh()
-    assert len(dialog.order().boxes["features"]) == 1
+    assert len(dialog.order().boxes.features) == 1
     assert dialog._boxes._count.text() == "1 selected features on the area"
     layer.removeSelection()
     monkeypatch.setattr(boxes_choice, "MOST", 1)
@@ -210,13 +209,13 @@ def test_choices_are_remembered(make, tmp_path):
 def test_the_preview_says_what_is_seen_and_how_long_it_takes(make):
     dialog = make()
     answer = preview_of({"prior": "cog", "year": 2021})
-    dialog.show_preview(read_preview(json.dumps(answer).encode()))
+    dialog.show_preview(read(Preview, json.dumps(answer).encode()))
     assert shows(dialog.preview._chip)
     assert dialog.preview._chip_text.text() == "One chip, 640 m wide. VV: -22 to 4 dB from black to white."
     assert "cog, 2021, 256 vectors" in dialog.preview._prior_text.text()
     assert "known after the first run" in dialog._estimate.text()
     nothing = answer["prior"] | {"image": None, "said": ["prior: <b>cog</b> has nothing at some places."]}
-    dialog.show_preview(read_preview(json.dumps(answer | {"seconds": 130, "prior": nothing}).encode()))
+    dialog.show_preview(read(Preview, json.dumps(answer | {"seconds": 130, "prior": nothing}).encode()))
     assert dialog.preview._prior.text() == "No prior here"
     assert "&lt;b&gt;" in dialog.preview._prior_text.text()
     assert "About 2 min." in dialog._estimate.text()

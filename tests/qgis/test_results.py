@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 from qgis.core import QgsProject, QgsSettings, QgsVectorLayer
 
-from fusar_qgis.core.events import Finding, Found
+from fusar_qgis.contract import Finding, Found, Polygon, SceneBox
 from fusar_qgis.core.setting_names import PLACE
 from fusar_qgis.layers import storage
 from fusar_qgis.layers.moving import Moving
@@ -25,11 +25,14 @@ def finding(number: int, *, layer: str = "detections", **properties) -> Finding:
     x, y = 500000 + 30 * (number % 100), 3999900 - 30 * (number // 100)
     ring = ((x, y), (x + 20, y), (x + 20, y + 9), (x, y + 9), (x, y))
     row = {"label": "ship", "score": 0.5, "length_m": 20.0, "chip": number, "run": "run-7", "model": "tiny"}
-    return Finding(f"f{number}", layer, ((ring,),), "EPSG:32650", {**row, **properties}, (1.0, 2.0, 3.5, 4.0))
+    box = SceneBox(1.0, 2.0, 3.5, 4.0)
+    shape = Polygon("Polygon", (ring,))
+    return Finding(f"f{number}", layer, shape, "EPSG:32650", None, box, {**row, **properties})
 
 
 def found(*numbers: int, replaced=()) -> Found:
-    return Found(tuple(finding(number) for number in numbers), tuple(replaced))
+    replaces = {f"f{new}": old for new, old in zip(numbers, replaced, strict=False)}
+    return Found(tuple(finding(number) for number in numbers), replaces)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from fusar_gpt.frames import SceneBox
-from fusar_gpt.model.card import Card
-from fusar_train.corpus.stored import StoredObject, StoredRecord
+from fusar_gpt.model.folder import Card
+from fusar_train.corpus.record import Record, RecordObject
 
 RELEASE = Card("release", "", "release", 504, 504, 14, 2, None, [], False, None, "", "", aspect="stretched")
 TINY = Card("tiny", "", "compact", 224, 224, 8, 2, 672.0, ["ship", "plane"], True, None, "", "")
@@ -25,16 +25,21 @@ def save(path, pixels):
 
 
 def ship(left, top, right, bottom, **more):
-    return StoredObject(SceneBox(left, top, right, bottom), "ship", **more)
+    return RecordObject(SceneBox(left, top, right, bottom), "ship", **more)
 
 
 def record(folder, name="a", objects=(), pixels=None, scene=None, split=None, prior=None, **provenance):
     """A record whose image is written to the folder."""
     image = save(Path(folder) / f"{name}.png", speckle(len(name)) if pixels is None else pixels)
-    return StoredRecord(
-        f"set/{name}", image, None, tuple(objects), prior, (), None, scene or f"set/{name}", split,
-        {"dataset": "set", "complete": ["ship"], **provenance},
-    )  # fmt: skip
+    return Record(
+        id=f"set/{name}",
+        image=image,
+        objects=tuple(objects),
+        prior=prior,
+        scene=scene or f"set/{name}",
+        split=split,
+        provenance={"dataset": "set", "complete": ["ship"], **provenance},
+    )
 
 
 def prior_file(path, rows=5, year=None, **arrays):

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from fusar_gpt.model import save_checkpoint
-from fusar_train.stages.settings import settings_of
-from fusar_train.stages.two_stage import Order, run_stage
+from fusar_train.stages.settings import Settings, StageConfig
+from fusar_train.stages.two_stage import run_stage
 
 sys.path.append(str(Path(__file__).parents[1] / "backend"))
 from fresh_model import CARD, fresh_model, fresh_processor
@@ -95,9 +95,9 @@ def order(
     **settings,
 ):
     """An order with ``SETTINGS``, those of stage 2 where it is that, and changes to them."""
-    chosen = settings_of({**SETTINGS, **(STAGE2 if stage == 2 else {}), **settings})
+    chosen = Settings(**{**SETTINGS, **(STAGE2 if stage == 2 else {}), **settings})
     work = out.with_name(f"{out.name}.run")
-    return Order(
+    return StageConfig(
         stage, str(base), (data,), out, work, chosen, resume, without_stage1, report, "cpu", visual_tokens
     )
 

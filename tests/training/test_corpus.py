@@ -6,11 +6,12 @@ from PIL import Image
 
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import Task, prompt_set
-from fusar_train.corpus.mixture import TEST_STREAM, TRAIN_STREAM, Mixture
-from fusar_train.corpus.questions import TEXTS, free, pairs, shaken, vocabulary
-from fusar_train.corpus.record import Labelled, Record, clip_objects, no_prior
+from fusar_train.corpus.chip import LabelledBox, LabelledChip, clip_objects, no_prior
 from fusar_train.corpus.ssdd import Annotated, cut, random_cut, read_voc, split, turn, whole
+from fusar_train.pretrain.batches import Mixture
+from fusar_train.pretrain.questions import TEXTS, free, jittered, pairs, vocabulary
 from fusar_train.simulation import simulate_chip
+from fusar_train.simulation.chip import TEST_STREAM, TRAIN_STREAM
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_the_split_is_disjoint_complete_and_stable(voc):
 def test_training_draws_only_from_the_training_half(voc):
     rng_positions = {tuple(i.boxes[0]) for i in split(read_voc(voc))[0]}
     assert len(rng_positions) == 8
-    records = Mixture(voc, real_share=1.0).records(seed=0)
+    records = Mixture(real_share=1.0).chips(0, voc)
     assert {next(records).source for _ in range(5)} == {"ssdd"}
     assert TRAIN_STREAM != TEST_STREAM
 
@@ -78,7 +79,7 @@ def test_a_sliver_of_a_ship_makes_a_chip_doubtful():
     assert cut(image, 90, 0, 100, 224) is None
     assert cut(image, 100, 0, 100, 224).objects == ()
     kept, clean = clip_objects([(-4, 0, 6, 10)], ["ship"], 100, 100)
-    assert (kept, clean) == ((Labelled(ChipBox(0, 0, 6, 10), "ship"),), True)
+    assert (kept, clean) == ((LabelledBox(ChipBox(0, 0, 6, 10), "ship"),), True)
 
 
 def test_the_serving_parser_reads_every_training_answer_back():
@@ -100,14 +101,14 @@ def test_the_serving_parser_reads_every_training_answer_back():
 def test_a_sliver_at_the_edge_can_still_be_drawn_around():
     rng = np.random.default_rng(0)
     for x, y in rng.uniform(0, 223.9, (2000, 2)):
-        box = shaken(ChipBox(x, y, 224, 224), (224, 224), rng)
+        box = jittered(ChipBox(x, y, 224, 224), (224, 224), rng)
         assert 0 <= box.left <= box.right - 2 <= 222
         assert 0 <= box.top <= box.bottom - 2 <= 222
 
 
 def test_free_questions_are_answered_from_the_truth():
-    record = Record(
-        np.zeros((224, 224), np.uint8), (Labelled(ChipBox(0, 0, 9, 9), "ship"),), *no_prior(),
+    record = LabelledChip(
+        np.zeros((224, 224), np.uint8), (LabelledBox(ChipBox(0, 0, 9, 9), "ship"),), *no_prior(),
         "port", np.full((14, 14), 6), "simulated",
     )  # fmt: skip
     said = {topic: free(record, topic).answer for topic in TEXTS}

@@ -7,7 +7,7 @@ import pytest
 from corpus_samples import prior_file, record, ship, speckle, voc_set
 from PIL import Image
 
-from fusar_train.cli_data import add_arguments
+from fusar_train.cli.data import add_arguments
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.preview import COLOURS, PRIOR_COLOUR, tile, write_preview
 from fusar_train.corpus.records import read_records

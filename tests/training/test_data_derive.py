@@ -8,15 +8,15 @@ from corpus_samples import RELEASE, TINY, prior_file, record, ship, speckle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusar_gpt.frames import ChipBox, SceneBox, ScenePoints, SceneWindow
+from fusar_gpt.frames import ChipBox, SceneBox, ScenePoints, SceneWindow, chip_corners, corner_array
 from fusar_gpt.imagery import ResizePlan
 from fusar_gpt.tasks import Question, Task, cell_of, prompt_set
 from fusar_gpt.tasks.compact import render_boxes
 from fusar_train.corpus.derive import Plan, derive, windows
 from fusar_train.corpus.errors import CorpusError
-from fusar_train.corpus.records import Message, read_records
-from fusar_train.corpus.stored import StoredObject, on_chip
-from fusar_train.corpus.wording import OnChip, describe, messages, search
+from fusar_train.corpus.messages import PlacedObject, describe, messages, search
+from fusar_train.corpus.record import Message, RecordObject, on_chip
+from fusar_train.corpus.records import read_records
 
 edge = st.floats(-20, 520, allow_nan=False)
 
@@ -27,8 +27,8 @@ def chip_objects(draw):
     left, top = draw(edge), draw(edge)
     right, bottom = left + draw(st.floats(1, 90)), top + draw(st.floats(1, 90))
     box = SceneBox(left, top, right, bottom)
-    return OnChip(
-        StoredObject(box, label, draw(st.none() | st.just("S-1"))), ChipBox(left, top, right, bottom)
+    return PlacedObject(
+        RecordObject(box, label, draw(st.none() | st.just("S-1"))), ChipBox(left, top, right, bottom)
     )
 
 
@@ -70,13 +70,13 @@ def test_boxes_go_to_the_chip_and_back(origin, width, height, numbers):
     (left, right), (top, bottom) = sorted(numbers[:2]), sorted(numbers[2:])
     plan = ResizePlan(SceneWindow(origin, -origin, width, height), 504, 504, 18, 18)
     box = on_chip(SceneBox(left, top, right, bottom), plan)
-    back = plan.chip_to_scene(box.corners())
-    assert np.allclose(back.xy(), SceneBox(left, top, right, bottom).corner_array(), atol=1e-6)
+    back = plan.chip_to_scene(chip_corners(box))
+    assert np.allclose(back.xy(), corner_array(SceneBox(left, top, right, bottom)), atol=1e-6)
     assert box.left == pytest.approx(plan.scene_to_chip(ScenePoints(left, top)).x[0])
 
 
 def placed(label, x, y, fine=None):
-    return OnChip(StoredObject(SceneBox(0, 0, 1, 1), label, fine), ChipBox(x, y, x + 10, y + 10))
+    return PlacedObject(RecordObject(SceneBox(0, 0, 1, 1), label, fine), ChipBox(x, y, x + 10, y + 10))
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_only_labelled_classes_are_counted(tmp_path):
 
 
 def test_fine_labels_on_request_and_the_annotators_caption_and_questions(tmp_path):
-    asked = Message(Task.ASK, None, None, "Is it windy?", "yes")
-    stale = Message(Task.COUNT, "ship", None, "old words", "7")
+    asked = Message(task=Task.ASK, question="Is it windy?", answer="yes")
+    stale = Message(task=Task.COUNT, target="ship", question="old words", answer="7")
     one = replace(
         record(tmp_path, objects=[ship(10, 10, 30, 30, fine="S-1"), ship(50, 10, 90, 30, difficult=True)]),
         caption="A quiet bay.", messages=(asked, stale),
@@ -232,14 +232,14 @@ def test_whole_images_stay_without_what_is_mostly_outside(tmp_path):
 
 
 def test_a_class_that_no_question_can_hold_is_named(tmp_path):
-    odd = StoredObject(SceneBox(1, 1, 9, 9), "A320/321")
+    odd = RecordObject(SceneBox(1, 1, 9, 9), "A320/321")
     one = record(tmp_path, objects=[odd], complete=["A320/321"])
     with pytest.raises(CorpusError, match="Record set/a: 'A320/321' is not a target"):
         derive([one], tmp_path / "out", Plan(RELEASE, "release"))
 
 
 def test_an_object_of_less_than_a_pixel_keeps_one():
-    tiny = OnChip(StoredObject(SceneBox(0, 0, 1, 1), "ship"), ChipBox(1.5, 7.2, 2.5, 7.3))
+    tiny = PlacedObject(RecordObject(SceneBox(0, 0, 1, 1), "ship"), ChipBox(1.5, 7.2, 2.5, 7.3))
     for words in ("release", "compact"):
         message = search(Task.DETECT, "ship", [tiny], words, (504, 504))
         said = prompt_set(words).parse(Question(Task.DETECT, target="ship"), message.answer, (504, 504))

@@ -24,17 +24,17 @@ from hypothesis import strategies as st
 
 from fusar_gpt.frames import SceneBox
 from fusar_gpt.tasks import Question, Task, prompt_set
-from fusar_train.cli_data import FORMATS as NAMED
+from fusar_train.cli.data import FORMATS as NAMED
 from fusar_train.corpus.coco import coco_box
 from fusar_train.corpus.derive import Plan, derive
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import xml_file
 from fusar_train.corpus.formats import FORMATS, import_dataset
 from fusar_train.corpus.labels import labels_of
+from fusar_train.corpus.messages import recognise
 from fusar_train.corpus.records import read_records, write_records
 from fusar_train.corpus.swift import write_swift
 from fusar_train.corpus.voc import voc_box
-from fusar_train.corpus.wording import recognise
 
 pixel = st.integers(1, 3000)
 

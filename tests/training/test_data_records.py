@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ from fusar_gpt.frames import SceneBox, SceneWindow
 from fusar_gpt.tasks import Task
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.images import crop, digest, read_image
-from fusar_train.corpus.records import Message, StoredRecord, read_records, write_records
+from fusar_train.corpus.record import Message, Record, grown
+from fusar_train.corpus.records import read_records, write_records
 from fusar_train.corpus.shards import write_shards
-from fusar_train.corpus.stored import grown
 
 edge = st.floats(-500, 5000, allow_nan=False)
 text = st.text(max_size=30)
@@ -29,7 +30,14 @@ def boxes(draw):
     return SceneBox(left, top, right, bottom)
 
 
-messages = st.builds(Message, st.sampled_from(Task), st.none() | text, st.none() | boxes(), text, text)
+messages = st.builds(
+    Message,
+    task=st.sampled_from(Task),
+    target=st.none() | text,
+    box=st.none() | boxes(),
+    question=text,
+    answer=text,
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +53,10 @@ def test_any_record_comes_back_as_it_was(image, tmp_path_factory, places, said, 
     )
     window = SceneWindow(-3, 4, 50, 60)
     provenance = {"pixel_m": 1.5, "note": "Genève"}
-    one = StoredRecord(
-        "set/x.1", image, window, objects, None, tuple(said), caption, scene, "val", provenance
-    )
+    one = Record(
+        id="set/x.1", image=image, window=window, objects=objects, messages=tuple(said), caption=caption,
+        scene=scene, split="val", provenance=provenance,
+    )  # fmt: skip
     folder = tmp_path_factory.mktemp("out") / "set"
     assert write_records([one], folder) == 1
     (back,) = read_records(folder)
@@ -61,7 +70,7 @@ def test_any_record_comes_back_as_it_was(image, tmp_path_factory, places, said, 
 def test_shards_hold_the_same_records_cut_to_their_windows(tmp_path):
     prior = prior_file(tmp_path / "p.npz", rows=7, year=2021)
     whole = record(tmp_path, "b.c", [ship(10, 20, 30, 40)], prior=prior)
-    part = StoredRecord(**{**vars(whole), "id": "set/part", "window": SceneWindow(5, 10, 60, 50)})
+    part = replace(whole, id="set/part", window=SceneWindow(5, 10, 60, 50))
     more = [record(tmp_path, f"n{i}", [], pixels=speckle(i)) for i in range(3)]
     paths = write_shards([whole, part, *more], tmp_path / "shards", per_shard=2)
     assert [path.name for path in paths] == [f"shard-{i:06d}.tar" for i in range(3)]
@@ -132,20 +141,20 @@ GOOD = {"id": "a", "image": "a.png", "objects": [], "scene": "s"}
         ("{", "is no JSON"),
         ("[" * 100_000 + "\n", "is no JSON"),
         ("[]\n", "a record is a JSON object"),
-        ({"id": "a", "image": "a.png", "objects": []}, "has no 'scene'"),
+        ({"id": "a", "image": "a.png", "objects": []}, "there is no field 'scene'"),
         (GOOD | {"obejcts": []}, "unknown field 'obejcts'"),
         (GOOD | {"image": "../../etc/passwd"}, "no path inside"),
         (GOOD | {"image": "/etc/passwd"}, "no path inside"),
         (GOOD | {"prior": "..\\x.npz"}, "no path inside"),
-        (GOOD | {"id": "../a"}, "id must be words"),
-        (GOOD | {"split": "training"}, "split must be one of"),
-        (GOOD | {"window": [0, 0, 0, 5]}, "empty window"),
+        (GOOD | {"id": "../a"}, "id: must be words"),
+        (GOOD | {"split": "training"}, "split: must be one of"),
+        (GOOD | {"window": [0, 0, 0, 5]}, "window: empty window"),
         (GOOD | {"window": [0, 0.5, 3, 5]}, "whole pixels"),
-        (GOOD | {"objects": [{"box": [9, 0, 3, 5], "label": "ship"}]}, "object 1: box .* inverted"),
+        (GOOD | {"objects": [{"box": [9, 0, 3, 5], "label": "ship"}]}, "object 1, box: box .* inverted"),
         ('{"id": "a", "image": "a.png", "scene": "s", "objects": [{"box": [0, 0, NaN, 1]}]}\n', "NaN"),
         (GOOD | {"objects": [{"box": [0, 0, 1e999, 5], "label": "ship"}]}, "Infinity"),
         (GOOD | {"objects": [{"box": [1, 2, 3], "label": "ship"}]}, "four finite numbers"),
-        (GOOD | {"objects": [{"box": [1, 2, 3, 4], "label": ""}]}, "no label"),
+        (GOOD | {"objects": [{"box": [1, 2, 3, 4], "label": ""}]}, "object 1, label: .*at least 1 character"),
         (GOOD | {"messages": [{"task": "guess", "question": "", "answer": ""}]}, "guess"),
         (GOOD | {"provenance": {"pixel_m": -1}}, "pixel_m"),
         (GOOD | {"provenance": {"year": "2020"}}, "year"),
@@ -163,7 +172,7 @@ def test_bad_lines_are_named_by_file_and_number(tmp_path, line, said):
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     good = record(tmp_path, "good")
-    lost = StoredRecord(**{**vars(good), "id": "set/lost", "image": tmp_path / "lost.png"})
+    lost = replace(good, id="set/lost", image=tmp_path / "lost.png")
     out = tmp_path / "out"
     with pytest.raises(CorpusError, match=r"lost\.png does not exist"):
         write_records([good, lost], out)
@@ -177,10 +186,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
 
 def test_an_image_that_several_records_show_is_stored_once(tmp_path):
     one = record(tmp_path)
-    halves = [
-        StoredRecord(**{**vars(one), "id": f"set/{x}", "window": SceneWindow(x, 0, 100, 120)})
-        for x in (0, 100)
-    ]
+    halves = [replace(one, id=f"set/{x}", window=SceneWindow(x, 0, 100, 120)) for x in (0, 100)]
     write_records(halves, tmp_path / "out")
     back = list(read_records(tmp_path / "out"))
     assert back[0].image == back[1].image
@@ -199,7 +205,7 @@ def test_a_stretched_chip_shows_the_window_and_nothing_else(tmp_path):
 
 def test_an_undistorted_chip_is_black_around_the_window(tmp_path):
     one = record(tmp_path, pixels=np.full((100, 200), 200, np.uint8), prior=prior_file(tmp_path / "p.npz"))
-    part = StoredRecord(**{**vars(one), "window": SceneWindow(20, 10, 100, 50)})
+    part = replace(one, window=SceneWindow(20, 10, 100, 50))
     chip, plan = part.chip(TINY)
     assert chip.shape == (224, 224)
     assert plan == part.plan(TINY)
@@ -255,7 +261,7 @@ def test_images_of_other_kinds_become_grey_or_rgb_of_8_bits(tmp_path):
     assert quantised.dtype == np.uint8
     assert quantised.min() < 30
     assert quantised.max() > 200
-    one = StoredRecord("set/deep", tmp_path / "deep.tif", None, (), None, (), None, "s", None, {})
+    one = Record(id="set/deep", image=tmp_path / "deep.tif", objects=(), scene="s")
     write_records([one], tmp_path / "out")
     (back,) = read_records(tmp_path / "out")
     assert back.image.suffix == ".png"

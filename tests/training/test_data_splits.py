@@ -159,7 +159,7 @@ def test_every_fault_is_named(tmp_path):
         "lost.png does not exist",
         "cut.png is no readable image",
         "the id set/flat comes twice",
-        "line 9, makes no sense: object 1: box [10, 10, 5, 30] is inverted",
+        "line 9, makes no sense: object 1, box: box [10, 10, 5, 30] is inverted",
         "line 10, is no JSON",
     ):
         assert said in faults, said

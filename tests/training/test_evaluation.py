@@ -14,8 +14,10 @@ from fusar_gpt.frames import ChipBox, SceneBox
 from fusar_gpt.model import Card
 from fusar_gpt.tasks import Task
 from fusar_gpt.tasks.compact import render_boxes, render_count, render_grid, render_label
-from fusar_train import cli_evaluate
-from fusar_train.corpus.records import CorpusError, Message, StoredObject, StoredRecord, write_records
+from fusar_train.cli import evaluate as cli_evaluate
+from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.record import Message, Record, RecordObject
+from fusar_train.corpus.records import write_records
 from fusar_train.evaluation import baselines, captions, command
 from fusar_train.evaluation.inference import ask
 from fusar_train.evaluation.labelled_images import open_images, simulated_images
@@ -91,11 +93,11 @@ def record(folder, number, objects, **fields):
         "messages": (), "caption": None, "scene": f"scene {number}", "split": "test",
         "provenance": {"dataset": "toy", "licence": "none", "simulated": True, "complete": ["ship", "plane"]},
     }  # fmt: skip
-    return StoredRecord(**{**given, **fields})
+    return Record(**{**given, **fields})
 
 
-SHIP = StoredObject(SceneBox(10, 10, 30, 22), "ship", fine="S-1")
-PLANE = StoredObject(SceneBox(60, 40, 80, 60), "plane")
+SHIP = RecordObject(SceneBox(10, 10, 30, 22), "ship", fine="S-1")
+PLANE = RecordObject(SceneBox(60, 40, 80, 60), "plane")
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def toy(tmp_path):
     records = [
         record(raw, 1, [SHIP, PLANE]),
         record(raw, 2, [SHIP], caption="one ship at sea"),
-        record(raw, 3, [], messages=(Message(Task.ASK, None, None, "is there water?", "yes"),)),
+        record(raw, 3, [], messages=(Message(task=Task.ASK, question="is there water?", answer="yes"),)),
         record(raw, 4, [unsure]),
         record(raw, 5, [], split="train"),
         record(raw, 6, [PLANE], split="train"),

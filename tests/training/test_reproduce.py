@@ -16,12 +16,13 @@ from stage_samples import write_base
 
 from fusar_gpt.errors import FusarError
 from fusar_gpt.tasks import Task
-from fusar_train import cli_reproduce
-from fusar_train.corpus.mixture import Mixture
+from fusar_train.cli import reproduce as cli_reproduce
 from fusar_train.corpus.records import read_records
 from fusar_train.evaluation.bootstrap import Estimate, ratio
 from fusar_train.evaluation.labelled_images import open_images, simulated_images
 from fusar_train.evaluation.metrics import ALL, MetricKey
+from fusar_train.pretrain.batches import Mixture
+from fusar_train.pretrain.train import PretrainSettings, TinyTrainer, tiny_card
 from fusar_train.reproduce import command, run
 from fusar_train.reproduce.curves import curves_of, draw
 from fusar_train.reproduce.experiment import BASE_SETTINGS, ROWS, TABLES, Experiment, Run, plan
@@ -29,9 +30,9 @@ from fusar_train.reproduce.outcome import T_975, Outcome, over_seeds, read_outco
 from fusar_train.simulation.records import write_chips
 from fusar_train.stages import two_stage
 from fusar_train.stages.examples import load_examples
-from fusar_train.stages.settings import HERE, read_settings
-from fusar_train.stages.tiny import Trainer, tiny_card
+from fusar_train.stages.settings import RECIPES, Settings
 from fusar_train.stages.trainer import numbered
+from fusar_train.validation import read_yaml
 
 COUNTING = MetricKey(Task.COUNT, ALL, "accuracy")
 
@@ -81,18 +82,18 @@ def test_stored_chips_are_the_simulated_ones(tmp_path):
 def test_stored_chips_are_what_a_stage_learns_from(tmp_path):
     write_chips(tmp_path / "train", "train", 0, 3)
     for stage, tasks in ((1, {"describe"}), (2, {"count", "locate", "classify", "detect"})):
-        settings = read_settings(HERE / f"stage{stage}_mini.yaml", [])
+        settings = read_yaml(RECIPES / f"stage{stage}_mini.yaml", Settings)
         examples = load_examples([tmp_path / "train"], tiny_card(real=False), settings)
         assert {examples[i].name.split("(")[1].rstrip(")") for i in range(len(examples))} == tasks
-        assert all(examples.has_prior(i) for i in range(len(examples)))
+        assert all(record.prior for record, _ in examples.questions)
     captions = [record.caption for record in read_records(tmp_path / "train")]
-    settings = read_settings(HERE / "stage1_mini.yaml", [])
+    settings = read_yaml(RECIPES / "stage1_mini.yaml", Settings)
     told = load_examples([tmp_path / "train"], tiny_card(real=False), settings)
     assert [told[i].answer for i in range(len(told))] == captions
 
 
 def test_each_row_differs_by_what_its_table_says():
-    experiment = Experiment(HERE, "full", "base", "", False, "cpu", False)
+    experiment = Experiment(RECIPES, "full", "base", "", False, "cpu", False)
     shown = {row: experiment.settings(Run(row, 4)) for row in ROWS}
     assert {row: sorted(stages) for row, stages in shown.items()} == {
         "base": [], "sft2": [2], "sft1+sft2": [1, 2], "sft2+tlm": [2],
@@ -117,12 +118,12 @@ def test_each_row_differs_by_what_its_table_says():
 
 def test_the_base_never_meets_a_prior_and_its_tlm_stays_the_identity(tmp_path):
     settings = yaml.safe_load(BASE_SETTINGS.read_text())
-    records = Mixture(None, **settings["mixture"]).records(0)
+    records = Mixture(**settings["mixture"]).chips(0)
     assert [len(next(records).values) for _ in range(5)] == [0] * 5
     settings |= {"batch": 2, "processes": 1}
     for phase in settings["phases"]:
         phase["steps"] = 1
-    Trainer(settings, tmp_path, None).run()
+    TinyTrainer(PretrainSettings(**settings), tmp_path, None).run()
     assert not command.knows_prior(tmp_path)
 
 

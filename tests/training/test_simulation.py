@@ -9,11 +9,10 @@ import rasterio
 
 from fusar_gpt.frames import LonLatPoints
 from fusar_gpt.imagery import open_scene
-from fusar_train.simulation import CHIP_PX, simulate_chip, spoil_prior
+from fusar_train.simulation import CHIP_PX, drop_or_swap_prior, simulate_chip
 from fusar_train.simulation.ambiguity import best_guess, measure, seen
 from fusar_train.simulation.chip import MARGIN, compose, observe, people
 from fusar_train.simulation.clutter import relief
-from fusar_train.simulation.furniture import add_ghosts
 from fusar_train.simulation.ground import WATER, Flat, Land, Surface, at, frame, smooth_field
 from fusar_train.simulation.land import PLACES, build
 from fusar_train.simulation.models import PLANES, SHIPS
@@ -21,6 +20,7 @@ from fusar_train.simulation.prior import CELL_M, Year, library, prior_raster
 from fusar_train.simulation.radar import HAMMING, MODERATE, UNWEIGHTED, Sensor, detect, texture
 from fusar_train.simulation.scene import SimulationError, encode, write_scene
 from fusar_train.simulation.sheet import write_sheet
+from fusar_train.simulation.small_echoes import add_ghosts
 from fusar_train.simulation.targets import Canvas, draw_plane, draw_ship, place_planes, place_ships
 
 SIDE = 240
@@ -263,7 +263,7 @@ def test_cells_mix_what_lies_under_them():
 def test_priors_are_spoilt_as_often_as_asked():
     record, other = simulate_chip(1), simulate_chip(2)
     generator = rng(0)
-    spoilt = [spoil_prior(record, other, generator, drop=0.2, swap=0.3) for _ in range(400)]
+    spoilt = [drop_or_swap_prior(record, other, generator, drop=0.2, swap=0.3) for _ in range(400)]
     none = sum(len(chip.values) == 0 for chip in spoilt)
     wrong = sum(chip.values is other.values for chip in spoilt)
     assert 50 < none < 110

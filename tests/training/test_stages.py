@@ -28,13 +28,14 @@ from fusar_gpt.model.adapter import merge, read_adapter
 from fusar_gpt.model.base import current_name
 from fusar_gpt.model.loaded import load
 from fusar_gpt.model.released import import_release
+from fusar_train.cli.train import add_arguments
 from fusar_train.corpus.records import read_records
 from fusar_train.corpus.shards import write_shards
 from fusar_train.stages import lora, run_log, trainer
-from fusar_train.stages.command import add_arguments
+from fusar_train.stages.base_checkpoint import check_stage, open_base_checkpoint
 from fusar_train.stages.examples import Collator, Schedule, load_examples
-from fusar_train.stages.settings import HERE, StageError, read_settings, settings_of
-from fusar_train.stages.start import check_stage, open_start
+from fusar_train.stages.settings import RECIPES, Settings, StageError
+from fusar_train.validation import SettingsError, read_yaml
 
 LANGUAGE = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -167,8 +168,8 @@ def test_stage2_starts_from_the_authors_release_and_makes_it_whole(data, tmp_pat
 
 
 def test_a_report_that_is_not_installed_is_one_line(base, data, tmp_path, monkeypatch):
-    monkeypatch.setattr("fusar_train.stages.command.PACKAGES", ())
-    monkeypatch.setattr("fusar_train.stages.command.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("fusar_train.cli.train.PACKAGES", ())
+    monkeypatch.setattr("fusar_train.cli.train.importlib.util.find_spec", lambda name: None)
     with pytest.raises(FusarError, match="wandb is not installed: pip install wandb"):
         command(1, base, data, tmp_path / "out", "--report", "wandb")
 
@@ -187,7 +188,7 @@ def test_the_loss_is_the_mean_over_the_answers_tokens_of_the_whole_batch(stage1,
     train(2, stage1, data, whole)
     train(2, stage1, data, cut, micro_batch=1)
     assert losses(cut) == pytest.approx(losses(whole), rel=1e-5)
-    settings = settings_of({**SETTINGS, "tasks": ["count", "locate", "classify", "detect"]})
+    settings = Settings(**{**SETTINGS, "tasks": ["count", "locate", "classify", "detect"]})
     loaded = load(stage1).checkpoint
     schedule = Schedule(load_examples((data,), loaded.card, settings), settings)
     total = tokens = 0
@@ -204,7 +205,7 @@ def test_the_loss_is_the_mean_over_the_answers_tokens_of_the_whole_batch(stage1,
 
 def test_tlm_gets_gradients_also_from_a_batch_without_any_prior(base, tmp_path):
     data = write_data(tmp_path / "bare", priors=lambda number: False)
-    settings = settings_of({**SETTINGS, "trainables": "tlm"})
+    settings = Settings(**{**SETTINGS, "trainables": "tlm"})
     model, batch = prepared(base, data, settings)
     model(**batch).loss.backward()
     assert all(weight.grad is not None and not weight.grad.any() for weight in lora.trained(model).values())
@@ -214,7 +215,7 @@ def test_tlm_gets_gradients_also_from_a_batch_without_any_prior(base, tmp_path):
 def test_checkpointing_stays_on_with_a_frozen_vision_tower_and_changes_no_gradient(base, data, trainables):
     gradients = {}
     for on in (False, True):
-        settings = settings_of({**SETTINGS, "trainables": trainables, "gradient_checkpointing": on})
+        settings = Settings(**{**SETTINGS, "trainables": trainables, "gradient_checkpointing": on})
         model, batch = prepared(base, data, settings)
         passes = []
         layer = model.model.language_model.layers[0].self_attn
@@ -228,7 +229,7 @@ def test_checkpointing_stays_on_with_a_frozen_vision_tower_and_changes_no_gradie
 
 def prepared(base, data, settings):
     """A model ready to train, and a batch."""
-    start = open_start(base, settings, device="cpu", dtype=torch.float32, attention="sdpa")
+    start = open_base_checkpoint(base, settings, device="cpu", dtype=torch.float32, attention="sdpa")
     schedule = Schedule(load_examples((data,), start.card, settings), settings)
     lora.prepare(start.model, settings)
     batch = Collator(start.processor)([schedule[number] for number in range(settings.batch)])
@@ -238,7 +239,7 @@ def prepared(base, data, settings):
 
 def test_the_order_depends_on_the_seed_and_the_place_alone(base, data):
     def shown(**changes):
-        settings = settings_of({**SETTINGS, "max_steps": None, "epochs": 4, **changes})
+        settings = Settings(**{**SETTINGS, "max_steps": None, "epochs": 4, **changes})
         return Schedule(load_examples((data,), load(base).card, settings), settings)
 
     first, again, other = shown(), shown(batch=2, micro_batch=1), shown(seed=1)
@@ -253,7 +254,7 @@ def test_priors_are_dropped_and_swapped_as_often_as_asked(base, data):
     card = load(base).card
 
     def shown(**changes):
-        settings = settings_of({**SETTINGS, "epochs": 20, "max_steps": None, **changes})
+        settings = Settings(**{**SETTINGS, "epochs": 20, "max_steps": None, **changes})
         schedule = Schedule(load_examples((data,), card, settings), settings)
         return [(len(one.prior[0]), one.prior[0].sum()) for one in map(schedule.__getitem__, range(240))]
 
@@ -266,7 +267,7 @@ def test_priors_are_dropped_and_swapped_as_often_as_asked(base, data):
 
 def test_shards_are_read_when_they_are_needed(base, data, tmp_path):
     write_shards(read_records(data), tmp_path / "shards", per_shard=5)
-    settings = settings_of(SETTINGS)
+    settings = Settings(**SETTINGS)
     card = load(base).card
     plain, packed = (load_examples((path,), card, settings) for path in (data, tmp_path / "shards"))
     assert plain.fingerprint() == packed.fingerprint()
@@ -283,7 +284,7 @@ def test_captions_and_own_messages_are_learnt_as_they_are(base, tmp_path):
         return {**line, "caption": "A calm sea."} if number else {**line, "messages": [said]}
 
     data = write_data(tmp_path / "data", change=change)
-    settings = settings_of({**SETTINGS, "tasks": ["ask", "describe"]})
+    settings = Settings(**{**SETTINGS, "tasks": ["ask", "describe"]})
     examples = load_examples((data,), load(base).card, settings)
     assert (examples[0].prompt, examples[0].answer) == ("ask any ships?", "yes")
     assert {examples[number].answer for number in range(1, 12)} == {"A calm sea."}
@@ -360,7 +361,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_record(base, tmp_
 
 def run_order(base, data, settings):
     """The names of the examples that have a prior, as a run shows them."""
-    chosen = settings_of({**SETTINGS, **settings})
+    chosen = Settings(**{**SETTINGS, **settings})
     schedule = Schedule(load_examples((data,), load(base).card, chosen), chosen)
     return [one.name for one in map(schedule.__getitem__, range(len(schedule))) if len(one.prior[0])]
 
@@ -393,31 +394,31 @@ def test_a_stage_refuses_the_checkpoint_of_the_other(base, stage1, data, tmp_pat
 
 def test_the_papers_settings_are_the_papers():
     for stage, epochs, rate in ((1, 30, 1e-4), (2, 5, 1e-5)):
-        settings = read_settings(HERE / f"stage{stage}_7b.yaml", [])
+        settings = read_yaml(RECIPES / f"stage{stage}_7b.yaml", Settings)
         assert (settings.epochs, settings.learning_rate) == (epochs, rate)
         assert (settings.lora_rank, settings.lora_alpha, settings.warmup) == (8, 32, 0.05)
         assert settings.trainables == ("tlm+lora" if stage == 1 else "lora")
-        read_settings(HERE / f"stage{stage}_tiny.yaml", [])
+        read_yaml(RECIPES / f"stage{stage}_tiny.yaml", Settings)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ("learning_rate=fast", "could not convert"),
-        ("learning_rate=-1", "more than 0"),
-        ("batch=2.5", "batch must be int"),
-        ("lora_vision=1", "lora_vision must be bool"),
-        ("trainables=all", "one of tlm, lora, tlm"),
-        ("tasks=[sing]", "tasks must be some of"),
+        ("learning_rate=-1", "Input should be greater than 0"),
+        ("batch=2.5", "batch: Input should be a valid integer"),
+        ("lora_vision=1", "lora_vision: Input should be a valid boolean"),
+        ("trainables=all", "trainables: Input should be 'tlm', 'lora' or 'tlm"),
+        ("tasks=[sing]", "task 1: Input should be 'count', 'locate'"),
         ("priors=false", "TLM is the identity"),
-        ("speed=1", "unknown entry speed"),
+        ("speed=1", "unknown field 'speed'"),
         ("batch", "NAME=VALUE"),
-        ("drop_prior=1.0", "from 0 to below 1"),
+        ("drop_prior=1.0", "drop_prior: Input should be less than 1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(change, message):
-    with pytest.raises(StageError, match=message) as caught:
-        read_settings(HERE / "stage1_tiny.yaml", [change])
+    with pytest.raises(SettingsError, match=message) as caught:
+        read_yaml(RECIPES / "stage1_tiny.yaml", Settings, [change])
     assert "\n" not in str(caught.value)
 
 
@@ -433,9 +434,11 @@ def test_settings_that_do_not_fit_are_refused(base, data, tmp_path, monkeypatch)
 
 
 def test_the_sharding_settings_are_understood_by_the_library(tmp_path):
-    zero2 = json.loads((HERE / "zero2.json").read_text())
+    zero2 = json.loads((RECIPES / "zero2.json").read_text())
     assert zero2["zero_optimization"]["stage"] == 2
-    options = TrainingArguments(str(tmp_path), use_cpu=True, fsdp=True, fsdp_config=str(HERE / "fsdp.json"))
+    options = TrainingArguments(
+        str(tmp_path), use_cpu=True, fsdp=True, fsdp_config=str(RECIPES / "fsdp.json")
+    )
     assert options.fsdp_plugin_args["fsdp_version"] == 2
     wrapped = options.fsdp_plugin_args["transformer_cls_names_to_wrap"].split(",")
     assert wrapped == ["Qwen2_5_VLDecoderLayer", "Qwen2_5_VLVisionBlock"]
@@ -450,5 +453,5 @@ def test_figures_go_to_tensorboard_or_else_a_notice_says_where(base, data, tmp_p
     assert "step 2 of 2" in told
     assert "0 min 0 s left" in told
     monkeypatch.setattr(run_log.importlib.util, "find_spec", lambda name: None)
-    assert run_log.tensorboard(tmp_path, 0) == []
+    assert run_log.tensorboard(tmp_path, None) == []
     assert "pip install tensorboard" in capsys.readouterr().err

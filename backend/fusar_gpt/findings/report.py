@@ -10,7 +10,8 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 
-from fusar_gpt.findings.finding import Finding, Run, Value, count_by_kind
+from fusar_gpt.contract import Finding, Run, Value
+from fusar_gpt.findings.finding import count_by_kind
 from fusar_gpt.findings.output import whole_file
 
 MAX_ROWS = 300

@@ -13,13 +13,13 @@ from torch import Tensor
 
 EPSILON = 1e-6  # the epsilon of eq. 8, as in the authors' release
 
-_NEGLIGIBLE = 1e-23  # of an unnormalised weight: 10,000 such nodes beside epsilon^2 are 1e-7
+_NEGLIGIBLE = 1e-23  # an unnormalised weight: 10,000 such nodes against epsilon^2 are 1e-7
 _BLOCK = 1 << 22  # elements of an intermediate; 16 MiB in float32 stay in a cache and are reused by malloc
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """How far a node reaches.
+    """The Gaussian weights of a node.
 
     Attributes:
         sigma: Standard deviation of eq. 7, in steps of the grid that the weights are taken on.
@@ -48,7 +48,7 @@ class Kernel:
         return weights.view(tokens, self.steps, len(at))
 
     def share(self, total: Tensor) -> Tensor:
-        """What a sum of unnormalised weights is multiplied by to normalise them.
+        """The factor that normalises unnormalised weights with the sum ``total``.
 
         Eq. 8 divides by a + e, so a place that no node reaches gets weights of zero, not a division by zero.
         The release normalises the result once more: w / (a + e) / (a / (a + e) + e) = w / (a + a e + e^2).
@@ -67,7 +67,7 @@ class Kernel:
 class Interpolation(ABC):
     """The linear map of S nodes to the H*W tokens of one image: field = weights @ values (eq. 10).
 
-    The weights are never made as a whole. A Gaussian is a product of one factor for each axis, so
+    The full weight matrix is never built. A Gaussian is a product of one factor for each axis, so
     w[h, w, s] = share[h, w] * down[h, s] * across[w, s], summed over the patches of a token in the release.
     The axes are made in float64: a node far away underflows to zero, as it weighs nothing beside epsilon.
 
@@ -103,9 +103,9 @@ class Interpolation(ABC):
 
 
 class LatticeInterpolation(Interpolation):
-    """Nodes whose rows and columns are few: one axis is summed after the other.
+    """For nodes on few rows and columns: one axis is summed after the other.
 
-    That is a regular grid in any order and with any spacing; holes and nodes at one place are allowed.
+    That is a grid in any order and with any spacing; missing nodes, and several at one place, are allowed.
     """
 
     def __init__(self, kernel: Kernel, grid: tuple[int, int], lattice: Lattice) -> None:
@@ -126,7 +126,7 @@ class LatticeInterpolation(Interpolation):
 
 
 class ScatteredInterpolation(Interpolation):
-    """Nodes anywhere: weights are made for one tile of tokens at a time, of the nodes that reach it."""
+    """For nodes anywhere: one tile of tokens at a time, with the nodes that reach it."""
 
     def __init__(self, kernel: Kernel, grid: tuple[int, int], coords: Tensor) -> None:
         y, x = coords.double().unbind(-1)

@@ -18,9 +18,8 @@ import numpy as np
 
 from fusar_gpt.errors import PriorError
 from fusar_gpt.folders import user_folder
-from fusar_gpt.priors.field import DIMENSIONS
+from fusar_gpt.priors.field import DIMENSIONS, NODATA_CODE
 from fusar_gpt.priors.tiles import TILE_PX, Codes, Tile
-from fusar_gpt.priors.vectors import NODATA_CODE
 
 DEFAULT_LIMIT = 4 * 2**30
 """Bytes that are kept unless the user says otherwise: about 6,500 square kilometres."""

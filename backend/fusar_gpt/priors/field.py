@@ -1,9 +1,11 @@
-"""The prior of one chip, and the footprint it is asked for (FUSAR-GPT eq. 1-3)."""
+"""The prior of one chip, the footprint it is asked for (FUSAR-GPT eq. 1-3), and AEF vectors as files store them."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,12 @@ from fusar_gpt.frames import ChipPoints, LonLatPoints, ScenePoints
 
 DIMENSIONS = 64
 """Length of an AlphaEarth Foundations (AEF) vector."""
+
+NODATA_CODE = -128
+"""The int8 code that stands for no data in every AEF file."""
+
+STORED_AS = ("int8", "float16", "float32", "float64")
+"""The types an AEF vector may be stored in."""
 
 _EDGE = 1e-6  # the outermost nodes lie exactly on the chip's edge, up to rounding
 
@@ -68,6 +76,31 @@ class PriorField:
         """No nodes."""
         values, positions = np.empty((0, DIMENSIONS), np.float32), np.empty((0, 2), np.float32)
         return cls(values, positions, LonLatPoints.of([]), source)
+
+
+class PriorSource(ABC):
+    """Gives the prior of a chip. A source belongs to one run: ask it from one thread at a time.
+
+    Attributes:
+        name: What the provenance of a run calls it.
+    """
+
+    name: str
+
+    @abstractmethod
+    def prior(self, footprint: Footprint, year: int | None) -> PriorField:
+        """The vectors on a chip, of ``year`` where the source has several; empty where there are none.
+
+        Raises:
+            PriorError: The source cannot be read; Unavailable if it may be readable later.
+            Cancelled: The user stopped waiting.
+        """
+
+    def prefetch(self, footprint: Footprint, year: int | None) -> None:  # noqa: B027 - for sources that fetch
+        """Start to fetch what ``prior`` will need, and return at once. It never fails: ``prior`` will."""
+
+    def close(self) -> None:  # noqa: B027
+        """Stop what is being fetched."""
 
 
 @dataclass(frozen=True)
@@ -145,3 +178,28 @@ class Footprint:
             origin.attribution,
             origin.simulated,
         )
+
+
+def dequantise(stored: NDArray[Any], nodata: float | None = None) -> NDArray[np.float64]:
+    """The vectors of stored rows [N, 64], NaN for rows without data.
+
+    int8 codes v are de-quantised as AEF defines it, (v / 127.5)^2 with the sign of v; floats are left alone.
+
+    Args:
+        stored: int8 codes or floats.
+        nodata: The file's own value for no data. One that a vector may hold too, such as 0, counts only where
+            it fills a whole row.
+    """
+    values = stored.astype(np.float64)
+    missing = np.zeros(len(values), dtype=bool)
+    limit = 1.0
+    if stored.dtype == np.int8:
+        limit = 127.0
+        missing = (stored == NODATA_CODE).any(axis=1)
+    if nodata is not None:
+        equal = values == nodata
+        missing |= equal.any(axis=1) if abs(nodata) > limit else equal.all(axis=1)
+    if stored.dtype == np.int8:
+        values = (values / 127.5) ** 2 * np.sign(values)
+    values[missing] = np.nan
+    return values

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
-from pyproj import Transformer
 
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import ChipPoints, LonLatPoints
-from fusar_gpt.priors.field import DIMENSIONS, Footprint
-from fusar_gpt.priors.tiles import PIXEL_M, TILE_PX, Codes, Tile, zones
-from fusar_gpt.priors.vectors import NODATA_CODE
+from fusar_gpt.priors.field import DIMENSIONS, NODATA_CODE, Footprint
+from fusar_gpt.priors.tiles import PIXEL_M, TILE_PX, CodesOf, Tile, degrees_to_utm, utm_zones
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
 Scalar = TypeVar("Scalar", np.intp, np.float64)
 
 RESAMPLINGS = NEAREST, BILINEAR = "nearest", "bilinear"
@@ -89,9 +88,8 @@ class Sampling:
                 f"ask for {LARGEST_SIDE_M / 1000:.0f} km x {LARGEST_SIDE_M / 1000:.0f} km at most."
             )
         shape = self.shape(footprint)
-        parts = [
-            min(_pixels(side / (count - 1)), _MOST_PARTS) for side, count in zip(extent, shape, strict=True)
-        ]
+        cells = (side / (count - 1) for side, count in zip(extent, shape, strict=True))
+        parts = [min(_pixels(cell), _MOST_PARTS) for cell in cells]
         lonlat = footprint.nodes(shape)
         chip = footprint.lonlat_to_chip(lonlat)
         on = footprint.holds(chip)
@@ -103,8 +101,8 @@ class Sampling:
         for row in range(0, shape[1], rows):
             wanted = on[row * shape[0] : (row + rows) * shape[0]]
             if wanted.any():
-                some = lat[row * parts[1] : (row + rows) * parts[1]]
-                made_of.append(find(_places(lon, some, parts).of(wanted)))
+                places = _places(lon, lat[row * parts[1] : (row + rows) * parts[1]], parts)
+                made_of.append(find(places if wanted.all() else places.of(wanted)))
         if not on.all():
             lonlat, chip = LonLatPoints(lonlat.x[on], lonlat.y[on]), ChipPoints(chip.x[on], chip.y[on])
         return Samples(lonlat, chip, tuple(made_of))
@@ -129,7 +127,7 @@ class Samples:
         """All tiles that are needed, each once."""
         return tuple(dict.fromkeys(tile for pixels in self.made_of for tile in pixels.tiles))
 
-    def values(self, codes: Callable[[Tile], Codes]) -> NDArray[np.float32]:
+    def values(self, codes: CodesOf) -> NDArray[np.float32]:
         """Vectors [N, 64] of any length, zero where there is no data; ``codes`` gives each of ``tiles``."""
         if len(self.made_of) == 1:
             return self.made_of[0].values(codes)
@@ -149,14 +147,12 @@ class Pixels:
     """
 
     tiles: tuple[Tile, ...]
-    tile: NDArray[np.intp]
-    pixel: NDArray[np.intp]
+    tile: Ints
+    pixel: Ints
     weight: NDArray[np.float32]
 
     @classmethod
-    def of(
-        cls, zone: NDArray[np.intp], col: NDArray[np.intp], up: NDArray[np.intp], weight: NDArray[np.float32]
-    ) -> Pixels:
+    def of(cls, zone: Ints, col: Ints, up: Ints, weight: NDArray[np.float32]) -> Pixels:
         """From pixels int [K, N] of a zone, counted eastward from easting 0 and upward from northing 0."""
         where = np.stack([zone, col // TILE_PX, up // TILE_PX]).reshape(3, -1)
         low = where.min(axis=1, keepdims=True)
@@ -166,13 +162,13 @@ class Pixels:
         order = np.argsort(-count, kind="stable")
         tiles = np.stack(np.unravel_index(found[order], box), axis=1) + low.T
         return cls(
-            tuple(Tile(abs(number), number < 0, left, bottom) for number, left, bottom in tiles.tolist()),
+            tuple(Tile.of(number, left, bottom) for number, left, bottom in tiles.tolist()),
             np.argsort(order)[index].reshape(zone.shape),
             (TILE_PX - 1 - up % TILE_PX) * TILE_PX + col % TILE_PX,
             weight,
         )
 
-    def values(self, codes: Callable[[Tile], Codes]) -> NDArray[np.float32]:
+    def values(self, codes: CodesOf) -> NDArray[np.float32]:
         """The weighted sums of the de-quantised vectors, [N, 64], zero where no pixel has data.
 
         The length of a sum means nothing, so the 127.5^2 that every v |v| would be divided by is left out. Where all
@@ -197,22 +193,14 @@ class Pixels:
 
 @dataclass(frozen=True, eq=False)
 class _Places:
-    """K places for each of N nodes, each in its own UTM zone.
+    """K places for each of N nodes, [K, N] each: signed UTM zone, easting and northing in pixels of 10 m."""
 
-    Attributes:
-        zone: As ``zones`` gives it, int [K, N].
-        x: Easting in pixels of 10 m, float64 [K, N].
-        y: Northing in pixels, upward.
-    """
-
-    zone: NDArray[np.intp]
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
+    zone: Ints
+    x: Floats
+    y: Floats
 
     def of(self, wanted: NDArray[np.bool_]) -> _Places:
         """Those of some nodes."""
-        if wanted.all():
-            return self
         return _Places(self.zone[:, wanted], self.x[:, wanted], self.y[:, wanted])
 
 
@@ -233,17 +221,16 @@ def _pixels_around(places: _Places) -> Pixels:
     return Pixels.of(np.tile(places.zone, (4, 1)), col, up, (across * along).astype(np.float32))
 
 
-def _cut(start: float, span: float, nodes: int, parts: int) -> NDArray[np.float64]:
+def _cut(start: float, span: float, nodes: int, parts: int) -> Floats:
     """The centres [nodes * parts] of the parts of the cells of evenly spaced nodes, along one side, in degrees."""
     cell = span / (nodes - 1)
     within = ((np.arange(parts) + 0.5) / parts - 0.5) * cell
-    centres: NDArray[np.float64] = (np.linspace(start, start + span, nodes)[:, None] + within).ravel()
-    return centres
+    return np.ravel(np.linspace(start, start + span, nodes)[:, None] + within)
 
 
-def _places(lon: NDArray[np.float64], lat: NDArray[np.float64], parts: Sequence[int]) -> _Places:
+def _places(lon: Floats, lat: Floats, parts: Sequence[int]) -> _Places:
     """The places of a grid of longitudes and latitudes, of which every ``parts`` belong to one node."""
-    numbers = zones(LonLatPoints(lon, np.zeros(len(lon))))
+    numbers = utm_zones(LonLatPoints(lon, np.zeros(len(lon))))
     zone = np.where(lat[:, None] < 0, -numbers, numbers)
     x, y = np.empty(zone.shape), np.empty(zone.shape)
     for rows in _runs(lat < 0):
@@ -264,9 +251,7 @@ def _runs(values: NDArray[Any]) -> list[slice]:
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
-def _project(
-    zone: int, lon: NDArray[np.float64], lat: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _project(zone: int, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
     """Eastings and northings [lat, lon] of a grid that lies in one zone.
 
     Only 7 x 7 places are projected; the polynomials through them give the others. To project them all would take
@@ -274,20 +259,15 @@ def _project(
     """
     few_lon, lon_share = _polynomials(lon)
     few_lat, lat_share = _polynomials(lat)
-    x, y = _to_utm(zone).transform(*np.meshgrid(few_lon, few_lat))
+    x, y = degrees_to_utm(zone).transform(*np.meshgrid(few_lon, few_lat))
     return lat_share @ x @ lon_share.T, lat_share @ y @ lon_share.T
 
 
-def _polynomials(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _polynomials(values: Floats) -> tuple[Floats, Floats]:
     """Few places [7] in the range of N rising values, and what each counts at each value, [N, 7] (Chebyshev)."""
     middle, half = (values[-1] + values[0]) / 2, max((values[-1] - values[0]) / 2, 1e-9)
-    shares: NDArray[np.float64] = chebyshev.chebvander((values - middle) / half, _DEGREE) @ _FIT
+    shares: Floats = chebyshev.chebvander((values - middle) / half, _DEGREE) @ _FIT
     return middle + half * _ROOTS, shares
-
-
-@lru_cache(maxsize=120)
-def _to_utm(zone: int) -> Transformer:
-    return Transformer.from_crs("EPSG:4326", (32600 if zone > 0 else 32700) + abs(zone), always_xy=True)
 
 
 def _pixels(side_m: float) -> int:

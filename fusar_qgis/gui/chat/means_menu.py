@@ -8,8 +8,8 @@ from qgis.core import QgsSettings
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QAction, QActionGroup, QFileDialog, QMenu, QToolButton, QWidget
 
+from ...contract import Info, Model
 from ...core.chat import Means
-from ...core.events import Info, Model
 
 _PRIOR, _YEAR, _MODEL = "fusar/chat/prior", "fusar/chat/year", "fusar/chat/model"
 _YEARS = (2017, 2024)

@@ -12,12 +12,12 @@ from qgis.PyQt.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QToolBu
 
 from ...connection.backend import Backend
 from ...connection.client import Client
+from ...contract import Finding, Found, Info
 from ...core.chat import Turn
-from ...core.events import Finding, Found, Info
 from ...layers.run_layers import RunLayers, geometry_of
 from ...layers.scene import Scene, SceneError, crs_of, scene_of
 from .area_picker import AreaPicker
-from .asking import Asking, Sent
+from .chat_request import ChatRequest, Sent
 from .conversation_bar import ConversationBar
 from .means_menu import MeansMenu
 from .notebook import Notebook
@@ -38,8 +38,8 @@ class ChatPanel(QWidget):
         super().__init__(parent)
         self._iface = iface
         self._backend = backend
-        self._asking: Asking | None = None
-        self._late: list[Asking] = []  # their words are said, their pictures still come
+        self._asking: ChatRequest | None = None
+        self._late: list[ChatRequest] = []  # their words are said, their pictures still come
         self._sent: Sent = {}
         self._soon = QTimer(self)  # words may come faster than they can be laid out
         self._soon.setSingleShot(True)
@@ -88,7 +88,7 @@ class ChatPanel(QWidget):
         conversation = self._notebook.open
         conversation.turns.append(turn)
         self._transcript.add(turn)
-        self._asking = Asking(self._backend, conversation, scene, self._sent, self)
+        self._asking = ChatRequest(self._backend, conversation, scene, self._sent, self)
         self._asking.changed.connect(self._refresh_soon)
         self._asking.ended.connect(self._on_ended)
         self._asking.over.connect(self._on_over)
@@ -179,7 +179,7 @@ class ChatPanel(QWidget):
                 # Not a child: what was found is written even if the dock goes.
                 layers = RunLayers(run, QgsProject.instance(), source)
                 layers.warned.connect(self._notice)
-                layers.take(Found(tuple(its), ()))
+                layers.take(Found(tuple(its)))
                 layers.finish()
         count = len(turn.rests_on.mentions)
         self._message(

@@ -7,8 +7,8 @@ from qgis.PyQt.QtCore import QSize, Qt, QUrl, pyqtSignal
 from qgis.PyQt.QtGui import QIcon, QPixmap
 from qgis.PyQt.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QToolButton, QVBoxLayout, QWidget
 
+from ...contract import Finding
 from ...core.chat import Turn
-from ...core.events import Finding
 from ...core.markdown import to_html
 from .on_map import read_picture
 from .text_block import PLAIN, TextBlock

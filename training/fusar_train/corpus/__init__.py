@@ -1,5 +1,1 @@
-"""Training examples: the record, the readers of public data sets, and the questions asked about a record."""
-
-from fusar_train.corpus.record import LABELS, Labelled, Record
-
-__all__ = ["LABELS", "Labelled", "Record"]
+"""Training data: records and their files, readers of public data sets, chips, questions and answers."""

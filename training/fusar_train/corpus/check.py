@@ -11,8 +11,8 @@ from pathlib import Path
 from fusar_gpt.frames import SceneBox
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.images import digest
+from fusar_train.corpus.record import Record
 from fusar_train.corpus.records import read_leniently
-from fusar_train.corpus.stored import StoredRecord
 
 FIRST_AEF_YEAR = 2017
 
@@ -71,7 +71,7 @@ def check(folders: Sequence[Path], *, shared_scenes: bool = False) -> Report:
     return report
 
 
-def _readable(folder: Path, report: Report) -> Iterator[StoredRecord]:
+def _readable(folder: Path, report: Report) -> Iterator[Record]:
     try:
         for record in read_leniently(folder):
             if isinstance(record, CorpusError):
@@ -82,7 +82,7 @@ def _readable(folder: Path, report: Report) -> Iterator[StoredRecord]:
         report.faults.append(str(error))
 
 
-def _look_at(record: StoredRecord, folder: Path, report: Report) -> _Seen | None:
+def _look_at(record: Record, folder: Path, report: Report) -> _Seen | None:
     """Checks one record by itself; None when its image cannot be read."""
     counts = report.counts
     counts["objects"] += len(record.objects)
@@ -105,7 +105,7 @@ def _look_at(record: StoredRecord, folder: Path, report: Report) -> _Seen | None
     return _Seen(name, record.split or str(folder.absolute()), record.scene, digest(pixels))
 
 
-def _box_faults(record: StoredRecord, width: int, height: int) -> Iterator[str]:
+def _box_faults(record: Record, width: int, height: int) -> Iterator[str]:
     col, row = (0, 0) if record.window is None else (record.window.col, record.window.row)
     image = SceneBox(col, row, col + width, row + height)
     for number, item in enumerate(record.objects, 1):
@@ -119,7 +119,7 @@ def _box_faults(record: StoredRecord, width: int, height: int) -> Iterator[str]:
             yield f"{record.id}: object {number}, {edges}, lies outside its {width} x {height} px: remove it."
 
 
-def _prior_faults(record: StoredRecord) -> Iterator[str]:
+def _prior_faults(record: Record) -> Iterator[str]:
     try:
         features, _ = record.vectors()
         stated = record.prior_year()

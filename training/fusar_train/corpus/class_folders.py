@@ -16,7 +16,7 @@ from fusar_train.corpus.dataset import Dataset, Read
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.images import SUFFIXES, image_facts
 from fusar_train.corpus.labels import SHIP, labels_of, plain_name
-from fusar_train.corpus.stored import StoredObject, StoredRecord
+from fusar_train.corpus.record import Record, RecordObject
 
 _SHIP_FILE = "Ship_"
 
@@ -52,21 +52,16 @@ def _ships(path: Path) -> dict[str, str]:
     return {str(row["id"]): str(row["mmsi"]) for row in rows if row.get("id") and row.get("mmsi")}
 
 
-def _record(path: Path, classes: tuple[str, ...], mmsi: str | None, dataset: Dataset) -> StoredRecord:
+def _record(path: Path, classes: tuple[str, ...], mmsi: str | None, dataset: Dataset) -> Record:
     (width, height), _ = image_facts(path, str(path))
     label, fine = labels_of(classes[0], dataset.coarse)
     if path.name.startswith(_SHIP_FILE):
         label, fine = SHIP, plain_name(classes[0])
     kind = "/".join(classes[1:]) or None
-    return StoredRecord(
+    return Record(
         id=dataset.record_id(*classes, path.stem),
         image=path,
-        window=None,
-        objects=(StoredObject(SceneBox(0, 0, width, height), label, fine),),
-        prior=None,
-        messages=(),
-        caption=None,
+        objects=(RecordObject(SceneBox(0, 0, width, height), label, fine),),
         scene=f"{dataset.name}/mmsi-{mmsi}" if mmsi else dataset.scene_of(path.stem),
-        split=None,
         provenance=dataset.provenance(complete=[], subclass=kind),
     )

@@ -16,7 +16,7 @@ from fusar_train.corpus.dataset import Dataset, Read, checked_size, find_image, 
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import inside, json_file
 from fusar_train.corpus.labels import labels_of
-from fusar_train.corpus.stored import StoredObject, StoredRecord
+from fusar_train.corpus.record import Record, RecordObject
 
 _SPLIT_FILE = re.compile(r"(?:instances_)?(train|val|test)(?:[0-9]{4})?")
 _FOLDERS = ("JPEGImages", "images", "Images", ".")
@@ -104,7 +104,7 @@ def _record(
     annotations: list[tuple[int, dict[str, Any]]],
     names: Mapping[Any, str],
     dataset: Dataset,
-) -> StoredRecord:
+) -> Record:
     where = f"{path}, image {listed['id']}"
     image = _image(base, split, listed.get("file_name"), where)
     checked_size(image, (_number(listed, "width"), _number(listed, "height")), where)
@@ -129,7 +129,7 @@ def _image(base: Path, split: str | None, name: object, where: str) -> Path:
 
 def _object(
     where: str, annotation: Mapping[str, Any], names: Mapping[Any, str], data: Dataset
-) -> StoredObject:
+) -> RecordObject:
     name = names.get(annotation.get("category_id"))
     if name is None:
         raise CorpusError(

@@ -12,10 +12,9 @@ from fusar_gpt.frames import SceneBox
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.images import SUFFIXES, image_facts
 from fusar_train.corpus.labels import labels_of
-from fusar_train.corpus.records import box_of
-from fusar_train.corpus.stored import StoredObject, StoredRecord
+from fusar_train.corpus.record import Record, RecordObject, box_of
 
-Read = StoredRecord | CorpusError
+Read = Record | CorpusError
 """What a reader yields: a record, or why one could not be read."""
 
 UNKNOWN = "unknown: ask the data set's makers"
@@ -66,30 +65,26 @@ class Dataset:
         known |= {"simulated": False, "year": self.year, **more}
         return {key: value for key, value in known.items() if value is not None}
 
-    def item(self, name: str, box: SceneBox, difficult: bool = False) -> StoredObject:
+    def item(self, name: str, box: SceneBox, difficult: bool = False) -> RecordObject:
         """An object of the data set's class ``name``."""
         label, fine = labels_of(name, self.coarse)
-        return StoredObject(box, label, fine, difficult)
+        return RecordObject(box, label, fine, difficult)
 
     def annotated(
         self,
         image: Path,
         words: Sequence[str],
-        objects: Iterable[StoredObject],
+        objects: Iterable[RecordObject],
         split: str | None,
         classes: Iterable[str] = (),
-    ) -> StoredRecord:
+    ) -> Record:
         """The record of an image with boxes; ``classes`` are the labels that are complete in it."""
         stem = Path(words[-1]).stem
         complete = sorted(set(classes))
-        return StoredRecord(
+        return Record(
             id=self.record_id(*words[:-1], stem),
             image=image,
-            window=None,
             objects=tuple(objects),
-            prior=None,
-            messages=(),
-            caption=None,
             scene=self.scene_of(stem),
             split=split,
             provenance=self.provenance(complete=complete),

@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import SceneBox, SceneWindow
-from fusar_gpt.imagery import Frame, ResizePlan, Scene, plan_chips
+from fusar_gpt.imagery import ChipFormat, ResizePlan, Scene, plan_chips
 from fusar_gpt.tasks import Task
+from fusar_train.corpus.chip import clip_objects
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.images import crop
-from fusar_train.corpus.record import clip_objects
+from fusar_train.corpus.messages import PlacedObject, description, messages
+from fusar_train.corpus.record import Message, Record, RecordObject, on_chip, resize_plan, whole_window
 from fusar_train.corpus.records import RecordFolder
 from fusar_train.corpus.shards import cut_out
-from fusar_train.corpus.stored import Message, StoredObject, StoredRecord, on_chip, resize_plan, whole_window
-from fusar_train.corpus.wording import OnChip, description, messages
 
 if TYPE_CHECKING:
-    from fusar_gpt.model.card import Card
+    from fusar_gpt.model.folder import Card
 
 OVERLAP = 0.25
 """Least share of a chip's side that its neighbour sees again, so that most cut objects are whole on another."""
@@ -89,7 +89,7 @@ class Tally:
         return share is None or self.empty + 1 <= share * (self.chips + added)
 
 
-def derive(records: Iterable[StoredRecord], out: Path, plan: Plan) -> Tally:
+def derive(records: Iterable[Record], out: Path, plan: Plan) -> Tally:
     """Writes a new folder of chips with questions.
 
     Where chips without a target are too few, they are cut from images that have room for one. Each comes with a
@@ -117,7 +117,7 @@ def derive(records: Iterable[StoredRecord], out: Path, plan: Plan) -> Tally:
     return tally
 
 
-def windows(record: StoredRecord, plan: Plan) -> list[SceneWindow]:
+def windows(record: Record, plan: Plan) -> list[SceneWindow]:
     """The chips' windows: by the backend's plan where the ground size can be known, else the whole image.
 
     The same ground for all sensors (FUSAR-KLIP SRC): the card's ``ground_m``, or native resolution without it.
@@ -130,16 +130,16 @@ def windows(record: StoredRecord, plan: Plan) -> list[SceneWindow]:
     if pixel_m is None:
         return [whole]
     card = plan.card
-    frame = Frame(card.width, card.height, card.patch * card.merge, ground_m, card.aspect == "stretched")
+    frame = ChipFormat(card.width, card.height, card.patch * card.merge, ground_m, card.aspect == "stretched")
     raster = cast(Scene, _Raster(whole.width, whole.height, float(pixel_m)))
     area = shapely.box(0, 0, whole.width, whole.height)
     laid = [chip.plan.window for chip in plan_chips(raster, area, frame, overlap=OVERLAP)]
     return [SceneWindow(at.col + whole.col, at.row + whole.row, at.width, at.height) for at in laid]
 
 
-def seen(record: StoredRecord, window: SceneWindow) -> tuple[tuple[StoredObject, ...], bool]:
+def seen(record: Record, window: SceneWindow) -> tuple[tuple[RecordObject, ...], bool]:
     """The objects visible in a window, cut to it, and whether the truth is clear (see ``clip_objects``)."""
-    kept: list[StoredObject] = []
+    kept: list[RecordObject] = []
     clear = True
     for item in record.objects:
         box = item.box
@@ -164,7 +164,7 @@ class _Raster:
     pixel_size_m: float
 
 
-def _planned(record: StoredRecord, plan: Plan, tally: Tally) -> Iterator[StoredRecord]:
+def _planned(record: Record, plan: Plan, tally: Tally) -> Iterator[Record]:
     """The chips of the plan whose truth is clear."""
     laid = windows(record, plan)
     whole = whole_window(record)
@@ -177,9 +177,7 @@ def _planned(record: StoredRecord, plan: Plan, tally: Tally) -> Iterator[StoredR
             tally.doubtful += 1
 
 
-def _crops(
-    record: StoredRecord, chips: Sequence[StoredRecord], plan: Plan, tally: Tally
-) -> Iterator[StoredRecord]:
+def _crops(record: Record, chips: Sequence[Record], plan: Plan, tally: Tally) -> Iterator[Record]:
     """Empty crops, as far as they are wanted and the image has room, each with a twin that shows a target."""
     if plan.empty_share is None or not chips or not record.objects or not record.complete():
         return
@@ -195,9 +193,7 @@ def _crops(
             yield _chip(record, twin, seen(record, twin)[0], f"/shown{number}")
 
 
-def _crop_size(
-    whole: SceneWindow, chip: StoredRecord, plan: Plan, rng: np.random.Generator
-) -> tuple[int, int]:
+def _crop_size(whole: SceneWindow, chip: Record, plan: Plan, rng: np.random.Generator) -> tuple[int, int]:
     """The size of the plan's chips where the image is larger, else a part of the image of the frame's shape."""
     card = plan.card
     window = whole_window(chip)
@@ -211,7 +207,7 @@ def _crop_size(
 
 
 def _search(
-    record: StoredRecord, size: tuple[int, int], rng: np.random.Generator, *, showing: bool
+    record: Record, size: tuple[int, int], rng: np.random.Generator, *, showing: bool
 ) -> SceneWindow | None:
     """A random window of a size that shows targets with a clear truth, or nothing of any; None if none is found."""
     whole = whole_window(record)
@@ -238,16 +234,14 @@ def _touches(box: SceneBox, window: SceneWindow) -> bool:
     )
 
 
-def _chip(
-    record: StoredRecord, window: SceneWindow, objects: tuple[StoredObject, ...], at: str
-) -> StoredRecord:
+def _chip(record: Record, window: SceneWindow, objects: tuple[RecordObject, ...], at: str) -> Record:
     return replace(record, id=f"{record.id}{at}", window=window, objects=objects)
 
 
 def _write(
     writer: RecordFolder,
-    chip: StoredRecord,
-    source: StoredRecord,
+    chip: Record,
+    source: Record,
     pixels: Callable[[], NDArray[np.uint8]],
     plan: Plan,
     tally: Tally,
@@ -270,12 +264,10 @@ def _write(
     tally.empty += not chip.objects
 
 
-def _messages(
-    chip: StoredRecord, source: StoredRecord, resize: ResizePlan, plan: Plan, *, whole: bool
-) -> list[Message]:
+def _messages(chip: Record, source: Record, resize: ResizePlan, plan: Plan, *, whole: bool) -> list[Message]:
     size = plan.card.width, plan.card.height
     rng = np.random.default_rng(_number(plan.seed, chip.id, "questions"))
-    placed = [OnChip(item, on_chip(item.box, resize)) for item in chip.objects]
+    placed = [PlacedObject(item, on_chip(item.box, resize)) for item in chip.objects]
     try:
         told = messages(placed, source.complete(), plan.words, size, rng, plan.fine)
     except (TaskError, ValueError) as error:  # a label that no question can hold, or a thousand objects

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from fusar_gpt.findings.output import whole_file
 from fusar_train.corpus.errors import CorpusError
-from fusar_train.corpus.stored import StoredRecord, whole_window
+from fusar_train.corpus.record import Record, whole_window
 
 TILE_PX, TEXT_PX, GAP_PX = 224, 36, 6
 COLOURS = {"ship": (255, 70, 70), "plane": (70, 255, 70)}
@@ -24,7 +24,7 @@ _LONGEST_LINE = 36
 _MOST_NAMED = 6  # objects, beyond which their names would hide the image
 
 
-def write_preview(records: Sequence[StoredRecord], path: Path, count: int = 24) -> list[str]:
+def write_preview(records: Sequence[Record], path: Path, count: int = 24) -> list[str]:
     """Draws ``count`` records, spread evenly over the list, and returns their ids.
 
     Boxes have the colour of their class, and a ? where difficult; blue dots are the prior's nodes. Below
@@ -48,7 +48,7 @@ def write_preview(records: Sequence[StoredRecord], path: Path, count: int = 24) 
     return [record.id for record in chosen]
 
 
-def tile(record: StoredRecord) -> Image.Image:
+def tile(record: Record) -> Image.Image:
     """One record: its window, undistorted, with its boxes, over two lines of text."""
     pixels = Image.fromarray(record.pixels()).convert("RGB")
     scale = TILE_PX / max(pixels.size)
@@ -79,7 +79,7 @@ def _label(name: str, difficult: bool) -> str:
     return f"{plain}?" if difficult else plain
 
 
-def _lines(record: StoredRecord, nodes: int) -> list[str]:
+def _lines(record: Record, nodes: int) -> list[str]:
     counts = Counter(item.label for item in record.objects)
     objects = ", ".join(f"{number} {label}" for label, number in sorted(counts.items())) or "nothing"
     known = f"prior {nodes}" if nodes else "no prior"

@@ -1,15 +1,12 @@
-"""Reading and writing stored records: a folder with ``records.jsonl``, images and priors, or shards of one."""
+"""Reading and writing records: a folder with ``records.jsonl``, images and priors, or shards of one."""
 
 from __future__ import annotations
 
-import json
-import math
-import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,26 +14,17 @@ from PIL import Image
 
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings.output import whole_file
-from fusar_gpt.frames import SceneBox, SceneWindow
-from fusar_gpt.tasks import Task
 from fusar_train.corpus.errors import CorpusError
-from fusar_train.corpus.files import inside, json_lines
+from fusar_train.corpus.files import json_lines
 from fusar_train.corpus.images import AS_THEY_ARE, PNG_LEVEL, image_facts
 from fusar_train.corpus.prior_file import Vectors, write_prior
-from fusar_train.corpus.stored import SPLITS, Message, StoredObject, StoredRecord
+from fusar_train.corpus.record import RECORDS_FILE, Record
+from fusar_train.corpus.shards import read_shards, shards_of
 
-__all__ = ["CorpusError", "Message", "StoredObject", "StoredRecord", "read_records", "write_records"]
-
-RECORDS_FILE = "records.jsonl"
-KEYS = ("id", "image", "window", "objects", "prior", "messages", "caption", "scene", "split", "provenance")
 STORED_SUFFIXES = (".jpg", ".jpeg", ".png")
 
-_ID = re.compile(r"(?!\.)[\w.-]+(?:/(?!\.)[\w.-]+)*")
-_LONGEST_ID = 180
-_MAX_PIXEL = 10**7
 
-
-def read_records(path: Path) -> Iterator[StoredRecord]:
+def read_records(path: Path) -> Iterator[Record]:
     """The records of a folder, a JSONL file or a shard (``.tar``), one by one.
 
     Raises:
@@ -48,10 +36,8 @@ def read_records(path: Path) -> Iterator[StoredRecord]:
         yield record
 
 
-def read_leniently(path: Path) -> Iterator[StoredRecord | CorpusError]:
+def read_leniently(path: Path) -> Iterator[Record | CorpusError]:
     """As ``read_records``, but a bad record comes as its error."""
-    from fusar_train.corpus.shards import read_shards, shards_of  # it builds on this module
-
     if shards := shards_of(path):
         yield from read_shards(shards)
         return
@@ -62,157 +48,12 @@ def read_leniently(path: Path) -> Iterator[StoredRecord | CorpusError]:
         )
     for where, raw in json_lines(file):
         try:
-            yield raw if isinstance(raw, CorpusError) else record_of(raw, file.parent, where)
+            yield raw if isinstance(raw, CorpusError) else Record.from_json(raw, file.parent, where)
         except CorpusError as error:
             yield error
 
 
-def record_of(raw: Any, folder: Path, where: str) -> StoredRecord:
-    """The record of a JSON object whose paths are relative to ``folder``.
-
-    Raises:
-        CorpusError: It lacks a field, or a field makes no sense; ``where`` names it.
-    """
-    try:
-        return _record(raw, folder, where)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        what = f"has no {error}" if isinstance(error, KeyError) else f"makes no sense: {error}"
-        raise CorpusError(f"{where} {what}. Correct it, or remove the line.") from error
-
-
-def _record(raw: Any, folder: Path, where: str) -> StoredRecord:
-    if not isinstance(raw, dict):
-        raise TypeError("a record is a JSON object")
-    if unknown := sorted(set(raw) - set(KEYS)):
-        raise ValueError(f"unknown field {unknown[0]!r}")
-    where = f"{where} record {str(raw['id'])[:_LONGEST_ID]!r}"
-    split = raw.get("split")
-    if split is not None and split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)} or null, not {split!r}")
-    prior = raw.get("prior")
-    return StoredRecord(
-        id=checked_id(raw["id"]),
-        image=inside(folder, raw["image"], where),
-        window=_window(raw.get("window")),
-        objects=tuple(_object(item, number) for number, item in enumerate(raw["objects"], 1)),
-        prior=None if prior is None else inside(folder, prior, where),
-        messages=tuple(_message(item) for item in raw.get("messages") or ()),
-        caption=_text(raw.get("caption"), "caption"),
-        scene=_text(raw["scene"], "scene") or "",
-        split=split,
-        provenance=_provenance(raw.get("provenance") or {}),
-    )
-
-
-def checked_id(text: Any) -> str:
-    """The id if it can also be a file name; ValueError otherwise."""
-    if not isinstance(text, str) or len(text) > _LONGEST_ID or not _ID.fullmatch(text):
-        raise ValueError(f"id must be words of letters, digits, . _ - between slashes, not {text!r}")
-    return text
-
-
-def box_of(numbers: Any) -> SceneBox:
-    """The box of [left, top, right, bottom]; ValueError when it is inverted or not of finite numbers."""
-    edges = [float(number) for number in numbers]
-    if len(edges) != 4 or not all(map(math.isfinite, edges)):
-        raise ValueError(f"a box has four finite numbers left, top, right, bottom, not {numbers}")
-    if max(map(abs, edges)) > _MAX_PIXEL or edges[0] > edges[2] or edges[1] > edges[3]:
-        raise ValueError(f"box {numbers} is inverted or beyond every image")
-    return SceneBox(*edges)
-
-
-def _object(raw: Mapping[str, Any], number: int) -> StoredObject:
-    try:
-        label = _text(raw["label"], "label")
-        if not label:
-            raise ValueError("it has no label")
-        return StoredObject(
-            box_of(raw["box"]), label, _text(raw.get("fine"), "fine"), bool(raw.get("difficult"))
-        )
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"object {number}: {error}") from error
-
-
-def _message(raw: Mapping[str, Any]) -> Message:
-    box = raw.get("box")
-    return Message(
-        task=Task(raw["task"]),
-        target=_text(raw.get("target"), "target"),
-        box=None if box is None else box_of(box),
-        question=_text(raw["question"], "question") or "",
-        answer=_text(raw["answer"], "answer") or "",
-    )
-
-
-def _window(raw: Any) -> SceneWindow | None:
-    if raw is None:
-        return None
-    if len(raw) != 4 or not all(type(number) is int and abs(number) <= _MAX_PIXEL for number in raw):
-        raise ValueError(f"window must be [col, row, width, height] in whole pixels, not {raw}")
-    return SceneWindow(*raw)
-
-
-def _provenance(raw: Any) -> dict[str, Any]:
-    if not isinstance(raw, dict):
-        raise TypeError("provenance must be an object")
-    pixel_m, year = raw.get("pixel_m"), raw.get("year")
-    if pixel_m is not None and not (isinstance(pixel_m, (int, float)) and 0 < pixel_m < math.inf):
-        raise ValueError(f"pixel_m must be metres to a pixel, not {pixel_m!r}")
-    if year is not None and type(year) is not int:
-        raise ValueError(f"year must be a whole number, not {year!r}")
-    for name, kind in (("complete", str), ("frame", int)):
-        listed = raw.get(name)
-        if listed is not None and not (isinstance(listed, list) and all(type(one) is kind for one in listed)):
-            raise ValueError(f"{name} must be a list of {kind.__name__}, not {listed!r}")
-    return raw
-
-
-def _text(value: Any, name: str) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise TypeError(f"{name} must be text, not {value!r}")
-    return value
-
-
-def json_of_record(record: StoredRecord, image: str, prior: str | None) -> str:
-    """The line of a record, with the names its files have beside it."""
-    window = record.window
-    fields = {
-        "id": record.id,
-        "image": image,
-        "window": None if window is None else [window.col, window.row, window.width, window.height],
-        "objects": [_object_fields(item) for item in record.objects],
-        "prior": prior,
-        "messages": [_message_fields(message) for message in record.messages],
-        "caption": record.caption,
-        "scene": record.scene,
-        "split": record.split,
-        "provenance": dict(record.provenance),
-    }
-    return json.dumps(fields, ensure_ascii=False, allow_nan=False)
-
-
-def _object_fields(item: StoredObject) -> dict[str, Any]:
-    fields: dict[str, Any] = {"box": _edges(item.box), "label": item.label}
-    if item.fine is not None:
-        fields["fine"] = item.fine
-    return fields | ({"difficult": True} if item.difficult else {})
-
-
-def _message_fields(message: Message) -> dict[str, Any]:
-    return {
-        "task": message.task.value,
-        "target": message.target,
-        "box": None if message.box is None else _edges(message.box),
-        "question": message.question,
-        "answer": message.answer,
-    }
-
-
-def _edges(box: SceneBox) -> list[float]:
-    return [box.left, box.top, box.right, box.bottom]
-
-
-def write_records(records: Iterable[StoredRecord], folder: Path) -> int:
+def write_records(records: Iterable[Record], folder: Path) -> int:
     """Writes a new folder that holds the records, their images and priors; returns how many.
 
     The folder appears when it is complete, or not at all.
@@ -227,7 +68,7 @@ def write_records(records: Iterable[StoredRecord], folder: Path) -> int:
         return writer.count
 
 
-def replace_records(records: Iterable[StoredRecord], folder: Path) -> None:
+def replace_records(records: Iterable[Record], folder: Path) -> None:
     """Rewrites ``records.jsonl`` of records whose files lie in the folder already; whole or not at all.
 
     Raises:
@@ -242,16 +83,8 @@ def replace_records(records: Iterable[StoredRecord], folder: Path) -> None:
     with whole_file(folder / RECORDS_FILE) as temporary, temporary.open("w", encoding="utf-8") as stream:
         for record in records:
             image = record.image.relative_to(root).as_posix()
-            prior = None if record.prior is None else record.prior.relative_to(root).as_posix()
-            stream.write(json_of_record(record, image, prior) + "\n")
-
-
-def unwritable(path: Path, error: OSError) -> OutputError:
-    """The error of a disk that is full or may not be written to."""
-    reason = error.strerror or str(error)
-    return OutputError(
-        f"Cannot write {path}: {reason}. Check the folder and its free space; nothing is left."
-    )
+            prior = record.prior.relative_to(root).as_posix() if record.prior else None
+            stream.write(record.to_json(image, prior) + "\n")
 
 
 class RecordFolder:
@@ -287,10 +120,13 @@ class RecordFolder:
             error = failure
         shutil.rmtree(self._partial, ignore_errors=True)
         if isinstance(error, OSError):
-            raise unwritable(self._folder, error) from error
+            raise OutputError(
+                f"Cannot write {self._folder}: {error.strerror or error}. Check the folder and its free space; "
+                "nothing is left."
+            ) from error
 
     def add(
-        self, record: StoredRecord, pixels: NDArray[np.uint8] | None = None, vectors: Vectors | None = None
+        self, record: Record, pixels: NDArray[np.uint8] | None = None, vectors: Vectors | None = None
     ) -> None:
         """Stores a record; ``pixels`` and ``vectors`` are stored instead of what its files hold.
 
@@ -308,10 +144,10 @@ class RecordFolder:
             year = record.provenance.get("year") if older else record.prior_year()
             prior = f"priors/{record.id}.npz"
             write_prior(self._room(prior), kept, year)
-        self._stream.write(json_of_record(record, image, prior) + "\n")
+        self._stream.write(record.to_json(image, prior) + "\n")
         self.count += 1
 
-    def _copied_image(self, record: StoredRecord) -> str:
+    def _copied_image(self, record: Record) -> str:
         """The name of the image in the folder; an image that several records show is there once."""
         source = record.image_source()
         if not isinstance(source, Path):
@@ -322,8 +158,7 @@ class RecordFolder:
                 name = f"images/{record.id}{source.suffix.lower()}"
                 shutil.copyfile(source, self._room(name))
             else:
-                whole = StoredRecord(**{**vars(record), "window": None}).pixels()
-                name = self._new_image(record.id, whole)
+                name = self._new_image(record.id, replace(record, window=None).pixels())
             self._images[source] = name
         return self._images[source]
 

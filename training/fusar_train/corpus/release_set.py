@@ -19,8 +19,8 @@ from fusar_train.corpus.dataset import Dataset, Read
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import inside, json_lines
 from fusar_train.corpus.images import image_facts
-from fusar_train.corpus.stored import Message, StoredObject, StoredRecord
-from fusar_train.corpus.wording import recognise
+from fusar_train.corpus.messages import recognise
+from fusar_train.corpus.record import Message, Record, RecordObject
 
 FRAME = 504
 
@@ -35,12 +35,12 @@ def read_release_set(path: Path, dataset: Dataset) -> Iterator[Read]:
     yield from by_image(file, lambda raw, where: _record(raw, file.parent, where, dataset))
 
 
-def by_image(file: Path, record_of: Callable[[Any, str], StoredRecord]) -> Iterator[Read]:
+def by_image(file: Path, record_of: Callable[[Any, str], Record]) -> Iterator[Read]:
     """The records of a file of lines, those of one image joined; the errors of bad lines come first.
 
     ``record_of`` makes a record of one line's object, whose place is its second argument.
     """
-    records: dict[Path, StoredRecord] = {}
+    records: dict[Path, Record] = {}
     for where, raw in json_lines(file):
         try:
             if isinstance(raw, CorpusError):
@@ -54,7 +54,7 @@ def by_image(file: Path, record_of: Callable[[Any, str], StoredRecord]) -> Itera
     yield from records.values()
 
 
-def joined(one: StoredRecord, other: StoredRecord) -> StoredRecord:
+def joined(one: Record, other: Record) -> Record:
     """Two records of one image as one."""
     return replace(
         one,
@@ -64,7 +64,7 @@ def joined(one: StoredRecord, other: StoredRecord) -> StoredRecord:
     )
 
 
-def _merged(objects: Iterable[StoredObject], more: Iterable[StoredObject]) -> Iterable[StoredObject]:
+def _merged(objects: Iterable[RecordObject], more: Iterable[RecordObject]) -> Iterable[RecordObject]:
     """Objects without repetition; a second name for the same box is its fine label."""
     by_box = {item.box: item for item in objects}
     for item in more:
@@ -74,7 +74,7 @@ def _merged(objects: Iterable[StoredObject], more: Iterable[StoredObject]) -> It
     return by_box.values()
 
 
-def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> StoredRecord:
+def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> Record:
     if not isinstance(raw, dict) or not all(
         isinstance(raw.get(key), str) for key in ("image", "question", "answer")
     ):
@@ -93,16 +93,13 @@ def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> StoredRecor
     classes = [asked] if target != ANY else sorted({item.label for item in objects})
     aef = raw.get("aef")
     name = str(raw.get("id") or image.stem)
-    return StoredRecord(
+    return Record(
         id=dataset.record_id(name),
         image=image,
-        window=None,
         objects=objects,
         prior=None if aef is None else inside(folder, aef, where),
-        messages=(Message(Task.DETECT, asked, None, raw["question"], raw["answer"]),),
-        caption=None,
+        messages=(Message(task=Task.DETECT, target=asked, question=raw["question"], answer=raw["answer"]),),
         scene=dataset.scene_of(name),
-        split=None,
         provenance=dataset.provenance(
             complete=classes, frame=[side, side], prompt_set="release", **_year(raw)
         ),
@@ -111,7 +108,7 @@ def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> StoredRecor
 
 def _objects(
     answer: str, target: str, image: Path, side: int, where: str, dataset: Dataset
-) -> tuple[StoredObject, ...]:
+) -> tuple[RecordObject, ...]:
     said = prompt_set("release").parse(Question(Task.DETECT, target=target), answer, (side, side))
     if not isinstance(said, Boxes) or not said.complete:
         raise CorpusError(

@@ -1,7 +1,7 @@
 """Records for scale: WebDataset shards, plain tar files of ``{key}.json``, ``.png`` or ``.jpg``, ``.npz`` side by side.
 
-A shard is read from front to back, so it may be on a slow disk or be a pipe. Each record's window is cut out,
-so that no image is stored twice, and moved to the origin; the key is the id with ``.`` as ``~``.
+A shard is read from front to back, images and priors when they are needed. Each record's window is cut out, so that
+no image is stored twice, and moved to the origin; the key is the id with ``.`` as ``~``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import io
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
 from pathlib import Path
 
 from PIL import Image
@@ -21,8 +22,7 @@ from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import json_of
 from fusar_train.corpus.images import PNG_LEVEL, Source, image_facts
 from fusar_train.corpus.prior_file import write_prior
-from fusar_train.corpus.records import json_of_record, record_of
-from fusar_train.corpus.stored import StoredRecord
+from fusar_train.corpus.record import RECORDS_FILE, Record
 
 PER_SHARD = 1000
 LIMITS = {"json": 16 * 2**20, "png": 512 * 2**20, "jpg": 512 * 2**20, "npz": 64 * 2**20}
@@ -31,29 +31,39 @@ LIMITS = {"json": 16 * 2**20, "png": 512 * 2**20, "jpg": 512 * 2**20, "npz": 64 
 _NAME = re.compile(r"(?P<key>[\w~-]+(?:/[\w~-]+)*)\.(?P<kind>\w+)")
 
 
-@dataclass(frozen=True)
-class ShardRecord(StoredRecord):
-    """A record out of a shard: its files are in memory, and their paths only name them."""
+@dataclass(frozen=True, kw_only=True)
+class ShardRecord(Record):
+    """A record in a shard, whose image and prior are read from it when they are needed.
 
-    held: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    ``members`` holds where the files "image" and "prior" begin in the shard, and their sizes, in bytes.
+    """
+
+    shard: Path
+    members: Mapping[str, tuple[int, int]]
 
     def image_source(self) -> Source:
         """The image's bytes."""
-        return io.BytesIO(self.held["image"])
+        return self._member("image")
 
     def prior_source(self) -> Source:
         """The prior's bytes."""
-        return io.BytesIO(self.held["prior"])
+        return self._member("prior")
+
+    def _member(self, kind: str) -> io.BytesIO:
+        begin, size = self.members[kind]
+        with self.shard.open("rb") as stream:
+            stream.seek(begin)
+            return io.BytesIO(stream.read(size))
 
 
 def shards_of(path: Path) -> list[Path]:
     """The shards at a path: the file itself, or those of a folder without ``records.jsonl``; else none."""
     if path.is_file():
         return [path] if path.suffix == ".tar" else []
-    return sorted(path.glob("*.tar")) if not (path / "records.jsonl").is_file() else []
+    return sorted(path.glob("*.tar")) if not (path / RECORDS_FILE).is_file() else []
 
 
-def write_shards(records: Iterable[StoredRecord], folder: Path, per_shard: int = PER_SHARD) -> list[Path]:
+def write_shards(records: Iterable[Record], folder: Path, per_shard: int = PER_SHARD) -> list[Path]:
     """Writes ``shard-000000.tar`` and so on; the same records give the same bytes.
 
     Raises:
@@ -69,15 +79,13 @@ def write_shards(records: Iterable[StoredRecord], folder: Path, per_shard: int =
         path = folder / f"shard-{len(paths):06d}.tar"
         with whole_file(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
             _add(tar, first)
-            for _, record in zip(
-                range(per_shard - 1), source, strict=False
-            ):  # range first: it must end first
+            for record in islice(source, per_shard - 1):
                 _add(tar, record)
         paths.append(path)
     return paths
 
 
-def read_shards(paths: Iterable[Path]) -> Iterator[StoredRecord | CorpusError]:
+def read_shards(paths: Iterable[Path]) -> Iterator[Record | CorpusError]:
     """The records of shards in order; a bad record comes as its error.
 
     Raises:
@@ -86,13 +94,13 @@ def read_shards(paths: Iterable[Path]) -> Iterator[StoredRecord | CorpusError]:
     """
     for path in paths:
         try:
-            with tarfile.open(path, "r|") as tar:
+            with tarfile.open(path, "r:") as tar:
                 yield from _records(tar, path)
         except (tarfile.TarError, OSError, EOFError) as error:
             raise CorpusError(f"{path} is no readable tar file ({error}): get it again.") from error
 
 
-def cut_out(record: StoredRecord) -> StoredRecord:
+def cut_out(record: Record) -> Record:
     """The record with its window moved to the origin, as when the window is stored as an image of its own."""
     window = record.window
     if window is None:
@@ -112,14 +120,14 @@ def cut_out(record: StoredRecord) -> StoredRecord:
     )
 
 
-def _add(tar: tarfile.TarFile, record: StoredRecord) -> None:
+def _add(tar: tarfile.TarFile, record: Record) -> None:
     key = record.id.replace(".", "~")
     kind, image = _encoded(record)
     prior = io.BytesIO()
     if record.prior is not None:
         write_prior(prior, record.vectors(), record.prior_year())
     name = f"{key}.npz" if record.prior is not None else None
-    line = json_of_record(cut_out(record), f"{key}.{kind}", name)
+    line = cut_out(record).to_json(f"{key}.{kind}", name)
     for suffix, content in (("json", line.encode()), (kind, image), ("npz", prior.getvalue())):
         if content:
             member = tarfile.TarInfo(f"{key}.{suffix}")
@@ -127,7 +135,7 @@ def _add(tar: tarfile.TarFile, record: StoredRecord) -> None:
             tar.addfile(member, io.BytesIO(content))
 
 
-def _encoded(record: StoredRecord) -> tuple[str, bytes]:
+def _encoded(record: Record) -> tuple[str, bytes]:
     """The window as "jpg" or "png" and its bytes; a whole image keeps those it has, so that nothing is lost."""
     kind = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png"}.get(record.image.suffix.lower())
     if record.window is None and kind is not None:
@@ -139,21 +147,11 @@ def _encoded(record: StoredRecord) -> tuple[str, bytes]:
     return "png", image.getvalue()
 
 
-def _records(tar: tarfile.TarFile, path: Path) -> Iterator[StoredRecord | CorpusError]:
+def _records(tar: tarfile.TarFile, path: Path) -> Iterator[Record | CorpusError]:
     """Groups neighbouring members by key, as WebDataset does."""
-    key, files = "", dict[str, bytes]()
-    for member in tar:
-        name = _checked(member, path)
-        if name is None:
-            continue
-        if name["key"] != key and files:
-            yield _grouped(files, key, path)
-            files = {}
-        key = name["key"]
-        stream = tar.extractfile(member)
-        files[name["kind"]] = stream.read() if stream else b""
-    if files:
-        yield _grouped(files, key, path)
+    members = ((name, member) for member in tar if (name := _checked(member, path)))
+    for key, group in groupby(members, lambda one: one[0]["key"]):
+        yield _grouped(tar, {name["kind"]: member for name, member in group}, key, path)
 
 
 def _checked(member: tarfile.TarInfo, path: Path) -> re.Match[str] | None:
@@ -170,15 +168,20 @@ def _checked(member: tarfile.TarInfo, path: Path) -> re.Match[str] | None:
     return name
 
 
-def _grouped(files: Mapping[str, bytes], key: str, path: Path) -> StoredRecord | CorpusError:
+def _grouped(
+    tar: tarfile.TarFile, files: Mapping[str, tarfile.TarInfo], key: str, path: Path
+) -> Record | CorpusError:
     where = f"{path}, member {key}.json"
+    stream = tar.extractfile(files["json"]) if "json" in files else None
     try:
-        if "json" not in files:
+        if stream is None:
             raise CorpusError(f"{where} is missing: write the shard again.")
-        record = record_of(json_of(files["json"], where), path, where)
-        held = {"image": files.get(record.image.suffix[1:], b""), "prior": files.get("npz", b"")}
-        if not held["image"] or (record.prior is not None and not held["prior"]):
+        record = Record.from_json(json_of(stream.read(), where), path, where)
+        named = {"image": record.image.suffix[1:]} | ({"prior": "npz"} if record.prior else {})
+        found = {name: files[kind] for name, kind in named.items() if kind in files and files[kind].size}
+        if len(found) < len(named):
             raise CorpusError(f"{where} names an image or prior that is not in the shard: write it again.")
     except CorpusError as error:
         return error
-    return ShardRecord(**vars(record), held=held)
+    members = {name: (one.offset_data, one.size) for name, one in found.items()}
+    return ShardRecord(**vars(record), shard=path, members=members)

@@ -10,12 +10,12 @@ import numpy as np
 
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.images import digest
-from fusar_train.corpus.stored import SPLITS, StoredRecord
+from fusar_train.corpus.record import SPLITS, Record
 
 
 def assign_splits(
-    records: Sequence[StoredRecord], shares: tuple[float, float, float], seed: int, *, again: bool = False
-) -> list[StoredRecord]:
+    records: Sequence[Record], shares: tuple[float, float, float], seed: int, *, again: bool = False
+) -> list[Record]:
     """Gives every record a split, whole groups at a time; the same seed and records give the same splits.
 
     A group is a scene, together with all scenes that hold a picture of it that is pixel-identical, be it turned or
@@ -51,7 +51,7 @@ def assign_splits(
     return [replace(record, split=split_of[record.id]) for record in records]
 
 
-def grouped(records: Sequence[StoredRecord]) -> dict[str, list[StoredRecord]]:
+def grouped(records: Sequence[Record]) -> dict[str, list[Record]]:
     """Records by group; the key is the first of the group's scenes in order of name."""
     leader: dict[str, str] = {}
 
@@ -64,25 +64,25 @@ def grouped(records: Sequence[StoredRecord]) -> dict[str, list[StoredRecord]]:
         for other in twins[1:]:
             first, second = sorted((find(twins[0].scene), find(other.scene)))
             leader[second] = first
-    groups: dict[str, list[StoredRecord]] = defaultdict(list)
+    groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         groups[find(record.scene)].append(record)
     return dict(groups)
 
 
-def identical(records: Iterable[StoredRecord]) -> list[list[StoredRecord]]:
+def identical(records: Iterable[Record]) -> list[list[Record]]:
     """Records whose pixels are equal, also after turning by quarters or mirroring; lists of two or more.
 
     Raises:
         CorpusError: An image cannot be read.
     """
-    found: dict[bytes, list[StoredRecord]] = defaultdict(list)
+    found: dict[bytes, list[Record]] = defaultdict(list)
     for record in records:
         found[digest(record.pixels())].append(record)
     return [twins for twins in found.values() if len(twins) > 1]
 
 
-def _kept(group: Sequence[StoredRecord]) -> str | None:
+def _kept(group: Sequence[Record]) -> str | None:
     """The one split that records of a group have already."""
     having = {record.split: record for record in group if record.split}
     if len(having) > 1:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fusar_gpt.frames import ChipBox
+from fusar_train.corpus.chip import LabelledBox, LabelledChip, clip_objects, no_prior
 from fusar_train.corpus.files import xml_file
-from fusar_train.corpus.record import Labelled, Record, clip_objects, no_prior
 
 HELD_OUT = 0.15
 SPLIT_SEED = 20261120
@@ -57,7 +57,7 @@ def split(images: list[Annotated]) -> tuple[list[Annotated], list[Annotated]]:
     )
 
 
-def cut(image: Annotated, left: float, top: float, side: float, chip_px: int) -> Record | None:
+def cut(image: Annotated, left: float, top: float, side: float, chip_px: int) -> LabelledChip | None:
     """The square window resized to a chip; None when a ship is cut so that the truth would be doubtful."""
     pixels = Image.fromarray(image.image)
     window = (round(left), round(top), round(left + side), round(top + side))
@@ -68,10 +68,10 @@ def cut(image: Annotated, left: float, top: float, side: float, chip_px: int) ->
         return None
     chip = pixels.crop(window).resize((chip_px, chip_px), Image.Resampling.BICUBIC)
     unknown = np.full((chip_px // 16, chip_px // 16), -1, dtype=np.int64)
-    return Record(np.asarray(chip), objects, *no_prior(), None, unknown, "ssdd")
+    return LabelledChip(np.asarray(chip), objects, *no_prior(), None, unknown, "ssdd")
 
 
-def random_cut(image: Annotated, chip_px: int, rng: np.random.Generator) -> Record:
+def random_cut(image: Annotated, chip_px: int, rng: np.random.Generator) -> LabelledChip:
     """A random chip: any scale from 110 px to the whole image, turned and mirrored, a quarter of them shipless."""
     height, width = image.image.shape
     wants_empty = rng.random() < 0.25
@@ -86,7 +86,7 @@ def random_cut(image: Annotated, chip_px: int, rng: np.random.Generator) -> Reco
     return turn(whole(image, chip_px), int(rng.integers(4)), bool(rng.integers(2)), rng)
 
 
-def whole(image: Annotated, chip_px: int) -> Record:
+def whole(image: Annotated, chip_px: int) -> LabelledChip:
     """The whole image as one chip, padded with 0 to a square around its centre."""
     height, width = image.image.shape
     side = max(height, width)
@@ -95,7 +95,7 @@ def whole(image: Annotated, chip_px: int) -> Record:
     return record
 
 
-def turn(record: Record, quarters: int, mirror: bool, rng: np.random.Generator) -> Record:
+def turn(record: LabelledChip, quarters: int, mirror: bool, rng: np.random.Generator) -> LabelledChip:
     """The chip turned by quarters, mirrored, and a little brighter or darker."""
     side = float(record.image.shape[0])
     image = np.rot90(record.image, quarters)
@@ -108,10 +108,10 @@ def turn(record: Record, quarters: int, mirror: bool, rng: np.random.Generator) 
         corners = np.stack([side - corners[..., 0], corners[..., 1]], axis=-1)
     low, high = corners.min(1), corners.max(1)
     objects = tuple(
-        Labelled(ChipBox(*map(float, (*a, *b))), item.label)
+        LabelledBox(ChipBox(*map(float, (*a, *b))), item.label)
         for a, b, item in zip(low, high, record.objects, strict=True)
     )
     grey = 255 * (image / 255.0) ** rng.uniform(0.6, 1.5)
-    return Record(
+    return LabelledChip(
         grey.round().astype(np.uint8), objects, *no_prior(), record.place, record.cover, record.source
     )

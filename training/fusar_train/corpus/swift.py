@@ -25,9 +25,9 @@ from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import inside
 from fusar_train.corpus.images import image_facts
 from fusar_train.corpus.labels import labels_of
+from fusar_train.corpus.messages import recognise
+from fusar_train.corpus.record import Message, Record, RecordObject
 from fusar_train.corpus.release_set import by_image
-from fusar_train.corpus.stored import Message, StoredObject, StoredRecord
-from fusar_train.corpus.wording import recognise
 
 IMAGE, BBOX, REF = "<image>", "<bbox>", "<ref-object>"
 
@@ -35,7 +35,7 @@ _CORNERS = re.compile(r"\[\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s
 _LABELLED = re.compile(rf'({BBOX}, "label": )"([^"\\]*)"')
 
 
-def write_swift(records: Iterable[StoredRecord], path: Path) -> int:
+def write_swift(records: Iterable[Record], path: Path) -> int:
     """Writes one line for each message; returns how many. Windows are cut to images beside the file.
 
     Raises:
@@ -60,7 +60,7 @@ def read_swift(path: Path, dataset: Dataset) -> Iterator[Read]:
     Raises:
         CorpusError: The file is missing; a bad line, or one with several images, comes as its error.
     """
-    records: list[StoredRecord] = []
+    records: list[Record] = []
     for read in by_image(path, lambda raw, where: _record(raw, path.parent, where, dataset)):
         if isinstance(read, CorpusError):
             yield read
@@ -69,7 +69,7 @@ def read_swift(path: Path, dataset: Dataset) -> Iterator[Read]:
     yield from _with_own_ids(records)
 
 
-def _line(record: StoredRecord, message: Message, image: str) -> dict[str, Any]:
+def _line(record: Record, message: Message, image: str) -> dict[str, Any]:
     """A message as ms-swift's object; coordinates become placeholders for boxes of the image's pixels."""
     question, answer, boxes, labels = message.question, message.answer, list[list[float]](), list[str]()
     if message.task in (Task.CLASSIFY, Task.DETECT):
@@ -92,7 +92,7 @@ def _line(record: StoredRecord, message: Message, image: str) -> dict[str, Any]:
     return line | {"objects": {"ref": labels, "bbox": boxes}} if boxes else line
 
 
-def _taken_out(text: str, record: StoredRecord) -> tuple[str, list[list[float]]]:
+def _taken_out(text: str, record: Record) -> tuple[str, list[list[float]]]:
     """The text with each [x1, y1, x2, y2] as a placeholder, and those boxes in pixels of the image."""
     width, height = record.size()
     frame = record.text_frame()
@@ -101,7 +101,7 @@ def _taken_out(text: str, record: StoredRecord) -> tuple[str, list[list[float]]]
     return _CORNERS.sub(BBOX, text), found
 
 
-def _image_file(record: StoredRecord, path: Path) -> Path:
+def _image_file(record: Record, path: Path) -> Path:
     if record.window is None and isinstance(record.image_source(), Path):
         return record.image.absolute()
     file = path.absolute().with_suffix("") / f"{record.id}.png"
@@ -110,7 +110,7 @@ def _image_file(record: StoredRecord, path: Path) -> Path:
     return file
 
 
-def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> StoredRecord:
+def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> Record:
     try:
         turns = [(str(turn["role"]), str(turn["content"])) for turn in raw["messages"]]
         images = [image["path"] if isinstance(image, dict) else image for image in raw["images"]]
@@ -128,16 +128,13 @@ def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> StoredRecor
     placed = [_placed(box, size if normal else (1, 1), where) for box in boxes]
     said = _messages(turns, refs, placed, where)
     targets = [m.target for m in said if m.task in SEARCHES]
-    return StoredRecord(
+    return Record(
         id=dataset.record_id(image.stem),
         image=image,
-        window=None,
         objects=_objects(said, refs, placed, dataset),
-        prior=None,
         messages=said,
         caption=next((m.answer for m in said if m.task is Task.DESCRIBE), None),
         scene=dataset.scene_of(image.stem),
-        split=None,
         provenance=dataset.provenance(complete=sorted({labels_of(t)[0] for t in targets if t and t != ANY})),
     )
 
@@ -160,13 +157,14 @@ def _messages(
         question = filled(asked.replace(IMAGE, "").strip("\n"))
         task, target = recognise(question)
         box = boxes[0] if task is Task.CLASSIFY and BBOX in asked and boxes else None
-        made.append(Message(task, target, box, question, filled(answer)))
+        answered = filled(answer)
+        made.append(Message(task=task, target=target, box=box, question=question, answer=answered))
     return tuple(made)
 
 
 def _objects(
     said: Sequence[Message], refs: Sequence[str], boxes: Sequence[SceneBox], dataset: Dataset
-) -> tuple[StoredObject, ...]:
+) -> tuple[RecordObject, ...]:
     """The boxes with their labels: what was answered on classifying, else the reference of the same number."""
     if said and said[0].task is Task.CLASSIFY:
         names = [said[0].answer]
@@ -188,7 +186,7 @@ def _whole(box: SceneBox | None, where: str) -> str:
     return str([round(edge) for edge in (box.left, box.top, box.right, box.bottom)])
 
 
-def _with_own_ids(records: Iterable[StoredRecord]) -> Iterator[StoredRecord]:
+def _with_own_ids(records: Iterable[Record]) -> Iterator[Record]:
     """Images of one name in several folders get their folder's name too."""
     listed = list(records)
     times = Counter(record.id for record in listed)

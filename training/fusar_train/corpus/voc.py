@@ -15,7 +15,7 @@ from fusar_train.corpus.dataset import Dataset, Read, checked_size, find_image, 
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import xml_file
 from fusar_train.corpus.labels import labels_of
-from fusar_train.corpus.stored import SPLITS, StoredObject, StoredRecord
+from fusar_train.corpus.record import SPLITS, Record, RecordObject
 
 _FOLDERS = ("Annotations", "Annotation")
 
@@ -84,7 +84,7 @@ def _classes(paths: list[Path], dataset: Dataset) -> set[str]:
     return labels
 
 
-def _record(path: Path, images: Path, split: str | None, dataset: Dataset, classes: set[str]) -> StoredRecord:
+def _record(path: Path, images: Path, split: str | None, dataset: Dataset, classes: set[str]) -> Record:
     root = xml_file(path)
     image = find_image((images, path.parent.parent / "JPEGImages", path.parent), path.stem)
     if image is None:
@@ -102,7 +102,7 @@ def _record(path: Path, images: Path, split: str | None, dataset: Dataset, class
     return dataset.annotated(image, [path.stem], objects, split, seen)
 
 
-def _object(item: ET.Element, where: str, dataset: Dataset) -> StoredObject:
+def _object(item: ET.Element, where: str, dataset: Dataset) -> RecordObject:
     name, corners = (item.findtext("name") or "").strip(), item.find("bndbox")
     if not name or corners is None:
         raise CorpusError(f"{where} has no name or no bndbox. Correct or remove it.")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fusar_gpt.cli.terminal import progress_bar
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings.output import check_writable, whole_file
-from fusar_gpt.terminal import progress_bar
 from fusar_train.evaluation import baselines
 from fusar_train.evaluation.bootstrap import LEVEL, RESAMPLES
 from fusar_train.evaluation.captions import TOKENIZER

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from fusar_gpt.engine import Engine, Reply, Request
+from fusar_gpt.engine import DecodeRequest, Engine, Reply
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, Question, Task, prompt_set
-from fusar_train.corpus.record import no_prior
+from fusar_train.corpus.chip import no_prior
 from fusar_train.evaluation.labelled_images import LabelledImage, LabelledImages
 from fusar_train.evaluation.predictions import (
     Condition,
@@ -77,7 +77,7 @@ def replies(
     """The prompt, the parsed answer and the reply to each question, as when serving."""
     prompts = prompt_set(engine.card.prompt_set)
     requests = [
-        Request(
+        DecodeRequest(
             image.pixels,
             image.values,
             image.positions,

@@ -14,18 +14,18 @@ from fusar_gpt.frames import ChipBox, SceneWindow
 from fusar_gpt.imagery import ResizePlan
 from fusar_gpt.model import Card
 from fusar_gpt.tasks import ANY, Count, Grid, Task, cell_of
-from fusar_gpt.tasks.reading import read
-from fusar_train.corpus.mixture import CHOICE_STREAM, TEST_STREAM, TRAIN_STREAM
-from fusar_train.corpus.questions import describe
-from fusar_train.corpus.record import LABELS, MIN_VISIBLE, Labelled, Record, no_prior
-from fusar_train.corpus.records import StoredRecord, read_records
+from fusar_gpt.tasks.reading import read_count, read_grid
+from fusar_train.corpus.chip import LABELS, MIN_VISIBLE, LabelledBox, LabelledChip, no_prior
+from fusar_train.corpus.record import Record, on_chip
+from fusar_train.corpus.records import read_records
 from fusar_train.corpus.ssdd import Annotated, read_voc, whole
 from fusar_train.corpus.ssdd import split as split_images
-from fusar_train.corpus.stored import on_chip
 from fusar_train.evaluation.matching import corners
 from fusar_train.evaluation.metrics import clip
 from fusar_train.evaluation.predictions import LabelledQuestion, PredictionsError, TrueBox, TrueClass
 from fusar_train.simulation import simulate_chip
+from fusar_train.simulation.chip import CHOICE_STREAM, TEST_STREAM, TRAIN_STREAM
+from fusar_train.simulation.records import caption
 
 MOST_CLASSIFIED = 10
 """Boxes of one image whose class is asked."""
@@ -125,7 +125,7 @@ def simulated_images(count: int, split: str, card: Card | None) -> LabelledImage
 
     def make(index: int) -> LabelledImage:
         record = simulate_chip(index, _STREAMS[split])
-        return sized(image_of(id_of(index), record, LABELS, [describe(record).answer]), card)
+        return sized(image_of(id_of(index), record, LABELS, [caption(record)]), card)
 
     return LabelledImages(name, count, id_of, make)
 
@@ -149,10 +149,10 @@ def ssdd_images(folder: Path, split: str, card: Card | None) -> LabelledImages:
     return LabelledImages(f"ssdd {split}", len(images), id_of, make)
 
 
-def _native(image: Annotated) -> Record:
+def _native(image: Annotated) -> LabelledChip:
     """An image in its own pixels."""
-    ships = tuple(Labelled(ChipBox(*map(float, row)), "ship") for row in image.boxes)
-    return Record(image.image, ships, *no_prior(), None, np.zeros((0, 0), np.int64), "ssdd")
+    ships = tuple(LabelledBox(ChipBox(*map(float, row)), "ship") for row in image.boxes)
+    return LabelledChip(image.image, ships, *no_prior(), None, np.zeros((0, 0), np.int64), "ssdd")
 
 
 def stored_images(path: Path, split: str, card: Card | None) -> LabelledImages:
@@ -174,7 +174,7 @@ def stored_images(path: Path, split: str, card: Card | None) -> LabelledImages:
     )
 
 
-def _stored_image(record: StoredRecord, card: Card | None) -> LabelledImage:
+def _stored_image(record: Record, card: Card | None) -> LabelledImage:
     if card:
         pixels, plan = record.chip(card)
         values, positions = record.vectors(plan)
@@ -195,7 +195,7 @@ def _stored_image(record: StoredRecord, card: Card | None) -> LabelledImage:
     return LabelledImage(record.id, pixels, values, positions, tuple(once(asked)), record.scene)
 
 
-def _labels(record: StoredRecord) -> set[str]:
+def _labels(record: Record) -> set[str]:
     return {*record.complete(), *(item.label for item in record.objects)}
 
 
@@ -209,7 +209,7 @@ def visible(objects: Sequence[TrueBox], frame: tuple[int, int]) -> list[TrueBox]
     return seen
 
 
-def stated(record: StoredRecord, plan: ResizePlan, known: set[str]) -> list[LabelledQuestion]:
+def stated(record: Record, plan: ResizePlan, known: set[str]) -> list[LabelledQuestion]:
     """The questions that a record's messages and caption add to those derived from its objects.
 
     Its own counts and cells are taken for classes that its objects do not cover.
@@ -224,7 +224,8 @@ def stated(record: StoredRecord, plan: ResizePlan, known: set[str]) -> list[Labe
         elif task is Task.ASK and answer and message.question.strip():
             found.append(LabelledQuestion(task, (answer,), text=message.question))
         elif message.target and (message.target in known or message.target == ANY):
-            read_answer = read(task, answer, finished=True)
+            reader = {Task.COUNT: read_count, Task.LOCATE: read_grid}.get(task)
+            read_answer = reader(answer, True) if reader else None
             if isinstance(read_answer, Count) and read_answer.value is not None:
                 found.append(LabelledQuestion(task, read_answer.value, target=message.target))
             elif isinstance(read_answer, Grid) and read_answer.complete:
@@ -246,7 +247,9 @@ def once(asked: Sequence[LabelledQuestion]) -> list[LabelledQuestion]:
     return list(found.values())
 
 
-def image_of(name: str, record: Record, counted: Sequence[str], captions: Sequence[str]) -> LabelledImage:
+def image_of(
+    name: str, record: LabelledChip, counted: Sequence[str], captions: Sequence[str]
+) -> LabelledImage:
     """An image of a record in memory, which lists every object of the classes ``counted``."""
     frame = (record.image.shape[1], record.image.shape[0])
     objects = [TrueBox(item.box, item.label) for item in record.objects]

@@ -12,7 +12,9 @@ from fusar_gpt.errors import FusarError
 from fusar_gpt.tasks import Task
 from fusar_train.evaluation.metrics import ALL, MetricKey
 from fusar_train.evaluation.predictions import PriorKind
-from fusar_train.stages.settings import HERE, Settings, read_settings
+from fusar_train.pretrain import MINI_BASE
+from fusar_train.stages.settings import RECIPES, Settings
+from fusar_train.validation import read_yaml
 
 EXPERIMENT_FILE, RESULT_FILE = "experiment.json", "result.json"
 MOST_SEEDS = 10
@@ -21,7 +23,7 @@ MOST_JOBS = 4
 FREE = ("base", "device", "keep")
 """What may differ when an experiment is gone on with; the base's files are known by their hash."""
 
-BASE_SETTINGS = HERE / "mini_base.yaml"
+BASE_SETTINGS = MINI_BASE
 METRICS = {
     MetricKey(Task.COUNT, ALL, "accuracy"): "counting",
     MetricKey(Task.LOCATE, ALL, "acc100"): "grid Acc@100",
@@ -194,7 +196,7 @@ class Experiment:
         row = ROWS[run.row]
         more = [*self.size.changes, f"seed={run.seed}"]
         return {
-            stage: read_settings(HERE / f"stage{stage}_mini.yaml", [*changes, *more])
+            stage: read_yaml(RECIPES / f"stage{stage}_mini.yaml", Settings, [*changes, *more])
             for stage, changes in ((1, row.stage1), (2, row.stage2))
             if changes is not None
         }

@@ -21,6 +21,7 @@ from fusar_gpt.tasks import SEARCHES
 from fusar_train.evaluation.inference import ask
 from fusar_train.evaluation.labelled_images import open_images
 from fusar_train.evaluation.predictions import PREDICTIONS_FILE, Condition, write_predictions
+from fusar_train.pretrain.train import train_tiny
 from fusar_train.reproduce.experiment import (
     BASE_SETTINGS,
     PRESETS,
@@ -33,10 +34,9 @@ from fusar_train.reproduce.experiment import (
     stage_folder,
     work_folder,
 )
-from fusar_train.stages.settings import Settings
-from fusar_train.stages.tiny import train_tiny
+from fusar_train.stages.settings import Settings, StageConfig
 from fusar_train.stages.trainer import numbered
-from fusar_train.stages.two_stage import Order, run_stage
+from fusar_train.stages.two_stage import run_stage
 
 
 def run_one(experiment: Experiment, run: Run) -> None:
@@ -68,7 +68,7 @@ def train(experiment: Experiment, run: Run, stage: int, settings: Settings, base
     if out.exists():
         return
     work = work_folder(experiment.folder(run), stage)
-    order = Order(
+    order = StageConfig(
         stage=stage,
         base=base,
         data=(experiment.data("train"),),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusar_train.corpus.record import Record, clip_objects
+from fusar_train.corpus.chip import LabelledChip, clip_objects
 from fusar_train.simulation.chip import CHIP_PX, MARGIN, compose, simulate_chip
 from fusar_train.simulation.ground import WATER, Surface
 from fusar_train.simulation.prior import library
@@ -57,7 +57,7 @@ def best_guess(canvas: Canvas, counts: Counter[int]) -> float:
     return float(chances.max())
 
 
-def read_prior(record: Record, canvas: Canvas, hosts: str) -> int:
+def read_prior(record: LabelledChip, canvas: Canvas, hosts: str) -> int:
     """The number of objects on flats that the nodes next to them show as water, or as built-up land for planes.
 
     The two nodes nearest to each object that lie on smooth dark ground, as the image shows it, vote with their

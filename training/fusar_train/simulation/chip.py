@@ -8,13 +8,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from fusar_train.corpus.record import Record, clip_objects, no_prior
+from fusar_train.corpus.chip import LabelledChip, clip_objects, no_prior
 from fusar_train.simulation.clutter import clutter, heights
-from fusar_train.simulation.furniture import add_ghosts, furnish, wake_factor
 from fusar_train.simulation.ground import Land
 from fusar_train.simulation.land import PLACES, build
 from fusar_train.simulation.prior import sample_nodes
 from fusar_train.simulation.radar import Sensor, detect, quantise, to_db
+from fusar_train.simulation.small_echoes import add_ghosts, furnish, wake_factor
 from fusar_train.simulation.targets import Canvas, place_planes, place_ships
 
 CHIP_PX = 224
@@ -22,6 +22,8 @@ TOKEN_PX = 16
 MARGIN = 8
 """Pixels simulated around a chip and cut off: what lies just outside throws shadows and sidelobes into it."""
 MOST = 30
+TRAIN_STREAM, CHOICE_STREAM, TEST_STREAM = 1, 2, 7
+"""Streams of chips: for training, for choosing between models, and for the figures that are reported."""
 
 
 @lru_cache(maxsize=1)
@@ -74,7 +76,7 @@ def compose(number: int, stream: int = 0) -> tuple[Canvas, str, np.random.Genera
     return people(land, Sensor.random(rng, land.pixel_m), counts, rng), place, rng
 
 
-def simulate_chip(number: int, stream: int = 0) -> Record:
+def simulate_chip(number: int, stream: int = 0) -> LabelledChip:
     """The chip ``number`` of a ``stream`` (streams never share chips): 224 x 224 pixels of 3 m.
 
     The same numbers always give the same chip, in any order. On another machine, grey levels may differ by one
@@ -88,7 +90,7 @@ def simulate_chip(number: int, stream: int = 0) -> Record:
     objects, _ = clip_objects(boxes, [label for _, label in real], CHIP_PX, CHIP_PX)
     cover = canvas.land.cover()[inside]
     values, positions = sample_nodes(cover, canvas.land.pixel_m, rng)
-    return Record(image, objects, values, positions, place, token_cover(cover), "simulated")
+    return LabelledChip(image, objects, values, positions, place, token_cover(cover), "simulated")
 
 
 def token_cover(cover: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -96,7 +98,9 @@ def token_cover(cover: NDArray[np.uint8]) -> NDArray[np.int64]:
     return cover[TOKEN_PX // 2 :: TOKEN_PX, TOKEN_PX // 2 :: TOKEN_PX].astype(np.int64)
 
 
-def spoil_prior(record: Record, other: Record, rng: np.random.Generator, drop: float, swap: float) -> Record:
+def drop_or_swap_prior(
+    record: LabelledChip, other: LabelledChip, rng: np.random.Generator, drop: float, swap: float
+) -> LabelledChip:
     """The record with no prior (probability ``drop``) or another chip's (``swap``), else as it was.
 
     A model that always sees a right prior learns to trust it blindly.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 
+import numpy as np
+
 from fusar_gpt.frames import SceneBox
-from fusar_train.corpus.mixture import CHOICE_STREAM, TEST_STREAM, TRAIN_STREAM
-from fusar_train.corpus.questions import describe
-from fusar_train.corpus.record import LABELS, Record
-from fusar_train.corpus.records import RecordFolder, StoredObject, StoredRecord
-from fusar_train.simulation.chip import simulate_chip
-from fusar_train.simulation.ground import PIXEL_M
+from fusar_train.corpus.chip import LABELS, LabelledChip
+from fusar_train.corpus.record import Record, RecordObject
+from fusar_train.corpus.records import RecordFolder
+from fusar_train.simulation.chip import CHOICE_STREAM, TEST_STREAM, TRAIN_STREAM, simulate_chip
+from fusar_train.simulation.ground import COVER_NAMES, PIXEL_M
 
 STREAMS = {"train": TRAIN_STREAM, "val": CHOICE_STREAM, "test": TEST_STREAM}
 YEAR = 2024
@@ -30,21 +32,17 @@ def write_chips(out: Path, split: str, first: int, count: int) -> None:
     with RecordFolder(out) as folder:
         for number in range(first, first + count):
             chip = simulate_chip(number, STREAMS[split])
-            folder.add(stored(chip, split, number), chip.image, (chip.values, chip.positions))
+            folder.add(record_of(chip, split, number), chip.image, (chip.values, chip.positions))
 
 
-def stored(chip: Record, split: str, number: int) -> StoredRecord:
-    """The stored form of a chip of ours; its image and prior get their files when it is written."""
+def record_of(chip: LabelledChip, split: str, number: int) -> Record:
+    """The record of a simulated chip; its image and prior get their files when it is written."""
     name = f"simulated/{split}-{number:06d}"
-    boxes = [(SceneBox(o.box.left, o.box.top, o.box.right, o.box.bottom), o.label) for o in chip.objects]
-    return StoredRecord(
+    return Record(
         id=name,
         image=Path(f"{name}.png"),
-        window=None,
-        objects=tuple(StoredObject(box, label) for box, label in boxes),
-        prior=None,
-        messages=(),
-        caption=describe(chip).answer,
+        objects=tuple(RecordObject(SceneBox(*astuple(item.box)), item.label) for item in chip.objects),
+        caption=caption(chip),
         scene=name,
         split=split,
         provenance={
@@ -58,3 +56,20 @@ def stored(chip: Record, split: str, number: int) -> StoredRecord:
             "place": chip.place,
         },
     )
+
+
+def caption(chip: LabelledChip) -> str:
+    """The template caption of a chip: its kind of place, its land cover, its targets."""
+    covers = main_covers(chip)
+    text = f"{(chip.place or '').capitalize()}: mostly {covers[0]}"
+    text += f", some {covers[1]}" if len(covers) > 1 else ""
+    counts = [(label, len(chip.boxes(label))) for label in LABELS]
+    targets = [f"{count or 'no'} {label}{'' if count == 1 else 's'}" for label, count in counts]
+    return f"{text}. {', '.join(targets)}."
+
+
+def main_covers(chip: LabelledChip) -> list[str]:
+    """Up to two names of land covers, the larger first, each on at least 15 % of the chip."""
+    shares = np.bincount(chip.cover[chip.cover >= 0], minlength=len(COVER_NAMES)) / chip.cover.size
+    order = np.argsort(-shares, kind="stable")[:2]
+    return [COVER_NAMES[c] for c in order if shares[c] >= 0.15 or c == order[0]]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from fusar_train.corpus.record import Record
+from fusar_train.corpus.chip import LabelledChip
 from fusar_train.simulation.chip import CHIP_PX, MARGIN, compose, simulate_chip
 
 COLOURS = {"ship": (255, 70, 70), "plane": (70, 255, 70)}
@@ -40,7 +40,7 @@ def write_sheet(
     return path
 
 
-def marked(record: Record, number: int, stream: int) -> Image.Image:
+def marked(record: LabelledChip, number: int, stream: int) -> Image.Image:
     """A chip with its truth and its look-alikes."""
     chip = Image.fromarray(record.image).convert("RGB")
     pen = ImageDraw.Draw(chip)
@@ -55,7 +55,7 @@ def marked(record: Record, number: int, stream: int) -> Image.Image:
     return chip
 
 
-def prior_picture(record: Record) -> NDArray[np.uint8]:
+def prior_picture(record: LabelledChip) -> NDArray[np.uint8]:
     """Three dimensions of the prior as colours, uint8 [224, 224, 3]; every pixel shows its nearest node."""
     if not len(record.values):
         return np.zeros((CHIP_PX, CHIP_PX, 3), np.uint8)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +16,17 @@ from fusar_gpt.errors import FusarError
 from fusar_gpt.model import Card, FusarGptProcessor
 from fusar_gpt.model.processor import Prior
 from fusar_gpt.tasks import Task
-from fusar_train.corpus.images import Source
-from fusar_train.corpus.record import no_prior
-from fusar_train.corpus.records import Message, StoredRecord, read_records
-from fusar_train.corpus.stored import on_chip
-from fusar_train.corpus.wording import OnChip, description, messages
+from fusar_train.corpus.chip import no_prior
+from fusar_train.corpus.messages import PlacedObject, description, messages
+from fusar_train.corpus.record import Message, Record, on_chip
+from fusar_train.corpus.records import read_records
 from fusar_train.stages.settings import Settings, StageError
 
 _WITH_PIXELS = (Task.DETECT, Task.CLASSIFY)  # their texts give coordinates
 
 
 @dataclass(frozen=True)
-class Example:
+class TrainingExample:
     """One question about one chip and its answer.
 
     Attributes:
@@ -47,90 +43,80 @@ class Example:
     answer: str
 
 
-class Examples:
-    """The examples of some records; their images and priors are read when an example is asked for."""
+@dataclass(frozen=True)
+class ExampleSet:
+    """The examples of some records; their images and priors are read when an example is asked for.
 
-    def __init__(
-        self, records: Sequence[StoredRecord], questions: Sequence[tuple[int, Message]], card: Card
-    ) -> None:
-        """``questions`` pair the index of a record with one of its messages."""
-        self.records = records
-        self._questions = questions
-        self._card = card
+    Attributes:
+        records: Those that have a question.
+        questions: The record and the message of each example.
+        card: Of the model that learns.
+    """
+
+    records: Sequence[Record]
+    questions: Sequence[tuple[Record, Message]]
+    card: Card
 
     def __len__(self) -> int:
-        return len(self._questions)
+        return len(self.questions)
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, index: int) -> TrainingExample:
         """StageError, with the record's name, when its image or prior cannot be read."""
-        number, message = self._questions[index]
-        record = self.records[number]
+        record, message = self.questions[index]
         try:
-            image, plan = record.chip(self._card)
+            image, plan = record.chip(self.card)
             prior = record.vectors(plan)
         except FusarError as error:
             raise StageError(f"Record {record.id}: {error}") from error
-        return Example(f"{record.id} ({message.task.value})", image, prior, message.question, message.answer)
-
-    def has_prior(self, index: int) -> bool:
-        """Whether an example's record has a prior."""
-        return self.records[self._questions[index][0]].prior is not None
+        name = f"{record.id} ({message.task.value})"
+        return TrainingExample(name, image, prior, message.question, message.answer)
 
     def prior(self, index: int) -> Prior:
         """The prior alone of an example."""
-        record = self.records[self._questions[index][0]]
-        return record.vectors(record.plan(self._card))
+        record, _ = self.questions[index]
+        return record.vectors(record.plan(self.card))
 
     def fingerprint(self) -> str:
         """SHA-256 over all records' names, questions and answers, in order."""
         total = hashlib.sha256()
-        for number, message in self._questions:
-            total.update(repr((self.records[number].id, message.question, message.answer)).encode())
+        for record, message in self.questions:
+            total.update(repr((record.id, message.question, message.answer)).encode())
         return total.hexdigest()
 
 
-def load_examples(paths: Sequence[Path], card: Card, settings: Settings) -> Examples:
+def load_examples(paths: Sequence[Path], card: Card, settings: Settings) -> ExampleSet:
     """All examples of some data sets, each record checked.
 
     Raises:
         CorpusError: A record makes no sense; its file and line are named.
         StageError: There is no example, or a record's image or prior is missing or unfit; the record is named.
     """
-    wanted = {Task(name) for name in settings.tasks}
-    records: list[StoredRecord] = []
-    questions: list[tuple[int, Message]] = []
-    for record in _records(paths, settings.split):
+    questions: list[tuple[Record, Message]] = []
+    for record in (one for path in paths for one in read_records(path)):
+        if settings.split not in (None, record.split):
+            continue
         try:
-            said = [message for message in _questions(record, card, settings) if message.task in wanted]
-            _check_prior(record)
+            asked = _questions(record, card, settings)
+            _check_files(record)
         except FusarError as error:
             raise StageError(f"Record {record.id}: {error}") from error
-        if said:
-            questions += [(len(records), message) for message in said]
-            records.append(record)
+        questions += [(record, message) for message in asked if message.task in settings.tasks]
     if not questions:
         which = f"of the split {settings.split}" if settings.split else "at all"
         raise StageError(
             f"{', '.join(map(str, paths))}: no record {which} has a question of {', '.join(settings.tasks)}. "
             "Give other data, or other tasks or another split with --set."
         )
-    return Examples(records, questions, card)
+    return ExampleSet(list({id(record): record for record, _ in questions}.values()), questions, card)
 
 
-def _records(paths: Sequence[Path], split: str | None) -> Iterator[StoredRecord]:
-    for path in paths:
-        for record in read_records(path):
-            if split is None or record.split == split:
-                yield in_shard(record)
-
-
-def _questions(record: StoredRecord, card: Card, settings: Settings) -> list[Message]:
+def _questions(record: Record, card: Card, settings: Settings) -> list[Message]:
     """The record's own messages, or those that follow from its objects and caption."""
     size = (card.width, card.height)
     said = list(record.messages)
     if not said:
         plan = record.plan(card)
-        objects = [OnChip(item, on_chip(item.box, plan)) for item in record.objects]
+        objects = [PlacedObject(item, on_chip(item.box, plan)) for item in record.objects]
         digest = hashlib.sha256(record.id.encode()).digest()
         rng = np.random.default_rng((settings.seed, *digest[:8]))
         said = messages(objects, record.complete(), card.prompt_set, size, rng, settings.fine_labels)
@@ -149,7 +135,7 @@ def _questions(record: StoredRecord, card: Card, settings: Settings) -> list[Mes
     return said
 
 
-def _check_prior(record: StoredRecord) -> None:
+def _check_files(record: Record) -> None:
     """Before a long run: the image is there, and so is the prior, of the right size and year."""
     record.size()
     year, imaged = record.prior_year(), record.provenance.get("year")
@@ -159,7 +145,7 @@ def _check_prior(record: StoredRecord) -> None:
         )
 
 
-class Schedule(Dataset[Example]):
+class Schedule(Dataset[TrainingExample]):
     """The examples of a whole run, step by step: epoch after epoch, each in an order of its own.
 
     Item i is a function of the settings and i alone. So it does not matter how many processes share the work,
@@ -171,18 +157,18 @@ class Schedule(Dataset[Example]):
         steps: Of the whole run.
     """
 
-    def __init__(self, examples: Examples, settings: Settings) -> None:
+    def __init__(self, examples: ExampleSet, settings: Settings) -> None:
         self.examples = examples
         self.batch = settings.batch
         self._settings = settings
-        self._with_prior = [number for number in range(len(examples)) if examples.has_prior(number)]
+        self._with_prior = [number for number, (record, _) in enumerate(examples.questions) if record.prior]
         self.steps = settings.max_steps or max(round(settings.epochs * len(examples) / self.batch), 1)
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return self.steps * self.batch
 
-    def __getitem__(self, place: int) -> Example:
+    def __getitem__(self, place: int) -> TrainingExample:
         epoch, within = divmod(place, len(self.examples))
         if self._order[0] != epoch:
             rng = np.random.default_rng((self._settings.seed, epoch))
@@ -212,7 +198,7 @@ class Collator:
 
     processor: FusarGptProcessor
 
-    def __call__(self, examples: Sequence[Example]) -> dict[str, Any]:
+    def __call__(self, examples: Sequence[TrainingExample]) -> dict[str, Any]:
         """The batch, with labels."""
         batch: dict[str, Any] = self.processor(
             [example.image for example in examples],
@@ -221,40 +207,3 @@ class Collator:
             [example.answer for example in examples],
         )
         return {**batch, "records": [example.name for example in examples]}
-
-
-@dataclass(frozen=True)
-class InShard(StoredRecord):
-    """A record whose files lie in a tar file, from which they are read when they are needed."""
-
-    def image_source(self) -> Source:
-        """The image's bytes."""
-        return io.BytesIO(_member(self.image))
-
-    def prior_source(self) -> Source:
-        """The prior's bytes."""
-        assert self.prior is not None
-        return io.BytesIO(_member(self.prior))
-
-
-def in_shard(record: StoredRecord) -> StoredRecord:
-    """The record without the bytes that reading a shard leaves in memory; others as they are."""
-    if not any(parent.suffix == ".tar" and parent.is_file() for parent in record.image.parents):
-        return record
-    return InShard(**{name: value for name, value in vars(record).items() if name != "held"})
-
-
-def _member(path: Path) -> bytes:
-    """The bytes of the file ``SHARD.tar/NAME``."""
-    shard = next(parent for parent in path.parents if parent.suffix == ".tar")
-    offset, size = _index(shard)[path.relative_to(shard).as_posix()]
-    with shard.open("rb") as stream:
-        stream.seek(offset)
-        return stream.read(size)
-
-
-@lru_cache(maxsize=4096)
-def _index(shard: Path) -> dict[str, tuple[int, int]]:
-    """Where each member of a shard starts, and how long it is."""
-    with tarfile.open(shard, "r:") as tar:
-        return {member.name.removeprefix("./"): (member.offset_data, member.size) for member in tar}

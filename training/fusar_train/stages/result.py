@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,31 +14,19 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fusar_gpt.errors import CheckpointError
-from fusar_gpt.model import Card, FusarGptForConditionalGeneration, save_checkpoint
-from fusar_gpt.model.adapter import Adapter, write_adapter
+from fusar_gpt.model import Card, save_checkpoint
+from fusar_gpt.model.adapter import write_adapter
 from fusar_gpt.model.folder import TLM_FILE, staged
-from fusar_train.corpus.records import StoredRecord
+from fusar_train.corpus.record import Record
 from fusar_train.stages import lora
-from fusar_train.stages.examples import Examples
-from fusar_train.stages.settings import Settings, StageError
-from fusar_train.stages.start import TRAINING_FILE, Start, open_start, stages_of
+from fusar_train.stages.base_checkpoint import TRAINING_FILE, BaseCheckpoint, open_base_checkpoint, stages_of
+from fusar_train.stages.examples import ExampleSet
+from fusar_train.stages.run_log import read_log
+from fusar_train.stages.settings import StageConfig, StageError
 
 ADAPTER_FOLDER = "adapter"
 _PACKAGES = ("fusar-gpt", "torch", "transformers", "peft", "accelerate")
 _AIMS = {1: "knowledge injection", 2: "task execution"}
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a stage was run. ``log`` is what ``log.jsonl`` holds."""
-
-    stage: int
-    base: str
-    folder: Path
-    data: tuple[Path, ...]
-    settings: Settings
-    steps: int
-    log: list[dict[str, float]]
 
 
 def check_free(out: Path) -> None:
@@ -47,107 +35,104 @@ def check_free(out: Path) -> None:
         raise StageError(f"{out} exists already: give a new folder.")
 
 
-def write_result(out: Path, trained: Mapping[str, Tensor], result: Result, examples: Examples) -> Card:
+def write_result(
+    config: StageConfig, folder: Path, trained: Mapping[str, Tensor], examples: ExampleSet, steps: int
+) -> None:
     """Writes the whole checkpoint, or nothing.
 
-    The base is opened afresh in the type of its files, so that every weight that did not train stays bit for bit.
+    The base in ``folder`` is opened afresh in the type of its files, so that every weight that did not train stays bit
+    for bit.
 
     Raises:
         StageError: The folder cannot be written; the run can be resumed and then only writes.
     """
-    settings = result.settings
-    start = open_start(result.folder, settings, device="cpu", dtype=None, attention="sdpa")
-    tlm, adapter = lora.tlm_of(trained), lora.adapter_of(trained, settings, result.base)
-    lora.apply(start.model, tlm, adapter)
+    settings = config.settings
+    base = open_base_checkpoint(folder, settings, device="cpu", dtype=None, attention="sdpa")
+    tlm, adapter = lora.tlm_of(trained), lora.adapter_of(trained, settings, config.base)
+    lora.apply(base.model, tlm, adapter)
     if settings.weights != "base":
-        _convert(start.model, getattr(torch, settings.weights))
-    card = _card(out, result, start, examples)
+        parts = base.model.model
+        for part in (parts.visual, parts.language_model, base.model.lm_head):  # all but TLM
+            part.to(getattr(torch, settings.weights))
+    card = _card(config, base.card, examples.records)
+    log = read_log(config.work)
     try:
-        with staged(out) as stage:
-            save_checkpoint(stage, start.model, start.processor, card, dtype=None)
+        with staged(config.out) as stage:
+            save_checkpoint(stage, base.model, base.processor, card, dtype=None)
             if settings.adapter:
-                _write_apart(stage / ADAPTER_FOLDER, adapter, start.model)
-            entry = {"stages": [*stages_of(result.folder), _entry(result, start, examples)]}
-            (stage / TRAINING_FILE).write_text(json.dumps(entry, indent=2) + "\n", encoding="utf-8")
-            (stage / "README.md").write_text(_readme(card, result, examples), encoding="utf-8")
+                apart = stage / ADAPTER_FOLDER
+                apart.mkdir()
+                if adapter is not None:
+                    write_adapter(apart, adapter)
+                save_file(base.model.model.tlm.state_dict(), apart / TLM_FILE, {"format": "pt"})
+                for path in apart.iterdir():
+                    path.chmod(0o644)
+            stages = {"stages": [*stages_of(folder), _entry(config, base, examples, steps, log)]}
+            (stage / TRAINING_FILE).write_text(json.dumps(stages, indent=2) + "\n", encoding="utf-8")
+            (stage / "README.md").write_text(_readme(card, config, examples, steps, log), encoding="utf-8")
     except CheckpointError as error:
         raise StageError(f"{error}; nothing trained is lost: go on with --resume.") from error
-    return card
 
 
-def _convert(model: FusarGptForConditionalGeneration, dtype: torch.dtype) -> None:
-    """Another number type for all but TLM."""
-    for part in (model.model.visual, model.model.language_model, model.lm_head):
-        part.to(dtype)
-
-
-def _write_apart(folder: Path, adapter: Adapter | None, model: FusarGptForConditionalGeneration) -> None:
-    """The adapter as PEFT reads it, and TLM."""
-    folder.mkdir()
-    if adapter is not None:
-        write_adapter(folder, adapter)
-    save_file(model.model.tlm.state_dict(), folder / TLM_FILE, {"format": "pt"})
-    for path in folder.iterdir():
-        path.chmod(0o644)
-
-
-def _card(out: Path, result: Result, start: Start, examples: Examples) -> Card:
+def _card(config: StageConfig, base: Card, records: Sequence[Record]) -> Card:
     """The base's card with the stage's share in it."""
-    base, records = start.card, examples.records
     targets = {item.label for record in records for item in record.objects} - set(base.targets)
     years = [record.provenance["year"] for record in records if record.prior and "year" in record.provenance]
     years += base.prior_years or []
     return replace(
         base,
-        name=out.name,
-        title=f"{base.title}, after stage {result.stage}",
+        name=config.out.name,
+        title=f"{base.title}, after stage {config.stage}",
         targets=[*base.targets, *sorted(targets)],
         prior_years=[min(years), max(years)] if years else None,
-        licence="; ".join(dict.fromkeys([base.licence, *_said(records, "licence")])),
-        trained_on=f"{base.trained_on}; stage {result.stage}: {', '.join(_said(records, 'dataset'))}",
+        licence="; ".join(dict.fromkeys([base.licence, *_stated(records, "licence")])),
+        trained_on=f"{base.trained_on}; stage {config.stage}: {', '.join(_stated(records, 'dataset'))}",
         base=None,
         base_digests={},
         base_sizes={},
     )
 
 
-def _said(records: Sequence[StoredRecord], key: str) -> list[str]:
+def _stated(records: Sequence[Record], key: str) -> list[str]:
     """The different values of an entry of the records' provenance."""
     return sorted({str(record.provenance.get(key, f"unknown {key}")) for record in records})
 
 
-def _entry(result: Result, start: Start, examples: Examples) -> dict[str, Any]:
-    losses = [line["loss"] for line in result.log]
+def _entry(
+    config: StageConfig, base: BaseCheckpoint, examples: ExampleSet, steps: int, log: list[dict[str, float]]
+) -> dict[str, Any]:
     return {
-        "stage": result.stage,
-        "base": result.base,
-        "base_card": start.card.name,
-        "base_sha256": start.hash,
-        "data": [str(path) for path in result.data],
-        "datasets": _said(examples.records, "dataset"),
+        "stage": config.stage,
+        "base": config.base,
+        "base_card": base.card.name,
+        "base_sha256": base.hash,
+        "data": [str(path) for path in config.data],
+        "datasets": _stated(examples.records, "dataset"),
         "simulated": sum(bool(record.provenance.get("simulated")) for record in examples.records),
         "records": len(examples.records),
         "examples": len(examples),
         "examples_sha256": examples.fingerprint(),
-        "settings": result.settings.record(),
-        "steps": result.steps,
-        "first_loss": losses[0] if losses else None,
-        "last_loss": losses[-1] if losses else None,
+        "settings": config.settings.record(),
+        "steps": steps,
+        "first_loss": log[0]["loss"] if log else None,
+        "last_loss": log[-1]["loss"] if log else None,
         "versions": {name: version(name) for name in _PACKAGES},
     }
 
 
-def _readme(card: Card, result: Result, examples: Examples) -> str:
-    settings = result.settings
-    losses = [line["loss"] for line in result.log] or [float("nan")]
+def _readme(
+    card: Card, config: StageConfig, examples: ExampleSet, steps: int, log: list[dict[str, float]]
+) -> str:
+    settings, records = config.settings, examples.records
+    losses = [line["loss"] for line in log] or [float("nan")]
     return f"""# {card.name}
 
-{card.title} ({_AIMS[result.stage]}, FUSAR-GPT eq. 12-15).
+{card.title} ({_AIMS[config.stage]}, FUSAR-GPT eq. 12-15).
 
-- Base: `{result.base}`
-- Data: {len(examples)} questions on {len(examples.records)} records ({", ".join(_said(examples.records, "dataset"))})
+- Base: `{config.base}`
+- Data: {len(examples)} questions on {len(records)} records ({", ".join(_stated(records, "dataset"))})
 - Trained: {settings.trainables}; LoRA r = {settings.lora_rank}, alpha = {settings.lora_alpha}
-- {result.steps} steps of {settings.batch} examples, learning rate {settings.learning_rate:g}, seed {settings.seed}
+- {steps} steps of {settings.batch} examples, learning rate {settings.learning_rate:g}, seed {settings.seed}
 - Loss at the first and last entry of the log: {losses[0]:.4f}, {losses[-1]:.4f}
 - Licence: {card.licence}
 

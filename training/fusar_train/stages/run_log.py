@@ -1,4 +1,4 @@
-"""What a stage tells while it runs: a bar or lines with the time that is left, ``log.jsonl``, TensorBoard."""
+"""What a stage reports while it runs: a progress bar or lines, ``log.jsonl``, TensorBoard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from transformers import TrainerCallback
 
 LOG_FILE = "log.jsonl"
-REPORTS = ("tensorboard", "trackio", "wandb", "none")
 _LOGGED = ("step", "epoch", "loss", "learning_rate", "grad_norm")
 
 
@@ -76,10 +75,10 @@ def read_log(work: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
-def tensorboard(work: Path, step: int) -> list[TrainerCallback]:
-    """The callback that writes to ``work/tensorboard``; a notice and nothing where it is not installed.
+def tensorboard(work: Path, resumed: Path | None) -> list[TrainerCallback]:
+    """The callback that writes to ``work/tensorboard``; a notice and none where it is not installed.
 
-    What was written there after ``step`` is hidden.
+    What was written there after the checkpoint ``resumed`` is hidden.
     """
     if importlib.util.find_spec("tensorboard") is None:
         print(
@@ -90,6 +89,7 @@ def tensorboard(work: Path, step: int) -> list[TrainerCallback]:
     from torch.utils.tensorboard import SummaryWriter
     from transformers.integrations import TensorBoardCallback
 
+    step = 0 if resumed is None else int(resumed.name.rpartition("-")[2])
     return [TensorBoardCallback(SummaryWriter(str(work / "tensorboard"), purge_step=step + 1))]
 
 

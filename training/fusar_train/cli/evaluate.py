@@ -1,0 +1,112 @@
+"""``fusar-train evaluate`` and ``fusar-train card``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fusar_gpt.tasks import Task
+from fusar_train.cli.options import add_out, whole
+from fusar_train.evaluation.predictions import PREDICTIONS_FILE, PRIORS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``fusar-train evaluate``."""
+    parser.add_argument(
+        "checkpoint", nargs="?", metavar="CHECKPOINT", help="a checkpoint's folder or name, or cfar"
+    )
+    parser.add_argument(
+        "data", nargs="?", metavar="DATA", help="a folder of records, simulated:N, or ssdd:FOLDER"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="for report, figures and predictions")
+    parser.add_argument(
+        "--predictions", type=Path, metavar="FILE", help=f"default: {PREDICTIONS_FILE} in --out"
+    )
+    parser.add_argument(
+        "--tasks", type=tasks, default=tuple(Task), metavar="T,T", help="such as count,detect; default: all"
+    )
+    parser.add_argument("--split", default="test", choices=["train", "val", "test"])
+    parser.add_argument(
+        "--prior", type=priors, default=("own",), metavar="P,P", help="of own (default), none, wrong"
+    )
+    parser.add_argument("--limit", type=whole, metavar="N", help="ask about N images, drawn by --seed")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of draws and bootstrap; default: 0")
+    parser.add_argument(
+        "--recompute", type=Path, metavar="FILE", help="take the figures of these predictions; no model"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluates; raises FusarError with one line where it cannot."""
+    from fusar_train.evaluation import command
+
+    command.run(args)
+
+
+def tasks(text: str) -> tuple[Task, ...]:
+    """The tasks of a list with commas."""
+    try:
+        return tuple(dict.fromkeys(Task(word.strip()) for word in text.split(",")))
+    except ValueError:
+        names = ", ".join(task.value for task in Task)
+        raise argparse.ArgumentTypeError(f"{text!r} must be some of {names}") from None
+
+
+def priors(text: str) -> tuple[str, ...]:
+    """The kinds of prior of a list with commas."""
+    words = tuple(dict.fromkeys(word.strip() for word in text.split(",")))
+    if not set(words) <= set(PRIORS):
+        raise argparse.ArgumentTypeError(f"{text!r} must be some of {', '.join(PRIORS)}")
+    return words
+
+
+def add_card_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``fusar-train card``."""
+    parser.add_argument("--model", default="tiny", help="a checkpoint folder; default: the bundled one")
+    add_out(parser, "for README.md and figures.json")
+    parser.add_argument(
+        "--real", type=Path, metavar="DIR", help="SSDD images; their held-out part is measured"
+    )
+    parser.add_argument("--count", type=int, default=300, help="simulated test chips (default 300)")
+    parser.add_argument(
+        "--twin", metavar="DIR", help="the same model trained without a prior, to compare with"
+    )
+    parser.set_defaults(run=run_card)
+
+
+def run_card(arguments: argparse.Namespace) -> None:
+    """Measures and writes the card."""
+    from fusar_gpt.engine import LocalEngine
+    from fusar_gpt.model import load_checkpoint
+    from fusar_gpt.model.store import find_folder
+    from fusar_train.corpus.ssdd import read_voc, split
+    from fusar_train.evaluation.card import measure_all, write_card
+    from fusar_train.pretrain.questions import TEXTS
+
+    checkpoint = load_checkpoint(arguments.model, device="cpu")
+    twin = LocalEngine(load_checkpoint(arguments.twin, device="cpu")) if arguments.twin else None
+    results = measure_all(LocalEngine(checkpoint), arguments.count, arguments.real, twin=twin)
+    train, test = split(read_voc(arguments.real)) if arguments.real else ([], [])
+    facts = {
+        "parameters": sum(p.numel() for p in checkpoint.model.parameters()) / 1e6,
+        "questions": ", ".join(f'"{text}"' for text in TEXTS.values()),
+        "count": arguments.count,
+        "run": how_long(find_folder(arguments.model)),
+        "twin": how_long(find_folder(arguments.twin)) if arguments.twin else "",
+        "train": len(train),
+        "test": len(test),
+    }
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    write_card(arguments.out, results, facts)
+
+
+def how_long(folder: Path) -> str:
+    """A model's training log in short: its remarks (lines that begin with #) and the last line of each phase."""
+    log = folder / "log.txt"
+    if not log.is_file():
+        return "No log of the run lies beside the model.\n"
+    lines = log.read_text(encoding="utf-8").splitlines()
+    remarks = [line[1:].strip() for line in lines if line.startswith("#")]
+    last = {line.split(" ", 1)[0]: line.split(":", 1)[0] for line in lines if not line.startswith("#")}
+    return "\n".join([*remarks, "", *(f"- {phase}" for phase in last.values()), ""])

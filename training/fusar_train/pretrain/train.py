@@ -1,0 +1,303 @@
+"""Trains the bundled tiny FUSAR-GPT from scratch: the vision tower, the language model, then both together.
+
+One process with one thread runs on each core, with its own chips; gradients are averaged after every step. On a
+machine that is shared, this is far faster than one process whose threads wait for each other at every operation.
+
+The recipe is ``tiny.yaml``. The paper's two stages (FUSAR-GPT eq. 12-15) adapt a 7B model that already reads images and
+writes text; a model of four million parameters has to learn both first.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import torch
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+from safetensors.torch import load_file, save_file
+from torch import Tensor, distributed, nn
+from torch.multiprocessing.spawn import spawn
+
+from fusar_gpt.model import (
+    Card,
+    FusarGptForConditionalGeneration,
+    FusarGptProcessor,
+    load_checkpoint,
+    save_checkpoint,
+    tiny_config,
+    tiny_image_processor,
+    tiny_tokenizer,
+)
+from fusar_train.corpus.chip import LABELS
+from fusar_train.pretrain import TINY
+from fusar_train.pretrain.batches import Batch, Batches, Mixture
+from fusar_train.pretrain.dense import DenseHead, dense_loss, words_loss
+from fusar_train.pretrain.language import (
+    LanguageLoss,
+    attention_loss,
+    hidden_states,
+    order_numbers,
+    record_attention,
+    visual_tokens,
+)
+from fusar_train.pretrain.muon import Muon
+from fusar_train.pretrain.questions import vocabulary
+from fusar_train.simulation.land import PIXEL_M
+from fusar_train.validation import Count, Number, Positive, Whole, read_yaml
+
+HEAD = "dense_head.safetensors"
+WARM_UP = 0.04
+LOG_EVERY = 20
+
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Phase:
+    """A phase of the training: what trains (``train``), how long, and the weights and rates of its losses.
+
+    ``remember`` is the number of chips whose visual tokens are kept and asked about again and again, in a phase that
+    trains the language model alone; 0 for chips that never come twice.
+    """
+
+    name: str
+    steps: Count
+    minutes: Positive
+    train: list[str]
+    dense: Number
+    language: Number
+    matrix_rate: Positive
+    other_rate: Positive
+    remember: Whole = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class PretrainSettings:
+    """A recipe: ``tiny.yaml`` and ``mini_base.yaml`` explain the entries."""
+
+    seed: Whole
+    batch: Count
+    processes: Count
+    save_every_s: Positive
+    mixture: Mixture
+    phases: list[Phase]
+
+
+def tiny_card(real: bool) -> Card:
+    """The card of the tiny model."""
+    data = "simulated SAR chips with real AlphaEarth Foundations vectors of 2024"
+    return Card(
+        name="tiny",
+        title="FUSAR-GPT tiny (demonstration only)",
+        prompt_set="compact",
+        width=224,
+        height=224,
+        patch=8,
+        merge=2,
+        ground_m=224 * PIXEL_M,
+        targets=list(LABELS),
+        demonstration=True,
+        prior_years=[2024, 2024],
+        licence="research and demonstration only" if real else "GPL-3.0-or-later; demonstration only",
+        trained_on=f"{data}, and real SSDD ship chips (no data licence)" if real else data,
+        position_ramps=True,
+    )
+
+
+def new_model(real: bool, seed: int) -> tuple[FusarGptForConditionalGeneration, FusarGptProcessor]:
+    """An untrained tiny model and its processor."""
+    torch.manual_seed(seed)
+    tokenizer = tiny_tokenizer(vocabulary())
+    model = FusarGptForConditionalGeneration(tiny_config(tokenizer))
+    order_numbers(model, tokenizer)
+    return model, FusarGptProcessor(tokenizer, tiny_image_processor(), tiny_card(real))
+
+
+class TinyTrainer:
+    """Model, auxiliary head and log of one process of a training run; process 0 saves and logs."""
+
+    def __init__(
+        self,
+        settings: PretrainSettings,
+        out: Path,
+        real: Path | None,
+        start: Path | None = None,
+        rank: int = 0,
+    ) -> None:
+        self.settings, self.out, self.rank = settings, out, rank
+        self.model, self.processor = new_model(real is not None, settings.seed)
+        if start:
+            self.model.load_state_dict(load_checkpoint(start, device="cpu").model.state_dict())
+        record_attention(self.model)
+        self.head = DenseHead(self.model.config.vision_config.out_hidden_size)
+        if start and (start / HEAD).exists():
+            self.head.load_state_dict(load_file(start / HEAD))
+        self.language = LanguageLoss(self.processor.tokenizer)
+        seed = settings.seed + 10_000_000 * rank
+        chips = settings.mixture.chips(seed, real)
+        size = settings.batch // settings.processes
+        self.batches = Batches(chips, self.processor, self.model, size, seed)
+        out.mkdir(parents=True, exist_ok=True)
+
+    def run(self) -> None:
+        """All phases, saving now and then, so that a usable checkpoint lies in the folder at any time."""
+        for phase in self.settings.phases:
+            self.run_phase(phase)
+            self.save()
+
+    def run_phase(self, phase: Phase) -> None:
+        """One phase, until its steps or its minutes are over."""
+        trained = self.choose(phase)
+        kept = phase.remember // self.settings.processes
+        encode = partial(visual_tokens, self.model)
+        stream = self.batches.remembered(kept, encode) if kept else iter(self.batches)
+        optimizers = make_optimizers(trained, phase)
+        rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
+        start = saved = time.monotonic()
+        recent: list[dict[str, float]] = []
+        for step, batch in enumerate(stream, start=1):
+            losses = self.losses(batch, phase)
+            recent.append({name: value.item() for name, value in losses.items()})
+            descend(losses, [p for _, p in trained])
+            now = time.monotonic()
+            done = agreed(max(step / phase.steps, (now - start) / 60 / phase.minutes))
+            set_rates(optimizers, rates, min(done / WARM_UP, 1.0) * max(0.01, 1 - done))
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            if step % LOG_EVERY == 0 or done >= 1.0:
+                self.log(phase, step, now - start, recent)
+                recent = []
+            if now - saved > self.settings.save_every_s:
+                saved = now
+                self.save()
+            if done >= 1.0:
+                return
+
+    def choose(self, phase: Phase) -> list[tuple[str, nn.Parameter]]:
+        """Freezes all but the phase's parts; the trained parameters with their names."""
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(any(name.startswith(f"model.{part}.") for part in phase.train))
+        named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        return named + [(f"head.{name}", p) for name, p in self.head.named_parameters() if phase.dense]
+
+    def losses(self, batch: Batch, phase: Phase) -> dict[str, Tensor]:
+        """The weighted losses of a batch in a phase."""
+        tokens = visual_tokens(self.model, batch.inputs) if batch.tokens is None else batch.tokens
+        losses: dict[str, Tensor] = {}
+        if phase.dense:
+            dense = dense_loss(self.head(tokens), batch.dense)
+            table = self.model.get_input_embeddings().weight
+            said = self.head.words(tokens, table[self.language.numbers], table[self.language.sides])
+            words = words_loss(said, batch.dense, self.language.soft)
+            dense |= {name: 0.5 * value for name, value in words.items()}
+            losses |= {f"dense {name}": phase.dense * value for name, value in dense.items()}
+        if phase.language:
+            states = hidden_states(self.model, batch.packed, tokens)
+            spoken = self.language(self.model, batch.packed, states)
+            spoken["where"] = attention_loss(self.model, batch.packed)
+            losses |= {name: phase.language * value for name, value in spoken.items()}
+        return losses
+
+    def save(self) -> None:
+        """Writes the checkpoint, and beside it the head for the next run."""
+        if self.rank:
+            return
+        self.model.eval()
+        save_checkpoint(self.out, self.model, self.processor, self.processor.card)
+        self.model.train()
+        save_file(self.head.state_dict(), self.out / HEAD)
+
+    def log(self, phase: Phase, step: int, seconds: float, recent: list[dict[str, float]]) -> None:
+        """A line in ``log.txt`` with the means of the recent losses of this process."""
+        if self.rank:
+            return
+        names = sorted({name for losses in recent for name in losses})
+        means = {name: sum(losses.get(name, 0.0) for losses in recent) / len(recent) for name in names}
+        chips = step * self.settings.batch
+        parts = " ".join(f"{name} {value:.4f}" for name, value in means.items())
+        line = f"{phase.name} step {step} {seconds:.0f} s {chips} chips ({chips / seconds:.1f}/s): {parts}"
+        with (self.out / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def make_optimizers(
+    trained: list[tuple[str, nn.Parameter]], phase: Phase
+) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the matrices inside the networks, AdamW for embeddings, heads, norms and biases."""
+    outer = ("embed_tokens", "patch_embed", "lm_head", "head.", "tlm.")
+    matrices = [p for name, p in trained if p.ndim == 2 and not any(part in name for part in outer)]
+    inside = {id(p) for p in matrices}
+    others = [p for _, p in trained if id(p) not in inside]
+    muon = Muon(matrices, lr=phase.matrix_rate, weight_decay=0.05)
+    return muon, torch.optim.AdamW(others, lr=phase.other_rate, betas=(0.9, 0.98), weight_decay=0.01)
+
+
+def descend(losses: dict[str, Tensor], parameters: list[nn.Parameter]) -> None:
+    """The gradients of the summed losses, averaged over all processes and clipped."""
+    total = sum(losses.values(), torch.zeros(()))
+    total.backward()  # type: ignore[no-untyped-call]
+    for parameter in parameters:  # a batch without any object leaves gradients out that another process has
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    average([p.grad for p in parameters if p.grad is not None])
+    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+
+
+def set_rates(optimizers: tuple[torch.optim.Optimizer, ...], rates: list[float], factor: float) -> None:
+    """Sets every group's learning rate to its own full rate times a factor."""
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    for group, rate in zip(groups, rates, strict=True):
+        group["lr"] = rate * factor
+
+
+def average(gradients: list[Tensor]) -> None:
+    """Averages gradients over all processes, in place."""
+    if distributed.is_initialized():
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(flat)
+        flat /= distributed.get_world_size()
+        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+def agreed(value: float) -> float:
+    """Process 0's value, in every process."""
+    shared = torch.tensor(value, dtype=torch.float64)
+    if distributed.is_initialized():
+        distributed.broadcast(shared, 0)
+    return float(shared)
+
+
+def train_process(
+    rank: int, settings: PretrainSettings, out: Path, real: Path | None, start: Path | None, meeting: str
+) -> None:
+    """One of the processes of a run; they find each other through a file."""
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=settings.processes
+    )
+    try:
+        TinyTrainer(settings, out, real, start, rank).run()
+    finally:
+        distributed.destroy_process_group()
+
+
+def train_tiny(out: Path, real: Path | None, recipe: Path = TINY, start: Path | None = None) -> None:
+    """Trains the tiny model into the folder ``out``; ``real`` is a folder of SSDD images or None.
+
+    ``start`` is a folder of an earlier run, or any checkpoint of this architecture, to begin from instead of random
+    weights.
+
+    Raises:
+        SettingsError: The recipe cannot be read, or an entry makes no sense.
+    """
+    settings = read_yaml(recipe, PretrainSettings)
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = (settings, out, real, start, str(Path(folder) / "meeting"))
+        spawn(train_process, arguments, nprocs=settings.processes)  # type: ignore[no-untyped-call]
