@@ -23,10 +23,17 @@ from fusar_train.evaluation.labelled_images import open_images, simulated_images
 from fusar_train.evaluation.metrics import ALL, MetricKey
 from fusar_train.pretrain.batches import Mixture
 from fusar_train.pretrain.train import PretrainSettings, TinyTrainer, tiny_card
-from fusar_train.reproduce import command, run
+from fusar_train.reproduce import command, worker
 from fusar_train.reproduce.curves import curves_of, draw
-from fusar_train.reproduce.experiment import BASE_SETTINGS, ROWS, TABLES, Experiment, Run, plan
-from fusar_train.reproduce.outcome import T_975, Outcome, over_seeds, read_outcome, row_difference, row_mean
+from fusar_train.reproduce.experiment import BASE_SETTINGS, ROWS, TABLES, Experiment, TrainingRun, plan
+from fusar_train.reproduce.outcome import (
+    T_975,
+    RunOutcome,
+    over_seeds,
+    read_outcome,
+    row_difference,
+    row_mean,
+)
 from fusar_train.simulation.records import write_chips
 from fusar_train.stages import two_stage
 from fusar_train.stages.examples import load_examples
@@ -94,7 +101,7 @@ def test_stored_chips_are_what_a_stage_learns_from(tmp_path):
 
 def test_each_row_differs_by_what_its_table_says():
     experiment = Experiment(RECIPES, "full", "base", "", False, "cpu", False)
-    shown = {row: experiment.settings(Run(row, 4)) for row in ROWS}
+    shown = {row: experiment.settings(TrainingRun(row, 4)) for row in ROWS}
     assert {row: sorted(stages) for row, stages in shown.items()} == {
         "base": [], "sft2": [2], "sft1+sft2": [1, 2], "sft2+tlm": [2],
         "all": [1, 2], "sum": [1, 2], "concat": [1, 2], "tlm-alone": [1, 2],
@@ -131,31 +138,31 @@ def test_a_run_goes_on_where_it_was_stopped(base, tmp_path, monkeypatch):
     chosen = order(tmp_path, "--base", str(base))
     experiment = command.begin(chosen, command.PRESETS["smoke"], command.Log(tmp_path))
     assert experiment.knows_prior
-    mine = Run("all", 0)
+    mine = TrainingRun("all", 0)
     folder = experiment.folder(mine)
     write = two_stage.write_result
 
-    def stop(out, *rest):
-        if out.name == "stage2":
+    def stop(config, *rest):
+        if config.out.name == "stage2":
             raise KeyboardInterrupt
-        write(out, *rest)
+        write(config, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(two_stage, "write_result", stop)
         with pytest.raises(KeyboardInterrupt):
-            run.run_one(experiment, mine)
+            worker.run_one(experiment, mine)
     assert [step for step, _ in numbered(folder / "stage2.run")] == [3]
     made = (folder / "stage1/model.safetensors").stat().st_mtime_ns
     log = (folder / "stage2.run/log.jsonl").read_text()
-    run.run_one(replace(experiment, keep=True), mine)
+    worker.run_one(replace(experiment, keep=True), mine)
     assert (folder / "stage1/model.safetensors").stat().st_mtime_ns == made
     assert (folder / "stage2.run/log.jsonl").read_text() == log, "no step was made again"
-    run.run_one(experiment, mine)
+    worker.run_one(experiment, mine)
     assert sorted(path.name for path in folder.iterdir()) == [
         "predictions.jsonl", "result.json", "stage1.run", "stage2.run",
     ]  # fmt: skip
-    run.run_one(experiment, Run("base", 0))
-    untrained = read_outcome(experiment, Run("base", 0))
+    worker.run_one(experiment, TrainingRun("base", 0))
+    untrained = read_outcome(experiment, TrainingRun("base", 0))
     assert (len(untrained.images), untrained.losses) == (6, {})
 
 
@@ -203,7 +210,7 @@ def test_a_run_that_fails_is_named_and_does_not_stop_the_others(base, tmp_path, 
 
 
 def test_a_run_ends_when_the_command_is_gone():
-    source = inspect.getsource(run.end_with_parent)
+    source = inspect.getsource(worker.end_with_parent)
     script = f"import os, sys, threading, time\n{source}\nend_with_parent()\ntime.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE) as child:
         with pytest.raises(subprocess.TimeoutExpired):
@@ -224,8 +231,8 @@ def outcome(row, seed, right):
     statistic = ratio(np.array(right, float), np.ones(len(right)))
     value = Estimate(float(np.mean(right)), 0.0, 1.0, len(right))
     losses = {1: [], 2: [(1, 2.0 + seed), (6, 1.0)]}
-    mine = Run(row, seed)
-    return mine, Outcome(
+    mine = TrainingRun(row, seed)
+    return mine, RunOutcome(
         mine, tuple(map(str, range(len(right)))), {COUNTING: statistic}, {COUNTING: value}, losses, {}
     )
 

@@ -9,9 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from fusar_gpt.engine import Engine
+from fusar_gpt.findings.report import load_template
 from fusar_gpt.frames import Box
 from fusar_gpt.tasks import Task
 from fusar_train.evaluation.baselines import commonest, neighbour
@@ -187,13 +186,7 @@ def write_card(
     """
     (folder / "figures.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     simulated, missed = results["simulated"], results[MISSES]
-    environment = Environment(  # noqa: S701 -- Markdown, not HTML
-        loader=PackageLoader("fusar_train.evaluation", ""),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    text = environment.get_template("card.md").render(
+    text = load_template("fusar_train.evaluation", "card.md").render(
         **{"twin": "", **facts},
         simulated=simulated,
         ssdd=results.get("ssdd"),

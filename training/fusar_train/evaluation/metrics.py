@@ -111,22 +111,23 @@ def target_of(prediction: Prediction) -> str:
     return prediction.target or ANY
 
 
-def _with_any(cases: Cases) -> Cases:
-    """The answers about images that hold the target: neither 0 nor an empty set is true."""
-    return cases.pick([bool(p.truth) for p in cases.predictions])
+def _by_target_and_cases(cases: Cases) -> Iterator[tuple[str, str, Cases]]:
+    """The answers for each target about all images, and those about images that hold it."""
+    for target, mine in _by_target(cases):
+        yield target, ALL, mine
+        yield target, WITH_ANY, mine.pick([bool(p.truth) for p in mine.predictions])
 
 
 def _counting(cases: Cases) -> Metrics:
     """Share of exact counts, and the mean absolute error of those that could be read."""
     found: Metrics = {}
-    for target, mine in _by_target(cases):
-        for name, some in ((ALL, mine), (WITH_ANY, _with_any(mine))):
-            pairs = [(p.answer, p.truth) for p in some.predictions]
-            right = [said == truth for said, truth in pairs]
-            readable = [isinstance(said, int) for said, _ in pairs]
-            error = [abs(a - b) if isinstance(a, int) and isinstance(b, int) else 0 for a, b in pairs]
-            found[MetricKey(Task.COUNT, target, "accuracy", name)] = some.share(right)
-            found[MetricKey(Task.COUNT, target, "MAE", name)] = some.share(error, readable)
+    for target, name, mine in _by_target_and_cases(cases):
+        pairs = [(p.answer, p.truth) for p in mine.predictions]
+        right = [said == truth for said, truth in pairs]
+        readable = [isinstance(said, int) for said, _ in pairs]
+        error = [abs(a - b) if isinstance(a, int) and isinstance(b, int) else 0 for a, b in pairs]
+        found[MetricKey(Task.COUNT, target, "accuracy", name)] = mine.share(right)
+        found[MetricKey(Task.COUNT, target, "MAE", name)] = mine.share(error, readable)
     return found
 
 
@@ -158,14 +159,13 @@ def grid_marks(said: frozenset[int] | None, truth: frozenset[int]) -> GridMarks:
 def _locating(cases: Cases) -> Metrics:
     """The three shares of the 3 x 3 grid task."""
     found: Metrics = {}
-    for target, mine in _by_target(cases):
-        for name, some in ((ALL, mine), (WITH_ANY, _with_any(mine))):
-            marks = [
-                grid_marks(_typed(p.answer, frozenset), _typed(p.truth, frozenset) or frozenset())
-                for p in some.predictions
-            ]
-            for place, mark in enumerate(GridMarks._fields):
-                found[MetricKey(Task.LOCATE, target, mark, name)] = some.share([one[place] for one in marks])
+    for target, name, mine in _by_target_and_cases(cases):
+        marks = [
+            grid_marks(_typed(p.answer, frozenset), _typed(p.truth, frozenset) or frozenset())
+            for p in mine.predictions
+        ]
+        for place, mark in enumerate(GridMarks._fields):
+            found[MetricKey(Task.LOCATE, target, mark, name)] = mine.share([one[place] for one in marks])
     return found
 
 
@@ -178,65 +178,59 @@ def plain(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
-@dataclass(frozen=True)
-class ClassLevel:
-    """One depth of class names: the true name (None if unknown), and the name that an answer amounts to."""
+def true_and_given(predictions: Sequence[Prediction]) -> dict[str, list[tuple[str | None, str]]]:
+    """The true class (None if unknown) and the one given of each class answer, by metric.
 
-    metric: str
-    true: Callable[[TrueClass], str | None]
-    amounts_to: Mapping[str, str]
+    "accuracy" is of the coarse classes, where naming the fine class is right too; "fine accuracy" is left out when no
+    fine class is known. A name of no true class is ``OTHER``, no name ``UNREADABLE``.
+    """
+    truths = [truth for p in predictions if isinstance(truth := p.truth, TrueClass)]
+    fine = {plain(t.fine): t.fine for t in truths if t.fine}
+    coarse = {plain(t.fine): t.label for t in truths if t.fine} | {plain(t.label): t.label for t in truths}
 
-    def said(self, prediction: Prediction) -> str:
-        """The true class that was named, else ``OTHER`` or ``UNREADABLE``."""
-        if not isinstance(prediction.answer, str):
-            return UNREADABLE
-        return self.amounts_to.get(plain(prediction.answer), OTHER)
+    def given(names: Mapping[str, str]) -> list[str]:
+        answers = [p.answer for p in predictions]
+        return [names.get(plain(a), OTHER) if isinstance(a, str) else UNREADABLE for a in answers]
 
-
-def levels(predictions: Sequence[Prediction]) -> list[ClassLevel]:
-    """The coarse level, where naming the fine class is right too, and the fine one if any is known."""
-    names = [p.truth for p in predictions if isinstance(p.truth, TrueClass)]
-    coarse = {plain(n.fine): n.label for n in names if n.fine} | {plain(n.label): n.label for n in names}
-    fine = {plain(n.fine): n.fine for n in names if n.fine}
-    found = [ClassLevel("accuracy", lambda name: name.label, coarse)]
-    return [*found, ClassLevel("fine accuracy", lambda name: name.fine, fine)] if fine else found
-
-
-def _true(level: ClassLevel, prediction: Prediction) -> str | None:
-    truth = prediction.truth
-    return level.true(truth) if isinstance(truth, TrueClass) else None
+    levels: dict[str, tuple[list[str | None], dict[str, str]]] = {
+        "accuracy": ([t.label for t in truths], coarse),
+        "fine accuracy": ([t.fine for t in truths], fine),
+    }
+    return {
+        metric: list(zip(true, given(names), strict=True))
+        for metric, (true, names) in levels.items()
+        if names
+    }
 
 
 def _classifying(cases: Cases) -> Metrics:
     """Share of right names: over all boxes, for each true class, and as the mean over classes."""
     found: Metrics = {}
-    for level in levels(cases.predictions):
-        known = cases.pick([_true(level, p) is not None for p in cases.predictions])
-        true = [_true(level, p) for p in known.predictions]
-        right = [level.said(p) == name for p, name in zip(known.predictions, true, strict=True)]
+    for metric, pairs in true_and_given(cases.predictions).items():
+        known = cases.pick([true is not None for true, _ in pairs])
+        classes = [true for true, _ in pairs if true is not None]
+        right = [true == given for true, given in pairs if true is not None]
         each = {}
-        for name in sorted({name for name in true if name}):
-            mine = [other == name for other in true]
+        for name in sorted(set(classes)):
+            mine = [true == name for true in classes]
             marks = [mark for mark, keep in zip(right, mine, strict=True) if keep]
-            each[MetricKey(Task.CLASSIFY, name, level.metric)] = known.pick(mine).share(marks)
-        found[MetricKey(Task.CLASSIFY, ALL, level.metric)] = known.share(right)
-        found[MetricKey(Task.CLASSIFY, ALL, f"mean class {level.metric}")] = mean(list(each.values()))
+            each[MetricKey(Task.CLASSIFY, name, metric)] = known.pick(mine).share(marks)
+        found[MetricKey(Task.CLASSIFY, ALL, metric)] = known.share(right)
+        found[MetricKey(Task.CLASSIFY, ALL, f"mean class {metric}")] = mean(list(each.values()))
         found |= each
     return found
 
 
-def confusions(predictions: Sequence[Prediction]) -> dict[str, ConfusionMatrix]:
-    """The confusion tables of the class answers among some predictions, coarse and fine."""
+def confusion_matrices(predictions: Sequence[Prediction]) -> dict[str, ConfusionMatrix]:
+    """Those of the class answers among some predictions, "coarse" and, if any is known, "fine"."""
     asked = [p for p in predictions if p.task is Task.CLASSIFY]
     tables = {}
-    for level in levels(asked) if asked else []:
-        cells = Counter((_true(level, p) or "", level.said(p)) for p in asked if _true(level, p))
-        rows = tuple(sorted({row for row, _ in cells}))
+    for metric, pairs in true_and_given(asked).items() if asked else ():
+        cells = Counter((true, given) for true, given in pairs if true is not None)
+        rows = tuple(sorted({true for true, _ in cells}))
         columns = (*rows, OTHER, UNREADABLE)
         counts = np.array([[cells[row, column] for column in columns] for row in rows], dtype=np.int64)
-        tables["fine" if level.metric.startswith("fine") else "coarse"] = ConfusionMatrix(
-            rows, columns, counts
-        )
+        tables["fine" if metric.startswith("fine") else "coarse"] = ConfusionMatrix(rows, columns, counts)
     return tables
 
 

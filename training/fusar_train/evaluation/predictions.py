@@ -22,6 +22,7 @@ from pydantic import (
 from fusar_gpt.errors import FusarError
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import SEARCHES, Task
+from fusar_train.validation import first_fault
 
 PREDICTIONS_FILE = "predictions.jsonl"
 PriorKind = Literal["own", "none", "wrong"]
@@ -181,7 +182,7 @@ class Prediction(BaseModel):
         except KeyError:
             raise ValueError("its task is unknown") from None
         except ValidationError as error:
-            raise ValueError(_first_fault(error)) from None
+            raise ValueError(first_fault(error).strip()) from None
 
     @pydantic.field_serializer("answer", "truth")
     def _in_order(self, value: Any) -> Any:
@@ -272,13 +273,7 @@ def _read_line(line: str, where: str) -> Prediction:
     try:
         return Prediction.model_validate_json(line)
     except ValidationError as error:
-        message = f"{where} is not a prediction ({_first_fault(error)}): remove that line or evaluate again."
-        raise PredictionsError(message) from error
-
-
-def _first_fault(error: ValidationError) -> str:
-    """Such as "frame.0: Input should be greater than or equal to 1", in one line."""
-    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    field = ".".join(map(str, fault["loc"]))
-    message = " ".join(fault["msg"].removeprefix("Value error, ").split())[:300]
-    return f"{field}: {message}" if field else message
+        fault = first_fault(error)[:300]
+        raise PredictionsError(
+            f"{where} is not a prediction ({fault}): remove that line or evaluate again."
+        ) from error

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusar_gpt.findings.report import page_template
+from fusar_gpt.findings.report import load_template
 from fusar_gpt.tasks import ANY, Task
 from fusar_train.evaluation.bootstrap import RESAMPLES, Estimate
 from fusar_train.evaluation.captions import TOKENIZER
@@ -67,7 +67,7 @@ def render(
     gained = [result for result in results if result.gains]
     names = ", ".join(dict.fromkeys(result.condition.model for result in models))
     data = ", ".join(dict.fromkeys(result.condition.data for result in results))
-    return page_template("fusar_train.evaluation", "report.html").render(
+    return load_template("fusar_train.evaluation", "report.html").render(
         title=f"Evaluation of {names}",
         subtitle=f"{data}: {results[0].images} images",
         beside_papers=_beside_papers(models),

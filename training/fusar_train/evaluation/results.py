@@ -18,7 +18,7 @@ from fusar_train.evaluation.metrics import (
     MetricKey,
     Metrics,
     compute_metrics,
-    confusions,
+    confusion_matrices,
 )
 from fusar_train.evaluation.predictions import Condition, Prediction
 
@@ -82,7 +82,7 @@ def evaluate_predictions(
                 questions=len(mine),
                 figures=dict(zip(found, figures, strict=False)),
                 gains=dict(zip(gains, figures[len(found) :], strict=True)),
-                confusion=confusions(mine),
+                confusion=confusion_matrices(mine),
                 notices=tuple(notices),
             )
         )

@@ -19,7 +19,7 @@ from fusar_train.reproduce.experiment import (
     UNTRAINED,
     Experiment,
     ReproduceError,
-    Run,
+    TrainingRun,
     work_folder,
 )
 from fusar_train.stages.run_log import read_log
@@ -31,7 +31,7 @@ _BOOTSTRAP_SEED = 0
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """A finished run.
 
     Attributes:
@@ -43,7 +43,7 @@ class Outcome:
         facts: ``result.json``.
     """
 
-    run: Run
+    run: TrainingRun
     images: tuple[str, ...]
     statistics: Mapping[MetricKey, Statistic]
     figures: Mapping[MetricKey, Estimate]
@@ -64,7 +64,7 @@ def percent(value: float | None) -> str:
     return "\u2013" if value is None else f"{100 * value:.1f}"
 
 
-def read_outcome(experiment: Experiment, run: Run) -> Outcome:
+def read_outcome(experiment: Experiment, run: TrainingRun) -> RunOutcome:
     """Reads a finished run.
 
     Raises:
@@ -86,11 +86,11 @@ def read_outcome(experiment: Experiment, run: Run) -> Outcome:
     except (OSError, ValueError, KeyError) as error:
         raise ReproduceError(f"{folder} makes no sense ({error}): remove it and repeat.") from error
     figures = dict(zip(kept, estimate(list(kept.values()), len(images), _BOOTSTRAP_SEED), strict=True))
-    return Outcome(run, tuple(images), kept, figures, losses, facts)
+    return RunOutcome(run, tuple(images), kept, figures, losses, facts)
 
 
 @dataclass(frozen=True)
-class Mean:
+class SeedMean:
     """A mean over ``n`` seeds; ``half`` is half the width of its 95 % t-interval, None with one seed."""
 
     value: float
@@ -103,20 +103,20 @@ class Mean:
         return self.half is not None and abs(self.value) > self.half
 
 
-def over_seeds(values: Sequence[float]) -> Mean:
+def over_seeds(values: Sequence[float]) -> SeedMean:
     """The mean of independent values and Student's interval for it."""
     n = len(values)
     if n < 2:
-        return Mean(float(values[0]), None, n)
+        return SeedMean(float(values[0]), None, n)
     spread = float(np.std(values, ddof=1))
-    return Mean(float(np.mean(values)), T_975[n - 2] * spread / math.sqrt(n), n)
+    return SeedMean(float(np.mean(values)), T_975[n - 2] * spread / math.sqrt(n), n)
 
 
 @dataclass(frozen=True)
-class Difference:
+class RowDifference:
     """A row minus another, seed by seed on the same chips: over seeds, and the bootstrap interval over chips."""
 
-    seeds: Mean
+    seeds: SeedMean
     chips: Estimate
 
     @property
@@ -126,7 +126,7 @@ class Difference:
         return self.seeds.decided and low is not None and high is not None and (low > 0 or high < 0)
 
 
-def row_mean(outcomes: Mapping[Run, Outcome], row: str, key: MetricKey) -> Mean | None:
+def row_mean(outcomes: Mapping[TrainingRun, RunOutcome], row: str, key: MetricKey) -> SeedMean | None:
     """The mean of a row's figure over its seeds; None when none is measured."""
     mine = (outcome.value(key) for run, outcome in outcomes.items() if run.row == row)
     known = [value for value in mine if value is not None]
@@ -134,17 +134,17 @@ def row_mean(outcomes: Mapping[Run, Outcome], row: str, key: MetricKey) -> Mean 
 
 
 def row_difference(
-    outcomes: Mapping[Run, Outcome], row: str, other: str, key: MetricKey
-) -> Difference | None:
+    outcomes: Mapping[TrainingRun, RunOutcome], row: str, other: str, key: MetricKey
+) -> RowDifference | None:
     """How a row differs from another on the seeds that both have; None without any.
 
     Raises:
         ReproduceError: They were measured on different chips.
     """
     pairs = [
-        (mine, outcomes[Run(other, run.seed)])
+        (mine, outcomes[TrainingRun(other, run.seed)])
         for run, mine in outcomes.items()
-        if run.row == row and Run(other, run.seed) in outcomes
+        if run.row == row and TrainingRun(other, run.seed) in outcomes
     ]
     if not pairs or row in (other, UNTRAINED):
         return None
@@ -158,4 +158,4 @@ def row_difference(
         return None
     apart = mean([difference(a.statistics[key], b.statistics[key]) for a, b in both])
     (chips,) = estimate([apart], len(both[0][0].images), _BOOTSTRAP_SEED)
-    return Difference(over_seeds([(a.value(key) or 0.0) - (b.value(key) or 0.0) for a, b in both]), chips)
+    return RowDifference(over_seeds([(a.value(key) or 0.0) - (b.value(key) or 0.0) for a, b in both]), chips)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from fusar_gpt.findings.output import whole_file
+from fusar_gpt.findings.report import load_template
 from fusar_train.evaluation.bootstrap import LEVEL, RESAMPLES
 from fusar_train.evaluation.metrics import MetricKey
 from fusar_train.evaluation.papers import NOTE
@@ -16,20 +17,29 @@ from fusar_train.reproduce.experiment import (
     FREE,
     METRICS,
     TABLES,
+    AblationTable,
     Experiment,
-    Line,
-    Run,
-    Table,
+    TableLine,
+    TrainingRun,
 )
-from fusar_train.reproduce.outcome import Difference, Mean, Outcome, percent, row_difference, row_mean
+from fusar_train.reproduce.outcome import (
+    RowDifference,
+    RunOutcome,
+    SeedMean,
+    percent,
+    row_difference,
+    row_mean,
+)
 
 _COUNTING = next(iter(METRICS))
 _DASH = "\u2013"
-Outcomes = Mapping[Run, Outcome]
-Failed = Mapping[Run, str]
+Outcomes = Mapping[TrainingRun, RunOutcome]
+Failed = Mapping[TrainingRun, str]
 
 
-def write_results(experiment: Experiment, runs: Sequence[Run], outcomes: Outcomes, failed: Failed) -> None:
+def write_results(
+    experiment: Experiment, runs: Sequence[TrainingRun], outcomes: Outcomes, failed: Failed
+) -> None:
     """Writes all three files anew; OutputError when one cannot be written.
 
     Args:
@@ -40,14 +50,14 @@ def write_results(experiment: Experiment, runs: Sequence[Run], outcomes: Outcome
     """
     kept = {run: outcomes[run] for run in runs if run in outcomes}
     content = json.dumps(to_json(experiment, runs, kept, failed), indent=1, allow_nan=False) + "\n"
-    page = "\n".join(markdown(experiment, runs, kept, failed))
+    page = markdown(experiment, runs, kept, failed)
     for name, text in (("results.json", content), ("results.md", page), ("curves.svg", draw(kept))):
         with whole_file(experiment.out / name) as path:
             path.write_text(text, encoding="utf-8")
 
 
 def to_json(
-    experiment: Experiment, runs: Sequence[Run], outcomes: Outcomes, failed: Failed
+    experiment: Experiment, runs: Sequence[TrainingRun], outcomes: Outcomes, failed: Failed
 ) -> dict[str, Any]:
     """All that is in the page, and the figures of each class."""
     return {
@@ -70,11 +80,11 @@ def to_json(
     }
 
 
-def _figure(key: MetricKey, outcome: Outcome) -> dict[str, Any]:
+def _figure(key: MetricKey, outcome: RunOutcome) -> dict[str, Any]:
     return {"task": key.task.value, "target": key.target, "metric": key.metric} | asdict(outcome.figures[key])
 
 
-def _table(table: Table, outcomes: Outcomes) -> dict[str, Any]:
+def _table(table: AblationTable, outcomes: Outcomes) -> dict[str, Any]:
     lines = []
     for line in table.lines:
         found: dict[str, Any] = {"title": line.title, "row": line.row, "paper_counting_percent": line.paper}
@@ -87,71 +97,55 @@ def _table(table: Table, outcomes: Outcomes) -> dict[str, Any]:
     return {"title": table.title, "baseline": table.baseline, "lines": lines}
 
 
-def markdown(
-    experiment: Experiment, runs: Sequence[Run], outcomes: Outcomes, failed: Failed
-) -> Iterator[str]:
-    """The page, line by line."""
-    yield from _heading(experiment, runs, outcomes)
-    missing = [run.name for run in runs if run not in outcomes and run not in failed]
-    if failed or missing:
-        yield "## Not measured\n"
-        yield from (f"- {run.name} **failed**: {why}" for run, why in failed.items())
-        yield from (f"- {name}: not finished yet" for name in missing)
-        yield ""
-    for table in TABLES:
-        yield from _comparison(table, outcomes)
-    yield "## Losses\n\n![Loss over the steps of both stages](curves.svg)\n"
-    yield from _every_run(outcomes)
-
-
-def _heading(experiment: Experiment, runs: Sequence[Run], outcomes: Outcomes) -> Iterator[str]:
-    size = experiment.size
-    yield "# The miniature experiment\n"
-    if experiment.preset != "full":
-        yield f"**Preset {experiment.preset}: it shows that everything runs. Its figures mean nothing.**\n"
-    yield (
-        f"{len(outcomes)} of {len(runs)} runs are measured. Simulated chips: {size.train} to train, {size.test} never "
-        f"seen to test; base {experiment.base_sha256[:12]}."
-    )
-    if experiment.knows_prior:
-        yield (
-            "\n**The base had learnt a prior before.** Its TLM was replaced by a fresh one, but its language model "
-            "knows how to use one: the rows with a prior have a head start.\n"
-        )
-    yield (
-        "\nIn percent. \u00b1 is half the 95 % t-interval over seeds (of training; the chips are the same). "
-        "Differences "
-        "are to the first line in italics, paired by seed and chip; in brackets their 95 % bootstrap interval over "
-        f"chips (of testing; the seeds are the same). The column *paper* is {NOTE}.\n"
+def markdown(experiment: Experiment, runs: Sequence[TrainingRun], outcomes: Outcomes, failed: Failed) -> str:
+    """The page ``results.md``."""
+    return load_template("fusar_train.reproduce", "results.md").render(
+        experiment=experiment,
+        note=NOTE,
+        planned=runs,
+        measured=[_run_line(run, outcome) for run, outcome in outcomes.items()],
+        failed={run.name: why for run, why in failed.items()},
+        missing=[run.name for run in runs if run not in outcomes and run not in failed],
+        metrics=list(METRICS.values()),
+        tables=[
+            {
+                "title": table.title,
+                "lines": [_table_line(table, line, outcomes) for line in table.lines],
+                "verdicts": [v for line in table.lines if (v := _verdict(table, line, outcomes))],
+            }
+            for table in TABLES
+        ],
     )
 
 
-def _comparison(table: Table, outcomes: Outcomes) -> Iterator[str]:
-    yield f"## {table.title}\n"
-    heads = [part for title in METRICS.values() for part in (title, "difference")]
-    yield f"| | paper: counting | seeds | {' | '.join(heads)} |"
-    yield f"| --- | ---: | ---: |{' ---: |' * len(heads)}"
-    for line in table.lines:
-        averages = {key: row_mean(outcomes, line.row, key) for key in METRICS}
-        cells = []
-        for key, average in averages.items():
-            cells += [_mean(average), _apart(row_difference(outcomes, line.row, table.baseline, key))]
-        seeds = max((one.n for one in averages.values() if one), default=0)
-        title = f"*{line.title}*" if line.row == table.baseline else line.title
-        paper = _DASH if line.paper is None else f"{line.paper:.2f}"
-        yield f"| {title} | {paper} | {seeds} | {' | '.join(cells)} |"
-    yield ""
-    yield from (f"- {verdict}" for line in table.lines if (verdict := _verdict(table, line, outcomes)))
-    yield ""
+def _table_line(table: AblationTable, line: TableLine, outcomes: Outcomes) -> list[str]:
+    averages = {key: row_mean(outcomes, line.row, key) for key in METRICS}
+    cells = []
+    for key, average in averages.items():
+        cells += [_mean(average), _apart(row_difference(outcomes, line.row, table.baseline, key))]
+    seeds = max((one.n for one in averages.values() if one), default=0)
+    title = f"*{line.title}*" if line.row == table.baseline else line.title
+    return [title, _DASH if line.paper is None else f"{line.paper:.2f}", str(seeds), *cells]
 
 
-def _mean(average: Mean | None) -> str:
+def _run_line(run: TrainingRun, outcome: RunOutcome) -> list[str]:
+    cells = []
+    for key in METRICS:
+        figure = outcome.figures.get(key)
+        low, high = (figure.low, figure.high) if figure else (None, None)
+        cells.append(f"{percent(outcome.value(key))} ({percent(low)} to {percent(high)})")
+    seconds = outcome.facts.get("seconds")
+    minutes = f"{seconds['training'] / 60:.1f}" if isinstance(seconds, dict) else _DASH
+    return [run.name, *cells, minutes]
+
+
+def _mean(average: SeedMean | None) -> str:
     if average is None:
         return _DASH
     return percent(average.value) + ("" if average.half is None else f" \u00b1 {percent(average.half)}")
 
 
-def _apart(apart: Difference | None) -> str:
+def _apart(apart: RowDifference | None) -> str:
     if apart is None:
         return ""
     half, chips = apart.seeds.half, apart.chips
@@ -159,7 +153,7 @@ def _apart(apart: Difference | None) -> str:
     return text if chips.low is None else f"{text} ({100 * chips.low:+.1f} to {100 * (chips.high or 0):+.1f})"
 
 
-def _verdict(table: Table, line: Line, outcomes: Outcomes) -> str | None:
+def _verdict(table: AblationTable, line: TableLine, outcomes: Outcomes) -> str | None:
     """What the counting figures say about a line, and whether the paper's say the same."""
     apart = row_difference(outcomes, line.row, table.baseline, _COUNTING)
     if apart is None:
@@ -177,19 +171,3 @@ def _verdict(table: Table, line: Line, outcomes: Outcomes) -> str | None:
     if line.paper is None or start is None or line.paper == start:
         return f"{line.title} against {base.title}: {found}."
     return f"{line.title} against {base.title}: {found}. The paper: {line.paper - start:+.2f} points."
-
-
-def _every_run(outcomes: Outcomes) -> Iterator[str]:
-    yield "## Every run\n\nIn brackets the 95 % bootstrap interval over chips.\n"
-    yield f"| run | {' | '.join(METRICS.values())} | minutes of training |"
-    yield f"| --- |{' ---: |' * (len(METRICS) + 1)}"
-    for run, outcome in outcomes.items():
-        cells = []
-        for key in METRICS:
-            figure = outcome.figures.get(key)
-            low, high = (figure.low, figure.high) if figure else (None, None)
-            cells.append(f"{percent(outcome.value(key))} ({percent(low)} to {percent(high)})")
-        seconds = outcome.facts.get("seconds")
-        minutes = f"{seconds['training'] / 60:.1f}" if isinstance(seconds, dict) else _DASH
-        yield f"| {run.name} | {' | '.join(cells)} | {minutes} |"
-    yield ""
