@@ -23,7 +23,7 @@ from fusar_train.evaluation.labelled_images import open_images, simulated_images
 from fusar_train.evaluation.metrics import ALL, MetricKey
 from fusar_train.pretrain.batches import Mixture
 from fusar_train.pretrain.train import PretrainSettings, TinyTrainer, tiny_card
-from fusar_train.reproduce import command, worker
+from fusar_train.reproduce import scheduler, worker
 from fusar_train.reproduce.curves import curves_of, draw
 from fusar_train.reproduce.experiment import BASE_SETTINGS, ROWS, TABLES, Experiment, TrainingRun, plan
 from fusar_train.reproduce.outcome import (
@@ -131,12 +131,12 @@ def test_the_base_never_meets_a_prior_and_its_tlm_stays_the_identity(tmp_path):
     for phase in settings["phases"]:
         phase["steps"] = 1
     TinyTrainer(PretrainSettings(**settings), tmp_path, None).run()
-    assert not command.knows_prior(tmp_path)
+    assert not scheduler.knows_prior(tmp_path)
 
 
 def test_a_run_goes_on_where_it_was_stopped(base, tmp_path, monkeypatch):
     chosen = order(tmp_path, "--base", str(base))
-    experiment = command.begin(chosen, command.PRESETS["smoke"], command.Log(tmp_path))
+    experiment = scheduler.begin(chosen, scheduler.PRESETS["smoke"], scheduler.Log(tmp_path))
     assert experiment.knows_prior
     mine = TrainingRun("all", 0)
     folder = experiment.folder(mine)
@@ -181,7 +181,7 @@ def test_the_command_runs_the_rows_and_never_twice(base, tmp_path, monkeypatch):
     def never(*arguments):
         raise AssertionError("a finished run was started again")
 
-    monkeypatch.setattr(command, "opened", never)
+    monkeypatch.setattr(scheduler, "opened", never)
     assert reproduce(tmp_path, "--base", str(base), "--rows", "sft2")["runs"] == results["runs"]
     copy = tmp_path / "copy"
     copy.mkdir()
@@ -192,7 +192,7 @@ def test_the_command_runs_the_rows_and_never_twice(base, tmp_path, monkeypatch):
     with pytest.raises(FusarError, match="was begun with other base_sha256: give the same"):
         reproduce(tmp_path, "--base", str(copy), "--rows", "sft2")
     with pytest.raises(FusarError, match="holds the smoke experiment: give another --out"):
-        command.check_preset(tmp_path, command.PRESETS["full"])
+        scheduler.check_preset(tmp_path, scheduler.PRESETS["full"])
 
 
 def test_a_run_that_fails_is_named_and_does_not_stop_the_others(base, tmp_path, monkeypatch):
@@ -201,7 +201,7 @@ def test_a_run_that_fails_is_named_and_does_not_stop_the_others(base, tmp_path, 
         with log.open("wb") as said:
             return subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=said)
 
-    monkeypatch.setattr(command, "opened", fails)
+    monkeypatch.setattr(scheduler, "opened", fails)
     with pytest.raises(FusarError, match=r"2 of 2 runs failed \(sft2-seed0, all-seed0\)"):
         reproduce(tmp_path, "--base", str(base), "--rows", "all,sft2", "--jobs", "1")
     page = (tmp_path / "results.md").read_text()

@@ -34,7 +34,7 @@ from fusar_train.reproduce.experiment import (
     plan,
 )
 from fusar_train.reproduce.outcome import RunOutcome, read_outcome
-from fusar_train.reproduce.results import write_results
+from fusar_train.reproduce.results_files import write_results
 from fusar_train.simulation.records import write_chips
 
 LOG_FILE = "log.txt"
