@@ -20,6 +20,7 @@ lint: .venv/dev-installed
 	find fusar_qgis metadata.txt -type f ! -path '*/__pycache__/*' -exec .venv/bin/detect-secrets-hook {} +
 
 test-backend: .venv/dev-installed
+	sh scripts/require_chromium.sh
 	$(TEST_ENV) .venv/bin/python -m pytest
 
 test-qgis: .venv/dev-installed .venv-qgis/installed

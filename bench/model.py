@@ -24,7 +24,7 @@ from PIL import Image
 from tables import row, timed
 from transformers import GenerationConfig, Qwen2VLImageProcessorPil
 
-from fusar_gpt.engine import LocalEngine, Request
+from fusar_gpt.engine import DecodeRequest, LocalEngine
 from fusar_gpt.frames import SceneWindow
 from fusar_gpt.imagery import open_scene
 from fusar_gpt.model import (
@@ -148,7 +148,9 @@ def bounds(checkpoint: Checkpoint, chips: int) -> None:
         )
 
 
-def questions(checkpoint: Checkpoint, task: Task, number: int, target: str | None = "ship") -> list[Request]:
+def questions(
+    checkpoint: Checkpoint, task: Task, number: int, target: str | None = "ship"
+) -> list[DecodeRequest]:
     """One question a chip: windows cut at random from the simulated harbour, each with a made-up prior."""
     card = checkpoint.card
     wording = prompt_set(card.prompt_set)
@@ -167,7 +169,7 @@ def questions(checkpoint: Checkpoint, task: Task, number: int, target: str | Non
         vectors = generator.normal(size=(NODES**2, 64)).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         requests.append(
-            Request(
+            DecodeRequest(
                 np.asarray(window),
                 vectors,
                 positions,
@@ -179,7 +181,7 @@ def questions(checkpoint: Checkpoint, task: Task, number: int, target: str | Non
     return requests
 
 
-def plain_loop(checkpoint: Checkpoint, requests: Sequence[Request]) -> list[str]:
+def plain_loop(checkpoint: Checkpoint, requests: Sequence[DecodeRequest]) -> list[str]:
     """The peer's answers, chip by chip."""
     tokenizer, model = checkpoint.tokenizer, checkpoint.model
     ends = model.config.text_config.eos_token_id
@@ -201,7 +203,7 @@ def plain_loop(checkpoint: Checkpoint, requests: Sequence[Request]) -> list[str]
     return texts
 
 
-def warm(checkpoint: Checkpoint, requests: Sequence[Request], batch: int) -> LocalEngine:
+def warm(checkpoint: Checkpoint, requests: Sequence[DecodeRequest], batch: int) -> LocalEngine:
     """An engine that has compiled its grammars and met no chip of the requests."""
     engine = LocalEngine(checkpoint, batch_size=batch)
     blank = [replace(request, image=np.zeros_like(request.image)) for request in requests[:1]]

@@ -25,12 +25,13 @@ import torch
 from affine import Affine
 from tables import row, timed
 
+from fusar_gpt.contract import Finished, Progress
 from fusar_gpt.engine import LocalEngine
 from fusar_gpt.findings import write_geopackage
 from fusar_gpt.imagery import Area
-from fusar_gpt.inquiries import Order
-from fusar_gpt.interpret import ChipDone, Finished, interpret
+from fusar_gpt.interpret import interpret
 from fusar_gpt.model import load_checkpoint
+from fusar_gpt.planning import request_for
 from fusar_gpt.samples import HARBOUR
 from fusar_gpt.tasks import Task
 
@@ -66,7 +67,7 @@ def share() -> None:
         return replies
 
     engine.answer = timed_answer  # type: ignore[method-assign]
-    order = Order(HARBOUR.scene, Task.DETECT, targets=("ship",), prior=str(HARBOUR.prior), overlap=0.5)
+    order = request_for(HARBOUR.scene, Task.DETECT, targets=("ship",), prior=str(HARBOUR.prior), overlap=0.5)
     list(interpret(order, engine))
     spent = 0.0
     with tempfile.TemporaryDirectory() as folder:
@@ -119,8 +120,10 @@ def _scan(path: str, side_m: float) -> int:
     x, y = 400_000 + 100_000, 5_600_000 - 100_000
     area = Area.from_bbox(x, y - side_m, x + side_m, y, crs="EPSG:32633")
     engine = LocalEngine(load_checkpoint("tiny"))
-    events = interpret(Order(Path(path), Task.DETECT, targets=("ship",), area=area, overlap=0.0), engine)
-    return sum(isinstance(event, ChipDone) for event in events)
+    events = interpret(
+        request_for(Path(path), Task.DETECT, targets=("ship",), area=area, overlap=0.0), engine
+    )
+    return sum(isinstance(event, Progress) for event in events)
 
 
 def in_child(name: str, path: str) -> None:

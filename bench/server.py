@@ -29,11 +29,12 @@ from rasterio.windows import Window
 from tables import row
 
 from fusar_gpt.client import Client
+from fusar_gpt.contract import Event, Found, InterpretRequest
 from fusar_gpt.engine import LocalEngine
 from fusar_gpt.imagery import Area
-from fusar_gpt.inquiries import Order
-from fusar_gpt.interpret import ChipDone, Event, interpret
+from fusar_gpt.interpret import interpret
 from fusar_gpt.model import load_checkpoint
+from fusar_gpt.planning import request_for
 from fusar_gpt.samples import HARBOUR
 from fusar_gpt.tasks import Task
 
@@ -41,7 +42,7 @@ BATCH = 8
 CLIENTS, GREEDY, EACH = 10, 23, 3
 WATCHERS = 200
 UPLOAD_SIDE = 2**15
-ORDER = Order(HARBOUR.scene, Task.DETECT, targets=("ship",), prior=str(HARBOUR.prior), overlap=0.5)
+ORDER = request_for(HARBOUR.scene, Task.DETECT, targets=("ship",), prior=str(HARBOUR.prior), overlap=0.5)
 GLANCE = replace(
     ORDER,
     task=Task.COUNT,
@@ -92,17 +93,17 @@ def server(*options: object) -> Iterator[Server]:
         process.stdin.close()
 
 
-def there(order: Order) -> Order:
+def there(order: InterpretRequest) -> InterpretRequest:
     """The order with files that the server has."""
     prior = order.prior if order.prior == "none" else f"server:{order.prior}"
-    return replace(order, scene=Path(f"server:{order.scene}"), prior=prior)
+    return replace(order, scene=f"server:{order.scene}", prior=prior)
 
 
 def clocked(run: Callable[[], Iterator[Event]]) -> tuple[float, float]:
     """Seconds to the first findings, and to the end."""
     start, first = time.perf_counter(), 0.0
     for event in run():
-        if not first and isinstance(event, ChipDone) and event.changes:
+        if not first and isinstance(event, Found):
             first = time.perf_counter() - start
     return first, time.perf_counter() - start
 
@@ -153,7 +154,7 @@ def fairness(runs: int) -> None:
         start = time.perf_counter()
         for name in names:
             inputs = {"scene": str(GLANCE.scene), "task": "count", "targets": ["ship"]}
-            box = GLANCE.area.geometry.__geo_interface__
+            box = GLANCE.area.__geo_interface__
             job = clients[name].submit(inputs | {"area": box, "area_crs": "EPSG:32631"})
             threads.append(threading.Thread(target=follow, args=(served.client(name), name, job)))
             threads[-1].start()

@@ -12,15 +12,15 @@ from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction
 
 from .connection.backend import Backend
-from .connection.blocking import CHILD
+from .connection.child import ChildBackend
 from .gui.chat.dock import ChatDock
 from .gui.interpretation import Interpretation
 from .gui.look_closer import LookCloser
 from .gui.options import Options
+from .gui.results_relocator import ResultsRelocator
 from .gui.review import Review
 from .gui.status import Status
 from .gui.welcome import Welcome
-from .layers.moving import Moving
 from .processing.provider import FusarProvider
 
 _HERE = Path(__file__).parent
@@ -40,11 +40,9 @@ class FusarPlugin:
         """Add the toolbar and the menu entry; nothing starts, nothing goes to the network."""
         self.initProcessing()
         action = self._add_action()
-        backend = Backend()
+        backend = Backend(self._child)
         self._undo.callback(backend.deleteLater)
         self._undo.callback(backend.close)
-        CHILD.look_at(lambda: backend.child_endpoint)
-        self._undo.callback(CHILD.look_at, None)
         options = Options(self._iface, backend)
         self._undo.callback(options.remove)
         status = Status(self._iface, backend, options)
@@ -55,7 +53,7 @@ class FusarPlugin:
         self._undo.callback(closer.remove)
         review = Review(self._iface, self._toolbar, backend, closer.look)
         self._undo.callback(review.remove)
-        moving = Moving(self._iface, backend)
+        moving = ResultsRelocator(self._iface, backend)
         self._undo.callback(moving.remove)
         chat = ChatDock(self._iface, backend, self._toolbar)
         self._undo.callback(chat.remove)
@@ -68,8 +66,10 @@ class FusarPlugin:
     def initProcessing(self) -> None:  # noqa: N802 - QGIS calls it by this name
         """Add the Processing provider; qgis_process, which has no GUI, calls this alone."""
         self._translate()
+        self._child = ChildBackend()  # one for the toolbar and the algorithms: the model is loaded once
+        self._undo.callback(self._child.deleteLater)
         registry = QgsApplication.processingRegistry()
-        provider = FusarProvider()
+        provider = FusarProvider(self._child)
         registry.addProvider(provider)
         self._undo.callback(registry.removeProvider, provider)
 

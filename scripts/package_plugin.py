@@ -64,7 +64,11 @@ def build(folder: Path, root: Path = ROOT) -> Path:
 def _files(root: Path) -> dict[str, Path]:
     """Path inside the plugin -> file; what the plugin's links lead to is read where it lies."""
     found = {"LICENSE": root / "LICENSE", "metadata.txt": root / "metadata.txt"}
-    for folder, place in ((root / PLUGIN, ""), (root / "i18n", "i18n/")):
+    plugin = root / PLUGIN
+    linked = [
+        path for path in plugin.iterdir() if path.is_symlink() and path.is_dir()
+    ]  # rglob passes them by
+    for folder, place in ((plugin, ""), *((link.resolve(), f"{link.name}/") for link in linked)):
         for path in folder.rglob("*"):
             name = path.relative_to(folder)
             left_out = any(part.startswith((".", "__pycache__")) for part in name.parts)

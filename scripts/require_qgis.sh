@@ -1,19 +1,4 @@
 #!/bin/sh
-# Makes sure QGIS and what its tests need are installed from the system's packages; needs root only if they are missing.
-set -eu
-packages="qgis python3-qgis python3-venv xvfb xauth xdotool x11-apps imagemagick"
-missing=""
-for package in $packages; do
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing="$missing $package"
-done
-[ -z "$missing" ] && exit 0
-command -v apt-get >/dev/null || { echo "Please install with your package tool:$missing" >&2; exit 1; }
-if [ "$(id -u)" = 0 ]; then root=""; else root="sudo"; fi
-if [ -n "$root" ] && ! command -v sudo >/dev/null; then
-    echo "QGIS is missing and installing it needs root. Run as root: apt-get install$missing" >&2
-    exit 1
-fi
-echo "Installing from the system's packages${root:+ (sudo may ask for your password)}:$missing"
-$root apt-get update -qq
-# shellcheck disable=SC2086
-DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends $missing >/dev/null
+# Makes sure QGIS and what its tests need are installed.
+exec sh "$(dirname "$0")/require_packages.sh" \
+    qgis python3-qgis python3-venv xvfb xauth xdotool x11-apps imagemagick

@@ -1,6 +1,6 @@
-"""A client of the HTTP door, for the command line, notebooks and scripts.
+"""A client of the HTTP API, for the command line, notebooks and scripts.
 
-``Client(url, token).run(order)`` yields the same events as :func:`fusar_gpt.interpret.interpret` does here.
+``Client(url, token).run(request)`` yields the same events as :func:`fusar_gpt.interpret.interpret` does here.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,25 +25,33 @@ from fusar_gpt.connection import (
     decode_fields,
     read_token_file,
 )
+from fusar_gpt.contract import (
+    API,
+    EXECUTION,
+    PRIOR_SOURCES,
+    UPLOADED,
+    Ended,
+    Event,
+    Finished,
+    InterpretRequest,
+    ProtocolError,
+    read,
+    read_event,
+)
 from fusar_gpt.errors import Cancelled, FusarError, PriorError, SceneError
-from fusar_gpt.findings import Change
 from fusar_gpt.imagery import Area
 from fusar_gpt.imagery.scene import local_path
-from fusar_gpt.inquiries import Order
-from fusar_gpt.interpret import ChipDone, Event, Finished
-from fusar_gpt.priors import SPECS
-from fusar_gpt.server import wire
-from fusar_gpt.server.security import SCENE
-from fusar_gpt.server.serve import API, TOKEN_FILE
+from fusar_gpt.server.options import TOKEN_FILE
 
 __all__ = ["Answer", "Client", "ServerError", "Unreachable", "decode_events"]
 
 ON_SERVER = "server:"
 """Before the path of a file that the server has, where the path of a local one could stand."""
 
-MORE_PATIENT = (600.0, 600.0)
-"""For uploads: the server's disk may be slow, and it looks at a scene before it answers."""
-RESTART_S = 60.0
+UPLOAD_TIMEOUT = (600.0, 600.0)
+"""Seconds for uploads: the server's disk may be slow, and it checks a scene before it answers."""
+
+RECONNECT_S = 60.0
 RETRY_S = 0.5
 
 logger = logging.getLogger(__name__)
@@ -53,11 +61,11 @@ Sent = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a conversation's answer came to.
+    """A complete answer in words.
 
     Attributes:
-        text: All of it.
-        run: The run it rests on, as one flat row; None where the model was not asked.
+        text: The whole text.
+        run: The run it is based on, as one flat row; None where the model was not asked.
         findings: A GeoJSON FeatureCollection; ``spans`` of a feature are the ranges of ``text`` that mean it.
         self_check: How count and detections compare, where both were asked for.
     """
@@ -71,8 +79,8 @@ class Answer:
 class Client:
     """One server. Every method raises ServerError with the server's own one-line reason.
 
-    A scene, and a prior of one's own, is a file of this machine, sent once; ``server:`` and the path of a file
-    that the server has; or ``scene:`` and the id of one that was sent before.
+    A scene or a prior file is the path of a local file, which is uploaded once; ``server:`` and the path of a file
+    on the server; or ``scene:`` and the id of an uploaded file.
     """
 
     def __init__(
@@ -81,8 +89,8 @@ class Client:
         token: str,
         *,
         ca_file: Path | None = None,
-        patience_s: float = RESTART_S,
-        tell: Callable[[str], None] = logger.info,
+        reconnect_s: float = RECONNECT_S,
+        report: Callable[[str], None] = logger.info,
     ) -> None:
         """A client of the server at an address.
 
@@ -90,12 +98,12 @@ class Client:
             url: Such as ``http://127.0.0.1:8765``.
             token: The server's bearer token.
             ca_file: Certificates (PEM) to trust instead of the usual ones, for https.
-            patience_s: Seconds that a watched job waits for a server that restarts.
-            tell: Takes each line about sending and waiting, and about priors.
+            reconnect_s: Seconds that a watched job waits for a server that restarts.
+            report: Takes each line about sending and waiting, and about priors.
         """
         self._server = Connection(url, token, ca_file)
-        self._patience_s = patience_s
-        self._tell = tell
+        self._reconnect_s = reconnect_s
+        self._report = report
 
     @classmethod
     def local(cls, **options: Any) -> Client:
@@ -122,26 +130,24 @@ class Client:
             )
         return info
 
-    def run(self, order: Order, model: str | None = None) -> Iterator[Event]:
+    def run(self, request: InterpretRequest) -> Iterator[Event]:
         """Interpret on the server; leaving the loop early stops it there.
 
-        Args:
-            order: What the analyst asks for.
-            model: Name of the checkpoint; None takes the one that the server has.
-
-        Raises SceneError, PriorError or AreaError where the order cannot be sent, Cancelled where somebody else
-        has stopped the job, ServerError where it failed.
+        Raises SceneError or PriorError where a file cannot be sent, Cancelled where somebody else has stopped
+        the job, ServerError where it failed.
         """
         self.info()
-        prior = order.prior if order.prior in SPECS else self._sent(order.prior, "prior", PriorError)
-        inputs = wire.inputs_of(order, self._sent(order.scene, "scene", SceneError), prior)
-        job = self.submit(inputs | ({"model": model} if model else {}))
+        prior = request.prior
+        if prior not in PRIOR_SOURCES:
+            prior = self._sent(prior, "prior", PriorError)
+        scene = self._sent(request.scene, "scene", SceneError)
+        job = self.submit(replace(request, scene=scene, prior=prior).to_json())
         finished = False
         try:
             for event in self.follow(job):
                 finished = isinstance(event, Finished)
                 if isinstance(event, Finished) and event.run.prior_note:
-                    self._tell(event.run.prior_note)
+                    self._report(event.run.prior_note)
                 yield event
         except (GeneratorExit, KeyboardInterrupt):
             if not finished:
@@ -152,37 +158,32 @@ class Client:
     def follow(self, job: str) -> Iterator[Event]:
         """The events of a job from its beginning, also where it is over. Raises as :meth:`run`."""
         try:
-            yield from self._read(self.watch(job), job)
-        except (KeyError, TypeError, ValueError) as error:
+            for name, data in self.watch(job):
+                event = read_event(name, data)
+                if event is None:
+                    continue
+                if not isinstance(event, Ended):
+                    yield event
+                elif event.status == "dismissed":
+                    raise Cancelled("the job was cancelled on the server; start it again")
+                elif event.status != "successful":
+                    raise ServerError(event.message)
+                else:
+                    yield self.finished(job)
+        except ProtocolError as error:
             raise ServerError(
                 "the server is not understood; bring it and this client to one version"
             ) from error
 
-    def _read(self, heard: Iterable[Sent], job: str) -> Iterator[Event]:
-        changes: tuple[Change, ...] = ()
-        for name, data in heard:
-            if name == "started":
-                yield wire.read_started(data)
-            elif name == "findings":
-                changes = wire.read_changes(data)
-            elif name == "progress":
-                yield ChipDone(data["done"], data["total"], changes)
-                changes = ()
-            elif name == "end" and data["status"] == "dismissed":
-                raise Cancelled("the job was cancelled on the server; start it again")
-            elif name == "end" and data["status"] != "successful":
-                raise ServerError(data["message"])
-            elif name == "end":
-                yield self.finished(job)
-
     def finished(self, job: str) -> Finished:
         """What a job came to."""
-        return wire.read_results(self.results(job))
+        finished: Finished = read(Finished, self.results(job))
+        return finished
 
     def submit(self, inputs: Mapping[str, Any]) -> str:
         """Start a job; its id."""
         execution = {"inputs": inputs}
-        return str(self._server.json("POST", "/processes/interpret/execution", json=execution)["jobID"])
+        return str(self._server.json("POST", EXECUTION, json=execution)["jobID"])
 
     def status(self, job: str) -> dict[str, Any]:
         """Where a job stands: ``status``, ``progress`` in percent, ``eta_s`` while it runs."""
@@ -219,13 +220,13 @@ class Client:
                 cause = error
             if lost is None:
                 lost = time.monotonic()
-                self._tell(f"lost the server at {self._server.url}; waiting for it")
-            elif time.monotonic() - lost > self._patience_s:
+                self._report(f"lost the server at {self._server.url}; waiting for it")
+            elif time.monotonic() - lost > self._reconnect_s:
                 raise self._server.lost() from cause
             time.sleep(RETRY_S)
 
     def interpret(self, inputs: Mapping[str, Any]) -> Iterator[Sent]:
-        """As :meth:`run`, for inputs and (event, data) pairs as the door has them."""
+        """As :meth:`run`, for inputs and (event, data) pairs as the HTTP API has them."""
         job = self.submit(inputs)
         ended = False
         try:
@@ -244,10 +245,10 @@ class Client:
         area: Area | None = None,
         **grounding: Any,
     ) -> Iterator[str | Answer]:
-        """Ask in words; yields the answer as it is made and at last the :class:`Answer`.
+        """Ask in words; yields pieces of the answer as they are generated, and finally the :class:`Answer`.
 
         Args:
-            said: The question, or a conversation as OpenAI's ``messages``, which may hold images.
+            said: The question, or a conversation as OpenAI's ``messages``, which may contain images.
             scene: What it is about.
             area: Which part of it; None is all of it.
             **grounding: More of the request's field ``fusar``, such as ``prior`` or ``band``.
@@ -255,7 +256,7 @@ class Client:
         messages = [{"role": "user", "content": said}] if isinstance(said, str) else list(said)
         body = {"model": self.info()["models"][0]["name"], "messages": messages, "stream": True}
         if scene is not None:
-            where = wire.place(area) if area else {}
+            where = {"area": area.outline().__geo_interface__, "area_crs": area.crs_text()} if area else {}
             body["fusar"] = {"scene": self._sent(scene, "scene", SceneError)} | where | grounding
         text = ""
         try:
@@ -284,7 +285,7 @@ class Client:
     def upload(self, path: Path) -> dict[str, Any]:
         """Send a raster as it is, unless the server has its very bytes; what the server says of it.
 
-        Its ``scene`` is what orders name it by. Files beside it are not sent.
+        Its ``scene`` is what requests name it by. Files beside it are not sent.
 
         Raises:
             SceneError: It cannot be read.
@@ -297,7 +298,7 @@ class Client:
         except OSError as error:
             raise SceneError(f"'{path}' cannot be read ({error.strerror}); check the path") from error
         if known["name"] != path.name:
-            self._tell(f"the server has {path.name} under the name {known['name']}")
+            self._report(f"the server has {path.name} under the name {known['name']}")
         return known
 
     def scenes(self) -> list[dict[str, Any]]:
@@ -306,12 +307,12 @@ class Client:
 
     def delete_scene(self, scene: str) -> None:
         """Have the server forget a scene, named by ``scene:`` and its id."""
-        self._server.ask("DELETE", f"/scenes/{scene.removeprefix(SCENE)}").close()
+        self._server.ask("DELETE", f"/scenes/{scene.removeprefix(UPLOADED)}").close()
 
     def _sent(self, path: str | Path, what: str, error: type[FusarError]) -> str:
         """What the server calls a file, once it has it."""
         name = Path(path).as_posix()
-        if name.startswith((SCENE, ON_SERVER)):
+        if name.startswith((UPLOADED, ON_SERVER)):
             return name.removeprefix(ON_SERVER)
         return str(self.upload(local_path(path, what, error))["scene"])
 
@@ -324,9 +325,9 @@ class Client:
             return None
 
     def _send(self, file: BinaryIO, name: str) -> dict[str, Any]:
-        self._tell(f"sending {name} to {self._server.url}")
+        self._report(f"sending {name} to {self._server.url}")
         file.seek(0)
-        return self._server.json("POST", "/scenes", MORE_PATIENT, params={"name": name}, data=file)
+        return self._server.json("POST", "/scenes", UPLOAD_TIMEOUT, params={"name": name}, data=file)
 
 
 def _sha256(file: BinaryIO) -> str:

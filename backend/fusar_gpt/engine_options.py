@@ -29,10 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]", help="default: %(default)s")
     parser.add_argument(
-        "--dtype", choices=["float32", "bfloat16", "float16"], help="default: as the device likes it"
+        "--dtype",
+        choices=["float32", "bfloat16", "float16"],
+        help="default: float32 on the CPU, the checkpoint's own (bfloat16) on CUDA",
     )
     parser.add_argument("--quantize", choices=["4bit", "8bit"], help="needs the package bitsandbytes")
-    parser.add_argument("--batch", type=batch, metavar="N", help="chips at once; default: as memory allows")
+    parser.add_argument(
+        "--batch", type=batch, metavar="N", help="chips at a time; default: what fits into memory"
+    )
 
 
 def batch(text: str) -> int:

@@ -1,8 +1,17 @@
 """The one exception family a user may see: its message says on one line what is wrong and what to do next."""
 
+from __future__ import annotations
+
+import re
+
 
 class FusarError(Exception):
     """Base of every expected failure; the CLI prints it as one line and exits with 1."""
+
+    @property
+    def code(self) -> str:
+        """The kind of failure for programs: ``SceneError`` is ``scene-error``."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "-", type(self).__name__).lower()
 
 
 class SceneError(FusarError):

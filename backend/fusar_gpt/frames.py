@@ -12,6 +12,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fusar_gpt.contract import Box as Box
+from fusar_gpt.contract import SceneBox as SceneBox
+
 P = TypeVar("P", bound="Points")
 
 
@@ -64,44 +67,24 @@ class TokenPoints(Points):
     """Positions on the visual token grid: token (row i, column j) covers [j, j+1] x [i, i+1]."""
 
 
-@dataclass(frozen=True)
-class Box:
-    """An axis-aligned box of one frame, ``left <= right`` and ``top <= bottom``. Use a subclass, never this."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def __post_init__(self) -> None:
-        if not (self.left <= self.right and self.top <= self.bottom):
-            raise ValueError(f"box corners are swapped or not numbers: {self}")
-
-    @property
-    def area(self) -> float:
-        """Area in square pixels."""
-        return (self.right - self.left) * (self.bottom - self.top)
-
-    def corner_array(self) -> NDArray[np.float64]:
-        """The corners [4, 2] as (x, y), from the top-left on, along the top edge first."""
-        xs = (self.left, self.right, self.right, self.left)
-        return np.stack([xs, (self.top, self.top, self.bottom, self.bottom)], axis=1)
-
-
 class ChipBox(Box):
     """A box in chip pixels."""
 
-    def corners(self) -> ChipPoints:
-        """The four corners."""
-        return ChipPoints.of(self.corner_array())
+
+def corner_array(box: Box) -> NDArray[np.float64]:
+    """The corners [4, 2] as (x, y), from the top-left on, along the top edge first."""
+    xs = (box.left, box.right, box.right, box.left)
+    return np.stack([xs, (box.top, box.top, box.bottom, box.bottom)], axis=1)
 
 
-class SceneBox(Box):
-    """A box in scene pixels."""
+def chip_corners(box: ChipBox) -> ChipPoints:
+    """The four corners, as :func:`corner_array`."""
+    return ChipPoints.of(corner_array(box))
 
-    def corners(self) -> ScenePoints:
-        """The four corners."""
-        return ScenePoints.of(self.corner_array())
+
+def scene_corners(box: SceneBox) -> ScenePoints:
+    """The four corners, as :func:`corner_array`."""
+    return ScenePoints.of(corner_array(box))
 
 
 @dataclass(frozen=True)

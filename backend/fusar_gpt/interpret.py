@@ -25,24 +25,25 @@ from shapely import box as shapely_box
 from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt import __version__
-from fusar_gpt.engine import Engine, Reply, Request
-from fusar_gpt.errors import Cancelled
-from fusar_gpt.findings import (
-    Added,
-    Change,
+from fusar_gpt.contract import (
+    NO_PRIOR,
+    Event,
     Finding,
-    Merge,
-    Replaced,
+    Finished,
+    Found,
+    InterpretRequest,
+    Progress,
     Run,
-    area_totals,
-    crs_text,
-    georeference,
+    Started,
 )
+from fusar_gpt.engine import DecodeRequest, Engine, Reply
+from fusar_gpt.errors import Cancelled
+from fusar_gpt.findings import Merge, area_totals, georeference
 from fusar_gpt.frames import ScenePoints
-from fusar_gpt.imagery import Chip, Guard, Scene, Stretch, open_scene, read_chip
-from fusar_gpt.inquiries import Inquiry, Order, chip_overlap, plan_inquiries, scene_area
+from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene, read_chip
+from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.priors import NONE, Footprint, PriorField, PriorSource, open_prior
+from fusar_gpt.priors import Footprint, PriorField, PriorSource, open_prior
 from fusar_gpt.tasks import Answer, PromptSet, Question, prompt_set
 
 AHEAD = 8
@@ -51,7 +52,6 @@ AHEAD = 8
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Said = tuple[Question, Answer, Reply]
 
 
 @dataclass(frozen=True)
@@ -68,123 +68,112 @@ class RunIdentity:
 
 
 @dataclass(frozen=True)
-class Started:
-    """The run begins; ``chips`` is how many chips it will look at."""
+class ChipInput:
+    """One chip as the model sees it, and what to ask about it: pixels uint8 [H, W] and its prior."""
 
-    run: Run
-    chips: int
-
-
-@dataclass(frozen=True)
-class ChipDone:
-    """One more chip is answered; ``changes`` are the findings it adds or improves."""
-
-    done: int
-    chips: int
-    changes: tuple[Change, ...]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The run is complete; ``findings`` is the final set."""
-
-    run: Run
-    findings: tuple[Finding, ...]
-
-
-Event = Started | ChipDone | Finished
-
-
-@dataclass(frozen=True)
-class Sight:
-    """One chip as the model sees it: pixels uint8 [H, W] and its prior."""
-
-    inquiry: Inquiry
+    chip: Chip
+    questions: tuple[Question, ...]
     pixels: NDArray[np.uint8]
     prior: PriorField
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in chip pixels."""
+        return self.chip.plan.width, self.chip.plan.height
+
+
+@dataclass(frozen=True)
+class AnsweredQuestion:
+    """A question, what the model said, and what that means."""
+
+    question: Question
+    reply: Reply
+    answer: Answer
+
 
 def interpret(
-    order: Order,
+    request: InterpretRequest,
     engine: Engine,
     cancelled: Callable[[], bool] = lambda: False,
     settings: PriorSettings | None = None,
-    tell: Callable[[str], None] = logger.info,
+    report: Callable[[str], None] = logger.info,
     identity: RunIdentity | None = None,
+    policy: RasterPolicy | None = None,
 ) -> Iterator[Event]:
     """Interpret an area of a scene, yielding findings as soon as their chip is answered.
 
     Args:
-        order: What the analyst asked for.
-        engine: Who answers.
+        request: What the analyst asks for.
+        engine: What runs the model.
         cancelled: Whether the analyst has stopped the run.
         settings: How priors are fetched; None takes them from the environment.
-        tell: Takes each line about where the priors come from.
+        report: Takes each line about where the priors come from.
         identity: Of a run that begins again; None is a new one.
+        policy: Which rasters may be opened, where the scene is somebody else's file; None trusts it.
 
     Raises a :class:`~fusar_gpt.errors.FusarError` that names what is wrong with the scene, area, prior or
     question, and :class:`~fusar_gpt.errors.Cancelled` at the next token once ``cancelled()`` is true.
     """
-    wording = prompt_set(engine.card.prompt_set)
+    prompts = prompt_set(engine.card.prompt_set)
     settings = settings or PriorSettings.of()
-    settings = replace(settings, allow_none=settings.allow_none or order.allow_no_prior)
+    settings = replace(settings, allow_none=settings.allow_none or request.allow_no_prior)
     notes: list[str] = []
 
     def note(line: str) -> None:
         notes.append(line)
-        tell(line)
+        report(line)
 
     with (
-        open_scene(order.scene, band=order.band, guard=Guard() if order.guarded else None) as scene,
-        closing(open_prior(order.prior, settings, note, cancelled)) as source,
+        open_scene(request.scene, band=request.band, policy=policy) as scene,
+        closing(open_prior(request.prior, settings, note, cancelled)) as source,
     ):
-        area = scene_area(order, scene)
-        chips, inquiries = plan_inquiries(order, scene, area, engine.card)
-        first = next(inquiries)
+        area = scene_area(request, scene)
+        total, planned = plan_questions(request, scene, area, engine.card)
+        first = next(planned)
         stretch = scene.stretch()
-        year = order.year or (scene.acquired.year if scene.acquired else None)
+        year = request.year or (scene.acquired.year if scene.acquired else None)
         prior = source.prior(footprint(scene, first.chip), year)
-        run = with_priors(
-            provenance(identity or RunIdentity.new(), order, scene, area, stretch, first, engine, wording),
-            [prior],
-            year,
-            notes,
-        )
-        yield Started(run, chips)
+        run = provenance(identity or RunIdentity.new(), request, scene, area, stretch, first, engine, prompts)
+        run = with_priors(run, [prior], year, notes)
+        yield Started(run, total)
 
         merge = Merge(scene)
         findings: dict[str, Finding] = {}
         used: dict[str, PriorField] = {}
         done = 0
-        coming = warmed(chain([first], inquiries), scene, source, year, max(2 * engine.batch_size, AHEAD))
-        for batch in batches(coming, engine.batch_size):
-            sights = [look(scene, inquiry, stretch, source, year, cancelled) for inquiry in batch]
-            for sight, said in zip(sights, ask(engine, wording, sights, cancelled), strict=True):
+        ahead = max(2 * engine.batch_size, AHEAD)
+        prefetched = prefetch_priors(chain([first], planned), scene, source, year, ahead)
+        for batch in batches(prefetched, engine.batch_size):
+            inputs = [read_input(scene, chip, stretch, source, year, cancelled) for chip in batch]
+            for seen, answered in zip(inputs, ask(engine, prompts, inputs, cancelled), strict=True):
                 done += 1
-                used.setdefault(sight.prior.source, sight.prior)
-                changes = merge.add(sight.inquiry.chip, place(sight, said, scene, area, run))
-                keep(findings, changes)
-                yield ChipDone(done, chips, tuple(changes))
+                used.setdefault(seen.prior.source, seen.prior)
+                found = merge.add(seen.chip, georeference_answers(seen, answered, scene, area, run))
+                if found.added:
+                    apply_changes(findings, found)
+                    yield found
+                yield Progress(done, total)
 
         run = with_priors(run, used.values(), year, notes)
-        totals = [Added(total) for total in area_totals(findings.values(), scene, run)]
-        if totals:
-            keep(findings, totals)
-            yield ChipDone(done, chips, tuple(totals))
+        totals = Found(tuple(area_totals(findings.values(), scene, run)))
+        if totals.added:
+            apply_changes(findings, totals)
+            yield totals
+            yield Progress(done, total)
         yield Finished(run, tuple(findings.values()))
 
 
 def provenance(
     identity: RunIdentity,
-    order: Order,
+    request: InterpretRequest,
     scene: Scene,
     area: BaseGeometry,
     stretch: Stretch,
-    first: Inquiry,
+    first: ChipQuestions,
     engine: Engine,
-    wording: PromptSet,
+    prompts: PromptSet,
 ) -> Run:
-    """Everything that decides the answers but the priors, told by the scene and the first inquiry."""
+    """Everything that decides the answers but the priors, read off the scene and the first chip."""
     plan = first.chip.plan
     size = (plan.width, plan.height)
     ground = transform(area, lambda xy: scene.to_ground(ScenePoints.of(xy)).xy())
@@ -194,9 +183,9 @@ def provenance(
         model=engine.card.name,
         model_hash=engine.hash,
         demonstration=engine.card.demonstration,
-        task=order.task.value,
+        task=request.task.value,
         targets=tuple(question.target for question in first.questions if question.target),
-        prompts=tuple(wording.prompt(question, size) for question in first.questions),
+        prompts=tuple(prompts.prompt(question, size) for question in first.questions),
         scene=scene.name,
         scene_crs=crs_text(scene.crs),
         scene_fingerprint=scene.fingerprint,
@@ -206,8 +195,8 @@ def provenance(
         stretch_low_db=stretch.low_db,
         stretch_high_db=stretch.high_db,
         chip_ground_m=plan.window.width * scene.pixel_size_m,
-        aspect=order.aspect or engine.card.aspect,
-        overlap=chip_overlap(order),
+        aspect=request.aspect or engine.card.aspect,
+        overlap=chip_overlap(request),
         area=ground.wkt,
         started=identity.started,
         attribution=scene.attribution,
@@ -215,12 +204,12 @@ def provenance(
 
 
 def with_priors(run: Run, priors: Iterable[PriorField], year: int | None, notes: Sequence[str]) -> Run:
-    """The run with where its priors come from, and what was said of it; the first of several says the year."""
-    given = [prior for prior in priors if prior.source != NONE]
-    first = given[0] if given else PriorField.empty(NONE)
+    """The run with where its priors come from, and what was reported of them; the first of several names the year."""
+    given = [prior for prior in priors if prior.source != NO_PRIOR]
+    first = given[0] if given else PriorField.empty(NO_PRIOR)
     return replace(
         run,
-        prior=", ".join(prior.source for prior in given) or NONE,
+        prior=", ".join(prior.source for prior in given) or NO_PRIOR,
         prior_year=first.year,
         prior_year_asked=None if first.year in (None, year) else year,
         prior_attribution=first.attribution,
@@ -229,32 +218,33 @@ def with_priors(run: Run, priors: Iterable[PriorField], year: int | None, notes:
     )
 
 
-def warmed(
-    inquiries: Iterator[Inquiry], scene: Scene, source: PriorSource, year: int | None, ahead: int
-) -> Iterator[Inquiry]:
-    """The inquiries, each after its prior has been sent for ``ahead`` chips before its turn."""
-    coming: deque[Inquiry] = deque()
-    for inquiry in inquiries:
-        source.warm(footprint(scene, inquiry.chip), year)
-        coming.append(inquiry)
-        if len(coming) > ahead:
-            yield coming.popleft()
-    yield from coming
+def prefetch_priors(
+    planned: Iterator[ChipQuestions], scene: Scene, source: PriorSource, year: int | None, ahead: int
+) -> Iterator[ChipQuestions]:
+    """The chips, each after the fetch of its prior was started ``ahead`` chips before it is needed."""
+    waiting: deque[ChipQuestions] = deque()
+    for chip in planned:
+        source.prefetch(footprint(scene, chip.chip), year)
+        waiting.append(chip)
+        if len(waiting) > ahead:
+            yield waiting.popleft()
+    yield from waiting
 
 
-def look(
+def read_input(
     scene: Scene,
-    inquiry: Inquiry,
+    planned: ChipQuestions,
     stretch: Stretch,
     source: PriorSource,
     year: int | None,
     cancelled: Callable[[], bool],
-) -> Sight:
-    """Read and quantise one chip and fetch its prior."""
+) -> ChipInput:
+    """Read and quantise one chip and get its prior."""
     if cancelled():
         raise Cancelled("cancelled")
-    pixels = read_chip(scene, inquiry.chip, stretch)
-    return Sight(inquiry, pixels, source.prior(footprint(scene, inquiry.chip), year))
+    pixels = read_chip(scene, planned.chip, stretch)
+    prior = source.prior(footprint(scene, planned.chip), year)
+    return ChipInput(planned.chip, planned.questions, pixels, prior)
 
 
 def footprint(scene: Scene, chip: Chip) -> Footprint:
@@ -279,46 +269,49 @@ def footprint(scene: Scene, chip: Chip) -> Footprint:
 
 
 def ask(
-    engine: Engine, wording: PromptSet, sights: Sequence[Sight], cancelled: Callable[[], bool]
-) -> list[list[Said]]:
-    """Ask every question of every sight in one go; the answers come back grouped by sight, in order."""
-    asked = [(sight, question) for sight in sights for question in sight.inquiry.questions]
-    requests = []
-    for sight, question in asked:
-        size = (sight.inquiry.chip.plan.width, sight.inquiry.chip.plan.height)
-        requests.append(
-            Request(
-                image=sight.pixels,
-                values=sight.prior.values,
-                positions=sight.prior.positions,
-                prompt=wording.prompt(question, size),
-                grammar=wording.grammar(question),
-                max_tokens=wording.max_tokens(question),
-            )
+    engine: Engine, prompts: PromptSet, inputs: Sequence[ChipInput], cancelled: Callable[[], bool]
+) -> list[list[AnsweredQuestion]]:
+    """Ask every question about every chip in one go; the answers come back grouped by chip, in order."""
+    requests = [
+        DecodeRequest(
+            image=seen.pixels,
+            values=seen.prior.values,
+            positions=seen.prior.positions,
+            prompt=prompts.prompt(question, seen.size),
+            grammar=prompts.grammar(question),
+            max_tokens=prompts.max_tokens(question),
         )
+        for seen in inputs
+        for question in seen.questions
+    ]
     replies = iter(engine.answer(requests, cancelled))
-    grouped = []
-    for sight in sights:
-        size = (sight.inquiry.chip.plan.width, sight.inquiry.chip.plan.height)
-        said = []
-        for question in sight.inquiry.questions:
-            reply = next(replies)
-            answer = wording.parse(question, reply.text, size, finished=reply.finished)
-            said.append((question, answer, reply))
-        grouped.append(said)
-    return grouped
+    return [
+        [
+            AnsweredQuestion(
+                question, reply, prompts.parse(question, reply.text, seen.size, finished=reply.finished)
+            )
+            for question, reply in zip(seen.questions, replies, strict=False)
+        ]
+        for seen in inputs
+    ]
 
 
-def place(sight: Sight, said: Sequence[Said], scene: Scene, area: BaseGeometry, run: Run) -> list[Finding]:
-    """The georeferenced findings of one sight; objects and cells outside the area are left out."""
-    run = replace(run, prior=sight.prior.source)  # each finding says where its own chip's prior came from
-    found: list[Finding] = []
-    for question, answer, reply in said:
-        found += georeference(answer, question, sight.inquiry.chip, scene, run, reply.score, len(sight.prior))
-    return [finding for finding in found if concerns(finding, area)]
+def georeference_answers(
+    seen: ChipInput, answered: Sequence[AnsweredQuestion], scene: Scene, area: BaseGeometry, run: Run
+) -> list[Finding]:
+    """The findings in the answers about one chip; objects and cells outside the area are left out."""
+    run = replace(run, prior=seen.prior.source)  # each finding says where its own chip's prior came from
+    found = [
+        finding
+        for each in answered
+        for finding in georeference(
+            each.answer, each.question, seen.chip, scene, run, each.reply.score, len(seen.prior)
+        )
+    ]
+    return [finding for finding in found if in_area(finding, area)]
 
 
-def concerns(finding: Finding, area: BaseGeometry) -> bool:
+def in_area(finding: Finding, area: BaseGeometry) -> bool:
     """A detection counts where its centre is, a grid cell where any of it is; an answer is about its chip."""
     box = finding.box
     if finding.layer == "detections":
@@ -326,12 +319,11 @@ def concerns(finding: Finding, area: BaseGeometry) -> bool:
     return finding.layer != "grid" or bool(area.intersects(shapely_box(*astuple(box))))
 
 
-def keep(findings: dict[str, Finding], changes: Iterable[Change]) -> None:
-    """Apply the changes to the findings so far, by id."""
-    for change in changes:
-        if isinstance(change, Replaced):
-            del findings[change.old_id]
-        findings[change.finding.id] = change.finding
+def apply_changes(findings: dict[str, Finding], found: Found) -> None:
+    """Bring the findings so far up to date, by id."""
+    for old in found.replaced:
+        del findings[old]
+    findings.update((finding.id, finding) for finding in found.added)
 
 
 def batches(items: Iterator[T], size: int) -> Iterator[list[T]]:

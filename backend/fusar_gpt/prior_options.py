@@ -22,6 +22,10 @@ MIRROR = "https://data.source.coop/tge-labs/aef/v1/annual"
 BUCKET = "gs://alphaearth_foundations"
 """Google's own, which a project may have to pay for."""
 
+RESAMPLINGS = NEAREST, BILINEAR = "nearest", "bilinear"
+LARGEST_GRID = 512
+"""Nodes a side that a user may ask for."""
+
 _UNITS = {"": 1, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _WORDS = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False}
 
@@ -44,14 +48,14 @@ def seconds(text: str) -> float:
 def nodes(text: str) -> tuple[int, int]:
     """N_lon and N_lat, 2 to 512 each, as ``16,16``."""
     across, up = (int(part) for part in text.split(","))
-    if not (2 <= across <= 512 and 2 <= up <= 512):
+    if not (2 <= across <= LARGEST_GRID and 2 <= up <= LARGEST_GRID):
         raise ValueError(text)
     return across, up
 
 
 def resampling(text: str) -> str:
     """How a node's vector is taken from the pixels."""
-    if text not in ("nearest", "bilinear"):
+    if text not in RESAMPLINGS:
         raise ValueError(text)
     return text
 
@@ -63,29 +67,14 @@ def folder(text: str) -> Path:
 
 def switch(text: str) -> bool:
     """Yes or no, as the environment says it."""
-    if (said := _WORDS.get(text.strip().lower())) is None:
+    if (found := _WORDS.get(text.strip().lower())) is None:
         raise ValueError(text)
-    return said
+    return found
 
 
 @dataclass(frozen=True)
 class PriorSettings:
-    """How priors are fetched. The value None leaves the choice to the source.
-
-    Attributes:
-        root: Where the COGs are: https, s3 or gs address, or a local folder.
-        ee_project: Google Cloud project that Earth Engine is used with.
-        ee_credentials: Key of a service account, or saved user credentials.
-        ee_url: Base address of the Earth Engine API.
-        high_volume: Use Earth Engine's high-volume endpoint.
-        requester_pays: Google Cloud project that pays for reading a bucket.
-        deadline_s: Seconds until a tile is given up.
-        cache_folder: Where tiles are kept.
-        cache_bytes: How much may be kept there.
-        nodes: N_lon and N_lat of FUSAR-GPT eq. 2.
-        resampling: ``nearest`` or ``bilinear``.
-        allow_none: Go on without a prior where none can be had.
-    """
+    """How priors are fetched, as the help of ``OPTIONS`` says. The value None leaves the choice to the source."""
 
     root: str | None = None
     ee_project: str | None = None
@@ -97,7 +86,7 @@ class PriorSettings:
     cache_folder: Path | None = None
     cache_bytes: int | None = None
     nodes: tuple[int, int] | None = None
-    resampling: str = "nearest"
+    resampling: str = NEAREST
     allow_none: bool = False
 
     @property
@@ -115,13 +104,12 @@ class PriorSettings:
         """What the command line says, else the environment, else the defaults.
 
         Raises:
-            PriorError: A variable of the environment makes no sense.
+            PriorError: A variable of the environment has an invalid value.
         """
         chosen: dict[str, Any] = {}
         for option in OPTIONS:
             value = getattr(args, option.dest, None)
-            if value is None:
-                value = option.from_environment()
+            value = option.from_environment() if value is None else value
             if value is not None:
                 chosen[option.setting] = value
         return cls(**chosen)
@@ -135,15 +123,15 @@ class Option:
         setting: Its name in ``PriorSettings``.
         flag: The option of ``fusar interpret``, without dashes in front.
         form: What its value looks like; empty for a switch.
-        parse: From text to value; ValueError for what makes no sense.
-        told: One line for the help.
+        parse: From text to value; ValueError for an invalid one.
+        help: One line.
     """
 
     setting: str
     flag: str
     form: str
     parse: Callable[[str], Any]
-    told: str
+    help: str
 
     @property
     def dest(self) -> str:
@@ -151,7 +139,7 @@ class Option:
         return self.flag.replace("-", "_")
 
     def from_environment(self) -> Any:
-        """The value of the option's variable, None where it is not set. PriorError when it makes no sense."""
+        """The value of the option's variable, None where it is not set. PriorError when it is invalid."""
         variable = f"FUSAR_{self.dest.upper()}"
         text = os.environ.get(variable, "").strip()
         if not text:
@@ -209,7 +197,7 @@ def add_arguments(
         flag = "--" + re.sub(f"^{PREFIX}", prefix, option.flag)
         if option.form:
             group.add_argument(
-                flag, dest=option.dest, type=option.parse, metavar=option.form, help=option.told
+                flag, dest=option.dest, type=option.parse, metavar=option.form, help=option.help
             )
         else:
-            group.add_argument(flag, dest=option.dest, action="store_const", const=True, help=option.told)
+            group.add_argument(flag, dest=option.dest, action="store_const", const=True, help=option.help)

@@ -1,26 +1,83 @@
-"""Find the backend: the one of the environment, the one of the settings, or a child of our own."""
+"""Finds the backend: the one of the environment, the one of the settings, or a child of our own."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from qgis.core import QgsSettings
-from qgis.PyQt.QtCore import QObject, QStandardPaths, QTimer, pyqtSignal
+from qgis.PyQt.QtCore import QCoreApplication, QObject, QTimer, pyqtSignal
 
+from ..contract import Info
 from ..core.endpoint import Endpoint, EndpointError, endpoint, read_token
-from ..core.events import Info
-from ..core.setting_names import BACKEND, EXECUTABLE, KEY_FILE, MODEL, URL
+from ..core.setting_names import BACKEND, KEY_FILE, MODEL, URL
 from .child import ChildBackend
 from .client import Client
-from .greeting import Greeting
+from .command import fusar_executable
+from .handshake import Handshake
 from .token import TokenError, kept_token
+
+translate = QCoreApplication.translate
 
 _LOADING = "loading"
 _LOADING_MS = 1000
 _LAST_WORDS_MS = 2000
 
 IDLE, STARTING, READY, STOPPED = "idle", "starting", "ready", "stopped"
+
+
+class ChoiceError(Exception):
+    """The settings name no backend that can be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class BackendChoice:
+    """The backend that environment and settings name.
+
+    Attributes:
+        endpoint: Its address; None means a child of our own.
+        executable: The ``fusar`` to start as the child; empty if none was found.
+        model: The checkpoint of the child; empty means its own.
+    """
+
+    endpoint: Endpoint | None
+    executable: str
+    model: str
+
+    @classmethod
+    def of_settings(cls) -> BackendChoice:
+        """Read environment and settings; call it in the GUI thread: QGIS may ask for its master password.
+
+        Raises:
+            ChoiceError: An address or a token that is set cannot be used, or no backend was found.
+        """
+        try:
+            chosen = cls(known_endpoint(), fusar_executable(), QgsSettings().value(MODEL, "", type=str))
+        except EndpointError as error:
+            raise ChoiceError(
+                translate(
+                    "Backend",
+                    "“{url}” is not a backend address. Correct it, for example to http://127.0.0.1:8765.",
+                ).replace("{url}", str(error))
+            ) from error
+        except OSError as error:
+            raise ChoiceError(
+                translate(
+                    "Backend", "The backend's token file cannot be read: {error}. Start the backend first."
+                ).replace("{error}", str(error))
+            ) from error
+        except TokenError as error:
+            raise ChoiceError(str(error)) from error
+        if chosen.endpoint is None and not chosen.executable:
+            raise ChoiceError(
+                translate(
+                    "Backend",
+                    "No FUSAR-GPT backend was found. Open the FUSAR-GPT options and press Install, or connect "
+                    "to a server there. Without a window, set the variable FUSAR_EXECUTABLE to the program “fusar”.",
+                )
+            )
+        return chosen
 
 
 class Backend(QObject):
@@ -34,56 +91,45 @@ class Backend(QObject):
     changed = pyqtSignal()  # state, info or problem
     restarted = pyqtSignal()  # the child died, and is on its way back with the jobs it had
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, child: ChildBackend | None = None, parent: QObject | None = None) -> None:
+        """``child`` may be shared with the Processing algorithms, so that no second model is loaded."""
         super().__init__(parent)
         self.state = IDLE
         self.info: Info | None = None
         self.problem = ""
+        self._wants_child = False
         self._clients: dict[Endpoint, Client] = {}
         self._client: Client | None = None  # the one asked last
-        self._greeting: Greeting | None = None
-        self._quiet: Greeting | None = None
-        self._child = self._new_child()
+        self._handshake: Handshake | None = None
+        self._poll: Handshake | None = None
+        self._child = child or ChildBackend(self)
+        self._child.ready.connect(self._on_child_ready)
+        self._child.failed.connect(self._on_child_failed)
+        self._child.restarting.connect(self._on_child_restarting)
         self._loading = QTimer(self)
         self._loading.setSingleShot(True)
         self._loading.setInterval(_LOADING_MS)
-        self._loading.timeout.connect(self._ask_quietly)
-
-    @property
-    def child_endpoint(self) -> Endpoint | None:
-        """The address of the child that runs, if there is one."""
-        return self._child.endpoint
+        self._loading.timeout.connect(self._poll_info)
 
     def open(self) -> None:
         """Find or start a backend and ask what it offers; ``ready`` or ``failed`` follows."""
         try:
-            known = known_endpoint() or self._child.endpoint
-        except EndpointError as error:
-            self._fail(
-                self.tr(
-                    "“{url}” is not a backend address. Correct it, for example to http://127.0.0.1:8765."
-                ).format(url=error)
-            )
-        except OSError as error:
-            self._fail(
-                self.tr("The backend's token file cannot be read: {error}. Start the backend first.").format(
-                    error=error
-                )
-            )
-        except TokenError as error:
+            choice = BackendChoice.of_settings()
+        except ChoiceError as error:
             self._fail(str(error))
+            return
+        self._wants_child = choice.endpoint is None
+        known = choice.endpoint or self._child.endpoint
+        if known is not None:
+            self._shake_hands(known)
         else:
-            if known is not None:
-                self._greet(known)
-            else:
-                self._start_child()
+            self._set(STARTING)
+            self._child.start(choice.executable, choice.model)
 
     def reset(self) -> None:
         """Let go of the backend because the settings have changed; the next ``open`` goes by the new ones."""
         self._let_go(self.tr("The backend was changed in the options. Start again."))
-        if self._child.is_running:
-            self._child.retire()
-            self._child = self._new_child()
+        self._child.retire()
         self._set(IDLE)
 
     def close(self) -> None:
@@ -93,49 +139,26 @@ class Backend(QObject):
         for client in self._clients.values():
             client.close()
         self._clients.clear()
-        for child in self.findChildren(ChildBackend):  # also those that are just ending
-            child.stop()
+        self._child.stop()
 
-    def _new_child(self) -> ChildBackend:
-        child = ChildBackend(self)
-        child.ready.connect(self._greet)
-        child.failed.connect(self._child_lost)
-        child.restarting.connect(self._child_restarts)
-        child.died.connect(self._child_died)
-        return child
+    def _on_child_ready(self, address: Endpoint) -> None:
+        if self._wants_child:
+            self._shake_hands(address)
 
-    def _start_child(self) -> None:
-        found = executable()
-        if found:
+    def _on_child_restarting(self) -> None:
+        if self._wants_child:
+            self._stop_asking()
             self._set(STARTING)
-            self._child.start(found, QgsSettings().value(MODEL, "", type=str))
-        else:
-            self._fail(
-                self.tr(
-                    "No FUSAR-GPT backend was found. Open the FUSAR-GPT options and press Install, or connect "
-                    "to a server there."
-                )
-            )
+            self.restarted.emit()
 
-    def _child_restarts(self) -> None:
-        self._stop_asking()
-        self._set(STARTING)
-        self.restarted.emit()
-
-    def _child_died(self, reason: str) -> None:
-        self._child_lost(
-            self.tr(
-                "The FUSAR-GPT backend stopped twice: {reason}. What was found so far stays on the map. Try a "
-                "smaller area, or run “fusar doctor” in a terminal."
-            ).format(reason=reason.rstrip(".") or self.tr("no reason given"))
-        )
-
-    def _child_lost(self, problem: str) -> None:
-        self._let_go(problem)
-        self._fail(problem)
+    def _on_child_failed(self, problem: str) -> None:
+        if self._wants_child:
+            self._let_go(problem)
+            self._fail(problem)
 
     def _let_go(self, problem: str) -> None:
         self._stop_asking()
+        self._wants_child = False
         clients, self._clients = self._clients, {}
         self._client = None
         for client in clients.values():
@@ -144,49 +167,49 @@ class Backend(QObject):
 
     def _stop_asking(self) -> None:
         self._loading.stop()
-        for greeting in (self._greeting, self._quiet):
-            if greeting is not None:
-                greeting.stop()
-        self._greeting = self._quiet = None
+        for handshake in (self._handshake, self._poll):
+            if handshake is not None:
+                handshake.stop()
+        self._handshake = self._poll = None
 
-    def _greet(self, address: Endpoint) -> None:
-        if self._greeting is not None:
+    def _shake_hands(self, address: Endpoint) -> None:
+        if self._handshake is not None:
             return
         if address not in self._clients:
             self._clients[address] = Client(address, self)
         if self.info is None:
             self._set(STARTING)
         self._client = self._clients[address]
-        self._greeting = Greeting(self._client)
-        self._greeting.answered.connect(self._greeted)
-        self._greeting.failed.connect(self._not_greeted)
+        self._handshake = Handshake(self._client)
+        self._handshake.answered.connect(self._on_answered)
+        self._handshake.failed.connect(self._on_not_answered)
 
-    def _greeted(self, info: Info) -> None:
-        self._greeting = None
-        self._know(info)
+    def _on_answered(self, info: Info) -> None:
+        self._handshake = None
+        self._keep_info(info)
         self.ready.emit(self._client, info)
 
-    def _not_greeted(self, problem: str) -> None:
-        self._greeting = None
+    def _on_not_answered(self, problem: str) -> None:
+        self._handshake = None
         self._fail(problem)
 
-    def _ask_quietly(self) -> None:
-        """Ask for the device again while the model is loaded; a question that fails is asked again."""
-        if self._quiet is None and self._client is not None:
-            self._quiet = Greeting(self._client)
-            self._quiet.answered.connect(self._know)
-            self._quiet.failed.connect(self._still_loading)
+    def _poll_info(self) -> None:
+        """Poll ``/info`` until the model has loaded; retry on failure."""
+        if self._poll is None and self._client is not None:
+            self._poll = Handshake(self._client)
+            self._poll.answered.connect(self._keep_info)
+            self._poll.failed.connect(self._poll_later)
 
-    def _know(self, info: Info) -> None:
-        self._quiet = None
+    def _poll_later(self, _: str) -> None:
+        self._poll = None
+        self._loading.start()
+
+    def _keep_info(self, info: Info) -> None:
+        self._poll = None
         self.info = info
         self._set(READY)
         if info.device == _LOADING:
             self._loading.start()
-
-    def _still_loading(self, _: str) -> None:
-        self._quiet = None
-        self._loading.start()
 
     def _fail(self, problem: str) -> None:
         self._set(STOPPED, problem)
@@ -208,15 +231,6 @@ def known_endpoint() -> Endpoint | None:
         TokenError: QGIS does not give the token out.
     """
     return _from_environment() or _from_settings()
-
-
-def executable() -> str:
-    """The ``fusar`` to start as a child: of the environment, of the settings, or on the PATH; empty if none."""
-    return str(
-        os.environ.get("FUSAR_EXECUTABLE")
-        or QgsSettings().value(EXECUTABLE, "", type=str)
-        or QStandardPaths.findExecutable("fusar")
-    )
 
 
 def _from_environment() -> Endpoint | None:

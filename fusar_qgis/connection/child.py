@@ -1,149 +1,213 @@
-"""A backend of our own: a child process that lives no longer than the plugin."""
+"""The backend that QGIS starts itself: a child process that lives no longer than the plugin."""
 
 from __future__ import annotations
 
+import shutil
+import time
+import uuid
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from qgis.PyQt.QtCore import QDir, QObject, QProcess, QProcessEnvironment, QTimer, pyqtSignal
+from qgis.PyQt.QtCore import QDir, QLockFile, QObject, QProcess, QStandardPaths, QTimer, pyqtSignal
 
 from ..core.endpoint import Endpoint, EndpointError, read_ready_line
-from .sessions import SessionFolder, data_folder
+from .command import clean_environment
 
 _START_MS = 120_000
-STOP_MS = 1500
-"""How long a backend that is to end has, before it is told so in a harder way."""
+_STOP_MS = 1500
+_SWEEP_MS = 100
 _TAIL = 4000
 
-# They would mislead the backend's own.
-_FOREIGN = (
-    "PYTHON",
-    "QT_",
-    "GDAL_",
-    "PROJ_",
-    "QGIS_",
-    "LD_LIBRARY_PATH",
-    "LD_PRELOAD",
-    "SSL_CERT",
-    "VIRTUAL_ENV",
-)
+
+def data_folder() -> Path:
+    """Return the folder of the user's data where FUSAR-GPT keeps its own."""
+    place = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)
+    return Path(place) / "fusar-gpt"
+
+
+class SessionFolder:
+    """A folder for the jobs of one backend, locked while it is in use: two backends cannot share their jobs."""
+
+    def __init__(self, parent: Path) -> None:
+        """Make it in ``parent``, and remove those of sessions that have crashed. Raises OSError."""
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for lock_file in parent.glob("*.lock"):
+            lock = _lock(lock_file)
+            if lock.tryLock(0):  # its owner is dead
+                shutil.rmtree(lock_file.with_suffix(""), ignore_errors=True)
+                lock.unlock()
+        self.path = parent / uuid.uuid4().hex
+        self._lock = _lock(self.path.with_suffix(".lock"))
+        self._lock.tryLock(0)
+        self.path.mkdir(mode=0o700)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.unlock()
+
+
+def _lock(path: Path) -> QLockFile:
+    lock = QLockFile(str(path))
+    lock.setStaleLockTime(0)  # however old: only the death of its owner ends it
+    return lock
 
 
 class ChildBackend(QObject):
     """Runs ``fusar serve --child``: reads its one ready line, and ends it by closing its standard input.
 
-    A child that dies is started once more, at the same address and with the jobs it had.
+    A child that dies is started once more, at the same address and with the jobs it had. It lives in the GUI
+    thread; other threads may call ``request`` and read ``endpoint`` and ``problem``.
     """
 
     ready = pyqtSignal(object)  # Endpoint
-    failed = pyqtSignal(str)  # it could not start
+    failed = pyqtSignal(str)  # it could not start, or died again; why, and what to do
     restarting = pyqtSignal()  # it died, and comes back at its old address
-    died = pyqtSignal(str)  # it died and does not come back; why
+    _requested = pyqtSignal(str, str)
 
-    def __init__(self, parent: QObject) -> None:
+    def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.endpoint: Endpoint | None = None
+        self.problem = ""  # why there is none, once that is certain
         self._command: list[str] = []
         self._session: SessionFolder | None = None
         self._before: Endpoint | None = None  # of a child that died; None once it may not come back
-        self._stderr = b""
-        self._process = QProcess(self)
-        self._process.readyReadStandardOutput.connect(self._read_line)
-        self._process.readyReadStandardError.connect(self._keep_tail)
-        self._process.errorOccurred.connect(self._on_error)
-        self._process.finished.connect(self._on_finished)
-        self._patience = QTimer(self)
-        self._patience.setSingleShot(True)
-        self._patience.setInterval(_START_MS)
-        self._patience.timeout.connect(self._give_up)
+        self._output = self._stderr = b""
+        self._reason = ""  # why we have killed it
+        self._ending: list[tuple[QProcess, SessionFolder | None, float]] = []  # and when to kill it
+        self._new_process()
+        self._start_limit = QTimer(self)
+        self._start_limit.setSingleShot(True)
+        self._start_limit.setInterval(_START_MS)
+        self._start_limit.timeout.connect(self._give_up)
+        self._sweeper = QTimer(self)
+        self._sweeper.setInterval(_SWEEP_MS)
+        self._sweeper.timeout.connect(self._sweep)
+        self._requested.connect(self.start)
 
     @property
     def is_running(self) -> bool:
         """Whether there is a process, starting or started."""
         return bool(self._process.state() != QProcess.ProcessState.NotRunning)
 
+    def request(self, executable: str, model: str = "") -> None:
+        """Have ``start`` done in the GUI thread; to be called from any thread."""
+        self.problem = ""
+        self._requested.emit(executable, model)
+
     def start(self, executable: str, model: str = "") -> None:
-        """Start ``executable`` with the checkpoint ``model`` (empty: its own) unless it is starting already."""
-        if self.is_running:
+        """Start ``executable`` with the checkpoint ``model`` (empty: its own) unless that runs already."""
+        # The analyst may open a scene from any drive.
+        roots = [word for drive in QDir.drives() for word in ("--root", drive.absoluteFilePath())]
+        command = [executable, "serve", "--child", *roots, *(["--model", model] if model else [])]
+        if self.is_running and command == self._command:
             return
-        self._before = None
-        self._command = serve_command(executable, model)
+        self.retire()
+        self._command = command
         with suppress(OSError):  # without a folder, a child that dies forgets its jobs
             self._session = self._session or SessionFolder(data_folder() / "jobs")
-            self._command += ["--state", str(self._session.path)]
         self._launch()
 
     def retire(self) -> None:
-        """End the process without waiting for it; the object is not used again, and deletes itself after it."""
+        """End the process without waiting for it; ``start`` may follow at once."""
         self._forget()
-        self._process.finished.connect(self._bury)
-        if not self.is_running:
-            self._bury()
-            return
-        self._process.closeWriteChannel()
-        self._patience.timeout.disconnect(self._give_up)
-        self._patience.timeout.connect(self._process.kill)
-        self._patience.start(2 * STOP_MS)
+        if self.is_running:
+            self._process.blockSignals(True)
+            self._process.closeWriteChannel()
+            self._ending.append((self._process, self._session, time.monotonic() + 2 * _STOP_MS / 1000))
+            self._session = None
+            self._sweeper.start()
+            self._new_process()
 
     def stop(self) -> None:
         """End the process, politely first; it is gone when this returns."""
-        self._forget()
-        end(self._process)
+        self.retire()
+        self._sweeper.stop()
+        for process, session, _ in self._ending:
+            for harder in (process.terminate, process.kill):
+                if process.waitForFinished(_STOP_MS):
+                    break
+                harder()
+            process.waitForFinished(_STOP_MS)
+            _bury(process, session)
+        self._ending = []
         if self._session is not None:
             self._session.remove()
             self._session = None
-        self.blockSignals(False)
 
     def _forget(self) -> None:
-        self.blockSignals(True)
-        self._patience.stop()
+        self._start_limit.stop()
         self.endpoint = self._before = None
+        self.problem = ""
 
-    def _bury(self) -> None:
-        self._patience.stop()
-        if self._session is not None:
-            self._session.remove()
-            self._session = None
-        self.deleteLater()
+    def _new_process(self) -> None:
+        self._process = QProcess(self)
+        self._process.readyReadStandardOutput.connect(self._read_line)
+        self._process.readyReadStandardError.connect(self._keep_tail)
+        self._process.errorOccurred.connect(self._on_error)
+        self._process.finished.connect(self._on_finished)
+
+    def _sweep(self) -> None:
+        """Clear away what has ended, and kill what should have ended by now."""
+        for process, session, deadline in self._ending:
+            if process.state() == QProcess.ProcessState.NotRunning:
+                _bury(process, session)
+            elif time.monotonic() > deadline:
+                process.kill()
+        self._ending = [one for one in self._ending if one[0].state() != QProcess.ProcessState.NotRunning]
+        if not self._ending:
+            self._sweeper.stop()
 
     def _launch(self) -> None:
-        self._stderr = b""
+        self._output, self._stderr, self._reason = b"", b"", ""
         environment = clean_environment()
-        words = list(self._command[1:])
+        words = self._command[1:]
+        if self._session is not None:
+            words += ["--state", str(self._session.path)]
         if self._before is not None:
             # Whoever waits for the old one finds the new one in its place.
             words += ["--port", str(urlsplit(self._before.url).port)]
             environment.insert("FUSAR_TOKEN", self._before.token)
         self._process.setProcessEnvironment(environment)
         self._process.start(self._command[0], words)
-        self._patience.start()
+        self._start_limit.start()
 
     def _read_line(self) -> None:
+        said = bytes(self._process.readAllStandardOutput())
         if self.endpoint is not None:
-            self._process.readAllStandardOutput()
-        elif self._process.canReadLine():
-            try:
-                self.endpoint = read_ready_line(bytes(self._process.readLine()))
-            except EndpointError as error:
-                self._fail(str(error))
-            else:
-                self._patience.stop()
-                self.ready.emit(self.endpoint)
+            return
+        self._output += said
+        line, newline, _ = self._output.partition(b"\n")
+        if not newline:
+            return
+        try:
+            self.endpoint = read_ready_line(line)
+        except EndpointError as error:
+            self._kill(str(error))
+        else:
+            self._start_limit.stop()
+            self.ready.emit(self.endpoint)
 
     def _keep_tail(self) -> None:
         self._stderr = (self._stderr + bytes(self._process.readAllStandardError()))[-_TAIL:]
 
+    def _give_up(self) -> None:
+        self._kill(self.tr("it did not answer within two minutes"))
+
+    def _kill(self, reason: str) -> None:
+        self._reason = reason
+        self._process.kill()
+
     def _on_error(self, error: QProcess.ProcessError) -> None:
         if error == QProcess.ProcessError.FailedToStart:
-            self._patience.stop()
+            self._start_limit.stop()
             self._fail(self._process.errorString())
 
     def _on_finished(self) -> None:
-        self._patience.stop()
-        if self.signalsBlocked():  # it was told to stop
-            return
+        self._start_limit.stop()
         lines = self._stderr.decode("utf-8", "replace").strip().splitlines()
-        reason = lines[-1] if lines else ""
+        reason = self._reason or (lines[-1] if lines else "")
         lived, self.endpoint = self.endpoint, None
         if lived is None:
             self._fail(reason)
@@ -152,44 +216,30 @@ class ChildBackend(QObject):
             self.restarting.emit()
             self._launch()
         else:
-            self.died.emit(reason)
-
-    def _give_up(self) -> None:
-        self._stderr = self.tr("it did not answer within two minutes").encode()
-        self._process.kill()
+            self._end(
+                self.tr(
+                    "The FUSAR-GPT backend stopped twice: {reason}. What was found so far stays on the map. Try "
+                    "a smaller area, or run “fusar doctor” in a terminal."
+                ),
+                reason,
+            )
 
     def _fail(self, reason: str) -> None:
-        self.failed.emit(
+        self._end(
             self.tr(
                 "The FUSAR-GPT backend could not start: {reason}. Open the FUSAR-GPT options and press Repair, "
                 "or run “fusar doctor” in a terminal."
-            ).format(reason=reason.rstrip(".") or self.tr("no reason given"))
+            ),
+            reason,
         )
 
-
-def clean_environment() -> QProcessEnvironment:
-    """This process's environment without what QGIS sets for its own Python, Qt, GDAL and PROJ."""
-    environment = QProcessEnvironment.systemEnvironment()
-    for name in environment.keys():  # noqa: SIM118 - it is no dict
-        if name.upper().startswith(_FOREIGN):
-            environment.remove(name)
-    return environment
+    def _end(self, text: str, reason: str) -> None:
+        self._before = None
+        self.problem = text.format(reason=reason.rstrip(".") or self.tr("no reason given"))
+        self.failed.emit(self.problem)
 
 
-def serve_command(executable: str, model: str = "") -> list[str]:
-    """Return what starts a backend that ends with us, with the checkpoint ``model`` (empty: its own)."""
-    # The analyst may open a scene from any drive.
-    roots = [word for drive in QDir.drives() for word in ("--root", drive.absoluteFilePath())]
-    return [executable, "serve", "--child", *roots, *(["--model", model] if model else [])]
-
-
-def end(process: QProcess) -> None:
-    """End a backend, politely first; it is gone when this returns, a few seconds later at most."""
-    if process.state() == QProcess.ProcessState.NotRunning:
-        return
-    process.closeWriteChannel()
-    for harder in (process.terminate, process.kill):
-        if process.waitForFinished(STOP_MS):
-            return
-        harder()
-    process.waitForFinished(STOP_MS)
+def _bury(process: QProcess, session: SessionFolder | None) -> None:
+    process.deleteLater()
+    if session is not None:
+        session.remove()

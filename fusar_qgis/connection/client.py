@@ -6,38 +6,60 @@ import json
 import uuid
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from qgis.core import QgsNetworkAccessManager, QgsSettings
-from qgis.PyQt.QtCore import QEventLoop, QFile, QIODevice, QObject, QTimer, QUrl, pyqtSignal
-from qgis.PyQt.QtNetwork import QNetworkProxy, QNetworkReply, QNetworkRequest
+from qgis.core import QgsApplication, QgsAuthCertUtils, QgsNetworkAccessManager, QgsSettings
+from qgis.PyQt.QtCore import (
+    QCoreApplication,
+    QEventLoop,
+    QFile,
+    QIODevice,
+    QObject,
+    QThread,
+    QTimer,
+    QUrl,
+    pyqtSignal,
+)
+from qgis.PyQt.QtNetwork import (
+    QNetworkAccessManager,
+    QNetworkProxy,
+    QNetworkProxyQuery,
+    QNetworkReply,
+    QNetworkRequest,
+)
 
 from ..core.endpoint import Endpoint
-from .diagnosis import status_of, why_failed
+from .diagnosis import RequestError, status_of, unreadable_answer, why_failed
 
-_LAST_WORDS_MS = 1000
+_CLOSE_MS = 1000
+_IDLE_MS = 60_000  # as QGIS's; a backend that streams pings every 10 s
 _DISMISSALS_MS = (1000, 4000, 15_000, 40_000)
 
 
 class Client(QObject):
     """Sends requests to ``endpoint``; a reply belongs to its caller, who keeps it, and deletes it at the end.
 
-    No signal of a reply may be connected to a lambda that knows the reply: Python's garbage collector takes
-    such a circle apart while Qt still uses it, and QGIS crashes.
+    It works in the thread that makes it, as far as that runs an event loop. No signal of a reply may be connected
+    to a lambda that knows the reply: Python's garbage collector takes such a circle apart while Qt still uses it,
+    and QGIS crashes.
     """
 
     gone = pyqtSignal(str)  # the backend will not come back at this address; why, and what to do
 
-    def __init__(self, endpoint: Endpoint, parent: QObject) -> None:
+    def __init__(self, endpoint: Endpoint, parent: QObject | None = None, name: str = "") -> None:
+        """``name`` tells the backend whose turn it is; empty means the analyst's at the toolbar."""
         super().__init__(parent)
         self.endpoint = endpoint
+        self._name = name or own_name()
         self._owed: set[QNetworkReply] = set()  # a job may depend on them: never cut off lightly
-        if endpoint.is_loopback and endpoint.url.startswith("http:"):
-            # A manager of our own, so that going round the proxy changes nothing for the rest of QGIS. Not with
-            # TLS: in the main thread, any but QGIS's own waits for ever when a certificate is not trusted.
-            self._network = QgsNetworkAccessManager(self)
-            self._network.setProxy(QNetworkProxy(QNetworkProxy.ProxyType.NoProxy))
-        else:
+        here = QThread.currentThread() is QCoreApplication.instance().thread()
+        if here and not _goes_direct(endpoint):
             self._network = QgsNetworkAccessManager.instance()
+        else:
+            # Qt's own: QGIS's waits for ever in another thread when a certificate is not trusted, and going round
+            # the proxy must change nothing for the rest of QGIS.
+            self._network = QNetworkAccessManager(self)
+            self._network.setProxy(_proxy_for(endpoint))
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> QNetworkReply:
         """Ask for ``path``."""
@@ -47,17 +69,17 @@ class Client(QObject):
         return self._network.get(request)
 
     def post(self, path: str, body: dict[str, Any]) -> QNetworkReply:
-        """Send ``body`` as JSON to ``path``."""
+        """Send ``body`` as JSON to ``path``; :meth:`close` gives it a moment to arrive."""
         request = self._request(path)
         request.setHeader(QNetworkRequest.KnownHeaders.ContentTypeHeader, "application/json")
         return self._owe(self._network.post(request, json.dumps(body).encode()))
 
-    def send_file(self, path: str, file: Path) -> QNetworkReply:
-        """Send the bytes of ``file`` to ``path``, read from the disk as they go. Raises OSError."""
+    def send_scene(self, name: str, file: Path) -> QNetworkReply:
+        """Upload ``file`` as the scene ``name``, read from the disk as it goes. Raises OSError."""
         body = QFile(str(file))
         if not body.open(QIODevice.OpenModeFlag.ReadOnly):
             raise OSError(body.errorString())
-        request = self._request(path)
+        request = self._request(f"/scenes?name={quote(name, safe='')}")
         request.setHeader(QNetworkRequest.KnownHeaders.ContentTypeHeader, "application/octet-stream")
         reply = self._network.post(request, body)
         body.setParent(reply)
@@ -75,17 +97,36 @@ class Client(QObject):
         """Return one line that says why ``reply`` failed and what to do, or an empty text."""
         return why_failed(reply, self.endpoint)
 
-    def close(self) -> None:
-        """Let cancelled jobs be cancelled on the backend too (a second at most), then go."""
-        patience = QTimer(self)
-        patience.setSingleShot(True)
-        patience.start(_LAST_WORDS_MS)
+    def read(self, reply: QNetworkReply) -> bytes:
+        """Return the body of a finished reply. Raises RequestError where it failed."""
+        problem = self.problem(reply)
+        if problem:
+            raise RequestError(problem, status_of(reply))
+        return bytes(reply.readAll())
+
+    def read_field(self, reply: QNetworkReply, name: str) -> str:
+        """Return one text of the JSON object in a finished reply. Raises RequestError where there is none."""
+        body = self.read(reply)
+        try:
+            return str(json.loads(body)[name])
+        except (ValueError, KeyError, TypeError) as error:
+            raise self.unreadable() from error
+
+    def unreadable(self) -> RequestError:
+        """Return the error for an answer that makes no sense."""
+        return RequestError(unreadable_answer(self.endpoint), 200)
+
+    def close(self, limit_ms: int = _CLOSE_MS) -> None:
+        """Let cancelled jobs be cancelled on the backend too, for ``limit_ms`` at most, then go."""
+        limit = QTimer(self)
+        limit.setSingleShot(True)
+        limit.start(limit_ms)
         flags = (
             QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents
             | QEventLoop.ProcessEventsFlag.WaitForMoreEvents
         )
         loop = QEventLoop()
-        while self._owed and patience.isActive():
+        while self._owed and limit.isActive():
             loop.processEvents(flags)
         self.deleteLater()
 
@@ -100,7 +141,7 @@ class Client(QObject):
     def _request(self, path: str) -> QNetworkRequest:
         request = QNetworkRequest(QUrl(self.endpoint.url + path))
         request.setRawHeader(b"Authorization", f"Bearer {self.endpoint.token}".encode())
-        request.setRawHeader(b"X-Client", own_name().encode())
+        request.setRawHeader(b"X-Client", self._name.encode())
         request.setAttribute(
             QNetworkRequest.Attribute.CacheLoadControlAttribute,
             QNetworkRequest.CacheLoadControl.AlwaysNetwork,
@@ -111,6 +152,12 @@ class Client(QObject):
             QNetworkRequest.Attribute.RedirectPolicyAttribute,
             QNetworkRequest.RedirectPolicy.ManualRedirectPolicy,
         )
+        request.setTransferTimeout(_IDLE_MS)
+        if self.endpoint.url.startswith("https:"):
+            tls = request.sslConfiguration()
+            trusted = QgsApplication.authManager().trustedCaCertsCache()
+            tls.setCaCertificates(QgsAuthCertUtils.casMerge(trusted, tls.caCertificates()))
+            request.setSslConfiguration(tls)
         return request
 
 
@@ -142,6 +189,17 @@ class _Dismissal(QObject):
             self.deleteLater()
         else:
             self._timer.start(pause)
+
+
+def _goes_direct(endpoint: Endpoint) -> bool:
+    return endpoint.is_loopback and endpoint.url.startswith("http:")
+
+
+def _proxy_for(endpoint: Endpoint) -> QNetworkProxy:
+    """Return the proxy of QGIS's settings for the endpoint; none for this computer."""
+    factory = None if _goes_direct(endpoint) else QgsNetworkAccessManager.instance().proxyFactory()
+    found = factory.queryProxy(QNetworkProxyQuery(QUrl(endpoint.url))) if factory is not None else []
+    return found[0] if found else QNetworkProxy(QNetworkProxy.ProxyType.NoProxy)
 
 
 def own_name() -> str:

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtNetwork import QNetworkProxy, QNetworkProxyQuery, QNetworkReply, QNetworkRequest
 
-from ..core.endpoint import API, Endpoint
-from ..core.events import ApiMismatch, ProtocolError, read_problem, read_served_api
+from ..contract import API, ApiMismatch, ProtocolError, read_problem
+from ..core.endpoint import Endpoint
 
 translate = QCoreApplication.translate
 
@@ -24,6 +24,22 @@ _PROXY_ERRORS = (
 _PROXY_ANSWERS = (407, 502, 503, 504)
 
 
+class RequestError(Exception):
+    """A request failed; the message says why and what to do.
+
+    ``status`` is the HTTP status, None where nobody answered.
+    """
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody answers any more."""
+        return self.status is None
+
+
 def status_of(reply: QNetworkReply) -> int | None:
     """Return the HTTP status of ``reply``, or None where nobody answered."""
     status = reply.attribute(QNetworkRequest.Attribute.HttpStatusCodeAttribute)
@@ -36,7 +52,8 @@ def why_failed(reply: QNetworkReply, endpoint: Endpoint) -> str:
     moved = status is not None and 300 <= status < 400
     if reply.error() == _Error.NoError and not moved:
         return ""
-    words = _no_answer(reply) if status is None else _refusal(status, read_problem(bytes(reply.readAll())))
+    cut_off = status is None or 200 <= status < 300
+    words = _no_answer(reply) if cut_off else _refusal(status or 0, bytes(reply.readAll()))
     return _fill(words, endpoint, status)
 
 
@@ -45,6 +62,14 @@ def why_unreadable(error: ProtocolError, endpoint: Endpoint) -> str:
     if isinstance(error, ApiMismatch):
         return _fill(_other_api(error.served), endpoint, None)
     return _fill(_no_backend(), endpoint, None)
+
+
+def unreadable_answer(endpoint: Endpoint) -> str:
+    """Return one line for an answer of a backend that makes no sense."""
+    words = translate(
+        "Diagnosis", "The answer of {url} cannot be read. Install backend and plugin in the same version."
+    )
+    return _fill(str(words), endpoint, None)
 
 
 def _no_answer(reply: QNetworkReply) -> str:
@@ -99,15 +124,16 @@ def _no_answer(reply: QNetworkReply) -> str:
 
 def _is_proxied(reply: QNetworkReply) -> bool:
     """Whether the request went to a proxy; then a refused connection is the proxy's."""
-    factory = reply.manager().proxyFactory()
-    found = factory.queryProxy(QNetworkProxyQuery(reply.url())) if factory is not None else []
+    manager = reply.manager()
+    factory = manager.proxyFactory()
+    found = [manager.proxy()] if factory is None else factory.queryProxy(QNetworkProxyQuery(reply.url()))
     return bool(found) and found[0].type() not in (
         QNetworkProxy.ProxyType.NoProxy,
         QNetworkProxy.ProxyType.DefaultProxy,
     )
 
 
-def _refusal(status: int, detail: str) -> str:
+def _refusal(status: int, body: bytes) -> str:
     if status == 401:
         return str(
             translate(
@@ -115,11 +141,11 @@ def _refusal(status: int, detail: str) -> str:
                 "The backend at {url} does not accept the token. Enter the one that the backend was started with.",
             )
         )
-    served = read_served_api(detail) if status == 409 else None
-    if served is not None:
-        return _other_api(served)
-    if detail:
-        return detail
+    problem = read_problem(body)
+    if problem is not None and problem.served_api is not None:
+        return _other_api(problem.served_api)
+    if problem is not None and problem.detail:
+        return problem.detail
     if status in _PROXY_ANSWERS:
         return _proxy()
     if status < 500:

@@ -12,9 +12,9 @@ from qgis.PyQt.QtCore import QCoreApplication, QObject, pyqtSignal
 from ..core import installing
 from ..core.installing import Source
 from ..core.setting_names import EXECUTABLE
+from .child import data_folder
 from .command import Command
 from .pythons import PythonSearch
-from .sessions import data_folder
 
 translate = QCoreApplication.translate
 

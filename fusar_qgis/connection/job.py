@@ -2,84 +2,102 @@
 
 from __future__ import annotations
 
-import json
 import time
+from typing import Any
 
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from qgis.PyQt.QtNetwork import QNetworkReply
 
-from ..core.events import Ended, ProtocolError, read_event
-from ..core.order import EXECUTION, Order
+from ..contract import EXECUTION, Ended, ProtocolError, read_event
 from ..core.sse import SseDecoder
 from .client import Client
-from .diagnosis import status_of
+from .diagnosis import RequestError, status_of, unreadable_answer
 
-_PATIENCE_S = 60.0
+_AWAY_S = 60.0
 _FIRST_PAUSE_MS, _LAST_PAUSE_MS = 500, 8000
+_BUSY = 429
 
 
 class Job(QObject):
     """Follows one job and deletes itself after it; goes on where it was when the backend comes back within a minute.
 
     ``told`` brings Started, Progress and Found; ``ended`` brings Ended, exactly once and last.
+
+    Attributes:
+        id: The backend's name for it; empty until the backend has answered.
+        end: How it ended; None before.
+        is_lost: Whether it ended because nobody answered any more.
     """
 
     told = pyqtSignal(object)
+    interrupted = pyqtSignal()  # nobody answers any more; it goes on when the backend is back
     ended = pyqtSignal(object)
 
-    def __init__(self, client: Client, order: Order) -> None:
+    def __init__(self, client: Client, inputs: dict[str, Any], *, is_patient: bool = False) -> None:
+        """``inputs`` are what is submitted; ``is_patient`` submits again while the backend has too many jobs."""
         super().__init__(client)
+        self.id = ""
+        self.end: Ended | None = None
+        self.is_lost = False
         self._client = client
-        self._order = order
+        self._inputs = inputs
+        self._is_patient = is_patient
         self._decoder = SseDecoder()
-        self._id = ""
         self._stream: QNetworkReply | None = None
         self._submission: QNetworkReply | None = None
-        self._over = False
         self._last_id = ""  # of the last event that was told
         self._lost_at: float | None = None
         self._pause_ms = _FIRST_PAUSE_MS
         self._again = QTimer(self)
         self._again.setSingleShot(True)
-        self._again.timeout.connect(self._follow)
-        client.gone.connect(self._stop)
+        self._again.timeout.connect(self._try_again)
+        client.gone.connect(self._lose)
 
     def start(self) -> None:
-        """Submit the order."""
-        self._submission = self._client.post(EXECUTION, {"inputs": self._order.inputs()})
+        """Submit it."""
+        self._submission = self._client.post(EXECUTION, {"inputs": self._inputs})
         self._submission.finished.connect(self._submitted)
 
     def cancel(self) -> None:
         """Stop at once here, and tell the backend; if its answer is still under way, when it comes."""
-        if self._over:
+        if self.end is not None:
             return
         self._end("dismissed")
-        if self._id:
-            self._client.dismiss(self._id)
+        if self.id:
+            self._client.dismiss(self.id)
+
+    def _try_again(self) -> None:
+        if self.id:
+            self._follow()
+        else:
+            self.start()
 
     def _submitted(self) -> None:
         reply, self._submission = self._submission, None
         if reply is None:
             return
         reply.deleteLater()
-        problem = self._client.problem(reply)
+        error = None
         try:
-            self._id = "" if problem else str(json.loads(bytes(reply.readAll()))["jobID"])
-        except (ValueError, KeyError, TypeError):
-            problem = self._gibberish()
-        if self._over:
-            if self._id:
-                self._client.dismiss(self._id)
+            self.id = self._client.read_field(reply, "jobID")
+        except RequestError as refusal:
+            error = refusal
+        if self.end is not None:
+            if self.id:
+                self._client.dismiss(self.id)
             self.deleteLater()
-        elif problem:
-            self._end("failed", problem)
-        else:
+        elif error is None:
             self._follow()
+        elif self._is_patient and error.status == _BUSY:
+            self._again.start(_FIRST_PAUSE_MS)
+        else:
+            self.is_lost = error.is_gone
+            self._end("failed", str(error))
 
     def _follow(self) -> None:
         headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
         self._decoder = SseDecoder()  # the rest of an event that was cut off never comes
-        self._stream = self._client.get(f"/jobs/{self._id}/events", headers)
+        self._stream = self._client.get(f"/jobs/{self.id}/events", headers)
         self._stream.readyRead.connect(self._read)
         self._stream.finished.connect(self._closed)
 
@@ -88,25 +106,24 @@ class Job(QObject):
             return
         try:
             for raw in self._decoder.feed(bytes(self._stream.readAll())):
-                event = read_event(raw)
+                event = read_event(raw.kind, raw.data)
                 self._last_id = raw.last_id
                 self._lost_at, self._pause_ms = None, _FIRST_PAUSE_MS
                 if isinstance(event, Ended):
                     self._end(event.status, event.message)
                 elif event is not None:
                     self.told.emit(event)
-                if self._over:  # a listener may have cancelled
+                if self.end is not None:  # a listener may have cancelled
                     return
         except ProtocolError:
-            self._client.dismiss(self._id)
-            self._end("failed", self._gibberish())
+            self._stop(unreadable_answer(self._client.endpoint))
 
     def _closed(self) -> None:
         stream = self._stream
-        if self._over or stream is None:
+        if self.end is not None or stream is None:
             return
         self._read()
-        if self._over:
+        if self.end is not None:
             return
         self._stream = None
         stream.deleteLater()
@@ -114,7 +131,10 @@ class Job(QObject):
         if status is None or status == 200 or status >= 500:
             self._wait()
         elif status == 404:
-            self._stop(self.tr("The backend stopped in mid-run and has lost the run. Start the run again."))
+            self._end(
+                "failed",
+                self.tr("The backend stopped in mid-run and has lost the run. Start the run again."),
+            )
         else:
             self._stop(self._client.problem(stream))
 
@@ -123,20 +143,25 @@ class Job(QObject):
         now = time.monotonic()
         if self._lost_at is None:
             self._lost_at = now
-        if now - self._lost_at > _PATIENCE_S:
-            self._stop(self.tr("The backend stopped in mid-run and did not come back. Start the run again."))
+            self.interrupted.emit()
+        if now - self._lost_at > _AWAY_S:
+            self._lose(self.tr("The backend stopped in mid-run and did not come back. Start the run again."))
         else:
             self._again.start(self._pause_ms)
             self._pause_ms = min(2 * self._pause_ms, _LAST_PAUSE_MS)
 
+    def _lose(self, problem: str) -> None:
+        if self.end is None:
+            self.is_lost = True
+            self._stop(problem)
+
     def _stop(self, problem: str) -> None:
-        if not self._over:
-            if self._id:
-                self._client.dismiss(self._id)
-            self._end("failed", problem)
+        if self.id:
+            self._client.dismiss(self.id)
+        self._end("failed", problem)
 
     def _end(self, status: str, message: str = "") -> None:
-        self._over = True
+        self.end = Ended(status, message)
         self._again.stop()
         stream, self._stream = self._stream, None
         if stream is not None:
@@ -144,9 +169,4 @@ class Job(QObject):
             stream.deleteLater()
         if self._submission is None:
             self.deleteLater()
-        self.ended.emit(Ended(status, message))
-
-    def _gibberish(self) -> str:
-        return str(
-            self.tr("The backend's answer cannot be read. Install backend and plugin in the same version.")
-        )
+        self.ended.emit(self.end)

@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from .events import Finding, Json, read_findings
+from ..contract import Finding
 from .markdown import Link, clean
+
+Json = Any  # whatever json.loads returned: what is read from it is checked by reading it
 
 LIMIT = 1_000_000
 """Characters that the conversations of one project may take in its file."""
@@ -25,11 +27,11 @@ _VERSION = 1
 
 
 @dataclass(frozen=True)
-class Ground:
+class ChatTarget:
     """What a question is about.
 
     ``layer`` is the id of the scene's layer and ``scene`` its name. ``area`` is a GeoJSON geometry in ``area_crs``,
-    x (east) first; ``boxes``, in the same CRS, is a FeatureCollection of the objects that "this" means.
+    x (east) first; ``boxes``, in the same CRS, is a FeatureCollection of the objects that "this" options.
     """
 
     layer: str
@@ -40,7 +42,7 @@ class Ground:
 
 
 @dataclass(frozen=True)
-class Means:
+class ModelOptions:
     """What the analyst lets the question be answered with; a model without a name is the backend's first."""
 
     model: str = ""
@@ -77,8 +79,8 @@ class Turn:
     """
 
     question: str
-    ground: Ground
-    means: Means = Means()
+    target: ChatTarget
+    options: ModelOptions = ModelOptions()
     asked: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     state: str = "asked"
     problem: str = ""
@@ -134,15 +136,15 @@ class Conversation:
 def request(conversation: Conversation, scene: str, model: str) -> dict[str, Any]:
     """Return the body of ``POST /v1/chat/completions`` for the last turn; ``scene`` is how the backend knows it."""
     turn = conversation.turns[-1]
-    ground, means = turn.ground, turn.means
+    target, options = turn.target, turn.options
     fusar = {
         "scene": scene,
-        "area": ground.area,
-        "area_crs": ground.area_crs,
-        "boxes": ground.boxes,
-        "prior": means.prior,
-        "year": means.year,
-        "band": means.band,
+        "area": target.area,
+        "area_crs": target.area_crs,
+        "boxes": target.boxes,
+        "prior": options.prior,
+        "year": options.year,
+        "band": options.band,
     }
     known = {name: value for name, value in fusar.items() if value is not None}
     return {"model": model, "messages": conversation.messages(), "stream": True, "fusar": known}
@@ -183,10 +185,11 @@ def read_conversations(text: str) -> list[Conversation]:
 
 
 def read_mentions(features: Json) -> tuple[Mention, ...]:
-    """Read the features of an answer, with their spans; raises ProtocolError."""
-    found = read_findings({"features": features})
-    spans = [[(int(a), int(b)) for a, b in feature.get("spans") or ()] for feature in features]
-    return tuple(Mention(one, tuple(its)) for one, its in zip(found, spans))  # noqa: B905 - Python 3.9
+    """Read the features of an answer, with their spans. Raises ValueError, KeyError or TypeError."""
+    return tuple(
+        Mention(Finding.from_json(feature), tuple((int(a), int(b)) for a, b in feature.get("spans") or ()))
+        for feature in features
+    )
 
 
 def _conversation(row: Json) -> Conversation:
@@ -206,8 +209,8 @@ def _turns(row: Json) -> Iterator[Turn]:
 def _turn_row(turn: Turn) -> dict[str, Any]:
     return {
         "question": turn.question,
-        "ground": asdict(turn.ground),
-        "means": asdict(turn.means),
+        "ground": asdict(turn.target),
+        "means": asdict(turn.options),
         "asked": turn.asked,
         "state": turn.state,
         "problem": turn.problem,
@@ -234,8 +237,8 @@ def _turn(row: Json) -> Turn:
     seconds = row.get("first_word_s")
     return Turn(
         question=clean(str(row["question"])),
-        ground=_ground(row["ground"]),
-        means=_means(row["means"]),
+        target=_target(row["ground"]),
+        options=_model_options(row["means"]),
         asked=str(row["asked"]),
         state=state,
         problem=clean(str(row["problem"])),
@@ -248,9 +251,9 @@ def _turn(row: Json) -> Turn:
     )
 
 
-def _ground(row: Json) -> Ground:
+def _target(row: Json) -> ChatTarget:
     boxes = row.get("boxes")
-    return Ground(
+    return ChatTarget(
         str(row["layer"]),
         clean(str(row["scene"])),
         dict(row["area"]),
@@ -259,9 +262,9 @@ def _ground(row: Json) -> Ground:
     )
 
 
-def _means(row: Json) -> Means:
+def _model_options(row: Json) -> ModelOptions:
     year, band = row.get("year"), row.get("band")
-    return Means(
+    return ModelOptions(
         str(row["model"]),
         str(row["prior"]),
         None if year is None else int(year),
@@ -270,16 +273,8 @@ def _means(row: Json) -> Means:
 
 
 def _feature(mention: Mention) -> dict[str, Any]:
-    """The mention in the shape of the wire, whose reader reads it again."""
-    finding = mention.finding
-    return {
-        "id": finding.id,
-        "properties": {"layer": finding.layer, **finding.properties},
-        "scene_geometry": {"type": "MultiPolygon", "coordinates": finding.polygons},
-        "scene_crs": finding.crs,
-        "scene_box": finding.scene_box,
-        "spans": mention.spans,
-    }
+    """The mention as the backend sends it, whose reader reads it again."""
+    return {**mention.finding.to_json(), "spans": mention.spans}
 
 
 def _length(value: Json) -> int:

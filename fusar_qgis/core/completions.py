@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from .chat import Answered, read_mentions
-from .events import Json, ProtocolError
+from ..contract import ProtocolError
+from .chat import Answered, Json, read_mentions
 from .markdown import clean
 
 PATH = "/v1/chat/completions"

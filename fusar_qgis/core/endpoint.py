@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-API = 1
+from ..contract import API
 
 
 class EndpointError(ValueError):

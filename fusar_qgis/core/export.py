@@ -170,6 +170,11 @@ def inside(rings: Iterable[Sequence[tuple[float, float]]], window: Window) -> ND
     return within
 
 
+def file_stem(text: str) -> str:
+    """Return the text as one word that names a file or a data set."""
+    return re.sub(r"[^\w.-]+", "_", text).strip("._") or "scene"
+
+
 def _shifted(box: Box, window: Window) -> list[float]:
     left, top, right, bottom = box
     edges = (left - window.col, top - window.row, right - window.col, bottom - window.row)

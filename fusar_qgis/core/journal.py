@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .events import Finding, Ring
+from ..contract import Finding
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ class Journal:
 
     def add(self, key: str, entry: Entry) -> None:
         """Keep a finished piece; it is on the disk when this returns. Raises OSError."""
-        line = json.dumps({"key": key, **asdict(entry)}, ensure_ascii=False) + "\n"
+        features = [finding.to_json() for finding in entry.findings]
+        data = {"key": key, "run": entry.run, "findings": features}
+        line = json.dumps(data, ensure_ascii=False) + "\n"
         with self.path.open("ab") as stream:
             stream.write((("\n" if self._torn else "") + line).encode())
             stream.flush()
@@ -62,19 +64,4 @@ class Journal:
 
 
 def _entry(said: dict[str, Any]) -> Entry:
-    return Entry(dict(said["run"]), tuple(_finding(finding) for finding in said["findings"]))
-
-
-def _finding(said: dict[str, Any]) -> Finding:
-    polygons = tuple(tuple(_ring(ring) for ring in polygon) for polygon in said["polygons"])
-    return Finding(
-        id=str(said["id"]),
-        layer=str(said["layer"]),
-        polygons=polygons,
-        crs=str(said["crs"]),
-        properties=dict(said["properties"]),
-    )
-
-
-def _ring(points: Any) -> Ring:
-    return tuple((float(x), float(y)) for x, y in points)
+    return Entry(dict(said["run"]), tuple(Finding.from_json(feature) for feature in said["findings"]))

@@ -17,7 +17,8 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..connection.backend import Backend, executable
+from ..connection.backend import Backend
+from ..connection.command import fusar_executable
 from ..connection.environment import Environment, choose_environment_folder, environment_folder
 from ..core import installing
 from ..core.installing import SourceError
@@ -132,8 +133,8 @@ class LocalSection(QWidget):
             installing.FOREIGN: self.tr("The folder holds other things. Choose an empty or a new one."),
         }
         text = texts[state]
-        if state == installing.NONE and executable():
-            text = self.tr("Not installed here; “{program}” is used.").format(program=executable())
+        if state == installing.NONE and fusar_executable():
+            text = self.tr("Not installed here; “{program}” is used.").format(program=fusar_executable())
         self._state.setText(text)
         busy = self._environment.is_busy
         ours = state in (installing.READY, installing.HALF)
@@ -157,9 +158,10 @@ class LocalSection(QWidget):
 
     def _go(self, *, fresh: bool) -> None:
         place = "" if self._source.currentData() == INDEX else self._place.filePath().strip()
+        if not place and self._source.currentData() != INDEX:
+            self._log.finish(True, self.tr("Choose a wheel or a folder to install from first."))
+            return
         try:
-            if not place and self._source.currentData() != INDEX:
-                raise SourceError(self.tr("nothing chosen"))
             source = installing.source_of(place)
         except SourceError as error:
             self._log.finish(
@@ -200,7 +202,7 @@ class LocalSection(QWidget):
 
     def _free(self) -> None:
         """End the backend of this environment: some systems do not let go of files in use."""
-        if executable() == str(installing.executable_in(self._chosen_folder())):
+        if fusar_executable() == str(installing.executable_in(self._chosen_folder())):
             self._backend.reset()
 
     def _finish(self, well: bool, text: str) -> None:

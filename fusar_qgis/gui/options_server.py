@@ -12,10 +12,10 @@ from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from ..connection.client import Client
-from ..connection.greeting import Greeting
+from ..connection.handshake import Handshake
 from ..connection.token import TokenError, forget_token, has_token, keep_token, kept_token
+from ..contract import Info
 from ..core.endpoint import Endpoint, EndpointError, endpoint, read_token
-from ..core.events import Info
 from ..core.setting_names import KEY_FILE, URL
 
 
@@ -25,7 +25,7 @@ class ServerSection(QWidget):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._client: Client | None = None
-        self._greeting: Greeting | None = None
+        self._handshake: Handshake | None = None
         self._make_fields()
         self._lay_out()
         self._test.clicked.connect(self._start_test)
@@ -113,7 +113,7 @@ class ServerSection(QWidget):
         try:
             address = self._endpoint()
         except EndpointError:
-            self._show(False, self.tr("This is no address. It looks like https://gpu.example.org:8765."))
+            self._show(False, self.tr("Not a valid URL. Example: https://gpu.example.org:8765"))
         except (OSError, UnicodeDecodeError) as error:
             self._show(False, self.tr("The token file cannot be read: {error}.").format(error=error))
         except TokenError as error:
@@ -122,12 +122,12 @@ class ServerSection(QWidget):
             self._result.setText(self.tr("Connecting…"))
             self._test.setEnabled(False)
             self._client = Client(address, self)
-            self._greeting = Greeting(self._client)
-            self._greeting.answered.connect(self._connected)
-            self._greeting.failed.connect(self._not_connected)
+            self._handshake = Handshake(self._client)
+            self._handshake.answered.connect(self._connected)
+            self._handshake.failed.connect(self._not_connected)
 
     def _connected(self, info: Info) -> None:
-        self._greeting = None
+        self._handshake = None
         models = ", ".join(model.title for model in info.models)
         self._show(
             True,
@@ -137,7 +137,7 @@ class ServerSection(QWidget):
         )
 
     def _not_connected(self, problem: str) -> None:
-        self._greeting = None
+        self._handshake = None
         self._show(False, problem)
 
     def _show(self, well: bool, text: str) -> None:
@@ -150,7 +150,7 @@ class ServerSection(QWidget):
         self._result.clear()
 
     def _stop_test(self) -> None:
-        if self._greeting is not None:
-            self._greeting.stop()
-            self._greeting = None
+        if self._handshake is not None:
+            self._handshake.stop()
+            self._handshake = None
         self._test.setEnabled(True)

@@ -12,7 +12,7 @@ from qgis.PyQt.QtCore import QObject
 from qgis.PyQt.QtWidgets import QAction, QPushButton
 
 from ..connection.backend import Backend
-from ..connection.inquiry import Inquiry
+from ..connection.command import JsonQuery
 from .options import Options
 
 _SEEN = "fusar/welcome/seen"
@@ -34,7 +34,7 @@ class Welcome(QObject):
         self._button = button
         self._entry = entry
         self._item: QgsMessageBarItem | None = None
-        self._samples = Inquiry(["samples"], self)
+        self._samples = JsonQuery(["samples"], self)
         self._samples.answered.connect(self._open)
         self._samples.failed.connect(self._fail)
         button.triggered.connect(self._welcome)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,8 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from .. import compat
+from ..contract import FINDING_COLUMNS, Finding, Found
 from ..core import review
-from ..core.columns import FINDING_COLUMNS
-from ..core.events import Finding, Found
 from . import storage
 from .scene import crs_of
 from .styles import map_tip, style
@@ -55,15 +55,15 @@ class RunLayers(QObject):
     settled = pyqtSignal()
 
     def __init__(
-        self, run: dict[str, Any], parent: QObject, scene: str = "", order: dict[str, Any] | None = None
+        self, run: dict[str, Any], parent: QObject, scene: str = "", request: dict[str, Any] | None = None
     ) -> None:
-        """``scene`` is the raster's source for GDAL, ``order`` the inputs of the job, for the review."""
+        """``scene`` is the raster's source for GDAL, ``request`` the inputs of the job, for the review."""
         super().__init__(parent)
         self._run = run
         self._properties = {
             storage.RUN_PROPERTY: json.dumps(run, ensure_ascii=False),
             storage.SCENE_PROPERTY: scene,
-            storage.ORDER_PROPERTY: json.dumps(order or {}, ensure_ascii=False),
+            storage.REQUEST_PROPERTY: json.dumps(request or {}, ensure_ascii=False),
         }
         self._temporary = storage.temporary_file(QgsProject.instance())
         self._group: QgsLayerTreeGroup | None = None
@@ -331,7 +331,7 @@ def _fields(first: Finding) -> QgsFields:
 
 def _feature(fields: QgsFields, finding: Finding) -> QgsFeature:
     values: dict[str, Any] = {**finding.properties, "id": finding.id}
-    values.update(zip(_BOX, finding.scene_box or ()))  # noqa: B905 - QGIS for Windows has Python 3.9
+    values.update(zip(_BOX, astuple(finding.box)))  # noqa: B905 - QGIS for Windows has Python 3.9
     feature = QgsFeature(fields)
     feature.setAttributes([values.get(field.name()) for field in fields])
     feature.setGeometry(geometry_of(finding))
@@ -341,7 +341,10 @@ def _feature(fields: QgsFields, finding: Finding) -> QgsFeature:
 def geometry_of(finding: Finding) -> QgsGeometry:
     """Return a finding's geometry, in its CRS."""
     return QgsGeometry.fromMultiPolygonXY(
-        [[[QgsPointXY(*point) for point in ring] for ring in polygon] for polygon in finding.polygons]
+        [
+            [[QgsPointXY(*point) for point in ring] for ring in polygon]
+            for polygon in finding.geometry.polygons
+        ]
     )
 
 

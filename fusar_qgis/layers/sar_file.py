@@ -10,7 +10,7 @@ from osgeo import gdal, gdal_array, osr
 from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransformContext, QgsDistanceArea, QgsPointXY
 from qgis.PyQt.QtCore import QCoreApplication
 
-from ..core import grey
+from ..contract.stretch import Stretch, quantity_of, sample_scene, to_decibel
 from .scene import SceneError, is_placed, open_raster
 
 translate = QCoreApplication.translate
@@ -30,7 +30,9 @@ class SarFile:
         dataset = open_raster(path)
         if dataset is None or not dataset.RasterCount:
             raise SceneError(
-                translate("Processing", "“{path}” is no raster that can be opened.").format(path=path)
+                translate("Processing", "“{path}” cannot be opened as a raster. Check the file.").format(
+                    path=path
+                )
             )
         self._dataset: Any = dataset
         spatial = dataset.GetSpatialRef() or dataset.GetGCPSpatialRef()
@@ -47,15 +49,16 @@ class SarFile:
         self._band = self._dataset.GetRasterBand(band or self._usual_band(path))
         if self._band is None:
             raise SceneError(
-                translate("Processing", "“{path}” has no band {band}.").format(path=path, band=band)
+                translate("Processing", "“{path}” has no band {band}. Choose one that it has.").format(
+                    path=path, band=band
+                )
             )
         self._placing = gdal.Transformer(self._dataset, None, [])
-        self._stretch(Path(path).stem)
+        self._set_stretch(Path(path).stem)
 
     def grey(self, col: int, row: int, width: int, height: int) -> Any:
         """Return a window as the model's grey, uint8 [height, width]; raises SceneError where it is damaged."""
-        db = grey.decibel(self._values(col, row, width, height), self._quantity)
-        return grey.quantise(db, *self._limits)
+        return self._stretch.quantise(to_decibel(self._values(col, row, width, height), self._quantity))
 
     def to_pixel(self, points: list[QgsPointXY]) -> list[tuple[float, float]]:
         """Return the pixel coordinates of ground points in ``crs``; the first pixel is 0 to 1."""
@@ -72,15 +75,15 @@ class SarFile:
         measure.setEllipsoid("EPSG:7030")
         return float((measure.measureLine(*ends[:2]) * measure.measureLine(*ends[2:])) ** 0.5)
 
-    def _stretch(self, stem: str) -> None:
-        sample = grey.survey(self._values, self.width, self.height)
-        said = f"{self._band.GetDescription()} {self._band.GetUnitType()} {stem}"
+    def _set_stretch(self, stem: str) -> None:
+        sample = sample_scene(self._values, self.width, self.height)
+        names = f"{self._band.GetDescription()} {self._band.GetUnitType()} {stem}"
         dtype = np.dtype(gdal_array.GDALTypeCodeToNumericTypeCode(self._band.DataType)).name
-        self._quantity = grey.quantity(sample, dtype=dtype, scaled=self._scaled, said=said)
-        limits = grey.limits(grey.decibel(sample, self._quantity), self._quantity)
-        if limits is None:
-            raise SceneError(translate("Processing", "the band holds no data"))
-        self._limits = limits
+        self._quantity = quantity_of(sample, dtype=dtype, scaled=self._scaled, names=names)
+        db = to_decibel(sample, self._quantity)
+        if not np.isfinite(db).any():
+            raise SceneError(translate("Processing", "The band holds no data. Choose another band."))
+        self._stretch = Stretch.of_samples(db, self._quantity)
 
     @property
     def _scaled(self) -> bool:
@@ -94,7 +97,9 @@ class SarFile:
         except RuntimeError:
             stored = mask = None
         if stored is None or mask is None:
-            raise SceneError(translate("Processing", "the raster is damaged or cut short: get it again"))
+            raise SceneError(
+                translate("Processing", "The raster is damaged or truncated. Download or copy it again.")
+            )
         values = (np.abs(stored) if np.iscomplexobj(stored) else stored).astype(np.float32)
         if self._scaled:
             scale, offset = self._band.GetScale() or 1.0, self._band.GetOffset() or 0.0

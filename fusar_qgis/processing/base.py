@@ -10,6 +10,12 @@ from qgis.PyQt.QtGui import QIcon
 
 translate = QCoreApplication.translate
 
+
+def QT_TRANSLATE_NOOP(_context: str, text: str) -> str:  # noqa: N802 - pylupdate5 looks for this name
+    """Mark a text for translation where it is shown later."""
+    return text
+
+
 _RESOURCES = Path(__file__).parents[1] / "resources"
 
 INTERPRETATION, PRIORS, TRAINING = "interpretation", "priors", "training"
@@ -20,17 +26,29 @@ class FusarAlgorithm(QgsProcessingAlgorithm):
 
     Attributes:
         NAME: Its id within the provider.
+        TITLE: Its name for the analyst, marked for translation.
+        HELP: What it does, marked for translation.
         GROUP: INTERPRETATION, PRIORS or TRAINING.
         TAGS: English words by which the toolbox finds it.
     """
 
     NAME = ""
+    TITLE = ""
+    HELP = ""
     GROUP = INTERPRETATION
     TAGS: tuple[str, ...] = ()
 
     def name(self) -> str:
         """Return the id within the provider."""
         return self.NAME
+
+    def displayName(self) -> str:  # noqa: N802 - QGIS calls it by this name
+        """Return the name in the analyst's language."""
+        return str(translate("Processing", self.TITLE))
+
+    def shortHelpString(self) -> str:  # noqa: N802 - QGIS calls it by this name
+        """Return the help."""
+        return str(translate("Processing", self.HELP))
 
     def group(self) -> str:
         """Return the name of the group."""

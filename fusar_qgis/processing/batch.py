@@ -1,71 +1,77 @@
-"""Runs the pieces of a batch: a few jobs ahead, cancelled at once, finished ones in the journal and never again."""
+"""Runs the items of a batch: a few jobs ahead, cancelled at once, finished ones in the journal and never again."""
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from qgis.core import QgsProcessingFeedback
-from qgis.PyQt.QtCore import QCoreApplication
+from qgis.core import QgsGeometry, QgsProcessingFeedback, QgsRasterBlockFeedback
+from qgis.PyQt.QtCore import QCoreApplication, Qt
 
-from ..connection.blocking import BackendError, BackendGone, BlockingClient, Choice, Stopped
-from ..core.events import Ended, Progress
+from ..connection.backend import BackendChoice
+from ..connection.blocking_client import BlockingClient, Stopped
+from ..connection.child import ChildBackend
+from ..connection.diagnosis import RequestError
+from ..connection.job import Job
+from ..contract import Progress
+from ..core.export import file_stem
 from ..core.journal import Entry, Journal
+from ..layers.clipping import ClipError, clip, source_of
 from ..layers.wording import time_left
-from .pieces import Piece
-from .sending import scene_for
+from .items import BatchItem, open_layer
 
 translate = QCoreApplication.translate
 
 _AHEAD = 2  # as many as a backend runs at a time by default
-_TOLD_S = 1.0
+_REPORT_S = 1.0
 _TRUSTED_S = 2.0
-_DISMISSED = "dismissed"
-_SUCCESSFUL = "successful"
+_DISMISSED, _SUCCESSFUL = "dismissed", "successful"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a piece came to: an entry, or the reason why there is none; ``resumed`` from the journal."""
+    """What an item came to: an entry, or the reason why there is none; ``resumed`` from the journal."""
 
-    piece: Piece
+    item: BatchItem
     entry: Entry | None
     reason: str = ""
     resumed: bool = False
 
 
 class Pace:
-    """Progress in percent and the time that is left, told to the analyst now and then."""
+    """Progress in percent and the time that is left, reported to the analyst now and then."""
 
     def __init__(self, total: int, feedback: QgsProcessingFeedback) -> None:
         self._total = total
         self._feedback = feedback
         self._started = 0.0  # with the first answer: to load the model is not part of the pace
         self._before = 0.0
-        self._told = 0.0
+        self._reported = 0.0
         self.done = 0
 
     def finish(self, outcome: Outcome) -> None:
-        """A piece is done."""
-        self.done += outcome.piece.weight
+        """An item is done."""
+        self.done += outcome.item.weight
         if outcome.resumed:
-            self._before += outcome.piece.weight
+            self._before += outcome.item.weight
         self._feedback.setProgress(100 * self.done / max(self._total, 1))
 
-    def tell(self, piece: Piece, chip: int, chips: int) -> None:
-        """The piece is at ``chip`` of ``chips``."""
-        part = self.done + (piece.weight * chip / chips if chips else 0)
+    def report(self, item: BatchItem, chip: int, chips: int) -> None:
+        """The item is at ``chip`` of ``chips``."""
+        part = self.done + (item.weight * chip / chips if chips else 0)
         self._feedback.setProgress(100 * part / max(self._total, 1))
         now = time.monotonic()
         if not self._started:
             self._started, self._before = now, part
-        if now - self._told < _TOLD_S:
+        if now - self._reported < _REPORT_S:
             return
-        self._told = now
+        self._reported = now
         text = translate("Processing", "{name} ({done} of {total}): chip {chip} of {chips}").format(
-            name=piece.name, done=self.done + 1, total=self._total, chip=chip, chips=chips
+            name=item.name, done=self.done + 1, total=self._total, chip=chip, chips=chips
         )
         fresh = part - self._before
         if fresh > 0 and now - self._started > _TRUSTED_S:
@@ -75,114 +81,144 @@ class Pace:
 
 
 class Batch:
-    """Runs pieces on a backend; one that cannot be had is told with its reason, the others go on."""
+    """Runs items on a backend; one that fails is returned with its reason, the others go on."""
 
-    def __init__(self, choice: Choice, journal: Journal, feedback: QgsProcessingFeedback) -> None:
-        self._choice = choice
+    def __init__(
+        self, choice: BackendChoice, child: ChildBackend, journal: Journal, feedback: QgsProcessingFeedback
+    ) -> None:
+        self._choice, self._child = choice, child
         self._feedback = feedback
         self._journal = journal
-        self._client: BlockingClient | None = None
         self._backend: list[str] = []
-        self._waiting: deque[Piece] = deque()
-        self._ahead: deque[tuple[Piece, str]] = deque()
+        self._waiting: deque[BatchItem] = deque()
+        self._ahead: deque[tuple[BatchItem, Job]] = deque()
 
-    def run(self, pieces: Iterable[Piece]) -> Iterator[Outcome]:
-        """Yield the outcome of each piece, those of the journal as they come.
+    def run(self, items: Iterable[BatchItem]) -> Iterator[Outcome]:
+        """Yield the outcome of each item, those of the journal as they come.
 
         Raises:
-            BackendError: There is no backend, or it was lost twice over the same piece.
+            RequestError: There is no backend, or it was lost twice over the same item.
             OSError: The journal cannot be written.
         """
-        self._waiting.extend(pieces)
-        pace = Pace(sum(piece.weight for piece in self._waiting), self._feedback)
-        lost_over: Piece | None = None
+        self._waiting.extend(items)
+        pace = Pace(sum(item.weight for item in self._waiting), self._feedback)
+        lost_over: BatchItem | None = None
         while self._waiting or self._ahead:
             try:
-                with BlockingClient(self._choice, self._feedback.isCanceled) as self._client:
-                    info = self._client.info()
+                with BlockingClient(self._choice, self._child, self._feedback.isCanceled) as client:
+                    info = client.info()
                     self._backend = [info.version, *(model.name for model in info.models)]
-                    yield from self._work(pace)
+                    yield from self._work(client, pace)
             except Stopped:
                 return
-            except BackendGone:
+            except RequestError as error:
                 # What was under way is asked once more; a child is started again for that.
-                first = self._ahead[0][0] if self._ahead else self._waiting[0] if self._waiting else None
-                self._waiting.extendleft(piece for piece, _ in reversed(self._ahead))
+                first = self._ahead[0][0] if self._ahead else self._waiting[0]
+                self._waiting.extendleft(item for item, _ in reversed(self._ahead))
                 self._ahead.clear()
-                if first is None or first is lost_over:
+                if not error.is_gone or first is lost_over:
                     raise
                 lost_over = first
                 self._feedback.pushWarning(
                     translate("Processing", "The backend was lost; what was under way is asked again.")
                 )
 
-    def _work(self, pace: Pace) -> Iterator[Outcome]:
+    def _work(self, client: BlockingClient, pace: Pace) -> Iterator[Outcome]:
         try:
             while self._waiting or self._ahead:
                 while self._waiting and len(self._ahead) < _AHEAD:
-                    outcome = self._begin(self._waiting.popleft())
+                    outcome = self._begin(client, self._waiting[0], pace)
                     if outcome is not None:
                         pace.finish(outcome)
                         yield outcome
                 if self._ahead:
-                    piece, job = self._ahead[0]
-                    outcome = self._await(piece, job, pace)
+                    outcome = self._await(client, *self._ahead[0])
                     self._ahead.popleft()
                     if outcome is not None:
                         pace.finish(outcome)
                         yield outcome
         except (Stopped, GeneratorExit):
-            self._dismiss()
+            for _, job in self._ahead:
+                job.cancel()
+            self._ahead.clear()
             raise
 
-    def _begin(self, piece: Piece) -> Outcome | None:
-        """Submit a piece, unless the journal has it or the backend refuses it."""
-        client = self._here()
-        known = self._journal.find(piece.key(self._backend))
+    def _begin(self, client: BlockingClient, item: BatchItem, pace: Pace) -> Outcome | None:
+        """Submit the first item that waits, unless the journal has it or its scene cannot be sent."""
+        known = self._journal.find(item.key(self._backend))
         if known is not None:
-            return Outcome(piece, known, resumed=True)
+            self._waiting.popleft()
+            return Outcome(item, known, resumed=True)
         try:
-            with scene_for(piece, client, self._feedback) as scene:
-                job = client.submit({"scene": scene, **piece.inputs()})
-        except BackendGone:
-            self._waiting.appendleft(piece)
-            raise
-        except BackendError as error:
-            return self._without(piece, str(error))
-        self._ahead.append((piece, job))
+            scene = self._send_scene(client, item)
+        except (RequestError, ClipError) as error:
+            if isinstance(error, RequestError) and error.is_gone:
+                raise
+            self._waiting.popleft()
+            return self._without(item, str(error))
+        job = client.start_job({"scene": scene, **item.inputs()})
+
+        def report(event: object = None) -> None:
+            if not self._ahead or self._ahead[0][1] is not job:
+                return
+            if event is None:
+                self._feedback.pushWarning(
+                    translate("Processing", "The backend was lost; the batch goes on when it is back.")
+                )
+            elif isinstance(event, Progress):
+                pace.report(item, event.done, event.total)
+
+        job.told.connect(report)
+        job.interrupted.connect(report)
+        self._waiting.popleft()
+        self._ahead.append((item, job))
         return None
 
-    def _await(self, piece: Piece, job: str, pace: Pace) -> Outcome | None:
-        client = self._here()
+    def _await(self, client: BlockingClient, item: BatchItem, job: Job) -> Outcome | None:
+        client.wait_for(job)
+        if job.end is not None and job.end.status != _SUCCESSFUL:
+            stopped = translate("Processing", "somebody else cancelled it on the backend")
+            return self._without(item, stopped if job.end.status == _DISMISSED else job.end.message)
         try:
-            for event in client.follow(job):
-                if isinstance(event, Progress):
-                    pace.tell(piece, event.done, event.total)
-                elif isinstance(event, Ended) and event.status != _SUCCESSFUL:
-                    stopped = translate("Processing", "somebody else cancelled it on the backend")
-                    return self._without(piece, stopped if event.status == _DISMISSED else event.message)
             entry = Entry(*client.results(job))
-        except BackendGone:
-            raise
-        except BackendError as error:
-            return self._without(piece, str(error))
-        self._journal.add(piece.key(self._backend), entry)
-        client.cancel(job)  # the backend need not keep what the journal has
-        return Outcome(piece, entry)
+        except RequestError as error:
+            if error.is_gone:
+                raise
+            return self._without(item, str(error))
+        self._journal.add(item.key(self._backend), entry)
+        client.client.dismiss(job.id)  # the backend need not keep what the journal has
+        return Outcome(item, entry)
 
-    def _without(self, piece: Piece, reason: str) -> Outcome | None:
-        """The outcome of a piece that failed; of many boxes, the good ones are asked again without the bad."""
-        if len(piece.places) > 1:
-            self._waiting.extendleft(reversed(piece.halves()))
+    def _without(self, item: BatchItem, reason: str) -> Outcome | None:
+        """The outcome of an item that failed; of many boxes, the good ones are asked again without the bad."""
+        if len(item.places) > 1:
+            self._waiting.extendleft(reversed(item.halves()))
             return None
-        return Outcome(piece, None, reason)
+        return Outcome(item, None, reason)
 
-    def _dismiss(self) -> None:
-        for _, job in self._ahead:
-            self._here().cancel(job)
-        self._ahead.clear()
+    def _send_scene(self, client: BlockingClient, item: BatchItem) -> str:
+        """Return what ``inputs.scene`` is to be: the path where the backend can open that, else what it calls the part.
 
-    def _here(self) -> BlockingClient:
-        if self._client is None:
-            raise Stopped
-        return self._client
+        Raises:
+            RequestError, ClipError, Stopped: The part cannot be cut out or sent.
+        """
+        scene = item.scene
+        if scene.path and client.client.endpoint.is_loopback:
+            return scene.path
+        area, crs = scene.outline, scene.crs
+        if item.places:
+            area, crs = QgsGeometry.unaryUnion([place.geometry for place in item.places]), item.crs
+        stopping = QgsRasterBlockFeedback()
+        # This thread may have no event loop: the signal's own thread must set the flag.
+        self._feedback.canceled.connect(stopping.cancel, Qt.ConnectionType.DirectConnection)
+        try:
+            with tempfile.TemporaryDirectory(prefix="fusar-") as folder:
+                part = Path(folder) / f"{file_stem(Path(scene.name).stem)}.tif"
+                clip(source_of(open_layer(scene.source)), area, crs, part, stopping)
+                return client.send_scene(part)
+        except ClipError as error:
+            if self._feedback.isCanceled():
+                raise Stopped from error
+            raise
+        finally:
+            self._feedback.canceled.disconnect(stopping.cancel)

@@ -18,9 +18,10 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication
 
 from . import parameters as declared
+from .base import QT_TRANSLATE_NOOP
 from .batch import Outcome
 from .interpretation import InterpretationAlgorithm
-from .parameters import BOXES, batch_help
+from .parameters import BOXES
 from .results import fields_of, write
 
 translate = QCoreApplication.translate
@@ -45,6 +46,13 @@ class ClassifyBoxes(InterpretationAlgorithm):
     """Rasters and boxes in, classified boxes out: every feature, with all its attributes."""
 
     NAME = "classifyboxes"
+    TITLE = QT_TRANSLATE_NOOP("Processing", "Classify boxes")
+    HELP = QT_TRANSLATE_NOOP(
+        "Processing",
+        "Names the class of what is in each polygon, such as a detection or a box drawn by hand. Every "
+        "feature comes out with all its attributes, its class and the score; “problem” says why a box has "
+        "none. A box is classified on the first raster it lies on.",
+    )
     TASK = "classify"
     KINDS = ()
     PLACES = BOXES
@@ -87,9 +95,9 @@ class ClassifyBoxes(InterpretationAlgorithm):
 
     def take(self, outcome: Outcome) -> None:
         """Remember the answers until all are there; ``chip`` is the number of the box in its job."""
-        places = outcome.piece.places
+        places = outcome.item.places
         for place in places:
-            self._answers[place.id] = {"scene": outcome.piece.scene.name, "problem": outcome.reason or None}
+            self._answers[place.id] = {"scene": outcome.item.scene.name, "problem": outcome.reason or None}
         for finding in outcome.entry.findings if outcome.entry else ():
             self._answers[places[int(finding.properties["chip"] or 0)].id].update(finding.properties)
 
@@ -103,18 +111,3 @@ class ClassifyBoxes(InterpretationAlgorithm):
             write(self._sink, classified)
         self._sink = None
         return {OUTPUT: self._layer}
-
-    def displayName(self) -> str:  # noqa: N802 - QGIS calls it by this name
-        """Return the name in the analyst's language."""
-        return str(translate("Processing", "Classify boxes"))
-
-    def shortHelpString(self) -> str:  # noqa: N802 - QGIS calls it by this name
-        """Return the help."""
-        return batch_help(
-            translate(
-                "Processing",
-                "Names the class of what is in each polygon, such as a detection or a box drawn by hand. Every "
-                "feature comes out with all its attributes, its class and the score; “problem” says why a box has "
-                "none. A box is classified on the first raster it lies on.",
-            )
-        )

@@ -30,7 +30,7 @@ from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
 from ..core.matching import Overlap, Pairing, Score, pair, score
-from .base import TRAINING, FusarAlgorithm
+from .base import QT_TRANSLATE_NOOP, TRAINING, FusarAlgorithm
 from .parameters import with_help
 from .results import fields_of, write
 
@@ -78,6 +78,14 @@ class CompareWithTruth(FusarAlgorithm):
     """Detections and truth in, figures and a marked layer out."""
 
     NAME = "comparewithtruth"
+    TITLE = QT_TRANSLATE_NOOP("Processing", "Compare with truth")
+    HELP = QT_TRANSLATE_NOOP(
+        "Processing",
+        "Matches detections with known objects of the same class, one to one, from the largest overlap "
+        "(intersection over union) down, and gives precision, recall and F1, as “fusar-train evaluate” "
+        "does. The marked layer shows what was found, falsely reported and missed. Both layers must cover "
+        "the same ground: what nobody labelled counts as a false report.",
+    )
     GROUP = TRAINING
     TAGS = ("precision", "recall", "F1", "IoU", "accuracy", "evaluation", "validation")
 
@@ -166,22 +174,6 @@ class CompareWithTruth(FusarAlgorithm):
             said = [_Box(one.id, "", one.geometry, one.score) for one in said]
             true = [_Box(one.id, "", one.geometry, difficult=one.difficult) for one in true]
         return said, true, crs
-
-    def displayName(self) -> str:  # noqa: N802 - QGIS calls it by this name
-        """Return the name in the analyst's language."""
-        return str(translate("Processing", "Compare with truth"))
-
-    def shortHelpString(self) -> str:  # noqa: N802 - QGIS calls it by this name
-        """Return the help."""
-        return str(
-            translate(
-                "Processing",
-                "Matches detections with known objects of the same class, one to one, from the largest overlap "
-                "(intersection over union) down, and gives precision, recall and F1, as “fusar-train evaluate” "
-                "does. The marked layer shows what was found, falsely reported and missed. Both layers must cover "
-                "the same ground: what nobody labelled counts as a false report.",
-            )
-        )
 
 
 def _said_parameters() -> list[Any]:

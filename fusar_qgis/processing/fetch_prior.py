@@ -17,15 +17,15 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication, QProcess
 
-from ..connection.backend import executable
-from ..connection.child import clean_environment
-from .base import PRIORS, FusarAlgorithm
+from ..connection.command import clean_environment, fusar_executable
+from ..contract import FETCHED_PRIORS
+from ..contract.limits import PRIOR_YEARS
+from .base import PRIORS, QT_TRANSLATE_NOOP, FusarAlgorithm
 from .parameters import with_help
 
 translate = QCoreApplication.translate
 
 EXTENT, YEAR, SOURCE, OUTPUT = "EXTENT", "YEAR", "SOURCE", "OUTPUT"
-_SOURCES = ["auto", "cog", "earth-engine"]
 _POLL_MS = 100
 _STOP_MS = 2000
 
@@ -34,6 +34,15 @@ class FetchPrior(FusarAlgorithm):
     """An extent and a year in, a 64-band raster out."""
 
     NAME = "fetchprior"
+    TITLE = QT_TRANSLATE_NOOP("Processing", "Fetch AlphaEarth prior")
+    HELP = QT_TRANSLATE_NOOP(
+        "Processing",
+        "Fetches the AlphaEarth Foundations embeddings of a place and year as a raster of 64 bands (int8 "
+        "codes, 10 m), which “Prior from a file” of the other algorithms takes, to work offline later. It "
+        "needs the network, and “fusar” on this computer; “fusar prior doctor” in a terminal says which "
+        "source works. CC-BY 4.0: “The AlphaEarth Foundations Satellite Embedding dataset is produced by "
+        "Google and Google DeepMind.”",
+    )
     GROUP = PRIORS
     TAGS = ("AlphaEarth", "AEF", "embedding", "satellite", "download")
 
@@ -46,19 +55,23 @@ class FetchPrior(FusarAlgorithm):
                 translate("Processing", "Year"),
                 QgsProcessingParameterNumber.Type.Integer,
                 2024,
-                minValue=2017,
-                maxValue=2100,
+                minValue=PRIOR_YEARS[0],
+                maxValue=PRIOR_YEARS[1],
             )
         )
         source = QgsProcessingParameterEnum(
-            SOURCE, translate("Processing", "Source"), _SOURCES, defaultValue="auto", usesStaticStrings=True
+            SOURCE,
+            translate("Processing", "Source"),
+            list(FETCHED_PRIORS),
+            defaultValue="auto",
+            usesStaticStrings=True,
         )
         self.addParameter(
             with_help(
                 source,
                 translate(
                     "Processing",
-                    "auto: the first that has the place. cog: public files. earth-engine: your own account.",
+                    "auto: the first source that covers the extent. cog: public files. earth-engine: your own account.",
                 ),
             )
         )
@@ -79,7 +92,7 @@ class FetchPrior(FusarAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> bool:
         """Read the settings in the GUI thread."""
-        self._executable = executable()
+        self._executable = fusar_executable()
         if not self._executable:
             raise QgsProcessingException(
                 translate(
@@ -106,26 +119,14 @@ class FetchPrior(FusarAlgorithm):
             return {}
         if not Path(out).exists():
             raise QgsProcessingException(
-                said or translate("Processing", "The prior could not be fetched, and nobody said why.")
+                said
+                or translate(
+                    "Processing",
+                    "The prior could not be fetched, and “fusar” gave no reason. Run “fusar prior doctor” in a "
+                    "terminal.",
+                )
             )
         return {OUTPUT: out}
-
-    def displayName(self) -> str:  # noqa: N802 - QGIS calls it by this name
-        """Return the name in the analyst's language."""
-        return str(translate("Processing", "Fetch AlphaEarth prior"))
-
-    def shortHelpString(self) -> str:  # noqa: N802 - QGIS calls it by this name
-        """Return the help."""
-        return str(
-            translate(
-                "Processing",
-                "Fetches the AlphaEarth Foundations embeddings of a place and year as a raster of 64 bands (int8 "
-                "codes, 10 m), which “Prior from a file” of the other algorithms takes, to work offline later. It "
-                "needs the network, and “fusar” on this computer; “fusar prior doctor” in a terminal says which "
-                "source works. CC-BY 4.0: “The AlphaEarth Foundations Satellite Embedding dataset is produced by "
-                "Google and Google DeepMind.”",
-            )
-        )
 
 
 def _run(program: str, words: list[str], feedback: QgsProcessingFeedback) -> str:

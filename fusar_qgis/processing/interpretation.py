@@ -21,17 +21,17 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
-from ..connection.blocking import BackendError, Choice
+from ..connection.backend import BackendChoice, ChoiceError
+from ..connection.child import ChildBackend
+from ..connection.diagnosis import RequestError
+from ..contract import SEARCHES
 from ..core.journal import Journal, key_of
-from ..core.order import TASKS_WITH_TARGET
 from . import parameters as declared
 from .base import FusarAlgorithm
 from .batch import Batch, Outcome
-from .parameters import AREAS, QUESTION, RASTERS, SINKS, TARGETS
-from .pieces import Piece, Place, pieces_of
-from .rasters import OpenScene, RasterSource, open_scenes, raster_sources
-from .results import COLUMNS, FindingsSink, Styling, fields_of
-from .telling import RunsTable, Telling
+from .items import BatchItem, OpenScene, Place, RasterSource, items_of, open_scenes, raster_sources
+from .parameters import AREAS, QUESTION, RASTERS, SINKS, TARGETS, batch_help
+from .results import COLUMNS, BatchLog, FindingsSink, LayerStyling, RunsTable, fields_of
 
 translate = QCoreApplication.translate
 
@@ -65,7 +65,7 @@ class InterpretationAlgorithm(FusarAlgorithm):
         """Declare where to look and what for."""
         self.addParameter(declared.rasters())
         self.addParameter(declared.areas())
-        if self.TASK in TASKS_WITH_TARGET:
+        if self.TASK in SEARCHES:
             self.addParameter(declared.targets())
 
     def add_sinks(self) -> None:
@@ -88,9 +88,10 @@ class InterpretationAlgorithm(FusarAlgorithm):
     ) -> bool:
         """Read what only the GUI thread may: the settings, and which layer is which file."""
         self._rasters = raster_sources(parameters, RASTERS, context)
+        self._child: ChildBackend = self.provider().child
         try:
-            self._choice = Choice.of_settings()
-        except BackendError as error:
+            self._choice = BackendChoice.of_settings()
+        except ChoiceError as error:
             raise QgsProcessingException(str(error)) from error
         return True
 
@@ -100,13 +101,13 @@ class InterpretationAlgorithm(FusarAlgorithm):
         """Run the batch."""
         scenes, bad = self._open_scenes(feedback)
         task = self.task(parameters, context)
-        pieces = self.pieces(parameters, context, scenes, self.asked(parameters, context, task))
+        items = self.items(parameters, context, scenes, self.asked(parameters, context, task))
         feedback.pushInfo(
-            translate("Processing", "{pieces} jobs on {rasters} rasters").format(
-                pieces=len(pieces), rasters=len(scenes)
+            translate("Processing", "{items} jobs on {rasters} rasters").format(
+                items=len(items), rasters=len(scenes)
             )
         )
-        journal, stays = self._open_journal(parameters, context, pieces)
+        journal, stays = self._open_journal(parameters, context, items)
         feedback.pushInfo(translate("Processing", "Journal: {path}").format(path=journal.path))
         self.open_sinks(parameters, context, scenes[0].crs, task)
         table = RunsTable(
@@ -115,30 +116,32 @@ class InterpretationAlgorithm(FusarAlgorithm):
                 QgsCoordinateReferenceSystem(),
             )
         )  # fmt: skip
-        telling = Telling(feedback, len(bad))
+        log = BatchLog(feedback, len(bad))
         for raster, reason in bad:
             table.skip(raster.name, reason)
         try:
-            for outcome in Batch(self._choice, journal, feedback).run(pieces):
+            for outcome in Batch(self._choice, self._child, journal, feedback).run(items):
                 self.take(outcome)
-                telling.take(outcome)
+                log.take(outcome)
                 table.take(outcome)
-        except (BackendError, OSError) as error:
+        except (RequestError, OSError) as error:
             raise QgsProcessingException(_resumable(str(error))) from error
         if feedback.isCanceled():
             feedback.pushInfo(_resumable(translate("Processing", "Cancelled.")))
             return {}
-        telling.summary()
-        if not telling.done:
+        log.summary()
+        if not log.done:
             raise QgsProcessingException(
-                translate("Processing", "Nothing could be interpreted: {reason}").format(
-                    reason=telling.reason
-                )
+                translate("Processing", "Nothing could be interpreted: {reason}").format(reason=log.reason)
             )
-        if not stays and not telling.failed:
+        if not stays and not log.failed:
             with suppress(OSError):
                 journal.remove()
-        return {**self.close_sinks(context, telling.runs), **table.result(), **telling.numbers()}
+        return {**self.close_sinks(context, log.runs), **table.result(), **log.numbers()}
+
+    def shortHelpString(self) -> str:  # noqa: N802 - QGIS calls it by this name
+        """Return the help."""
+        return batch_help(super().shortHelpString())
 
     def task(self, parameters: dict[str, Any], context: QgsProcessingContext) -> str:
         """Return the task."""
@@ -149,9 +152,7 @@ class InterpretationAlgorithm(FusarAlgorithm):
         targets = self.parameterAsString(parameters, TARGETS, context).split(",")
         return {
             "task": task,
-            "targets": [word.strip() for word in targets if word.strip()]
-            if task in TASKS_WITH_TARGET
-            else [],
+            "targets": [word.strip() for word in targets if word.strip()] if task in SEARCHES else [],
             "question": self.parameterAsString(parameters, QUESTION, context) if task == "ask" else None,
             "model": self.parameterAsString(parameters, declared.MODEL, context) or None,
             "prior": self.parameterAsString(parameters, declared.PRIOR_FILE, context)
@@ -162,13 +163,13 @@ class InterpretationAlgorithm(FusarAlgorithm):
             "ground_m": self._number(parameters, declared.GROUND, context, float),
         }
 
-    def pieces(
+    def items(
         self,
         parameters: dict[str, Any],
         context: QgsProcessingContext,
         scenes: list[OpenScene],
         asked: dict[str, Any],
-    ) -> list[Piece]:
+    ) -> list[BatchItem]:
         """Return the batch."""
         source = self.parameterAsSource(parameters, self.PLACES, context)
         crs = QgsCoordinateReferenceSystem()
@@ -181,7 +182,7 @@ class InterpretationAlgorithm(FusarAlgorithm):
                 )
             features = source.getFeatures(QgsFeatureRequest().setNoAttributes())
             places = [Place(one.id(), one.geometry()) for one in features if one.hasGeometry()]
-        found = pieces_of(scenes, places, crs, asked, context.transformContext())
+        found = items_of(scenes, places, crs, asked, context.transformContext())
         if not found:
             raise QgsProcessingException(
                 translate("Processing", "No polygon lies on a raster. Check the CRS of both.")
@@ -206,11 +207,11 @@ class InterpretationAlgorithm(FusarAlgorithm):
                 self._open_sink(kind)
 
     def take(self, outcome: Outcome) -> None:
-        """Write what a piece came to."""
+        """Write what an item came to."""
         for finding in outcome.entry.findings if outcome.entry else ():
             kind = finding.layer
             if kind in self._sinks or (kind in self.KINDS and self._open_sink(kind)):
-                self._sinks[kind].add(outcome.piece, finding)
+                self._sinks[kind].add(outcome.item, finding)
 
     def _open_sink(self, kind: str) -> bool:
         """Open a sink; whether somebody wants it."""
@@ -226,7 +227,7 @@ class InterpretationAlgorithm(FusarAlgorithm):
         layers = {}
         for kind, sink in self._sinks.items():
             layers[SINKS[kind]] = sink.layer
-            Styling.plan(sink.layer, context, Styling(kind, sink.labels, runs))
+            LayerStyling.plan(sink.layer, context, LayerStyling(kind, sink.labels, runs))
         self._sinks = {}
         return layers
 
@@ -251,7 +252,7 @@ class InterpretationAlgorithm(FusarAlgorithm):
         return scenes, bad
 
     def _open_journal(
-        self, parameters: dict[str, Any], context: QgsProcessingContext, pieces: list[Piece]
+        self, parameters: dict[str, Any], context: QgsProcessingContext, items: list[BatchItem]
     ) -> tuple[Journal, bool]:
         """Return the journal, and whether it stays when the batch is complete."""
         named = self.parameterAsString(parameters, declared.JOURNAL, context)
@@ -260,7 +261,7 @@ class InterpretationAlgorithm(FusarAlgorithm):
                 return Journal(Path(named)), True
             folder = Path(QgsApplication.qgisSettingsDirPath()) / "fusar" / "journals"
             _forget_old(folder)
-            return Journal(folder / f"{key_of([piece.key(()) for piece in pieces])[:32]}.jsonl"), False
+            return Journal(folder / f"{key_of([item.key(()) for item in items])[:32]}.jsonl"), False
         except OSError as error:
             raise QgsProcessingException(
                 translate("Processing", "The journal cannot be used: {error}. Name another file.").format(

@@ -29,11 +29,11 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
+from ..core.export import file_stem
 from ..layers.sar_file import SarFile, write_png
 from ..layers.scene import SceneError, scene_of
-from .base import TRAINING, FusarAlgorithm
+from .base import QT_TRANSLATE_NOOP, TRAINING, FusarAlgorithm
 from .parameters import with_help
-from .sending import one_word
 
 translate = QCoreApplication.translate
 
@@ -47,6 +47,14 @@ class PrepareChips(FusarAlgorithm):
     """A raster and a truth layer in, a folder of records out."""
 
     NAME = "preparechips"
+    TITLE = QT_TRANSLATE_NOOP("Processing", "Prepare training chips")
+    HELP = QT_TRANSLATE_NOOP(
+        "Processing",
+        "Cuts a raster into chips, in the grey that the model sees, with the boxes of a layer of known "
+        "objects: a folder of records (docs/training-data.md). All chips of a raster are one scene, so "
+        "that none leaks into another split. Then, in a terminal: “fusar-train data derive FOLDER --out "
+        "CHIPS” makes the questions and answers.",
+    )
     GROUP = TRAINING
     TAGS = ("dataset", "chip", "tile", "label", "truth", "records", "jsonl", "fine-tuning")
 
@@ -103,7 +111,9 @@ class PrepareChips(FusarAlgorithm):
             raise QgsProcessingException(str(error)) from error
         if not self._path:
             raise QgsProcessingException(
-                translate("Processing", "The raster is no plain local file. Save it as a GeoTIFF first.")
+                translate(
+                    "Processing", "The raster is not a file on this computer. Save it as a GeoTIFF first."
+                )
             )
         return True
 
@@ -152,7 +162,7 @@ class PrepareChips(FusarAlgorithm):
         objects = list(self._objects(parameters, context, raster))
         size = self.parameterAsInt(parameters, SIZE, context)
         empty = self.parameterAsBool(parameters, EMPTY, context)
-        stem = one_word(Path(self._path).stem)
+        stem = file_stem(Path(self._path).stem)
         about = self._about(parameters, context, raster, objects)
         windows = _windows(raster.width, raster.height, size)
         counts = {"CHIPS": 0, "OBJECTS": 0}
@@ -187,7 +197,7 @@ class PrepareChips(FusarAlgorithm):
         objects: list[dict[str, Any]],
     ) -> dict[str, Any]:
         about: dict[str, Any] = {
-            "dataset": one_word(self.parameterAsString(parameters, DATASET, context)),
+            "dataset": file_stem(self.parameterAsString(parameters, DATASET, context)),
             "licence": self.parameterAsString(parameters, LICENCE, context) or None,
             "sensor": self.parameterAsString(parameters, SENSOR, context) or None,
             "pixel_m": raster.pixel_m(),
@@ -221,22 +231,6 @@ class PrepareChips(FusarAlgorithm):
             if fine and _text(feature, fine):
                 found["fine"] = _text(feature, fine)
             yield found
-
-    def displayName(self) -> str:  # noqa: N802 - QGIS calls it by this name
-        """Return the name in the analyst's language."""
-        return str(translate("Processing", "Prepare training chips"))
-
-    def shortHelpString(self) -> str:  # noqa: N802 - QGIS calls it by this name
-        """Return the help."""
-        return str(
-            translate(
-                "Processing",
-                "Cuts a raster into chips, in the grey that the model sees, with the boxes of a layer of known "
-                "objects: a folder of records (docs/training-data.md). All chips of a raster are one scene, so "
-                "that none leaks into another split. Then, in a terminal: “fusar-train data derive FOLDER --out "
-                "CHIPS” makes the questions and answers.",
-            )
-        )
 
 
 def _windows(width: int, height: int, size: int) -> list[tuple[int, int, int, int]]:

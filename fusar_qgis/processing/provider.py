@@ -7,24 +7,23 @@ from pathlib import Path
 from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
-from ..connection.blocking import CHILD
-from .ask import Ask
+from ..connection.child import ChildBackend
 from .classify import ClassifyBoxes
 from .compare import CompareWithTruth
-from .count import Count
-from .describe import Describe
-from .detect import Detect
 from .fetch_prior import FetchPrior
-from .interpret import Interpret
-from .locate import Locate
 from .prepare_chips import PrepareChips
+from .tasks import Ask, Count, Describe, Detect, Interpret, Locate
 
 _INTERPRETATIONS = (Interpret, Detect, Locate, Count, ClassifyBoxes, Describe, Ask)
 _ALGORITHMS = (*_INTERPRETATIONS, FetchPrior, PrepareChips, CompareWithTruth)
 
 
 class FusarProvider(QgsProcessingProvider):
-    """FUSAR-GPT in the Processing toolbox."""
+    """FUSAR-GPT in the Processing toolbox; ``child`` is the backend that its algorithms may start."""
+
+    def __init__(self, child: ChildBackend) -> None:
+        super().__init__()
+        self.child = child
 
     def id(self) -> str:
         """Return what comes before the colon of an algorithm's id."""
@@ -49,4 +48,4 @@ class FusarProvider(QgsProcessingProvider):
 
     def unload(self) -> None:
         """End the backend that the algorithms have started."""
-        CHILD.end()
+        self.child.stop()

@@ -1,8 +1,9 @@
-"""What a batch writes: detections, grid, answers and runs, all scenes in one CRS, styled as the toolbar's."""
+"""What a batch writes: findings and runs, all scenes in one CRS, styled as the toolbar's; and its log."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from qgis.core import (
@@ -20,16 +21,20 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
-from ..core.columns import FINDING_COLUMNS
-from ..core.events import Finding
+from ..contract import FINDING_COLUMNS, Finding
 from ..layers.run_layers import geometry_of
 from ..layers.scene import crs_of
 from ..layers.storage import RUN_PROPERTY
 from ..layers.styles import map_tip, style
-from .pieces import Piece
+from ..layers.wording import run_caveats
+from .batch import Outcome
+from .items import BatchItem
+from .parameters import RUNS_TABLE
 
 translate = QCoreApplication.translate
 
+_UNCLEAR = "unclear"
+_LONG = ("area",)
 _WHERE = {"scene": str, "area": int}
 COLUMNS = {kind: {**columns, **_WHERE} for kind, columns in FINDING_COLUMNS.items()}
 """The columns of each kind of finding: those that ``fusar interpret`` writes, then scene and area."""
@@ -90,9 +95,9 @@ class FindingsSink:
         self._context = context
         self._transforms: dict[str, QgsCoordinateTransform] = {}
 
-    def add(self, piece: Piece, finding: Finding) -> None:
+    def add(self, item: BatchItem, finding: Finding) -> None:
         """Write a finding. Raises QgsProcessingException."""
-        known = {**finding.properties, "id": finding.id, "scene": piece.scene.name, "area": piece.area}
+        known = {**finding.properties, "id": finding.id, "scene": item.scene.name, "area": item.area}
         feature = QgsFeature(self._fields)
         feature.setAttributes([known.get(name) for name in self._columns])
         geometry = geometry_of(finding)
@@ -121,10 +126,10 @@ def write(sink: QgsFeatureSink, feature: QgsFeature) -> None:
         )
 
 
-class Styling(QgsProcessingLayerPostProcessorInterface):
+class LayerStyling(QgsProcessingLayerPostProcessorInterface):
     """Styles a layer of findings once it is loaded."""
 
-    _kept: dict[str, Styling] = {}  # QGIS keeps no reference to what Python made  # noqa: RUF012
+    _kept: dict[str, LayerStyling] = {}  # QGIS keeps no reference to what Python made  # noqa: RUF012
 
     def __init__(self, kind: str, labels: set[str], runs: list[dict[str, Any]]) -> None:
         super().__init__()
@@ -133,7 +138,7 @@ class Styling(QgsProcessingLayerPostProcessorInterface):
         self._runs = runs
 
     @classmethod
-    def plan(cls, layer: str, context: QgsProcessingContext, styling: Styling) -> None:
+    def plan(cls, layer: str, context: QgsProcessingContext, styling: LayerStyling) -> None:
         """Have ``styling`` done to the layer, if it is loaded at all."""
         if context.willLoadLayerOnCompletion(layer):
             cls._kept[layer] = styling
@@ -156,3 +161,116 @@ class Styling(QgsProcessingLayerPostProcessorInterface):
         said = (run.get(name) for run in self._runs for name in ("attribution", "prior_attribution"))
         metadata.setRights(sorted({str(words) for words in said if words}))
         layer.setMetadata(metadata)
+
+
+class BatchLog:
+    """Counts what a batch came to and tells it in the log."""
+
+    def __init__(self, feedback: QgsProcessingFeedback, skipped: int) -> None:
+        self.done = self.resumed = self.failed = 0
+        self.reason = ""
+        self.runs: list[dict[str, Any]] = []
+        self._skipped = skipped
+        self._counts: Counter[str] = Counter()
+        self._feedback = feedback
+        self._known: set[tuple[Any, ...]] = set()
+
+    def take(self, outcome: Outcome) -> None:
+        """Take in what an item came to."""
+        item, entry = outcome.item, outcome.entry
+        if entry is None:
+            self.failed += item.weight
+            self.reason = self.reason or outcome.reason
+            self._feedback.reportError(
+                translate("Processing", "Failed: {name}: {reason}").format(
+                    name=item.name, reason=outcome.reason
+                )
+            )
+            return
+        self.done += item.weight
+        self.resumed += item.weight * outcome.resumed
+        found: Counter[str] = Counter(finding.layer for finding in entry.findings)
+        found[_UNCLEAR] = sum(finding.properties.get("complete") is False for finding in entry.findings)
+        self._counts += found
+        self._provenance(entry.run)
+        said = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()) if count)
+        origin = translate("Processing", " (from the journal)") if outcome.resumed else ""
+        said = said or translate("Processing", "nothing found")
+        self._feedback.pushInfo(f"{item.name}: {said}{origin}")
+
+    def _provenance(self, run: dict[str, Any]) -> None:
+        """Log a run's provenance where a new scene, model or prior comes into it."""
+        new = tuple(run.get(name) for name in ("scene_fingerprint", "model_hash", "prior", "version"))
+        if new not in self._known:
+            self._known.add(new)
+            self.runs.append(run)
+            self._feedback.pushInfo(f"{run.get('scene', '')}: {run_caveats(run)}\n{_lines(run)}")
+
+    def summary(self) -> None:
+        """Log the counts."""
+        self._feedback.pushInfo(
+            translate(
+                "Processing",
+                "{done} done, {resumed} of them from the journal; {failed} failed; {skipped} rasters left out; "
+                "{unclear} answers not understood.",
+            ).format(
+                done=self.done,
+                resumed=self.resumed,
+                failed=self.failed,
+                skipped=self._skipped,
+                unclear=self._counts[_UNCLEAR],
+            )
+        )
+
+    def numbers(self) -> dict[str, int]:
+        """Return the counts by output name."""
+        findings = sum(self._counts[kind] for kind in COLUMNS)
+        return {
+            "DONE": self.done,
+            "RESUMED": self.resumed,
+            "FAILED": self.failed,
+            "SKIPPED": self._skipped,
+            "FINDINGS": findings,
+        }
+
+
+class RunsTable:
+    """The table of runs: a row for each item, and for each raster that could not be used."""
+
+    def __init__(self, sink: QgsFeatureSink | None, layer: str) -> None:
+        """Without a sink nobody wants it."""
+        self._sink = sink
+        self._layer = layer
+
+    @staticmethod
+    def fields() -> QgsFields:
+        """Return its columns."""
+        return fields_of(RUNS)
+
+    def skip(self, raster: str, reason: str) -> None:
+        """Write that a raster was left out."""
+        self._write({"scene": raster, "status": "skipped", "reason": reason})
+
+    def take(self, outcome: Outcome) -> None:
+        """Write what an item came to."""
+        entry, item = outcome.entry, outcome.item
+        status = "failed" if entry is None else "resumed" if outcome.resumed else "done"
+        where = {"scene": item.scene.name, "area": item.area}
+        self._write({**(entry.run if entry else {}), **where, "status": status, "reason": outcome.reason})
+
+    def result(self) -> dict[str, str]:
+        """Return the layer by output name."""
+        return {RUNS_TABLE: self._layer} if self._sink is not None else {}
+
+    def _write(self, known: dict[str, Any]) -> None:
+        if self._sink is not None:
+            row = QgsFeature(self.fields())
+            row.setAttributes([known.get(name) for name in RUNS])
+            write(self._sink, row)
+
+
+def _lines(run: dict[str, Any]) -> str:
+    """Return a run's provenance, a line each, without what is empty or as long as an outline."""
+    return "\n".join(
+        f"  {name}: {value}" for name, value in run.items() if value not in (None, "") and name not in _LONG
+    )

@@ -11,11 +11,11 @@ import rasterio
 import shapely
 from affine import Affine
 
-from fusar_gpt.findings import Finding, Run, crs_text
+from fusar_gpt.contract import Finding, Run, read_outline
 from fusar_gpt.frames import SceneBox
-from fusar_gpt.imagery import Area, Chip, Frame, Scene, open_scene, plan_chips
+from fusar_gpt.imagery import Area, Chip, ChipFormat, Scene, crs_text, open_scene, plan_chips
 
-FRAME = Frame(width=96, height=96, token_px=16)
+FRAME = ChipFormat(width=96, height=96, token_px=16)
 UTM = "EPSG:32631"
 
 
@@ -50,7 +50,8 @@ def run_on(scene: Scene, /, **changes: object) -> Run:
         task="detect", targets=("ship", "plane"), prompts=("detect ship", "detect plane"),
         scene=scene.name, scene_crs=crs_text(scene.crs), scene_fingerprint=scene.fingerprint,
         scene_simulated=scene.simulated, band=scene.band, quantity=scene.quantity,
-        stretch_low_db=stretch.low_db, stretch_high_db=stretch.high_db, chip_ground_m=192.0, overlap=0.25,
+        stretch_low_db=stretch.low_db, stretch_high_db=stretch.high_db, chip_ground_m=192.0,
+        aspect="undistorted", overlap=0.25,
         area=Area.whole(scene).geometry.wkt, started="2026-01-02T03:04:05+00:00",
         attribution=scene.attribution,
     )  # fmt: skip
@@ -61,5 +62,5 @@ def detection(
     name: str, box: tuple[float, float, float, float], label: str = "ship", score: float = 0.5
 ) -> Finding:
     """A detection that has only what merging needs; its geometry is its box."""
-    shape = shapely.box(*box)
-    return Finding(name, "detections", shape, shape, SceneBox(*box), {"label": label, "score": score})
+    shape = read_outline(shapely.geometry.mapping(shapely.box(*box)))
+    return Finding(name, "detections", shape, "", shape, SceneBox(*box), {"label": label, "score": score})

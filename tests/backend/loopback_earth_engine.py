@@ -12,6 +12,7 @@ import importlib.util
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -203,6 +204,50 @@ def login(folder, server):
     return path
 
 
+# For the tests.
+
+
+@contextmanager
+def only_the_loopback(server, tmp_path, monkeypatch):
+    """Nobody's home, short waits between attempts, and a guard: only 127.0.0.1 is ever looked up."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr("fusar_gpt.priors.earth_engine.sign_in._on_google_cloud", lambda: False)
+    for variable in ("APPLICATION_CREDENTIALS", "CLOUD_PROJECT", "CLOUD_QUOTA_PROJECT"):
+        monkeypatch.delenv(f"GOOGLE_{variable}", raising=False)
+    monkeypatch.setattr("fusar_gpt.priors.retry.random.uniform", lambda low, high: 0.02)
+    looked_up = set()
+    for function in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+        real = getattr(socket, function)
+
+        def noted(host, *args, real=real, **kwargs):
+            looked_up.add(host)
+            return real(host, *args, **kwargs)
+
+        monkeypatch.setattr(socket, function, noted)
+    server.faults()
+    yield looked_up
+    assert looked_up <= {"127.0.0.1"}
+
+
+def failure(source, retry=None):
+    """The one line that a user reads when a fetch fails."""
+    import pytest
+
+    from fusar_gpt.errors import PriorError
+    from fusar_gpt.priors.retry import RetryPolicy
+    from fusar_gpt.priors.tiles import Tile
+
+    with pytest.raises(PriorError) as caught:
+        source.fetch(Tile(10, False, 528, 3282), 2024, retry or RetryPolicy(60.0))
+    line = str(caught.value)
+    assert "\n" not in line
+    assert "good" not in line  # the token
+    return line
+
+
 # What fetching by tiles saves: for bench/priors.py.
 
 
@@ -216,10 +261,10 @@ def compare_fetches(server, folder, counts=(1, 10, 100)):
         One dict for each count and way: chips, way, requests, bytes.
     """
     from fusar_gpt.priors.earth_engine import EarthEngineTiles
-    from fusar_gpt.priors.patience import Patience
+    from fusar_gpt.priors.retry import RetryPolicy
     from fusar_gpt.priors.tiles import Tile
 
-    patience = Patience(120)
+    retry = RetryPolicy(120)
     key = login(folder, server)
     rows = []
     for count in counts:
@@ -234,17 +279,17 @@ def compare_fetches(server, folder, counts=(1, 10, 100)):
                 for row in range(int(bottom // 1280), int((bottom + 1280) // 1280) + 1):
                     tile = Tile(10, False, col, row)
                     if tile not in held:
-                        held |= source.fetch(tile, 2024, patience)
+                        held |= source.fetch(tile, 2024, retry)
         rows.append({"chips": count, "way": "tiles", **_cost(server)})
         for way, side in (("pixels", 128), ("nodes", 16)):
             server.faults()
             for left, bottom in chips:
-                _naive(source.access, left, bottom, side, patience)
+                _naive(source.config, left, bottom, side, retry)
             rows.append({"chips": count, "way": way, **_cost(server)})
     return rows
 
 
-def _naive(access, left, bottom, side, patience):
+def _naive(config, left, bottom, side, retry):
     """The 1.28 km from a corner on, in side x side pixels, as an example in the manual would fetch it."""
     import ee
 
@@ -263,7 +308,7 @@ def _naive(access, left, bottom, side, patience):
         image = ee.ImageCollection(COLLECTION).filterDate("2024-01-01", "2025-01-01").mosaic()
         return ee.data.computePixels({"expression": image, "fileFormat": "NPY", "grid": grid})
 
-    return ask(access, compute, patience)
+    return ask(config, compute, retry)
 
 
 def _cost(server):

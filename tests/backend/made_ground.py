@@ -89,19 +89,19 @@ class MadeGround:
     running: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def years(self, tile, patience):
+    def years(self, tile, retry):
         with self.lock:
             self.asked[tile] += 1
-        self.fail(patience)
+        self.fail(retry)
         return self.held
 
-    def fetch(self, tile, year, patience):
+    def fetch(self, tile, year, retry):
         with self.lock:
             self.fetches[tile, year] += 1
             self.running += 1
             self.most = max(self.most, self.running)
         try:
-            self.fail(patience)
+            self.fail(retry)
         finally:
             with self.lock:
                 self.running -= 1
@@ -115,10 +115,10 @@ class MadeGround:
             )
         }
 
-    def fail(self, patience):
+    def fail(self, retry):
         end = time.monotonic() + self.delay_s
         while time.monotonic() < end:
-            patience.check()
+            retry.deadline().check()
             time.sleep(0.005)
         if self.error:
             raise self.error

@@ -18,7 +18,7 @@ from pyproj import CRS
 from rasters import NORTH_UP, ROTATED, SOUTH_UP, UTM, speckle, swath_gcps, write
 
 from fusar_gpt.errors import AreaError
-from fusar_gpt.frames import GroundPoints, SceneBox, ScenePoints
+from fusar_gpt.frames import GroundPoints, SceneBox, ScenePoints, scene_corners
 from fusar_gpt.imagery import Area, open_scene, read_polygons
 
 PLACES = {
@@ -82,7 +82,7 @@ def test_a_polygon_in_degrees_lands_where_it_was_drawn(scene):
 
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857", "EPSG:32632", "OGC:CRS84", "EPSG:3035"])
 def test_axis_order_is_x_first_in_every_crs(utm_scene, crs):
-    lon, lat = utm_scene.to_lonlat(SceneBox(50, 40, 60, 48).corners()).xy().T
+    lon, lat = utm_scene.to_lonlat(scene_corners(SceneBox(50, 40, 60, 48))).xy().T
     xs, ys = rasterio.warp.transform("EPSG:4326", crs, lon, lat)
     area = Area.from_geojson(shapely.geometry.mapping(shapely.Polygon(zip(xs, ys, strict=True))), crs)
     assert area.on_scene(utm_scene).bounds == bounds((50, 40, 60, 48))
@@ -169,7 +169,7 @@ def test_files_of_any_vector_format_are_one_area(utm_scene, tmp_path, name, driv
 
 
 def test_a_file_in_another_crs_with_heights(utm_scene, tmp_path):
-    ground = utm_scene.to_ground(SceneBox(10, 20, 70, 60).corners()).xy()
+    ground = utm_scene.to_ground(scene_corners(SceneBox(10, 20, 70, 60))).xy()
     solid = shapely.force_3d(shapely.Polygon(ground), 12.0)
     path = save(tmp_path / "z.gpkg", [solid], crs=UTM, kind="Polygon Z")
     assert Area.from_file(path).on_scene(utm_scene).bounds == bounds((10, 20, 70, 60))
@@ -231,7 +231,7 @@ def test_a_file_without_a_crs_is_refused(tmp_path):
 
 @pytest.mark.parametrize("box", [(5, 51, 4, 52), (4, 52, 5, 51), (4, 51, float("nan"), 52), (4, 51, 4, 52)])
 def test_a_box_without_area_is_refused(box):
-    with pytest.raises(AreaError, match="is empty: give west,south,east,north"):
+    with pytest.raises(AreaError, match=r"Invalid bounding box .*: expected west,south,east,north"):
         Area.from_bbox(*box)
 
 

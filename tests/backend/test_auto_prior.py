@@ -11,17 +11,16 @@ import pytest
 
 from fusar_gpt.errors import Cancelled, PriorError
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.priors import NoPrior, open_prior, opening
-from fusar_gpt.priors.auto import InTurn
+from fusar_gpt.priors import NoPrior, open_prior, source
 from fusar_gpt.priors.cache import TileCache
-from fusar_gpt.priors.patience import Patience
-from fusar_gpt.priors.place import Place
+from fusar_gpt.priors.retry import RetryPolicy, Unavailable
 from fusar_gpt.priors.sampling import Sampling
+from fusar_gpt.priors.source import FallbackSource
 from fusar_gpt.priors.tiled import TiledPrior
-from fusar_gpt.priors.tiles import TILE_PX, Unavailable
+from fusar_gpt.priors.tiles import TILE_PX, BoundingBox
 
-HERE = Place(3.0, 44.99, 3.005, 44.995).footprint()
-THERE = Place(9.0, 44.99, 9.005, 44.995).footprint()
+HERE = BoundingBox(3.0, 44.99, 3.005, 44.995).footprint()
+THERE = BoundingBox(9.0, 44.99, 9.005, 44.995).footprint()
 
 
 class Tiles:
@@ -34,11 +33,11 @@ class Tiles:
         self.code, self.held, self.zones, self.fails = code, years, zones, fails
         self.fetched = []
 
-    def years(self, tile, patience):
+    def years(self, tile, retry):
         self._check()
         return self.held if tile.zone in self.zones else ()
 
-    def fetch(self, tile, year, patience):
+    def fetch(self, tile, year, retry):
         self._check()
         self.fetched.append(tile)
         return {tile: np.full((64, TILE_PX, TILE_PX), self.code, np.int8)}
@@ -58,8 +57,8 @@ class Turn:
     def __init__(self, folder, *sources, allow_none=False):
         self.told = []
         cache = TileCache(folder)
-        tiled = [TiledPrior(one, cache, Sampling(), Patience(5.0), self.told.append) for one in sources]
-        self.prior = InTurn("auto", tiled, allow_none=allow_none, tell=self.told.append)
+        tiled = [TiledPrior(one, cache, Sampling(), RetryPolicy(5.0), self.told.append) for one in sources]
+        self.prior = FallbackSource("auto", tiled, allow_none=allow_none, report=self.told.append)
 
     def ask(self, footprint=HERE, year=2024):
         return self.prior.prior(footprint, year)
@@ -141,9 +140,9 @@ def test_none_only_if_allowed_and_said_once(tmp_path):
 
 
 def test_a_footprint_that_is_too_large_is_a_failure_like_any_other(tmp_path):
-    vast = Place(3.0, 44.0, 3.7, 44.7).footprint()
+    vast = BoundingBox(3.0, 44.0, 3.7, 44.7).footprint()
     with closing(Turn(tmp_path, Tiles("cog"))) as auto:
-        auto.prior.warm(vast, 2024)
+        auto.prior.prefetch(vast, 2024)
         with pytest.raises(Unavailable, match="too large"):
             auto.ask(vast)
     with closing(Turn(tmp_path, Tiles("cog"), allow_none=True)) as auto:
@@ -152,7 +151,7 @@ def test_a_footprint_that_is_too_large_is_a_failure_like_any_other(tmp_path):
 
 def test_without_any_source_it_says_that_none_is_configured():
     with pytest.raises(Unavailable, match="no source is configured"):
-        InTurn("auto", []).prior(HERE, 2024)
+        FallbackSource("auto", []).prior(HERE, 2024)
 
 
 def test_a_cancel_is_no_failure_of_a_source(tmp_path):
@@ -169,10 +168,10 @@ def test_warming_fetches_from_the_source_that_will_answer(tmp_path):
         arrived = threading.Event()
         fetch = ee.fetch
         ee.fetch = lambda *asked: (fetch(*asked), arrived.set())[0]
-        auto.prior.warm(THERE, 2024)
+        auto.prior.prefetch(THERE, 2024)
         assert arrived.wait(20)
         before = len(ee.fetched)
-        auto.prior.warm(HERE, 2024)
+        auto.prior.prefetch(HERE, 2024)
         assert auto.ask().source == "earth-engine"
         assert len(ee.fetched) >= before
     assert {tile.zone for tile in ee.fetched} == {31, 32}
@@ -186,13 +185,13 @@ def sources(monkeypatch):
     """The network's sources replaced; returns those that were opened."""
     opened = []
 
-    def open_source(name, settings, tell):
+    def open_source(name, settings, report):
         if name == "earth-engine":
             raise PriorError("Earth Engine needs its Python client: pip install earthengine-api.")
         opened.append(Tiles(name))
         return opened[-1]
 
-    monkeypatch.setattr(opening, "open_source", open_source)
+    monkeypatch.setattr(source, "open_source", open_source)
     return opened
 
 

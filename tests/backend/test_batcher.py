@@ -12,7 +12,7 @@ import pytest
 import torch
 from fresh_model import CARD, chip, fresh_model, fresh_processor, prior
 
-from fusar_gpt.engine import Batcher, LocalEngine, Reply, Request
+from fusar_gpt.engine import Batcher, DecodeRequest, LocalEngine, Reply
 from fusar_gpt.errors import Cancelled, FusarError
 from fusar_gpt.model import Checkpoint
 
@@ -20,7 +20,7 @@ SOON_S = 5
 
 
 def request(prompt):
-    return Request(np.zeros((2, 2), np.uint8), *prior(0, 0), prompt, None, 8)
+    return DecodeRequest(np.zeros((2, 2), np.uint8), *prior(0, 0), prompt, None, 8)
 
 
 class Echo:
@@ -29,7 +29,7 @@ class Echo:
     card, hash, device, batch_size = CARD, "0" * 64, "cpu", 4
 
     def __init__(self):
-        self.batches, self.called_off = [], []
+        self.batches, self.aborted = [], []
         self.running = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
@@ -41,12 +41,12 @@ class Echo:
         while not self.gate.wait(0.002):
             if cancelled():
                 raise Cancelled("stopped")
-        self.called_off.append([one.called_off() for one in requests])
+        self.aborted.append([one.aborted() for one in requests])
         for at in range(max(map(len, prompts))):
             for i, prompt in enumerate(prompts):
                 if prompt == "bad" and at == 2:
                     raise ValueError("a bad request")
-                if on_text and at < len(prompt) and not requests[i].called_off():
+                if on_text and at < len(prompt) and not requests[i].aborted():
                     on_text(i, prompt[at])
         return [Reply(prompt, (len(prompt),), np.zeros(1), finished=True) for prompt in prompts]
 
@@ -133,7 +133,7 @@ def test_a_caller_that_cancels_leaves_and_the_others_stay(echo, pool):
     assert echo.batches == [["busy"], ["x", "y"]]
 
 
-def test_a_caller_that_cancels_while_it_runs_is_called_off(echo, pool):
+def test_a_caller_that_cancels_while_it_runs_is_aborted(echo, pool):
     stop, heard = threading.Event(), []
     echo.gate.clear()
     with Batcher(echo, max_batch=2, max_wait_s=SOON_S) as batcher:
@@ -147,13 +147,13 @@ def test_a_caller_that_cancels_while_it_runs_is_called_off(echo, pool):
         assert stays.result(SOON_S) == ["xyz"]
     assert heard == []
     (prompts,) = echo.batches
-    assert echo.called_off == [[prompt == "abc" for prompt in prompts]]
+    assert echo.aborted == [[prompt == "abc" for prompt in prompts]]
 
 
-def test_a_request_may_be_called_off_by_itself(echo):
+def test_a_request_may_be_aborted_by_itself(echo):
     with Batcher(echo) as batcher:
-        batcher.answer([request("a"), replace(request("b"), called_off=lambda: True)])
-    assert echo.called_off == [[False, True]]
+        batcher.answer([request("a"), replace(request("b"), aborted=lambda: True)])
+    assert echo.aborted == [[False, True]]
 
 
 def test_the_engine_stops_when_all_its_callers_have_cancelled(echo, pool):
@@ -240,7 +240,7 @@ def test_it_is_an_engine_and_takes_one_without_streams(pool):
 
 @pytest.mark.parametrize("settings", [{"max_batch": 0}, {"max_wait_s": -1.0}])
 def test_settings_that_make_no_sense_are_refused(echo, settings):
-    with pytest.raises(ValueError, match="a batch of"):
+    with pytest.raises(ValueError, match="must be at least 1"):
         Batcher(echo, **settings)
 
 
@@ -249,7 +249,7 @@ def test_the_real_engine_answers_many_callers_as_it_answers_one(pool):
     model = fresh_model(processor.tokenizer)
     engine = LocalEngine(Checkpoint(model, processor, CARD, "hash", torch.device("cpu")), 4)
     asked = [
-        Request(chip(i % 5), *prior(i, i % 3), f"count {i}", 'root ::= [0-9] (" " [0-9]){0,4}', 12)
+        DecodeRequest(chip(i % 5), *prior(i, i % 3), f"count {i}", 'root ::= [0-9] (" " [0-9]){0,4}', 12)
         for i in range(12)
     ]
     expected = [texts(engine.answer([one])) for one in asked]

@@ -155,19 +155,19 @@ def test_a_card_that_does_not_fit(folder, change):
 
 def test_a_foreign_folder(folder):
     (folder / "fusar.json").unlink()
-    refused(folder, "no FUSAR-GPT checkpoint")
+    refused(folder, "not a FUSAR-GPT checkpoint")
 
 
 def test_no_folder_at_all(tmp_path):
-    refused(tmp_path / "nowhere", "give tiny, a folder or a model hub id")
+    refused(tmp_path / "nowhere", "give tiny, a stored name, a folder or a model hub id")
     (tmp_path / "file").write_text("")
-    refused(tmp_path / "file", "give tiny, a folder or a model hub id")
+    refused(tmp_path / "file", "give tiny, a stored name, a folder or a model hub id")
 
 
 def test_a_hub_id_without_network_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.chdir(tmp_path)
-    refused("nobody/nothing", "cannot be fetched")
+    refused("nobody/nothing", "cannot be downloaded")
 
 
 def test_a_device_that_is_not_there(saved, monkeypatch):
@@ -222,7 +222,7 @@ def test_flash_attention_where_it_can_run(monkeypatch, device, dtype, installed,
 
 
 def test_quantisation_that_cannot_be_had(saved, monkeypatch):
-    with pytest.raises(CheckpointError, match="take 4bit or 8bit"):
+    with pytest.raises(CheckpointError, match="use 4bit or 8bit"):
         load_checkpoint(saved, device="cpu", quantize="2bit")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(CheckpointError, match="pip install bitsandbytes"):

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from rasters import ROTATED, SOUTH_UP, speckle, swath_gcps, write
 
-from fusar_gpt.frames import ChipPoints, ScenePoints, SceneWindow, TokenPoints
-from fusar_gpt.imagery import Frame, ResizePlan, Stretch, open_scene, plan_chips, read_chip
+from fusar_gpt.frames import ChipPoints, ScenePoints, SceneWindow, TokenPoints, scene_corners
+from fusar_gpt.imagery import ChipFormat, ResizePlan, Stretch, open_scene, plan_chips, read_chip
 from fusar_gpt.imagery.chips import chip_starts, window_size
 
-FRAME = Frame(width=64, height=64, token_px=16)
+FRAME = ChipFormat(width=64, height=64, token_px=16)
 sides = st.integers(1, 5000)
 plans = st.builds(
     lambda col, row, w, h, size, tokens: ResizePlan(SceneWindow(col, row, w, h), *size, *tokens),
@@ -53,7 +53,7 @@ def test_every_mapping_of_a_plan_has_an_exact_inverse(plan, where):
 @given(plans)
 @settings(deadline=None)
 def test_the_corners_of_window_chip_and_token_grid_are_the_same_place(plan):
-    chip = plan.scene_to_chip(plan.window.box().corners())
+    chip = plan.scene_to_chip(scene_corners(plan.window.box()))
     w, h = plan.width, plan.height
     np.testing.assert_allclose(chip.xy(), [(0, 0), (w, 0), (w, h), (0, h)], atol=1e-9)
     tokens = plan.chip_to_tokens(chip)
@@ -108,7 +108,7 @@ def test_windows_without_overlap_lie_side_by_side_as_few_as_can_be(low, length, 
     ("area", "chips", "side"), [((900, 700), 4 * 3, 234), ((70, 64), 1, 70), ((80, 64), 2, 64)]
 )
 def test_a_small_rest_makes_chips_larger_rather_than_more(area, chips, side):
-    frame = FRAME if area[0] < 100 else Frame(224, 224, 16)
+    frame = FRAME if area[0] < 100 else ChipFormat(224, 224, 16)
     plan = plan_chips(Extent(2000, 2000), shapely.box(500, 500, 500 + area[0], 500 + area[1]), frame)
     assert len(plan) == chips
     assert {chip.plan.window.width for chip in plan} == {side}
@@ -161,11 +161,11 @@ def window_bounds(window: SceneWindow) -> tuple[int, int, int, int]:
 @pytest.mark.parametrize(
     ("pixel_m", "frame", "ground_m", "size"),
     [
-        (0.2, Frame(512, 512, 28), 1024, (5120, 5120)),
-        (1.0, Frame(512, 512, 28), 1024, (1024, 1024)),
-        (10.0, Frame(512, 512, 28), 1024, (256, 256)),
-        (30.0, Frame(512, 512, 28), None, (512, 512)),
-        (2.0, Frame(512, 256, 28), 1024, (512, 256)),
+        (0.2, ChipFormat(512, 512, 28), 1024, (5120, 5120)),
+        (1.0, ChipFormat(512, 512, 28), 1024, (1024, 1024)),
+        (10.0, ChipFormat(512, 512, 28), 1024, (256, 256)),
+        (30.0, ChipFormat(512, 512, 28), None, (512, 512)),
+        (2.0, ChipFormat(512, 256, 28), 1024, (512, 256)),
     ],
 )
 def test_a_chip_shows_the_same_ground_whatever_the_sensor(pixel_m, frame, ground_m, size):
@@ -173,7 +173,7 @@ def test_a_chip_shows_the_same_ground_whatever_the_sensor(pixel_m, frame, ground
 
 
 def test_the_chips_own_ground_size_rules_over_the_frames():
-    frame = Frame(64, 64, 16, ground_m=640)
+    frame = ChipFormat(64, 64, 16, ground_m=640)
     assert (
         plan_chips(Extent(999, 999), shapely.box(0, 0, 999, 999), frame, ground_m=1280).chip_ground_m == 1280
     )
@@ -189,7 +189,7 @@ def test_a_bright_spot_lands_where_the_plan_says(tmp_path, side):
     grey = np.zeros((760, 760), dtype=np.uint8)
     grey[310:324, 402:411] = 200
     centre = ScenePoints.of([(406.5, 317.0)])
-    frame = Frame(64, 64, 16, ground_m=float(side))
+    frame = ChipFormat(64, 64, 16, ground_m=float(side))
     with open_scene(write(tmp_path / "s.tif", grey)) as scene:
         area = shapely.box(406, 316, 407, 318)
         chip = next(iter(plan_chips(scene, area, frame, ground_m=side * scene.pixel_size_m)))
@@ -230,7 +230,7 @@ def test_an_overlap_of_everything_is_refused():
         plan_chips(Extent(100, 100), shapely.box(0, 0, 100, 100), FRAME, overlap=1.0)
 
 
-STRETCHED = Frame(width=64, height=64, token_px=16, stretched=True)
+STRETCHED = ChipFormat(width=64, height=64, token_px=16, stretched=True)
 
 
 @pytest.mark.parametrize(

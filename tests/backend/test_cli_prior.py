@@ -1,8 +1,7 @@
-"""``fusar prior`` and ``fusar interpret --prior`` from a folder of COGs, and the options and variables they share."""
+"""``fusar prior`` and ``fusar interpret --prior`` from a folder of COGs."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import signal
@@ -20,14 +19,12 @@ from pyproj import Transformer
 from rasterio.transform import Affine
 from rasters import speckle, write
 
-from fusar_gpt import prior_options
 from fusar_gpt.cli import main
-from fusar_gpt.errors import PriorError
-from fusar_gpt.prior_options import OPTIONS, PriorSettings
+from fusar_gpt.contract import InterpretRequest, Task
+from fusar_gpt.prior_options import OPTIONS
 from fusar_gpt.priors import FilePrior
-from fusar_gpt.priors.place import Place
-from fusar_gpt.priors.tiles import AEF_ATTRIBUTION
-from fusar_gpt.server.inputs import Inputs
+from fusar_gpt.priors.tiles import AEF_ATTRIBUTION, BoundingBox
+from fusar_gpt.server.inputs import with_files
 from fusar_gpt.server.security import PathRefused, Roots
 
 TO_LONLAT = Transformer.from_crs("EPSG:32631", "EPSG:4326", always_xy=True)
@@ -104,7 +101,7 @@ def test_a_geotiff_of_a_place_holds_the_codes_of_the_cogs(capsys, tmp_path, cogs
         rows, cols = np.mgrid[: found.height : 7, : found.width : 7]
         xy = list(zip(*(found.transform @ (cols.ravel() + 0.5, rows.ravel() + 0.5)), strict=True))
         np.testing.assert_array_equal(np.array(list(found.sample(xy))), np.array(list(cog.sample(xy))))
-    prior = FilePrior(out).prior(Place(*map(float, HERE.split(","))).footprint(), None)
+    prior = FilePrior(out).prior(BoundingBox(*map(float, HERE.split(","))).footprint(), None)
     assert (len(prior), prior.year, prior.version, prior.attribution) == (256, 2023, "V1", AEF_ATTRIBUTION)
 
 
@@ -144,7 +141,8 @@ def test_points_of_a_place_with_the_nearest_year_said(capsys, tmp_path, cogs):
 
 @pytest.mark.parametrize("name", ["prior.tif", "prior.npz"])
 @pytest.mark.parametrize(
-    ("place", "told"), [(bbox(320, 320, 340, 340), "open water"), (ELSEWHERE, "no data there|nothing there")]
+    ("place", "told"),
+    [(bbox(320, 320, 340, 340), "open water"), (ELSEWHERE, "no data there|no AlphaEarth tile")],
 )
 def test_where_there_is_nothing_nothing_is_written(capsys, tmp_path, cogs, name, place, told):
     out = tmp_path / name
@@ -173,7 +171,7 @@ def test_where_there_is_nothing_nothing_is_written(capsys, tmp_path, cogs, name,
     ("change", "told"),
     [
         (("--root", "nowhere"), "no folder nowhere"),
-        (("--bbox", "3,44,2,43"), "no place"),
+        (("--bbox", "3,44,2,43"), "Invalid bounding box"),
         (("--bbox", "0,40,9,49"), "too much"),
         (("--out", "no/such/folder/prior.tif"), "Cannot write"),
     ],
@@ -335,64 +333,14 @@ def test_no_prior_stops_the_run_unless_it_is_allowed(capsys, tmp_path, monkeypat
     assert "as you allowed" in said.err
 
 
-# Options and variables.
-
-
-def parsed(*words, **options):
-    parser = argparse.ArgumentParser()
-    prior_options.add_arguments(parser, **options)
-    return PriorSettings.of(parser.parse_args([*map(str, words)]))
-
-
-def test_a_word_rules_over_a_variable_and_a_variable_over_the_default(monkeypatch, tmp_path):
-    assert parsed() == PriorSettings()
-    monkeypatch.setenv("FUSAR_PRIOR_DEADLINE", "7.5")
-    monkeypatch.setenv("FUSAR_PRIOR_NODES", "8, 9")
-    monkeypatch.setenv("FUSAR_PRIOR_CACHE_LIMIT", "2 GB")
-    monkeypatch.setenv("FUSAR_PRIOR_EE_HIGH_VOLUME", "yes")
-    monkeypatch.setenv("FUSAR_ALLOW_NO_PRIOR", "0")
-    monkeypatch.setenv("FUSAR_PRIOR_CACHE", str(tmp_path))
-    found = parsed("--prior-deadline", 3, "--prior-root", "https://a.example/b")
-    assert found == PriorSettings(
-        root="https://a.example/b",
-        deadline_s=3.0,
-        nodes=(8, 9),
-        cache_bytes=2 * 10**9,
-        high_volume=True,
-        cache_folder=tmp_path,
-    )
-    assert PriorSettings.of().deadline_s == 7.5
-    assert parsed("--deadline", 3, prefix="", only=("deadline_s",)).deadline_s == 3.0
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [
-        ("DEADLINE", "0"),
-        ("NODES", "4"),
-        ("CACHE_LIMIT", "lots"),
-        ("RESAMPLING", "cubic"),
-        ("EE_HIGH_VOLUME", "si"),
-    ],
-)
-def test_a_senseless_variable_is_named(monkeypatch, variable, value):
-    monkeypatch.setenv(f"FUSAR_PRIOR_{variable}", value)
-    with pytest.raises(PriorError, match=f"FUSAR_PRIOR_{variable} is '{value}'"):
-        PriorSettings.of()
-
-
-def test_every_setting_is_an_option_with_a_variable():
-    assert {option.setting for option in OPTIONS} == set(PriorSettings.__dataclass_fields__)
-
-
-# By the door of the server.
+# Over the HTTP API of the server.
 
 
 @pytest.mark.parametrize("spec", ["none", "auto", "cog", "earth-engine"])
 def test_the_server_takes_the_same_words(tmp_path, spec):
     (tmp_path / "scene.tif").touch()
-    inputs = Inputs(scene=str(tmp_path / "scene.tif"), task="count", prior=spec)
-    assert inputs.order(Roots.of([tmp_path])).prior == spec
+    request = InterpretRequest(str(tmp_path / "scene.tif"), Task.COUNT, prior=spec)
+    assert with_files(request, Roots.of([tmp_path])).prior == spec
 
 
 @pytest.mark.parametrize(
@@ -400,6 +348,6 @@ def test_the_server_takes_the_same_words(tmp_path, spec):
 )
 def test_any_other_word_is_a_path_under_the_roots(tmp_path, spec):
     (tmp_path / "scene.tif").touch()
-    inputs = Inputs(scene=str(tmp_path / "scene.tif"), task="count", prior=spec)
+    request = InterpretRequest(str(tmp_path / "scene.tif"), Task.COUNT, prior=spec)
     with pytest.raises(PathRefused):
-        inputs.order(Roots.of([tmp_path]))
+        with_files(request, Roots.of([tmp_path]))

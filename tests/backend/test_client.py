@@ -20,7 +20,8 @@ import pyogrio
 import pytest
 from affine import Affine
 from rasters import NORTH_UP, ROTATED, swath_gcps
-from scripted_door import CARD, INFO, RUN, TOKEN, ScriptedEngine, finding, scripted
+from scripted_server import CARD, INFO, RUN, TOKEN, ScriptedEngine, finding, scripted
+from shapely.geometry import shape
 from test_interpret import TRUTH, scene_file
 from test_resume_jobs import BlobEngine
 
@@ -29,18 +30,18 @@ from fusar_gpt import connection
 from fusar_gpt.cli import main
 from fusar_gpt.client import Answer, Client, ServerError, Unreachable
 from fusar_gpt.connection import find_token
+from fusar_gpt.contract import Event, Finished, Found, InterpretRequest, Progress, Started, read, read_event
 from fusar_gpt.engine import Engine, Reply
 from fusar_gpt.engine_options import EngineOptions
-from fusar_gpt.errors import AreaError, Cancelled, FusarError, SceneError
-from fusar_gpt.findings import Added, Replaced
+from fusar_gpt.errors import Cancelled, FusarError, SceneError
 from fusar_gpt.imagery import Area
-from fusar_gpt.inquiries import Order
-from fusar_gpt.interpret import ChipDone, Event, Finished, RunIdentity, Started, interpret
+from fusar_gpt.interpret import RunIdentity, interpret
+from fusar_gpt.planning import request_for
 from fusar_gpt.samples import HARBOUR
 from fusar_gpt.server import serve, wire
 from fusar_gpt.server.app import create_app
 from fusar_gpt.server.security import Roots
-from fusar_gpt.server.stoppable import StoppableServer
+from fusar_gpt.server.serve import StoppableServer
 from fusar_gpt.tasks import Task
 from fusar_gpt.tasks.compact import render_count, render_grid
 
@@ -108,7 +109,7 @@ def desk_at(folder: Path, **options: object) -> Iterator[Desk]:
     ours.mkdir()
     with (
         served(application(theirs, **options)) as url,
-        Client(url, TOKEN, patience_s=0.3, tell=told.append) as client,
+        Client(url, TOKEN, reconnect_s=0.3, report=told.append) as client,
     ):
         yield Desk(url, client, ours, told)
 
@@ -124,7 +125,9 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "RETRY_S", 0.02)
 
 
-def both(desk: Desk, order: Order, here: Order | None = None) -> tuple[list[Event], list[Event]]:
+def both(
+    desk: Desk, order: InterpretRequest, here: InterpretRequest | None = None
+) -> tuple[list[Event], list[Event]]:
     """The events of an order from the server, and those of the same run here."""
     remote = list(desk.client.run(order))
     run = remote[0].run
@@ -149,13 +152,13 @@ TASKS = {
 
 @pytest.mark.parametrize("task", Task)
 def test_a_server_yields_the_events_of_a_local_run(desk: Desk, task: Task) -> None:
-    order = Order(scene_file(desk.folder, transform=NORTH_UP), task, **TASKS[task])
+    order = request_for(scene_file(desk.folder, transform=NORTH_UP), task, **TASKS[task])
     remote, local = both(desk, order)
     assert remote == local
     assert isinstance(local[-1], Finished)
     assert local[-1].findings
     if task is Task.DETECT:
-        assert any(isinstance(c, Replaced) for event in local[1:-1] for c in event.changes)
+        assert any(isinstance(event, Found) and event.replaces for event in local)
 
 
 PLACED = {
@@ -167,36 +170,35 @@ PLACED = {
 
 @pytest.mark.parametrize("placed", PLACED)
 def test_wherever_the_scene_lies(desk: Desk, placed: str) -> None:
-    order = Order(scene_file(desk.folder, **PLACED[placed]), Task.COUNT, targets=("ship",))
+    order = request_for(scene_file(desk.folder, **PLACED[placed]), Task.COUNT, targets=("ship",))
     remote, local = both(desk, order)
     assert remote == local
-    kinds = {finding.lonlat.geom_type for finding in local[-1].findings}
+    kinds = {shape(finding.lonlat).geom_type for finding in local[-1].findings}
     assert ("MultiPolygon" in kinds) == (placed == "antimeridian")
 
 
 def test_what_is_joined_in_a_row_and_what_comes_and_goes_survives_the_wire() -> None:
     run = replace(RUN, targets=("a, b", "c"), prompts=("one\ntwo", "three"), prior_note="x; y")
-    a, b, c, d, e = map(finding, "abcde")
+    a, b, c, d = map(finding, "abcd")
     events = [
         Started(run, 2),
-        ChipDone(1, 2, (Added(a), Added(b))),
-        ChipDone(2, 2, (Replaced("a", c), Added(d), Replaced("d", e))),
-        Finished(run, (b, c, e)),
+        Found((a, b)),
+        Progress(1, 2),
+        Found((c, d), {"c": "a"}),
+        Progress(2, 2),
     ]
-    sent = [(name, json.loads(wire.encode(data))) for name, data in wire.transcribe(iter(events))]
-    names = ["started", "findings", "progress", "findings", "progress", "results"]
-    assert [name for name, _ in sent] == names
-    assert wire.read_started(sent[0][1]) == events[0]
-    assert wire.read_changes(sent[1][1]) == events[1].changes
-    assert wire.read_changes(sent[3][1]) == (Replaced("a", c), Added(e))  # d was on nobody's map
-    assert sent[3][1]["replaced"] == ["a"]
-    assert wire.read_results(sent[5][1]) == events[3]
+    sent = [(event.name, wire.encode(event.to_json())) for event in events]
+    assert [name for name, _ in sent] == ["started", "findings", "progress", "findings", "progress"]
+    assert [read_event(*each) for each in sent] == events
+    assert json.loads(sent[3][1])["replaced"] == ["a"]
+    finished = Finished(run, (b, c, d))
+    assert read(Finished, wire.encode(finished.to_json())) == finished
 
 
 def test_a_newer_server_may_say_more_of_a_run() -> None:
-    data = json.loads(wire.encode(next(wire.transcribe(iter([Started(RUN, 1)])))[1]))
+    data = Started(RUN, 1).to_json()
     data["run"]["mood"] = "good"
-    assert wire.read_started(data) == Started(RUN, 1)
+    assert read_event("started", data) == Started(RUN, 1)
 
 
 def test_a_server_that_is_not_understood_is_said_to_be(
@@ -208,20 +210,22 @@ def test_a_server_that_is_not_understood_is_said_to_be(
             list(client.run(act(tmp_path)))
 
 
-def test_area_and_boxes_in_two_crss_are_refused_before_anything_is_sent() -> None:
-    order = Order(Path("s.tif"), Task.CLASSIFY, area=Area.from_bbox(0, 0, 1, 1), boxes=BOXES)
-    with pytest.raises(AreaError, match="in different CRSs"):
-        wire.inputs_of(order, "s", "none")
+def test_area_and_boxes_may_be_in_two_crss(desk: Desk) -> None:
+    area = Area.from_bbox(4.36, 51.87, 4.3745, 51.879)
+    scene = scene_file(desk.folder, transform=NORTH_UP)
+    remote, local = both(desk, request_for(scene, Task.CLASSIFY, area=area, boxes=BOXES))
+    assert remote == local
+    assert local[-1].findings
 
 
 def test_a_scene_is_sent_once_and_forgotten_on_request(tmp_path: Path) -> None:
     with desk_at(tmp_path) as desk:
         path = scene_file(desk.folder)
-        order = Order(path, Task.COUNT, targets=("ship",))
+        order = request_for(path, Task.COUNT, targets=("ship",))
         first = list(desk.client.run(order))
         (kept,) = desk.client.scenes()
         assert (kept["name"], kept["bytes"]) == ("scene.tif", path.stat().st_size)
-        again = list(desk.client.run(replace(order, scene=Path(kept["scene"]))))
+        again = list(desk.client.run(replace(order, scene=kept["scene"])))
         list(desk.client.run(order))
         assert desk.told == [f"sending scene.tif to {desk.url}"]
         assert [f.geometry for f in again[-1].findings] == [f.geometry for f in first[-1].findings]
@@ -233,14 +237,14 @@ def test_a_scene_is_sent_once_and_forgotten_on_request(tmp_path: Path) -> None:
         desk.client.delete_scene(kept["scene"])
         assert desk.client.scenes() == []
         with pytest.raises(ServerError, match="upload it again"):
-            list(desk.client.run(replace(order, scene=Path(kept["scene"]))))
+            list(desk.client.run(replace(order, scene=kept["scene"])))
 
 
 def test_the_servers_own_files_are_named_not_sent(tmp_path: Path) -> None:
     with desk_at(tmp_path) as desk:
         theirs = scene_file(tmp_path / "server")
-        order = Order(Path(f"server:{theirs}"), Task.COUNT, targets=("ship",))
-        remote, local = both(desk, order, replace(order, scene=theirs))
+        order = request_for(Path(f"server:{theirs}"), Task.COUNT, targets=("ship",))
+        remote, local = both(desk, order, replace(order, scene=str(theirs)))
         assert remote == local
         assert desk.client.scenes() == []
         assert desk.told == []
@@ -253,19 +257,23 @@ def test_files_that_cannot_be_sent(desk: Desk) -> None:
         ("/vsicurl/x", "not a local file"),
     ):
         with pytest.raises(SceneError, match=reason):
-            list(desk.client.run(Order(Path(path), Task.COUNT, targets=("ship",))))
+            list(desk.client.run(request_for(Path(path), Task.COUNT, targets=("ship",))))
     with pytest.raises(FusarError, match=r"gone\.npz"):
-        list(desk.client.run(Order(scene_file(desk.folder), Task.COUNT, targets=("ship",), prior="gone.npz")))
+        list(
+            desk.client.run(
+                request_for(scene_file(desk.folder), Task.COUNT, targets=("ship",), prior="gone.npz")
+            )
+        )
 
 
 def stage(folder: Path, **options: object) -> object:
-    """The scripted interpreter behind a door, with a scene that it never opens."""
+    """The scripted interpreter behind an API, with a scene that it never opens."""
     (folder / "scene.tif").touch()
     return application(folder, scripted, ScriptedEngine, **options)
 
 
-def act(folder: Path, direction: str | None = None) -> Order:
-    return Order(Path(f"server:{folder}/scene.tif"), Task.DETECT, targets=("ship",), question=direction)
+def act(folder: Path, direction: str | None = None) -> InterpretRequest:
+    return request_for(Path(f"server:{folder}/scene.tif"), Task.DETECT, targets=("ship",), question=direction)
 
 
 def test_how_jobs_end(tmp_path: Path) -> None:
@@ -273,7 +281,7 @@ def test_how_jobs_end(tmp_path: Path) -> None:
         with pytest.raises(ServerError, match="the scene ends here; get the rest"):
             list(client.run(act(tmp_path, "unhappy")))
         with pytest.raises(ServerError, match="it runs: scripted"):
-            list(client.run(act(tmp_path), "other"))
+            list(client.run(replace(act(tmp_path), model="other")))
 
         left = client.run(act(tmp_path, "held"))
         assert isinstance(next(left), Started)
@@ -303,7 +311,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_a_job_is_followed_across_a_restart_of_the_server(tmp_path: Path) -> None:
-    order = Order(scene_file(tmp_path), Task.DETECT, targets=("ship",), overlap=0.4)
+    order = request_for(scene_file(tmp_path), Task.DETECT, targets=("ship",), overlap=0.4)
     told: list[str] = []
     rest: list[Event] = []
 
@@ -311,7 +319,7 @@ def test_a_job_is_followed_across_a_restart_of_the_server(tmp_path: Path) -> Non
         return application(tmp_path, load=lambda: Sighted(pause_s=0.05))
 
     with served(application_of_slow_work()) as url:
-        client = Client(url, TOKEN, tell=told.append)
+        client = Client(url, TOKEN, report=told.append)
         events = client.run(replace(order, scene=Path(f"server:{order.scene}")))
         heard = list(itertools.islice(events, 3))
         listener = threading.Thread(target=lambda: rest.extend(events))
@@ -326,7 +334,7 @@ def test_a_job_is_followed_across_a_restart_of_the_server(tmp_path: Path) -> Non
 
 def test_a_server_that_stays_away_is_waited_for_no_longer_than_told(tmp_path: Path) -> None:
     with served(stage(tmp_path)) as url:
-        client = Client(url, TOKEN, patience_s=0.1)
+        client = Client(url, TOKEN, reconnect_s=0.1)
         events = client.run(act(tmp_path, "held"))
         next(events)
     with client, pytest.raises(Unreachable, match="look whether it runs"):

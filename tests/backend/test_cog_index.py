@@ -12,14 +12,16 @@ from aef_files import LONLAT, SOUTH, UTM, WEST, real_codes, rows, write_cog, wri
 from loopback_ranges import ranges
 
 from fusar_gpt.errors import PriorError
-from fusar_gpt.priors.cog import CogTiles, diagnose, remote
-from fusar_gpt.priors.cog.files import CogFile, listed, overlap_on_earth
-from fusar_gpt.priors.cog.shelf import Shelf
-from fusar_gpt.priors.patience import Patience
-from fusar_gpt.priors.tiles import TILE_M, Tile, Unavailable
+from fusar_gpt.prior_options import PriorSettings
+from fusar_gpt.priors.cog import CogTiles, remote
+from fusar_gpt.priors.cog.catalog import IndexCache
+from fusar_gpt.priors.cog.files import CogFile, parse_row
+from fusar_gpt.priors.retry import RetryPolicy, Unavailable
+from fusar_gpt.priors.source import describe_source
+from fusar_gpt.priors.tiles import TILE_M, Tile, overlap_on_earth
 
 TILE = Tile(31, False, int(WEST // TILE_M), int(SOUTH // TILE_M))
-SHORT = Patience(deadline_s=5, attempts=2)
+SHORT = RetryPolicy(deadline_s=5, attempts=2)
 BUCKET = "gs://alphaearth_foundations/satellite_embedding/v1/annual"
 
 
@@ -69,10 +71,10 @@ class Served:
 def years(tmp_path):
     """Asks a new source each time, as a new process would."""
 
-    def ask(root, patience=SHORT, folder="kept", **options):
+    def ask(root, retry=SHORT, folder="kept", **options):
         source = CogTiles(root, folder=tmp_path / folder, **options)
         try:
-            return list(source.years(TILE, patience))
+            return list(source.years(TILE, retry))
         finally:
             source.close()
 
@@ -104,7 +106,7 @@ def test_a_csv_is_fetched_once_and_not_kept(tmp_path, served, years, table, besi
     if beside != "nothing":
         write_gpkg(served.folder / "aef_index.gpkg", table, SPATIAL_INDEX="NO")
     told = []
-    assert years(served.url, tell=told.append) == [2019, 2024]
+    assert years(served.url, report=told.append) == [2019, 2024]
     assert len(told) == 1
     assert "fetched once" in told[0]
     kept = list((tmp_path / "kept").iterdir())
@@ -152,7 +154,7 @@ def test_an_index_that_does_not_come(served, years, table, kind, words):
     write_csv(served.folder / "aef_index.csv", table)
     served.play({"kind": kind, "match": "csv", "after": 1})  # after the look for the first bytes
     with pytest.raises(Unavailable, match=words):
-        years(served.url, Patience(deadline_s=1, attempts=1))
+        years(served.url, RetryPolicy(deadline_s=1, attempts=1))
 
 
 def test_a_csv_of_something_else_is_not_kept(tmp_path, served, years, table):
@@ -211,7 +213,7 @@ def row(path, **other):
     ],
 )
 def test_a_row_leads_nowhere_but_below_the_root(path, kept):
-    file = listed(row(path))
+    file = parse_row(row(path))
     assert (file and file.path) == kept
 
 
@@ -219,7 +221,7 @@ def test_a_row_leads_nowhere_but_below_the_root(path, kept):
     "broken", [{"year": "soon"}, {"utm_west": "nan"}, {"wgs84_east": ""}, {"crs": None, "year": None}]
 )
 def test_a_row_that_makes_no_sense(broken):
-    assert listed(row("2024/10N/a.tiff", **broken)) is None
+    assert parse_row(row("2024/10N/a.tiff", **broken)) is None
 
 
 @pytest.mark.parametrize(
@@ -241,12 +243,12 @@ def test_rectangles_across_the_antimeridian(one, other, answer):
 def test_a_shelf_forgets_nothing_but_what_is_damaged(tmp_path):
     file = CogFile("2024/31N/a.tiff", 2024, "EPSG:32631", (0, 0, 1, 1), (2, 44, 3, 45))
     path = tmp_path / "shelf.sqlite"
-    Shelf(path).put("2,44", [file])
-    assert Shelf(path).within((2.5, 44.5, 2.6, 44.6)) == [file]
-    assert Shelf(path).within((3.5, 44.5, 3.6, 44.6)) == []
-    assert Shelf(path).age("2,44") is not None
+    IndexCache(path).put("2,44", [file])
+    assert IndexCache(path).within((2.5, 44.5, 2.6, 44.6)) == [file]
+    assert IndexCache(path).within((3.5, 44.5, 3.6, 44.6)) == []
+    assert IndexCache(path).age("2,44") is not None
     path.write_bytes(b"not a database" * 1000)
-    assert Shelf(path).age("2,44") is None
+    assert IndexCache(path).age("2,44") is None
 
 
 def test_a_shelf_keeps_all_of_an_area_or_nothing(tmp_path):
@@ -254,7 +256,7 @@ def test_a_shelf_keeps_all_of_an_area_or_nothing(tmp_path):
         yield CogFile("2024/31N/a.tiff", 2024, "EPSG:32631", (0, 0, 1, 1), (2, 44, 3, 45))
         raise PriorError("no more")
 
-    shelf = Shelf(tmp_path / "shelf.sqlite")
+    shelf = IndexCache(tmp_path / "shelf.sqlite")
     with pytest.raises(PriorError):
         shelf.put("2,44", broken())
     assert shelf.age("2,44") is None
@@ -328,19 +330,23 @@ def test_a_token_goes_to_google_alone():
         CogTiles("https://data.source.coop/tge-labs/aef", requester_pays="mine")
 
 
+def doctor(root):
+    return describe_source("cog", PriorSettings(root=root, deadline_s=5))
+
+
 def test_the_doctor(tmp_path, monkeypatch, cogs, served, table):
     monkeypatch.setenv("FUSAR_CACHE", str(tmp_path / "cache"))
     write_gpkg(served.folder / "aef_index.gpkg", table)
-    lines = diagnose(served.url, patience=SHORT)
+    lines = doctor(served.url)
     assert lines[:2] == [
         "COGs: 127.0.0.1, asked without an account.",
         "Index: aef_index.gpkg, searched where it lies.",
     ]
     assert lines[2].endswith("can be read, in blocks of 128 x 128 pixels.")
     assert lines[3:] == ["Years around it: 2019, 2024."]
-    assert diagnose(str(cogs))[1] == "Index: none, 2 COGs found by their headers."
+    assert doctor(str(cogs))[1] == "Index: none, 2 COGs found by their headers."
     served.play({"kind": 403})
-    assert diagnose(served.url, patience=SHORT)[0].startswith("127.0.0.1 refuses to give files (403)")
-    assert diagnose("ftp://x") == [
+    assert doctor(served.url)[0].startswith("127.0.0.1 refuses to give files (403)")
+    assert doctor("ftp://x") == [
         "COGs cannot be read from ftp://: give an https, s3 or gs address, or a folder."
     ]

@@ -1,4 +1,4 @@
-"""Words to intentions: English, Chinese, follow-ups, and whatever else a keyboard can produce."""
+"""Words to intents: English, Chinese, follow-ups, and whatever else a keyboard can produce."""
 
 # ruff: noqa: RUF001 - Chinese has its own punctuation
 
@@ -18,7 +18,7 @@ from fusar_gpt.tasks import Task
 KNOWN = Vocabulary(["ship", "plane"])
 
 
-def intention(*messages: str, known: Vocabulary = KNOWN) -> tuple[str, tuple[str, ...], object]:
+def intent_of(*messages: str, known: Vocabulary = KNOWN) -> tuple[str, tuple[str, ...], object]:
     said = understand(messages, known)
     return said.task.value, said.targets, said.pick
 
@@ -68,7 +68,7 @@ def intention(*messages: str, known: Vocabulary = KNOWN) -> tuple[str, tuple[str
     ],
 )
 def test_one_message(text: str, task: str, targets: tuple[str, ...]) -> None:
-    assert intention(text) == (task, targets, None)
+    assert intent_of(text) == (task, targets, None)
 
 
 @pytest.mark.parametrize(
@@ -95,22 +95,22 @@ def test_one_message(text: str, task: str, targets: tuple[str, ...]) -> None:
     ],
 )
 def test_follow_ups(messages: tuple[str, ...], expected: tuple[str, tuple[str, ...], object]) -> None:
-    assert intention(*messages) == expected
+    assert intent_of(*messages) == expected
 
 
 def test_a_class_that_is_not_known_is_never_replaced_by_one_that_is() -> None:
-    assert intention("how many tanks are there?") == ("count", ("tank",), None)
-    assert intention("how many people live here?") == ("count", ("people",), None)
-    assert intention("count the lighthouses") == ("count", ("lighthouse",), None)
-    assert intention("有多少桌子") == ("ask", (), None)
+    assert intent_of("how many tanks are there?") == ("count", ("tank",), None)
+    assert intent_of("how many people live here?") == ("count", ("people",), None)
+    assert intent_of("count the lighthouses") == ("count", ("lighthouse",), None)
+    assert intent_of("有多少桌子") == ("ask", (), None)
 
 
 def test_a_checkpoint_names_its_classes_as_it_likes() -> None:
     aircraft = Vocabulary(["Aircraft", "wind turbine"])
-    assert intention("how many planes?", known=aircraft) == ("count", ("Aircraft",), None)
-    assert intention("有多少飞机", known=aircraft) == ("count", ("Aircraft",), None)
-    assert intention("find the wind turbines", known=aircraft) == ("detect", ("wind turbine",), None)
-    assert intention("find the oil tanks", known=Vocabulary([])) == ("detect", ("storage tank",), None)
+    assert intent_of("how many planes?", known=aircraft) == ("count", ("Aircraft",), None)
+    assert intent_of("有多少飞机", known=aircraft) == ("count", ("Aircraft",), None)
+    assert intent_of("find the wind turbines", known=aircraft) == ("detect", ("wind turbine",), None)
+    assert intent_of("find the oil tanks", known=Vocabulary([])) == ("detect", ("storage tank",), None)
 
 
 WORDS = st.sampled_from(

@@ -12,8 +12,8 @@ from fresh_model import chip, fresh_config, fresh_processor, prior
 from torch.nn import functional
 
 from fusar_gpt.model import FusarGptConfig, FusarGptForConditionalGeneration
-from fusar_gpt.model.fusion import FUSIONS
 from fusar_gpt.model.interpolation import Kernel
+from fusar_gpt.model.tlm import FUSIONS
 
 CHANNELS = 6
 PROCESSOR = fresh_processor()

@@ -14,11 +14,13 @@ import pyproj
 import pytest
 import shapely
 from findings_samples import chips_of, open_sample, run_on
+from shapely.geometry import shape
 
+from fusar_gpt.contract import Finding, Run
 from fusar_gpt.errors import OutputError
-from fusar_gpt.findings import Finding, Run, check_writable, crs_text, georeference, write_geopackage
+from fusar_gpt.findings import check_writable, georeference, write_geopackage
 from fusar_gpt.frames import ChipBox
-from fusar_gpt.imagery import Scene
+from fusar_gpt.imagery import Scene, crs_text
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, LabelledBox, Question, Task, Text
 
 SHIP = LabelledBox(ChipBox(10, 20, 40, 30), "ship", (0, 1))
@@ -75,7 +77,7 @@ def test_layers_crs_types_and_nulls(tmp_path: Path) -> None:
     assert ogr["demonstration"] == ("OFTInteger", "OFSTBoolean")
 
     _, _, wkb, _ = pyogrio.raw.read(out, layer="detections")
-    assert shapely.from_wkb(wkb[0]).equals(findings[0].geometry)
+    assert shapely.from_wkb(wkb[0]).equals(shape(findings[0].geometry))
     assert columns(out, "detections")["id"] == [findings[0].id]
     assert columns(out, "grid")["hit"] == [1] + [0] * 8
     answers = columns(out, "answers")

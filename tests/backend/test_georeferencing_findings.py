@@ -14,9 +14,11 @@ import shapely
 from findings_samples import chips_of, open_sample, run_on, write_scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shapely.geometry import shape
 
-from fusar_gpt.findings import Finding, georeference, to_geojson
-from fusar_gpt.frames import ChipBox, GroundPoints, LonLatPoints
+from fusar_gpt.contract import Finding, to_geojson
+from fusar_gpt.findings import georeference
+from fusar_gpt.frames import ChipBox, GroundPoints, LonLatPoints, corner_array, scene_corners
 from fusar_gpt.imagery import Chip, Scene, open_scene
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, LabelledBox, Question, Task, Text
 
@@ -63,14 +65,14 @@ def test_a_box_and_its_polygon_are_the_same_place(
     (found,) = ask(scene, chosen, boxes((said.left, said.top, said.right, said.bottom)))
     plan = chosen.plan
     for points in (
-        scene.to_scene(GroundPoints.of(shapely.get_coordinates(found.geometry)[:4])),
-        scene.from_lonlat(LonLatPoints.of(shapely.get_coordinates(found.lonlat)[:4])),
+        scene.to_scene(GroundPoints.of(shapely.get_coordinates(shape(found.geometry))[:4])),
+        scene.from_lonlat(LonLatPoints.of(shapely.get_coordinates(shape(found.lonlat))[:4])),
     ):
         back = plan.scene_to_chip(points).xy()
-        distance = np.abs(back[:, None] - said.corner_array()[None]).max(axis=2)
+        distance = np.abs(back[:, None] - corner_array(said)[None]).max(axis=2)
         assert (distance.min(axis=0) < 0.01).all()
-    assert found.geometry.exterior.is_ccw
-    assert found.lonlat.exterior.is_ccw
+    assert shape(found.geometry).exterior.is_ccw
+    assert shape(found.lonlat).exterior.is_ccw
     assert found.properties["length_m"] >= found.properties["width_m"] > 0  # type: ignore[operator]
 
 
@@ -79,16 +81,16 @@ def test_rotated_scene_gives_a_true_polygon_with_gdals_corners(tmp_path: Path) -
         (found,) = ask(scene, chips_of(scene)[0], boxes((10, 20, 40, 30)))
         x, y = gdal.xy([20, 20, 30, 30], [10, 40, 40, 10], offset="ul")
     expected = shapely.Polygon(zip(x, y, strict=True))
-    assert found.geometry.normalize().equals_exact(expected.normalize(), 1e-6)
+    assert shape(found.geometry).normalize().equals_exact(expected.normalize(), 1e-6)
     # Not a box in the CRS: it fills less than its envelope.
-    assert found.geometry.area < 0.8 * found.geometry.envelope.area
+    assert shape(found.geometry).area < 0.8 * shape(found.geometry).envelope.area
 
 
 def test_size_is_measured_on_the_ellipsoid(tmp_path: Path) -> None:
     # Far north, where a Mercator metre is a third of a metre on the ground.
     with open_sample(tmp_path, crs="EPSG:3857", origin=(2_000_000, 11_000_000)) as scene:
         (found,) = ask(scene, chips_of(scene)[0], boxes((10, 20, 40, 30)))
-    corners = shapely.get_coordinates(found.lonlat)
+    corners = shapely.get_coordinates(shape(found.lonlat))
     sides = [pyproj.Geod(ellps="WGS84").line_length(*corners[[i, i + 1]].T) for i in range(4)]
     assert found.properties["length_m"] == pytest.approx(max(sides), rel=1e-4)
     assert found.properties["width_m"] == pytest.approx(min(sides), rel=1e-4)
@@ -102,7 +104,7 @@ def test_gcp_scene_agrees_with_gdals_gcp_transform() -> None:
         (found,) = ask(scene, chip, boxes((10, 20, 40, 30)))
     with rasterio.open(KOCHI) as gdal:
         transformer = rasterio.transform.GCPTransformer(gdal.gcps[0])
-    x, y = shapely.get_coordinates(found.geometry).T
+    x, y = shapely.get_coordinates(shape(found.geometry)).T
     rows, columns = transformer.rowcol(x, y, op=np.positive)
     window = chip.plan.window
     assert min(columns) == pytest.approx(window.col + 10, abs=0.1)
@@ -114,12 +116,12 @@ def test_grid_is_nine_cells_row_by_row_that_tile_the_chip(tmp_path: Path) -> Non
     with open_sample(tmp_path, degrees=-20.0) as scene:
         chip = chips_of(scene)[1]
         cells = ask(scene, chip, Grid("1 6", True, frozenset({1, 6})), LOCATE)
-        outline = shapely.Polygon(scene.to_ground(chip.plan.window.box().corners()).xy())
+        outline = shapely.Polygon(scene.to_ground(scene_corners(chip.plan.window.box())).xy())
     assert [cell.properties["cell"] for cell in cells] == list(range(1, 10))
     assert [cell.properties["cell"] for cell in cells if cell.properties["hit"]] == [1, 6]
-    tiled = shapely.union_all([cell.geometry for cell in cells], grid_size=1e-6)
+    tiled = shapely.union_all([shape(cell.geometry) for cell in cells], grid_size=1e-6)
     assert tiled.symmetric_difference(outline).area < 1e-3 * outline.area
-    assert sum(cell.geometry.area for cell in cells) == pytest.approx(outline.area)
+    assert sum(shape(cell.geometry).area for cell in cells) == pytest.approx(outline.area)
     window = chip.plan.window
     assert (cells[1].box.left, cells[1].box.top) == (window.col + 32, window.row)
     assert (cells[3].box.left, cells[3].box.top) == (window.col, window.row + 32)
@@ -154,7 +156,7 @@ def test_other_answers_are_one_row(
     with open_sample(tmp_path) as scene:
         chip = chips_of(scene)[0]
         (row,) = ask(scene, chip, answer, question)
-    expected = question.box.corner_array()[[0, 2]].ravel() if question.box else chip.footprint.bounds
+    expected = corner_array(question.box)[[0, 2]].ravel() if question.box else chip.footprint.bounds
     assert (row.box.left, row.box.top, row.box.right, row.box.bottom) == pytest.approx(tuple(expected))
     assert row.properties[column] == value
     assert row.properties["question"] == question.text
@@ -191,12 +193,12 @@ def test_geojson_is_rfc_7946_with_the_exact_scene_geometry_beside_it(tmp_path: P
     with open_sample(tmp_path, degrees=10.0) as scene:
         found = ask(scene, chips_of(scene)[0], boxes((10, 20, 40, 30)))
         run = run_on(scene)
-    collection = json.loads(json.dumps(to_geojson(found, run), allow_nan=False))
+    collection = json.loads(json.dumps(to_geojson(found), allow_nan=False))
     (feature,) = collection["features"]
-    assert collection["run"]["targets"] == "ship, plane"
+    assert run.record()["targets"] == "ship, plane"
     assert (feature["id"], feature["properties"]["layer"]) == (found[0].id, "detections")
     assert feature["scene_crs"] == "EPSG:32631"
-    assert shapely.geometry.shape(feature["scene_geometry"]).equals(found[0].geometry)
+    assert shapely.geometry.shape(feature["scene_geometry"]).equals(shape(found[0].geometry))
     ring = shapely.geometry.shape(feature["geometry"]).exterior
     assert ring.is_ccw
     lon, lat = feature["properties"]["lon"], feature["properties"]["lat"]
@@ -211,9 +213,9 @@ def test_a_box_across_the_antimeridian_is_cut_in_two(tmp_path: Path) -> None:
     )
     with open_scene(path) as scene:
         (found,) = ask(scene, chips_of(scene)[0], boxes((5, 10, 95, 60)))
-    west, east = found.lonlat.geoms
+    west, east = shape(found.lonlat).geoms
     assert west.bounds[2] == 180
     assert east.bounds[0] == -180
-    assert all(part.is_valid and part.exterior.is_ccw for part in found.lonlat.geoms)
+    assert all(part.is_valid and part.exterior.is_ccw for part in shape(found.lonlat).geoms)
     assert west.bounds[2] - west.bounds[0] + east.bounds[2] - east.bounds[0] < 0.1
-    assert found.geometry.geom_type == "Polygon"
+    assert shape(found.geometry).geom_type == "Polygon"

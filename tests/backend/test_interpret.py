@@ -14,14 +14,16 @@ import pytest
 import shapely
 from affine import Affine
 from rasters import NORTH_UP, ROTATED, SOUTH_UP, swath_gcps, write
+from shapely.geometry import shape
 
+from fusar_gpt.contract import Finished, Found, Started
 from fusar_gpt.engine import Reply
 from fusar_gpt.errors import AreaError, Cancelled, FusarError, TaskError
 from fusar_gpt.frames import ChipBox, GroundPoints, ScenePoints
-from fusar_gpt.imagery import Area, Frame, open_scene, plan_chips
-from fusar_gpt.inquiries import Order
-from fusar_gpt.interpret import ChipDone, Finished, Started, footprint, interpret
+from fusar_gpt.imagery import Area, ChipFormat, open_scene, plan_chips
+from fusar_gpt.interpret import footprint, interpret
 from fusar_gpt.model import Card
+from fusar_gpt.planning import request_for
 from fusar_gpt.tasks import Task
 from fusar_gpt.tasks.compact import render_boxes, render_count
 
@@ -96,7 +98,7 @@ def run(order, engine=None, cancelled=lambda: False):
 def boxes_in_pixels(path, findings):
     with open_scene(path) as scene:
         for finding in findings:
-            ground = GroundPoints.of(shapely.get_coordinates(finding.geometry)[:-1])
+            ground = GroundPoints.of(shapely.get_coordinates(shape(finding.geometry))[:-1])
             xy = scene.to_scene(ground).xy()
             yield (*xy.min(axis=0), *xy.max(axis=0))
 
@@ -104,7 +106,7 @@ def boxes_in_pixels(path, findings):
 @pytest.mark.parametrize("placed", PLACED)
 def test_bright_objects_land_where_they_are(tmp_path, placed):
     path = scene_file(tmp_path, **PLACED[placed])
-    *_, last = run(Order(path, Task.DETECT, overlap=0.4))
+    *_, last = run(request_for(path, Task.DETECT, overlap=0.4))
     assert isinstance(last, Finished)
     found = sorted(boxes_in_pixels(path, last.findings))
     assert len(found) == len(TRUTH), "an object seen in several chips must become one finding"
@@ -114,24 +116,24 @@ def test_bright_objects_land_where_they_are(tmp_path, placed):
 def test_findings_leave_chip_by_chip_and_end_as_the_final_set(tmp_path):
     path = scene_file(tmp_path)
     engine = ThresholdEngine()
-    events = interpret(Order(path, Task.DETECT, overlap=0.4), engine)
+    events = interpret(request_for(path, Task.DETECT, overlap=0.4), engine)
     started = next(events)
     assert isinstance(started, Started)
     assert engine.asked == 0
     first = next(events)
-    assert (first.done, first.chips) == (1, started.chips)
+    assert isinstance(first, Found)
     assert 0 < engine.asked <= engine.batch_size < started.chips
     shown = {}
     for event in itertools.chain([first], events):
-        if isinstance(event, ChipDone):
-            for change in event.changes:
-                shown.pop(getattr(change, "old_id", None), None)
-                shown[change.finding.id] = change.finding
+        if isinstance(event, Found):
+            for old in event.replaced:
+                del shown[old]
+            shown.update((finding.id, finding) for finding in event.added)
     assert set(shown) == {finding.id for finding in event.findings}
 
 
 def test_every_finding_carries_its_run(tmp_path):
-    *_, last = run(Order(scene_file(tmp_path), Task.DETECT))
+    *_, last = run(request_for(scene_file(tmp_path), Task.DETECT))
     for finding in last.findings:
         row = finding.properties
         assert (row["run"], row["model"], row["demonstration"], row["prior"]) == (
@@ -153,14 +155,14 @@ def test_only_objects_inside_the_area_are_found(tmp_path):
         shapely.box(0, 0, 220, 160).difference(ring),
         lambda xy: np.array([NORTH_UP @ tuple(p) for p in xy]),
     )
-    *_, last = run(Order(path, Task.DETECT, area=Area(outline, "EPSG:32631")))
+    *_, last = run(request_for(path, Task.DETECT, area=Area(outline, "EPSG:32631")))
     assert sorted(round(box[0]) for box in boxes_in_pixels(path, last.findings)) == sorted(
         b[0] for b in TRUTH[1:]
     )
 
 
 def test_counts_of_several_chips_are_added_up(tmp_path):
-    *_, last = run(Order(scene_file(tmp_path), Task.COUNT))
+    *_, last = run(request_for(scene_file(tmp_path), Task.COUNT))
     chips = [f.properties["count"] for f in last.findings if "chip" in f.properties]
     (total,) = [f for f in last.findings if "chip" not in f.properties]
     assert total.properties["count"] == sum(chips) >= len(TRUTH)
@@ -170,7 +172,11 @@ def test_counts_of_several_chips_are_added_up(tmp_path):
 def test_cancel_stops_between_batches(tmp_path):
     engine = ThresholdEngine()
     with pytest.raises(Cancelled):
-        run(Order(scene_file(tmp_path), Task.DETECT, overlap=0.4), engine, cancelled=lambda: engine.asked > 0)
+        run(
+            request_for(scene_file(tmp_path), Task.DETECT, overlap=0.4),
+            engine,
+            cancelled=lambda: engine.asked > 0,
+        )
     assert engine.asked == engine.batch_size
 
 
@@ -178,10 +184,12 @@ def test_a_box_larger_than_a_chip_is_wholly_seen(tmp_path):
     path = scene_file(tmp_path, transform=NORTH_UP)
     x, y = NORTH_UP @ (110, 80)
     *_, last = run(
-        Order(path, Task.CLASSIFY, boxes=(Area.from_bbox(x - 900, y - 600, x + 900, y + 600, "EPSG:32631"),))
+        request_for(
+            path, Task.CLASSIFY, boxes=(Area.from_bbox(x - 900, y - 600, x + 900, y + 600, "EPSG:32631"),)
+        )
     )
     (finding,) = last.findings
-    np.testing.assert_allclose(finding.geometry.bounds, (x - 900, y - 600, x + 900, y + 600), atol=20)
+    np.testing.assert_allclose(shape(finding.geometry).bounds, (x - 900, y - 600, x + 900, y + 600), atol=20)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +205,7 @@ def test_a_box_larger_than_a_chip_is_wholly_seen(tmp_path):
 def test_a_senseless_order_fails_before_the_engine_is_asked(tmp_path, change, error):
     engine = ThresholdEngine()
     with pytest.raises(error) as told:
-        run(Order(**{"scene": scene_file(tmp_path), "task": Task.DETECT, **change}), engine)
+        run(request_for(**{"scene": scene_file(tmp_path), "task": Task.DETECT, **change}), engine)
     assert engine.asked == 0
     assert "\n" not in str(told.value)
 
@@ -210,7 +218,7 @@ def test_a_chip_across_the_antimeridian_asks_for_its_prior_there(tmp_path):
         crs="EPSG:32760",
     )
     with open_scene(path) as scene:
-        (chip,) = plan_chips(scene, shapely.box(0, 0, 96, 96), Frame(96, 96, 16))
+        (chip,) = plan_chips(scene, shapely.box(0, 0, 96, 96), ChipFormat(96, 96, 16))
         place = footprint(scene, chip)
         assert 179 < place.west < 180
         assert -180 < place.east < -179

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scripted_door import CARD
+from scripted_server import CARD, RUN
 
-from fusar_gpt.engine import Remembered, Reply, Request
-from fusar_gpt.engine.remembered import request_key
+from fusar_gpt.contract import Progress, Started
+from fusar_gpt.engine import DecodeRequest, ReplayEngine, Reply
+from fusar_gpt.engine.replay import request_key
 from fusar_gpt.errors import Cancelled, FusarError
 from fusar_gpt.server import journal as journal_module
 from fusar_gpt.server.job import TRIES, Job, new_record
@@ -36,10 +37,10 @@ def reply(text: str = "ship 1 2", seed: int = 0) -> Reply:
     return Reply(text, tuple(range(1, len(text) + 1)), logprobs, finished=bool(seed % 2))
 
 
-def request(seed: int = 0, **changes: object) -> Request:
+def request(seed: int = 0, **changes: object) -> DecodeRequest:
     image = np.random.default_rng(seed).integers(0, 256, (8, 8), dtype=np.uint8)
     empty = {"values": np.zeros((0, 64), np.float32), "positions": np.zeros((0, 2), np.float32)}
-    return Request(
+    return DecodeRequest(
         **({"image": image, "prompt": "count", "grammar": None, "max_tokens": 5} | empty | changes)
     )
 
@@ -56,7 +57,7 @@ def test_what_is_written_is_read_by_the_next_server(tmp_path: Path) -> None:
     assert journal.events(record.id, 0) == [b"one", b"two"]
     assert journal.events(record.id, 1) == [b"two"]
     assert journal.events(record.id, 0, 1) == [b"one"]
-    assert journal.told(record.id) == 2
+    assert journal.event_count(record.id) == 2
     for key, said in kept.items():
         again = journal.reply(record.id, key)
         assert (again.text, again.token_ends, again.finished) == (said.text, said.token_ends, said.finished)
@@ -144,12 +145,12 @@ def test_forgetting_follows_a_clock_that_nobody_sets(
     journal.finish(replace(new, status="failed", finished="x"), 1, b"end", None)
     for years in (-50, 50):  # the wall clock jumps, and nothing is forgotten for it
         monkeypatch.setattr(journal_module.time, "time", lambda years=years: years * 3.15e7)
-        journal.forget_older(101)
+        journal.delete_older(101)
         assert {record.id for record in journal.recent(9)} == {old.id, new.id, waiting.id}
-    journal.forget_older(50)
+    journal.delete_older(50)
     assert [record.id for record in journal.recent(9)] == [waiting.id, new.id]
-    assert (journal.events(old.id, 0), journal.told(old.id)) == ([], 0)
-    journal.forget(new.id)
+    assert (journal.events(old.id, 0), journal.event_count(old.id)) == ([], 0)
+    journal.delete(new.id)
     assert [record.id for record in journal.recent(9)] == [waiting.id]
 
 
@@ -159,7 +160,7 @@ def test_what_is_forgotten_is_not_left_in_the_file(tmp_path: Path) -> None:
     journal.add(record)
     journal.append(record.id, 1, b"a secret event", [(b"k", reply("a secret answer"))])
     journal.finish(replace(record, finished="x"), 2, b"end", '"a secret result"')
-    journal.forget(record.id)
+    journal.delete(record.id)
     journal.close()
     assert all(b"secret" not in file.read_bytes() for file in tmp_path.iterdir())
 
@@ -201,7 +202,7 @@ class Counting:
 def test_an_engine_that_remembers_asks_only_what_is_new_and_keeps_the_order() -> None:
     memory: dict[bytes, Reply] = {}
     engine = Counting()
-    remembered = Remembered(engine, memory.get, memory.__setitem__)
+    remembered = ReplayEngine(engine, memory.get, memory.__setitem__)
     prompts = [request(prompt=prompt) for prompt in "abcd"]
     first = remembered.answer(prompts[1:3])
     heard: list[tuple[int, str]] = []
@@ -223,7 +224,7 @@ def test_an_engine_that_remembers_asks_only_what_is_new_and_keeps_the_order() ->
 
 def test_an_answer_that_was_called_off_is_not_remembered() -> None:
     memory: dict[bytes, Reply] = {}
-    Remembered(Counting(), memory.get, memory.__setitem__).answer([request(called_off=lambda: True)])
+    ReplayEngine(Counting(), memory.get, memory.__setitem__).answer([request(aborted=lambda: True)])
     assert memory == {}
 
 
@@ -240,7 +241,7 @@ def test_a_key_tells_apart_whatever_decides_a_reply() -> None:
     ]
     keys = {request_key(each, "0") for each in requests} | {request_key(request(), "1")}
     assert len(keys) == len(requests) + 1
-    assert request_key(request(), "0") == request_key(request(called_off=lambda: True), "0")
+    assert request_key(request(), "0") == request_key(request(aborted=lambda: True), "0")
 
 
 def test_a_job_that_takes_the_server_down_is_given_up_in_the_end(journal: Journal) -> None:
@@ -249,22 +250,24 @@ def test_a_job_that_takes_the_server_down_is_given_up_in_the_end(journal: Journa
     for _ in range(2):
         for _ in range(TRIES):
             Job(record, journal).check_tries()
-        journal.append(record.id, journal.told(record.id) + 1, b"further")  # it came further: all is well
+        journal.append(
+            record.id, journal.event_count(record.id) + 1, b"further"
+        )  # it came further: all is well
     for _ in range(TRIES):
         Job(record, journal).check_tries()
-    with pytest.raises(FusarError, match="went down 10 times"):
+    with pytest.raises(FusarError, match="crashed 10 times"):
         Job(record, journal).check_tries()
 
 
 def test_a_job_that_tells_something_else_when_it_begins_again_fails(journal: Journal) -> None:
     record = new_record("a", "{}")
     journal.add(record)
-    Job(record, journal).take("started", {"chips": 3, "run": {"prior_note": "fetched"}})
+    Job(record, journal).take(Started(replace(RUN, prior_note="fetched"), 3))
     again = Job(record, journal)
     with pytest.raises(FusarError, match="has changed since the job began"):
-        again.take("started", {"chips": 4})
+        again.take(Started(RUN, 4))
     again = Job(record, journal)
-    again.take("started", {"chips": 3, "run": {"prior_note": "this time from the cache"}})
-    again.take("progress", {"done": 1, "total": 3, "message": "1 of 3 chips"})
-    assert journal.told(record.id) == 2
+    again.take(Started(replace(RUN, prior_note="this time from the cache"), 3))
+    again.take(Progress(1, 3))
+    assert journal.event_count(record.id) == 2
     assert math.isclose(journal.find(record.id).progress, 33)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from findings_samples import chips_of, detection, open_sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusar_gpt.findings import Added, Finding, Merge, Replaced
+from fusar_gpt.contract import Finding, Found
+from fusar_gpt.findings import Merge
 from fusar_gpt.imagery import Chip, Scene
 
 
@@ -26,11 +28,12 @@ def merged(scene: Scene, seen: Iterable[tuple[Chip, Sequence[Finding]]]) -> dict
     merge = Merge(scene)
     left: dict[str, Finding] = {}
     for chip, findings in seen:
-        for change in merge.add(chip, findings):
-            if isinstance(change, Replaced):
-                del left[change.old_id]
-            assert change.finding.id not in left
-            left[change.finding.id] = change.finding
+        found = merge.add(chip, findings)
+        for old in found.replaced:
+            del left[old]
+        for finding in found.added:
+            assert finding.id not in left
+            left[finding.id] = finding
     return left
 
 
@@ -103,18 +106,16 @@ def test_it_is_one_to_one_even_in_a_crowd(
     b = [detection(f"b{i}", *one) for i, one in enumerate(second)]
     merge = Merge(scene)
     # Nothing merges within one chip, not even equal boxes.
-    assert merge.add(chips[0], a) == [Added(finding) for finding in a]
-    changes = merge.add(chips[1], b)
+    assert merge.add(chips[0], a) == Found(tuple(a))
+    found = merge.add(chips[1], b)
     for label in ("ship", "plane"):
         was, new = (sum(f.properties["label"] == label for f in fs) for fs in (a, b))
-        added = sum(isinstance(c, Added) and c.finding.properties["label"] == label for c in changes)
+        added = sum(f.properties["label"] == label and f.id not in found.replaces for f in found.added)
         assert max(new - was, 0) <= added <= new
-    gone = [change.old_id for change in changes if isinstance(change, Replaced)]
-    assert len(gone) == len(set(gone))
-    by_name = {finding.id: finding for finding in a}
-    for change in changes:
-        if isinstance(change, Replaced):
-            assert by_name[change.old_id].properties["label"] == change.finding.properties["label"]
+    assert len(found.replaced) == len(set(found.replaced))
+    by_name = {finding.id: finding for finding in (*a, *found.added)}
+    for new, old in found.replaces.items():
+        assert by_name[old].properties["label"] == by_name[new].properties["label"]
 
 
 def test_a_whole_object_beats_a_cut_one_with_a_higher_score(scene: Scene) -> None:
@@ -127,7 +128,7 @@ def test_a_whole_object_beats_a_cut_one_with_a_higher_score(scene: Scene) -> Non
     assert merged(scene, [(right, [cut]), (left, [whole])]) == {"whole": whole}
     merge = Merge(scene)
     merge.add(right, [cut])
-    assert merge.add(left, [whole]) == [Replaced("cut", whole)]
+    assert merge.add(left, [whole]) == Found((whole,), {"whole": "cut"})
 
 
 def test_the_edge_of_the_scene_cuts_nothing(scene: Scene) -> None:
@@ -151,12 +152,11 @@ def test_an_object_takes_one_box_of_a_chip_however_often_the_chip_is_asked(scene
     left, right = chips_of(scene, 0.25)[:2]
     box = (76, 20, 88, 30)
     merge = Merge(scene)
-    assert merge.add(left, [detection("a", box)]) == [Added(detection("a", box))]
-    assert merge.add(left, [detection("b", box)]) == [Added(detection("b", box))]
+    assert merge.add(left, [detection("a", box)]) == Found((detection("a", box),))
+    assert merge.add(left, [detection("b", box)]) == Found((detection("b", box),))
     better = [detection("c", box, score=0.8), detection("d", box, score=0.8)]
-    changes = merge.add(right, better)
-    assert sorted(change.old_id for change in changes if isinstance(change, Replaced)) == ["a", "b"]
-    assert merge.add(right, [detection("e", box)]) == [Added(detection("e", box))]
+    assert sorted(merge.add(right, better).replaced) == ["a", "b"]
+    assert merge.add(right, [detection("e", box)]) == Found((detection("e", box),))
 
 
 def test_other_layers_pass_through_and_old_rows_are_forgotten(tmp_path: Path) -> None:
@@ -164,6 +164,7 @@ def test_other_layers_pass_through_and_old_rows_are_forgotten(tmp_path: Path) ->
         merge = Merge(tall)
         for chip in chips_of(tall, 0.25):
             _, top, _, _ = chip.footprint.bounds
-            cell = Finding("c", "grid", chip.footprint, chip.footprint, detection("", (0, 0, 1, 1)).box, {})
-            assert Added(cell) in merge.add(chip, [detection(str(top), (30, top + 30, 40, top + 40)), cell])
+            cell = replace(detection("c", (0, 0, 1, 1)), layer="grid")
+            seen = [detection(str(top), (30, top + 30, 40, top + 40)), cell]
+            assert cell in merge.add(chip, seen).added
         assert len(merge._objects) <= 2

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from rasters import NORTH_UP, speckle, write
 
+from fusar_gpt.contract import Finished
 from fusar_gpt.engine import Reply
 from fusar_gpt.errors import Cancelled, PriorError
-from fusar_gpt.inquiries import Order
-from fusar_gpt.interpret import AHEAD, Finished, interpret
+from fusar_gpt.interpret import AHEAD, interpret
 from fusar_gpt.model import Card
+from fusar_gpt.planning import request_for
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.priors import opening
-from fusar_gpt.priors.tiles import TILE_M, TILE_PX, Unavailable
+from fusar_gpt.priors import source as sources
+from fusar_gpt.priors.retry import Unavailable
+from fusar_gpt.priors.tiles import TILE_M, TILE_PX
 from fusar_gpt.tasks import Task
 
 CHIP = 96
@@ -54,10 +56,10 @@ class Tiles:
         self.news = threading.Condition()
         self.fails = lambda tile: False
 
-    def years(self, tile, patience):
+    def years(self, tile, retry):
         return 2022, 2023
 
-    def fetch(self, tile, year, patience):
+    def fetch(self, tile, year, retry):
         if self.fails(tile):
             raise Unavailable("cog is down: wait.")
         with self.news:
@@ -73,7 +75,7 @@ class Tiles:
 @pytest.fixture
 def tiles(monkeypatch):
     source = Tiles()
-    monkeypatch.setattr(opening, "open_source", lambda name, settings, tell: source)
+    monkeypatch.setattr(sources, "open_source", lambda name, settings, report: source)
     return source
 
 
@@ -86,7 +88,7 @@ def scene(tmp_path_factory):
 
 
 def order(scene, **changes):
-    return Order(**{"scene": scene, "task": Task.DESCRIBE, "prior": "cog", "year": 2023} | changes)
+    return request_for(**{"scene": scene, "task": Task.DESCRIBE, "prior": "cog", "year": 2023} | changes)
 
 
 def run(order, engine, folder, tell=lambda line: None, cancelled=lambda: False, **settings):
@@ -97,9 +99,9 @@ def test_priors_of_later_chips_are_fetched_while_the_model_answers(scene, tiles,
     busy, fetch = threading.Event(), tiles.fetch
     first_batch = {int((NORTH_UP.c + 960 * chip) // TILE_M) for chip in range(3)}
 
-    def fetch_later_tiles_when_the_model_is_busy(tile, year, patience):
+    def fetch_later_tiles_when_the_model_is_busy(tile, year, retry):
         assert tile.col in first_batch or busy.wait(20)
-        return fetch(tile, year, patience)
+        return fetch(tile, year, retry)
 
     def meanwhile(batch):
         if batch == 0:
@@ -172,10 +174,10 @@ def test_a_source_that_breaks_half_way_leaves_findings_of_both_kinds(scene, tile
 def test_a_cancel_ends_the_run_while_a_tile_is_on_its_way(scene, tiles, tmp_path):
     asked = threading.Event()
 
-    def hang(tile, year, patience):
+    def hang(tile, year, retry):
         asked.set()
         while True:
-            patience.wait(0.01)
+            retry.deadline().sleep(0.01)
 
     tiles.fetch = hang
     with pytest.raises(Cancelled):

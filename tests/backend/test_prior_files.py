@@ -17,12 +17,10 @@ from rasters import write
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import LonLatPoints
 from fusar_gpt.priors import FilePrior
-from fusar_gpt.priors.export import write_points, write_raster
-from fusar_gpt.priors.field import Origin
-from fusar_gpt.priors.picture import draw_prior
-from fusar_gpt.priors.place import Place
-from fusar_gpt.priors.tiles import AEF_ATTRIBUTION, TILE_M, TILE_PX, Tile, zones
-from fusar_gpt.priors.vectors import NODATA_CODE, vectors
+from fusar_gpt.priors.field import NODATA_CODE, Origin, dequantise
+from fusar_gpt.priors.files import write_points, write_raster
+from fusar_gpt.priors.preview import draw_prior
+from fusar_gpt.priors.tiles import AEF_ATTRIBUTION, TILE_M, TILE_PX, BoundingBox, Tile, utm_zones
 
 REAL = np.load(Path(__file__).parents[2] / "training/fusar_train/simulation/aef_vectors_2024.npz")["codes"]
 REAL = REAL.reshape(-1, 64)
@@ -39,7 +37,7 @@ def codes_of(tile: Tile):
 
 def tile_at(lon, lat):
     """The tile that a point falls in, and its pixel there."""
-    number = int(zones(LonLatPoints([lon], [lat]))[0])
+    number = int(utm_zones(LonLatPoints([lon], [lat]))[0])
     zone = Tile(abs(number), number < 0, 0, 0)
     x, y = Transformer.from_crs("EPSG:4326", f"EPSG:{zone.epsg}", always_xy=True).transform(lon, lat)
     tile = Tile(zone.zone, zone.south, int(x // TILE_M), int(y // TILE_M))
@@ -56,7 +54,7 @@ def tile_at(lon, lat):
 )
 def test_every_point_of_a_place_lies_on_one_of_its_tiles(west, south, size, at):
     east = west + size[0]
-    place = Place(west, south, east - 360 if east > 180 else east, south + size[1])
+    place = BoundingBox(west, south, east - 360 if east > 180 else east, south + size[1])
     tiles = list(place.tiles())
     assert len(tiles) == len(set(tiles)) <= 60
     for u, v in at:
@@ -71,30 +69,30 @@ def test_every_point_of_a_place_lies_on_one_of_its_tiles(west, south, size, at):
 @pytest.mark.parametrize(
     ("box", "told"),
     [
-        ((0, 10, 1, 9), "no place"),
-        ((0, 10, 0, 11), "no place"),
-        ((0, -91, 1, 0), "no place"),
-        ((float("nan"), 0, 1, 1), "no place"),
+        ((0, 10, 1, 9), "Invalid bounding box"),
+        ((0, 10, 0, 11), "Invalid bounding box"),
+        ((0, -91, 1, 0), "Invalid bounding box"),
+        ((float("nan"), 0, 1, 1), "Invalid bounding box"),
         ((0, 0, 1, 1), "too much"),
         ((0, 50, 30, 50.01), "too much"),
     ],
 )
 def test_what_is_no_place_is_refused(box, told):
     with pytest.raises(PriorError, match=told):
-        Place(*box)
+        BoundingBox(*box)
 
 
 def test_a_place_around_points_on_both_sides_of_the_antimeridian():
-    place = Place.around(LonLatPoints([179.9, -179.8, 179.95], [1, 2, 1.5]))
+    place = BoundingBox.around(LonLatPoints([179.9, -179.8, 179.95], [1, 2, 1.5]))
     assert (place.west, place.east) == (179.9, -179.8)
     assert place.span == pytest.approx(0.3)
 
 
 BORDERS = {
-    "inside a zone": Place(3.0, 44.99, 3.02, 45.0),
-    "over two zones": Place(5.992, 44.995, 6.006, 45.0),
-    "over the equator": Place(12.0, -0.004, 12.01, 0.006),
-    "over the antimeridian": Place(179.994, -17.0, -179.996, -16.994),
+    "inside a zone": BoundingBox(3.0, 44.99, 3.02, 45.0),
+    "over two zones": BoundingBox(5.992, 44.995, 6.006, 45.0),
+    "over the equator": BoundingBox(12.0, -0.004, 12.01, 0.006),
+    "over the antimeridian": BoundingBox(179.994, -17.0, -179.996, -16.994),
 }
 
 
@@ -129,7 +127,7 @@ def test_a_geotiff_holds_the_pixels_as_they_are(tmp_path, border):
     if border == "inside a zone":
         for lon, lat, value in zip(field.lonlat.x, field.lonlat.y, field.values, strict=True):
             tile, down, across = tile_at(lon, lat)
-            there = vectors(codes_of(tile)[:, down, across][None])[0]
+            there = dequantise(codes_of(tile)[:, down, across][None])[0]
             np.testing.assert_allclose(value, there / np.linalg.norm(there), atol=1e-6)
 
 

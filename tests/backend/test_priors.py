@@ -14,9 +14,8 @@ from rasterio.warp import transform as warp_points
 
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import ChipPoints, LonLatPoints
-from fusar_gpt.priors import FilePrior, Footprint, NoPrior, PriorField, open_prior
-from fusar_gpt.priors import raster as raster_room
-from fusar_gpt.priors.vectors import vectors
+from fusar_gpt.priors import FilePrior, Footprint, NoPrior, PriorField, files, open_prior
+from fusar_gpt.priors.field import dequantise
 
 SIZE = 224
 SCENE = 1000
@@ -72,7 +71,7 @@ TRANSFORMS = {
 @pytest.mark.parametrize("direction", TRANSFORMS)
 @pytest.mark.parametrize("window_limit", [0, 10**6])
 def test_every_node_gets_the_pixel_that_gdal_finds_there(tmp_path, monkeypatch, direction, window_limit):
-    monkeypatch.setattr(raster_room, "_WINDOW_LIMIT", window_limit)  # node by node, and one window
+    monkeypatch.setattr(files, "_WINDOW_LIMIT", window_limit)  # node by node, and one window
     path = write_raster(tmp_path / "aef.tif", image(), TRANSFORMS[direction])
     field = FilePrior(path, nodes=(7, 5)).prior(CHIP, 2024)
     assert 20 <= len(field) <= 35
@@ -151,14 +150,14 @@ def test_any_chip_gets_unit_vectors_at_places_on_it(tmp_path, west, south, span,
 
 def test_codes_are_dequantised_quadratically_with_their_sign():
     codes = np.array([[-127, 127, 64, -3, 0, 1] + [0] * 58, [-128] + [5] * 63], dtype=np.int8)
-    found = vectors(codes)
+    found = dequantise(codes)
     np.testing.assert_allclose(found[0, :6], np.array([-(127**2), 127**2, 64**2, -9, 0, 1]) / 127.5**2)
     assert np.isnan(found[1]).all()
 
 
 @pytest.mark.skipif(not AEF_POINTS.exists(), reason="the real AEF vectors of ../shared/data are not here")
 def test_real_codes_are_unit_vectors():
-    lengths = np.linalg.norm(vectors(np.load(AEF_POINTS)["codes"]), axis=1)
+    lengths = np.linalg.norm(dequantise(np.load(AEF_POINTS)["codes"]), axis=1)
     np.testing.assert_allclose(lengths, 1, atol=0.02)
 
 

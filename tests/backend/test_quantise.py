@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rasters import speckle
 
+from fusar_gpt.contract.stretch import to_decibel
 from fusar_gpt.imagery import Stretch
-from fusar_gpt.imagery.quantise import to_decibel
 
 NAN = np.float32(np.nan)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import pytest
 from findings_samples import chips_of, open_sample, run_on
 from PIL import Image
 
+from fusar_gpt.contract import Finding, Run
 from fusar_gpt.errors import OutputError
-from fusar_gpt.findings import Finding, Result, Run, draw_overlay, georeference, write_overlay, write_report
+from fusar_gpt.findings import Result, draw_overlay, georeference, write_overlay, write_report
 from fusar_gpt.findings.caption import colours, warnings_of
 from fusar_gpt.findings.report import MAX_ROWS
 from fusar_gpt.frames import ChipBox
@@ -78,12 +80,25 @@ def report(folder: Path, run: Run, findings: list[Finding], picture: bytes = b"p
 
 def test_page_is_self_contained_and_trusts_no_text(tmp_path: Path) -> None:
     with open_sample(tmp_path) as scene:
-        run = run_on(scene, prompts=(EVIL,), model=EVIL, scene=EVIL, attribution=EVIL)
-        picture = draw_overlay(scene, run, findings_on(scene, run))
-        html = report(tmp_path, run, findings_on(scene, run), picture)
+        run = run_on(
+            scene, prompts=(EVIL,), model=EVIL, scene=EVIL, attribution=EVIL, targets=(EVIL,), prior=EVIL,
+            prior_note=EVIL, prior_attribution=EVIL, band=EVIL, started=EVIL,
+        )  # fmt: skip
+        findings = [  # as if class names had come from anywhere
+            replace(
+                f,
+                properties={
+                    k: EVIL if k in ("label", "target") and v else v for k, v in f.properties.items()
+                },
+            )
+            for f in findings_on(scene, run)
+        ]
+        picture = draw_overlay(scene, run, findings)
+        html = report(tmp_path, run, findings, picture)
     page = Page(html)
     assert "script" not in page.tags
-    assert page.text.count(EVIL) >= 5
+    assert page.text.count(EVIL) >= 16
+    assert html.count("<img") == 1
     assert [link[:22] for link in page.links] == ["data:image/png;base64,"]
     assert base64.b64decode(page.links[0][22:]) == picture
     assert not re.search(r"url\(|@import|https?://(?!evil)", html)

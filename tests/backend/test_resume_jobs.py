@@ -23,9 +23,10 @@ import numpy as np
 import pytest
 import requests
 from rasters import write
-from scripted_door import CARD, TOKEN
+from scripted_server import AUTH, CARD, TOKEN
 
 from fusar_gpt.client import Client, decode_events
+from fusar_gpt.contract import Ended, Finished
 from fusar_gpt.engine import Reply
 from fusar_gpt.errors import Cancelled
 from fusar_gpt.frames import ChipBox
@@ -33,15 +34,14 @@ from fusar_gpt.interpret import RunIdentity, interpret
 from fusar_gpt.server import job as job_module
 from fusar_gpt.server import serve, wire
 from fusar_gpt.server.app import create_app
-from fusar_gpt.server.inputs import Inputs
+from fusar_gpt.server.inputs import REQUEST, with_files
 from fusar_gpt.server.journal import Journal
 from fusar_gpt.server.security import Roots
-from fusar_gpt.server.stoppable import StoppableServer
+from fusar_gpt.server.serve import StoppableServer
 from fusar_gpt.tasks.compact import render_boxes
 
 KILLS = 20
 CHIP_S = 0.01
-AUTH = {"Authorization": f"Bearer {TOKEN}"}
 INFO = {"api": 1, "models": [{"name": "scripted", "demonstration": True}], "device": "cpu"}
 
 processes = multiprocessing.get_context("forkserver")
@@ -173,12 +173,12 @@ def scene(folder: Path) -> Path:
 
 def undisturbed(inputs: str, folder: Path, identity: RunIdentity) -> tuple[list[bytes], str]:
     """The events and the results of the same run in this process, where nobody kills it."""
-    order = Inputs.model_validate_json(inputs).order(Roots.of([folder]))
-    *told, (name, results) = wire.transcribe(interpret(order, BlobEngine(), identity=identity))
-    assert name == "results"
-    told.append(("end", {"status": "successful", "message": "Done."}))
-    events = [wire.sse(i, name, wire.encode(data)) for i, (name, data) in enumerate(told, 1)]
-    return events, wire.encode(results)
+    request = with_files(REQUEST.validate_json(inputs), Roots.of([folder]))
+    *told, finished = interpret(request, BlobEngine(), identity=identity)
+    assert isinstance(finished, Finished)
+    told.append(Ended("successful", "Done."))
+    events = [wire.sse(i, event.name, wire.encode(event.to_json())) for i, event in enumerate(told, 1)]
+    return events, wire.encode(finished.to_json())
 
 
 def submit(lives: Lives, inputs: dict[str, object], client: str) -> str:

@@ -11,10 +11,10 @@ import pytest
 import rasterio
 from rasters import speckle, swath_gcps, write
 
+from fusar_gpt.contract.dates import acquisition_date
 from fusar_gpt.errors import SceneError
 from fusar_gpt.frames import SceneWindow
 from fusar_gpt.imagery import open_scene
-from fusar_gpt.imagery.naming import acquisition_date
 from fusar_gpt.imagery.scene import Scene
 
 GEOREF = Path(__file__).parents[3] / "shared" / "data" / "georef"
@@ -139,9 +139,9 @@ def test_a_missing_file_and_a_text_are_refused(tmp_path, capfd):
     with pytest.raises(SceneError, match="does not exist: check the path"):
         open_scene(tmp_path / "none.tif")
     (tmp_path / "note.tif").write_text("hello")
-    with pytest.raises(SceneError, match=r"'note\.tif' is no raster"):
+    with pytest.raises(SceneError, match=r"'note\.tif' cannot be opened as a raster"):
         open_scene(tmp_path / "note.tif")
-    with pytest.raises(SceneError, match="no raster"):
+    with pytest.raises(SceneError, match="opened as a raster"):
         open_scene(tmp_path)
     assert capfd.readouterr().err == ""
 
@@ -181,7 +181,7 @@ def test_data_in_a_corner_of_an_empty_scene_is_found(tmp_path):
         )
 
 
-def test_a_scene_far_larger_than_memory_is_surveyed_in_little_memory(tmp_path):
+def test_a_scene_far_larger_than_memory_is_sampled_in_little_memory(tmp_path):
     path = tmp_path / "huge.tif"
     profile = {"dtype": "float32", "count": 1, "width": 200_000, "height": 150_000, "crs": "EPSG:32631"}
     tiles = {"tiled": True, "blockxsize": 512, "blockysize": 512, "SPARSE_OK": True, "BIGTIFF": "YES"}
@@ -219,9 +219,9 @@ def test_the_fingerprint_follows_pixels_place_and_band(tmp_path):
     assert len({first, *others}) == 5
 
 
-def test_a_scene_is_surveyed_once_as_long_as_its_files_stay_as_they_are(tmp_path, monkeypatch):
-    looked, look_over = [], Scene._look_over
-    monkeypatch.setattr(Scene, "_look_over", lambda scene: looked.append(1) or look_over(scene))
+def test_a_scene_is_sampled_once_as_long_as_its_files_stay_as_they_are(tmp_path, monkeypatch):
+    looked, read_sample = [], Scene._read_sample
+    monkeypatch.setattr(Scene, "_read_sample", lambda scene: looked.append(1) or read_sample(scene))
 
     def fingerprint(**options):
         with open_scene(tmp_path / "s.tif", **options) as scene:

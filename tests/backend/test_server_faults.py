@@ -21,18 +21,17 @@ import rasterio
 import requests
 from rasterio.windows import Window
 from rasters import NORTH_UP, UTM, speckle
-from scripted_door import INFO, RUN, TOKEN, ScriptedEngine, finding
+from scripted_server import INFO, RUN, TOKEN, ScriptedEngine, finding
 
 from fusar_gpt.client import Client, ServerError, decode_events
+from fusar_gpt.contract import Finished, Found, Progress, Started
 from fusar_gpt.errors import Cancelled
-from fusar_gpt.findings import Added
-from fusar_gpt.interpret import ChipDone, Finished, Started
 from fusar_gpt.server import jobs as jobs_module
 from fusar_gpt.server import serve
 from fusar_gpt.server.app import create_app
 from fusar_gpt.server.options import Options
 from fusar_gpt.server.security import Roots
-from fusar_gpt.server.stoppable import StoppableServer
+from fusar_gpt.server.serve import StoppableServer
 
 WATCHERS = 200
 CHIPS = 400
@@ -86,13 +85,14 @@ def house(folder: Path, chips: int = 3, **options: object) -> Iterator[House]:
                 raise Cancelled("cancelled")
         wordy = replace(finding("f"), properties={"label": "ship", "text": WORDS})
         for chip in range(chips):
-            yield ChipDone(chip + 1, chips, (Added(replace(wordy, id=f"f{chip}")),))
+            yield Found((replace(wordy, id=f"f{chip}"),))
+            yield Progress(chip + 1, chips)
         yield Finished(RUN, ())
 
     scene = folder / "scene.tif"
     scene.touch()
-    door = {"token": TOKEN, "roots": Roots.of([folder]), "state": folder / "state"}
-    app = create_app(talk, ScriptedEngine, INFO, **door, **options)
+    api = {"token": TOKEN, "roots": Roots.of([folder]), "state": folder / "state"}
+    app = create_app(talk, ScriptedEngine, INFO, **api, **options)
     ready = threading.Event()
     with serve.bind("127.0.0.1", 0) as listener:
         server = StoppableServer(app, on_ready=ready.set)

@@ -12,20 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
-import scripted_door
+import scripted_server
 from PIL import Image
 from rasters import ROTATED, speckle, write
-from scripted_door import CARD, TOKEN, Door, ScriptedEngine, open_door
+from scripted_server import AUTH, CARD, ApiServer, ScriptedEngine, serve_api
 
 from fusar_gpt.frames import LonLatPoints
 from fusar_gpt.imagery import Area, open_scene, plan_chips, read_chip
-from fusar_gpt.imagery.chips import Frame
+from fusar_gpt.imagery.chips import ChipFormat
 from fusar_gpt.priors.field import PriorField
-from fusar_gpt.priors.picture import draw_field
+from fusar_gpt.priors.preview import draw_field
 from fusar_gpt.samples import HARBOUR
 from fusar_gpt.server import preview
-
-AUTH = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class IdleEngine(ScriptedEngine):
@@ -41,18 +39,18 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def door(root: Path) -> Iterator[Door]:
+def api(root: Path) -> Iterator[ApiServer]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scripted_door, "INFO", {"api": 1, "device": "cpu", "models": [asdict(CARD)]})
+        patch.setattr(scripted_server, "INFO", {"api": 1, "device": "cpu", "models": [asdict(CARD)]})
         for sample in (HARBOUR.scene, HARBOUR.prior):
             (root / sample.name).write_bytes(sample.read_bytes())
-        with open_door(root, load=IdleEngine) as opened:
+        with serve_api(root, load=IdleEngine) as opened:
             yield opened
 
 
-def ask(door: Door, scene: Path, status: int = 200, **inputs: object) -> dict:
+def ask(api: ApiServer, scene: Path, status: int = 200, **inputs: object) -> dict:
     body = {"inputs": {"scene": str(scene), "task": "detect", "targets": ["ship"]} | inputs}
-    with requests.post(f"{door.url}/preview", json=body, headers=AUTH, timeout=30) as reply:
+    with requests.post(f"{api.url}/preview", json=body, headers=AUTH, timeout=30) as reply:
         assert reply.status_code == status, reply.text
         return reply.json()
 
@@ -63,11 +61,11 @@ def pixels(uri: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
 
 
-def test_it_shows_a_chip_of_the_plan_as_the_model_sees_it(door: Door, root: Path) -> None:
+def test_it_shows_a_chip_of_the_plan_as_the_model_sees_it(api: ApiServer, root: Path) -> None:
     path = write(root / "rotated_vv.tif", speckle(300, 400), transform=ROTATED, names=["VV"])
-    answer = ask(door, path, task="count")
+    answer = ask(api, path, task="count")
     with open_scene(path) as scene:
-        chips = list(plan_chips(scene, Area.whole(scene).on_scene(scene), Frame(64, 64, 16)))
+        chips = list(plan_chips(scene, Area.whole(scene).on_scene(scene), ChipFormat(64, 64, 16)))
         assert answer["chips"] == len(chips)
         shown = pixels(answer["chip"]["image"])
         (chip,) = [chip for chip in chips if np.array_equal(read_chip(scene, chip, scene.stretch()), shown)]
@@ -83,8 +81,8 @@ def test_it_shows_a_chip_of_the_plan_as_the_model_sees_it(door: Door, root: Path
     }  # fmt: skip
 
 
-def test_the_prior_beside_it(door: Door, root: Path) -> None:
-    answer = ask(door, root / HARBOUR.scene.name, prior=str(root / HARBOUR.prior.name))
+def test_the_prior_beside_it(api: ApiServer, root: Path) -> None:
+    answer = ask(api, root / HARBOUR.scene.name, prior=str(root / HARBOUR.prior.name))
     prior = answer["prior"]
     assert prior["nodes"] > 20
     assert (prior["source"], prior["simulated"]) == (f"file:{HARBOUR.prior.name}", True)
@@ -93,34 +91,34 @@ def test_the_prior_beside_it(door: Door, root: Path) -> None:
     assert len(np.unique(colours.reshape(-1, 3), axis=0)) > 5
 
 
-def test_a_prior_that_cannot_be_had_is_said_and_hides_nothing_else(door: Door, root: Path) -> None:
+def test_a_prior_that_cannot_be_had_is_said_and_hides_nothing_else(api: ApiServer, root: Path) -> None:
     (root / "no_prior.npz").write_bytes(b"no arrays")
-    answer = ask(door, root / HARBOUR.scene.name, prior=str(root / "no_prior.npz"))
+    answer = ask(api, root / HARBOUR.scene.name, prior=str(root / "no_prior.npz"))
     assert answer["chip"]["image"]
     assert answer["prior"]["image"] is None
     assert "no_prior.npz" in answer["prior"]["said"][-1]
 
 
-def test_what_cannot_be_asked_is_refused_as_a_job_would_be(door: Door, root: Path) -> None:
+def test_what_cannot_be_asked_is_refused_as_a_job_would_be(api: ApiServer, root: Path) -> None:
     far = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
     scene = root / HARBOUR.scene.name
-    assert "outside the scene" in ask(door, scene, 400, area=far)["detail"]
-    assert "does not run" in ask(door, scene, 400, model="other")["detail"]
-    assert "does not know 'unicorn'" in ask(door, scene, 400, targets=["unicorn"])["detail"]
-    assert ask(door, Path("/etc/passwd"), 403)["status"] == 403
+    assert "outside the scene" in ask(api, scene, 400, area=far)["detail"]
+    assert "does not run" in ask(api, scene, 400, model="other")["detail"]
+    assert "does not know 'unicorn'" in ask(api, scene, 400, targets=["unicorn"])["detail"]
+    assert ask(api, Path("/etc/passwd"), 403)["status"] == 403
     body = {"inputs": {"scene": str(scene), "task": "count"}}
-    assert requests.post(f"{door.url}/preview", json=body, timeout=10).status_code == 401
+    assert requests.post(f"{api.url}/preview", json=body, timeout=10).status_code == 401
 
 
-def test_time_is_only_told_once_it_was_measured(door: Door, root: Path) -> None:
+def test_time_is_only_told_once_it_was_measured(api: ApiServer, root: Path) -> None:
     scene = root / HARBOUR.scene.name
-    assert ask(door, scene)["seconds"] is None
-    list(door.client.interpret(door.inputs | {"scene": str(scene)}))
-    assert ask(door, scene)["seconds"] >= 0
-    assert ask(door, scene, task="describe")["seconds"] is None
+    assert ask(api, scene)["seconds"] is None
+    list(api.client.interpret(api.inputs | {"scene": str(scene)}))
+    assert ask(api, scene)["seconds"] >= 0
+    assert ask(api, scene, task="describe")["seconds"] is None
 
 
-def test_too_many_at_a_time_are_refused(door: Door, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_at_a_time_are_refused(api: ApiServer, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, inside, gate = preview.open_scene, threading.Semaphore(0), threading.Event()
 
     def held(*options: object, **more: object) -> object:
@@ -130,16 +128,16 @@ def test_too_many_at_a_time_are_refused(door: Door, root: Path, monkeypatch: pyt
 
     monkeypatch.setattr(preview, "open_scene", held)
     scene = root / HARBOUR.scene.name
-    threads = [threading.Thread(target=ask, args=(door, scene)) for _ in range(preview.MOST_AT_A_TIME)]
+    threads = [threading.Thread(target=ask, args=(api, scene)) for _ in range(preview.MOST_AT_A_TIME)]
     for thread in threads:
         thread.start()
     for _ in threads:
         assert inside.acquire(timeout=30)
-    assert "try again" in ask(door, scene, 429)["detail"]
+    assert "try again" in ask(api, scene, 429)["detail"]
     gate.set()
     for thread in threads:
         thread.join(30)
-    ask(door, scene)
+    ask(api, scene)
 
 
 def test_the_picture_of_a_prior_shows_where_it_is_and_where_not() -> None:

@@ -1,4 +1,4 @@
-"""Who may come in by the HTTP door and which files they may name."""
+"""Who may use the HTTP API and which files they may name."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from scripted_door import INFO, TOKEN, Door, ScriptedEngine, open_door, scripted
+from scripted_server import AUTH, INFO, TOKEN, ApiServer, ScriptedEngine, scripted, serve_api
 
 from fusar_gpt.errors import FusarError
-from fusar_gpt.server import security, serve
+from fusar_gpt.server import options, security, serve
 from fusar_gpt.server.app import create_app
 from fusar_gpt.server.options import Options
 from fusar_gpt.server.security import (
@@ -30,19 +30,11 @@ from fusar_gpt.server.security import (
     remove_token_file,
     write_token_file,
 )
-from fusar_gpt.server.stoppable import StoppableServer
-
-AUTH = {"Authorization": f"Bearer {TOKEN}"}
+from fusar_gpt.server.serve import StoppableServer
 
 
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    with open_door(tmp_path_factory.mktemp("root")) as opened:
-        yield opened
-
-
-def status(door: Door, method: str, path: str, headers: dict[str, str], **options: object) -> int:
-    with requests.request(method, door.url + path, headers=headers, timeout=10, **options) as reply:
+def status(api: ApiServer, method: str, path: str, headers: dict[str, str], **options: object) -> int:
+    with requests.request(method, api.url + path, headers=headers, timeout=10, **options) as reply:
         if reply.status_code >= 400:
             assert reply.json()["detail"]
         return reply.status_code
@@ -83,24 +75,24 @@ def status(door: Door, method: str, path: str, headers: dict[str, str], **option
     ],
 )
 def test_nothing_but_health_answers_without_the_token(
-    door: Door, method: str, path: str, header: str
+    api: ApiServer, method: str, path: str, header: str
 ) -> None:
-    assert status(door, method, path, {} if header is None else {"Authorization": header}) == 401
+    assert status(api, method, path, {} if header is None else {"Authorization": header}) == 401
 
 
-def test_health_is_open_and_the_openapi_document_is_for_holders_of_the_token(door: Door) -> None:
-    assert status(door, "GET", "/health", {}) == 200
-    assert status(door, "GET", "/openapi.json", AUTH) == 200
-    assert status(door, "GET", "/docs", AUTH) == 404
+def test_health_is_open_and_the_openapi_document_is_for_holders_of_the_token(api: ApiServer) -> None:
+    assert status(api, "GET", "/health", {}) == 200
+    assert status(api, "GET", "/openapi.json", AUTH) == 200
+    assert status(api, "GET", "/docs", AUTH) == 404
 
 
 PAGE = "https://map.example"
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    """A door that pages of one origin may call."""
-    with open_door(tmp_path_factory.mktemp("root"), options=Options(origins=(PAGE,))) as opened:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A server that pages of one origin may call."""
+    with serve_api(tmp_path_factory.mktemp("root"), options=Options(origins=(PAGE,))) as opened:
         yield opened
 
 
@@ -108,16 +100,16 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     "origin", ["https://evil.example", "null", "", "http://127.0.0.1", f"{PAGE}.evil.example", f"{PAGE}:444"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_no_other_origin_is_ever_let_in(door: Door, shared: Door, origin: str, method: str) -> None:
+def test_no_other_origin_is_ever_let_in(api: ApiServer, shared: ApiServer, origin: str, method: str) -> None:
     headers = AUTH | {"Origin": origin, "Access-Control-Request-Method": "GET"}
-    for each in (door, shared):
+    for each in (api, shared):
         with requests.request(method, each.url + "/health", headers=headers, timeout=10) as reply:
             assert reply.status_code == 403
             assert not any(name.lower().startswith("access-control") for name in reply.headers)
-    assert status(door, "GET", "/info", AUTH | {"Origin": PAGE}) == 403
+    assert status(api, "GET", "/info", AUTH | {"Origin": PAGE}) == 403
 
 
-def test_a_named_origin_may_call_with_the_token_alone(shared: Door) -> None:
+def test_a_named_origin_may_call_with_the_token_alone(shared: ApiServer) -> None:
     asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
     with requests.options(f"{shared.url}/scenes", headers=asked, timeout=10) as reply:
         assert (reply.status_code, reply.content) == (204, b"")
@@ -134,7 +126,7 @@ def test_a_named_origin_may_call_with_the_token_alone(shared: Door) -> None:
     assert status(shared, "OPTIONS", "/info", {"Origin": PAGE}) == 401  # no preflight
 
 
-def test_a_body_that_stands_still_is_given_up(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_stands_still_is_given_up(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(security, "SILENCE_S", 0.2)
     lines = [
         "POST /processes/interpret/execution HTTP/1.1",
@@ -142,18 +134,20 @@ def test_a_body_that_stands_still_is_given_up(door: Door, monkeypatch: pytest.Mo
         f"Authorization: Bearer {TOKEN}",
     ]
     lines += ["Content-Type: application/json", "Content-Length: 100", "", "{"]
-    with socket.create_connection(("127.0.0.1", int(door.url.rsplit(":", 1)[1])), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", int(api.url.rsplit(":", 1)[1])), timeout=10) as raw:
         raw.sendall("\r\n".join(lines).encode())
         assert raw.recv(4096).startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_stream_may_be_silent_for_longer_than_a_body(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_may_be_silent_for_longer_than_a_body(
+    api: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(security, "SILENCE_S", 0.1)
-    job = door.client.submit(door.inputs | {"question": "held"})
-    stream = door.client.watch(job)
+    job = api.client.submit(api.inputs | {"question": "held"})
+    stream = api.client.watch(job)
     assert next(stream)[0] == "started"
     time.sleep(0.5)
-    door.client.cancel(job)
+    api.client.cancel(job)
     assert list(stream)[-1] == ("end", {"status": "dismissed", "message": "Cancelled."})
 
 
@@ -164,10 +158,10 @@ def test_a_stream_may_be_silent_for_longer_than_a_body(door: Door, monkeypatch: 
         'BOUNDCRS[PARAMETERFILE["x","/etc/passwd"]]',
     ],
 )  # fmt: skip
-def test_a_crs_names_no_files(door: Door, crs: str) -> None:
+def test_a_crs_names_no_files(api: ApiServer, crs: str) -> None:
     area = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
-    order = {"inputs": door.inputs | {"area": area, "area_crs": crs}}
-    assert status(door, "POST", "/processes/interpret/execution", AUTH, json=order) == 422
+    order = {"inputs": api.inputs | {"area": area, "area_crs": crs}}
+    assert status(api, "POST", "/processes/interpret/execution", AUTH, json=order) == 422
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
@@ -231,12 +225,12 @@ def test_a_certificate_without_its_key_is_said_before_anything_starts(
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "a@127.0.0.1"]
 )
-def test_a_rebound_name_is_refused_even_with_the_token(door: Door, host: str) -> None:
-    assert status(door, "GET", "/health", AUTH | {"Host": host}) == 403
+def test_a_rebound_name_is_refused_even_with_the_token(api: ApiServer, host: str) -> None:
+    assert status(api, "GET", "/health", AUTH | {"Host": host}) == 403
 
 
-def test_two_host_headers_are_refused(door: Door) -> None:
-    address = ("127.0.0.1", int(door.url.rsplit(":", 1)[1]))
+def test_two_host_headers_are_refused(api: ApiServer) -> None:
+    address = ("127.0.0.1", int(api.url.rsplit(":", 1)[1]))
     with socket.create_connection(address, timeout=10) as raw:
         raw.sendall(
             b"GET /health HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
@@ -272,10 +266,10 @@ def chunks(size: int) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_body_over_the_limit_is_refused(door: Door, declared: bool) -> None:
+def test_a_body_over_the_limit_is_refused(api: ApiServer, declared: bool) -> None:
     body = b" " * (BODY_LIMIT + 1) if declared else chunks(BODY_LIMIT)
     headers = AUTH | {"Content-Type": "application/json"}
-    assert status(door, "POST", "/processes/interpret/execution", headers, data=body) == 413
+    assert status(api, "POST", "/processes/interpret/execution", headers, data=body) == 413
 
 
 @pytest.fixture
@@ -352,7 +346,7 @@ def test_the_token_file_is_private_and_replaces_without_following(tmp_path: Path
 
 def arguments(*given: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    serve.add_arguments(parser)
+    options.add_arguments(parser)
     return parser.parse_args(given)
 
 

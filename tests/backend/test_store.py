@@ -17,7 +17,7 @@ from fusar_gpt.cli import main
 from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model import load_checkpoint, save_checkpoint, store
 from fusar_gpt.model.hub import MARGIN
-from fusar_gpt.model.pull import BASE, RELEASE, pull
+from fusar_gpt.model.released import BASE, RELEASE, pull
 
 PROCESSOR = fresh_processor()
 
@@ -92,7 +92,7 @@ def test_where_the_store_is(monkeypatch, platform, variable, value, expected):
 
 
 def test_stored_checkpoints_load_by_name(home, saved):
-    with pytest.raises(CheckpointError, match="mine is no checkpoint folder"):
+    with pytest.raises(CheckpointError, match="mine is not a checkpoint"):
         load_checkpoint("mine", device="cpu")
     shutil.copytree(saved, home / "mine")
     assert load_checkpoint("mine", device="cpu").hash == load_checkpoint(saved, device="cpu").hash
@@ -135,7 +135,7 @@ def test_show(capsys, home, saved):
     text = ok(capsys, "show", saved).out
     assert shown["hash"] in text
     assert "sigma 1.0, variant paper" in text
-    assert "nowhere is no checkpoint folder" in failed(capsys, "show", "nowhere")
+    assert "nowhere is not a checkpoint" in failed(capsys, "show", "nowhere")
 
 
 def test_remove_deletes_only_what_lies_in_the_store(capsys, home, saved, tmp_path):
@@ -143,7 +143,7 @@ def test_remove_deletes_only_what_lies_in_the_store(capsys, home, saved, tmp_pat
     shutil.copytree(saved, home / "mine")
     (home / "link").symlink_to(outside)
     (home / "mine" / "inner").symlink_to(outside)
-    assert "would be deleted: say so with --yes" in failed(capsys, "remove", "mine")
+    assert "would be deleted: confirm with --yes" in failed(capsys, "remove", "mine")
     assert (home / "mine").is_dir()
     for name in ("tiny", "nowhere", "../../outside", str(outside), ".", "..", ""):
         assert failed(capsys, "remove", name, "--yes")
@@ -162,7 +162,7 @@ def test_import_into_the_store(capsys, home, published):
     assert (checkpoint.card.name, checkpoint.card.width) == ("sar", 504)
     assert "is in the store already" in failed(capsys, "import", source, "--base", base, "--name", "sar")
     assert "bundled" in failed(capsys, "import", source, "--base", base, "--name", "tiny")
-    assert "no name" in failed(capsys, "import", source, "--base", base, "--name", "../sar")
+    assert "not a valid name" in failed(capsys, "import", source, "--base", base, "--name", "../sar")
     ok(capsys, "export", "sar", "--out", home / "whole")
     assert load_checkpoint("whole", device="cpu").card.base is None
     shown = json.loads(ok(capsys, "show", "sar", "--verify", "--json").out)

@@ -11,12 +11,11 @@ from made_ground import METRE, SIZE, YEARS, MadeGround, chip, codes_at, ground
 from pyproj import Proj
 
 from fusar_gpt.errors import Cancelled, PriorError
-from fusar_gpt.priors import fetching
+from fusar_gpt.priors import fetcher
 from fusar_gpt.priors.cache import TileCache
-from fusar_gpt.priors.patience import Patience
+from fusar_gpt.priors.retry import RetryPolicy, Unavailable
 from fusar_gpt.priors.sampling import Sampling
 from fusar_gpt.priors.tiled import TiledPrior
-from fusar_gpt.priors.tiles import Unavailable
 
 HARBOUR = chip(3.006, 45.004, 700)
 
@@ -26,10 +25,10 @@ def open_tiled(tmp_path):
     """Opens a prior on a source, by default with the cache of this test; closes it at the end."""
     opened = []
 
-    def open_one(source, cache=True, sampling=Sampling(), lines=None, **patience):  # noqa: B008
+    def open_one(source, cache=True, sampling=Sampling(), lines=None, **retry):  # noqa: B008
         kept = TileCache(tmp_path / "cache") if cache is True else cache
-        tell = (lambda line: None) if lines is None else lines.append
-        opened.append(TiledPrior(source, kept, sampling, Patience(**patience), tell))
+        report = (lambda line: None) if lines is None else lines.append
+        opened.append(TiledPrior(source, kept, sampling, RetryPolicy(**retry), report))
         return opened[-1]
 
     yield open_one
@@ -78,7 +77,7 @@ def test_a_pixel_of_which_one_band_is_missing_is_missing(open_tiled, monkeypatch
 
 @pytest.mark.parametrize("form", ["uint8", "63 bands", "another tile"])
 def test_what_is_no_tile_is_an_error_and_not_kept(open_tiled, monkeypatch, form):
-    def wrong(self, tile, year, patience):
+    def wrong(self, tile, year, retry):
         if form == "another tile":
             return {}
         codes = ground(tile)
@@ -119,7 +118,7 @@ def test_a_hundred_chips_cost_each_block_once_and_the_second_time_nothing(open_t
     source = MadeGround(block=block, delay_s=0.001)
     prior = open_tiled(source)
     for one in chips:
-        prior.warm(one, 2021)
+        prior.prefetch(one, 2021)
     fields = [prior.prior(one, 2021) for one in chips]
     tiles = {tile for one in chips for tile in Sampling().samples(one).tiles}
     blocks = {(tile.col // block, tile.row // block) for tile in tiles}
@@ -158,7 +157,7 @@ def test_no_more_at_a_time_than_the_source_likes(open_tiled):
 
 
 def test_tiles_that_leave_memory_come_from_the_disk(open_tiled, monkeypatch):
-    monkeypatch.setattr(fetching, "MEMORY_TILES", 2)
+    monkeypatch.setattr(fetcher, "MEMORY_TILES", 2)
     source = MadeGround()
     prior = open_tiled(source)
     wide = chip(3.006, 45.004, 5000)
@@ -194,9 +193,9 @@ def test_a_cache_that_cannot_be_written_costs_a_line_and_no_prior(open_tiled, tm
 def test_warming_returns_at_once_and_the_prior_then_waits_for_nothing(open_tiled):
     source = MadeGround()
     hold = threading.Event()
-    source.fail = lambda patience: hold.wait(20)
+    source.fail = lambda retry: hold.wait(20)
     prior = open_tiled(source)
-    prior.warm(HARBOUR, 2021)  # the source answers nothing yet
+    prior.prefetch(HARBOUR, 2021)  # the source answers nothing yet
     assert not prior.cached(HARBOUR, 2021)
     hold.set()
     until(lambda: prior.cached(HARBOUR, 2021))
@@ -207,8 +206,8 @@ def test_warming_returns_at_once_and_the_prior_then_waits_for_nothing(open_tiled
 def test_warming_never_fails(open_tiled):
     source = MadeGround(error=Unavailable("no network: plug it in"))
     prior = open_tiled(source)
-    prior.warm(HARBOUR, 2021)
-    prior.warm(chip(3, 45, 500_000), 2021)
+    prior.prefetch(HARBOUR, 2021)
+    prior.prefetch(chip(3, 45, 500_000), 2021)
     until(lambda: source.asked)
     with pytest.raises(Unavailable, match="plug it in"):
         prior.prior(HARBOUR, 2021)
@@ -301,21 +300,35 @@ def test_a_source_that_keeps_failing_is_left_alone_for_a_while(open_tiled, monke
             prior.prior(one, 2021)
     assert sum(source.asked.values()) == asked == 3
     source.error = None
-    later = time.monotonic() + fetching.PAUSE_S
-    monkeypatch.setattr(fetching.time, "monotonic", lambda: later)
+    later = time.monotonic() + fetcher.PAUSE_S
+    monkeypatch.setattr(fetcher.time, "monotonic", lambda: later)
     assert len(prior.prior(chips[0], 2021)) > 0
 
 
 def test_a_source_that_never_comes_back_is_given_up(open_tiled, monkeypatch):
-    monkeypatch.setattr(fetching, "GRACE_S", 0.05)
+    monkeypatch.setattr(fetcher, "GRACE_S", 0.05)
     release = threading.Event()
     source = MadeGround()
-    source.fail = lambda patience: release.wait(20)
+    source.fail = lambda retry: release.wait(20)
     try:
         with pytest.raises(Unavailable, match="did not answer"):
             open_tiled(source, deadline_s=0.1).prior(HARBOUR, 2021)
     finally:
         release.set()
+
+
+def test_a_source_that_makes_progress_is_not_given_up(open_tiled, monkeypatch):
+    monkeypatch.setattr(fetcher, "GRACE_S", 0.05)
+    source = MadeGround()
+
+    def slow(retry):
+        deadline = retry.deadline()
+        for _ in range(10):  # each part within the deadline, all of them far beyond it
+            deadline.sleep(0.1)
+            deadline.extend()
+
+    source.fail = slow
+    assert len(open_tiled(source, deadline_s=0.3).prior(HARBOUR, 2021)) > 0
 
 
 def test_a_cancelled_prior_stops_at_once_and_keeps_no_half_tile(open_tiled, tmp_path):

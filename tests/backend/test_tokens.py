@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from fusar_gpt.engine.spelling import spell
+from fusar_gpt.engine.detokenizer import IncrementalDetokenizer
 from fusar_gpt.model import tiny_tokenizer
-from fusar_gpt.model.tokens import SIDES, SPECIAL
+from fusar_gpt.model.tiny import SIDES, SPECIAL
 from fusar_gpt.tasks import compact
 
 TOKENIZER = tiny_tokenizer()
@@ -20,6 +20,15 @@ TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 
 def plain(text):
     return TOKENIZER(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+
+
+def detokenize(ids: list[int]) -> tuple[str, tuple[int, ...]]:
+    """The text and where each token ends in it."""
+    grown = IncrementalDetokenizer(TOKENIZER)
+    for index in ids:
+        grown.add(index)
+    grown.close()
+    return grown.text, tuple(grown.ends)
 
 
 @settings(max_examples=200, deadline=None)
@@ -75,17 +84,17 @@ def test_the_saved_folder_loads_with_the_ordinary_class(tmp_path):
 def test_xgrammar_reads_the_vocabulary_as_bytes():
     info = xgrammar.TokenizerInfo.from_huggingface(TOKENIZER, vocab_size=len(TOKENIZER))
     assert info.vocab_type is xgrammar.VocabType.BYTE_LEVEL
-    spelt = {index: spell(TOKENIZER, [index])[0] for index in range(len(TOKENIZER))}
+    texts = {index: detokenize([index])[0] for index in range(len(TOKENIZER))}
     decoded = info.decoded_vocab
     assert all(
-        decoded[index].decode() == text for index, text in spelt.items() if text and "\ufffd" not in text
+        decoded[index].decode() == text for index, text in texts.items() if text and "\ufffd" not in text
     )
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(0, len(TOKENIZER) - 1), max_size=12))
-def test_spelling_agrees_with_the_tokenizer_and_places_every_token(ids):
-    text, ends = spell(TOKENIZER, ids)
+def test_detokenizing_agrees_with_the_tokenizer_and_places_every_token(ids):
+    text, ends = detokenize(ids)
     assert text == TOKENIZER.decode(ids, skip_special_tokens=True)
     assert list(ends) == sorted(ends)
     assert len(ends) == len(ids)
@@ -93,7 +102,7 @@ def test_spelling_agrees_with_the_tokenizer_and_places_every_token(ids):
 
 
 def test_a_character_split_over_tokens_ends_with_the_last():
-    assert spell(TOKENIZER, plain("a日b")) == ("a日b", (1, 1, 1, 2, 3))
+    assert detokenize(plain("a日b")) == ("a日b", (1, 1, 1, 2, 3))
 
 
 def test_the_processor_survives_a_lone_surrogate():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusar_gpt.imagery.naming import acquisition_date
+from fusar_gpt.contract.dates import acquisition_date
 from fusar_qgis.core.acquisition import Acquisition, acquisition
 
 

@@ -4,11 +4,15 @@ import json
 
 import pytest
 
-from fusar_qgis.core.events import Finding
+from fusar_qgis.contract import Finding, Polygon, SceneBox
 from fusar_qgis.core.journal import Entry, Journal, key_of
 
 RING = ((0.1, 0.2), (5.0, 0.2), (5.0, 7.25), (0.1, 0.2))
-FINDING = Finding("d1", "detections", ((RING,),), "EPSG:32631", {"label": "港", "score": 0.1, "hit": None})
+SHAPE = Polygon("Polygon", (RING,))
+BOX = SceneBox(1.5, 2, 3, 4)
+FINDING = Finding(
+    "d1", "detections", SHAPE, "EPSG:32631", SHAPE, BOX, {"label": "港", "score": 0.1, "hit": None}
+)
 ENTRY = Entry({"id": "run", "prior_year": None}, (FINDING,))
 
 

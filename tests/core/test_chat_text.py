@@ -14,12 +14,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fusar_qgis.contract import Finding, Polygon, ProtocolError, SceneBox
 from fusar_qgis.core.chat import (
     Answered,
+    ChatTarget,
     Conversation,
-    Ground,
-    Means,
     Mention,
+    ModelOptions,
     Turn,
     read_conversations,
     request,
@@ -27,7 +28,6 @@ from fusar_qgis.core.chat import (
 )
 from fusar_qgis.core.chat_pages import to_markdown, to_page
 from fusar_qgis.core.completions import Refused, Said, Working, read_piece
-from fusar_qgis.core.events import Finding, ProtocolError
 from fusar_qgis.core.markdown import Link, clean, tamed, to_html
 
 EVIL = ["<script>alert(1)</script>", "<img src=x onerror=y>", "[a](http://b)", "![i](file:///etc/passwd)"]
@@ -46,8 +46,17 @@ HOSTILE = st.lists(st.one_of(st.sampled_from(EVIL), st.text(max_size=8)), max_si
 LINKS = st.lists(st.tuples(st.integers(-3, 90), st.integers(-3, 90)), max_size=4)
 
 RING = (((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 0.0)),)
-SHIP = Finding("d1", "detections", (RING,), "EPSG:32650", {"label": "ship", "score": 0.9, "target": None})
-GROUND = Ground("layer", "harbour", {"type": "Polygon", "coordinates": [[[0, 0]]]}, "EPSG:32650")
+BOX = SceneBox(0, 0, 1, 1)
+SHIP = Finding(
+    "d1",
+    "detections",
+    Polygon("Polygon", RING),
+    "EPSG:32650",
+    None,
+    BOX,
+    {"label": "ship", "score": 0.9, "target": None},
+)
+GROUND = ChatTarget("layer", "harbour", {"type": "Polygon", "coordinates": [[[0, 0]]]}, "EPSG:32650")
 
 
 class Tags(HTMLParser):
@@ -127,7 +136,9 @@ def test_markdown_of_an_export_has_no_html_and_no_link(text):
 
 
 def conversation(**changes) -> Conversation:
-    turn = Turn("how many?", GROUND, Means("tiny", "none", 2021, 1), state="answered", answer="1 ship. 船")
+    turn = Turn(
+        "how many?", GROUND, ModelOptions("tiny", "none", 2021, 1), state="answered", answer="1 ship. 船"
+    )
     rests_on = Answered(({"id": "r", "prior": "none"},), (Mention(SHIP, ((0, 6),)),), agrees=True)
     return Conversation(
         "", "c1", [replace(turn, **{"rests_on": rests_on, "picture": b"\xff\xd8jpeg", **changes})]
@@ -179,7 +190,10 @@ def test_a_foreign_project_breaks_nothing(text, value):
 
 def test_what_is_sent():
     talk = conversation()
-    talk.turns += [replace(talk.turns[0], state="failed"), Turn("它是什么？", GROUND, Means(prior="auto"))]
+    talk.turns += [
+        replace(talk.turns[0], state="failed"),
+        Turn("它是什么？", GROUND, ModelOptions(prior="auto")),
+    ]
     body = request(talk, "/data/harbour.tif", "tiny")
     assert [message["content"] for message in body["messages"]] == ["how many?", "1 ship. 船", "它是什么？"]
     assert body["fusar"] == {
@@ -212,6 +226,7 @@ def test_pieces_of_a_stream():
         "id": "d1",
         "properties": {"layer": "detections"},
         "scene_crs": "EPSG:32650",
+        "scene_box": [0, 0, 1, 1],
         "spans": [[0, 3]],
     }
     feature["scene_geometry"] = {"type": "Polygon", "coordinates": RING[0:1]}

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from fusar_gpt.frames import ChipBox, ChipPoints, SceneBox, ScenePoints, SceneWindow
+from fusar_gpt.frames import (
+    ChipBox,
+    ChipPoints,
+    SceneBox,
+    ScenePoints,
+    SceneWindow,
+    chip_corners,
+    scene_corners,
+)
 
 finite = st.floats(-1e6, 1e6)
 
@@ -48,10 +56,10 @@ def test_a_box_with_swapped_or_missing_corners_is_refused(corners):
 
 
 def test_box_corners_go_round_from_the_top_left_in_their_own_frame():
-    corners = SceneBox(1, 2, 4, 8).corners()
+    corners = scene_corners(SceneBox(1, 2, 4, 8))
     assert type(corners) is ScenePoints
     np.testing.assert_array_equal(corners.xy(), [(1, 2), (4, 2), (4, 8), (1, 8)])
-    assert type(ChipBox(0, 0, 1, 1).corners()) is ChipPoints
+    assert type(chip_corners(ChipBox(0, 0, 1, 1))) is ChipPoints
     assert SceneBox(1, 2, 4, 8).area == 18
 
 

@@ -7,7 +7,7 @@ from rasterio.transform import Affine
 
 from fusar_gpt.frames import SceneWindow
 from fusar_gpt.imagery import open_scene
-from fusar_qgis.core import grey
+from fusar_qgis.contract.stretch import Stretch, quantity_of, sample_scene, to_decibel
 
 GENERATOR = np.random.default_rng(3)
 SHAPE = (1400, 1500)
@@ -42,14 +42,13 @@ def test_same_grey_as_the_backend(tmp_path, name):
         theirs = stretch.quantise(scene.read(SceneWindow(100, 200, 300, 250)))
         assert scene.quantity in ("grey", "amplitude", "power", "dB")
         quantity = scene.quantity
-    sample = grey.survey(read, SHAPE[1], SHAPE[0])
-    kind = grey.quantity(sample, dtype=stored.dtype.name, scaled=False, said=f"{name} VV")
+    sample = sample_scene(read, SHAPE[1], SHAPE[0])
+    kind = quantity_of(sample, dtype=stored.dtype.name, scaled=False, names=f"{name} VV")
     assert kind == quantity
-    limits = grey.limits(grey.decibel(sample, kind), kind)
-    assert limits == (stretch.low_db, stretch.high_db)
-    ours = grey.quantise(grey.decibel(read(100, 200, 300, 250), kind), *limits)
-    assert np.array_equal(ours, theirs)
+    ours = Stretch.of_samples(to_decibel(sample, kind), kind)
+    assert (ours.low_db, ours.high_db) == (stretch.low_db, stretch.high_db)
+    assert np.array_equal(ours.quantise(to_decibel(read(100, 200, 300, 250), kind)), theirs)
 
 
-def test_a_band_without_data_has_no_limits():
-    assert grey.limits(grey.decibel(np.zeros(4, "float32"), "amplitude"), "amplitude") is None
+def test_a_band_of_zeros_holds_no_data():
+    assert np.isnan(to_decibel(np.zeros(4, "float32"), "amplitude")).all()

@@ -1,4 +1,4 @@
-"""The plugin's side of the HTTP door: what it reads is typed, and nonsense is refused, never half-read."""
+"""The plugin's side of the HTTP API: what it reads is typed, and nonsense is refused, never half-read."""
 
 import contextlib
 import json
@@ -7,9 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fusar_qgis.contract import (
+    API_MISMATCH,
+    Ended,
+    Found,
+    Info,
+    Problem,
+    Progress,
+    ProtocolError,
+    read,
+    read_event,
+    read_problem,
+)
 from fusar_qgis.core.endpoint import EndpointError, endpoint, read_ready_line, read_token
-from fusar_qgis.core.events import Ended, Found, Progress, ProtocolError, read_event, read_info, read_problem
-from fusar_qgis.core.sse import ServerEvent
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -18,7 +28,7 @@ _JSON = st.recursive(
 
 
 def event(kind, data):
-    return read_event(ServerEvent(kind, json.dumps(data), "1"))
+    return read_event(kind, json.dumps(data))
 
 
 def feature(**changes):
@@ -28,16 +38,19 @@ def feature(**changes):
         "properties": {"layer": "detections", "label": "ship", "score": 0.9},
         "scene_geometry": {"type": "Polygon", "coordinates": [ring]},
         "scene_crs": "EPSG:32650",
+        "scene_box": [1, 2, 3.5, 4],
     } | changes
 
 
 def test_findings_keep_the_exact_scene_geometry():
-    found = event("findings", {"added": {"features": [feature()]}, "replaced": ["f0"]})
+    found = event(
+        "findings", {"added": {"features": [feature()]}, "replaced": ["f0"], "replaces": {"f1": "f0"}}
+    )
     assert isinstance(found, Found)
     assert found.replaced == ("f0",)
     (finding,) = found.added
     assert (finding.id, finding.layer, finding.crs) == ("f1", "detections", "EPSG:32650")
-    assert finding.polygons == ((((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 0.0)),),)
+    assert finding.geometry.polygons == ((((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 0.0)),),)
     assert finding.properties == {"label": "ship", "score": 0.9}
 
 
@@ -52,7 +65,7 @@ def test_findings_keep_the_exact_scene_geometry():
 )
 def test_a_feature_that_cannot_be_placed_is_refused(broken):
     with pytest.raises(ProtocolError):
-        event("findings", {"added": {"features": [broken]}, "replaced": []})
+        event("findings", {"added": {"features": [broken]}, "replaced": [], "replaces": {}})
 
 
 @given(st.sampled_from(["started", "progress", "findings", "end", "message"]), _JSON)
@@ -62,24 +75,26 @@ def test_any_json_is_read_or_refused(kind, data):
 
 
 def test_simple_events():
-    assert event("progress", {"done": 3, "total": 9}) == Progress(3, 9, "")
+    assert event("progress", {"done": 3, "total": 9}) == Progress(3, 9)
     assert event("end", {"status": "failed", "message": "no"}) == Ended("failed", "no")
     assert event("from-the-future", {}) is None
 
 
 def test_info():
     card = {"name": "tiny", "demonstration": True, "targets": ["ship"], "prior_years": [2017, 2024]}
-    info = read_info(json.dumps({"api": 1, "version": "0.1.0", "device": "cpu", "models": [card]}).encode())
+    info = read(Info, json.dumps({"api": 1, "version": "0.1.0", "device": "cpu", "models": [card]}).encode())
     (model,) = info.models
     assert (model.title, model.demonstration, model.prior_years) == ("tiny", True, (2017, 2024))
     with pytest.raises(ProtocolError):
-        read_info(b'{"api": 2, "version": "9", "device": "cpu", "models": []}')
+        read(Info, b'{"api": 2, "version": "9", "device": "cpu", "models": []}')
 
 
 def test_problem_detail():
-    assert read_problem(b'{"title": "t", "detail": "Outside the scene."}') == "Outside the scene."
-    assert read_problem(b"<html>proxy</html>") == ""
-    assert read_problem(b'{"detail": [1]}') == ""
+    assert read_problem(b'{"title": "t", "detail": "Outside the scene."}').detail == "Outside the scene."
+    assert read_problem(b"<html>proxy</html>") is None
+    assert read_problem(b'{"detail": [1]}') is None
+    older = Problem("about:blank", "Conflict", 409, "this server speaks API 2", API_MISMATCH, 2)
+    assert read_problem(json.dumps(older.to_json()).encode()) == older
 
 
 def test_ready_line():

@@ -60,3 +60,10 @@ def fusar_process(tmp_path_factory: pytest.TempPathFactory) -> Fusar:
         return Done(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def demo(fusar_process: Fusar, tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Path]:
+    """What ``fusar demo`` said, and the folder it left."""
+    out = tmp_path_factory.mktemp("demo") / "demo"
+    return fusar_process("demo", "--out", out), out

@@ -13,8 +13,8 @@ from rasterio.windows import Window
 from shapely.geometry import shape
 
 from fusar_gpt.cli import main
-from fusar_gpt.frames import SceneBox, SceneWindow
-from fusar_gpt.imagery import Area, Frame, open_scene, plan_chips, read_chip
+from fusar_gpt.frames import SceneBox, SceneWindow, scene_corners
+from fusar_gpt.imagery import Area, ChipFormat, open_scene, plan_chips, read_chip
 
 GEOREF = Path(__file__).parents[3] / "shared" / "data" / "georef"
 SCENES = {
@@ -46,9 +46,9 @@ def middle(path: Path) -> tuple[str, SceneWindow]:
     """W,S,E,N in WGS84 of a small box in the middle of the scene, and the window of the one chip over it."""
     with open_scene(path) as scene:
         x, y = scene.width / 2, scene.height / 2
-        lonlat = scene.to_lonlat(SceneBox(x - 8, y - 8, x + 8, y + 8).corners())
+        lonlat = scene.to_lonlat(scene_corners(SceneBox(x - 8, y - 8, x + 8, y + 8)))
         bounds = lonlat.x.min(), lonlat.y.min(), lonlat.x.max(), lonlat.y.max()
-        (chip,) = plan_chips(scene, Area.from_bbox(*bounds).on_scene(scene), Frame(224, 224, 16, 672.0))
+        (chip,) = plan_chips(scene, Area.from_bbox(*bounds).on_scene(scene), ChipFormat(224, 224, 16, 672.0))
     return ",".join(map(str, bounds)), chip.plan.window
 
 
@@ -74,7 +74,7 @@ def test_an_area_over_the_ships_of_rotterdam_is_read_where_it_lies(tmp_path):
     """The chip's pixels are those of the file: no shift, flip or turn on the way from the ground to the model."""
     path = GEOREF / "spacenet6_rotterdam" / "sar_hh.tif"
     with open_scene(path) as scene, rasterio.open(path) as raster:
-        (chip,) = plan_chips(scene, Area.whole(scene).on_scene(scene), Frame(200, 200, 10))
+        (chip,) = plan_chips(scene, Area.whole(scene).on_scene(scene), ChipFormat(200, 200, 10))
         seen = read_chip(scene, chip, scene.stretch())
         amplitude = np.abs(raster.read(1, window=Window(0, 0, 200, 200)))
     brightest = np.argsort(amplitude.ravel())[-200:]

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A stand-in for ``fusar serve`` that speaks the HTTP door over a real socket and makes its findings up.
+"""A stand-in for ``fusar serve`` that speaks the HTTP API over a real socket and makes its findings up.
 
 The first target says how the job goes: ``refused``, ``broken``, ``failing``, ``dropped``, ``cut``, ``garbled``,
 ``endless``; anything else ends well. A stream that was ``cut``, in the middle of an event, goes on where it was;
@@ -20,7 +20,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 import standin_chat
+
+from fusar_qgis.contract import Progress, Run, Started
 
 TOKEN = "secret-of-the-standin"
 CHIPS = 6
@@ -186,7 +190,7 @@ class Door(BaseHTTPRequestHandler):
             self.event("started", ["no run"])
             return
         chips = {"endless": 10_000, "crowded": 200}.get(kind, CHIPS)
-        self.event("started", {"run": run_of(order), "chips": chips})
+        self.event("started", Started(run_of(order), chips).to_json())
         for chip in range(chips):
             if self.server.dismissed.is_set():
                 return
@@ -198,12 +202,13 @@ class Door(BaseHTTPRequestHandler):
                 self.server.over.add(str(number))
                 self.event("end", {"status": "failed", "message": "内存不足: use a smaller area"})
                 return
-            added, replaced = (crowd(order, chip), []) if kind == "crowded" else findings_of(order, chip)
+            added, replaces = (crowd(order, chip), {}) if kind == "crowded" else findings_of(order, chip)
             collection = {"type": "FeatureCollection", "features": added}
+            data = {"added": collection, "replaced": list(replaces.values()), "replaces": replaces}
             if self.told >= self.seen:
                 time.sleep(self.server.pause_s)
-            self.event("findings", {"added": collection, "replaced": replaced})
-            self.event("progress", {"done": chip + 1, "total": chips, "message": ""})
+            self.event("findings", data)
+            self.event("progress", Progress(chip + 1, chips).to_json())
         self.server.over.add(str(number))
         self.event("end", {"status": "successful", "message": "Done."})
 
@@ -223,6 +228,9 @@ def preview_of(order: dict) -> dict:
         "seconds": None,
         "chip": {
             "image": PICTURE,
+            "size": [448, 448],
+            "footprint": {"type": "Polygon", "coordinates": [ring_of(order)]},
+            "crs": "EPSG:32650",
             "ground_m": 640.0,
             "band": "VV",
             "stretch": {"quantity": "power", "low_db": -21.5, "high_db": 4.0},
@@ -231,27 +239,22 @@ def preview_of(order: dict) -> dict:
             "image": PICTURE if asked else None,
             "nodes": 256 if asked else 0,
             "source": order["prior"],
-            "year": (order["year"] or 2020) if asked else None,
+            "year": (order.get("year") or 2020) if asked else None,
             "simulated": False,
             "said": [],
         },
     }
 
 
-def run_of(order: dict) -> dict:
-    return {
-        "id": "run-1",
-        "version": "0.1.0",
-        "model": order["model"],
-        "demonstration": True,
-        "prior": order["prior"],
-        "task": order["task"],
-        "targets": ", ".join(order["targets"]),
-        "scene_simulated": True,
-        "started": "2026-01-01T00:00:00Z",
-        "score_meaning": "token probability",
-        "attribution": "Simulated, no radar ever saw it",
-    }
+def run_of(order: dict) -> Run:
+    return Run(
+        id="run-1", version="0.1.0", model=order.get("model", "tiny"), model_hash="0", demonstration=True,
+        task=order["task"], targets=tuple(order["targets"]), prompts=("a prompt",), scene="harbour.tif",
+        scene_crs=order.get("area_crs") or "EPSG:32650", scene_fingerprint="f", scene_simulated=True, band="VV",
+        quantity="power", stretch_low_db=-21.5, stretch_high_db=4.0, chip_ground_m=640.0, aspect="undistorted",
+        overlap=0.0, area="", started="2026-01-01T00:00:00Z", prior=order.get("prior", "none"),
+        attribution="Simulated, no radar ever saw it", score_meaning="token probability",
+    )  # fmt: skip
 
 
 def ring_of(order: dict) -> list:
@@ -276,16 +279,18 @@ def results_of(order: dict) -> dict:
     """What a job came to: all that its events add up to."""
     found: dict[str, dict] = {}
     for chip in range(CHIPS):
-        added, replaced = findings_of(order, chip)
-        found = {name: one for name, one in found.items() if name not in replaced}
+        added, replaces = findings_of(order, chip)
+        found = {name: one for name, one in found.items() if name not in replaces.values()}
         found |= {one["id"]: one for one in added}
-    return {"run": run_of(order), "findings": {"type": "FeatureCollection", "features": list(found.values())}}
+    return run_of(order).to_json() | {
+        "findings": {"type": "FeatureCollection", "features": list(found.values())}
+    }
 
 
-def findings_of(order: dict, chip: int) -> tuple[list[dict], list[str]]:
+def findings_of(order: dict, chip: int) -> tuple[list[dict], dict[str, str]]:
     """One finding a chip, in a row across the area, tilted; chip 3 replaces what chip 2 found."""
     if order["task"] == "classify":
-        return classified(order, chip), []
+        return classified(order, chip), {}
     ring = ring_of(order)
     left, right = min(p[0] for p in ring), max(p[0] for p in ring)
     bottom, top = min(p[1] for p in ring), max(p[1] for p in ring)
@@ -300,10 +305,11 @@ def findings_of(order: dict, chip: int) -> tuple[list[dict], list[str]]:
         targets = order["targets"] or ["ship"]
         row = {"label": targets[chip % len(targets)], "score": 0.95 - 0.1 * chip}
         row |= {"length_m": 80, "width_m": 22.5, "target": target}
-        return [feature(order, f"d{chip}", "detections", polygon, row | shared)], ["d2"] if chip == 3 else []
+        replaces = {"d3": "d2"} if chip == 3 else {}
+        return [feature(order, f"d{chip}", "detections", polygon, row | shared)], replaces
     if order["task"] == "locate":
         if chip:
-            return [], []
+            return [], {}
         cells = []
         for cell in range(9):
             x, y = left + (cell % 3) * width / 3, top - (cell // 3 + 1) * height / 3
@@ -316,7 +322,7 @@ def findings_of(order: dict, chip: int) -> tuple[list[dict], list[str]]:
             ]
             row = {"cell": cell + 1, "hit": cell in (1, 4), "target": target}
             cells.append(feature(order, f"g{cell}", "grid", polygon, row | shared))
-        return cells, []
+        return cells, {}
     polygon = [[left, bottom], [right, bottom], [right, top], [left, top], [left, bottom]]
     row = {
         "task": order["task"],
@@ -331,7 +337,7 @@ def findings_of(order: dict, chip: int) -> tuple[list[dict], list[str]]:
         row["count"] = 7
     else:
         row["text"] = "A harbour <script>alert(1)</script> with seven ships & 港口 beside a long quay."
-    return ([] if chip else [feature(order, "a0", "answers", polygon, row | shared)]), []
+    return ([] if chip else [feature(order, "a0", "answers", polygon, row | shared)]), {}
 
 
 def crowd(order: dict, chip: int) -> list[dict]:

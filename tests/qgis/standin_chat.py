@@ -57,7 +57,7 @@ def answer(door, body: dict) -> None:
         tell(door, {"content": piece})
         time.sleep(door.server.pause_s / 10)
     collection = {"type": "FeatureCollection", "features": features}
-    tell(door, {}, "stop", fusar={"run": run_of(order), "findings": collection, "self_check": None})
+    tell(door, {}, "stop", fusar={"run": run_of(order).record(), "findings": collection, "self_check": None})
     door.wfile.write(b"data: [DONE]\n\n")
 
 

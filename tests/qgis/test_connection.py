@@ -16,11 +16,11 @@ from qgis.PyQt.QtNetwork import QNetworkProxy
 from standin import CHIPS, TOKEN
 
 from fusar_qgis.connection.backend import READY, STARTING, STOPPED
+from fusar_qgis.connection.child import data_folder
 from fusar_qgis.connection.client import Client
 from fusar_qgis.connection.job import Job
-from fusar_qgis.connection.sessions import data_folder
-from fusar_qgis.core.events import Found, Progress, Started
-from fusar_qgis.core.order import Order
+from fusar_qgis.contract import Found, Progress, Started, Task, read_outline
+from fusar_qgis.core.request import LayerRequest
 
 REAL = os.environ.get("FUSAR_EXECUTABLE")  # read before a fixture hides it
 SAMPLES = Path(__file__).resolve().parents[2] / "backend" / "fusar_gpt" / "samples"
@@ -28,7 +28,7 @@ SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [90, 0], [90, 90], [0, 90]
 
 
 def order(target="ship", task="detect"):
-    return Order("/data/harbour.tif", SQUARE, "EPSG:32650", task, (target,))
+    return LayerRequest("/data/harbour.tif", Task(task), (target,), read_outline(SQUARE), "EPSG:32650")
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def client(standin, backend, qtbot):
 
 
 def follow(qtbot, client, target):
-    job, told = Job(client, order(target)), []
+    job, told = Job(client, order(target).to_json()), []
     job.told.connect(told.append)
     with qtbot.waitSignal(job.ended) as ended:
         job.start()
@@ -81,7 +81,7 @@ def test_a_stream_that_breaks_goes_on_where_it_was(qtbot, client, standin):
 
 
 def test_cancel_while_the_backend_is_away_reaches_it_when_it_is_back(qtbot, client, standin):
-    job, told = Job(client, order("cut")), []
+    job, told = Job(client, order("cut").to_json()), []
     job.told.connect(told.append)
     job.start()
     qtbot.waitUntil(job._again.isActive)
@@ -90,7 +90,7 @@ def test_cancel_while_the_backend_is_away_reaches_it_when_it_is_back(qtbot, clie
 
 
 def test_a_backend_that_does_not_come_back_ends_the_job(qtbot, client, standin, monkeypatch):
-    monkeypatch.setattr("fusar_qgis.connection.job._PATIENCE_S", -1.0)
+    monkeypatch.setattr("fusar_qgis.connection.job._AWAY_S", -1.0)
     assert "did not come back" in follow(qtbot, client, "cut")[1].message
 
 
@@ -103,7 +103,7 @@ def test_a_profile_has_one_name_that_says_nothing_about_its_owner(qtbot, client,
 
 
 def test_cancel_is_immediate_and_reaches_the_backend(qtbot, client, standin):
-    job, told, ends = Job(client, order("endless")), [], []
+    job, told, ends = Job(client, order("endless").to_json()), [], []
     job.told.connect(told.append)
     job.ended.connect(ends.append)
     job.start()
@@ -121,7 +121,7 @@ def test_cancel_is_immediate_and_reaches_the_backend(qtbot, client, standin):
 
 def test_cancel_before_the_backend_has_answered_still_reaches_it(qtbot, client, standin):
     standin.answer_submit.clear()
-    job = Job(client, order("endless"))
+    job = Job(client, order("endless").to_json())
     job.start()
     qtbot.waitUntil(lambda: bool(standin.orders))
     job.cancel()
@@ -134,7 +134,7 @@ def test_the_garbage_collector_leaves_what_is_under_way_alone(qtbot, backend, st
     with qtbot.waitSignal(backend.ready) as ready:
         backend.open()
         gc.collect()
-    job = Job(ready.args[0], order())
+    job = Job(ready.args[0], order().to_json())
     with qtbot.waitSignal(job.ended) as ended:
         job.start()
         for _ in range(20):
@@ -144,7 +144,7 @@ def test_the_garbage_collector_leaves_what_is_under_way_alone(qtbot, backend, st
 
 
 def test_closing_in_mid_run_still_cancels_on_the_backend(qtbot, standin, backend, client):
-    job, told = Job(client, order("endless")), []
+    job, told = Job(client, order("endless").to_json()), []
     job.told.connect(told.append)
     job.start()
     qtbot.waitUntil(lambda: bool(told))
@@ -253,7 +253,7 @@ def test_a_dead_child_comes_back_once_and_its_job_goes_on(qtbot, backend, tmp_pa
     with qtbot.waitSignal(backend.ready, timeout=20_000) as ready:
         backend.open()
     address = ready.args[0].endpoint
-    job, told, ends = Job(ready.args[0], order("storage tank")), [], []
+    job, told, ends = Job(ready.args[0], order("storage tank").to_json()), [], []
     job.told.connect(told.append)
     job.ended.connect(ends.append)
     job.start()
@@ -265,7 +265,7 @@ def test_a_dead_child_comes_back_once_and_its_job_goes_on(qtbot, backend, tmp_pa
     assert ends[0].status == "successful"
     assert [type(event) for event in told] == [Started] + [Found, Progress] * CHIPS
 
-    job, told = Job(ready.args[0], order("endless")), []
+    job, told = Job(ready.args[0], order("endless").to_json()), []
     job.told.connect(told.append)
     job.ended.connect(ends.append)
     job.start()
@@ -333,14 +333,15 @@ def test_killing_the_real_backend_loses_and_doubles_nothing(qtbot, backend, monk
         area = json.loads((SAMPLES / "harbour_simulated_area.geojson").read_text())
         shape = area["features"][0]["geometry"] if "features" in area else area.get("geometry", area)
         scene = str(SAMPLES / "harbour_simulated.tif")
-        job, told = Job(ready.args[0], Order(scene, shape, "EPSG:32631", "count", ("ship",))), []
+        wanted = LayerRequest(scene, Task.COUNT, ("ship",), read_outline(shape), "EPSG:32631")
+        job, told = Job(ready.args[0], wanted.to_json()), []
         job.told.connect(told.append)
         with qtbot.waitSignal(job.ended, timeout=120_000) as ended:
             job.start()
             qtbot.waitUntil(lambda: len(told) > 2, timeout=60_000)
             disturb()
         kinds = [type(event).__name__ for event in told]
-        return kinds, ended.args[0].status
+        return kinds, ended.args[0].status, ended.args[0].message
 
     whole = run(lambda: None)
     assert whole[1] == "successful"

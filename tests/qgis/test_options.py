@@ -82,8 +82,8 @@ def test_a_server_that_works(qtbot, page, standin):
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("gpu.example.org", "This is no address"),
-        ("", "This is no address"),
+        ("gpu.example.org", "Not a valid URL"),
+        ("", "Not a valid URL"),
         (NOWHERE, "nothing listens there"),
         ("http://no-such-name.invalid:8765", "“no-such-name.invalid” was not found"),
     ],
@@ -102,8 +102,8 @@ def test_wrong_token(qtbot, page, standin):
 def test_another_version(qtbot, page, standin, web, served, side):
     standin.info = standin.info | {"api": served}
     assert side in result(qtbot, page, standin.url)
-    detail = f"this server speaks API {served}, the client 1; update the other"
-    assert side in result(qtbot, page, web(409, json.dumps({"detail": detail}).encode()).url)
+    problem = {"detail": "another version", "code": "api-mismatch", "served_api": served}
+    assert side in result(qtbot, page, web(409, json.dumps(problem).encode()).url)
 
 
 def test_another_program(qtbot, page, web):
@@ -354,7 +354,7 @@ def test_a_model_that_cannot_be_imported_says_why(qtbot, page, options, tmp_path
     models._sigma.setText("2")
     with qtbot.waitSignal(options.checkpoints.ended):
         models._import.click()
-    assert models._log._text.text() == "The model could not be had: the adapter is no LoRA."
+    assert models._log._text.text() == "The model could not be installed: the adapter is no LoRA."
     asked = "checkpoint import /data/stage2 --base /data/qwen --name fusar-gpt --sigma 2\n"
     assert (tmp_path / "asked").read_text() == asked
 

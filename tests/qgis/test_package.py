@@ -18,6 +18,7 @@ from desktop import HERE, play
 from package_plugin import PLUGIN, PackageError, build
 from run_qgis import qgis_environment
 
+CONTRACT = ROOT / "backend" / "fusar_gpt" / "contract"
 OWN = {PLUGIN, "qgis", "osgeo", "numpy", "processing"}
 
 
@@ -45,9 +46,16 @@ def test_one_folder_with_all_that_is_needed_and_nothing_else(package, contents):
     names = {str(name.relative_to(PLUGIN)) for name in contents}
     assert {"__init__.py", "metadata.txt", "LICENSE", "resources/icon.svg", "i18n/fusar_zh_CN.qm"} <= names
     modules = {str(path.relative_to(ROOT / PLUGIN)) for path in (ROOT / PLUGIN).rglob("*.py")}
+    modules |= {f"contract/{path.name}" for path in CONTRACT.glob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
     for name in names:
         assert not re.search(r"(^|/)(\.|__pycache__|tests?/|test_)|\.(pyc|ts|sh|so|exe|dll)$", name)
+
+
+def test_the_contract_in_the_zip_is_the_backends_byte_for_byte(contents):
+    shipped = {name.name: data for name, data in contents.items() if name.parent.name == "contract"}
+    assert shipped == {path.name: path.read_bytes() for path in CONTRACT.glob("*.py")}
+    assert "request.py" in shipped
 
 
 def test_no_resource_is_left_out(contents):

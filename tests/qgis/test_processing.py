@@ -20,6 +20,8 @@ from qgis.core import (
 )
 from standin import CHIPS
 
+from fusar_qgis.core.endpoint import endpoint
+
 LOWER_LEFT = (500100, 3999300)
 AREAS = [LOWER_LEFT, (500300, 3999300), (500500, 3999500)]
 
@@ -204,7 +206,7 @@ def test_a_job_that_the_backend_has_lost_fails_alone(provider, standin, scene_pa
         run("detect", log, INPUT=[str(scene_path)], AREAS=areas, TARGETS="dropped", DETECTIONS="memory:")
         is None
     )
-    assert "there is no such job" in log.errors[0]
+    assert "has lost the run" in log.errors[0]
 
 
 def test_no_backend_at_all(provider, scene_path, monkeypatch):
@@ -382,8 +384,6 @@ def test_results_are_styled_when_they_are_loaded(provider, standin, scene_path, 
 
 def test_no_second_child_beside_the_toolbars(provider, standin, scene_path, monkeypatch):
     monkeypatch.delenv("FUSAR_URL")
-    from fusar_qgis.connection.blocking import CHILD
-    from fusar_qgis.core.endpoint import endpoint
-
-    CHILD.look_at(lambda: endpoint(standin.url, standin.token))
+    monkeypatch.setenv("FUSAR_EXECUTABLE", "/not/started")
+    provider.child.endpoint = endpoint(standin.url, standin.token)
     assert run("detect", INPUT=[str(scene_path)], TARGETS="ship", DETECTIONS="memory:")["DONE"] == 1

@@ -5,7 +5,6 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
-from dataclasses import asdict
 
 import pytest
 from conftest import write_tiff
@@ -17,8 +16,8 @@ from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QAction, QMenu, QToolBar
 from test_results import RUN, finding, found, project, run  # noqa: F401 - fixtures
 
-from fusar_qgis.core.events import Found
-from fusar_qgis.core.order import Order
+from fusar_qgis.contract import Found, Task
+from fusar_qgis.core.request import LayerRequest
 from fusar_qgis.gui.look_closer import LookCloser
 from fusar_qgis.gui.review import Review
 from fusar_qgis.gui.review_bar import ReviewBar
@@ -32,7 +31,7 @@ AREA = "POLYGON((500000 3999800, 500300 3999800, 500300 4000000, 500000 4000000,
 
 @pytest.fixture
 def layer(project, run, tmp_path):  # noqa: F811
-    made, _ = run(Found(tuple(finding(n, score=score) for n, score in enumerate(SCORES, 1)), ()))
+    made, _ = run(Found(tuple(finding(n, score=score) for n, score in enumerate(SCORES, 1))))
     made.setCustomProperty(storage.SCENE_PROPERTY, str(write_tiff(tmp_path / "harbour.tif")))
     return made
 
@@ -308,9 +307,9 @@ def test_an_export_that_fails_leaves_nothing(layer, start, canvas, bar, tmp_path
 
 
 def test_look_closer_in_the_context_menu(project, qtbot, canvas, qgis_iface, looked):  # noqa: F811
-    order = Order("harbour.tif", {}, "EPSG:32650", "locate", ("ship",))
-    layers = RunLayers({**RUN, "task": "locate"}, project, "", asdict(order))
-    layers.take(Found((finding(1, layer="grid", cell=4, hit=True, target="ship"),), ()))
+    order = LayerRequest("harbour.tif", Task.LOCATE, ("ship",), area_crs="EPSG:32650")
+    layers = RunLayers({**RUN, "task": "locate"}, project, "", order.to_json())
+    layers.take(Found((finding(1, layer="grid", cell=4, hit=True, target="ship"),)))
     with qtbot.waitSignal(layers.destroyed):
         layers.finish()
     (grid,) = storage.findings_layers(project)

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from fusar_gpt.frames import SceneBox
-from fusar_gpt.model.card import Card
+from fusar_gpt.model.folder import Card
 from fusar_train.corpus.record import Record, RecordObject
 
 RELEASE = Card("release", "", "release", 504, 504, 14, 2, None, [], False, None, "", "", aspect="stretched")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fusar_gpt.frames import ChipBox
-from fusar_train.evaluation.cfar import Cfar, box_sums, components, content, factor, false_alarm_rate, label
+from fusar_train.evaluation.cfar import Cfar, box_sums, content, factor, false_alarm_rate, label_targets
 from fusar_train.evaluation.metrics import pair
 
 
@@ -17,8 +17,26 @@ def sea(looks, shape=(500, 500), seed=0):
 
 def test_the_rate_of_one_look_is_the_textbook_one():
     assert false_alarm_rate(9.0, 40, 1) == pytest.approx((1 + 9 / 40) ** -40)
-    assert factor(1e-4, 40, 1) == pytest.approx(40 * (1e-4 ** (-1 / 40) - 1))
-    assert factor(1e-6, 10**7, 1) == pytest.approx(-math.log(1e-6), rel=1e-4)
+    factors = factor(1e-6, np.array([0, 40, 10**7]), 1)
+    assert factors[0] == math.inf
+    assert factors[1:] == pytest.approx([40 * (1e-6 ** (-1 / 40) - 1), -math.log(1e-6)], rel=1e-4)
+    assert factor(1e-4, np.array([40]), 1) == pytest.approx(40 * (1e-4 ** (-1 / 40) - 1))
+
+
+@pytest.mark.parametrize("looks", [1, 3, 8])
+@pytest.mark.parametrize("cells", [1, 40, 6000])
+def test_the_rate_is_the_sum_of_poisson_terms(looks, cells):
+    """Given S = s, the chance of X > t s / N is a Poisson sum of L terms; its mean over S is this sum."""
+    t, shape = 2.5, cells * looks
+    q = t / cells
+    logs = [
+        math.lgamma(shape + k) - math.lgamma(shape) - math.lgamma(k + 1)
+        + k * math.log(q) - (shape + k) * math.log1p(q)
+        for k in range(looks)
+    ]  # fmt: skip
+    rate = math.fsum(map(math.exp, logs))
+    assert false_alarm_rate(t, cells, looks) == pytest.approx(rate, rel=1e-11)
+    assert factor(rate, np.array([cells]), looks) == pytest.approx(t, rel=1e-11)
 
 
 def test_with_much_background_the_rate_is_that_of_gamma_clutter():
@@ -98,15 +116,16 @@ def test_parts_are_those_of_a_flood(density):
     rng = np.random.default_rng(int(density * 10))
     for _ in range(20):
         mask = rng.uniform(size=(rng.integers(1, 15), rng.integers(1, 15))) < density
-        assert (label(mask) == flood(mask)).all()
+        assert (label_targets(mask) == flood(mask)).all()
 
 
 def test_growing_joins_near_parts_without_adding_pixels():
     hits = np.zeros((9, 12), bool)
     hits[4, [1, 4, 8]] = True  # gaps of two and three pixels
-    assert len(components(hits)) == 3
-    parts = components(hits, grow=1)
-    assert [columns.tolist() for _, columns in parts] == [[1, 4], [8]]
+    assert label_targets(hits).max() == 3
+    labels = label_targets(hits, grow=1)
+    assert labels[4].tolist() == [0, 1, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0]
+    assert labels.astype(bool).tolist() == hits.tolist()
 
 
 @pytest.mark.parametrize("settings", [{"pfa": 0}, {"pfa": 1}, {"looks": 0}, {"background": 0}, {"guard": -1}])

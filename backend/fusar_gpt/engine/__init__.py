@@ -1,19 +1,19 @@
-"""Runs the model on requests: in batches, inside grammars, cancellable, streaming, with token probabilities."""
+"""Runs the model on requests: batching, constrained decoding, cancelling, streaming, token probabilities."""
 
 from fusar_gpt.engine.batcher import Batcher
-from fusar_gpt.engine.engine import Engine, EngineOver, OnText, Reply, Request
-from fusar_gpt.engine.local import LocalEngine
-from fusar_gpt.engine.opening import open_engine
-from fusar_gpt.engine.remembered import Remembered
+from fusar_gpt.engine.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply, never
+from fusar_gpt.engine.local import LocalEngine, open_engine
+from fusar_gpt.engine.replay import ReplayEngine
 
 __all__ = [
     "Batcher",
+    "DecodeRequest",
     "Engine",
-    "EngineOver",
+    "EngineWrapper",
     "LocalEngine",
     "OnText",
-    "Remembered",
+    "ReplayEngine",
     "Reply",
-    "Request",
+    "never",
     "open_engine",
 ]

@@ -1,4 +1,4 @@
-"""An engine that runs the requests of many callers together on another one."""
+"""An engine that runs the requests of many threads together on another one."""
 
 from __future__ import annotations
 
@@ -8,37 +8,39 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fusar_gpt.engine.engine import Engine, EngineOver, OnText, Reply, Request, never
+from fusar_gpt.engine.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply, never
 from fusar_gpt.errors import Cancelled, FusarError
 
-_LOOK_S = 0.02  # how often a waiting caller looks whether it was cancelled
+_WAIT_S = 0.02  # how often a waiting call checks whether it was cancelled
 
 Ticket = tuple["_Call", int]
-"""One request: whose it is, and its place in the caller's list."""
+"""One request: its call, and its index in the call's list."""
 
 
-class Batcher(EngineOver):
-    """Collects requests from any number of threads and hands them to one engine, which one worker runs.
+class Batcher(EngineWrapper):
+    """Collects the requests of any number of threads and runs them on one engine, from one worker thread.
 
-    Callers take turns request by request, so a long list does not keep a short one waiting. A caller that
-    cancels leaves; an error reaches the caller whose request made it; the others notice neither.
+    Scheduling is round robin over the calls, one request each, so a long list does not delay a short one. A
+    call that is cancelled or fails does not affect the others.
     """
 
     def __init__(self, engine: Engine, max_batch: int | None = None, max_wait_s: float = 0.01) -> None:
         """Start the worker.
 
         Args:
-            engine: What answers; nobody else should use it meanwhile.
-            max_batch: The most requests handed over at once; None is the engine's own batch.
-            max_wait_s: How long the first request of a batch waits for company.
+            engine: The engine to run; nothing else should use it meanwhile.
+            max_batch: The most requests given to it at once; None is the engine's own batch size.
+            max_wait_s: How long the first request of a batch waits for more requests.
         """
         if max_wait_s < 0 or (max_batch is not None and max_batch < 1):
-            raise ValueError(f"a batch of {max_batch} after {max_wait_s} s")
+            raise ValueError(
+                f"max_batch must be at least 1 and max_wait_s at least 0, not {max_batch} and {max_wait_s}"
+            )
         super().__init__(engine)
         self._max_batch = max_batch
         self._max_wait_s = max_wait_s
-        self._calls: deque[_Call] = deque()  # those with requests that wait; the next in turn comes first
-        self._news = threading.Condition()
+        self._calls: deque[_Call] = deque()  # those with waiting requests, the next one to serve first
+        self._changed = threading.Condition()
         self._closed = threading.Event()
         # A daemon: a forward pass that cannot be interrupted must not keep a process alive.
         self._worker = threading.Thread(target=self._work, name="fusar-batcher", daemon=True)
@@ -52,35 +54,35 @@ class Batcher(EngineOver):
 
     def answer(
         self,
-        requests: Sequence[Request],
+        requests: Sequence[DecodeRequest],
         cancelled: Callable[[], bool] = never,
         on_text: OnText | None = None,
     ) -> list[Reply]:
-        """Answer all, in their order, together with what other threads ask.
+        """As :meth:`Engine.answer`, together with the requests of other threads.
 
-        Raises Cancelled soon after ``cancelled()`` is true, FusarError when the batcher is closed, and what the
-        engine raises for these requests. ``on_text`` is called from the worker's thread.
+        ``on_text`` is called from the worker thread. Raises Cancelled soon after ``cancelled()`` is true,
+        FusarError when the batcher is closed, and what the engine raises for these requests.
         """
         call = _Call(requests, on_text)
-        with self._news:
+        with self._changed:
             if self._closed.is_set():
                 raise _closed_error()
             if requests:
                 self._calls.append(call)
-                self._news.notify_all()
-        while requests and not call.over.wait(_LOOK_S):
+                self._changed.notify_all()
+        while requests and not call.over.wait(_WAIT_S):
             if cancelled():
                 call.end(Cancelled("stopped by the user"))
         return call.result()
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Turn waiting callers away and stop at the next token; safe to call twice."""
-        with self._news:
+        """End all calls with an error and stop at the next token; safe to call twice."""
+        with self._changed:
             self._closed.set()
             for call in self._calls:
                 call.end(_closed_error())
             self._calls.clear()
-            self._news.notify_all()
+            self._changed.notify_all()
         if threading.current_thread() is not self._worker:
             self._worker.join(timeout_s)
 
@@ -89,15 +91,15 @@ class Batcher(EngineOver):
             self._run(tickets)
 
     def _collect(self) -> list[Ticket]:
-        """The next batch, by turns; empty once the batcher is closed."""
+        """The next batch, round robin; empty once the batcher is closed."""
         tickets: list[Ticket] = []
-        with self._news:
+        with self._changed:
             while not tickets and not self._closed.is_set():
-                self._news.wait_for(lambda: self._calls or self._closed.is_set())
+                self._changed.wait_for(lambda: self._calls or self._closed.is_set())
                 most = self._max_batch or self._engine.batch_size
                 until = time.monotonic() + self._max_wait_s
                 while sum(call.left for call in self._calls) < most and not self._closed.is_set():
-                    if not self._news.wait(max(0.0, until - time.monotonic())):
+                    if not self._changed.wait(max(0.0, until - time.monotonic())):
                         break
                 while self._calls and len(tickets) < most:
                     call = self._calls.popleft()
@@ -107,28 +109,28 @@ class Batcher(EngineOver):
         return tickets
 
     def _run(self, tickets: list[Ticket]) -> None:
-        """Answer a batch. One that fails is tried again caller by caller, so that only one of them fails."""
-        heard = [0] * len(tickets)
+        """Answer a batch. If it fails, each call is run again on its own, so that only the faulty one fails."""
+        lengths = [0] * len(tickets)  # characters of each answer so far
 
         def on_text(i: int, piece: str) -> None:
-            call, place = tickets[i]
-            heard[i] += len(piece)
-            call.hear(place, piece, heard[i])
+            call, index = tickets[i]
+            lengths[i] += len(piece)
+            call.report(index, piece, lengths[i])
 
         calls = {call: None for call, _ in tickets}
         try:
             replies = self._engine.answer(
-                [call.request(place) for call, place in tickets],
+                [call.request(index) for call, index in tickets],
                 lambda: self._closed.is_set() or all(call.over.is_set() for call in calls),
                 **({"on_text": on_text} if any(call.on_text for call in calls) else {}),
             )
-        except Exception as error:  # noqa: BLE001 - it belongs to the caller
-            self._blame(tickets, list(calls), error)
+        except Exception as error:  # noqa: BLE001 - raised in the caller's thread
+            self._fail(tickets, list(calls), error)
         else:
-            for (call, place), reply in zip(tickets, replies, strict=True):
-                call.give(place, reply)
+            for (call, index), reply in zip(tickets, replies, strict=True):
+                call.store(index, reply)
 
-    def _blame(self, tickets: list[Ticket], calls: list[_Call], error: Exception) -> None:
+    def _fail(self, tickets: list[Ticket], calls: list[_Call], error: Exception) -> None:
         if self._closed.is_set():
             error = _closed_error()
         elif len(calls) > 1:
@@ -141,53 +143,53 @@ class Batcher(EngineOver):
 
 
 class _Call:
-    """The requests of one caller, their replies and what became of them."""
+    """One call of :meth:`Batcher.answer`: its requests and its replies so far, or its error."""
 
-    def __init__(self, requests: Sequence[Request], on_text: OnText | None) -> None:
+    def __init__(self, requests: Sequence[DecodeRequest], on_text: OnText | None) -> None:
         self.over = threading.Event()
         self.on_text = on_text
         self._requests = requests
         self._replies: list[Reply | None] = [None] * len(requests)
-        self._told = [0] * len(requests)
+        self._reported = [0] * len(requests)
         self._taken = 0
         self._error: Exception | None = None
         self._lock = threading.Lock()
 
     @property
     def left(self) -> int:
-        """How many requests wait; none once the call is over."""
+        """The number of requests not taken yet; 0 once the call is over."""
         return 0 if self.over.is_set() else len(self._requests) - self._taken
 
     def take(self) -> int:
-        """The place of the next request."""
+        """The index of the next request."""
         self._taken += 1
         return self._taken - 1
 
-    def request(self, place: int) -> Request:
-        """The request, which is called off when the call is over."""
-        asked = self._requests[place]
-        return replace(asked, called_off=lambda: self.over.is_set() or asked.called_off())
+    def request(self, index: int) -> DecodeRequest:
+        """The request, which is aborted when the call is over."""
+        asked = self._requests[index]
+        return replace(asked, aborted=lambda: self.over.is_set() or asked.aborted())
 
-    def hear(self, place: int, piece: str, upto: int) -> None:
-        """Tell the caller a piece that ends at character ``upto``, unless it was told before."""
-        fresh = upto - self._told[place]
+    def report(self, index: int, piece: str, end: int) -> None:
+        """Give ``on_text`` a piece that ends at character ``end``, less what it was given before."""
+        fresh = end - self._reported[index]
         if self.on_text is None or self.over.is_set() or fresh <= 0:
             return
-        self._told[place] = upto
+        self._reported[index] = end
         try:
-            self.on_text(place, piece[-fresh:])
-        except Exception as error:  # noqa: BLE001 - the caller's own
+            self.on_text(index, piece[-fresh:])
+        except Exception as error:  # noqa: BLE001 - raised in the caller's thread
             self.end(error)
 
-    def give(self, place: int, reply: Reply) -> None:
-        """Take in a reply; the last one ends the call."""
+    def store(self, index: int, reply: Reply) -> None:
+        """Store a reply; the last one ends the call."""
         with self._lock:
-            self._replies[place] = reply
+            self._replies[index] = reply
             if None not in self._replies:
                 self.over.set()
 
     def end(self, error: Exception) -> None:
-        """End the call with an error, unless it is over."""
+        """End the call with an error, unless it is over already."""
         with self._lock:
             if not self.over.is_set():
                 self._error = error
@@ -201,4 +203,4 @@ class _Call:
 
 
 def _closed_error() -> FusarError:
-    return FusarError("the engine was closed; open it again")
+    return FusarError("The engine was closed: open it again.")

@@ -1,4 +1,4 @@
-"""What an engine is: it answers requests about chips, and says how sure the model was of every token."""
+"""The engine's interface: requests about chips in, replies with the probability of every token out."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from fusar_gpt.model import Card
 
 
 def never() -> bool:
-    """Nobody cancels."""
+    """The default of ``cancelled`` and ``aborted``: always False."""
     return False
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
+class DecodeRequest:
     """One question about one chip.
 
     ``image`` is uint8 [H, W] at the card's size. ``values`` float32 [S, 64] and ``positions`` float32 [S, 2],
     normalised (y, x), are its prior; S may be 0. ``grammar`` is an xgrammar EBNF with the rule ``root``, or
     None for free text. ``max_tokens`` is at least 1.
 
-    ``temperature`` 0 takes the likeliest token; above 0 tokens are drawn, by ``seed`` and independently of the
-    requests that run along. Once ``called_off()`` is true this answer ends where it is, unfinished, and the
-    others go on.
+    ``temperature`` 0 takes the likeliest token. Above 0 tokens are sampled with a generator seeded by ``seed``, so
+    other requests of the batch do not change them. Once ``aborted()`` is true, this answer ends unfinished where it
+    is; other requests go on.
     """
 
     image: NDArray[np.uint8]
@@ -38,11 +38,14 @@ class Request:
     max_tokens: int
     temperature: float = 0.0
     seed: int = 0
-    called_off: Callable[[], bool] = never
+    aborted: Callable[[], bool] = never
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1 or not 0 <= self.temperature < float("inf"):
-            raise ValueError(f"an answer of {self.max_tokens} tokens at temperature {self.temperature}")
+            raise ValueError(
+                f"max_tokens must be at least 1 and temperature finite and at least 0, not {self.max_tokens} and "
+                f"{self.temperature}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +80,7 @@ class Reply:
 
 
 OnText = Callable[[int, str], None]
-"""Takes a request's place in the list and the next piece of its answer, always whole characters."""
+"""Called with a request's index in the list and the next piece of its answer, always whole characters."""
 
 
 class Engine(Protocol):
@@ -97,22 +100,23 @@ class Engine(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """How many chips are best asked about at once."""
+        """How many requests are best given to one call of ``answer``."""
 
     def answer(
         self,
-        requests: Sequence[Request],
+        requests: Sequence[DecodeRequest],
         cancelled: Callable[[], bool] = never,
         on_text: OnText | None = None,
     ) -> list[Reply]:
-        """Answer all, in their order; raises Cancelled at the next token once ``cancelled()`` is true.
+        """The replies to all requests, in their order.
 
-        ``on_text`` hears every answer as it grows.
+        ``on_text`` gets every answer in pieces while it is made. Raises Cancelled at the next token once
+        ``cancelled()`` is true.
         """
 
 
-class EngineOver:
-    """What an engine over another one has from it: the checkpoint, the device, the batch."""
+class EngineWrapper:
+    """Base of engines that wrap another one, ``self._engine``, and override how it answers."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -134,5 +138,5 @@ class EngineOver:
 
     @property
     def batch_size(self) -> int:
-        """How many chips are best asked about at once."""
+        """How many requests are best given to one call of ``answer``."""
         return self._engine.batch_size

@@ -1,4 +1,4 @@
-"""Keeps every answer of a batch inside its own grammar while it is generated."""
+"""Constrained decoding: each answer of a batch is kept inside its own grammar, by xgrammar."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Grammars:
         self._text = _packed([i < len(tokenizer) and i not in silent for i in range(vocab_size)])
 
     def matcher(self, grammar: str) -> xgrammar.GrammarMatcher:
-        """What follows one answer through its grammar."""
+        """A matcher for one answer, at the start of its grammar."""
         return xgrammar.GrammarMatcher(self._compiler.compile_grammar(grammar))
 
     def forbid(self, logits: Tensor, matchers: Sequence[xgrammar.GrammarMatcher | None]) -> None:
@@ -36,7 +36,7 @@ class Grammars:
 
         Args:
             logits: float32 [n, V].
-            matchers: n of them, having accepted the answer so far; None allows any text.
+            matchers: n of them, each advanced by its answer so far; None allows any text.
         """
         mask = self._text.repeat(len(matchers), 1)
         for row, matcher in enumerate(matchers):

@@ -1,4 +1,4 @@
-"""How many chips fit into memory at once, and what to do when they did not."""
+"""The batch size and cache size that fit into the device's memory, and how running out of it is recognised."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from fusar_gpt.model import Checkpoint
 
 _LARGEST = {"cpu": 8}
 _LARGEST_ELSEWHERE = 32
-_USABLE = 0.5  # of the free memory; the rest is for other programs and for what is not reckoned here
-_LONGEST_TEXT = 1280  # tokens of prompt and answer that a row is reckoned with
-_UNKNOWN_FREE = 2 * 2**30  # where the system does not tell
+_USABLE = 0.5  # of the free memory; the rest is left to other programs and to what is not estimated here
+_LONGEST_TEXT = 1280  # tokens of prompt and answer that a row is estimated with
+_UNKNOWN_FREE = 2 * 2**30  # where the system does not say
 
 _SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
@@ -52,10 +52,10 @@ def row_bytes(checkpoint: Checkpoint) -> int:
     kv = tokens * 2 * text.num_hidden_layers * text.num_key_value_heads * head
     reading = tokens * (6 * text.hidden_size + 3 * text.intermediate_size)
     patches = card.token_rows * card.token_cols * card.merge**2
-    seeing = patches * (8 * vision.hidden_size + 3 * vision.intermediate_size)
+    encoding = patches * (8 * vision.hidden_size + 3 * vision.intermediate_size)
     item = checkpoint.model.get_input_embeddings().weight.element_size()
     # A batch that grows longer is copied once. Scores over the vocabulary are float32.
-    return int(item * (2 * kv + max(reading, seeing)) + 3 * 4 * text.vocab_size)
+    return int(item * (2 * kv + max(reading, encoding)) + 3 * 4 * text.vocab_size)
 
 
 def batch_size(free: int, row: int, device_type: str) -> int:

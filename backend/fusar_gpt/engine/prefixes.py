@@ -1,4 +1,4 @@
-"""Keeps what was computed about chips, so that the next question about one starts at its prompt."""
+"""A cache of prefixes (chip and prior, encoded): the next question about a chip starts at its prompt."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import hashlib
 import threading
 from collections import OrderedDict
 
-from fusar_gpt.engine.engine import Request
+from fusar_gpt.engine.engine import DecodeRequest
 from fusar_gpt.model.decoding import Prefix
 
 
-def prefix_key(request: Request, checkpoint_hash: str) -> bytes:
+def prefix_key(request: DecodeRequest, checkpoint_hash: str) -> bytes:
     """SHA-256 of everything that decides a prefix: the chip's pixels, its prior and the checkpoint."""
     digest = hashlib.sha256(checkpoint_hash.encode())
     for array in (request.image, request.values, request.positions):
@@ -20,14 +20,14 @@ def prefix_key(request: Request, checkpoint_hash: str) -> bytes:
 
 
 class PrefixCache:
-    """The prefixes that were used last, up to a number of bytes; safe to use from any thread.
+    """An LRU cache limited in bytes; thread-safe.
 
-    The newest one is kept whatever its size, since questions about one chip follow each other.
+    The newest prefix is kept whatever its size, since questions about one chip follow each other.
     """
 
     def __init__(self, budget: int) -> None:
         if budget < 0:
-            raise ValueError(f"a cache of {budget} bytes")
+            raise ValueError(f"the cache's budget must be at least 0 bytes, not {budget}")
         self._budget = budget
         self._kept: OrderedDict[bytes, Prefix] = OrderedDict()
         self._nbytes = 0
@@ -42,14 +42,14 @@ class PrefixCache:
         return self._nbytes
 
     def get(self, key: bytes) -> Prefix | None:
-        """The prefix, which now counts as the newest, or None."""
+        """The prefix, which becomes the newest, or None."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
     def put(self, key: bytes, prefix: Prefix) -> None:
-        """Keep a prefix and let go of the oldest ones until the budget holds."""
+        """Keep a prefix; drop the oldest ones until the budget holds."""
         with self._lock:
             self._drop(key)
             self._kept[key] = prefix
@@ -58,7 +58,7 @@ class PrefixCache:
                 self._drop(next(iter(self._kept)))
 
     def clear(self) -> None:
-        """Let go of all."""
+        """Drop all prefixes."""
         with self._lock:
             self._kept.clear()
             self._nbytes = 0

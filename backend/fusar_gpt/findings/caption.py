@@ -10,7 +10,7 @@ from typing import Literal
 import pyproj
 from PIL import Image, ImageDraw, ImageFont
 
-from fusar_gpt.findings.finding import Run
+from fusar_gpt.contract import Run
 from fusar_gpt.frames import LonLatPoints, ScenePoints, SceneWindow
 from fusar_gpt.imagery import Scene
 

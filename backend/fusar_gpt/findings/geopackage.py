@@ -13,83 +13,14 @@ import pyogrio.raw
 import pyproj
 import shapely
 from numpy.typing import NDArray
+from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from fusar_gpt.contract import FINDING_COLUMNS, RUN_COLUMNS, Columns, Finding, Run, Value
 from fusar_gpt.errors import OutputError
-from fusar_gpt.findings.finding import Finding, Run, Value
 from fusar_gpt.findings.output import whole_file
 
-Columns = dict[str, type]
-
-_SHARED: Columns = {
-    "chip": int,
-    "prior_nodes": int,
-    "lon": float,
-    "lat": float,
-    "run": str,
-    "model": str,
-    "demonstration": bool,
-    "prior": str,
-    "simulated": bool,
-}
-LAYERS: dict[str, Columns] = {
-    "detections": {
-        "id": str,
-        "label": str,
-        "score": float,
-        "length_m": float,
-        "width_m": float,
-        "target": str,
-        **_SHARED,
-    },
-    "grid": {"id": str, "cell": int, "hit": bool, "target": str, **_SHARED},
-    "answers": {
-        "id": str,
-        "task": str,
-        "target": str,
-        "count": int,
-        "label": str,
-        "text": str,
-        "question": str,
-        "score": float,
-        "complete": bool,
-        **_SHARED,
-    },
-}
-"""The columns of each layer of findings; any of them may be null."""
-
-_RUNS: Columns = {
-    "id": str,
-    "version": str,
-    "model": str,
-    "model_hash": str,
-    "demonstration": bool,
-    "task": str,
-    "targets": str,
-    "prompts": str,
-    "scene": str,
-    "scene_crs": str,
-    "scene_fingerprint": str,
-    "scene_simulated": bool,
-    "band": str,
-    "quantity": str,
-    "stretch_low_db": float,
-    "stretch_high_db": float,
-    "chip_ground_m": float,
-    "aspect": str,
-    "overlap": float,
-    "started": str,
-    "prior": str,
-    "prior_year": int,
-    "prior_year_asked": int,
-    "prior_note": str,
-    "prior_attribution": str,
-    "prior_simulated": bool,
-    "attribution": str,
-    "score_meaning": str,
-    "lon": float,
-    "lat": float,
-}
+_RUN_COLUMNS: Columns = {**RUN_COLUMNS, "lon": float, "lat": float}
 _NUMPY: dict[type, tuple[str, Value]] = {
     str: ("O", None),
     float: ("f8", np.nan),
@@ -112,20 +43,20 @@ def write_geopackage(path: Path, runs: Sequence[Run], findings: Iterable[Finding
     Raises:
         OutputError: The file cannot be written, or another program has it open; the old file is untouched.
     """
-    by_layer: dict[str, list[Finding]] = {name: [] for name in LAYERS}
+    by_layer: dict[str, list[Finding]] = {name: [] for name in FINDING_COLUMNS}
     for finding in findings:
         by_layer[finding.layer].append(finding)
     shared = len({run.scene_crs for run in runs}) == 1
     crs, kind = (runs[0].scene_crs, "Polygon") if shared else ("EPSG:4326", "MultiPolygon")
     with whole_file(path) as temporary:
         try:
-            for name, columns in LAYERS.items():
-                shapes = [finding.geometry if shared else finding.lonlat for finding in by_layer[name]]
+            for name, columns in FINDING_COLUMNS.items():
+                shapes = [shape(each.geometry if shared else each.lonlat) for each in by_layer[name]]
                 rows = [{"id": finding.id, **finding.properties} for finding in by_layer[name]]
                 _write_layer(temporary, name, crs, kind, shapes, columns, rows)
             areas = [_in_crs(shapely.from_wkt(run.area), run.scene_crs, crs) for run in runs]
             rows = [run.record() | _centre(area, crs) for run, area in zip(runs, areas, strict=True)]
-            _write_layer(temporary, "runs", crs, "MultiPolygon", areas, _RUNS, rows)
+            _write_layer(temporary, "runs", crs, "MultiPolygon", areas, _RUN_COLUMNS, rows)
             _check_complete(temporary)
         except (RuntimeError, sqlite3.Error) as error:  # RuntimeError is the base of all of pyogrio's
             reason = " ".join(str(error).split())
@@ -139,7 +70,7 @@ def _check_complete(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         query = "SELECT count(*) FROM gpkg_extensions WHERE extension_name = 'gpkg_rtree_index'"
         (indexes,) = database.execute(query).fetchone()
-    if indexes != len(LAYERS) + 1:
+    if indexes != len(FINDING_COLUMNS) + 1:
         raise RuntimeError("no room for the spatial indexes")
 
 

@@ -6,14 +6,17 @@ import math
 import uuid
 from collections.abc import Callable
 
+import numpy as np
 import pyproj
 import shapely
 from shapely.affinity import translate
+from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
 
-from fusar_gpt.findings.finding import Finding, Layer, Run, Value, overlap
-from fusar_gpt.frames import ChipBox, LonLatPoints, SceneBox, ScenePoints
+from fusar_gpt.contract import Finding, Layer, Outline, Run, Value, read_outline
+from fusar_gpt.findings.finding import overlap
+from fusar_gpt.frames import ChipBox, LonLatPoints, SceneBox, ScenePoints, chip_corners, scene_corners
 from fusar_gpt.imagery import Chip, Scene
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, Question, Text
 
@@ -55,7 +58,7 @@ def georeference(
         found = []
     if not (isinstance(answer, (Boxes, Grid)) and answer.complete):
         found.append(maker.row(answer, reply_score))
-    return [finding for finding in found if math.isfinite(finding.geometry.area + finding.lonlat.area)]
+    return [finding for finding in found if _is_placed(finding)]
 
 
 class _Maker:
@@ -70,14 +73,10 @@ class _Maker:
         placed = overlap(self._on_scene(box), SceneBox(0, 0, self._scene.width, self._scene.height))
         if placed is None:
             return None
-        length, width = ground_size(placed, self._scene)
-        columns: dict[str, Value] = {
-            "label": label,
-            "score": _number(score),
-            "length_m": length,
-            "width_m": width,
-            "target": self._question.target,
-        }
+        columns: dict[str, Value] = {"label": label, "score": _number(score)}
+        if self._scene.georeferenced:
+            columns["length_m"], columns["width_m"] = ground_size(placed, self._scene)
+        columns["target"] = self._question.target
         return self._finding("detections", placed, columns)
 
     def cell(self, cell: int, hit: bool) -> Finding:
@@ -107,27 +106,48 @@ class _Maker:
 
     def _on_scene(self, box: ChipBox) -> SceneBox:
         """A chip is an upright window of the scene, so an upright box stays one."""
-        corners = self._chip.plan.chip_to_scene(box.corners())
+        corners = self._chip.plan.chip_to_scene(chip_corners(box))
         return SceneBox(corners.x.min(), corners.y.min(), corners.x.max(), corners.y.max())
 
     def _finding(self, layer: Layer, box: SceneBox, columns: dict[str, Value]) -> Finding:
         self._made += 1
         name = f"{self._run.id} {self._chip.index} {self._question} {self._made}"
-        return finding_at(box, self._scene, layer, columns | self._shared, name)
+        return finding_at(box, self._scene, self._run, layer, columns | self._shared, name)
 
 
-def finding_at(box: SceneBox, scene: Scene, layer: Layer, columns: dict[str, Value], name: str) -> Finding:
-    """The finding whose place is a box of the scene; ``name`` decides its id."""
-    centre = scene.to_lonlat(ScenePoints.of([(box.left + box.right) / 2, (box.top + box.bottom) / 2]))
-    columns = columns | {"lon": float(centre.x[0]), "lat": float(centre.y[0])}
-    geometry = orient(shapely.Polygon(scene.to_ground(box.corners()).xy()))
-    lonlat = lonlat_polygon(scene.to_lonlat(box.corners()))
-    return Finding(str(uuid.uuid5(uuid.NAMESPACE_OID, name)), layer, geometry, lonlat, box, columns)
+def finding_at(
+    box: SceneBox, scene: Scene, run: Run, layer: Layer, columns: dict[str, Value], name: str
+) -> Finding:
+    """The finding at a box of the scene, without lon and lat if that lies nowhere; ``name`` decides its id."""
+    lonlat = None
+    if scene.georeferenced:
+        centre = scene.to_lonlat(ScenePoints.of([(box.left + box.right) / 2, (box.top + box.bottom) / 2]))
+        columns = columns | {"lon": float(centre.x[0]), "lat": float(centre.y[0])}
+        lonlat = _outline(lonlat_polygon(scene.to_lonlat(scene_corners(box))))
+    return Finding(
+        id=str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
+        layer=layer,
+        geometry=_outline(orient(shapely.Polygon(scene.to_ground(scene_corners(box)).xy()))),
+        crs=run.scene_crs,
+        lonlat=lonlat,
+        box=box,
+        properties=columns,
+    )
+
+
+def _outline(geometry: BaseGeometry) -> Outline:
+    return read_outline(shapely.geometry.mapping(geometry))
+
+
+def _is_placed(finding: Finding) -> bool:
+    """Whether every corner is finite, on the ground and in degrees."""
+    outlines = [shape(outline) for outline in (finding.geometry, finding.lonlat) if outline]
+    return bool(np.isfinite(shapely.get_coordinates(outlines)).all())
 
 
 def ground_size(box: SceneBox, scene: Scene) -> tuple[float, float]:
     """Length and width in metres on the WGS84 ellipsoid: the longer and the shorter pair of sides."""
-    corners = scene.to_lonlat(box.corners())
+    corners = scene.to_lonlat(scene_corners(box))
     x, y = corners.x, corners.y
     _, _, sides = _ELLIPSOID.inv(x, y, x[[1, 2, 3, 0]], y[[1, 2, 3, 0]])
     across, down = (sides[0] + sides[2]) / 2, (sides[1] + sides[3]) / 2

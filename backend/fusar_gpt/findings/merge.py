@@ -5,30 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fusar_gpt.findings.finding import Finding, overlap
-from fusar_gpt.frames import SceneBox
+from fusar_gpt.contract import Finding, Found, SceneBox
+from fusar_gpt.findings.finding import overlap
 from fusar_gpt.imagery import Chip, Scene
 
 SAME_OBJECT = 0.5
 """Least overlap of two boxes that show the same object."""
-
-
-@dataclass(frozen=True)
-class Added:
-    """A finding nobody reported before."""
-
-    finding: Finding
-
-
-@dataclass(frozen=True)
-class Replaced:
-    """A better view of an object: ``finding`` takes the place of the one called ``old_id``."""
-
-    old_id: str
-    finding: Finding
-
-
-Change = Added | Replaced
 
 
 @dataclass(frozen=True)
@@ -73,29 +55,31 @@ class Merge:
         self._scene_width, self._scene_height = scene.width, scene.height
         self._objects: list[_Object] = []
 
-    def add(self, chip: Chip, findings: Iterable[Finding]) -> list[Change]:
-        """The changes that one chip's findings make; it may be called again for the same chip."""
+    def add(self, chip: Chip, findings: Iterable[Finding]) -> Found:
+        """What one chip's findings change; it may be called again for the same chip."""
         window = SceneBox(*chip.footprint.bounds)
         self._objects = [o for o in self._objects if o.best.window.bottom > window.top]
-        changes: list[Change] = []
+        added: list[Finding] = []
+        replaces: dict[str, str] = {}
         views: list[_View] = []
         for finding in findings:
             if finding.layer == "detections":
                 views.append(_View(finding, window, self._is_cut(finding.box, window)))
             else:
-                changes.append(Added(finding))
+                added.append(finding)
         matched = self._match(chip.index, views)
         for number, view in enumerate(views):
             known = matched.get(number)
             if known is None:
                 self._objects.append(_Object(view, {chip.index}))
-                changes.append(Added(view.finding))
+                added.append(view.finding)
                 continue
             known.chips.add(chip.index)
             if view.rank > known.best.rank:
-                changes.append(Replaced(known.best.finding.id, view.finding))
+                replaces[view.finding.id] = known.best.finding.id
+                added.append(view.finding)
                 known.best = view
-        return changes
+        return Found(tuple(added), replaces)
 
     def _match(self, chip: int, views: Sequence[_View]) -> dict[int, _Object]:
         """Each view's object, for the views of objects already known."""

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from shapely.geometry.base import BaseGeometry
 
+from fusar_gpt.contract import Finding, Run
 from fusar_gpt.findings.caption import GROUND, Colour, Key, colours, draw_caption, font, warnings_of
-from fusar_gpt.findings.finding import Finding, Run
 from fusar_gpt.findings.output import whole_file
-from fusar_gpt.frames import SceneBox, SceneWindow
+from fusar_gpt.frames import SceneBox, SceneWindow, corner_array
 from fusar_gpt.imagery import Area, Scene, Stretch
 
 LONG_SIDE = 1400
@@ -106,7 +106,7 @@ class _View:
         return [(float(x), float(y)) for x, y in (xy - corner) * (self.scale * _FINE)]
 
     def rectangle(self, box: SceneBox) -> _Rectangle:
-        (left, top), _, (right, bottom), _ = self.place(box.corner_array())
+        (left, top), _, (right, bottom), _ = self.place(corner_array(box))
         return left, top, right, bottom
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fusar_gpt.findings.finding import Finding, Run, Value
+from fusar_gpt.contract import Finding, Run, SceneBox, Value
 from fusar_gpt.findings.georeference import finding_at
-from fusar_gpt.frames import SceneBox
 from fusar_gpt.imagery import Scene
 
 
@@ -36,4 +35,4 @@ def _total(target: str, rows: list[Finding], scene: Scene, run: Run) -> Finding:
         "complete": len(known) == len(rows),
         **run.provenance(),
     }
-    return finding_at(box, scene, "answers", columns, f"{run.id} total {target}")
+    return finding_at(box, scene, run, "answers", columns, f"{run.id} total {target}")

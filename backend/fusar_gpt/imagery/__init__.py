@@ -4,22 +4,23 @@ The one place that knows files, bands, decibels and pixels. Everything is read t
 may be far larger than memory.
 """
 
-from fusar_gpt.imagery.area import Area, read_polygons
-from fusar_gpt.imagery.chips import Chip, ChipPlan, Frame, ResizePlan, plan_chips, read_chip
-from fusar_gpt.imagery.drivers import Guard
-from fusar_gpt.imagery.quantise import Quantity, Stretch
+from fusar_gpt.contract.stretch import Quantity, Stretch
+from fusar_gpt.imagery.area import Area, crs_text, read_polygons
+from fusar_gpt.imagery.chips import Chip, ChipFormat, ChipPlan, ResizePlan, plan_chips, read_chip
+from fusar_gpt.imagery.raster_policy import RasterPolicy
 from fusar_gpt.imagery.scene import Scene, open_scene
 
 __all__ = [
     "Area",
     "Chip",
+    "ChipFormat",
     "ChipPlan",
-    "Frame",
-    "Guard",
     "Quantity",
+    "RasterPolicy",
     "ResizePlan",
     "Scene",
     "Stretch",
+    "crs_text",
     "open_scene",
     "plan_chips",
     "read_chip",

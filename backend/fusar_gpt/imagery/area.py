@@ -1,4 +1,4 @@
-"""The area an analyst drew: polygons of any CRS, brought into the pixels of a scene."""
+"""The area an analyst drew: polygons in any CRS, and their outline in a scene's pixels."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 from shapely.geometry.base import BaseGeometry
 
+from fusar_gpt.contract import Outline, read_outline
 from fusar_gpt.errors import AreaError
-from fusar_gpt.frames import GroundPoints, SceneBox, ScenePoints
+from fusar_gpt.frames import GroundPoints, SceneBox, ScenePoints, scene_corners
 from fusar_gpt.imagery.scene import Scene, local_path
 
 _PARTS = 128
-"""Pieces that an edge as long as the scene is cut into, to bend with the ground (within 0.1 m in 250 km)."""
+"""Pieces that an edge as long as the scene is cut into before it is transformed (error within 0.1 m in 250 km)."""
 _LEAST_AREA_PX = 1e-3
 _POLYGONS = ("Polygon", "MultiPolygon")
 _NOT_GEOJSON = (shapely.errors.ShapelyError, AttributeError, KeyError, TypeError, ValueError, IndexError)
@@ -61,11 +62,14 @@ class Area:
             AreaError: The limits are swapped or not finite, or the CRS is unknown.
         """
         if not (np.isfinite([west, south, east, north]).all() and west < east and south < north):
-            raise AreaError(f"the box {west},{south},{east},{north} is empty: give west,south,east,north")
+            raise AreaError(
+                f"Invalid bounding box {west},{south},{east},{north}: expected west,south,east,north with west < east "
+                "and south < north."
+            )
         return cls(shapely.box(west, south, east, north), _crs(crs))
 
     @classmethod
-    def from_geojson(cls, mapping: Mapping[str, Any], crs: CRS | str = "EPSG:4326") -> Area:
+    def from_geojson(cls, mapping: Mapping[str, Any] | Outline, crs: CRS | str = "EPSG:4326") -> Area:
         """A GeoJSON Polygon or MultiPolygon whose coordinates are in ``crs``, x first.
 
         Raises:
@@ -85,6 +89,14 @@ class Area:
         ground = scene.to_ground(ScenePoints.of(shapely.get_coordinates(outline)))
         return cls(shapely.Polygon(ground.xy()), scene.crs)
 
+    def outline(self) -> Outline:
+        """The polygons as they cross the HTTP API; the CRS is :meth:`crs_text`."""
+        return read_outline(shapely.geometry.mapping(self.geometry))
+
+    def crs_text(self) -> str:
+        """As :func:`crs_text`."""
+        return crs_text(_crs(self.crs))
+
     def on_scene(self, scene: Scene) -> BaseGeometry:
         """The area in scene pixels, cut to the scene: a valid, non-empty Polygon or MultiPolygon.
 
@@ -98,12 +110,12 @@ class Area:
             raise AreaError(_outside(scene))
         left, top, right, bottom = near.bounds
         near = shapely.segmentize(near, max(right - left, bottom - top) / _PARTS)
-        inwards = Transformer.from_crs(self.crs, scene.crs, always_xy=True)
+        inwards = _transformer(self.crs, scene.crs)
 
-        def place(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        def to_pixels(xy: NDArray[np.float64]) -> NDArray[np.float64]:
             return scene.to_scene(GroundPoints(*inwards.transform(xy[:, 0], xy[:, 1]))).xy()
 
-        pixels = shapely.transform(near, place)
+        pixels = shapely.transform(near, to_pixels)
         if not np.isfinite(shapely.get_coordinates(pixels)).all():
             raise AreaError("the area leaves the extent of the scene's CRS: draw it closer to the scene")
         on_scene = shapely.make_valid(pixels).intersection(shapely.box(0, 0, scene.width, scene.height))
@@ -118,14 +130,22 @@ class Area:
         x, y = np.meshgrid(np.linspace(0, scene.width, 33), np.linspace(0, scene.height, 33))
         ground = scene.to_ground(ScenePoints(x, y))
         try:
-            outwards = Transformer.from_crs(scene.crs, self.crs, always_xy=True)
+            outwards = _transformer(scene.crs, self.crs)
         except ProjError as error:
-            raise AreaError(f"the area's CRS '{self.crs.name}' does not go with the scene's") from error
+            raise AreaError(
+                f"the area's CRS '{self.crs.name}' cannot be transformed to the scene's: save the area in another CRS"
+            ) from error
         xy = np.stack(outwards.transform(ground.x, ground.y), axis=1)
         xy = xy[np.isfinite(xy).all(axis=1)]
         if not len(xy):
             raise AreaError(_outside(scene))
         return shapely.MultiPoint(xy).convex_hull.buffer(0.05 * np.ptp(xy, axis=0).max())
+
+
+def crs_text(crs: CRS) -> str:
+    """The CRS as ``AUTHORITY:CODE`` when it is exactly that one, else as WKT."""
+    authority = crs.to_authority(min_confidence=100)
+    return ":".join(authority) if authority else crs.to_wkt()
 
 
 def read_polygons(path: str | Path) -> list[Area]:
@@ -172,8 +192,15 @@ def _crs(crs: CRS | str) -> CRS:
         raise AreaError(f"the area's CRS '{crs}' is unknown: give one such as EPSG:4326") from error
 
 
+def _transformer(source: CRS, target: CRS) -> Transformer:
+    """Between two CRSs in (x, y) order. From the pixels of a plain image PROJ knows no way, not even to themselves."""
+    if source == target and CRS.from_user_input(source).is_engineering:
+        return Transformer.from_pipeline("+proj=noop")
+    return Transformer.from_crs(source, target, always_xy=True)
+
+
 def _outside(scene: Scene) -> str:
-    corners = scene.to_lonlat(SceneBox(0, 0, scene.width, scene.height).corners())
+    corners = scene.to_lonlat(scene_corners(SceneBox(0, 0, scene.width, scene.height)))
     west, south, east, north = corners.x.min(), corners.y.min(), corners.x.max(), corners.y.max()
     return (
         f"the area lies outside the scene, which covers longitude {west:.4f} to {east:.4f}, "

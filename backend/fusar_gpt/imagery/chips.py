@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from shapely.geometry.base import BaseGeometry
 
+from fusar_gpt.contract.stretch import Stretch
 from fusar_gpt.frames import ChipPoints, ScenePoints, SceneWindow, TokenPoints
-from fusar_gpt.imagery.quantise import Stretch
 from fusar_gpt.imagery.scene import Scene
 
 _STRIP_PIXELS = 4_000_000
@@ -22,13 +22,13 @@ _SMALL_REST = 0.15
 
 
 @dataclass(frozen=True)
-class Frame:
-    """What a checkpoint wants to see.
+class ChipFormat:
+    """The size and ground extent of the chips that a checkpoint was trained on.
 
     ``width`` x ``height`` chip pixels; ``token_px`` chip pixels to a visual token's side (patch x merge);
     ``ground_m`` the ground width in metres of the chips it was trained on, None for native resolution.
-    ``stretched`` resizes ground of any shape to the frame, as the authors' release does; otherwise chips keep
-    the frame's shape and show more ground rather than distort it.
+    ``stretched`` resizes ground of any shape to the chip, as the authors' release does; otherwise windows have the
+    chip's shape and show more ground rather than distort it.
     """
 
     width: int
@@ -83,14 +83,14 @@ class Chip:
 
 
 class ChipPlan:
-    """The chips that touch an area, row-major, made row by row: a huge scene's chips are never all there.
+    """The chips that intersect an area, row-major and lazy: a huge scene's chips are never all in memory.
 
     Attributes:
         chip_ground_m: Ground width of a chip in metres.
     """
 
     def __init__(
-        self, scene: Scene, area_px: BaseGeometry, frame: Frame, ground_m: float | None, overlap: float
+        self, scene: Scene, area_px: BaseGeometry, frame: ChipFormat, ground_m: float | None, overlap: float
     ) -> None:
         self._area = area_px
         self._frame = frame
@@ -135,14 +135,19 @@ class ChipPlan:
 
 
 def plan_chips(
-    scene: Scene, area_px: BaseGeometry, frame: Frame, *, ground_m: float | None = None, overlap: float = 0.0
+    scene: Scene,
+    area_px: BaseGeometry,
+    frame: ChipFormat,
+    *,
+    ground_m: float | None = None,
+    overlap: float = 0.0,
 ) -> ChipPlan:
-    """Lay chips over an area.
+    """The chips that cover an area.
 
     Args:
         scene: The scene; only its size and pixel size are used.
         area_px: Polygon or multipolygon in scene pixels, within the scene, not empty.
-        frame: What the checkpoint wants.
+        frame: The checkpoint's chips.
         ground_m: Ground width of a chip in metres; None takes the frame's.
         overlap: Least share of a chip's side that its neighbour sees again, 0 <= overlap < 1. With 0 no ground
             is seen twice; chips then grow by up to 15 % rather than leave a small rest to one more chip.
@@ -152,7 +157,7 @@ def plan_chips(
     return ChipPlan(scene, area_px, frame, ground_m or frame.ground_m, overlap)
 
 
-def window_size(pixel_size_m: float, frame: Frame, ground_m: float | None) -> tuple[int, int]:
+def window_size(pixel_size_m: float, frame: ChipFormat, ground_m: float | None) -> tuple[int, int]:
     """Width and height in scene pixels of a chip's window: the same ground for all sensors (FUSAR-KLIP SRC).
 
     One scene pixel becomes at most two chip pixels: on a coarse scene the ground grows rather than the blur.
@@ -163,13 +168,13 @@ def window_size(pixel_size_m: float, frame: Frame, ground_m: float | None) -> tu
 
 
 def narrowed(side: int, low: float, high: float, frame_side: int) -> int:
-    """The side of a stretched chip: no more than the area has, but never magnified more than twofold."""
+    """The side of a stretched chip's window: at most the area's, but never magnified more than twofold."""
     length = math.ceil(high - _SNAP_PX) - math.floor(low + _SNAP_PX)
     return min(side, max(length, math.ceil(frame_side / 2)))
 
 
 def tile_growth(length: float, side: int) -> float:
-    """How much larger, 1 to 1.15 times, tiles must be so that a last one need not be added for a small rest."""
+    """The factor, 1 to 1.15, that tiles grow by so that no further tile is needed for a small remainder."""
     sides = (length - _SNAP_PX) / side
     return max(sides / max(math.ceil(sides - _SMALL_REST), 1), 1.0)
 

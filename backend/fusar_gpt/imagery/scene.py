@@ -1,4 +1,4 @@
-"""A georeferenced SAR raster: which band, what its numbers mean, where it lies. Only windows are read."""
+"""A georeferenced SAR raster: its band, the quantity it stores, its geolocation. Only windows are read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -19,44 +19,26 @@ from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
+from fusar_gpt.contract.dates import acquisition_date
+from fusar_gpt.contract.stretch import Quantity, Stretch, quantity_of, sample_scene, to_decibel
 from fusar_gpt.errors import FusarError, SceneError
 from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints, SceneWindow
-from fusar_gpt.imagery.drivers import NO_NETWORK, Guard
-from fusar_gpt.imagery.georeference import Georeference, LonLat, georeference, ground_sample_m
-from fusar_gpt.imagery.naming import acquisition_date, band_names, choose_band, tokens
-from fusar_gpt.imagery.quantise import BEYOND_DB, Quantity, Stretch, to_decibel
+from fusar_gpt.imagery.geolocation import Geolocation, LonLat, ground_sample_m, locate
+from fusar_gpt.imagery.product_metadata import band_names, choose_band
+from fusar_gpt.imagery.raster_policy import NO_NETWORK, RasterPolicy
 
 _GDAL = {"GDAL_CACHEMAX": 256 * 2**20, **NO_NETWORK}
 """Around every access: a cache that does not grow with the machine, and no network (a VRT can name URLs)."""
 
-_SURVEY_SIDE = 1024
-_SURVEY_GRIDS = (8, 32)
-_ENOUGH_SAMPLES = 10_000
-_SURVEYS_KEPT = 16  # of at most 4 MB
+_SAMPLES_KEPT = 16  # of at most 4 MB
 
 
-class _Surveys:
-    """What was seen of the latest scenes: each area of a batch, and each question of a chat, opens its scene anew."""
+_SAMPLES: dict[Hashable, NDArray[np.float32]] = {}
+"""The latest scenes' samples: each area of a batch, and each question of a chat, opens its scene anew."""
+_SAMPLES_LOCK = threading.Lock()
 
-    def __init__(self) -> None:
-        self._kept: dict[Hashable, NDArray[np.float32]] = {}
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable, look_over: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
-        """What is kept under ``key``, else what ``look_over`` sees now."""
-        with self._lock:
-            found = self._kept.get(key)
-        if found is None:
-            found = look_over()
-            found.setflags(write=False)
-            with self._lock:
-                self._kept[key] = found
-                while len(self._kept) > _SURVEYS_KEPT:
-                    del self._kept[next(iter(self._kept))]
-        return found
-
-
-_SURVEYS = _Surveys()
+IN_MEMORY: dict[Path, Scene] = {}
+"""Scenes that are in no file, by the path under which :func:`open_scene` finds them."""
 
 
 class Scene:
@@ -69,17 +51,24 @@ class Scene:
         crs: CRS of the ground coordinates; for a GCP-only scene that of the control points.
         bands: Names of all bands, in the file's order.
         band: Name of the band that is read.
-        acquired: Day of acquisition, from the tags or the file name; None if neither tells.
+        acquired: Day of acquisition, from the tags or the file name; None if neither says it.
         simulated: The tag ``FUSAR_SIMULATED=YES`` is set.
         attribution: Whom to credit, from the tags ``FUSAR_ATTRIBUTION`` or ``TIFFTAG_COPYRIGHT``.
         pixel_size_m: Ground sample distance at the centre of the scene in metres, geodesic.
+        georeferenced: Whether its pixels lie on Earth; false for a plain image alone.
     """
 
+    georeferenced = True
+
     def __init__(
-        self, dataset: rasterio.DatasetReader, path: Path, band: str | int | None, guard: Guard | None = None
+        self,
+        dataset: rasterio.DatasetReader,
+        path: Path,
+        band: str | int | None,
+        policy: RasterPolicy | None = None,
     ) -> None:
         self.path = path
-        self._environment = _GDAL | guard.environment if guard else _GDAL
+        self._environment = _GDAL | policy.environment if policy else _GDAL
         self.name = path.name
         self.width, self.height = int(dataset.width), int(dataset.height)
         self.bands = band_names(dataset, path.stem)
@@ -90,18 +79,18 @@ class Scene:
         self.simulated = tags.get("FUSAR_SIMULATED", "").upper() == "YES"
         self.attribution: str | None = tags.get("FUSAR_ATTRIBUTION") or tags.get("TIFFTAG_COPYRIGHT")
         self._dataset = dataset
-        self._georeference: Georeference = georeference(dataset)
-        self._lonlat = LonLat(self._georeference.crs)
+        self._geolocation: Geolocation = locate(dataset)
+        self._lonlat = LonLat(self._geolocation.crs)
         x, y = self.width / 2, self.height / 2
         cross = self.to_lonlat(ScenePoints.of([(x - 0.5, y), (x + 0.5, y), (x, y - 0.5), (x, y + 0.5)]))
         if not np.isfinite(cross.xy()).all():
-            raise SceneError(f"'{path.name}' lies outside its CRS '{self.crs.name}': assign the right one")
+            raise SceneError(f"'{path.name}' lies outside its CRS '{self.crs.name}': assign the right CRS")
         self.pixel_size_m = ground_sample_m(cross)
 
     @property
     def crs(self) -> CRS:
         """CRS of the ground coordinates; the coordinates are in (x, y) order whatever its axis order."""
-        return self._georeference.crs
+        return self._geolocation.crs
 
     def __enter__(self) -> Scene:
         return self
@@ -117,26 +106,19 @@ class Scene:
 
     @cached_property
     def quantity(self) -> Quantity:
-        """What the stored numbers are; floats are power unless the name, unit or typical sign says dB."""
-        dtype = np.dtype(self._dataset.dtypes[self._index - 1].replace("complex_int16", "complex64"))
-        if dtype.kind == "c":
-            return "amplitude"
-        if dtype == np.uint8 and not self._scaled:
-            return "grey"
-        continuous = dtype.kind == "f" or self._scaled
-        said = f"{self.band} {self._dataset.units[self._index - 1] or ''} {self.path.stem}"
-        if 2 * (self._survey < 0).sum() > self._survey.size or (continuous and "DB" in tokens(said)):
-            return "dB"
-        return "power" if continuous else "amplitude"
+        """What the stored numbers are, as :func:`quantity_of` tells."""
+        names = f"{self.band} {self._dataset.units[self._index - 1] or ''} {self.path.stem}"
+        dtype = self._dataset.dtypes[self._index - 1]
+        return quantity_of(self._sample, dtype=dtype, scaled=self._scaled, names=names)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of size, placement, band and sampled pixels; cheap, and other pixels give another."""
+        """SHA-256 (hex) of size, geolocation, band and sampled pixels: cheap, and specific to the content."""
         dataset = self._dataset
         gcps = [(gcp.col, gcp.row, gcp.x, gcp.y) for gcp in dataset.gcps[0]]
         size = (self.width, self.height, dataset.dtypes, self.path.stat().st_size)
         described = repr((size, self._index, tuple(dataset.transform), gcps, self.crs.to_wkt()))
-        return hashlib.sha256(described.encode() + self._survey.tobytes()).hexdigest()
+        return hashlib.sha256(described.encode() + self._sample.tobytes()).hexdigest()
 
     def stretch(self) -> Stretch:
         """The scene's two limits for quantising, from at most a million pixels spread over it.
@@ -148,7 +130,7 @@ class Scene:
 
     @cached_property
     def _stretch(self) -> Stretch:
-        db = to_decibel(self._survey, self.quantity)
+        db = to_decibel(self._sample, self.quantity)
         if not np.isfinite(db).any():
             raise SceneError(f"band '{self.band}' of '{self.name}' holds no data: choose another with --band")
         return Stretch.of_samples(db, self.quantity)
@@ -162,7 +144,7 @@ class Scene:
         return self.read_resampled(window, (window.height, window.width))
 
     def read_resampled(self, window: SceneWindow, shape: tuple[int, int]) -> NDArray[np.float32]:
-        """The window as (rows, columns) ``shape``: for pictures of large areas, fast with overviews."""
+        """As ``read``, resampled to (rows, columns) ``shape``: for pictures of large areas; fast with overviews."""
         db = np.full(shape, np.nan, dtype=np.float32)
         left, top = max(window.col, 0), max(window.row, 0)
         right = min(window.col + window.width, self.width)
@@ -178,19 +160,19 @@ class Scene:
 
     def to_ground(self, points: ScenePoints) -> GroundPoints:
         """Scene pixels -> ground coordinates in ``crs``, (x, y) order."""
-        return self._georeference.to_ground(points)
+        return self._geolocation.to_ground(points)
 
     def to_scene(self, points: GroundPoints) -> ScenePoints:
         """Ground coordinates in ``crs``, (x, y) order -> scene pixels."""
-        return self._georeference.to_scene(points)
+        return self._geolocation.to_scene(points)
 
     def to_lonlat(self, points: ScenePoints) -> LonLatPoints:
         """Scene pixels -> WGS84 degrees."""
-        return self._lonlat.of(self.to_ground(points))
+        return self._lonlat.from_ground(self.to_ground(points))
 
     def from_lonlat(self, points: LonLatPoints) -> ScenePoints:
         """WGS84 degrees -> scene pixels; not finite where the scene's CRS does not reach."""
-        return self.to_scene(self._lonlat.back(points))
+        return self.to_scene(self._lonlat.to_ground(points))
 
     @property
     def _scaled(self) -> bool:
@@ -221,52 +203,57 @@ class Scene:
         return values
 
     @cached_property
-    def _survey(self) -> NDArray[np.float32]:
-        """As ``_look_over``; kept while the files stay as they are."""
+    def _sample(self) -> NDArray[np.float32]:
+        """As ``_read_sample``; cached while the files are unchanged."""
         try:
             states = [(name, Path(name).stat()) for name in self._dataset.files]
         except OSError:  # in an archive, or in memory
-            return self._look_over()
+            return self._read_sample()
         files = tuple((name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states)
-        return _SURVEYS.get((self._index, files), self._look_over)
-
-    def _look_over(self) -> NDArray[np.float32]:
-        """Stored numbers that may be data, from full-resolution windows all over the scene: at most 4 MB.
-
-        Full resolution, because overviews average the speckle away and would move the limits. A scene that is
-        mostly no data is looked at again on a finer grid.
-        """
-        found = np.zeros(0, dtype=np.float32)
-        for per_axis in _SURVEY_GRIDS:
-            side = _SURVEY_SIDE // per_axis
-            columns, rows = (_spread(length, per_axis, side) for length in (self.width, self.height))
-            windows = [SceneWindow(x, y, width, height) for y, height in rows for x, width in columns]
-            found = np.concatenate([self._values(at, (at.height, at.width)).ravel() for at in windows])
-            found = found[np.isfinite(found) & (found != 0) & (found > -BEYOND_DB)]
-            if found.size >= min(_ENOUGH_SAMPLES, self.width * self.height // 2):
-                break
+        key = (self._index, files)
+        with _SAMPLES_LOCK:
+            found = _SAMPLES.get(key)
+        if found is None:
+            found = self._read_sample()
+            found.setflags(write=False)
+            with _SAMPLES_LOCK:
+                _SAMPLES[key] = found
+                while len(_SAMPLES) > _SAMPLES_KEPT:
+                    del _SAMPLES[next(iter(_SAMPLES))]
         return found
 
+    def _read_sample(self) -> NDArray[np.float32]:
+        """As :func:`sample_scene`."""
 
-def open_scene(path: str | Path, *, band: str | int | None = None, guard: Guard | None = None) -> Scene:
+        def read(col: int, row: int, width: int, height: int) -> NDArray[np.float32]:
+            return self._values(SceneWindow(col, row, width, height), (height, width))
+
+        return sample_scene(read, self.width, self.height)
+
+
+def open_scene(
+    path: str | Path, *, band: str | int | None = None, policy: RasterPolicy | None = None
+) -> Scene:
     """Open a SAR raster of any format GDAL reads from disk.
 
     Args:
-        path: A file, or a folder that is a product (SAFE). URLs and GDAL's /vsi paths are refused.
+        path: A file, or the folder of a product (SAFE). URLs and GDAL's /vsi paths are refused.
         band: Name, polarisation or 1-based number; None takes VV, then HH, then the first.
-        guard: Given where the file comes from somebody else; None trusts it.
+        policy: How far a file of somebody else is trusted; None trusts it wholly.
 
     Raises:
-        SceneError: No such file, not a raster, no such band, or nothing that places it on the ground; with a
-            guard also a raster that it refuses.
+        SceneError: No such file, not a raster, no such band, or no georeferencing; with a
+            policy also a raster that it refuses.
     """
+    if (scene := IN_MEMORY.get(Path(path))) is not None:
+        return scene
     file = local_path(path, "scene", SceneError)
-    dataset = guard.open(file) if guard else _open(file)
+    dataset = policy.open(file) if policy else _open(file)
     try:
         if dataset.count == 0:
             inner = ", ".join(dataset.subdatasets[:4]) or "none"
             raise SceneError(f"'{file.name}' is a container; export one of its rasters to GeoTIFF: {inner}")
-        return Scene(dataset, file, band, guard)
+        return Scene(dataset, file, band, policy)
     except FusarError:
         dataset.close()
         raise
@@ -279,12 +266,12 @@ def _open(file: Path) -> rasterio.DatasetReader:
             return rasterio.open(file)
     except RasterioError as error:
         raise SceneError(
-            f"'{file.name}' is no raster that GDAL can open: give a GeoTIFF or the like"
+            f"'{file.name}' cannot be opened as a raster: give a GeoTIFF or another format that GDAL reads"
         ) from error
 
 
 def local_path(path: str | Path, what: str, error: type[FusarError]) -> Path:
-    """The path if it is on disk; left to itself GDAL would also follow URLs and /vsi paths.
+    """The path if it is on disk; GDAL by itself would also follow URLs and /vsi paths.
 
     Raises:
         FusarError: Of the type ``error``; ``what`` names the thing in the message.
@@ -296,10 +283,3 @@ def local_path(path: str | Path, what: str, error: type[FusarError]) -> Path:
     if not file.exists():
         raise error(f"the {what} '{text}' does not exist: check the path")
     return file
-
-
-def _spread(length: int, count: int, side: int) -> list[tuple[int, int]]:
-    """(start, size) of ``count`` pieces spread evenly over ``length``, or one piece that is all of it."""
-    if length <= count * side:
-        return [(0, length)]
-    return [(int(start), side) for start in np.linspace(0, length - side, count)]

@@ -5,14 +5,13 @@
 Importing this room registers the model with transformers' Auto classes.
 """
 
-from fusar_gpt.model.card import Card
 from fusar_gpt.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fusar_gpt.model.config import FusarGptConfig
+from fusar_gpt.model.folder import Card
 from fusar_gpt.model.fusar import FusarGptForConditionalGeneration, FusarGptModel
 from fusar_gpt.model.loaded import LoadedModel, load
 from fusar_gpt.model.processor import FusarGptProcessor
-from fusar_gpt.model.tiny import tiny_config, tiny_image_processor
-from fusar_gpt.model.tokens import tiny_tokenizer
+from fusar_gpt.model.tiny import tiny_config, tiny_image_processor, tiny_tokenizer
 
 __all__ = [
     "Card",

@@ -22,8 +22,8 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 
 _KEY = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<half>[AB])\.weight")
 
-# Settings that change nothing once the adapter is trained, or that are read below. Any other setting that is
-# on could change the function, so it is refused instead of ignored.
+# Settings that do not matter once the adapter is trained, or that are read below. Any other setting that is on
+# could change what the adapter computes, so it is refused.
 _UNDERSTOOD = {
     *("peft_type", "peft_version", "task_type", "auto_mapping", "inference_mode", "revision"),
     *(
@@ -38,7 +38,7 @@ _UNDERSTOOD = {
     *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
     *("megatron_core", "qalora_group_size", "runtime_config"),
 }
-# Other initialisations subtract the adapter's start from the base, which then is not the published one.
+# Other initialisations change the base: they subtract the adapter's initial value from it.
 _PLAIN_START = (True, False, "gaussian", "eva", "orthogonal")
 
 
@@ -57,16 +57,16 @@ class Adapter:
 
     @property
     def base_name(self) -> str | None:
-        """What the adapter calls its base: a hub id or somebody's path."""
+        """The base's name in the adapter's settings: a hub id or a path on somebody's machine."""
         name = self.config.get("base_model_name_or_path")
         return name if isinstance(name, str) and name.strip() else None
 
 
 def read_adapter(folder: Path) -> Adapter:
-    """Read an adapter; ValueError or OSError, with a reason for people, unless all of it is understood."""
+    """Read an adapter; ValueError or OSError unless every setting and weight is understood."""
     config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     if not isinstance(config, dict):
-        raise ValueError(f"{CONFIG_FILE} is no JSON object")
+        raise ValueError(f"{CONFIG_FILE} is not a JSON object")
     rank, scale = _settings(config)
     if not (folder / WEIGHTS_FILE).is_file():
         raise ValueError(f"it has no {WEIGHTS_FILE}, the only format of weights that is read")
@@ -75,7 +75,7 @@ def read_adapter(folder: Path) -> Adapter:
         for key in file.keys():  # noqa: SIM118 - no dictionary
             match = _KEY.fullmatch(key)
             if not match:
-                raise ValueError(f"{WEIGHTS_FILE} holds {key}, which is no LoRA weight of a linear layer")
+                raise ValueError(f"{WEIGHTS_FILE} holds {key}, which is not a LoRA weight of a linear layer")
             both = halves.setdefault(current_name(match["module"]), {})
             if match["half"] in both:
                 raise ValueError(f"{WEIGHTS_FILE} holds {key} in two layouts")
@@ -112,7 +112,7 @@ def check_targets(adapter: Adapter, model: PreTrainedModel) -> None:
     for name, (a, b) in adapter.pairs.items():
         layer = _layer(model, name)
         if layer is None or f"{name}.weight" in model.all_tied_weights_keys:
-            raise ValueError(f"the adapter changes {name}, which is no linear layer of the base")
+            raise ValueError(f"the adapter changes {name}, which is not a linear layer of the base")
         if (layer.in_features, layer.out_features) != (a.shape[1], b.shape[0]):
             raise ValueError(
                 f"the adapter's {name} maps {a.shape[1]} to {b.shape[0]} channels, "
@@ -132,7 +132,7 @@ def merge(model: nn.Module, adapter: Adapter) -> None:
 
 
 def _settings(config: dict[str, Any]) -> tuple[int, float]:
-    """Rank and scale; ValueError when the adapter is no plain LoRA."""
+    """Rank and scale; ValueError unless the adapter is plain LoRA."""
     if config.get("peft_type") != "LORA":
         raise ValueError(f"the adapter is of type {config.get('peft_type')}, and only LORA is understood")
     if config.get("bias", "none") != "none":
@@ -159,7 +159,7 @@ def _pair(name: str, both: dict[str, Tensor], rank: int) -> tuple[Tensor, Tensor
                 f"lora_{half} of {name} is {list(tensor.shape)}, which is not of rank {rank} as {CONFIG_FILE} says"
             )
         if not (tensor.is_floating_point() and bool(tensor.isfinite().all())):
-            raise ValueError(f"lora_{half} of {name} holds values that are no finite numbers")
+            raise ValueError(f"lora_{half} of {name} holds values that are not finite")
     return both["A"], both["B"]
 
 

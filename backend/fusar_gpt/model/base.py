@@ -1,9 +1,10 @@
-"""The base of an adapter: a published Qwen2.5-VL in a folder or on the hub, in either layout of names."""
+"""The base model of an adapter: a published Qwen2.5-VL in a folder or on the hub, with either layout of names."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,10 @@ from transformers import GenerationConfig, Qwen2_5_VLConfig
 
 from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model import hub
-from fusar_gpt.model.card import Card
 from fusar_gpt.model.config import FusarGptConfig
-from fusar_gpt.model.folder import BROKEN, sha256
-from fusar_gpt.model.fusar import FusarGptForConditionalGeneration
+from fusar_gpt.model.folder import Card, refused, sha256
+from fusar_gpt.model.fusar import OLDER_NAMES, FusarGptForConditionalGeneration
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 BASE_FILES = ("*.safetensors", "*.json", "*.jinja", "merges.txt")
 
 _TYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
@@ -27,7 +26,7 @@ _TYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 
 @dataclass(frozen=True)
 class Base:
-    """A base that was found. ``name`` is what a card records: a hub id or an absolute path."""
+    """A base model on disk. ``name`` is what a card records: a hub id or an absolute path."""
 
     name: str
     folder: Path
@@ -42,31 +41,31 @@ class Base:
         return {path.name: sha256(path) for path in self.files}
 
 
-def open_base(name: str, say: Callable[[str], None]) -> Base:
-    """The base in a folder, or of a hub id, fetched unless the cache holds it.
+def open_base(name: str, report: Callable[[str], None]) -> Base:
+    """The base in a folder, or of a hub id, downloaded unless it is cached.
 
-    CheckpointError when there is none, or its weights are not all there as safetensors.
+    CheckpointError when there is none, or its weights are incomplete or not safetensors.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
         name = str(folder.resolve())
-    elif folder.exists() or not HUB_ID.fullmatch(name):
+    elif folder.exists() or not hub.HUB_ID.fullmatch(name):
         raise CheckpointError(
-            f"there is no base in {name}: give a folder of a Qwen2.5-VL checkpoint or its hub id"
+            f"{name} is not a base model: give the folder of a Qwen2.5-VL checkpoint or its hub id"
         )
     else:
-        folder = _of_hub(name, say)
+        folder = _of_hub(name, report)
     return Base(name, folder, _weight_files(folder))
 
 
 def reopen_base(card: Card) -> Base:
-    """The base that a card names, unless it is gone or its files are not those of the import.
+    """The base that a card names; CheckpointError when it is missing or changed since the import.
 
-    Sizes are compared and not digests, which would take a minute at every start.
+    Compares sizes, not digests, which would take a minute at every start.
     """
     name = str(card.base)
     if Path(name).is_absolute() and not Path(name).is_dir():
-        raise CheckpointError(f"the base of {card.name} is gone from {name}: put it back or import again")
+        raise CheckpointError(f"the base of {card.name} is missing from {name}: put it back or import again")
     folder = Path(name) if Path(name).is_absolute() else _of_hub(name, lambda line: None)
     base = Base(name, folder, _weight_files(folder))
     if changed := sorted(dict(base.sizes().items() ^ card.base_sizes.items())):
@@ -78,7 +77,7 @@ def reopen_base(card: Card) -> Base:
 
 
 def check_digests(base: Base, card: Card) -> None:
-    """CheckpointError unless every byte of the base's weights is as it was at the import."""
+    """CheckpointError unless the SHA-256 of all the base's weight files are those of the import."""
     digests = base.digests()
     if wrong := sorted(name for name, value in card.base_digests.items() if digests.get(name) != value):
         raise CheckpointError(
@@ -86,12 +85,12 @@ def check_digests(base: Base, card: Card) -> None:
         )
 
 
-def read_config(base: Base) -> FusarGptConfig:
-    """The base's configuration as ours, with all end tokens it names; CheckpointError when it is none."""
-    try:
+def read_base_config(base: Base) -> FusarGptConfig:
+    """The base's configuration as ours, with all its end tokens; CheckpointError when it is not a Qwen2.5-VL."""
+    with refused(f"{base.folder} is not a Qwen2.5-VL that can be a base", "give another --base"):
         content = json.loads((base.folder / "config.json").read_text(encoding="utf-8"))
         if content["model_type"] != Qwen2_5_VLConfig.model_type:
-            raise ValueError(f"it is a {content['model_type']}")
+            raise ValueError(f"its model type is {content['model_type']}")
         if content.get("quantization_config"):
             raise ValueError("its weights are quantised")
         config = FusarGptConfig.from_dict(content)
@@ -99,30 +98,22 @@ def read_config(base: Base) -> FusarGptConfig:
         if (base.folder / "generation_config.json").is_file():
             ends = GenerationConfig.from_pretrained(base.folder).eos_token_id or ends
         config.text_config.eos_token_id = ends
-    except BROKEN as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(
-            f"{base.folder} is no Qwen2.5-VL that can be a base ({reason}): give another --base"
-        ) from error
-    return config
+        return config
 
 
 def check_weights(base: Base, config: FusarGptConfig) -> FusarGptForConditionalGeneration:
-    """The model of that configuration without memory, once the base's weights are found to be exactly its own.
+    """The model on the meta device, after checking that the base's weights have exactly its names and shapes.
 
-    Sets the configuration's dtype to that of the weights. CheckpointError when names or shapes differ.
+    Sets the configuration's dtype to that of most weights. CheckpointError when names or shapes differ.
     """
     shapes: dict[str, tuple[int, ...]] = {}
-    types: dict[str, int] = {}
-    try:
-        for path in base.files:
-            with safe_open(path, framework="pt") as file:
-                for key in file.keys():  # noqa: SIM118 - no dictionary
-                    part = file.get_slice(key)
-                    shapes[current_name(key)] = tuple(part.get_shape())
-                    types[part.get_dtype()] = types.get(part.get_dtype(), 0) + 1
-    except BROKEN as error:
-        raise CheckpointError(f"{path} is broken ({error}): get the base again") from error
+    types: Counter[str] = Counter()
+    for path in base.files:
+        with refused(f"{path} is broken", "get the base again"), safe_open(path, framework="pt") as file:
+            for key in file.keys():  # noqa: SIM118 - no dictionary
+                part = file.get_slice(key)
+                shapes[current_name(key)] = tuple(part.get_shape())
+                types[part.get_dtype()] += 1
     config.dtype = _TYPES.get(max(types, key=lambda name: types[name], default=""), torch.float32)
     with torch.device("meta"):
         model = FusarGptForConditionalGeneration(config)
@@ -142,33 +133,30 @@ def check_weights(base: Base, config: FusarGptConfig) -> FusarGptForConditionalG
 
 
 def current_name(name: str) -> str:
-    """A weight's or module's name in today's layout, for published files use an older one."""
-    name = re.sub(r"^visual\b", "model.visual", name)
-    return re.sub(r"^model(?!\.(?:language_model|visual|tlm)\b)", "model.language_model", name)
+    """A weight's or module's name in the current layout; published files use an older one."""
+    for pattern, replacement in OLDER_NAMES:
+        name = re.sub(pattern, replacement, name)
+    return name
 
 
-def _of_hub(name: str, say: Callable[[str], None]) -> Path:
+def _of_hub(name: str, report: Callable[[str], None]) -> Path:
     folder = hub.cached(name, BASE_FILES)
     if folder is None:
         remote = hub.look_up(name, BASE_FILES)
         hub.check_space([remote])
-        folder = hub.fetch(remote, say)
+        folder = hub.fetch(remote, report)
     return folder
 
 
 def _weight_files(folder: Path) -> tuple[Path, ...]:
-    """The files the library would read; CheckpointError when one is missing."""
+    """The weight files that the library would read; CheckpointError when one is missing."""
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.is_file():
         return (single,)
     if not index.is_file():
-        raise CheckpointError(
-            f"{folder} holds no weights as safetensors: give a folder with model.safetensors"
-        )
-    try:
+        raise CheckpointError(f"{folder} has no weights as safetensors: give a folder with model.safetensors")
+    with refused(f"{index} cannot be read", "get the base again"):
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except BROKEN as error:
-        raise CheckpointError(f"{index} cannot be read ({error}): get the base again") from error
     if missing := [name for name in names if Path(name).name != name or not (folder / name).is_file()]:
         raise CheckpointError(f"{folder} lacks {', '.join(missing[:3])}: get the base again")
     return tuple(folder / name for name in names)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
 from safetensors.torch import load_file
 from transformers import (
     AutoTokenizer,
@@ -27,15 +26,14 @@ from transformers.utils import logging
 
 from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model.adapter import check_targets, merge, read_adapter
-from fusar_gpt.model.base import HUB_ID, reopen_base
-from fusar_gpt.model.card import CARD_FILE, Card
+from fusar_gpt.model.base import reopen_base
 from fusar_gpt.model.config import FusarGptConfig
-from fusar_gpt.model.folder import BROKEN, TLM_FILE, digest, staged, write_card
+from fusar_gpt.model.folder import CARD_FILE, TLM_FILE, Card, digest, refused, staged, write_card
 from fusar_gpt.model.fusar import FusarGptForConditionalGeneration
 from fusar_gpt.model.processor import FusarGptProcessor
-from fusar_gpt.model.store import BUNDLED, find
+from fusar_gpt.model.store import find_folder
 
-_FETCHED = ("*.safetensors", "*.json", "*.jinja")
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _UNQUANTISED = ["model.visual", "model.tlm", "lm_head"]
 _SHARD = "5GB"  # the largest file of weights that is written
 
@@ -60,7 +58,7 @@ def load_checkpoint(
     name_or_dir: str | Path,
     *,
     device: str = "auto",
-    dtype: torch.dtype | None = None,
+    dtype: str | torch.dtype | None = None,
     attention: str | None = None,
     quantize: str | None = None,
 ) -> Checkpoint:
@@ -69,8 +67,8 @@ def load_checkpoint(
     Args:
         name_or_dir: "tiny" (bundled), a name in the store, a folder, or a model hub id "organisation/name".
         device: "auto" takes the first GPU if there is one; else a torch device such as "cpu" or "cuda:1".
-        dtype: of the weights; None is float32 on the CPU and what the configuration names elsewhere.
-            TLM always computes in float32.
+        dtype: of the weights, torch's or "float32", "bfloat16" or "float16"; None is float32 on the CPU and what
+            the configuration names elsewhere. TLM always computes in float32.
         attention: "sdpa", "eager" or "flash_attention_2"; None takes the last on a GPU in half precision where
             the package flash_attn is installed, and "sdpa" elsewhere.
         quantize: "4bit" or "8bit" weights of the language model through bitsandbytes; the vision tower, TLM
@@ -78,7 +76,12 @@ def load_checkpoint(
 
     Raises:
         CheckpointError: missing, corrupted, not one of ours, or what was asked for is not installed.
+        ValueError: an unknown name of a dtype.
     """
+    if isinstance(dtype, str):
+        if dtype not in _DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, not {dtype!r}")
+        dtype = _DTYPES[dtype]
     where = _device(device)
     folder = find_folder(str(name_or_dir))
     card = Card.read(folder)
@@ -86,7 +89,7 @@ def load_checkpoint(
     if dtype is None and where.type == "cpu":
         dtype = torch.float32
     config = read_config(folder)
-    try:
+    with refused(f"{folder} cannot be loaded", "get the checkpoint again"):
         dtype = dtype or config.dtype or torch.float32
         options = {"dtype": dtype, "attn_implementation": attention or default_attention(where, dtype)}
         if quantize is not None:
@@ -101,9 +104,6 @@ def load_checkpoint(
         check_fit(model.config, processor)
         if quantize is None:
             model.to(where)
-    except BROKEN as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"{folder} cannot be loaded ({reason}): get the checkpoint again") from error
     return Checkpoint(model=model.eval(), processor=processor, card=card, hash=hashed, device=where)
 
 
@@ -157,34 +157,13 @@ def export_checkpoint(name_or_dir: str | Path, out: Path) -> Card:
 def read_config(folder: Path) -> FusarGptConfig:
     """A checkpoint's configuration; CheckpointError when it is missing, broken or another model's."""
     path = folder / "config.json"
-    try:
+    with refused(f"{path} cannot be read", "get the checkpoint again"):
         content = json.loads(path.read_text(encoding="utf-8"))
         ours = content.get("model_type") == FusarGptConfig.model_type
         # Without these the library would build Qwen's largest model and run out of memory.
         if not (ours and content.get("text_config") and content.get("vision_config")):
             raise ValueError("no FUSAR-GPT configuration")
         return FusarGptConfig.from_dict(content)
-    except BROKEN as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"{path} cannot be read ({reason}): get the checkpoint again") from error
-
-
-def find_folder(name: str) -> Path:
-    """The local folder of a bundled or stored name, a path or a hub id (fetched into the hub's own cache)."""
-    folder = find(name) or Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    if name in BUNDLED:
-        raise CheckpointError(
-            f"the bundled model {name} is not in this installation: install fusar-gpt again"
-        )
-    if folder.exists() or not HUB_ID.fullmatch(name):
-        raise CheckpointError(f"{name} is no checkpoint folder: give tiny, a folder or a model hub id")
-    try:
-        return Path(snapshot_download(name, allow_patterns=list(_FETCHED)))
-    except (OSError, ValueError) as error:
-        message = f"{name} is no folder here and cannot be fetched from the model hub: check name and network"
-        raise CheckpointError(message) from error
 
 
 def _device(name: str) -> torch.device:
@@ -195,26 +174,26 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise CheckpointError(f"there is no device {name!r}: give auto, cpu or cuda") from error
+        raise CheckpointError(f"unknown device {name!r}: give auto, cpu or cuda") from error
     if device.type == "cuda" and not gpu:
         raise CheckpointError("torch finds no GPU here: take the device auto or cpu")
     return device
 
 
 def default_attention(device: torch.device, dtype: torch.dtype) -> str:
-    """The fastest attention that can run here."""
+    """The fastest implementation of attention that can run here."""
     half = dtype in (torch.bfloat16, torch.float16)
     flash = device.type == "cuda" and half and importlib.util.find_spec("flash_attn") is not None
     return "flash_attention_2" if flash else "sdpa"
 
 
 def _quantisation(bits: str, card: Card, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    """What the library is told about smaller weights; CheckpointError when that cannot be had."""
+    """The library's options for quantised weights; CheckpointError if they are impossible here."""
     if bits not in ("4bit", "8bit"):
-        raise CheckpointError(f"there is no quantisation {bits}: take 4bit or 8bit")
+        raise CheckpointError(f"unknown quantisation {bits}: use 4bit or 8bit")
     if card.base is not None:
         raise CheckpointError(
-            f"{card.name} keeps its adapter apart and cannot be quantised: write it whole first with "
+            f"{card.name} has a separate adapter and cannot be quantised: merge it first with "
             f"fusar checkpoint export {card.name} --out DIR"
         )
     for package in ("bitsandbytes", "accelerate"):
@@ -253,7 +232,7 @@ def _load_weights(
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[kind]:
             raise ValueError(f"{kind.replace('_', ' ')}: {sorted(map(str, report[kind]))[:3]}")
-    # One place decides how an answer is decoded: the engine, not a file that came with the weights.
+    # The engine alone decides how an answer is decoded, not a file that came with the weights.
     text = model.config.text_config
     model.generation_config = GenerationConfig(eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id)
     return model  # type: ignore[no-any-return]
@@ -262,13 +241,13 @@ def _load_weights(
 def _load_adapted(
     folder: Path, card: Card, config: FusarGptConfig, options: dict[str, Any], device: torch.device
 ) -> FusarGptForConditionalGeneration:
-    """The base with the adapter merged and TLM put in; ValueError unless all three fit exactly.
+    """The base with the adapter merged and TLM loaded; ValueError unless all three fit exactly.
 
-    The sum is made in float32; in half precision its last bits are rounded, unlike with an adapter apart.
+    The sum is computed in float32, then rounded to half precision, unlike with a separate adapter.
     """
     base = reopen_base(card)
     model = _load_weights(base.folder, config, options, without="model.tlm.")
-    model.to(device)  # where the sums of large matrices are quick
+    model.to(device)  # where merging is fast
     # Weights that the base lacks do not get the library's exception for TLM, which is float32.
     model.model.tlm.float().load_state_dict(load_file(folder / TLM_FILE), strict=True)
     adapter = read_adapter(folder)

@@ -27,7 +27,7 @@ class FusarGptConfig(Qwen2_5_VLConfig):
     tlm: dict[str, Any] | None = None
 
     def __post_init__(self, **kwargs: object) -> None:
-        """Fill the defaults; ValueError for settings that no TLM can have."""
+        """Fill in the defaults; ValueError for invalid TLM settings."""
         super().__post_init__(**kwargs)
         hidden = max(128, 4 * self.vision_config.out_hidden_size)
         defaults = {

@@ -1,9 +1,8 @@
-"""Answers of several chips token by token: rows join and leave the batch, and share what they have in common.
+"""Continuous batching: answers are decoded token by token, and rows join and leave the batch at any step.
 
 Every prompt begins with the same head and one image, the prefix. Its keys and values are computed once a chip
-and serve every question about it. A row of the batch holds its prefix, prompt and answer from column 0 on, so
-rows of different lengths stand side by side, a row that has ended gives its place to the next one, and only
-the ragged right end is masked.
+and reused by every question about it. A row of the batch holds its prefix, prompt and answer from column 0 on, so
+rows may differ in length: a row that has ended is replaced by the next one, and only the ragged right end is masked.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from torch import Tensor
 from fusar_gpt.model.checkpoint import Checkpoint
 from fusar_gpt.model.processor import Prior, encode_priors
 
-_SPARE_COLUMNS = 128  # a batch that has grown too long gets so many more at once
+_SPARE_COLUMNS = 128  # columns added at once when the batch is too short
 
 
 @dataclass(frozen=True, eq=False)
 class Prefix:
-    """What the language model keeps of everything before the prompt of one chip.
+    """The language model's cache of everything before the prompt of one chip.
 
     ``kv`` [layers, 2, heads, P, d] holds keys and values, ``after`` is the rotary position of the next token.
     """
@@ -41,9 +40,9 @@ class Prefix:
 
 @dataclass(eq=False)
 class Row:
-    """One answer in the making: ``prompt`` are the ids after the image, ``limit`` (> 0) the most tokens.
+    """An answer being decoded: ``prompt`` are the ids after the image, ``limit`` (> 0) the most tokens.
 
-    ``tokens`` are those of the answer so far, without the end token; ``finished`` tells that it came.
+    ``tokens`` are the answer's so far, without the end token; ``finished`` is True once that came.
     """
 
     prefix: Prefix
@@ -54,12 +53,12 @@ class Row:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more is to come."""
+        """Whether the answer is complete or cut off."""
         return self.finished or len(self.tokens) >= self.limit
 
     @property
     def length(self) -> int:
-        """Columns that the row fills, without the newest token, which the model has not read yet."""
+        """Columns that the row fills, without the newest token, whose keys and values are not computed yet."""
         return self.prefix.kv.shape[-2] + len(self.prompt) + max(0, len(self.tokens) - 1)
 
 
@@ -100,7 +99,7 @@ def encode_prefixes(
     priors: Sequence[Prior],
     before_each: Callable[[], None] = lambda: None,
 ) -> list[Prefix]:
-    """The prefixes of N chips, as fast as the device can; ``before_each`` pass it may raise to stop."""
+    """The prefixes of N chips; ``before_each`` is called before each pass of the model and may raise to stop."""
     # A CPU's cache holds the activations of one image, not of several (measured: 24 against 38 ms a chip).
     together = 1 if checkpoint.device.type == "cpu" else max(1, len(images))
     tokens: list[Tensor] = []
@@ -119,15 +118,15 @@ def decode(
     slots: int,
     choose: Callable[[Sequence[R], Tensor], Sequence[int]],
 ) -> Iterator[R]:
-    """Answer rows, at most ``slots`` of them at a time, and yield each as soon as it has ended.
+    """Decode rows, at most ``slots`` at a time, and yield each as soon as it has ended.
 
     Args:
-        checkpoint: What answers.
-        take: Gives at most so many rows that wait; none once all were given. Called when a quarter of the
-            slots is free, so that prompts are read together.
+        checkpoint: The model.
+        take: Returns at most that many waiting rows; none once all were taken. Called when a quarter of the
+            slots is free, so that prompts are prefilled together.
         slots: The largest batch.
-        choose: Next tokens of some rows, given their logits [n, V], which it may overwrite. Called once a
-            step; what it raises ends everything.
+        choose: Returns the next tokens of some rows from their logits [n, V], which it may overwrite. Called
+            once a step; what it raises ends the decoding.
     """
     stops = stop_ids(checkpoint)
     batch: _Batch[R] = _Batch(checkpoint, slots)
@@ -160,12 +159,12 @@ def greedy(
     *,
     batch_size: int = 8,
 ) -> list[str]:
-    """Plain greedy answers, as ``generate(do_sample=False)`` gives them: no grammar, every token allowed.
+    """Greedy answers without a grammar, as ``generate(do_sample=False)`` gives them.
 
-    Special tokens that the model says are left out of the text.
+    Special tokens are left out of the text.
 
     Args:
-        checkpoint: What answers.
+        checkpoint: The model.
         images: N of uint8 [H, W] or [H, W, 3] at the card's size.
         priors: N of (values [S, 64], positions [S, 2] as (y, x) in [0, 1]); S may be 0.
         prompts: N texts.
@@ -194,10 +193,10 @@ def greedy(
 
 
 class _Batch(Generic[R]):
-    """The rows that are being answered.
+    """The rows being decoded.
 
-    ``_kv`` [layers, 2, slots, heads, columns, d] holds their keys and values, row by row; what lies right of a
-    row's length is left over or zero, but always finite, since attention multiplies it by zero.
+    ``_kv`` [layers, 2, slots, heads, columns, d] holds their keys and values. What lies right of a row's length is
+    old or zero, but always finite, since attention multiplies it by zero.
     """
 
     def __init__(self, checkpoint: Checkpoint, slots: int) -> None:
@@ -207,7 +206,7 @@ class _Batch(Generic[R]):
         self._kv = _new_kv(checkpoint, slots, 0)
 
     def admit(self, rows: Sequence[R]) -> Tensor:
-        """Read the prompts of new rows; logits [n, V] of their first tokens."""
+        """Prefill the prompts of new rows; logits [n, V] of their first tokens."""
         first, longest = len(self.rows), max(len(row.prompt) for row in rows)
         start = rows[0].prefix.kv.shape[-2]
         self._reserve(start + longest)
@@ -216,7 +215,7 @@ class _Batch(Generic[R]):
         for i, row in enumerate(rows):
             self._kv[:, :, first + i, :, :start] = row.prefix.kv
             ids[i, : len(row.prompt)] = torch.tensor(row.prompt)
-        # The rows end at different columns, but no token comes before one that it must not see.
+        # The rows end at different columns; causal attention alone hides what lies to the right.
         causal = torch.ones(longest, start + longest, dtype=torch.bool, device=self._device).tril(start)
         columns = torch.arange(start, start + longest, device=self._device).expand(len(rows), -1)
         kv = self._kv[:, :, first : len(self.rows), :, : start + longest]
@@ -225,7 +224,7 @@ class _Batch(Generic[R]):
         return self._logits(hidden[torch.arange(len(rows), device=self._device), last])
 
     def step(self) -> Tensor:
-        """Read the newest token of every row; logits [n, V] of the next ones."""
+        """Run the newest token of every row; logits [n, V] of the next ones."""
         lengths = [row.length for row in self.rows]
         width = max(lengths) + 1
         self._reserve(width)
@@ -313,7 +312,7 @@ def _forward(
 
 
 def _prepared(mask: Tensor | None, attention: str, inputs: Tensor, width: int) -> Tensor | None:
-    """The mask in the form that an implementation of attention reads."""
+    """The mask in the form that an implementation of attention expects."""
     length = inputs.shape[1]
     if "flash" in attention:
         return mask if length == 1 else None  # it is causal up to the last column by itself
@@ -347,7 +346,7 @@ def _prefix_positions(checkpoint: Checkpoint, ids: Tensor) -> Tensor:
 
 
 def _append(rows: Sequence[R], tokens: Sequence[int], stops: frozenset[int]) -> None:
-    """Give every row its next token; one that ends the answer is no part of it."""
+    """Append every row's next token; a stop token finishes the row and is not appended."""
     for row, token in zip(rows, tokens, strict=True):
         if token in stops:
             row.finished = True

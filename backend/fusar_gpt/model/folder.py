@@ -1,4 +1,4 @@
-"""Checkpoint folders: what decides an answer, its hash, and writing one whole or not at all."""
+"""Checkpoint folders: the card, the hash of what decides an answer, and writing one whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from fusar_gpt.errors import CheckpointError
-from fusar_gpt.model.card import CARD_FILE, Card
 
-# What the libraries raise about files that are missing, cut off or make no sense.
+CARD_FILE = "fusar.json"
+ASPECTS = ("undistorted", "stretched")
+
+# What the libraries raise about files that are missing, truncated or invalid.
 BROKEN = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, EOFError),
     *(SafetensorError, StrictDataclassError),
@@ -45,10 +48,91 @@ _DECIDING = (
 _REQUIRED = ("config.json", "preprocessor_config.json", "tokenizer.json")
 
 
-def digest(folder: Path, card: Card) -> str:
-    """SHA-256 over what decides an answer: the card, and the weights and settings beside it.
+@dataclass(frozen=True)
+class Card:
+    """The file ``fusar.json`` of a checkpoint folder.
 
-    Where the base lies is left out; what is in it counts through ``base_digests``. CheckpointError when a file
+    ``width`` and ``height`` are the chip in px as the model sees it, ``ground_m`` the ground side of chips it
+    was trained on (None: native resolution), ``prior_years`` the first and last year of its priors.
+    ``position_ramps`` puts x and y ramps into the second and third input channel; a published Qwen takes grey
+    in all three. ``aspect`` is how ground of another shape is fitted to the chip: "stretched", as in the
+    authors' release, or "undistorted" (more ground is shown instead).
+    ``base`` names the folder or hub id whose weights this checkpoint's adapter and TLM belong to, with
+    ``base_digests`` (SHA-256) and ``base_sizes`` (bytes) of its files; None when the folder holds all weights
+    itself.
+    ``digests`` maps weight files to their SHA-256 and is written by ``save_checkpoint``.
+    """
+
+    name: str
+    title: str
+    prompt_set: str
+    width: int
+    height: int
+    patch: int
+    merge: int
+    ground_m: float | None
+    targets: list[str]
+    demonstration: bool
+    prior_years: list[int] | None
+    licence: str
+    trained_on: str
+    position_ramps: bool = False
+    aspect: str = "undistorted"
+    base: str | None = None
+    base_digests: dict[str, str] = field(default_factory=dict)
+    base_sizes: dict[str, int] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        step = self.patch * self.merge
+        if step < 1 or min(self.width, self.height) < step or self.width % step or self.height % step:
+            raise ValueError(f"{self.width} x {self.height} px is not a whole number of {step} px tokens")
+        if self.aspect not in ASPECTS:
+            raise ValueError(f"aspect must be one of {', '.join(ASPECTS)}, not {self.aspect!r}")
+
+    @property
+    def token_rows(self) -> int:
+        """Rows of the merged token grid."""
+        return self.height // (self.patch * self.merge)
+
+    @property
+    def token_cols(self) -> int:
+        """Columns of the merged token grid."""
+        return self.width // (self.patch * self.merge)
+
+    @classmethod
+    def read(cls, folder: Path) -> Card:
+        """The card of a folder; CheckpointError when it is missing or invalid."""
+        path = folder / CARD_FILE
+        if not path.exists():
+            raise CheckpointError(
+                f"{folder} is not a FUSAR-GPT checkpoint (it has no {CARD_FILE}): give a folder that has one"
+            )
+        known = {f.name for f in fields(cls)}
+        with refused(f"{path} cannot be read", "get the checkpoint again"):
+            content: Any = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{key: value for key, value in content.items() if key in known})
+
+    def write(self, folder: Path) -> None:
+        """Write the card into a folder."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        (folder / CARD_FILE).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def refused(what: str, then: str = "") -> Iterator[None]:
+    """Turn what the libraries raise about broken files into CheckpointError: ``what (reason): then``."""
+    try:
+        yield
+    except BROKEN as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise CheckpointError(f"{what} ({reason}): {then}" if then else f"{what}: {reason}") from error
+
+
+def digest(folder: Path, card: Card) -> str:
+    """SHA-256 of what decides an answer: the card, and the weights and settings beside it.
+
+    The base's location is left out; its content is in it through ``base_digests``. CheckpointError when a file
     is missing or altered.
     """
     described = {key: value for key, value in asdict(card).items() if key != "base"}
@@ -58,7 +142,7 @@ def digest(folder: Path, card: Card) -> str:
         one = sha256(path)
         if one != card.digests.get(path.name, one):
             raise CheckpointError(
-                f"{path} is corrupted (its SHA-256 is not the card's): get the checkpoint again"
+                f"{path} is corrupted (its SHA-256 differs from the card's): get the checkpoint again"
             )
         found.add(path.name)
         total.update(f"{path.name} {one}\n".encode())
@@ -100,7 +184,7 @@ def staged(out: Path) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     except OSError as error:
-        raise CheckpointError(f"{out} cannot be made ({error.strerror}): give another folder") from error
+        raise CheckpointError(f"{out} cannot be created ({error.strerror}): give another folder") from error
     try:
         yield stage
         for path in (stage, *stage.iterdir()):

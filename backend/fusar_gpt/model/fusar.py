@@ -24,12 +24,11 @@ from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from fusar_gpt.model.config import FusarGptConfig
-from fusar_gpt.model.fusion import fusion
-from fusar_gpt.model.tlm import TlmLinear
+from fusar_gpt.model.tlm import TlmLinear, fusion
 
 
 class _TlmInitialised:
-    """Both model classes share the library's initialisation hook, which would give TLM a random start."""
+    """Keeps the library's initialisation hook, shared by both model classes, from randomising TLM."""
 
     _keep_in_fp32_modules_strict = ("tlm",)
 
@@ -41,12 +40,12 @@ class _TlmInitialised:
 
 
 class FusarGptModel(_TlmInitialised, Qwen2_5_VLModel):
-    """The model without its head. Images may come with geographic vectors (``aef_*``), or all without."""
+    """The model without its head. Either all images of a call have geographic vectors (``aef_*``), or none."""
 
     config_class = FusarGptConfig
 
     def __init__(self, config: FusarGptConfig) -> None:
-        # Qwen's own constructor would finish the model before TLM exists, so its two lines are made here.
+        # Qwen's own constructor would run post_init before TLM exists, so its lines are repeated here.
         super(Qwen2_5_VLModel, self).__init__(config)
         self.visual = Qwen2_5_VisionTransformerPretrainedModel._from_config(config.vision_config)
         self.language_model = Qwen2_5_VLTextModel._from_config(config.text_config)
@@ -54,7 +53,7 @@ class FusarGptModel(_TlmInitialised, Qwen2_5_VLModel):
         self.tlm = fusion(config)
         self.post_init()
 
-    # The three arguments must be named: generate() hands an encoder only what its signature names.
+    # The three arguments must be named: generate() passes an encoder only what its signature names.
     @can_return_tuple
     def get_image_features(
         self,
@@ -155,7 +154,8 @@ class FusarGptForConditionalGeneration(_TlmInitialised, Qwen2_5_VLForConditional
     ) -> CausalLMOutputWithPast:
         """Logits, and the loss when ``labels`` [B, T] are given.
 
-        ``mm_token_type_ids`` [B, T], 1 on image tokens, is required with images (ValueError).
+        ``mm_token_type_ids`` [B, T], 1 on image tokens, is required with images (ValueError). The arguments are
+        listed because ``generate()`` reads this signature.
         """
         if position_ids is None and past_key_values is None:
             _require_token_types(pixel_values is not None or bool(mm_encoder_outputs), mm_token_type_ids)
@@ -197,12 +197,10 @@ AutoModelForImageTextToText.register(FusarGptConfig, FusarGptForConditionalGener
 
 # Published Qwen2.5-VL weights use an older layout; the library converts it for its own classes only, and
 # would leave ours with random weights.
+OLDER_NAMES = (
+    (r"^visual", "model.visual"),
+    (r"^model(?!\.(language_model|visual|tlm))", "model.language_model"),
+)
 register_checkpoint_conversion_mapping(
-    FusarGptForConditionalGeneration.__name__,
-    [
-        WeightRenaming(source_patterns=r"^visual", target_patterns="model.visual"),
-        WeightRenaming(
-            source_patterns=r"^model(?!\.(language_model|visual|tlm))", target_patterns="model.language_model"
-        ),
-    ],
+    FusarGptForConditionalGeneration.__name__, [WeightRenaming(*names) for names in OLDER_NAMES]
 )

@@ -1,9 +1,9 @@
-"""Fetching from the model hub: into the hub library's own cache, checked file by file."""
+"""Downloads from the model hub into the hub library's cache, with every file's checksum verified."""
 
 from __future__ import annotations
 
-import hashlib
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,8 @@ from huggingface_hub.hf_api import ModelInfo, RepoSibling
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from fusar_gpt.errors import CheckpointError
-from fusar_gpt.model.folder import sha256
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 MARGIN = 2 << 30  # bytes that stay free on the disk after a download
 
@@ -38,7 +39,7 @@ class Remote:
 
 
 def look_up(repo: str, patterns: Sequence[str]) -> Remote:
-    """Ask the hub (HF_ENDPOINT, if set) what a repository holds. CheckpointError when it cannot be asked."""
+    """What a repository holds, as the hub (HF_ENDPOINT, if set) lists it. CheckpointError when that fails."""
     try:
         info = HfApi(endpoint=_endpoint()).model_info(repo, files_metadata=True)
         files = tuple(_chosen(info, patterns))
@@ -69,13 +70,13 @@ def check_space(remotes: Sequence[Remote]) -> None:
         )
 
 
-def fetch(remote: Remote, say: Callable[[str], None]) -> Path:
-    """Download what is missing, compare every file with the hub's checksum, and return the folder.
+def fetch(remote: Remote, report: Callable[[str], None]) -> Path:
+    """Download what is missing, verify every file's checksum, and return the folder.
 
-    The hub library shows its progress on a terminal, keeps complete files and continues within a file after a
-    broken connection. A file that is not what the hub lists is deleted: CheckpointError.
+    The hub library shows progress on a terminal, keeps complete files and resumes a file after a broken
+    connection. A file whose checksum differs from the hub's is deleted: CheckpointError.
     """
-    say(f"{remote.repo}: {in_words(remote.missing)} of {in_words(remote.total)} to download")
+    report(f"{remote.repo}: {in_words(remote.missing)} of {in_words(remote.total)} to download")
     try:
         # By branch and not by commit: later look-ups without network need the branch in the cache.
         with _bars(shown=sys.stderr.isatty()):
@@ -89,15 +90,21 @@ def fetch(remote: Remote, say: Callable[[str], None]) -> Path:
         raise CheckpointError(message) from error
     if folder.name != remote.commit:
         raise CheckpointError(f"{remote.repo} changed on the hub meanwhile: run the command again")
-    say(f"{remote.repo}: comparing {in_words(remote.total)} with the hub's checksums")
-    for file in remote.files:
-        path = folder / file.rfilename
-        if not _is_as_listed(path, file):
-            path.resolve().unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
-            raise CheckpointError(
-                f"{file.rfilename} of {remote.repo} arrived corrupted and was deleted: run the command again"
-            )
+    report(f"{remote.repo}: comparing {in_words(remote.total)} with the hub's checksums")
+    try:
+        found = HfApi(endpoint=_endpoint()).verify_repo_checksums(remote.repo, revision=remote.commit)
+    except _FAILED as error:
+        raise CheckpointError(
+            f"the checksums of {remote.repo} cannot be had ({_reason(error)}): run the command again"
+        ) from error
+    for wrong in found.mismatches:
+        path = folder / wrong["path"]
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+    if found.mismatches:
+        raise CheckpointError(
+            f"{found.mismatches[0]['path']} of {remote.repo} arrived corrupted and was deleted: run the command again"
+        )
     return folder
 
 
@@ -138,17 +145,6 @@ def _chosen(info: ModelInfo, patterns: Sequence[str]) -> list[RepoSibling]:
     return [
         file for file in info.siblings or [] if any(fnmatch(file.rfilename, pattern) for pattern in patterns)
     ]
-
-
-def _is_as_listed(path: Path, file: RepoSibling) -> bool:
-    """Compare with the hub's SHA-256 for large files, with git's own hash for the others."""
-    if not path.is_file() or (file.size is not None and path.stat().st_size != file.size):
-        return False
-    if file.lfs is not None:
-        return sha256(path) == file.lfs.sha256
-    content = path.read_bytes()
-    blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-    return file.blob_id is None or blob == file.blob_id
 
 
 def _reason(error: Exception) -> str:

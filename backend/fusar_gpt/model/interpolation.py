@@ -13,13 +13,13 @@ from torch import Tensor
 
 EPSILON = 1e-6  # the epsilon of eq. 8, as in the authors' release
 
-_NEGLIGIBLE = 1e-23  # of an unnormalised weight: 10,000 such nodes beside epsilon^2 are 1e-7
+_NEGLIGIBLE = 1e-23  # an unnormalised weight: 10,000 such nodes against epsilon^2 are 1e-7
 _BLOCK = 1 << 22  # elements of an intermediate; 16 MiB in float32 stay in a cache and are reused by malloc
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """How far a node reaches.
+    """The Gaussian weights of a node.
 
     Attributes:
         sigma: Standard deviation of eq. 7, in steps of the grid that the weights are taken on.
@@ -48,7 +48,7 @@ class Kernel:
         return weights.view(tokens, self.steps, len(at))
 
     def share(self, total: Tensor) -> Tensor:
-        """What a sum of unnormalised weights is multiplied by to normalise them.
+        """The factor that normalises unnormalised weights with the sum ``total``.
 
         Eq. 8 divides by a + e, so a place that no node reaches gets weights of zero, not a division by zero.
         The release normalises the result once more: w / (a + e) / (a / (a + e) + e) = w / (a + a e + e^2).
@@ -67,7 +67,7 @@ class Kernel:
 class Interpolation(ABC):
     """The linear map of S nodes to the H*W tokens of one image: field = weights @ values (eq. 10).
 
-    The weights are never made as a whole. A Gaussian is a product of one factor for each axis, so
+    The full weight matrix is never built. A Gaussian is a product of one factor for each axis, so
     w[h, w, s] = share[h, w] * down[h, s] * across[w, s], summed over the patches of a token in the release.
     The axes are made in float64: a node far away underflows to zero, as it weighs nothing beside epsilon.
 
@@ -103,22 +103,30 @@ class Interpolation(ABC):
 
 
 class LatticeInterpolation(Interpolation):
-    """Nodes whose rows and columns are few: one axis is summed after the other.
+    """For nodes on few rows and columns: one axis is summed after the other.
 
-    That is a regular grid in any order and with any spacing; holes and nodes at one place are allowed.
+    That is a grid in any order and with any spacing; missing nodes, and several at one place, are allowed.
     """
 
-    def __init__(self, kernel: Kernel, grid: tuple[int, int], lattice: Lattice) -> None:
-        down, across = kernel.axis(grid[0], lattice.rows), kernel.axis(grid[1], lattice.cols)
-        count = torch.bincount(lattice.cells, minlength=lattice.size).double().view(lattice.shape)
+    def __init__(
+        self, kernel: Kernel, grid: tuple[int, int], rows: Tensor, cols: Tensor, cells: Tensor, cost: int
+    ) -> None:
+        """``rows`` [P] are y, ``cols`` [Q] are x, both ascending; ``cells`` [S] in [0, P*Q) of the nodes."""
+        down, across = kernel.axis(grid[0], rows), kernel.axis(grid[1], cols)
+        self._shape = len(rows), len(cols)
+        self._cells = cells
+        count = torch.bincount(cells, minlength=len(rows) * len(cols)).double().view(self._shape)
         super().__init__(kernel, down, across, down.flatten(0, 1) @ count @ across.flatten(0, 1).T)
-        self.cost = lattice.cost(kernel, grid)
-        self._lattice = lattice
+        self.cost = cost
 
     def _fields(self, values: Tensor) -> Iterator[tuple[slice, Tensor]]:
         share, down, across = (part.to(values) for part in (self._share, self._down, self._across))
-        cells = self._lattice.place(values)
-        channels = values.shape[-1]
+        channels, size = values.shape[-1], math.prod(self._shape)
+        if not torch.equal(
+            self._cells, torch.arange(size)
+        ):  # add up the nodes at one place; zero where there is none
+            values = values.new_zeros(size, channels).index_add(0, self._cells.to(values.device), values)
+        cells = values.view(*self._shape, channels)
         for span in spans(len(down), _BLOCK // (channels * max(len(across), across[0].numel()))):
             along = torch.einsum("rjwl,wlq->rwjq", share[span], across).flatten(2)
             summed = torch.einsum("rjp,pqk->rjqk", down[span], cells).flatten(1, 2)
@@ -126,7 +134,7 @@ class LatticeInterpolation(Interpolation):
 
 
 class ScatteredInterpolation(Interpolation):
-    """Nodes anywhere: weights are made for one tile of tokens at a time, of the nodes that reach it."""
+    """For nodes anywhere: one tile of tokens at a time, with the nodes that reach it."""
 
     def __init__(self, kernel: Kernel, grid: tuple[int, int], coords: Tensor) -> None:
         y, x = coords.double().unbind(-1)
@@ -164,54 +172,13 @@ def _tile(share: Tensor, down: Tensor, across: Tensor, values: Tensor) -> Tensor
     return (down[:, :, None] * along).sum(1) @ values
 
 
-@dataclass(frozen=True)
-class Lattice:
-    """The rows x columns on which S nodes lie.
-
-    Attributes:
-        rows: y of each row, ascending, float64 [P].
-        cols: x of each column, float64 [Q].
-        cells: Index of each node's place, int64 [S] in [0, P*Q).
-    """
-
-    rows: Tensor
-    cols: Tensor
-    cells: Tensor
-
-    @classmethod
-    def of(cls, coords: Tensor) -> Lattice:
-        """The lattice of nodes [S, 2] at (y, x)."""
-        rows, row = torch.unique(coords[:, 0].double(), return_inverse=True)
-        cols, col = torch.unique(coords[:, 1].double(), return_inverse=True)
-        return cls(rows, cols, row * len(cols) + col)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(P, Q)."""
-        return len(self.rows), len(self.cols)
-
-    @property
-    def size(self) -> int:
-        """P * Q."""
-        return len(self.rows) * len(self.cols)
-
-    def cost(self, kernel: Kernel, grid: tuple[int, int]) -> int:
-        """Multiply-adds for one channel on a token grid (H, W)."""
-        return grid[0] * kernel.steps * len(self.cols) * (len(self.rows) + grid[1])
-
-    def place(self, values: Tensor) -> Tensor:
-        """The nodes' values [S, K] as [P, Q, K]: nodes at one place added up, holes zero."""
-        if not torch.equal(self.cells, torch.arange(self.size)):
-            empty = values.new_zeros(self.size, values.shape[-1])
-            values = empty.index_add(0, self.cells.to(values.device), values)
-        return values.view(*self.shape, -1)
-
-
 def interpolation(kernel: Kernel, grid: tuple[int, int], coords: Tensor) -> Interpolation:
     """The cheaper map of nodes [S, 2] at (y, x) in 0..1, on the CPU, to a token grid (H, W)."""
-    lattice = Lattice.of(coords)
-    if lattice.cost(kernel, grid) < grid[0] * grid[1] * len(coords):
-        return LatticeInterpolation(kernel, grid, lattice)
+    rows, row = torch.unique(coords[:, 0].double(), return_inverse=True)
+    cols, col = torch.unique(coords[:, 1].double(), return_inverse=True)
+    cost = grid[0] * kernel.steps * len(cols) * (len(rows) + grid[1])
+    if cost < grid[0] * grid[1] * len(coords):
+        return LatticeInterpolation(kernel, grid, rows, cols, row * len(cols) + col, cost)
     return ScatteredInterpolation(kernel, grid, coords)
 
 

@@ -1,4 +1,4 @@
-"""The model for scripts: images of any size and their priors in, visual tokens or text out."""
+"""The model for scripts: images of any size and their priors to visual tokens or text."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from fusar_gpt.errors import TaskError
-from fusar_gpt.model.card import Card
 from fusar_gpt.model.checkpoint import Checkpoint, load_checkpoint
 from fusar_gpt.model.config import VEC_DIM
 from fusar_gpt.model.decoding import greedy, visual_tokens
+from fusar_gpt.model.folder import Card
 from fusar_gpt.model.processor import Prior
 
 _EIGHT_BIT = ("1", "L", "LA", "P", "RGB", "RGBA")
@@ -36,10 +35,7 @@ def load(name_or_dir: str | Path, *, device: str = "auto", dtype: str | None = N
         CheckpointError: It cannot be loaded.
         ValueError: An unknown dtype.
     """
-    known = {None: None, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if dtype not in known:
-        raise ValueError(f"dtype must be float32, bfloat16 or float16, not {dtype!r}")
-    return LoadedModel(load_checkpoint(name_or_dir, device=device, dtype=known[dtype]))
+    return LoadedModel(load_checkpoint(name_or_dir, device=device, dtype=dtype))
 
 
 @dataclass(frozen=True)

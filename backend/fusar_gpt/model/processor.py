@@ -1,4 +1,4 @@
-"""Images, prompts and priors in; the padded batch that the model wants out."""
+"""Turns images, prompts and priors into the padded batch of tensors that the model takes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
 
 from fusar_gpt.errors import PriorError
-from fusar_gpt.model.card import Card
 from fusar_gpt.model.config import VEC_DIM
+from fusar_gpt.model.folder import Card
 
 Prior = tuple[NDArray[np.float32], NDArray[np.float32]]
 IGNORED = -100  # the label of tokens that carry no loss
 
 _LOG = logging.getLogger(__name__)
-_EDGE = 1e-3  # positions may reach so far over the edge
+_EDGE = 1e-3  # tolerance of positions outside the image
 _SLOT = "\x00"  # stands for the prompt while the chat template is cut in two
 
 

@@ -1,6 +1,6 @@
 """Import of a checkpoint as the authors release it: a PEFT adapter, TLM's two layers, and a base elsewhere.
 
-Their format is read, never their code: ``vec64_film.pt`` holds tensors only and becomes safetensors.
+No code of theirs is run: ``vec64_film.pt`` is read only if it holds nothing but tensors, and becomes safetensors.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import math
 import pickle
 import re
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,39 +21,83 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
 
 from fusar_gpt.errors import CheckpointError
+from fusar_gpt.model import hub
 from fusar_gpt.model.adapter import CONFIG_FILE, check_targets, read_adapter, write_adapter
-from fusar_gpt.model.base import Base, check_weights, open_base, read_config
-from fusar_gpt.model.card import Card
+from fusar_gpt.model.base import BASE_FILES, Base, check_weights, open_base, read_base_config
 from fusar_gpt.model.checkpoint import check_fit, quiet
 from fusar_gpt.model.config import VEC_DIM, FusarGptConfig
-from fusar_gpt.model.folder import BROKEN, TLM_FILE, deciding_files, staged, write_card
+from fusar_gpt.model.folder import BROKEN, TLM_FILE, Card, deciding_files, refused, staged, write_card
 from fusar_gpt.model.processor import FusarGptProcessor
-from fusar_gpt.model.tokens import CHAT_TEMPLATE
+from fusar_gpt.model.store import place
+from fusar_gpt.model.tiny import CHAT_TEMPLATE
 
 FILM_FILE = "vec64_film.pt"
 SETTINGS_FILE = "tlm_config.json"
 FORMAT = "tlm_original_train_patch_resize_v1"
-IMAGE_SIZE = 504  # px, of the folders that say nothing about it
-RELEASED_SIGMA = 2.0  # of the folders that say nothing about it
+IMAGE_SIZE = 504  # px, where a release does not say
+RELEASED_SIGMA = 2.0  # where a release does not say
 
-# Qwen2.5-VL's turn format, for the folders that hold no chat template at all.
+RELEASE = "kkcyy/FUSAR-GPT"
+SUBFOLDER = "stage2/detection"
+BASE = "Qwen/Qwen2.5-VL-7B-Instruct"
+
+# Qwen2.5-VL's turn format, for folders without any chat template.
 QWEN_TEMPLATE = (
     "{% if messages[0]['role'] != 'system' %}<|im_start|>system\n"
     "You are a helpful assistant.<|im_end|>\n{% endif %}" + CHAT_TEMPLATE
 )
 
 _LAYERS = {"0.weight": "w1.weight", "0.bias": "w1.bias", "2.weight": "w2.weight", "2.bias": "w2.bias"}
+_RELEASE_FILES = (*BASE_FILES, FILM_FILE)
 _DEPTH = 3  # folders below SRC in which a release is looked for
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What ``tlm_config.json`` says, or would say; ``hidden_mult`` is None when nothing says it."""
+    """The settings of ``tlm_config.json``, or their defaults; ``hidden_mult`` is None if not given."""
 
     sigma: float
     width: int
     height: int
     hidden_mult: float | None
+
+
+def pull(
+    repo: str = RELEASE,
+    *,
+    base: str = BASE,
+    subfolder: str | None = None,
+    sigma: float | None = None,
+    name: str | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> Card:
+    """Download a release and its base into the hub's cache and import it into the store.
+
+    Args:
+        repo: the release's hub id.
+        base: the base's hub id.
+        subfolder: of the repository that holds the adapter; None takes the only one, of the authors'
+            repository the detection stage.
+        sigma: as ``import_release``'s; None takes 2 for the authors' repository unless it says otherwise.
+        name: in the store; None takes the repository's.
+        report: called with a line before each long step.
+
+    Raises:
+        CheckpointError: no network, no room, a corrupted file, or a release that does not fit.
+    """
+    name = name or repo.rpartition("/")[2].lower()
+    out = place(name)
+    if subfolder is None:
+        subfolder = SUBFOLDER if repo == RELEASE else _only_adapter(repo)
+    inside = f"{subfolder.strip('/')}/" if subfolder else ""
+    release = hub.look_up(repo, [inside + pattern for pattern in _RELEASE_FILES])
+    weights = hub.look_up(base, BASE_FILES)
+    hub.check_space([release, weights])
+    source = hub.fetch(release, report) / inside
+    hub.fetch(weights, report)
+    if repo == RELEASE and sigma is None and not (source / SETTINGS_FILE).is_file():
+        sigma = RELEASED_SIGMA
+    return import_release(source, base, out, sigma=sigma, name=name, report=report)
 
 
 def import_release(
@@ -64,9 +107,9 @@ def import_release(
     *,
     sigma: float | None = None,
     name: str | None = None,
-    say: Callable[[str], None] = lambda line: None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> Card:
-    """Write the checkpoint folder ``out`` of a released folder; the base stays where it is.
+    """Write a released folder as the checkpoint folder ``out``; the base stays where it is.
 
     Args:
         source: the released folder, or one above it that holds no other.
@@ -74,29 +117,29 @@ def import_release(
         out: a folder that does not exist yet, or is empty.
         sigma: of the Gaussian weights; needed when the release has no ``tlm_config.json``.
         name: of the checkpoint; None takes the folder's.
-        say: told what takes long and what deserves a look.
+        report: called with a line before each long step, and with notes.
 
     Raises:
-        CheckpointError: something does not fit; nothing is written then.
+        CheckpointError: something does not fit; nothing is written.
     """
     source = find_release(source.expanduser())
-    with _refused(source):
+    with refused(f"{source} cannot be imported"):
         settings = read_settings(source, sigma)
         adapter = read_adapter(source)
         film = read_film(source / FILM_FILE)
-    opened = open_base(base, say)
-    _check_names(adapter.base_name, opened, say)
-    config = read_config(opened)
-    with _refused(source):
+    opened = open_base(base, report)
+    _check_names(adapter.base_name, opened, report)
+    config = read_base_config(opened)
+    with refused(f"{source} cannot be imported"):
         config.tlm = {**(config.tlm or {}), **_tlm_settings(config, film, settings)}
         model = check_weights(opened, config)
         check_targets(adapter, model)
         card = _card(source, name or out.name, config, settings, opened)
         tokenizer = _tokenizer(source, opened)
-        images = _image_processor(source, opened, config, say)
+        images = _image_processor(source, opened, config, report)
         config.text_config.pad_token_id = tokenizer.pad_token_id
         check_fit(config, FusarGptProcessor(tokenizer, images, card))
-    say(f"taking the checksums of {opened.folder}")
+    report(f"taking the checksums of {opened.folder}")
     card.base_digests.update(opened.digests())
     with staged(out) as stage, quiet():
         config.save_pretrained(stage)
@@ -169,19 +212,9 @@ def read_film(path: Path) -> dict[str, Tensor]:
     for key, ours in _LAYERS.items():
         tensor = layers[key]
         if not (isinstance(tensor, Tensor) and tensor.is_floating_point() and bool(tensor.isfinite().all())):
-            raise ValueError(f"{key} in {FILM_FILE} holds values that are no finite numbers")
+            raise ValueError(f"{key} in {FILM_FILE} holds values that are not finite")
         tensors[ours] = tensor.detach().float().contiguous()
     return tensors
-
-
-@contextmanager
-def _refused(source: Path) -> Iterator[None]:
-    """Turn a complaint about a release into one line that names its folder."""
-    try:
-        yield
-    except BROKEN as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"{source} cannot be imported: {reason}") from error
 
 
 def _positive(value: Any, what: str) -> float:
@@ -200,10 +233,10 @@ def _size(value: Any) -> tuple[int, int]:
     return both[0], both[1]
 
 
-def _check_names(theirs: str | None, base: Base, say: Callable[[str], None]) -> None:
-    """Refuse a base that is clearly another model; a note when the names merely differ.
+def _check_names(theirs: str | None, base: Base, report: Callable[[str], None]) -> None:
+    """CheckpointError if the base is clearly another model; a note if the names merely differ.
 
-    People keep the same weights under many names, so only a family or size that both names tell can count.
+    The same weights are kept under many names, so only a family or size that both names contain is compared.
     """
     ours = _base_name(base.name)
     if theirs is None or ours is None:
@@ -215,11 +248,13 @@ def _check_names(theirs: str | None, base: Base, say: Callable[[str], None]) -> 
             f"the adapter was trained on {theirs}, and this base is {ours}: give --base {theirs}"
         )
     if theirs.lower() != ours.lower():
-        say(f"note: the adapter calls its base {theirs}, this one is called {ours}; only sizes are compared")
+        report(
+            f"note: the adapter calls its base {theirs}, this one is called {ours}; only sizes are compared"
+        )
 
 
 def _told_by(name: str) -> dict[str, str]:
-    """What a model's name tells about it: its family with its version, and its size in billions."""
+    """What a model's name contains: its family with its version, and its size in billions."""
     name = name.lower()
     told = {}
     if family := re.search(r"qwen[-_]?(\d+(?:[-_.]\d+(?![\d.]*b))?)?", name):
@@ -315,7 +350,7 @@ def _template_beside(folder: Path) -> str | None:
 
 
 def _image_processor(
-    source: Path, base: Base, config: FusarGptConfig, say: Callable[[str], None]
+    source: Path, base: Base, config: FusarGptConfig, report: Callable[[str], None]
 ) -> Qwen2VLImageProcessorPil:
     """The release's image processor, else the base's; whatever class the file names, the numbers are Qwen's."""
     for folder in (source, base.folder):
@@ -324,10 +359,21 @@ def _image_processor(
             path = folder / name
             if path.is_file() and (name.startswith("pre") or "image_processor" in path.read_text("utf-8")):
                 return Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
-    say(f"neither {source} nor {base.folder} has an image processor: taking Qwen2.5-VL's own mean and spread")
+    report(
+        f"neither {source} nor {base.folder} has an image processor: taking Qwen2.5-VL's own mean and spread"
+    )
     vision = config.vision_config
     return Qwen2VLImageProcessorPil(
         patch_size=vision.patch_size,
         temporal_patch_size=vision.temporal_patch_size,
         merge_size=vision.spatial_merge_size,
     )
+
+
+def _only_adapter(repo: str) -> str:
+    """The folder of a repository's only adapter; CheckpointError when it holds several."""
+    files = hub.look_up(repo, [f"*{CONFIG_FILE}"]).files
+    folders = sorted(file.rfilename.rpartition("/")[0] for file in files)
+    if len(folders) > 1:
+        raise CheckpointError(f"{repo} holds several adapters: give one as --subfolder {', '.join(folders)}")
+    return folders[0]

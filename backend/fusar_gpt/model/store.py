@@ -1,4 +1,4 @@
-"""Where checkpoints are found by name: those that came with the program, and the user's own store."""
+"""Finding checkpoints by name: the bundled ones, the user's own store, folders and the model hub."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub import snapshot_download
+
 from fusar_gpt.errors import CheckpointError
 from fusar_gpt.folders import user_folder
-from fusar_gpt.model.card import Card
+from fusar_gpt.model.folder import Card
+from fusar_gpt.model.hub import HUB_ID
 
 BUNDLED = {"tiny": Path(__file__).parent.parent / "checkpoints" / "tiny"}
 
+_DOWNLOADED = ("*.safetensors", "*.json", "*.jinja")
 _NAME = re.compile(r"\w[\w.-]*")
 
 
@@ -49,10 +53,33 @@ def find(name: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def find_folder(name: str) -> Path:
+    """The local folder of a bundled or stored name, a path, or a hub id (downloaded into the hub's own cache)."""
+    folder = find(name) or Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if name in BUNDLED:
+        raise CheckpointError(
+            f"the bundled model {name} is not in this installation: install fusar-gpt again"
+        )
+    if folder.exists() or not HUB_ID.fullmatch(name):
+        raise CheckpointError(
+            f"{name} is not a checkpoint: give tiny, a stored name, a folder or a model hub id"
+        )
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(_DOWNLOADED)))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{name} is not a folder and cannot be downloaded from the model hub: check its name and the network"
+        ) from error
+
+
 def place(name: str) -> Path:
     """Where a new checkpoint of that name goes; CheckpointError when the name is taken or impossible."""
     if not _NAME.fullmatch(name):
-        raise CheckpointError(f"{name!r} is no name for a checkpoint: take letters, digits, '.', '-' and '_'")
+        raise CheckpointError(
+            f"{name!r} is not a valid name for a checkpoint: use letters, digits, '.', '-' and '_'"
+        )
     if name in BUNDLED:
         raise CheckpointError(f"{name} is the name of a bundled model: give another name")
     folder = store_folder() / name
@@ -88,7 +115,7 @@ def remove(name: str, *, really: bool = True) -> Path:
             f"there is no {name} in {store_folder()}: see the names with fusar checkpoint list"
         )
     if not really:
-        raise CheckpointError(f"{folder} would be deleted: say so with --yes")
+        raise CheckpointError(f"{folder} would be deleted: confirm with --yes")
     try:
         if folder.is_symlink():
             folder.unlink()

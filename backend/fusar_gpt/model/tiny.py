@@ -1,11 +1,14 @@
-"""The tiny FUSAR-GPT: an architecture of about four million parameters for 224 px chips, untrained."""
+"""The tiny FUSAR-GPT, untrained: architecture (about 4 M parameters, 224 px chips), image processor and tokenizer."""
 
 from __future__ import annotations
 
-from transformers import PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
+from collections.abc import Iterable
+
+from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2VLImageProcessorPil
 
 from fusar_gpt.model.config import FusarGptConfig
-from fusar_gpt.model.tokens import END, IMAGE, PAD
 
 SIDE = 224  # chip side in px
 PATCH = 8
@@ -17,6 +20,59 @@ MERGE = 2
 _THETA = 100.0
 _TEXT_THETA = 10_000.0
 _HEAD_DIM = 32
+
+LARGEST_NUMBER = 224  # chip coordinates run from 0 to the tiny chip's side
+SIDES = "lurd"
+LARGEST_REACH = 128  # px that a box in the tiny chip can reach over the token its centre is in
+
+PAD = "<|endoftext|>"
+END = "<|im_end|>"
+IMAGE = "<|image_pad|>"
+SPECIAL = (
+    PAD,
+    "<|im_start|>",
+    END,
+    "<|vision_start|>",
+    "<|vision_end|>",
+    IMAGE,
+    "<|video_pad|>",
+)
+
+# The words of the compact prompts and answers, and of plain captions. Other words cost one token a byte.
+_WORDS = """
+    count locate classify detect describe ask any none user assistant
+    ship ships plane planes aircraft airplane tank tanks vehicle vehicles bridge bridges building buildings
+    harbour harbours harbor port ports airport airports runway runways apron quay quays pier piers dock docks
+    oil storage crane cranes container containers warehouse warehouses road roads river rivers lake coast
+    coastal shore shoreline sea ocean water land island islands beach vegetation forest forests field fields
+    farmland cropland crops crop grassland grass shrub shrubland wetland wetlands mangrove snow ice bare soil
+    rock rocky desert mountain mountains hill hills urban rural town city village residential industrial area
+    areas region regions scene image radar sar chip simulated open calm rough bright dark strong weak echo
+    echoes return returns speckle shadow shadows clutter surface terrain cover covered mostly mainly partly
+    some many few several no one two three four five six seven eight nine ten large small medium dense sparse
+    scattered clustered long narrow wide empty moored berthed anchored parked moving
+    the a an of in on at to by with and or but is are was there here this that these it its from near beside
+    along around between over under inside outside above below not what where how which who why when does do
+    can you see left right top bottom upper lower center centre middle corner edge side north south east west
+    northern southern eastern western part half grid cell cells row rows column columns total about shows
+    show showing contains contain visible seen lies lie located yes more less than most all each every
+    same other object objects target targets class number size metre metres meter meters length width
+    """
+WORDS = tuple(dict.fromkeys(_WORDS.split()))
+
+# Qwen's turn format without its system prompt. Content is a string or a list of image and text parts.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['content'] is string %}{{ message['content'] }}"
+    "{% else %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+# A word or a number includes one blank before it, so that " 100" is one token; so is " l12", a side of a box.
+_PIECES = r" ?[lurd]\p{N}+| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s"
 
 
 def tiny_config(
@@ -87,4 +143,41 @@ def tiny_image_processor() -> Qwen2VLImageProcessorPil:
         image_mean=[0.5, 0.5, 0.5],
         image_std=[0.5, 0.5, 0.5],
         do_resize=False,
+    )
+
+
+def tiny_tokenizer(words: Iterable[str] = ()) -> PreTrainedTokenizerBase:
+    """A tokenizer of about 2,300 tokens that round-trips any Unicode text.
+
+    Every integer 0..224, ``WORDS`` and the caller's ``words`` are one token, with and without a blank before
+    them, words also with a capital; so are the sides of boxes, " l0" to " d128". Other text falls back to UTF-8
+    bytes. The saved folder loads with ``AutoTokenizer``. Padding goes left and ``<|im_end|>`` ends an answer.
+    """
+    blank = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(" ")[0][0]
+    whole = [str(number) for number in range(LARGEST_NUMBER + 1)]
+    for word in (*WORDS, *words):
+        if not (word.isascii() and word.isalpha()):
+            raise ValueError(f"only plain ASCII words can become tokens: {word!r}")
+        whole += [word, word.capitalize()]
+    pieces = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    pieces += [form for word in whole for form in (word, blank + word)]
+    pieces += [f"{blank}{side}{reach}" for side in SIDES for reach in range(LARGEST_REACH + 1)]
+    vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
+    # No merges: a piece that is not a token as a whole is spelled in bytes.
+    backend = Tokenizer(BPE(vocab=vocabulary, merges=[], ignore_merges=True))
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_PIECES), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    backend.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        eos_token=END,
+        pad_token=PAD,
+        additional_special_tokens=list(SPECIAL),
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        chat_template=CHAT_TEMPLATE,
     )

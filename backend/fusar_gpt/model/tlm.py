@@ -1,4 +1,7 @@
-"""TLM, token-wise linear modulation: vectors scale and shift the visual tokens (FUSAR-GPT eq. 4-11)."""
+"""Fusion of a prior into the visual tokens: TLM (FUSAR-GPT eq. 4-11), and sum and concat to compare (Table 6, Fig. 7).
+
+TLM is token-wise linear modulation: the vectors scale and shift the tokens.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import initialization as init
 
+from fusar_gpt.model.config import FusarGptConfig
 from fusar_gpt.model.interpolation import Interpolation, Kernel, interpolation
 
 
 class TlmLinear(nn.Linear):
-    """A linear layer that knows its own initial spread, so that the library's initialiser cannot miss it.
+    """A linear layer with its own standard deviation at initialisation.
 
-    The library skips modules without parameters of their own, so a zero start must sit on a leaf like this.
+    The library's initialiser skips modules without parameters of their own, so a zero start needs a leaf module.
     """
 
     def __init__(self, in_features: int, out_features: int, std: float) -> None:
@@ -24,29 +28,32 @@ class TlmLinear(nn.Linear):
         super().__init__(in_features, out_features)
 
     def reset_parameters(self) -> None:
-        """Normal weights of the layer's own spread and zero bias; loaded weights are left alone."""
+        """Normal weights with standard deviation ``std``, and zero bias; loaded weights are left alone."""
         init.normal_(self.weight, mean=0.0, std=self.std)
         init.zeros_(self.bias)
 
 
 class PriorFusion(nn.Module, ABC):
-    """Brings a prior to the visual tokens: vectors to a field over the tokens, and the field into the tokens.
+    """Fuses a prior into the visual tokens: its vectors become a field over the tokens, which ``fuse`` applies.
 
-    ``w1`` starts with unit spread because the vectors have unit length; ``w2`` starts at zero, so the field
+    ``w1`` starts with unit variance because the vectors have unit length; ``w2`` starts at zero, so the field
     of a fresh one is zero everywhere. Computes in float32 whatever type the tokens have.
     """
 
-    def __init__(self, channels: int, outputs: int, hidden: int, vec_dim: int, kernel: Kernel) -> None:
-        """``channels`` is C of the tokens, ``outputs`` the channels of the field, ``hidden`` h of eq. 4."""
+    fields = 1
+    """Channels of the field for each channel of the tokens."""
+
+    def __init__(self, channels: int, hidden: int, vec_dim: int, kernel: Kernel) -> None:
+        """``channels`` is C of the tokens, ``hidden`` h of eq. 4, ``vec_dim`` D."""
         super().__init__()
         self.channels = channels
         self.kernel = kernel
         self.w1 = TlmLinear(vec_dim, hidden, std=1.0)
-        self.w2 = TlmLinear(hidden, outputs, std=0.0)
+        self.w2 = TlmLinear(hidden, self.fields * channels, std=0.0)
 
     @abstractmethod
     def fuse(self, tokens: Tensor, field: Tensor, coverage: Tensor) -> Tensor:
-        """Tokens [T, C] with the field [T, outputs] in them; ``coverage`` [T, 1] is 0 where no node reaches."""
+        """Tokens [T, C] fused with the field [T, fields * C]; ``coverage`` [T, 1] is 0 where no node reaches."""
 
     def forward(
         self,
@@ -99,7 +106,7 @@ class PriorFusion(nn.Module, ABC):
     def _field(
         self, values: Tensor, mapping: Interpolation, coverage: Tensor, dtype: torch.dtype
     ) -> Iterator[tuple[slice, Tensor]]:
-        """Eq. 4 and 10: the field [T, outputs] in blocks of tokens, for tokens of ``dtype``.
+        """Eq. 4 and 10: the field [T, fields * C] in blocks of tokens, for tokens of ``dtype``.
 
         W2 is linear, so it may act on the nodes or, after the hidden vectors were interpolated, on the tokens;
         it acts where that is less work. The release rounds what W2 makes of a node to the tokens' type.
@@ -122,10 +129,52 @@ class PriorFusion(nn.Module, ABC):
 class TokenwiseLinearModulation(PriorFusion):
     """TLM: the first half of the field scales the tokens, the second shifts them; a fresh one is the identity."""
 
-    def __init__(self, channels: int, hidden: int, vec_dim: int, kernel: Kernel) -> None:
-        super().__init__(channels, 2 * channels, hidden, vec_dim, kernel)
+    fields = 2
 
     def fuse(self, tokens: Tensor, field: Tensor, coverage: Tensor) -> Tensor:
         """Eq. 11: x' = x * (1 + gamma) + beta."""
         gamma, beta = field.chunk(2, dim=-1)
         return torch.addcmul(tokens + beta, tokens, gamma)
+
+
+class SumFusion(PriorFusion):
+    """Adds the field to the tokens; a fresh one is the exact identity."""
+
+    def fuse(self, tokens: Tensor, field: Tensor, coverage: Tensor) -> Tensor:
+        """Token by token, x' = x + f."""
+        return tokens + field
+
+
+class ConcatFusion(PriorFusion):
+    """A linear layer takes token and field side by side; a fresh one is the exact identity.
+
+    The paper gives no formula. Here the layer's matrix is [1 + A, B], so that A = 0 leaves the tokens bit for
+    bit. B must not start at zero: with W2 = 0 as well neither would ever get a gradient.
+    """
+
+    def __init__(self, channels: int, hidden: int, vec_dim: int, kernel: Kernel) -> None:
+        super().__init__(channels, hidden, vec_dim, kernel)
+        self.from_tokens = TlmLinear(channels, channels, std=0.0)
+        self.from_field = TlmLinear(channels, channels, std=channels**-0.5)
+
+    def fuse(self, tokens: Tensor, field: Tensor, coverage: Tensor) -> Tensor:
+        """Token by token, x' = x + c (A x + B f + b); the coverage c leaves a token far from every node alone."""
+        change: Tensor = self.from_tokens(tokens.to(self.from_tokens.weight.dtype))
+        change = change + self.from_field(field.to(self.from_field.weight.dtype))
+        return tokens + coverage * change
+
+
+FUSIONS: dict[str, type[PriorFusion]] = {
+    "modulate": TokenwiseLinearModulation,
+    "sum": SumFusion,
+    "concat": ConcatFusion,
+}
+
+
+def fusion(config: FusarGptConfig) -> PriorFusion:
+    """The fusion that a configuration names, fresh."""
+    settings, vision = config.tlm or {}, config.vision_config
+    merge = vision.spatial_merge_size if settings["variant"] == "release" else None
+    kernel = Kernel(float(settings["sigma"]), merge)
+    make = FUSIONS[settings["fusion"]]
+    return make(vision.out_hidden_size, settings["hidden"], settings["vec_dim"], kernel)

@@ -1,9 +1,12 @@
-"""The prior of one chip, and the footprint it is asked for (FUSAR-GPT eq. 1-3)."""
+"""The prior of one chip, the footprint it is asked for (FUSAR-GPT eq. 1-3), and AEF vectors as files store them."""
 
 from __future__ import annotations
 
+import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +15,12 @@ from fusar_gpt.frames import ChipPoints, LonLatPoints, ScenePoints
 
 DIMENSIONS = 64
 """Length of an AlphaEarth Foundations (AEF) vector."""
+
+NODATA_CODE = -128
+"""The int8 code that stands for no data in every AEF file."""
+
+STORED_AS = ("int8", "float16", "float32", "float64")
+"""The types an AEF vector may be stored in."""
 
 _EDGE = 1e-6  # the outermost nodes lie exactly on the chip's edge, up to rounding
 
@@ -33,6 +42,20 @@ class Origin:
     year: int | None = None
     attribution: str | None = None
     simulated: bool = False
+
+    @classmethod
+    def stated(
+        cls, source: str, year: object = None, version: object = None, attribution: object = None,
+        simulated: object = None,
+    ) -> Origin:  # fmt: skip
+        """From what a file states, as text or numbers; None is what it does not state."""
+        return cls(
+            source,
+            None if version is None else str(version),
+            int(str(year)) if re.fullmatch("[0-9]{4}", str(year)) else None,
+            None if attribution is None else str(attribution),
+            str(simulated).upper() in ("YES", "TRUE", "1"),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +93,31 @@ class PriorField:
         return cls(values, positions, LonLatPoints.of([]), source)
 
 
+class PriorSource(ABC):
+    """Gives the prior of a chip. A source belongs to one run: ask it from one thread at a time.
+
+    Attributes:
+        name: What the provenance of a run calls it.
+    """
+
+    name: str
+
+    @abstractmethod
+    def prior(self, footprint: Footprint, year: int | None) -> PriorField:
+        """The vectors on a chip, of ``year`` where the source has several; empty where there are none.
+
+        Raises:
+            PriorError: The source cannot be read; Unavailable if it may be readable later.
+            Cancelled: The user stopped waiting.
+        """
+
+    def prefetch(self, footprint: Footprint, year: int | None) -> None:  # noqa: B027 - for sources that fetch
+        """Start to fetch what ``prior`` will need, and return at once. It never fails: ``prior`` will."""
+
+    def close(self) -> None:  # noqa: B027
+        """Stop what is being fetched."""
+
+
 @dataclass(frozen=True)
 class Footprint:
     """One chip on the ground.
@@ -97,6 +145,29 @@ class Footprint:
     scene_to_chip: Callable[[ScenePoints], ChipPoints]
     scene_width: int
     scene_height: int
+
+    @classmethod
+    def of_box(cls, west: float, south: float, east: float, north: float) -> Footprint:
+        """A box of degrees as a chip of one pixel; positions on it are fractions of the box."""
+        wide = east - west + (360 if east < west else 0)
+
+        def lonlat_to_chip(points: LonLatPoints) -> ChipPoints:
+            beyond = (points.x < west - 1e-9) & (east < west)
+            x = (np.where(beyond, points.x + 360, points.x) - west) / wide
+            return ChipPoints(x, (north - points.y) / (north - south))
+
+        return cls(
+            west,
+            south,
+            east,
+            north,
+            1,
+            1,
+            lonlat_to_chip,
+            lambda points: ChipPoints(points.x, points.y),
+            1,
+            1,
+        )
 
     @property
     def span(self) -> tuple[float, float]:
@@ -139,9 +210,30 @@ class Footprint:
             kept.astype(np.float32, copy=False),
             positions.clip(0, 1).astype(np.float32),
             LonLatPoints(lonlat.x[keep], lonlat.y[keep]),
-            origin.source,
-            origin.version,
-            origin.year,
-            origin.attribution,
-            origin.simulated,
+            **vars(origin),
         )
+
+
+def dequantise(stored: NDArray[Any], nodata: float | None = None) -> NDArray[np.float64]:
+    """The vectors of stored rows [N, 64], NaN for rows without data.
+
+    int8 codes v are de-quantised as AEF defines it, (v / 127.5)^2 with the sign of v; floats are left alone.
+
+    Args:
+        stored: int8 codes or floats.
+        nodata: The file's own value for no data. One that a vector may hold too, such as 0, counts only where
+            it fills a whole row.
+    """
+    values = stored.astype(np.float64)
+    missing = np.zeros(len(values), dtype=bool)
+    limit = 1.0
+    if stored.dtype == np.int8:
+        limit = 127.0
+        missing = (stored == NODATA_CODE).any(axis=1)
+    if nodata is not None:
+        equal = values == nodata
+        missing |= equal.any(axis=1) if abs(nodata) > limit else equal.all(axis=1)
+    if stored.dtype == np.int8:
+        values = (values / 127.5) ** 2 * np.sign(values)
+    values[missing] = np.nan
+    return values

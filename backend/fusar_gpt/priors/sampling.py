@@ -1,45 +1,42 @@
-"""The nodes of a chip, and how each is made of the pixels of tiles (FUSAR-GPT eq. 2)."""
+"""The nodes of a chip, and the pixels of tiles that each is averaged from (FUSAR-GPT eq. 2)."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
-from pyproj import Transformer
 
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import ChipPoints, LonLatPoints
-from fusar_gpt.priors.field import DIMENSIONS, Footprint
-from fusar_gpt.priors.tiles import PIXEL_M, TILE_PX, Codes, Tile, zones
-from fusar_gpt.priors.vectors import NODATA_CODE
+from fusar_gpt.prior_options import BILINEAR, LARGEST_GRID, NEAREST, RESAMPLINGS
+from fusar_gpt.priors.field import DIMENSIONS, NODATA_CODE, Footprint
+from fusar_gpt.priors.tiles import PIXEL_M, TILE_PX, CodesOf, Tile, degrees_to_utm, utm_zones
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
 Scalar = TypeVar("Scalar", np.intp, np.float64)
 
-RESAMPLINGS = NEAREST, BILINEAR = "nearest", "bilinear"
-
 MOST_NODES = 16
-"""Nodes a side unless the user says otherwise: the bundled model was trained with 8 to 16, and the Gaussian of TLM,
-one token wide, smooths anything finer."""
-
-LARGEST_GRID = 512
-"""Nodes a side that a user may ask for."""
+"""Nodes a side by default: the bundled model was trained with 8 to 16, and the Gaussian of TLM, one token wide, smooths
+anything finer."""
 
 LARGEST_SIDE_M = 40_000.0
 """Width and height of the largest footprint: a gigabyte of tiles."""
 
 _DEGREE_M = 111_700.0  # the longest degree of latitude or longitude on WGS84
-_MOST_PARTS = 8  # of a node's cell along one side
-_SLACK = 0.05  # of a pixel, by which a cell may be larger than one: a degree is not known better
-_AT_ONCE = 2**18  # pixels that are gathered at a time, of 64 bytes each
-_IN_CACHE = 2**12  # pixels that are worked out at a time: larger temporaries cost five times as much
-_DEGREE = 6  # of the polynomials that stand for a projection: over a whole zone within a millionth of a metre
+_MOST_PARTS = 8  # that a node's cell is divided into along one side
+_SLACK = 0.05  # of a pixel: a cell larger by this still counts as one, for a degree is known no better
+_AT_ONCE = 2**18  # pixels gathered at a time, of 64 bytes each
+_IN_CACHE = (
+    2**12
+)  # pixels computed at a time: larger temporaries leave the CPU's cache and cost five times as much
+_DEGREE = 6  # of the polynomials that approximate a projection: over a whole zone within a micrometre
 _ROOTS = chebyshev.chebpts1(_DEGREE + 1)
 _FIT = np.linalg.inv(chebyshev.chebvander(_ROOTS, _DEGREE))
 _VECTOR = np.dtype((np.void, DIMENSIONS))  # the 64 codes of a pixel, copied as one
@@ -47,14 +44,14 @@ _VECTOR = np.dtype((np.void, DIMENSIONS))  # the 64 codes of a pixel, copied as 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How many nodes a chip gets, and what a node takes from the pixels around it.
+    """How many nodes a chip gets, and how a node's vector is taken from the pixels around it.
 
     Attributes:
-        nodes: N_lon and N_lat (FUSAR-GPT eq. 2). By default so many that they are 10 m apart or less, but at most
-            ``MOST_NODES`` and at least 2 a side.
-        resampling: Of nodes up to 10 m apart. ``nearest``, the default, takes the pixel that a node falls in: the
-            very vector that AEF gives. ``bilinear`` mixes the four pixels around it. Nodes farther apart take the
-            mean over their cell in either case, for one pixel in fifty would say little about it.
+        nodes: N_lon and N_lat (FUSAR-GPT eq. 2). By default 10 m apart or less, at most ``MOST_NODES`` and at
+            least 2 a side.
+        resampling: For nodes up to 10 m apart. ``nearest``, the default, takes the pixel that a node falls in,
+            unchanged. ``bilinear`` mixes the four pixels around it. Nodes farther apart take the mean over their
+            cell in either case: a single pixel would not represent it.
 
     Raises:
         PriorError: Fewer than 2 nodes a side, more than ``LARGEST_GRID``, or another resampling.
@@ -67,7 +64,7 @@ class Sampling:
         if self.nodes and not all(2 <= count <= LARGEST_GRID for count in self.nodes):
             raise PriorError(f"A prior has 2 to {LARGEST_GRID} nodes a side: give, say, 16,16.")
         if self.resampling not in RESAMPLINGS:
-            raise PriorError(f"{self.resampling!r} is no resampling: give {' or '.join(RESAMPLINGS)}.")
+            raise PriorError(f"{self.resampling!r} is not a resampling: give {' or '.join(RESAMPLINGS)}.")
 
     def shape(self, footprint: Footprint) -> tuple[int, int]:
         """N_lon and N_lat."""
@@ -77,7 +74,7 @@ class Sampling:
         return min(width, MOST_NODES), min(height, MOST_NODES)
 
     def samples(self, footprint: Footprint) -> Samples:
-        """The nodes that lie on the chip, and the pixels they are made of.
+        """The nodes that lie on the chip, and the pixels they are averaged from.
 
         Raises:
             PriorError: The footprint is wider or higher than ``LARGEST_SIDE_M``.
@@ -89,75 +86,72 @@ class Sampling:
                 f"ask for {LARGEST_SIDE_M / 1000:.0f} km x {LARGEST_SIDE_M / 1000:.0f} km at most."
             )
         shape = self.shape(footprint)
-        parts = [
-            min(_pixels(side / (count - 1)), _MOST_PARTS) for side, count in zip(extent, shape, strict=True)
-        ]
+        cells = (side / (count - 1) for side, count in zip(extent, shape, strict=True))
+        parts = [min(_pixels(cell), _MOST_PARTS) for cell in cells]
         lonlat = footprint.nodes(shape)
         chip = footprint.lonlat_to_chip(lonlat)
         on = footprint.holds(chip)
         find = _pixels_around if parts == [1, 1] and self.resampling == BILINEAR else _pixels_at
-        lon = _cut(footprint.west, footprint.span[0], shape[0], parts[0])
-        lat = _cut(footprint.south, footprint.span[1], shape[1], parts[1]).clip(-90, 90)
+        lon = _subdivide(footprint.west, footprint.span[0], shape[0], parts[0])
+        lat = _subdivide(footprint.south, footprint.span[1], shape[1], parts[1]).clip(-90, 90)
         rows = max(_AT_ONCE // (len(lon) * parts[1]), 1)
-        made_of = []
+        pixels = []
         for row in range(0, shape[1], rows):
             wanted = on[row * shape[0] : (row + rows) * shape[0]]
             if wanted.any():
-                some = lat[row * parts[1] : (row + rows) * parts[1]]
-                made_of.append(find(_places(lon, some, parts).of(wanted)))
+                places = _places(lon, lat[row * parts[1] : (row + rows) * parts[1]], parts)
+                pixels.append(find(places if wanted.all() else places.of(wanted)))
         if not on.all():
             lonlat, chip = LonLatPoints(lonlat.x[on], lonlat.y[on]), ChipPoints(chip.x[on], chip.y[on])
-        return Samples(lonlat, chip, tuple(made_of))
+        return Samples(lonlat, chip, tuple(pixels))
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """N nodes and the pixels they are made of.
+    """N nodes and the pixels they are averaged from.
 
     Attributes:
         lonlat: The nodes.
         chip: The nodes on the chip.
-        made_of: Their pixels, some nodes at a time.
+        pixels: Their pixels, some nodes at a time.
     """
 
     lonlat: LonLatPoints
     chip: ChipPoints
-    made_of: tuple[Pixels, ...]
+    pixels: tuple[Pixels, ...]
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
         """All tiles that are needed, each once."""
-        return tuple(dict.fromkeys(tile for pixels in self.made_of for tile in pixels.tiles))
+        return tuple(dict.fromkeys(tile for pixels in self.pixels for tile in pixels.tiles))
 
-    def values(self, codes: Callable[[Tile], Codes]) -> NDArray[np.float32]:
+    def values(self, codes: CodesOf) -> NDArray[np.float32]:
         """Vectors [N, 64] of any length, zero where there is no data; ``codes`` gives each of ``tiles``."""
-        if len(self.made_of) == 1:
-            return self.made_of[0].values(codes)
+        if len(self.pixels) == 1:
+            return self.pixels[0].values(codes)
         nothing = np.empty((0, DIMENSIONS), np.float32)
-        return np.concatenate([nothing, *(pixels.values(codes) for pixels in self.made_of)])
+        return np.concatenate([nothing, *(pixels.values(codes) for pixels in self.pixels)])
 
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """The K pixels that each of N nodes is made of.
+    """The K pixels that each of N nodes is averaged from.
 
     Attributes:
         tiles: The tiles they are in, the one with most of them first.
         tile: Index of each pixel's tile, int [K, N].
         pixel: The pixel in its tile, row * 128 + column from the top left, int [K, N].
-        weight: What each pixel counts, float32 [K, N] or [1, 1].
+        weight: The weight of each pixel, float32 [K, N] or [1, 1].
     """
 
     tiles: tuple[Tile, ...]
-    tile: NDArray[np.intp]
-    pixel: NDArray[np.intp]
+    tile: Ints
+    pixel: Ints
     weight: NDArray[np.float32]
 
     @classmethod
-    def of(
-        cls, zone: NDArray[np.intp], col: NDArray[np.intp], up: NDArray[np.intp], weight: NDArray[np.float32]
-    ) -> Pixels:
-        """From pixels int [K, N] of a zone, counted eastward from easting 0 and upward from northing 0."""
+    def of(cls, zone: Ints, col: Ints, up: Ints, weight: NDArray[np.float32]) -> Pixels:
+        """From int [K, N]: signed zone, and pixels counted eastward from easting 0 and upward from northing 0."""
         where = np.stack([zone, col // TILE_PX, up // TILE_PX]).reshape(3, -1)
         low = where.min(axis=1, keepdims=True)
         box = tuple((where.max(axis=1) - low[:, 0] + 1).tolist())
@@ -166,17 +160,17 @@ class Pixels:
         order = np.argsort(-count, kind="stable")
         tiles = np.stack(np.unravel_index(found[order], box), axis=1) + low.T
         return cls(
-            tuple(Tile(abs(number), number < 0, left, bottom) for number, left, bottom in tiles.tolist()),
+            tuple(Tile.of(number, left, bottom) for number, left, bottom in tiles.tolist()),
             np.argsort(order)[index].reshape(zone.shape),
             (TILE_PX - 1 - up % TILE_PX) * TILE_PX + col % TILE_PX,
             weight,
         )
 
-    def values(self, codes: Callable[[Tile], Codes]) -> NDArray[np.float32]:
+    def values(self, codes: CodesOf) -> NDArray[np.float32]:
         """The weighted sums of the de-quantised vectors, [N, 64], zero where no pixel has data.
 
-        The length of a sum means nothing, so the 127.5^2 that every v |v| would be divided by is left out. Where all
-        weights are 1 they are sums of whole numbers below 2^24, hence exact.
+        Vectors are normalised later, so the common factor 1 / 127.5^2 of all v |v| is left out. Where all weights are 1
+        these are sums of whole numbers below 2^24, hence exact.
         """
         stored = np.empty(self.tile.shape, _VECTOR)
         for index, tile in enumerate(self.tiles):
@@ -197,22 +191,14 @@ class Pixels:
 
 @dataclass(frozen=True, eq=False)
 class _Places:
-    """K places for each of N nodes, each in its own UTM zone.
+    """K places for each of N nodes, [K, N] each: signed UTM zone, easting and northing in pixels of 10 m."""
 
-    Attributes:
-        zone: As ``zones`` gives it, int [K, N].
-        x: Easting in pixels of 10 m, float64 [K, N].
-        y: Northing in pixels, upward.
-    """
-
-    zone: NDArray[np.intp]
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
+    zone: Ints
+    x: Floats
+    y: Floats
 
     def of(self, wanted: NDArray[np.bool_]) -> _Places:
         """Those of some nodes."""
-        if wanted.all():
-            return self
         return _Places(self.zone[:, wanted], self.x[:, wanted], self.y[:, wanted])
 
 
@@ -223,7 +209,7 @@ def _pixels_at(places: _Places) -> Pixels:
 
 
 def _pixels_around(places: _Places) -> Pixels:
-    """The four pixels whose centres are around the one place of each node, in the same zone."""
+    """The four pixels whose centres surround the single place of each node, in the same zone, weighted bilinearly."""
     left, lower = np.floor(places.x - 0.5), np.floor(places.y - 0.5)
     right_share, upper_share = places.x - 0.5 - left, places.y - 0.5 - lower
     across = np.concatenate([1 - right_share, right_share] * 2)
@@ -233,17 +219,16 @@ def _pixels_around(places: _Places) -> Pixels:
     return Pixels.of(np.tile(places.zone, (4, 1)), col, up, (across * along).astype(np.float32))
 
 
-def _cut(start: float, span: float, nodes: int, parts: int) -> NDArray[np.float64]:
-    """The centres [nodes * parts] of the parts of the cells of evenly spaced nodes, along one side, in degrees."""
+def _subdivide(start: float, span: float, nodes: int, parts: int) -> Floats:
+    """The cells of evenly spaced nodes along one side, each in equal parts: their centres [nodes * parts], degrees."""
     cell = span / (nodes - 1)
     within = ((np.arange(parts) + 0.5) / parts - 0.5) * cell
-    centres: NDArray[np.float64] = (np.linspace(start, start + span, nodes)[:, None] + within).ravel()
-    return centres
+    return np.ravel(np.linspace(start, start + span, nodes)[:, None] + within)
 
 
-def _places(lon: NDArray[np.float64], lat: NDArray[np.float64], parts: Sequence[int]) -> _Places:
-    """The places of a grid of longitudes and latitudes, of which every ``parts`` belong to one node."""
-    numbers = zones(LonLatPoints(lon, np.zeros(len(lon))))
+def _places(lon: Floats, lat: Floats, parts: Sequence[int]) -> _Places:
+    """The places of a grid of longitudes and latitudes, ``parts`` (across, up) of which belong to one node."""
+    numbers = utm_zones(LonLatPoints(lon, np.zeros(len(lon))))
     zone = np.where(lat[:, None] < 0, -numbers, numbers)
     x, y = np.empty(zone.shape), np.empty(zone.shape)
     for rows in _runs(lat < 0):
@@ -259,35 +244,28 @@ def _places(lon: NDArray[np.float64], lat: NDArray[np.float64], parts: Sequence[
 
 
 def _runs(values: NDArray[Any]) -> list[slice]:
-    """Where the same value stands side by side."""
+    """Slices of equal neighbours."""
     edges = [0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
-def _project(
-    zone: int, lon: NDArray[np.float64], lat: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _project(zone: int, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
     """Eastings and northings [lat, lon] of a grid that lies in one zone.
 
-    Only 7 x 7 places are projected; the polynomials through them give the others. To project them all would take
-    longer than everything else together.
+    Only 7 x 7 places are projected and the others interpolated: to project them all would take longer than
+    everything else together.
     """
     few_lon, lon_share = _polynomials(lon)
     few_lat, lat_share = _polynomials(lat)
-    x, y = _to_utm(zone).transform(*np.meshgrid(few_lon, few_lat))
+    x, y = degrees_to_utm(zone).transform(*np.meshgrid(few_lon, few_lat))
     return lat_share @ x @ lon_share.T, lat_share @ y @ lon_share.T
 
 
-def _polynomials(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Few places [7] in the range of N rising values, and what each counts at each value, [N, 7] (Chebyshev)."""
+def _polynomials(values: Floats) -> tuple[Floats, Floats]:
+    """The 7 Chebyshev nodes in the range of N rising values, and their interpolation weights [N, 7]."""
     middle, half = (values[-1] + values[0]) / 2, max((values[-1] - values[0]) / 2, 1e-9)
-    shares: NDArray[np.float64] = chebyshev.chebvander((values - middle) / half, _DEGREE) @ _FIT
+    shares: Floats = chebyshev.chebvander((values - middle) / half, _DEGREE) @ _FIT
     return middle + half * _ROOTS, shares
-
-
-@lru_cache(maxsize=120)
-def _to_utm(zone: int) -> Transformer:
-    return Transformer.from_crs("EPSG:4326", (32600 if zone > 0 else 32700) + abs(zone), always_xy=True)
 
 
 def _pixels(side_m: float) -> int:

@@ -1,5 +1,5 @@
-"""The HTTP door: jobs in the shape of OGC API - Processes, with server-sent events, behind a bearer token.
+"""The HTTP API: jobs as in OGC API - Processes, with server-sent events, behind a bearer token.
 
-:func:`fusar_gpt.server.app.create_app` is the application over any interpreter, :mod:`fusar_gpt.server.serve`
-the ``fusar serve`` command. Nothing is imported here, so that the command line stays light.
+:func:`fusar_gpt.server.app.create_app` makes the application over any interpreter, :mod:`fusar_gpt.server.serve` is
+the command ``fusar serve``. Nothing is imported here, so that the command line starts fast.
 """

@@ -1,25 +1,23 @@
-"""What this server is and can do: landing page, conformance, process descriptions, /health, /info, /metrics.
+"""The routes that describe the server: landing page, conformance, processes, /health, /info, /metrics.
 
-And how it describes itself: :func:`describe` finishes the OpenAPI document.
+:func:`describe` completes the OpenAPI document.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query
+from fastapi import APIRouter, FastAPI, Query, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel
-from starlette.exceptions import HTTPException
+from pydantic import TypeAdapter
 
 from fusar_gpt import __version__
-from fusar_gpt.server import metrics
+from fusar_gpt.contract import Problem
 from fusar_gpt.server.context import Context
-from fusar_gpt.server.inputs import Inputs
-from fusar_gpt.server.problems import Missing
+from fusar_gpt.server.inputs import REQUEST
+from fusar_gpt.server.metrics import CONTENT_TYPE, memory
+from fusar_gpt.server.problems import Missing, OtherApi
 
 PROCESS = "interpret"
 
@@ -63,33 +61,13 @@ _OUTPUTS: dict[str, Any] = {
 }
 
 
-class Problem(BaseModel):
-    """An error (RFC 7807)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-
-
 def router(context: Context) -> APIRouter:
-    """What the server says about itself."""
+    """What the server says about itself, without a job."""
+    routes = APIRouter(tags=["about"])
 
-    @asynccontextmanager
-    async def described(app: FastAPI) -> AsyncIterator[None]:
-        describe(app)
-        yield
-
-    routes = APIRouter(tags=["about"], lifespan=described)
-    _add_processes(routes)
-    _add_state(routes, context)
-    return routes
-
-
-def _add_processes(routes: APIRouter) -> None:
     @routes.get("/")
     async def landing_page() -> dict[str, Any]:
-        """Where everything is."""
+        """Links to everything else."""
         places = {
             "service-desc": "/openapi.json",
             "http://www.opengis.net/def/rel/ogc/1.0/conformance": "/conformance",
@@ -102,12 +80,12 @@ def _add_processes(routes: APIRouter) -> None:
 
     @routes.get("/conformance")
     async def conformance() -> dict[str, list[str]]:
-        """The classes of OGC API that it keeps to."""
+        """The conformance classes of OGC API that the server implements."""
         return {"conformsTo": list(_CONFORMANCE)}
 
     @routes.get("/processes")
     async def processes() -> dict[str, Any]:
-        """The processes, in short."""
+        """The processes, in short form."""
         links = [{"rel": "self", "href": "/processes", "type": "application/json"}]
         return {"processes": [_SUMMARY], "links": links}
 
@@ -118,11 +96,9 @@ def _add_processes(routes: APIRouter) -> None:
             raise Missing(404, "no-such-process", f"there is no such process; this server has: {PROCESS}")
         return _SUMMARY | {"inputs": _inputs(), "outputs": _OUTPUTS}
 
-
-def _add_state(routes: APIRouter, context: Context) -> None:
     @routes.get("/health")
     async def health() -> dict[str, str]:
-        """Whether it answers; needs no token."""
+        """Whether the server answers; needs no token."""
         return {"status": "ok"}
 
     @routes.get("/info")
@@ -131,21 +107,21 @@ def _add_state(routes: APIRouter, context: Context) -> None:
         served = context.info["api"]
         if api is not None and api != served:
             older = "server" if api > served else "client"
-            raise HTTPException(409, f"this server speaks API {served}, the client {api}; update the {older}")
-        return context.info | {"memory": metrics.memory()}
+            detail = f"this server speaks API {served}, the client {api}; update the {older}"
+            raise OtherApi(409, detail, served)
+        return context.info | {"memory": memory()}
 
     @routes.get("/metrics", response_class=PlainTextResponse)
-    def show_metrics() -> PlainTextResponse:
-        """What is counted, for Prometheus."""
-        build = {"version": __version__, "device": str(context.info["device"])}
-        return PlainTextResponse(
-            metrics.render(context.jobs.counts(), build), media_type=metrics.CONTENT_TYPE
-        )
+    def show_metrics() -> Response:
+        """Counters and gauges in Prometheus' text format."""
+        return Response(context.metrics.text(), media_type=CONTENT_TYPE)
+
+    return routes
 
 
 def _inputs() -> dict[str, Any]:
-    """The inputs in OGC's shape: each with a schema that stands for itself."""
-    schema = Inputs.model_json_schema()
+    """The inputs as OGC API - Processes describes them: a self-contained schema for each."""
+    schema = REQUEST.json_schema()
     shared, needed = schema.get("$defs", {}), schema["required"]
     return {
         name: {
@@ -158,19 +134,19 @@ def _inputs() -> dict[str, Any]:
 
 
 def _inlined(schema: Any, shared: dict[str, Any]) -> Any:
-    """The schema with every reference replaced by what it refers to."""
+    """The schema with every reference replaced by the schema that it names."""
     if isinstance(schema, list):
         return [_inlined(each, shared) for each in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
         return _inlined(shared[schema["$ref"].rsplit("/", 1)[1]], shared)
-    # A discriminator maps to references, and each branch says its type already.
+    # A discriminator maps to references, and each branch names its type anyway.
     return {key: _inlined(each, shared) for key, each in schema.items() if key != "discriminator"}
 
 
 def describe(app: FastAPI) -> None:
-    """Let the OpenAPI document say what holds for every route: the token, and problems for errors."""
+    """Make the OpenAPI document say what holds for every route: the bearer token, and problems as errors."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -188,12 +164,12 @@ def describe(app: FastAPI) -> None:
 
 
 def _finished(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with the bearer token and, for every operation, the problem as the answer to errors."""
+    """The document with the bearer token and, for every operation, the problem as its error response."""
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    for name in ("HTTPValidationError", "ValidationError"):  # those leave as problems too
+    for name in ("HTTPValidationError", "ValidationError"):  # validation errors are problems too
         schemas.pop(name, None)
-    schemas["Problem"] = Problem.model_json_schema()
+    schemas["Problem"] = TypeAdapter(Problem).json_schema()
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"token": []}]
     problem = {

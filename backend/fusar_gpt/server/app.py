@@ -1,4 +1,4 @@
-"""The application: one router a concern, behind the gate. Every ``router(context)`` lives in its own module."""
+"""The web application: one router per concern, behind the :class:`Gate`."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from typing import Any
 from fastapi import FastAPI
 
 from fusar_gpt import __version__
-from fusar_gpt.engine import Engine, Remembered
-from fusar_gpt.inquiries import Order
-from fusar_gpt.interpret import Event, RunIdentity
+from fusar_gpt.contract import Event, InterpretRequest
+from fusar_gpt.engine import Engine, ReplayEngine
+from fusar_gpt.interpret import RunIdentity
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.server import about, chat, preview, process, scenes
+from fusar_gpt.server import about, chat, preview, processes, scenes
 from fusar_gpt.server.context import Context, SharedEngine
-from fusar_gpt.server.inputs import Inputs
+from fusar_gpt.server.inputs import REQUEST, with_files
 from fusar_gpt.server.job import Job
-from fusar_gpt.server.jobs import Jobs
+from fusar_gpt.server.jobs import Jobs, TaskTimes
 from fusar_gpt.server.journal import Journal
-from fusar_gpt.server.metrics import Measured
+from fusar_gpt.server.metrics import MeasuredEngine, Metrics
 from fusar_gpt.server.options import Options
 from fusar_gpt.server.problems import add_problems
 from fusar_gpt.server.security import Gate, Roots
-from fusar_gpt.server.speed import Speed
 
 HEARTBEAT_S = 10.0
 
-Interpreter = Callable[[Order, Engine, Callable[[], bool], PriorSettings, RunIdentity], Iterator[Event]]
-"""Runs an order as a run; looks at the third argument at each token and raises Cancelled once it returns true."""
+Interpreter = Callable[
+    [InterpretRequest, Engine, Callable[[], bool], PriorSettings, RunIdentity], Iterator[Event]
+]
+"""Runs a request; calls the third argument at each token and raises Cancelled once it returns true."""
 
 
 def create_app(
@@ -49,33 +50,34 @@ def create_app(
     """The application over any interpreter and engine; its :class:`Context` is at ``app.state.context``.
 
     Args:
-        interpreter: runs one order; called in a worker thread.
-        load: opens the engine; called in a thread.
-        info: what GET /info answers; ``models`` lists the cards that a request may name.
-        token: the bearer token of every route but /health.
-        roots: the folders that clients may name files in.
-        state: the folder of the journal and of uploaded scenes.
-        host: the address listened on, for the Host check.
-        settings: how priors are fetched; None takes them from the environment.
-        options: the server's own settings.
-        lasting: whether another server may find the state later and go on with its jobs.
-        heartbeat_s: seconds of silence after which an event stream gets a ping.
+        interpreter: Runs one request; called in a worker thread.
+        load: Opens the engine; called in a worker thread.
+        info: What GET /info answers; ``models`` lists the cards that a request may name.
+        token: The bearer token of every route but /health.
+        roots: The folders that clients may name files in.
+        state: The folder of the journal and of the uploaded scenes.
+        host: The address that the server listens on, for the check of the Host header.
+        settings: How priors are fetched; None takes them from the environment.
+        options: The server's own settings.
+        lasting: Whether a later server may find the state and resume its jobs.
+        heartbeat_s: Seconds of silence after which an event stream gets a ping.
 
-    Raises JournalError where the state cannot be used.
+    Raises JournalError if the state folder cannot be used.
     """
     options = options or Options()
     settings = settings or PriorSettings.of()
-    engine = SharedEngine(lambda: Measured(load()))
-    speed = Speed()
+    times = TaskTimes()
 
     def run(job: Job) -> Iterator[Event]:
-        order = Inputs.model_validate_json(job.record.inputs).order(roots)
-        remembered = Remembered(engine(), job.recall, job.remember)
-        events = interpreter(order, remembered, job.cancelled, settings, job.identity)
-        return speed.timed(order.task, events) if job.log.count == 0 else events
+        request = with_files(REQUEST.validate_json(job.record.inputs), roots)
+        replaying = ReplayEngine(engine(), job.recall, job.remember)
+        events = interpreter(request, replaying, job.cancelled, settings, job.identity)
+        return times.timed(request.task, events) if job.log.count == 0 else events
 
+    metrics = Metrics(info, lambda: jobs.counts())
+    engine = SharedEngine(lambda: MeasuredEngine(load(), metrics))
     jobs = Jobs(Journal(state), run, engine, options, lasting=lasting)
-    context = Context(info, engine, jobs, roots, state, settings, options, heartbeat_s, speed)
+    context = Context(info, engine, jobs, roots, state, settings, options, heartbeat_s, times, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -98,6 +100,7 @@ def create_app(
     app.state.context = context
     app.add_middleware(Gate, token=token, host=host, origins=options.origins)
     add_problems(app)
-    for concern in (about, process, preview, scenes, chat):
+    for concern in (about, processes, preview, scenes, chat):
         app.include_router(concern.router(context))
+    about.describe(app)
     return app

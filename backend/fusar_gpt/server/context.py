@@ -1,4 +1,4 @@
-"""What the routes of the HTTP door share."""
+"""What the routes of the HTTP API share."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 
 from fusar_gpt.engine import Batcher, Engine
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.server.jobs import Jobs
+from fusar_gpt.server.jobs import Jobs, TaskTimes
+from fusar_gpt.server.metrics import Metrics
 from fusar_gpt.server.options import Options
 from fusar_gpt.server.security import Roots
-from fusar_gpt.server.speed import Speed
 
 CLOSE_S = 1.0
 
 
 class SharedEngine:
-    """The one engine, loaded by whoever needs it first; any number of threads may ask it at a time."""
+    """The one engine of the server, loaded by the first caller; any number of threads may use it at a time."""
 
     def __init__(self, load: Callable[[], Engine]) -> None:
         self._load = load
@@ -27,16 +27,11 @@ class SharedEngine:
         self._loading = threading.Lock()
 
     def __call__(self) -> Batcher:
-        """The engine; the first caller waits while it loads, and a load that failed is tried again."""
+        """The engine. The first call blocks while it loads; a load that failed is tried again by the next call."""
         with self._loading:
             if self._batcher is None:
                 self._batcher = Batcher(self._load())
             return self._batcher
-
-    @property
-    def loaded(self) -> bool:
-        """Whether there is an engine by now."""
-        return self._batcher is not None
 
     def close(self) -> None:
         """Stop at the next token."""
@@ -50,14 +45,15 @@ class Context:
 
     Attributes:
         info: What ``GET /info`` answers; ``models`` are the cards that a request may name.
-        engine: Call it in a worker thread; it may have to load first.
+        engine: The engine. Call it in a worker thread: it may have to load first.
         jobs: The jobs.
         roots: The folders that clients may name files in.
-        state: The folder of what outlives the server: the journal, uploaded scenes.
+        state: The folder of what outlives the server: the journal and the uploaded scenes.
         settings: How priors are fetched.
         options: The server's own settings.
         heartbeat_s: Seconds of silence after which an event stream gets a ping.
-        speed: How fast the last jobs were.
+        times: How long the last job of each task took.
+        metrics: What Prometheus reads.
     """
 
     info: dict[str, Any]
@@ -68,4 +64,14 @@ class Context:
     settings: PriorSettings
     options: Options
     heartbeat_s: float
-    speed: Speed
+    times: TaskTimes
+    metrics: Metrics
+
+    def card(self, name: str | None = None) -> dict[str, Any] | None:
+        """The card of the model of that name, or of the first one; None if the server does not run it."""
+        return next((card for card in self.info["models"] if name in (None, card["name"])), None)
+
+    def unknown_model(self, name: str) -> str:
+        """The error message for a model that the server does not run."""
+        served = ", ".join(card["name"] for card in self.info["models"])
+        return f"this server does not run {name[:100]!r}; it runs: {served}"

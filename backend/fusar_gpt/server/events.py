@@ -19,7 +19,7 @@ class EventLog:
 
     def __init__(self, journal: Journal, job: str, *, ended: bool) -> None:
         """The log as the journal has it; ``ended`` where its last event is there."""
-        self.count = journal.told(job)
+        self.count = journal.event_count(job)
         self._journal = journal
         self._job = job
         self._ended = ended

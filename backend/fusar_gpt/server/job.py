@@ -1,4 +1,4 @@
-"""One job on its way, in a journal that a crash does not harm."""
+"""One job: its state, its events, and its record in the journal, from which it resumes after a crash."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Literal
 
+from fusar_gpt.contract import Ended, Event, Finished, Progress
 from fusar_gpt.engine import Reply
 from fusar_gpt.errors import FusarError
 from fusar_gpt.interpret import RunIdentity
@@ -20,7 +21,7 @@ from fusar_gpt.server.journal import Journal, JournalError, Record
 
 CANCELLED = "Cancelled."
 TRIES = 10
-"""How often a job may begin again without having come any further."""
+"""How often a job is started in a row without reaching its next event, before it fails."""
 
 End = Literal["successful", "failed", "dismissed"]
 
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 def new_record(client: str, inputs: str) -> Record:
-    """A job that was just submitted; ``inputs`` is JSON."""
+    """The record of a job that was just submitted; ``inputs`` is JSON."""
     identity = RunIdentity.new()
     return Record(
         id=uuid.uuid4().hex,
@@ -41,53 +42,53 @@ def new_record(client: str, inputs: str) -> Record:
 
 
 class Job:
-    """One order: where it stands, and what it has told. Every event is in the journal before anyone hears of it.
+    """One job: its state and its events. Every event is in the journal before any client receives it.
 
-    A job that begins again after a crash tells its events again; those that are in the journal are compared and
-    go no further. One worker runs it; everything else is safe from any thread.
+    A job that is resumed after a crash repeats its run from the start. The events that are in the journal already
+    are compared with the repeated ones and not sent again. One worker thread runs a job; every other method may be
+    called from any thread.
     """
 
     def __init__(self, record: Record, journal: Journal) -> None:
-        """A job as the journal has it."""
         self.record = record
         self.log = EventLog(journal, record.id, ended=record.finished is not None)
         self._journal = journal
-        self._told = 0  # events told in this life of the server
+        self._emitted = 0  # events of this run so far, those repeated after a restart included
         self._results: str | None = None
-        self._fresh: list[tuple[bytes, Reply]] = []
+        self._new_replies: list[tuple[bytes, Reply]] = []
         self._pace = Pace()
         self._cancel = threading.Event()
         self._leave = threading.Event()
         self._ending = record.finished is not None
-        self._owed = False
+        self._unsaved_end = False
         self._lock = threading.Lock()
 
     @property
     def id(self) -> str:
-        """Names the job."""
+        """The id of the job."""
         return self.record.id
 
     @property
     def identity(self) -> RunIdentity:
-        """The run that it is, also when it begins again."""
+        """The identity of its run; the same when it is resumed."""
         return RunIdentity(self.record.run, self.record.started)
 
     @property
     def results(self) -> str | None:
-        """What it came to, as JSON; None before its end and where it has none."""
+        """Its results as JSON; None before its end, and for a job that was cancelled or failed."""
         return self._journal.results(self.id)
 
     @property
     def left(self) -> bool:
-        """Whether this server has gone away from it; the next one takes it up."""
+        """Whether this server is shutting down without ending the job; the next server resumes it."""
         return self._leave.is_set()
 
     def cancelled(self) -> bool:
-        """The flag that the interpreter looks at."""
+        """Whether the run must stop; checked at every token."""
         return self._cancel.is_set() or self._leave.is_set()
 
     def cancel(self) -> None:
-        """Stop the job: at once while it waits, at the next token while it runs, never after its end."""
+        """Cancel the job: at once if it waits, at the next token if it runs, without effect after its end."""
         with self._lock:
             if self._ending:
                 return
@@ -97,17 +98,17 @@ class Job:
         try:
             self._journal.dismiss(self.id)
         except JournalError as error:
-            logger.warning("job %s: a restart would take it up again: %s", self.id, error)
+            logger.warning("job %s is cancelled, but a restart would resume it: %s", self.id, error)
         if waiting:
             self.end("dismissed", CANCELLED)
 
     def leave(self) -> None:
-        """Stop without an end: this server goes, the job stays in the journal."""
+        """Stop without an end: the server shuts down, the job stays in the journal."""
         self._leave.set()
         self.log.leave()
 
     def begin(self) -> bool:
-        """Take the job off the queue; false where it was cancelled meanwhile."""
+        """Mark the job as running; false if it was cancelled while it waited."""
         with self._lock:
             if self.record.status != "accepted" or self.left:
                 return False
@@ -115,50 +116,50 @@ class Job:
             return True
 
     def check_tries(self) -> None:
-        """Raises FusarError for a job that takes the server down with it, time and again; JournalError."""
+        """Raise FusarError after ``TRIES`` crashes at the same event of this job. Raises JournalError."""
         if self._journal.begin(self.id) > TRIES:
             raise FusarError(
-                f"the server went down {TRIES} times at this point of the job; draw a smaller area, or tell its owner"
+                f"the server crashed {TRIES} times at this point of the job; draw a smaller area, or ask its owner"
             )
 
     def recall(self, key: bytes) -> Reply | None:
-        """What the engine replied to the request of a key before the job began again."""
-        return self._journal.reply(self.id, key) if self._told < self.log.count else None
+        """The reply that the engine gave to this request before the job was resumed."""
+        return self._journal.reply(self.id, key) if self._emitted < self.log.count else None
 
     def remember(self, key: bytes, reply: Reply) -> None:
-        """Take in a reply; it goes to the journal with the next event."""
-        self._fresh.append((key, reply))
+        """Keep a reply; it is journalled together with the next event."""
+        self._new_replies.append((key, reply))
 
-    def take(self, name: str, data: dict[str, Any]) -> None:
-        """Take in what :func:`wire.transcribe` yields: the results are kept, all else is told.
+    def take(self, event: Event) -> None:
+        """Journal and publish an event of the interpretation; the results are kept for the end of the job.
 
-        Raises JournalError where it cannot be written, FusarError where a job that begins again tells something
-        else than before.
+        Raises JournalError if it cannot be written, FusarError if a resumed job repeats an event differently.
         """
-        if name == "results":
-            self._results = wire.encode(data)
+        data = wire.encode(event.to_json())
+        if isinstance(event, Finished):
+            self._results = data
             return
-        again = self._told < self.log.count
-        progress = self._advance(data, again=again) if name == "progress" else None
-        event = wire.sse(self._told + 1, name, wire.encode(data))
-        if not again:
-            self._journal.append(self.id, self._told + 1, event, self._fresh, progress)
-            self._fresh = []
-            self.log.tell(event)
-        elif not _same(self._journal.events(self.id, self._told, 1)[0], event):
+        repeated = self._emitted < self.log.count
+        progress = self._advance(event, repeated=repeated) if isinstance(event, Progress) else None
+        sent = wire.sse(self._emitted + 1, event.name, data)
+        if not repeated:
+            self._journal.append(self.id, self._emitted + 1, sent, self._new_replies, progress)
+            self._new_replies = []
+            self.log.tell(sent)
+        elif not _same(self._journal.events(self.id, self._emitted, 1)[0], sent):
             raise FusarError("the scene, prior or model has changed since the job began; start it again")
-        self._told += 1
+        self._emitted += 1
 
-    def _advance(self, data: dict[str, Any], *, again: bool) -> tuple[int, str]:
-        percent, message = 100 * data["done"] // max(1, data["total"]), data["message"]
+    def _advance(self, event: Progress, *, repeated: bool) -> tuple[int, str]:
+        percent = 100 * event.done // max(1, event.total)
         with self._lock:
-            self._pace.advance(data["done"], data["total"], again=again)
+            self._pace.advance(event.done, event.total, repeated=repeated)
             if not self._cancel.is_set():
-                self.record = replace(self.record, progress=percent, message=message)
-        return percent, message
+                self.record = replace(self.record, progress=percent, message=event.message)
+        return percent, event.message
 
     def end(self, status: End, message: str) -> None:
-        """Tell the ``end``. A cancel that came first wins, and so does a journal that cannot take it in."""
+        """Publish the event ``end``. An earlier cancel wins; a success that cannot be journalled becomes a failure."""
         with self._lock:
             if self._ending:
                 return
@@ -170,8 +171,8 @@ class Job:
             results = self._results if status == "successful" else None
             self._journal.finish(record, self.log.count + 1, event, results)
         except JournalError as error:
-            logger.warning("job %s: its end is not in the journal: %s", self.id, error)
-            self._owed = True
+            logger.warning("the end of job %s cannot be journalled yet: %s", self.id, error)
+            self._unsaved_end = True
             if status == "successful":
                 record, event = self._ended("failed", str(error))
         with self._lock:
@@ -181,21 +182,21 @@ class Job:
     def _ended(self, status: End, message: str) -> tuple[Record, bytes]:
         progress = 100 if status == "successful" else self.record.progress
         record = replace(self.record, status=status, message=message, progress=progress, finished=_now())
-        data = wire.encode({"status": status, "message": message})
-        return record, wire.sse(self.log.count + 1, "end", data)
+        event = Ended(status, message)
+        return record, wire.sse(self.log.count + 1, event.name, wire.encode(event.to_json()))
 
     def settle(self) -> bool:
-        """Whether the end is in the journal; one that it could not take in is tried again."""
-        if self._owed:
+        """Whether the end is in the journal; if writing it failed before, it is tried again now."""
+        if self._unsaved_end:
             try:
                 self._journal.finish(self.record, self.log.count, self.log.latest, None)
             except JournalError:
                 return False
-            self._owed = False
+            self._unsaved_end = False
         return self.record.finished is not None
 
     def state(self) -> dict[str, Any]:
-        """OGC API - Processes' statusInfo; ``eta_s`` is how many seconds a running job still takes."""
+        """The job as OGC API - Processes' statusInfo; ``eta_s`` is the estimate of the seconds it still takes."""
         with self._lock:
             record, left_s = self.record, self._pace.left_s()
         state = {
@@ -219,7 +220,7 @@ def _now() -> str:
 
 
 def _same(before: bytes, now: bytes) -> bool:
-    """Whether an event is told again; where its prior came from may be told in other words, once it is cached."""
+    """Whether two events say the same; ``prior_note`` may differ, as the prior is cached the second time."""
     return before == now or _essence(before) == _essence(now)
 
 
@@ -231,20 +232,20 @@ def _essence(event: bytes) -> Any:
 
 
 class Pace:
-    """How fast chips are answered, by a clock that nobody sets."""
+    """How fast chips are answered, by a clock that is never adjusted."""
 
     def __init__(self) -> None:
         self._began: float | None = None
         self._start = self._done = self._total = 0
 
-    def advance(self, done: int, total: int, *, again: bool) -> None:
-        """Take in how far it is; ``again`` where the answers were there already."""
-        if again or self._began is None:
+    def advance(self, done: int, total: int, *, repeated: bool) -> None:
+        """Note that ``done`` of ``total`` chips are answered; ``repeated`` ones were answered before a restart."""
+        if repeated or self._began is None:
             self._began, self._start = time.monotonic(), done
         self._done, self._total = done, total
 
     def left_s(self) -> float | None:
-        """Seconds until all is done; None while nobody can tell."""
+        """Estimated seconds until all chips are answered; None before the first one is."""
         answered = self._done - self._start
         if self._began is None or answered < 1:
             return None

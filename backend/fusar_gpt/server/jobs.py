@@ -1,19 +1,19 @@
-"""All jobs of a server: those that wait take turns by client, some run at a time, the rest is in the journal."""
+"""The jobs of a server: a fair queue of those that wait, threads for those that run, the journal for the rest."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
+from fusar_gpt.contract import Event, Progress, Started, Task
 from fusar_gpt.errors import Cancelled, FusarError
-from fusar_gpt.interpret import Event
-from fusar_gpt.server import wire
 from fusar_gpt.server.job import CANCELLED, End, Job, new_record
 from fusar_gpt.server.journal import Journal, JournalError
 from fusar_gpt.server.options import Options
-from fusar_gpt.server.turns import Turns
 
 QUEUE_LIMIT = 256
 CLIENT_LIMIT = 64
@@ -22,9 +22,109 @@ PREPARED_S = 0.1
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 
 class Busy(FusarError):  # noqa: N818 - a state, not a fault
-    """The queue is full, or the server is going down."""
+    """The server has too much to do already, or is shutting down."""
+
+
+def unexpected(error: Exception) -> str:
+    """What the user learns about a bug."""
+    return f"unexpected {type(error).__name__}; the server's log says more"
+
+
+class Slots:
+    """Limits how much of one kind of work is done at a time; more is refused with :class:`Busy`."""
+
+    def __init__(self, count: int, work: str) -> None:
+        """Room for ``count``; ``work`` completes a sentence, such as "previews are being made"."""
+        self._free = threading.BoundedSemaphore(count)
+        self._refusal = f"{count} {work} already; try again in a moment"
+
+    def __enter__(self) -> None:
+        if not self._free.acquire(blocking=False):
+            raise Busy(self._refusal)
+
+    def __exit__(self, *_: object) -> None:
+        self._free.release()
+
+
+class FairQueue(Generic[T]):
+    """A first-in-first-out queue per client; the clients are served round robin. Thread-safe.
+
+    A client that joins n others waits for at most n items, however many each of them has queued.
+    """
+
+    def __init__(self) -> None:
+        self._queues: dict[str, deque[T]] = {}  # never an empty one; the client to serve next comes first
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def __len__(self) -> int:
+        with self._changed:
+            return sum(map(len, self._queues.values()))
+
+    def waiting(self, client: str) -> int:
+        """How many items of a client are queued."""
+        with self._changed:
+            return len(self._queues.get(client, ()))
+
+    def put(self, client: str, item: T) -> None:
+        """Append an item to its client's queue."""
+        with self._changed:
+            self._queues.setdefault(client, deque()).append(item)
+            self._changed.notify()
+
+    def take(self) -> T | None:
+        """Wait for the next item and remove it; None once the queue is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queues or self._closed)
+            if self._closed:
+                return None
+            client = next(iter(self._queues))
+            queue = self._queues.pop(client)
+            item = queue.popleft()
+            if queue:
+                self._queues[client] = queue  # back in, behind all other clients
+            return item
+
+    def remove(self, client: str, item: T) -> None:
+        """Remove an item, if it is queued."""
+        with self._changed:
+            queue = self._queues.get(client, deque())
+            if item in queue:
+                queue.remove(item)
+            if not queue:
+                self._queues.pop(client, None)
+
+    def close(self) -> None:
+        """Wake every waiting :meth:`take` with None; what is queued stays queued."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+class TaskTimes:
+    """Seconds per question of each task, as the last job of that task took. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[Task, float] = {}
+
+    def timed(self, task: Task, events: Iterator[Event]) -> Iterator[Event]:
+        """Pass a job's events on and time its chips; a cancelled job counts for the chips it finished."""
+        began, questions = time.monotonic(), 1
+        for event in events:
+            if isinstance(event, Started):
+                began, questions = time.monotonic(), max(1, len(event.run.targets))
+            elif isinstance(event, Progress) and event.done:
+                self._seconds[task] = (time.monotonic() - began) / (event.done * questions)
+            yield event
+
+    def estimate(self, task: Task, questions: int) -> float | None:
+        """Seconds that so many questions would take; None before the first job of that task."""
+        seconds = self._seconds.get(task)
+        return None if seconds is None else round(seconds * questions, 1)
 
 
 class Jobs:
@@ -39,13 +139,13 @@ class Jobs:
         *,
         lasting: bool = True,
     ) -> None:
-        """The jobs of a journal; those that have not ended are taken up again by :meth:`start`.
+        """The jobs of a journal; :meth:`start` resumes those that have not ended.
 
         Args:
             journal: Where they are kept; closed by :meth:`join`.
-            run: Runs one; looks at ``job.cancelled`` at each token and raises Cancelled once it is true.
-            prepare: Loads the model, say; jobs wait for it.
-            options: How many run at a time, and how long those that have ended are kept.
+            run: Runs one job; checks ``job.cancelled`` at each token and raises Cancelled once it is true.
+            prepare: Called once in a thread of its own, to load the model; jobs wait until it returns.
+            options: How many jobs run at a time, and how long those that have ended are kept.
             lasting: Whether the journal outlives the server. If not, :meth:`close` cancels every job.
         """
         self.journal = journal
@@ -54,7 +154,7 @@ class Jobs:
         self._keep_s = options.keep_results_s
         self._lasting = lasting
         self._live = {record.id: Job(record, journal) for record in journal.unfinished()}
-        self._turns: Turns[Job] = Turns()
+        self._queue: FairQueue[Job] = FairQueue()
         self._lock = threading.Lock()
         self._prepared = threading.Event()
         self._closing = threading.Event()
@@ -63,19 +163,19 @@ class Jobs:
         self._threads.append(threading.Thread(target=self._sweep, daemon=True))
 
     def start(self) -> None:
-        """Take up what an earlier server has left, and start to work."""
+        """Queue the jobs that an earlier server left unfinished, and start the threads."""
         for job in self.live():
             if job.record.status == "dismissed":
                 job.end("dismissed", CANCELLED)
             else:
-                self._turns.put(job.record.client, job)
+                self._queue.put(job.record.client, job)
         for thread in (threading.Thread(target=self._make_ready, daemon=True), *self._threads):
             thread.start()
 
     def close(self) -> None:
-        """Stop every job and let the workers run out; safe to call twice."""
+        """Stop every job and let the threads end; safe to call twice."""
         self._closing.set()
-        self._turns.close()
+        self._queue.close()
         for job in self.live():
             if self._lasting:
                 job.leave()
@@ -83,7 +183,7 @@ class Jobs:
                 job.cancel()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the workers after :meth:`close`, then close the journal; false where one is still at work."""
+        """Wait for the threads after :meth:`close`, then close the journal; false if one is still running."""
         until = time.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
@@ -93,20 +193,20 @@ class Jobs:
         return True
 
     def submit(self, client: str, inputs: str) -> Job:
-        """Queue an order, given as JSON. Raises Busy, JournalError."""
+        """Queue a request, given as JSON. Raises Busy, JournalError."""
         with self._lock:
             if self._closing.is_set():
                 raise Busy("the server is shutting down; start it again")
-            if len(self._turns) >= QUEUE_LIMIT or self._turns.waiting(client) >= CLIENT_LIMIT:
+            if len(self._queue) >= QUEUE_LIMIT or self._queue.waiting(client) >= CLIENT_LIMIT:
                 raise Busy("too many jobs are waiting already; try again when some are done")
             record = new_record(client, inputs)
             self.journal.add(record)
             job = self._live[record.id] = Job(record, self.journal)
-            self._turns.put(client, job)
+            self._queue.put(client, job)
         return job
 
     def get(self, job_id: str) -> Job | None:
-        """The job, or None where there is none or it was forgotten."""
+        """The job of an id; None if it never existed or was deleted."""
         with self._lock:
             if job_id in self._live:
                 return self._live[job_id]
@@ -114,36 +214,34 @@ class Jobs:
         return Job(record, self.journal) if record else None
 
     def recent(self, limit: int, offset: int = 0) -> list[Job]:
-        """Jobs, the newest first."""
+        """Jobs, newest first."""
         found = [Job(record, self.journal) for record in self.journal.recent(limit, offset)]
         with self._lock:
             return [self._live.get(job.id, job) for job in found]
 
     def live(self) -> list[Job]:
-        """The jobs that wait or run, the oldest first; what they need must stay."""
+        """The jobs that wait or run, oldest first; the scenes they name must not be deleted."""
         with self._lock:
             return list(self._live.values())
 
     def counts(self) -> dict[str, int]:
-        """How many jobs there are of each status."""
-        counts = self.journal.counts()
-        counts["running"] = sum(job.record.status == "running" for job in self.live())
-        counts["accepted"] = sum(job.record.status == "accepted" for job in self.live())
-        return counts
+        """The number of jobs of each status."""
+        live = [job.record.status for job in self.live()]
+        return self.journal.counts() | {status: live.count(status) for status in ("running", "accepted")}
 
     def dismiss(self, job: Job) -> None:
-        """Cancel a job that has not ended; forget one that has. Raises JournalError."""
+        """Cancel a job that has not ended; delete one that has. Raises JournalError."""
         if job.record.finished:
             with self._lock:
                 self._live.pop(job.id, None)
-            self.journal.forget(job.id)
+            self.journal.delete(job.id)
             return
-        self._turns.remove(job.record.client, job)
+        self._queue.remove(job.record.client, job)
         job.cancel()
-        self._let_go(job)
+        self._release(job)
 
-    def _let_go(self, job: Job) -> None:
-        """Drop a job that has ended from memory, once the journal has its end."""
+    def _release(self, job: Job) -> None:
+        """Drop an ended job from memory, once its end is in the journal."""
         if job.settle():
             with self._lock:
                 self._live.pop(job.id, None)
@@ -152,42 +250,42 @@ class Jobs:
         try:
             self._prepare()
         except Exception:
-            logger.exception("preparing failed; the first job will say why")
+            logger.exception("preparing failed; the first job will report why")
         self._prepared.set()
 
     def _work(self) -> None:
         while not self._prepared.wait(PREPARED_S):
             if self._closing.is_set():
                 return
-        while (job := self._turns.take()) is not None:
+        while (job := self._queue.take()) is not None:
             if job.begin():
                 status, message = self._execute(job)
                 if not job.left:
                     job.end(status, message)
-            self._let_go(job)
+            self._release(job)
 
     def _execute(self, job: Job) -> tuple[End, str]:
-        """Run a job; how it ended."""
+        """Run a job; how it ended, and the message for the user."""
         try:
             job.check_tries()
-            for name, data in wire.transcribe(self._run(job)):
-                job.take(name, data)
+            for event in self._run(job):
+                job.take(event)
         except Cancelled:
             return "dismissed", CANCELLED
         except FusarError as error:
             return "failed", str(error)
-        except Exception as error:  # the worker must outlive a fault in one job
+        except Exception as error:  # the worker thread must survive a bug in one job
             logger.exception("job %s failed", job.id)
-            return "failed", f"unexpected {type(error).__name__}; the server's log says more"
+            return "failed", unexpected(error)
         return "successful", "Done."
 
     def _sweep(self) -> None:
-        """Now and then, forget what is too old and write down the ends that the disk had no room for."""
+        """Every minute delete the jobs that are too old, and retry to journal ends that a full disk refused."""
         while not self._closing.is_set():
             for job in self.live():
-                self._let_go(job)
+                self._release(job)
             try:
-                self.journal.forget_older(self._keep_s)
+                self.journal.delete_older(self._keep_s)
             except JournalError as error:
-                logger.warning("cannot forget old jobs: %s", error)
+                logger.warning("old jobs cannot be deleted: %s", error)
             self._closing.wait(min(SWEEP_S, self._keep_s))

@@ -1,8 +1,8 @@
-"""The journal: what jobs asked, what the engine replied and what was told, in one SQLite file.
+"""The journal: the requests, engine replies, events and results of all jobs, in one SQLite file.
 
-It is written before anyone hears of an event, so that after a crash nothing was told that is not in it. SQLite's
-write-ahead log makes each of its transactions whole or not there, also under kill -9. After a power cut the last
-moments may be missing; the job then answers them again.
+An event is written here before any client receives it, so after a crash no client knows more than the journal.
+SQLite's write-ahead log makes every transaction complete or absent, even after kill -9. A power cut may lose the last
+moments; the resumed job computes them again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,9 @@ from fusar_gpt.errors import FusarError
 
 FILE = "jobs.sqlite"
 VERSION = 1
-BUSY_S = 5.0  # a server that is just ending may hold the journal that long
+BUSY_S = 5.0  # a server that is shutting down may hold the file that long
 PAGE = 256
-"""Events read at a time."""
+"""The most events that one query reads."""
 
 _TABLES = """
 CREATE TABLE jobs (
@@ -55,19 +55,19 @@ class JournalError(FusarError):
 
 @dataclass(frozen=True)
 class Record:
-    """A job as the journal keeps it.
+    """The row of a job.
 
     Attributes:
         id: Names the job.
-        client: Whose turn it takes.
-        inputs: What was asked for, as JSON.
+        client: Who submitted it, for the fair queue.
+        inputs: The request, as JSON.
         run: The id of its run.
         started: The start of its run, UTC, ISO 8601.
         created: When it was submitted, likewise.
-        status: OGC's word for where it stands; ``accepted`` until it has ended or was dismissed.
+        status: OGC's status code; in the file ``accepted`` until the job has ended or was dismissed.
         message: One line for the user.
         progress: Percent of its chips that are answered.
-        finished: When it ended, UTC, ISO 8601; None before.
+        finished: When it ended, likewise; None before.
     """
 
     id: str
@@ -82,23 +82,22 @@ class Record:
     finished: str | None = None
 
 
-_RECORDS = "SELECT id, client, inputs, run, started, created, status, message, progress, finished FROM jobs"
-
-
 class Journal:
     """One file, used by one server at a time; safe to use from any thread."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the journal of a state folder, or begin it.
+        """Open the journal of a state folder, or create it.
 
-        Raises JournalError where the folder cannot be used, or another server uses it.
+        Raises JournalError if the folder cannot be used, or another server uses it.
         """
         self._lock = threading.Lock()
         self._offset = time.time() - time.monotonic()
         path = folder / FILE
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # no one else reads what was found
+            os.close(
+                os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+            )  # private: only the owner reads the findings
             self._db = sqlite3.connect(path, BUSY_S, isolation_level=None, check_same_thread=False)
             self._prepare()
         except (OSError, sqlite3.Error) as error:
@@ -107,11 +106,11 @@ class Journal:
 
     def _prepare(self) -> None:
         for pragma in (
-            "locking_mode = EXCLUSIVE",  # two servers would run the same jobs
+            "locking_mode = EXCLUSIVE",  # else two servers would run the same jobs
             "auto_vacuum = FULL",
             "journal_mode = WAL",
             "synchronous = NORMAL",
-            "secure_delete = ON",  # forgotten means gone
+            "secure_delete = ON",  # what is deleted cannot be recovered from the file
             "foreign_keys = ON",
         ):
             self._db.execute(f"PRAGMA {pragma}")
@@ -131,23 +130,23 @@ class Journal:
             self._db.close()
 
     def clock(self) -> float:
-        """Seconds since 1970 as of the opening, from then on never set: ages do not jump with the clock."""
+        """Seconds since 1970, counted monotonically from the opening on: setting the system clock changes no age."""
         return self._offset + time.monotonic()
 
     def add(self, record: Record) -> None:
-        """Take in a new job."""
+        """Insert a new job."""
         with self._writing() as db:
             db.execute(
                 "INSERT INTO jobs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0)", astuple(record)
             )
 
     def dismiss(self, job: str) -> None:
-        """Note that the user has stopped a job, so that no restart takes it up again."""
+        """Mark a job as cancelled by the user, so that no restart resumes it."""
         with self._writing() as db:
             db.execute("UPDATE jobs SET status = 'dismissed' WHERE id = ?", (job,))
 
     def begin(self, job: str) -> int:
-        """Note that a job is about to run; how often it was since it last came any further."""
+        """Count a start of a job; the number of starts since its last event."""
         with self._writing() as db:
             db.execute("UPDATE jobs SET tries = tries + 1 WHERE id = ?", (job,))
             ((tries,),) = db.execute("SELECT tries FROM jobs WHERE id = ?", (job,)).fetchall()
@@ -161,7 +160,7 @@ class Journal:
         replies: Iterable[tuple[bytes, Reply]] = (),
         progress: tuple[int, str] | None = None,
     ) -> None:
-        """Take in an event, the replies that it was made of and, if it says so, (percent, message)."""
+        """Insert an event with the replies behind it, and update the progress (percent, message) if one is given."""
         with self._writing() as db:
             db.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?)", _rows(job, replies))
             db.execute("INSERT INTO events VALUES (?, ?, ?)", (job, number, event))
@@ -170,7 +169,7 @@ class Journal:
                 db.execute("UPDATE jobs SET progress = ?, message = ? WHERE id = ?", (*progress, job))
 
     def finish(self, record: Record, number: int, event: bytes, results: str | None) -> None:
-        """Take in the end of a job: how it stands, its last event and its results. Its replies can go."""
+        """Write the end of a job: its row, its last event and its results. Its replies are deleted."""
         with self._writing() as db:
             db.execute(
                 "UPDATE jobs SET status = ?, message = ?, progress = ?, finished = ?, ended = ? WHERE id = ?",
@@ -181,52 +180,49 @@ class Journal:
             if results is not None:
                 db.execute("INSERT INTO results VALUES (?, ?)", (record.id, results))
 
-    def forget(self, job: str) -> None:
-        """Let go of a job and of everything about it."""
+    def delete(self, job: str) -> None:
+        """Delete a job with its events, replies and results."""
         with self._writing() as db:
             db.execute("DELETE FROM jobs WHERE id = ?", (job,))
 
-    def forget_older(self, seconds: float) -> None:
-        """Let go of the jobs that ended longer ago."""
+    def delete_older(self, seconds: float) -> None:
+        """Delete the jobs that ended more than so many seconds ago."""
         with self._writing() as db:
             db.execute("DELETE FROM jobs WHERE ended < ?", (self.clock() - seconds,))
 
     def find(self, job: str) -> Record | None:
-        """The job of an id."""
-        rows = self._read(_RECORDS + " WHERE id = ?", job)
-        return Record(*rows[0]) if rows else None
+        """The job of an id; None if there is none."""
+        return next(self._records("WHERE id = ?", job), None)
 
     def unfinished(self) -> list[Record]:
-        """The jobs that have not ended, the oldest first."""
-        rows = self._read(_RECORDS + " WHERE finished IS NULL ORDER BY number")
-        return [Record(*row) for row in rows]
+        """The jobs that have not ended, oldest first."""
+        return list(self._records("WHERE finished IS NULL ORDER BY number"))
 
     def recent(self, limit: int, offset: int = 0) -> list[Record]:
-        """Jobs, the newest first."""
-        rows = self._read(_RECORDS + " ORDER BY number DESC LIMIT ? OFFSET ?", limit, offset)
-        return [Record(*row) for row in rows]
+        """Jobs, newest first."""
+        return list(self._records("ORDER BY number DESC LIMIT ? OFFSET ?", limit, offset))
 
     def counts(self) -> dict[str, int]:
-        """How many jobs there are of each status."""
+        """The number of jobs of each status."""
         return dict(self._read("SELECT status, count(*) FROM jobs GROUP BY status"))
 
-    def told(self, job: str) -> int:
-        """How many events a job has."""
+    def event_count(self, job: str) -> int:
+        """The number of events of a job."""
         ((number,),) = self._read("SELECT coalesce(max(number), 0) FROM events WHERE job = ?", job)
         return int(number)
 
     def events(self, job: str, after: int, limit: int = PAGE) -> list[bytes]:
-        """The events of a job with numbers above ``after``."""
+        """The events of a job with numbers above ``after``, in order."""
         query = "SELECT data FROM events WHERE job = ? AND number > ? ORDER BY number LIMIT ?"
         return [bytes(data) for (data,) in self._read(query, job, after, limit)]
 
     def results(self, job: str) -> str | None:
-        """The results of a job, as JSON."""
+        """The results of a job as JSON; None if it has none."""
         rows = self._read("SELECT data FROM results WHERE job = ?", job)
         return str(rows[0][0]) if rows else None
 
     def reply(self, job: str, key: bytes) -> Reply | None:
-        """What the engine replied to the request of a key."""
+        """The engine's reply to the request with that key; None if it is not journalled."""
         query = "SELECT text, token_ends, logprobs, finished FROM replies WHERE job = ? AND key = ?"
         for text, ends, logprobs, finished in self._read(query, job, key):
             return Reply(
@@ -234,26 +230,31 @@ class Journal:
             )
         return None
 
+    def _records(self, condition: str, *values: object) -> Iterator[Record]:
+        columns = ", ".join(field.name for field in fields(Record))
+        rows = self._read(f"SELECT {columns} FROM jobs {condition}", *values)  # noqa: S608 - our own words
+        return (Record(*row) for row in rows)
+
     def _read(self, query: str, *values: object) -> list[Any]:
         with self._lock:
             try:
                 return self._db.execute(query, values).fetchall()
             except sqlite3.Error as error:
-                raise _said(error) from error
+                raise _explained(error) from error
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: whole, or JournalError and not there."""
+        """One transaction, rolled back on any error. Raises JournalError for one of SQLite."""
         with self._lock:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException as error:
-                with suppress(sqlite3.Error):  # some errors have rolled it back already
+                with suppress(sqlite3.Error):  # some errors roll back by themselves
                     self._db.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
-                    raise _said(error) from error
+                    raise _explained(error) from error
                 raise
 
 
@@ -263,8 +264,8 @@ def _rows(job: str, replies: Iterable[tuple[bytes, Reply]]) -> Iterator[tuple[An
         yield job, key, reply.text, json.dumps(reply.token_ends), logprobs, reply.finished
 
 
-def _said(error: sqlite3.Error) -> JournalError:
-    """The error, for the user."""
+def _explained(error: sqlite3.Error) -> JournalError:
+    """The error as a message for the user."""
     if "full" in str(error):
         return JournalError("the server's disk is full; free some space on it, then start the job again")
-    return JournalError(f"the server's journal cannot be used ({error}); look at its disk, then start again")
+    return JournalError(f"the server's journal cannot be used ({error}); check its disk, then start again")

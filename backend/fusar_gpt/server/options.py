@@ -1,16 +1,20 @@
-"""What the one who starts a server may choose about it, besides the model. Light to import."""
+"""The command line of ``fusar serve`` and the server's own settings. Light to import: no model, no web framework."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
+from fusar_gpt import engine_options, prior_options
 from fusar_gpt.folders import user_folder
 
+TOKEN_FILE = Path("~/.cache/fusar/server.json")
 DAY_S = 86400.0
+GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -19,8 +23,8 @@ class Options:
 
     Attributes:
         jobs: How many jobs run at a time.
-        keep_results_s: Seconds after its end that a job is forgotten.
-        keep_scenes_s: Seconds after its last use that an uploaded scene is forgotten.
+        keep_results_s: Seconds after its end that a job is deleted.
+        keep_scenes_s: Seconds after its last use that an uploaded scene is deleted.
         max_upload: Bytes of the largest scene that may be uploaded.
         origins: Web origins whose pages may call, such as ``https://map.example``.
     """
@@ -28,44 +32,76 @@ class Options:
     jobs: int = 2
     keep_results_s: float = 7 * DAY_S
     keep_scenes_s: float = 7 * DAY_S
-    max_upload: int = 4 * 2**30
-    origins: tuple[str, ...] = ()
+    max_upload: int = 4 * GIB
+    origins: Sequence[str] = ()
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Options:
         """The options that were parsed."""
-        return cls(args.jobs, args.keep_results, args.keep_scenes, args.max_upload, tuple(args.allow_origin))
+        return cls(**{field.name: getattr(args, field.name) for field in fields(cls)})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Let ``fusar serve`` take the options."""
-    parser.add_argument(
+    """The arguments of ``fusar serve``."""
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on; default: %(default)s")
+    add("--port", type=int, default=0, help="default: any free port")
+    add(
+        "--root",
+        action="append",
+        type=Path,
+        metavar="DIR",
+        help="a folder that clients may name scenes in, repeatable; default: the home folder",
+    )
+    engine_options.add_arguments(parser)
+    prior_options.add_arguments(parser)
+    add(
         "--state",
         type=Path,
         metavar="DIR",
         help="where jobs and uploaded scenes are kept; default: FUSAR_STATE, else the user's state folder",
     )
-    parser.add_argument("--jobs", type=count, default=2, metavar="N", help="jobs at a time; default: 2")
-    parser.add_argument(
-        "--keep-results", type=days, default=7 * DAY_S, metavar="DAYS", help="then forget them; default: 7"
+    add("--jobs", type=count, default=Options.jobs, metavar="N", help="jobs at a time; default: 2")
+    add(
+        "--keep-results",
+        dest="keep_results_s",
+        type=days,
+        default=Options.keep_results_s,
+        metavar="DAYS",
+        help="delete a job so long after its end; default: 7",
     )
-    parser.add_argument(
-        "--keep-scenes", type=days, default=7 * DAY_S, metavar="DAYS", help="unused uploads; default: 7"
+    add(
+        "--keep-scenes",
+        dest="keep_scenes_s",
+        type=days,
+        default=Options.keep_scenes_s,
+        metavar="DAYS",
+        help="delete an uploaded scene so long after its last use; default: 7",
     )
-    parser.add_argument(
-        "--max-upload", type=gigabytes, default=4 * 2**30, metavar="GIB", help="a scene at most; default: 4"
+    add(
+        "--max-upload",
+        type=gigabytes,
+        default=Options.max_upload,
+        metavar="GIB",
+        help="size of the largest uploaded scene; default: 4",
     )
-    parser.add_argument(
+    add(
         "--allow-origin",
+        dest="origins",
         action="append",
         default=[],
         metavar="ORIGIN",
         help="a web origin whose pages may call, repeatable; default: none",
     )
+    add("--tls-cert", type=Path, metavar="FILE", help="certificate (PEM): serve https")
+    add("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
+    add("--token", help="default: the variable FUSAR_TOKEN, else a random one")
+    add("--token-file", type=Path, default=TOKEN_FILE, help="default: %(default)s")
+    add("--child", action="store_true", help="print one JSON line, stop when stdin closes")
 
 
 def state_folder(given: Path | None) -> Path:
-    """Where a server keeps its state: what was given, else ``FUSAR_STATE``, else the user's state folder."""
+    """Where a server keeps its state: the given folder, else ``FUSAR_STATE``, else the user's state folder."""
     if given is not None:
         return given.expanduser()
     if named := os.environ.get("FUSAR_STATE", "").strip():
@@ -82,14 +118,14 @@ def count(text: str) -> int:
 
 
 def days(text: str) -> float:
-    """Seconds of so many days, above zero and up to ten years."""
+    """Days above zero and up to ten years, as seconds."""
     if not 0 < (number := float(text)) <= 3650:
         raise ValueError(text)
     return number * DAY_S
 
 
 def gigabytes(text: str) -> int:
-    """Bytes of so many GiB, above zero and up to 1024."""
+    """GiB above zero and up to 1024, as bytes."""
     if not 0 < (number := float(text)) <= 1024:
         raise ValueError(text)
-    return int(number * 2**30)
+    return int(number * GIB)

@@ -1,141 +1,77 @@
-"""The route of what a job would look at: how many chips, how long, one chip and its prior. No model is started."""
+"""The preview of a job: how many chips, how long, one chip and its prior. The model is not asked."""
 
 from __future__ import annotations
 
-import base64
 import io
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import fields, replace
 from itertools import islice
-from typing import Literal
 
 import shapely
 from fastapi import APIRouter
 from PIL import Image
-from pydantic import BaseModel
 from shapely.geometry.base import BaseGeometry
-from starlette.exceptions import HTTPException
 
+from fusar_gpt.contract import Grey, InterpretRequest, Polygon, Preview, ShownChip, ShownPrior, png_uri
 from fusar_gpt.errors import FusarError, PriorError
-from fusar_gpt.findings import crs_text
 from fusar_gpt.frames import ScenePoints
-from fusar_gpt.imagery import Chip, Guard, Scene, open_scene, read_chip
-from fusar_gpt.inquiries import Inquiry, Order, plan_inquiries, scene_area
+from fusar_gpt.imagery import Chip, RasterPolicy, Scene, crs_text, open_scene, read_chip
 from fusar_gpt.interpret import footprint
 from fusar_gpt.model import Card
+from fusar_gpt.planning import ChipQuestions, plan_questions, scene_area
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.priors import NONE, open_prior
-from fusar_gpt.priors.picture import draw_field
+from fusar_gpt.priors import open_prior
+from fusar_gpt.priors.preview import draw_field
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import Execution
-from fusar_gpt.server.process import checked_order
+from fusar_gpt.server.jobs import Slots
+from fusar_gpt.server.processes import check_request
 
 MOST_AT_A_TIME = 4
-PATIENCE_S = 10.0
-"""Seconds at most that a preview waits for a tile of a prior; a job may wait longer."""
-_LOOKED_AT = 5000
-"""Chips among which the middle one is sought; of a larger plan it is a chip near its beginning."""
-
-
-class Outline(BaseModel):
-    """A GeoJSON Polygon, coordinates in the scene's CRS, x first."""
-
-    type: Literal["Polygon"] = "Polygon"
-    coordinates: list[list[tuple[float, float]]]
-
-
-class Grey(BaseModel):
-    """How stored numbers become grey: ``low_db`` and ``high_db`` are black and white, in dB unless ``grey``."""
-
-    quantity: str
-    low_db: float
-    high_db: float
-
-
-class ShownChip(BaseModel):
-    """The chip in the middle of the area: a PNG as the model sees it, its size in px, its place and ground width."""
-
-    image: str
-    size: tuple[int, int]
-    footprint: Outline
-    crs: str
-    ground_m: float
-    band: str
-    stretch: Grey
-
-
-class ShownPrior(BaseModel):
-    """The prior of that chip: A01, A16, A09 as red, green, blue; no image where it has no nodes, ``said`` why."""
-
-    image: str | None = None
-    nodes: int = 0
-    source: str = NONE
-    year: int | None = None
-    simulated: bool = False
-    said: list[str] = []
-
-
-class Preview(BaseModel):
-    """``seconds`` is how long the last jobs of that task would have taken; None where there were none."""
-
-    chips: int
-    seconds: float | None
-    chip: ShownChip
-    prior: ShownPrior
+DEADLINE_S = 10.0
+"""The longest wait for a prior tile in a preview; a job may wait longer."""
+_SEARCHED = 5000
+"""Chips of a plan among which the one nearest to the middle is chosen: the first ones, if there are more."""
 
 
 def router(context: Context) -> APIRouter:
-    """Preview."""
+    """The route /preview."""
     routes = APIRouter(tags=["interpret"])
-    free = threading.BoundedSemaphore(MOST_AT_A_TIME)
+    # Each preview holds a thread that other routes need.
+    slots = Slots(MOST_AT_A_TIME, "previews are being made")
 
     @routes.post("/preview")
     def preview(execution: Execution) -> Preview:
-        """What a job of these inputs would look at: nothing is asked of the model, and no job is made."""
-        order = checked_order(execution.inputs, context)
-        card = _card(context, execution.inputs.model)
-        with _turn(free), open_scene(order.scene, band=order.band, guard=Guard()) as scene:
-            area = scene_area(order, scene)
-            chips, inquiries = plan_inquiries(order, scene, area, card)
-            inquiry = _in_the_middle(inquiries, area)
+        """What a job with these inputs would look at; the model is not asked and no job is created."""
+        request = check_request(execution.inputs, context)
+        card = _card(context, request.model)
+        with slots, open_scene(request.scene, band=request.band, policy=RasterPolicy()) as scene:
+            area = scene_area(request, scene)
+            chips, planned = plan_questions(request, scene, area, card)
+            middle = _middle(planned, area)
             return Preview(
                 chips=chips,
-                seconds=context.speed.seconds(order.task, chips * len(inquiry.questions)),
-                chip=_show_chip(scene, inquiry.chip),
-                prior=_show_prior(order, context.settings, scene, inquiry.chip),
+                seconds=context.times.estimate(request.task, chips * len(middle.questions)),
+                chip=_show_chip(scene, middle.chip),
+                prior=_show_prior(request, context.settings, scene, middle.chip),
             )
 
     return routes
 
 
-@contextmanager
-def _turn(free: threading.BoundedSemaphore) -> Iterator[None]:
-    """Few at a time: each one holds a thread that other routes need."""
-    if not free.acquire(blocking=False):
-        raise HTTPException(429, f"{MOST_AT_A_TIME} previews are being made already; try again")
-    try:
-        yield
-    finally:
-        free.release()
-
-
 def _card(context: Context, name: str | None) -> Card:
-    """The card of a served model, as ``/info`` tells it."""
-    shown = next(each for each in context.info["models"] if name in (None, each["name"]))
-    known = {field.name for field in fields(Card)}
+    """The card of a served model, from what ``/info`` shows of it."""
+    shown = context.card(name) or {}
     try:
-        return Card(**{key: value for key, value in shown.items() if key in known})
+        return Card(**{field.name: shown[field.name] for field in fields(Card) if field.name in shown})
     except TypeError as error:
-        raise FusarError("this server does not tell how its model sees; start a job instead") from error
+        raise FusarError("this server does not describe its model; start a job instead") from error
 
 
-def _in_the_middle(inquiries: Iterator[Inquiry], area: BaseGeometry) -> Inquiry:
+def _middle(planned: Iterator[ChipQuestions], area: BaseGeometry) -> ChipQuestions:
     centre = area.centroid
-    return min(
-        islice(inquiries, _LOOKED_AT), key=lambda inquiry: inquiry.chip.footprint.centroid.distance(centre)
-    )
+    return min(islice(planned, _SEARCHED), key=lambda each: each.chip.footprint.centroid.distance(centre))
 
 
 def _show_chip(scene: Scene, chip: Chip) -> ShownChip:
@@ -144,7 +80,7 @@ def _show_chip(scene: Scene, chip: Chip) -> ShownChip:
     return ShownChip(
         image=_png(Image.fromarray(read_chip(scene, chip, stretch))),
         size=(chip.plan.width, chip.plan.height),
-        footprint=Outline(coordinates=[[(float(x), float(y)) for x, y in corners.xy()]]),
+        footprint=Polygon("Polygon", (tuple((float(x), float(y)) for x, y in corners.xy()),)),
         crs=crs_text(scene.crs),
         ground_m=chip.plan.window.width * scene.pixel_size_m,
         band=scene.band,
@@ -152,20 +88,20 @@ def _show_chip(scene: Scene, chip: Chip) -> ShownChip:
     )
 
 
-def _show_prior(order: Order, settings: PriorSettings, scene: Scene, chip: Chip) -> ShownPrior:
-    """The prior of a chip; one that cannot be had is no failure of the preview, but said."""
+def _show_prior(request: InterpretRequest, settings: PriorSettings, scene: Scene, chip: Chip) -> ShownPrior:
+    """The prior of a chip; if it cannot be fetched, the preview succeeds and ``said`` gives the reason."""
     said: list[str] = []
     settings = replace(
         settings,
-        allow_none=settings.allow_none or order.allow_no_prior,
-        deadline_s=min(settings.deadline_s, PATIENCE_S),
+        allow_none=settings.allow_none or request.allow_no_prior,
+        deadline_s=min(settings.deadline_s, DEADLINE_S),
     )
-    year = order.year or (scene.acquired.year if scene.acquired else None)
+    year = request.year or (scene.acquired.year if scene.acquired else None)
     try:
-        with closing(open_prior(order.prior, settings, said.append)) as source:
+        with closing(open_prior(request.prior, settings, said.append)) as source:
             field = source.prior(footprint(scene, chip), year)
     except PriorError as error:
-        return ShownPrior(said=[*said, str(error)])
+        return ShownPrior(said=(*said, str(error)))
     image = _png(draw_field(field, chip.plan.width, chip.plan.height)) if len(field) else None
     return ShownPrior(
         image=image,
@@ -173,7 +109,7 @@ def _show_prior(order: Order, settings: PriorSettings, scene: Scene, chip: Chip)
         source=field.source,
         year=field.year,
         simulated=field.simulated,
-        said=said,
+        said=tuple(said),
     )
 
 
@@ -181,4 +117,4 @@ def _png(image: Image.Image) -> str:
     """The image as a data: URI."""
     content = io.BytesIO()
     image.save(content, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
+    return png_uri(content.getvalue())

@@ -14,18 +14,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from fusar_gpt.errors import FusarError, SceneError
-from fusar_gpt.server import metrics
 from fusar_gpt.server.context import Context
-from fusar_gpt.server.inputs import Inputs
-from fusar_gpt.server.uploads import Scenes, Uploaded
+from fusar_gpt.server.inputs import REQUEST
+from fusar_gpt.server.jobs import Busy
+from fusar_gpt.server.uploads import SceneStore, Uploaded
 
-TIDY_S = 3600.0
+SWEEP_S = 3600.0
 
 _PART = r'[^\x00-\x1f\x7f/\\:*?"<>|]'
 FileName = Annotated[
     str, StringConstraints(min_length=1, max_length=200, pattern=rf"^(?:{_PART[:-1]}. ]{_PART}*)$")
 ]
-"""A name without a folder, on any system, and not hidden."""
+"""A file name without a folder, valid on any system, and not hidden."""
 
 
 class UploadedScenes(BaseModel):
@@ -36,7 +36,7 @@ class UploadedScenes(BaseModel):
 
 def router(context: Context) -> APIRouter:
     """Upload, list, show and delete scenes."""
-    scenes = Scenes(
+    scenes = SceneStore(
         context.state / "scenes",
         max_bytes=context.options.max_upload,
         keep_s=context.options.keep_scenes_s,
@@ -45,31 +45,13 @@ def router(context: Context) -> APIRouter:
     context.roots.uploads = scenes.path
 
     @asynccontextmanager
-    async def tidied(_: FastAPI) -> AsyncIterator[None]:
-        async def tidy() -> None:
-            while True:
-                await run_in_threadpool(scenes.tidy)
-                await asyncio.sleep(min(TIDY_S, context.options.keep_scenes_s))
-
-        task = asyncio.create_task(tidy())
+    async def swept(_: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(sweep(scenes, min(SWEEP_S, context.options.keep_scenes_s)))
         yield
         task.cancel()
 
-    routes = APIRouter(tags=["scenes"], lifespan=tidied)
-    _add_scenes(routes, scenes)
-    return routes
+    routes = APIRouter(tags=["scenes"], lifespan=swept)
 
-
-def needed(context: Context) -> set[str]:
-    """The ids of the scenes that waiting and running jobs name."""
-    return {
-        scene_id
-        for job in context.jobs.live()
-        for scene_id in Inputs.model_validate_json(job.record.inputs).uploads()
-    }
-
-
-def _add_scenes(routes: APIRouter, scenes: Scenes) -> None:
     @routes.post(
         "/scenes",
         status_code=201,
@@ -81,23 +63,23 @@ def _add_scenes(routes: APIRouter, scenes: Scenes) -> None:
         },
     )
     async def upload(request: Request, response: Response, name: Annotated[FileName, Query()]) -> Uploaded:
-        """Keep a raster of any allowed type, as it is; 200 where its very bytes are kept already."""
+        """Store a raster of an allowed type unchanged; 200 instead of 201 if the same bytes are stored already."""
         try:
             scene, new = await scenes.receive(name, request.stream())
-        except (HTTPException, SceneError):
-            metrics.REFUSED_UPLOADS.add()
+        except (HTTPException, Busy, SceneError):
+            context.metrics.refused_uploads.inc()
             raise
         except ClientDisconnect as error:
             raise HTTPException(400, "the upload was cut off; send it again") from error
-        metrics.UPLOADS.add()
-        metrics.UPLOADED_BYTES.add(scene.bytes)
+        context.metrics.uploads.inc()
+        context.metrics.uploaded_bytes.inc(scene.bytes)
         response.status_code = 201 if new else 200
         response.headers["Location"] = f"/scenes/{scene.id}"
         return scene
 
     @routes.get("/scenes")
     def show_all() -> UploadedScenes:
-        """All uploaded scenes, the one used last first."""
+        """All uploaded scenes, the last used first."""
         return UploadedScenes(scenes=list(scenes.all()))
 
     @routes.get("/scenes/{scene_id}")
@@ -111,5 +93,23 @@ def _add_scenes(routes: APIRouter, scenes: Scenes) -> None:
     @routes.delete("/scenes/{scene_id}", status_code=204)
     def forget(scene_id: str) -> None:
         """Delete an uploaded scene that no job needs."""
-        if not scenes.forget(scene_id):
-            raise HTTPException(404, "there is no such scene, or it was forgotten already")
+        if not scenes.delete(scene_id):
+            raise HTTPException(404, "there is no such scene, or it was deleted already")
+
+    return routes
+
+
+async def sweep(scenes: SceneStore, every_s: float) -> None:
+    """Delete what is too old, now and then until this task is cancelled."""
+    while True:
+        await run_in_threadpool(scenes.sweep)
+        await asyncio.sleep(every_s)
+
+
+def needed(context: Context) -> set[str]:
+    """The ids of the uploaded scenes that waiting and running jobs name."""
+    return {
+        scene_id
+        for job in context.jobs.live()
+        for scene_id in REQUEST.validate_json(job.record.inputs).uploads
+    }

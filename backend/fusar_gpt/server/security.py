@@ -1,4 +1,4 @@
-"""Who may come in, and which files they may name: the token, Host and Origin, limits on the body, the roots."""
+"""Access control: the bearer token, Host and Origin, limits on the request body, and which files may be named."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fusar_gpt.contract import UPLOADED
 from fusar_gpt.errors import FusarError
 from fusar_gpt.server.wire import problem
 
 OPEN_PATHS = frozenset({"/health"})
-SCENE = "scene:"
-"""Before the id of an uploaded scene, where the path of a file could stand."""
 
 BODY_LIMIT = 2 * 2**20
 LARGER_BODIES: dict[str, int | None] = {"/v1/chat/completions": 48 * 2**20, "/scenes": None}
-"""Bytes where more than ``BODY_LIMIT`` is let in: images as text, and scenes, which count for themselves."""
+"""Limits in bytes that replace ``BODY_LIMIT``: images as base64, and scenes, whose route has its own limit."""
 SILENCE_S = 30.0
-"""Seconds that a body may pause."""
+"""Longest pause in a request body."""
 BODY_S = 120.0
+"""Seconds in which a request body must arrive."""
 LONGER_BODIES = {"/scenes": 4 * 3600.0}
-"""Seconds in which a whole body must have come."""
+"""Times in seconds that replace ``BODY_S``."""
 
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, DELETE",
@@ -63,14 +63,14 @@ def is_loopback(host: str) -> bool:
 
 
 def host_allowed(header: str, bound: str) -> bool:
-    """Whether a Host header names this server, whatever the port (an SSH tunnel changes it).
+    """Whether a Host header names this server; the port is ignored, because an SSH tunnel changes it.
 
-    A page that rebinds its own DNS name to our address still sends that name, so names are matched exactly;
-    an IP literal cannot be rebound and is fine where the server listens on every interface.
+    This stops DNS rebinding: a web page that points its own DNS name to our address still sends that name, so names
+    must match exactly. An IP literal cannot be rebound; any is accepted if the server listens on every interface.
 
     Args:
-        header: the Host header as sent.
-        bound: the address the server was told to listen on.
+        header: The Host header as sent.
+        bound: The address that the server listens on.
     """
     match = _HOST_HEADER.fullmatch(header)
     if match is None:
@@ -90,10 +90,10 @@ def host_allowed(header: str, bound: str) -> bool:
 
 
 class Gate:
-    """ASGI middleware: Host and Origin, the bearer token on every path but /health, and limits on the body.
+    """ASGI middleware: checks Host, Origin and, on every path but /health, the bearer token; limits the body.
 
-    Browsers send an Origin with what a page of another site asks for. None is let in but those named, and those
-    get the CORS headers that let the page read the answer.
+    Browsers send an Origin header with requests of a page from another site. Only the configured origins are
+    accepted; their answers get the CORS headers that let the page read them.
     """
 
     def __init__(self, app: ASGIApp, *, token: str, host: str, origins: Collection[str] = ()) -> None:
@@ -103,17 +103,18 @@ class Gate:
         self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request through, or answer it with 400, 401, 403, 408 or 413."""
+        """Pass the request on, or answer it with 401 or 403; a body over its limits raises 408 or 413."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        refusal = self._refusal_of_place(headers)
+        refusal = self._wrong_site(headers)
         if refusal is None:
             if (origin := headers.get("origin")) is not None:
-                send = _shared(send, origin)
+                send = _with_cors(send, origin)
+            # A CORS preflight never carries the token.
             if scope["method"] == "OPTIONS" and origin and "access-control-request-method" in headers:
-                refusal = Response(status_code=204, headers=_PREFLIGHT)  # a preflight never has the token
+                refusal = Response(status_code=204, headers=_PREFLIGHT)
             elif scope["path"] not in OPEN_PATHS and not self._authorised(headers.getlist("authorization")):
                 refusal = problem(
                     401,
@@ -125,7 +126,7 @@ class Gate:
         else:
             await refusal(scope, receive, send)
 
-    def _refusal_of_place(self, headers: Headers) -> Response | None:
+    def _wrong_site(self, headers: Headers) -> Response | None:
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
         if len(hosts) != 1 or not host_allowed(hosts[0], self._host):
             return problem(403, "the Host header does not name this server; use its own address")
@@ -138,10 +139,10 @@ class Gate:
         return scheme.lower() == "bearer" and secrets.compare_digest(token.encode("latin-1"), self._token)
 
 
-def _shared(send: Send, origin: str) -> Send:
-    """Tell the browser that pages of the origin may read the answer."""
+def _with_cors(send: Send, origin: str) -> Send:
+    """Add the CORS headers that let pages of the origin read the answer."""
 
-    async def sharing(message: Message) -> None:
+    async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             headers["Access-Control-Allow-Origin"] = origin
@@ -149,18 +150,18 @@ def _shared(send: Send, origin: str) -> Send:
             headers.add_vary_header("Origin")
         await send(message)
 
-    return sharing
+    return sending
 
 
 def _limited(receive: Receive, path: str) -> Receive:
-    """Count and time the body as it streams in: neither a false length nor a chunked body gets past."""
+    """Count and time the body as it arrives, whatever Content-Length says. Raises HTTPException 408 or 413."""
     limit = LARGER_BODIES.get(path, BODY_LIMIT)
     until = asyncio.get_running_loop().time() + LONGER_BODIES.get(path, BODY_S)
     seen, whole = 0, False
 
     async def limited() -> Message:
         nonlocal seen, whole
-        if whole:  # from here on it waits for the client to leave, which may take for ever
+        if whole:  # the next message is the disconnect, which may come any time later
             return await receive()
         left = until - asyncio.get_running_loop().time()
         try:
@@ -184,11 +185,11 @@ def _no_uploads(name: str) -> Path:
 
 @dataclass
 class Roots:
-    """What clients may name: files in these folders, as real paths, and uploaded scenes.
+    """The files that clients may name: those in some folders, and uploaded scenes.
 
     Attributes:
-        folders: The folders.
-        uploads: The file of an uploaded scene by its id; set where the scenes are kept.
+        folders: The folders, with symlinks resolved.
+        uploads: Finds the file of an uploaded scene by its id; set by the routes of the scenes.
     """
 
     folders: tuple[Path, ...]
@@ -196,7 +197,7 @@ class Roots:
 
     @classmethod
     def of(cls, folders: Iterable[str | Path]) -> Roots:
-        """Roots from folder names. Raises ServeError where one is not a folder."""
+        """Roots from folder names. Raises ServeError if one is not a folder."""
         resolved = []
         for folder in folders:
             path = Path(folder).expanduser()
@@ -206,13 +207,13 @@ class Roots:
         return cls(tuple(resolved))
 
     def resolve(self, text: str) -> Path:
-        """The real path of a client's absolute path, symlinks followed, or of ``scene:`` and an id.
+        """The file that a client names by an absolute path, symlinks resolved, or by ``scene:`` and an id.
 
-        Raises PathRefused for URLs, GDAL's virtual paths, relative paths and whatever leads outside the roots
-        (whether or not it exists: a refusal tells nothing about the disk), FusarError where nothing is there.
+        Raises PathRefused for URLs, GDAL's virtual paths, relative paths and every path outside the roots (whether
+        or not it exists: a refusal tells nothing about the disk), FusarError if nothing readable is there.
         """
-        if text.startswith(SCENE):
-            return self.uploads(text.removeprefix(SCENE))
+        if text.startswith(UPLOADED):
+            return self.uploads(text.removeprefix(UPLOADED))
         if "://" in text or text.startswith(("/vsi", "//", "\\\\")):
             raise PathRefused("URLs and virtual paths are not opened; give the absolute path of a local file")
         if not Path(text).is_absolute():
@@ -227,27 +228,27 @@ class Roots:
                 f"{text} is outside the folders that this server may read ({allowed}); "
                 "move the file there or start the server with another --root"
             )
-        # A pipe or a device would be waited for for ever.
+        # Only files and folders: reading a pipe or a device could block for ever.
         if not os.access(real, os.R_OK) or not (real.is_file() or real.is_dir()):
             raise FusarError(f"{text} does not exist or cannot be read; check the path")
         return real
 
 
 def check_token(token: str) -> str:
-    """The token, when it can travel in a header. Raises ServeError otherwise."""
+    """The token, if it is long enough and fit for a header. Raises ServeError otherwise."""
     if not re.fullmatch(r"[A-Za-z0-9._~+/=-]{16,512}", token):
         raise ServeError("the token must be 16 to 512 letters, digits or ._~+/=-; choose another one")
     return token
 
 
 def write_token_file(path: Path, url: str, token: str) -> None:
-    """Write url and token as JSON, readable by its owner alone from the first byte on, all or nothing.
+    """Write url and token as JSON, atomically and readable by the owner alone at all times.
 
-    Raises ServeError where the file cannot be written.
+    Raises ServeError if the file cannot be written.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # mkstemp creates with 0600 and never follows what an attacker left under the name.
+        # mkstemp creates with mode 0600 and follows no symlink that an attacker left under the name.
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -261,9 +262,9 @@ def write_token_file(path: Path, url: str, token: str) -> None:
 
 
 def remove_token_file(path: Path, token: str) -> None:
-    """Remove the token file at the end, unless another server has written its own there since."""
+    """Remove the token file, unless another server has written its own since."""
     try:
         if json.loads(path.read_text(encoding="utf-8")).get("token") == token:
             path.unlink()
     except (OSError, ValueError):
-        return  # already gone, or no longer ours to judge
+        return  # removed already, or no longer ours

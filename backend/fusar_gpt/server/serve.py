@@ -1,4 +1,4 @@
-"""``fusar serve``: bind a socket, say where, serve until told to stop. Light to import: no model code."""
+"""``fusar serve``: bind a socket, announce the address, serve until told to stop."""
 
 from __future__ import annotations
 
@@ -17,51 +17,41 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fusar_gpt import __version__, engine_options, prior_options
+import uvicorn
+from fastapi import FastAPI
+
+from fusar_gpt import __version__
+from fusar_gpt.contract import API, PRIOR_SOURCES, Task
+from fusar_gpt.engine import LocalEngine, open_engine
+from fusar_gpt.engine_options import EngineOptions
+from fusar_gpt.imagery import RasterPolicy
+from fusar_gpt.interpret import interpret
+from fusar_gpt.model import Card
+from fusar_gpt.model.store import find_folder
+from fusar_gpt.prior_options import PriorSettings
+from fusar_gpt.server.app import create_app
 from fusar_gpt.server.options import Options, state_folder
-from fusar_gpt.server.options import add_arguments as add_own_arguments
+from fusar_gpt.server.security import (
+    Roots,
+    ServeError,
+    check_token,
+    is_loopback,
+    remove_token_file,
+    write_token_file,
+)
 
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-
-    from fusar_gpt.engine_options import EngineOptions
-
-API = 1
-TOKEN_FILE = Path("~/.cache/fusar/server.json")
 STOP_TIMEOUT_S = 3.0
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``fusar serve``."""
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: %(default)s")
-    parser.add_argument("--port", type=int, default=0, help="default: any free port")
-    parser.add_argument(
-        "--root",
-        action="append",
-        type=Path,
-        metavar="DIR",
-        help="a folder that clients may name scenes in, repeatable; default: the home folder",
-    )
-    engine_options.add_arguments(parser)
-    prior_options.add_arguments(parser)
-    add_own_arguments(parser)
-    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate (PEM): serve https")
-    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
-    parser.add_argument("--token", help="default: the variable FUSAR_TOKEN, else a random one")
-    parser.add_argument("--token-file", type=Path, default=TOKEN_FILE, help="default: %(default)s")
-    parser.add_argument("--child", action="store_true", help="print one JSON line, stop when stdin closes")
+GRACE_S = 3
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until a signal comes or, as a child, until stdin closes.
+    """Serve until a signal comes or, with ``--child``, until stdin closes.
 
-    Raises ServeError where it cannot start as asked, CheckpointError where the model is missing, JournalError where
-    the state folder cannot be used.
+    Raises ServeError if it cannot start as asked, CheckpointError if the model is missing, JournalError if the
+    state folder cannot be used.
     """
-    from fusar_gpt.server.security import Roots, ServeError, check_token, is_loopback
-
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
     given = args.token or os.environ.get("FUSAR_TOKEN")
     token = check_token(given or secrets.token_urlsafe(32))
@@ -70,30 +60,29 @@ def run(args: argparse.Namespace) -> int:
         if not given:
             raise ServeError(f"listening on {args.host} lets others in: choose a --token first")
         if not args.tls_cert:
-            say(f"warning: {args.host} is reachable by other machines, and the traffic is not encrypted")
-    roots = Roots.of(args.root or [Path.home()])
+            report(f"warning: {args.host} is reachable by other machines, and the traffic is not encrypted")
     with ExitStack() as stack:
         app = local_app(
-            engine_options.EngineOptions.of(args),
+            EngineOptions.of(args),
             token=token,
-            roots=roots,
+            roots=Roots.of(args.root or [Path.home()]),
             host=args.host,
             state=state_of(args, stack),
             lasting=lasting(args),
-            settings=prior_options.PriorSettings.of(args),
+            settings=PriorSettings.of(args),
             options=Options.of(args),
         )
         listener = stack.enter_context(bind(args.host, args.port))
         ended = serve(app, listener, args, url_of(args.host, listener, tls=bool(args.tls_cert)), token)
     if not ended:
-        # Stuck inside native code that no flag can reach: finalising Python under it would crash or hang.
+        # Stuck in native code that checks no flag: finalising Python while it runs would crash or hang.
         logging.shutdown()
         os._exit(0)
     return 0
 
 
 def lasting(args: argparse.Namespace) -> bool:
-    """Whether the state outlives this server: a child's goes with it, unless it was given a folder."""
+    """Whether the state outlives this server: that of a child does not, unless it was given a folder."""
     return args.state is not None or not args.child
 
 
@@ -106,14 +95,12 @@ def state_of(args: argparse.Namespace, stack: ExitStack) -> Path:
 
 
 def check_tls(args: argparse.Namespace) -> None:
-    """Raises ServeError where certificate and key do not make a TLS server."""
-    from fusar_gpt.server.security import ServeError
-
+    """Raise ServeError unless certificate and key make a TLS server, or neither is given."""
     if bool(args.tls_cert) != bool(args.tls_key):
         raise ServeError("TLS needs both --tls-cert and --tls-key")
     if args.tls_cert:
         try:
-            # A password would be asked for on the terminal, where nobody may be.
+            # The empty password keeps OpenSSL from asking for one on a terminal where nobody may be.
             ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
                 args.tls_cert, args.tls_key, password=lambda: b""
             )
@@ -124,15 +111,11 @@ def check_tls(args: argparse.Namespace) -> None:
             ) from error
 
 
-def local_app(model: EngineOptions, **door: Any) -> FastAPI:
-    """The application over the real interpreter; the server answers while the model loads.
+def local_app(model: EngineOptions, **options: Any) -> FastAPI:
+    """The application that runs a model here; it answers requests while the model loads.
 
-    ``door`` are the keywords of :func:`fusar_gpt.server.app.create_app`.
+    ``options`` are keywords of :func:`fusar_gpt.server.app.create_app`.
     """
-    from fusar_gpt.engine import LocalEngine, open_engine
-    from fusar_gpt.interpret import interpret
-    from fusar_gpt.server.app import create_app
-
     info = describe(model.model)
 
     def load() -> LocalEngine:
@@ -141,50 +124,43 @@ def local_app(model: EngineOptions, **door: Any) -> FastAPI:
         return engine
 
     return create_app(
-        lambda order, engine, cancelled, settings, run: interpret(
-            order, engine, cancelled, settings, identity=run
+        lambda request, engine, cancelled, settings, run: interpret(
+            request, engine, cancelled, settings, identity=run, policy=RasterPolicy()
         ),
         load,
         info,
-        **door,
+        **options,
     )
 
 
 def describe(model: str) -> dict[str, Any]:
-    """What GET /info answers, from the card alone. Raises CheckpointError where there is none."""
-    from fusar_gpt.model import Card
-    from fusar_gpt.model.checkpoint import find_folder
-    from fusar_gpt.priors import SPECS
-    from fusar_gpt.tasks import Task
-
+    """What GET /info answers, from the checkpoint's card alone. Raises CheckpointError if there is none."""
     card = Card.read(find_folder(model))
-    shown = {key: value for key, value in asdict(card).items() if key != "digests"}
     return {
         "api": API,
         "version": __version__,
-        "models": [shown],
+        "models": [{key: value for key, value in asdict(card).items() if key != "digests"}],
         "device": "loading",
         "targets": list(card.targets),
         "tasks": [task.value for task in Task],
-        "prior_sources": [*SPECS, "file"],
+        "prior_sources": [*PRIOR_SOURCES, "file"],
     }
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket, so that port 0 is known before anything is announced. Raises ServeError."""
-    from fusar_gpt.server.security import ServeError
+    """A listening socket, so that the port is known (0 takes a free one) before it is announced.
 
+    Raises ServeError.
+    """
     if not 0 <= port <= 65535:
         raise ServeError(f"cannot listen on port {port}; choose one from 0 to 65535")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
-        )
+        listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise ServeError(f"cannot listen on {host} port {port} ({error}); choose another one") from error
-    listener.setsockopt(
-        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-    )  # asyncio leaves it; small replies wait 40 ms
+    # asyncio does not set it on sockets that it is given, and small replies would be delayed by 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
@@ -195,25 +171,65 @@ def url_of(host: str, listener: socket.socket, *, tls: bool = False) -> str:
     return f"{scheme}://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
 
 
-def serve(app: FastAPI, listener: socket.socket, args: argparse.Namespace, url: str, token: str) -> bool:
-    """Serve on a bound socket and announce it once it answers; false where a job is stuck at the end."""
-    from fusar_gpt.server.security import remove_token_file, write_token_file
-    from fusar_gpt.server.stoppable import StoppableServer
+class StoppableServer(uvicorn.Server):
+    """uvicorn that reports when it answers, and stops the jobs before it waits for open event streams."""
 
+    def __init__(
+        self,
+        app: FastAPI,
+        on_ready: Callable[[], None] = lambda: None,
+        tls_cert: Path | None = None,
+        tls_key: Path | None = None,
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                ws="none",
+                lifespan="on",
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=GRACE_S,
+                ssl_certfile=tls_cert,
+                ssl_keyfile=tls_key,
+            )
+        )
+        self._jobs = app.state.jobs
+        self._on_ready = on_ready
+
+    def stop(self) -> None:
+        """Ask for a clean end, from any thread."""
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then call ``on_ready``."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop the jobs first, which ends their event streams: uvicorn waits for open ones."""
+        self._jobs.close()
+        await super().shutdown(sockets)
+
+
+def serve(app: FastAPI, listener: socket.socket, args: argparse.Namespace, url: str, token: str) -> bool:
+    """Serve on a bound socket and announce the address; false if a job cannot be stopped at the end."""
     token_file = args.token_file.expanduser()
 
     def announce() -> None:
         if args.child:
             print(json.dumps({"url": url, "token": token, "api": API, "version": __version__}), flush=True)
         else:
-            say(f"serving at {url}; address and token are in {token_file}; stop with Ctrl+C")
+            report(f"serving at {url}; address and token are in {token_file}; stop with Ctrl+C")
 
     server = StoppableServer(app, announce, args.tls_cert, args.tls_key)
     if args.child:
         threading.Thread(target=when_stdin_closes, args=(server.stop,), daemon=True).start()
     else:
         write_token_file(token_file, url, token)
-    # uvicorn raises the signal that stopped it once more at the end; that one must not spoil the clean exit.
+    # uvicorn raises the signal that stopped it again at the end, which must not spoil the clean exit.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     try:
@@ -226,13 +242,13 @@ def serve(app: FastAPI, listener: socket.socket, args: argparse.Namespace, url: 
 
 
 def when_stdin_closes(stop: Callable[[], None]) -> None:
-    """Block until the parent's end of stdin is closed, by will or by death, then stop."""
+    """Block until the parent process closes stdin or dies, then call ``stop``."""
     # os.read and not sys.stdin: a daemon thread inside a buffered reader makes the interpreter abort at exit.
     while os.read(0, 4096):
         continue
     stop()
 
 
-def say(line: str) -> None:
-    """A line for the person at the terminal."""
+def report(line: str) -> None:
+    """Print a line for the person at the terminal."""
     print(f"fusar: {line}", file=sys.stderr, flush=True)

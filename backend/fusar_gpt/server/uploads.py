@@ -1,4 +1,4 @@
-"""The store of uploaded scenes: streamed to disk, hashed, kept once, looked at with care, forgotten by age."""
+"""The store of uploaded scenes: streamed to disk, named by their hash, checked, and deleted by age."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from fusar_gpt.contract import UPLOADED
 from fusar_gpt.errors import FusarError
-from fusar_gpt.findings import crs_text
-from fusar_gpt.imagery import Scene, open_scene
-from fusar_gpt.imagery.drivers import Guard
-from fusar_gpt.imagery.naming import tokens
-from fusar_gpt.server.security import LONGER_BODIES, SCENE
+from fusar_gpt.imagery import Scene, crs_text, open_scene
+from fusar_gpt.imagery.product_metadata import tokens
+from fusar_gpt.imagery.raster_policy import RasterPolicy
+from fusar_gpt.server.jobs import Slots
+from fusar_gpt.server.security import LONGER_BODIES
 
 PIECE = 2**20
+"""Bytes that are written to the disk at a time."""
 RESERVE = 256 * 2**20
-"""Bytes of the disk that uploads leave free: the journal needs them to end its jobs."""
+"""Bytes that uploads leave free on the disk: the journal needs them to end its jobs."""
 MOST_AT_A_TIME = 8
 
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -40,10 +42,10 @@ logger = logging.getLogger(__name__)
 
 
 class Uploaded(BaseModel):
-    """An uploaded scene, and what it is."""
+    """An uploaded scene and its properties."""
 
     id: str = Field(description="SHA-256 of its bytes, hexadecimal")
-    scene: str = Field(description="what an order names it by", examples=["scene:9f86d081..."])
+    scene: str = Field(description="what a request names it by", examples=["scene:9f86d081..."])
     name: str
     bytes: int
     width: int
@@ -54,11 +56,11 @@ class Uploaded(BaseModel):
     acquired: date | None
     pixel_size_m: float
     simulated: bool
-    used: datetime = Field(description="its last use; it is forgotten some days after")
+    used: datetime = Field(description="its last use; it is deleted some days after")
 
 
 class Incoming:
-    """A file on its way in: in a folder of its own, hashed as it is written."""
+    """A file that is being uploaded: in a folder of its own, hashed as it is written."""
 
     def __init__(self, scenes: Path, name: str) -> None:
         scenes.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -68,39 +70,39 @@ class Incoming:
         self._hash = hashlib.sha256()
 
     def write(self, piece: bytes) -> None:
-        """Take in the next piece. Raises OSError where the disk is full, or nearly so."""
+        """Append bytes. Raises OSError if less than ``RESERVE`` would be left on the disk."""
         if shutil.disk_usage(self.folder).free < RESERVE + len(piece):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._file.write(piece)
         self._hash.update(piece)
 
     def close(self) -> str:
-        """Have all of it on the disk; the id."""
+        """Flush everything to the disk; the id of the scene."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
         return self._hash.hexdigest()
 
     def discard(self) -> None:
-        """Leave nothing behind, unless the folder was taken in."""
-        with suppress(OSError):  # what was buffered for a full disk
+        """Delete the folder, unless it has become a scene's."""
+        with suppress(OSError):  # the buffer cannot be written to a full disk
             self._file.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Scenes:
-    """The uploaded scenes. The folders are the record: ``<id>/<name>``; a folder's time is its scene's last use."""
+class SceneStore:
+    """The uploaded scenes, as files ``<id>/<name>``; the time stamp of a folder is the last use of its scene."""
 
     def __init__(
         self, folder: Path, *, max_bytes: int, keep_s: float, needed: Callable[[], Collection[str]]
     ) -> None:
-        """Scenes kept in a folder.
+        """A store in a folder, which is made with the first upload.
 
         Args:
-            folder: Where they are; made when the first one comes.
-            max_bytes: Size of the largest.
-            keep_s: Seconds after its last use that a scene is forgotten.
-            needed: The ids of those that jobs still need.
+            folder: Where the scenes are kept.
+            max_bytes: Size of the largest scene.
+            keep_s: Seconds after its last use that a scene is deleted.
+            needed: The ids of the scenes that jobs still need.
         """
         self._folder = folder
         self._max_bytes = max_bytes
@@ -108,31 +110,29 @@ class Scenes:
         self._needed = needed
         self._lock = threading.Lock()
         self._known: dict[str, Uploaded] = {}
-        self._coming = 0
+        self._slots = Slots(MOST_AT_A_TIME, "uploads are running")
 
     async def receive(self, name: str, body: AsyncIterator[bytes]) -> tuple[Uploaded, bool]:
-        """Take in a file as it comes; the scene, and whether it is new.
+        """Store a file as it arrives; the scene, and whether it is new.
 
         Raises:
-            HTTPException: It is too large, the disk is full, or too many come at a time.
-            SceneError: It is no scene that may be opened.
+            Busy: Too many uploads run at a time.
+            HTTPException: It is too large, or the disk is full.
+            SceneError: It is not a scene that may be opened.
         """
-        if self._coming >= MOST_AT_A_TIME:
-            raise HTTPException(429, f"{MOST_AT_A_TIME} uploads are on their way already; try again later")
-        self._coming += 1
         incoming: Incoming | None = None
-        try:
-            with _disk():
-                incoming = await run_in_threadpool(Incoming, self._folder, name)
-                async for piece in _pieces(body, self._max_bytes):
-                    await run_in_threadpool(incoming.write, piece)
-                return await run_in_threadpool(self._take_in, incoming)
-        finally:
-            self._coming -= 1
-            if incoming is not None:
-                await run_in_threadpool(incoming.discard)
+        with self._slots:
+            try:
+                with _disk():
+                    incoming = await run_in_threadpool(Incoming, self._folder, name)
+                    async for piece in _pieces(body, self._max_bytes):
+                        await run_in_threadpool(incoming.write, piece)
+                    return await run_in_threadpool(self._store, incoming)
+            finally:
+                if incoming is not None:
+                    await run_in_threadpool(incoming.discard)
 
-    def _take_in(self, incoming: Incoming) -> tuple[Uploaded, bool]:
+    def _store(self, incoming: Incoming) -> tuple[Uploaded, bool]:
         scene_id = incoming.close()
         if self._file(scene_id) is None:
             described = _describe(scene_id, incoming.path)
@@ -144,18 +144,14 @@ class Scenes:
         return self.about(scene_id, used=True), False
 
     def path(self, scene_id: str) -> Path:
-        """The file of a scene, which is used by that. Raises FusarError where there is none."""
-        file = self._file(scene_id)
-        if file is None:
-            raise FusarError("there is no such scene, or it was forgotten; upload it again")
+        """The file of a scene; counts as a use. Raises FusarError if there is none."""
+        file = self._existing(scene_id)
         os.utime(file.parent)
         return file
 
     def about(self, scene_id: str, *, used: bool = False) -> Uploaded:
-        """What a scene is. Raises FusarError where there is none, SceneError where it was damaged since."""
-        file = self._file(scene_id)
-        if file is None:
-            raise FusarError("there is no such scene, or it was forgotten; upload it again")
+        """The properties of a scene. Raises FusarError if there is none, SceneError if it was damaged since."""
+        file = self._existing(scene_id)
         if used:
             os.utime(file.parent)
         if scene_id not in self._known:
@@ -163,31 +159,31 @@ class Scenes:
         return self._known[scene_id].model_copy(update={"used": _last_use(file)})
 
     def all(self) -> Iterator[Uploaded]:
-        """Every scene, the one used last first."""
+        """All scenes, the last used first."""
         for scene_id in sorted(self._ids(), key=self._age):
-            with suppress(FusarError):  # damaged, or forgotten meanwhile
+            with suppress(FusarError):  # damaged, or deleted meanwhile
                 yield self.about(scene_id)
 
-    def forget(self, scene_id: str) -> bool:
-        """Remove a scene; false where there is none. Raises HTTPException while a job needs it."""
+    def delete(self, scene_id: str) -> bool:
+        """Delete a scene; false if there is none. Raises HTTPException while a job needs it."""
         if scene_id in self._needed():
             raise HTTPException(409, "a job still needs this scene; cancel the job or wait for its end")
         with self._lock:
             file = self._file(scene_id)
             if file is None:
                 return False
-            # Out of sight at once; what cannot be removed now is removed as a lost upload.
+            # Renamed first, so that it is gone at once; what cannot be deleted now is deleted as an abandoned upload.
             doomed = file.parent.rename(self._folder / f"{_INCOMING}{scene_id}")
             self._known.pop(scene_id, None)
         shutil.rmtree(doomed, ignore_errors=True)
         return True
 
-    def tidy(self) -> None:
-        """Forget the scenes not used for long that no job needs, and what a dead server left half-written."""
+    def sweep(self) -> None:
+        """Delete the scenes that were not used for long and that no job needs, and abandoned uploads."""
         for scene_id in self._ids():
             if self._age(scene_id) > self._keep_s:
                 with suppress(HTTPException):
-                    self.forget(scene_id)
+                    self.delete(scene_id)
         for lost in self._folder.glob(f"{_INCOMING}*"):
             if self._age(lost.name) > LONGER_BODIES["/scenes"]:
                 shutil.rmtree(lost, ignore_errors=True)
@@ -201,6 +197,11 @@ class Scenes:
         except OSError:
             return 0.0
 
+    def _existing(self, scene_id: str) -> Path:
+        if (file := self._file(scene_id)) is None:
+            raise FusarError("there is no such scene, or it was deleted; upload it again")
+        return file
+
     def _file(self, scene_id: str) -> Path | None:
         if not _ID.fullmatch(scene_id):
             return None
@@ -209,7 +210,7 @@ class Scenes:
 
 @contextmanager
 def _disk() -> Iterator[None]:
-    """What the disk refuses, said to the client."""
+    """Turn an error of the disk into a problem for the client."""
     try:
         yield
     except OSError as error:
@@ -224,7 +225,7 @@ def _disk() -> Iterator[None]:
 
 
 async def _pieces(body: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
-    """The body in pieces of a size worth a trip to a thread. Raises HTTPException where it is too large."""
+    """The body in pieces of ``PIECE`` bytes or more. Raises HTTPException if it is too large or empty."""
     buffer, seen = bytearray(), 0
     async for chunk in body:
         seen += len(chunk)
@@ -240,12 +241,12 @@ async def _pieces(body: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[b
 
 
 def _describe(scene_id: str, path: Path) -> Uploaded:
-    """What a file is, seen with nothing but itself. Raises SceneError where it is no scene, or damaged."""
-    with open_scene(path, guard=Guard(alone=True)) as scene:
-        scene.stretch()  # reads all over the scene: a file that was cut short is refused here
+    """The properties of a file, read without anything beside it. Raises SceneError if it is no scene, or damaged."""
+    with open_scene(path, policy=RasterPolicy(alone=True)) as scene:
+        scene.stretch()  # samples the whole scene, so that a truncated file is refused here
         return Uploaded(
             id=scene_id,
-            scene=f"{SCENE}{scene_id}",
+            scene=f"{UPLOADED}{scene_id}",
             name=path.name,
             bytes=path.stat().st_size,
             width=scene.width,

@@ -6,9 +6,18 @@ from dataclasses import dataclass
 
 from fusar_gpt.frames import Box, ChipBox
 
+ANY = "any"
+"""The target that stands for every class the model knows."""
+
+CLASS_NAME = r"[^\W\d_][\w-]*(?:[ ][^\W\d_][\w-]*)*"
+"""A class name: words that each begin with a letter, so that a number beside a name is never part of it."""
+
+FrameSize = tuple[int, int]
+"""Width and height of the chip in pixels."""
+
 
 @dataclass(frozen=True)
-class _Said:
+class _Answer:
     """What every answer holds: ``complete`` is False when the text was cut off or not fully understood."""
 
     raw: str
@@ -16,21 +25,21 @@ class _Said:
 
 
 @dataclass(frozen=True)
-class Count(_Said):
+class Count(_Answer):
     """How many; None when no single number could be read."""
 
     value: int | None
 
 
 @dataclass(frozen=True)
-class Grid(_Said):
+class Grid(_Answer):
     """The cells of the 3 x 3 grid that hold the target: 1..9, row by row from the top left."""
 
     cells: frozenset[int]
 
 
 @dataclass(frozen=True)
-class Label(_Said):
+class Label(_Answer):
     """The class of the object in the box; None when the model named none."""
 
     label: str | None
@@ -46,14 +55,14 @@ class LabelledBox:
 
 
 @dataclass(frozen=True)
-class Boxes(_Said):
+class Boxes(_Answer):
     """The detected objects in the order of the text. Boxes may reach outside the frame."""
 
     boxes: tuple[LabelledBox, ...]
 
 
 @dataclass(frozen=True)
-class Text(_Said):
+class Text(_Answer):
     """A description or a reply in words."""
 
     text: str
@@ -62,7 +71,7 @@ class Text(_Said):
 Answer = Count | Grid | Label | Boxes | Text
 
 
-def cell_of(box: Box, frame_size: tuple[int, int]) -> int:
+def cell_of(box: Box, frame_size: FrameSize) -> int:
     """The cell 1..9 of the 3 x 3 grid over a frame (width, height) that holds the centre of ``box``.
 
     A centre outside the frame belongs to the nearest cell.

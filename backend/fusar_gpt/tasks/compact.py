@@ -1,4 +1,4 @@
-"""The short wording of the tiny model, read by ``CompactPrompts`` and written by the ``render_*`` functions.
+"""The short answers of the tiny model: read by the ``read_*`` functions and written by the ``render_*`` functions.
 
 ======== ===================== ===============================================
 task     prompt                answer
@@ -25,19 +25,12 @@ model learns that from far fewer chips than a coordinate. No cell is said twice.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from fusar_gpt.frames import ChipBox
-from fusar_gpt.tasks import grammars
-from fusar_gpt.tasks.answers import Answer, Boxes, LabelledBox
-from fusar_gpt.tasks.question import ANY, CLASS_NAME, Question, Task
-from fusar_gpt.tasks.reading import (
-    plain_label,
-    read,
-    says_none,
-    without_fences,
-)
+from fusar_gpt.tasks.answers import ANY, CLASS_NAME, Answer, Boxes, FrameSize, LabelledBox
+from fusar_gpt.tasks.reading import plain_label, rising_cells_rule, says_none, without_fences
 
 NONE = "none"
 GRID = 14
@@ -53,60 +46,24 @@ _OBJECT = re.compile(
     + "".join(rf"\s+{side}(?P<{side}>[0-9]{{1,4}})" for side in SIDES)
     + r")[\s.]*",
 )
-_MAX_TOKENS = {
-    Task.COUNT: 80,
-    Task.LOCATE: 80,
-    Task.CLASSIFY: 24,
-    Task.DETECT: 768,
-    Task.DESCRIBE: 256,
-    Task.ASK: 128,
-}
 
 
-class CompactPrompts:
-    """The prompt set ``compact``."""
-
-    name = "compact"
-
-    def prompt(self, question: Question, frame_size: tuple[int, int]) -> str:
-        """The words to ask; a box to classify is rounded to whole pixels of the frame (width, height)."""
-        word = question.task.value
-        if question.task is Task.ASK:
-            return f"{word} {' '.join((question.text or '').split())}"
-        if question.task is Task.CLASSIFY and question.box is not None:
-            return f"{word} {' '.join(map(str, _whole_pixels(question.box, frame_size)))}"
-        return word if question.task is Task.DESCRIBE else f"{word} {question.target}"
-
-    def grammar(self, question: Question) -> str | None:
-        """The EBNF of the table above; None for free text."""
-        label = question.target if question.task is Task.DETECT else None
-        return {
-            Task.COUNT: _COUNT_GRAMMAR,
-            Task.LOCATE: _LOCATE_GRAMMAR,
-            Task.CLASSIFY: f"root ::= label\n{_label_rule(None)}",
-            Task.DETECT: f"{_DETECT_GRAMMAR}{_label_rule(label)}",
-        }.get(question.task)
-
-    def max_tokens(self, question: Question) -> int:
-        """Enough for about 60 objects with one token a word and a number."""
-        return _MAX_TOKENS[question.task]
-
-    def parse(
-        self, question: Question, text: str, frame_size: tuple[int, int], *, finished: bool = True
-    ) -> Answer:
-        """The typed answer; never raises."""
-        if question.task is Task.DETECT:
-            return _read_boxes(text, frame_size, finished=finished)
-        if question.task in (Task.COUNT, Task.LOCATE):
-            _, colon, said = text.rpartition(SEEN)
-            # Without a colon, an answer that was cut off has only cells of where the objects are.
-            return replace(
-                read(question.task, said if colon or finished else "", finished=finished), raw=text
-            )
-        return read(question.task, text, finished=finished)
+def fields(target: str | None, text: str, box: ChipBox | None, frame_size: FrameSize) -> dict[str, str]:
+    """What the prompts say of a question; a box in whole pixels of the frame."""
+    corners = () if box is None else _whole_pixels(box, frame_size)
+    return {"target": target or "", "text": " ".join(text.split()), "box": " ".join(map(str, corners))}
 
 
-def seen_in(boxes: Iterable[ChipBox], frame_size: tuple[int, int]) -> list[int]:
+def read_after_cells(
+    read: Callable[[str, bool], Answer], raw: str, finished: bool, *context: object
+) -> Answer:
+    """What ``read`` makes of the text behind the colon, or of all of it where there is no colon."""
+    _, colon, said = raw.rpartition(SEEN)
+    # Without a colon, an answer that was cut off has only cells of where the objects are.
+    return replace(read(said if colon or finished else "", finished), raw=raw)
+
+
+def seen_in(boxes: Iterable[ChipBox], frame_size: FrameSize) -> list[int]:
     """The cells of the 14 x 14 grid over the frame (width, height) that hold the boxes' centres, rising."""
     return sorted({_cell(_whole_pixels(box, frame_size), frame_size) for box in boxes})
 
@@ -138,7 +95,7 @@ def render_label(label: str) -> str:
     return label
 
 
-def render_boxes(objects: Iterable[tuple[ChipBox, str]], frame_size: tuple[int, int]) -> str:
+def render_boxes(objects: Iterable[tuple[ChipBox, str]], frame_size: FrameSize) -> str:
     """The answer to detect: objects sorted by the cell of their centre.
 
     Boxes are clipped to the frame (width, height) and rounded to whole pixels, at least one pixel a side. A cell is
@@ -157,18 +114,18 @@ def render_boxes(objects: Iterable[tuple[ChipBox, str]], frame_size: tuple[int, 
     return "; ".join(rows[cell][-1] for cell in sorted(rows)) or NONE
 
 
-def _cell(whole: Corners, frame_size: tuple[int, int]) -> int:
+def _cell(whole: Corners, frame_size: FrameSize) -> int:
     (left, top, right, bottom), (width, height) = whole, frame_size
     return (top + bottom) * GRID // (2 * height) * GRID + (left + right) * GRID // (2 * width)
 
 
-def _cell_edges(cell: int, frame_size: tuple[int, int]) -> Corners:
+def _cell_edges(cell: int, frame_size: FrameSize) -> Corners:
     """Left, top, right and bottom of a cell in whole pixels."""
     (row, col), (width, height) = divmod(cell, GRID), frame_size
     return col * width // GRID, row * height // GRID, (col + 1) * width // GRID, (row + 1) * height // GRID
 
 
-def _whole_pixels(box: ChipBox, frame_size: tuple[int, int]) -> Corners:
+def _whole_pixels(box: ChipBox, frame_size: FrameSize) -> Corners:
     width, height = frame_size
     left = min(max(round(box.left), 0), width - 1)
     top = min(max(round(box.top), 0), height - 1)
@@ -177,7 +134,8 @@ def _whole_pixels(box: ChipBox, frame_size: tuple[int, int]) -> Corners:
     return left, top, right, bottom
 
 
-def _read_boxes(raw: str, frame_size: tuple[int, int], *, finished: bool) -> Boxes:
+def read_boxes(raw: str, finished: bool, _: str | None, frame_size: FrameSize) -> Boxes:
+    """The detected objects; a piece that is not one of the table's objects makes the answer incomplete."""
     boxes = []
     cells: set[int] = set()
     complete = finished
@@ -195,7 +153,7 @@ def _read_boxes(raw: str, frame_size: tuple[int, int], *, finished: bool) -> Box
     return Boxes(raw, complete=complete and (bool(boxes) or says_none(raw)), boxes=tuple(boxes))
 
 
-def _box(said: re.Match[str], frame_size: tuple[int, int]) -> ChipBox | None:
+def _box(said: re.Match[str], frame_size: FrameSize) -> ChipBox | None:
     """The box of an object; None for a cell that the grid lacks or sides that leave nothing between them."""
     cell = int(said["cell"])
     left, up, right, down = (int(said[side]) for side in SIDES)
@@ -206,18 +164,19 @@ def _box(said: re.Match[str], frame_size: tuple[int, int]) -> ChipBox | None:
     return ChipBox(*box)
 
 
+def detect_grammar(target: str | None) -> str:
+    """The EBNF of answers to detect; every object has the target as its label."""
+    label = _LABEL_RULE if target in (None, ANY) else f'label ::= "{target}"\n'
+    return (
+        f'root ::= "{NONE}" | object ("; " object)*\n{_CELL_RULE}'
+        'object ::= cell " " label " l" reach " u" reach " r" reach " d" reach\n'
+        f'reach ::= "0" | [1-9] [0-9]? [0-9]? [0-9]?\n{label}'
+    )
+
+
+_LABEL_RULE = 'label ::= word (" " word)*\nword ::= [a-zA-Z] [a-zA-Z0-9_-]*\n'
 _CELL_RULE = 'cell ::= [0-9] | [1-9] [0-9] | "1" [0-8] [0-9] | "19" [0-5]\n'
 _SEEN_RULE = f'{_CELL_RULE}seen ::= cell (" " cell)* "{SEEN} "\n'
-_COUNT_GRAMMAR = f'root ::= "0" | seen? [1-9] [0-9]? [0-9]?\n{_SEEN_RULE}'
-_LOCATE_GRAMMAR = f'root ::= "{NONE}" | seen? from1\n{_SEEN_RULE}{grammars.rising_cells(" ")}'
-_DETECT_GRAMMAR = (
-    f'root ::= "{NONE}" | object ("; " object)*\n{_CELL_RULE}'
-    'object ::= cell " " label " l" reach " u" reach " r" reach " d" reach\n'
-    'reach ::= "0" | [1-9] [0-9]? [0-9]? [0-9]?\n'
-)
-
-
-def _label_rule(target: str | None) -> str:
-    if target is None or target == ANY:
-        return 'label ::= word (" " word)*\nword ::= [a-zA-Z] [a-zA-Z0-9_-]*\n'
-    return f'label ::= "{target}"\n'
+COUNT_GRAMMAR = f'root ::= "0" | seen? [1-9] [0-9]? [0-9]?\n{_SEEN_RULE}'
+LOCATE_GRAMMAR = f'root ::= "{NONE}" | seen? from1\n{_SEEN_RULE}{rising_cells_rule(" ")}'
+LABEL_GRAMMAR = f"root ::= label\n{_LABEL_RULE}"

@@ -1,12 +1,14 @@
-"""Tolerant readers of a model's text, shared by the prompt sets. None of them raises on any text."""
+"""Tolerant readers of a model's text, shared by the prompt sets. None of them raises on any text.
+
+``finished`` is False when the model ran into its limit of tokens.
+"""
 
 from __future__ import annotations
 
 import re
 
 from fusar_gpt.frames import ChipBox
-from fusar_gpt.tasks.answers import Answer, Count, Grid, Label, Text
-from fusar_gpt.tasks.question import Task
+from fusar_gpt.tasks.answers import Count, Grid, Label, Text
 
 NUMBER = r"[-+]?[0-9]{1,9}(?:\.[0-9]{0,20})?(?:[eE][-+]?[0-9]{1,3})?"
 """A coordinate in a text."""
@@ -31,18 +33,7 @@ def without_fences(text: str) -> str:
     return _FENCE.sub(lambda fence: " " * len(fence.group()), text)
 
 
-def read(task: Task, raw: str, *, finished: bool) -> Answer:
-    """The answer to any task but detect, whose form differs from one prompt set to the next."""
-    if task is Task.COUNT:
-        return read_count(raw, finished=finished)
-    if task is Task.LOCATE:
-        return read_grid(raw, finished=finished)
-    if task is Task.CLASSIFY:
-        return read_label(raw, finished=finished)
-    return read_text(raw, finished=finished)
-
-
-def read_count(raw: str, *, finished: bool) -> Count:
+def read_count(raw: str, finished: bool, *_: object) -> Count:
     """The one number the text gives in digits, else in a small word. Two different numbers are no answer."""
     numbers = {int(match) for match in _WHOLE.findall(raw)}
     if not numbers:
@@ -52,7 +43,7 @@ def read_count(raw: str, *, finished: bool) -> Count:
     return Count(raw, complete=finished and value is not None, value=value)
 
 
-def read_grid(raw: str, *, finished: bool) -> Grid:
+def read_grid(raw: str, finished: bool, *_: object) -> Grid:
     """The cell numbers of the first list in brackets, else all numbers of the text that can be a cell."""
     listed = _LIST.search(raw)
     numbers = [int(match) for match in _WHOLE.findall(listed.group() if listed else raw)]
@@ -63,7 +54,7 @@ def read_grid(raw: str, *, finished: bool) -> Grid:
     return Grid(raw, complete=finished and (understood or empty), cells=cells)
 
 
-def read_label(raw: str, *, finished: bool) -> Label:
+def read_label(raw: str, finished: bool, *_: object) -> Label:
     """The class name a short text consists of; a sentence is no class name."""
     lines = without_fences(raw).strip().splitlines()
     label = plain_label(lines[0].strip(" \t\"'.。")) if lines else ""
@@ -72,7 +63,7 @@ def read_label(raw: str, *, finished: bool) -> Label:
     return Label(raw, complete=finished and understood, label=label if understood and not none else None)
 
 
-def read_text(raw: str, *, finished: bool) -> Text:
+def read_text(raw: str, finished: bool, *_: object) -> Text:
     """The text itself."""
     text = raw.strip()
     return Text(raw, complete=finished and bool(text), text=text)
@@ -91,3 +82,9 @@ def box_of(*numbers: str) -> ChipBox | None:
     x1, y1, x2, y2 = values
     box = ChipBox(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
     return box if box.area > 0 else None
+
+
+def rising_cells_rule(separator: str) -> str:
+    """The grammar rule ``from1``: cells 1..9 in rising order, each at most once, at least one."""
+    rules = [f'from{n} ::= "{n}" ("{separator}" from{n + 1})? | from{n + 1}' for n in range(1, 9)]
+    return "\n".join([*rules, 'from9 ::= "9"', ""])

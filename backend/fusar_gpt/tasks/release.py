@@ -1,8 +1,4 @@
-"""The wording of the authors' released checkpoint.
-
-Detection is the only task that checkpoint was published with: its prompt and its answer are theirs byte for
-byte, double spaces, three apostrophes and U+2019 included. The other tasks are worded in the same manner.
-"""
+"""The JSON answers of the authors' released checkpoint, and of those trained with its wording."""
 
 from __future__ import annotations
 
@@ -11,49 +7,8 @@ import re
 from collections.abc import Iterable
 
 from fusar_gpt.frames import ChipBox
-from fusar_gpt.tasks import grammars
-from fusar_gpt.tasks.answers import Answer, Boxes, LabelledBox
-from fusar_gpt.tasks.question import ANY, Question, Task
-from fusar_gpt.tasks.reading import (
-    NUMBER,
-    box_of,
-    plain_label,
-    read,
-    says_none,
-)
-
-_DETECT = (
-    "This is a SAR image. Please carefully check the image and detect the following object: {target}. "
-    "Output each detected target\u2019s bbox coordinates in JSON format. "
-    "The format of the bbox coordinates is:  "
-    '\'\'\'json [ {{  "bbox_2d": [x1, y1, x2, y2], "label": "category name" }}, '
-    '{{  "bbox_2d": [x1, y1, x2, y2], "label": "category name" }} ]  \'\'\'  '
-    "If there are no such targets in the image, simply respond with None."
-)
-_COUNT = (
-    "This is a SAR image. Please carefully check the image and count the following object: {target}. "
-    "Respond with one integer only. If there are no such targets in the image, simply respond with 0."
-)
-_LOCATE = (
-    "This is a SAR image. The image is divided into 3 rows and 3 columns of equal cells, numbered 1 to 9 "
-    "from left to right and from top to bottom. Please carefully check the image and find the cells that "
-    "contain the following object: {target}. Output the cell numbers as a JSON list. "
-    "If there are no such targets in the image, simply respond with None."
-)
-_CLASSIFY = (
-    "This is a SAR image. Please carefully check the object in the bounding box [{box}] and classify it. "
-    "Respond with the category name only."
-)
-_DESCRIBE = "This is a SAR image. Please carefully check the image and describe it."
-
-_MAX_TOKENS = {
-    Task.COUNT: 8,
-    Task.LOCATE: 48,
-    Task.CLASSIFY: 24,
-    Task.DETECT: 2048,
-    Task.DESCRIBE: 512,
-    Task.ASK: 512,
-}
+from fusar_gpt.tasks.answers import ANY, Boxes, FrameSize, LabelledBox
+from fusar_gpt.tasks.reading import NUMBER, box_of, plain_label, rising_cells_rule, says_none
 
 # A flat JSON object; braces inside a quoted string do not end it.
 _OBJECT = re.compile(r'\{(?:[^{}"]|"(?:[^"\\]|\\.)*")*\}', re.DOTALL)
@@ -64,52 +19,22 @@ _BOX = re.compile(
 _LABEL = re.compile(r"[\"']label[\"']\s*:\s*(?:(\"(?:[^\"\\]|\\.)*\")|'([^']*)')", re.DOTALL)
 
 
-class ReleasePrompts:
-    """The prompt set ``release``."""
-
-    name = "release"
-
-    def prompt(self, question: Question, frame_size: tuple[int, int]) -> str:
-        """The words to ask; pixels are those of the chip as the model sees it."""
-        target = "target of any kind" if question.target == ANY else question.target
-        if question.task is Task.ASK:
-            return question.text or ""
-        if question.task is Task.CLASSIFY and question.box is not None:
-            box = question.box
-            corners = (round(value) for value in (box.left, box.top, box.right, box.bottom))
-            return _CLASSIFY.format(box=", ".join(map(str, corners)))
-        wording = {Task.COUNT: _COUNT, Task.LOCATE: _LOCATE, Task.DETECT: _DETECT}
-        return wording.get(question.task, _DESCRIBE).format(target=target)
-
-    def grammar(self, question: Question) -> str | None:
-        """The EBNF of answers that are not words; detection in the form the checkpoint was tuned on."""
-        return {Task.COUNT: grammars.COUNT, Task.LOCATE: _LOCATE_GRAMMAR, Task.DETECT: _DETECT_GRAMMAR}.get(
-            question.task
-        )
-
-    def max_tokens(self, question: Question) -> int:
-        """Enough for about 60 objects in Qwen's tokens, one token a digit."""
-        return _MAX_TOKENS[question.task]
-
-    def parse(
-        self, question: Question, text: str, frame_size: tuple[int, int], *, finished: bool = True
-    ) -> Answer:
-        """The typed answer; never raises."""
-        if question.task is Task.DETECT:
-            return _read_boxes(text, question.target or ANY, finished=finished)
-        return read(question.task, text, finished=finished)
+def fields(target: str | None, text: str, box: ChipBox | None, _: FrameSize) -> dict[str, str]:
+    """What the prompts say of a question; pixels are those of the chip as the model sees it."""
+    return {
+        "target": "target of any kind" if target == ANY else target or "",
+        "text": text,
+        "box": "" if box is None else ", ".join(map(str, _whole_pixels(box))),
+    }
 
 
 def render_boxes(objects: Iterable[tuple[ChipBox, str]]) -> str:
     """The released checkpoint's answer to detect: whole pixels, which may lie outside the frame."""
-    rows = [
-        {"bbox_2d": [round(value) for value in (box.left, box.top, box.right, box.bottom)], "label": label}
-        for box, label in objects
-    ]
+    rows = [{"bbox_2d": _whole_pixels(box), "label": label} for box, label in objects]
     return json.dumps(rows, ensure_ascii=False) if rows else "None"
 
 
-def _read_boxes(raw: str, target: str, *, finished: bool) -> Boxes:
+def read_boxes(raw: str, finished: bool, target: str | None, _: FrameSize) -> Boxes:
     """Every complete object of the text; an object without a label is taken for what was asked."""
     boxes = []
     understood = True
@@ -119,11 +44,15 @@ def _read_boxes(raw: str, target: str, *, finished: bool) -> Boxes:
         if box is None:
             understood = False
         else:
-            boxes.append(LabelledBox(box, _label(found.group()) or target, found.span()))
+            boxes.append(LabelledBox(box, _label(found.group()) or target or ANY, found.span()))
     rest = _OBJECT.sub("", raw)
     closed = all(rest.count(left) == rest.count(right) for left, right in ("[]", "{}"))
     answered = bool(boxes) or says_none(rest) or re.search(r"\[\s*\]", rest) is not None
     return Boxes(raw, complete=finished and understood and closed and answered, boxes=tuple(boxes))
+
+
+def _whole_pixels(box: ChipBox) -> list[int]:
+    return [round(edge) for edge in (box.left, box.top, box.right, box.bottom)]
 
 
 def _label(text: str) -> str:
@@ -138,9 +67,12 @@ def _label(text: str) -> str:
     return plain_label(label)
 
 
-_LOCATE_GRAMMAR = f'root ::= "None" | "[" from1 "]"\n{grammars.rising_cells(", ")}'
+COUNT_GRAMMAR = 'root ::= "0" | [1-9] [0-9]? [0-9]?\n'
+"""A whole number from 0 to 999."""
 
-_DETECT_GRAMMAR = r"""root ::= "None" | "[" object (", " object)* "]"
+LOCATE_GRAMMAR = f'root ::= "None" | "[" from1 "]"\n{rising_cells_rule(", ")}'
+
+DETECT_GRAMMAR = r"""root ::= "None" | "[" object (", " object)* "]"
 object ::= "{\"bbox_2d\": [" pixel ", " pixel ", " pixel ", " pixel "], \"label\": \"" label "\"}"
 pixel ::= "0" | "-"? [1-9] [0-9]? [0-9]? [0-9]?
 label ::= [^"\\\n] [^"\\\n]*

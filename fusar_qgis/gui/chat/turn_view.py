@@ -7,12 +7,12 @@ from qgis.PyQt.QtCore import QSize, Qt, QUrl, pyqtSignal
 from qgis.PyQt.QtGui import QIcon, QPixmap
 from qgis.PyQt.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QToolButton, QVBoxLayout, QWidget
 
+from ...contract import Finding
 from ...core.chat import Turn
-from ...core.events import Finding
 from ...core.markdown import to_html
+from .captions import about, caption
 from .on_map import read_picture
 from .text_block import PLAIN, TextBlock
-from .wording import about, caption
 
 _PROBLEM = f"QTextBrowser {{ {PLAIN}; border-left: 3px solid #d55e00; padding-left: 6px }}"
 # Half transparent, it suits light and dark themes.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fusar_train.cli.options import add_out
 
 if TYPE_CHECKING:
-    from fusar_gpt.model.card import Card
+    from fusar_gpt.model.folder import Card
     from fusar_train.corpus.errors import CorpusError
 
 FORMATS = (
@@ -185,7 +185,7 @@ def _export(arguments: argparse.Namespace) -> None:
 def _card_of(prompt_set: str, folder: Path | None) -> Card:
     """The card of a checkpoint, else that of the bundled tiny model or of the authors' release."""
     import fusar_gpt
-    from fusar_gpt.model.card import Card
+    from fusar_gpt.model.folder import Card
 
     if folder is not None:
         return Card.read(folder)

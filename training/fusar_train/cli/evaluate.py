@@ -78,7 +78,7 @@ def add_card_arguments(parser: argparse.ArgumentParser) -> None:
 def _card(arguments: argparse.Namespace) -> None:
     from fusar_gpt.engine import LocalEngine
     from fusar_gpt.model import load_checkpoint
-    from fusar_gpt.model.checkpoint import find_folder
+    from fusar_gpt.model.store import find_folder
     from fusar_train.corpus.ssdd import read_voc, split
     from fusar_train.evaluation.card import write_card
     from fusar_train.evaluation.measure import measure_all

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import SceneBox, SceneWindow
-from fusar_gpt.imagery import Frame, ResizePlan, Scene, plan_chips
+from fusar_gpt.imagery import ChipFormat, ResizePlan, Scene, plan_chips
 from fusar_gpt.tasks import ANY, Task
 from fusar_train.corpus.chip import clip_objects
 from fusar_train.corpus.errors import CorpusError
@@ -33,7 +33,7 @@ from fusar_train.corpus.records import RecordFolder
 from fusar_train.corpus.shards import cut_out
 
 if TYPE_CHECKING:
-    from fusar_gpt.model.card import Card
+    from fusar_gpt.model.folder import Card
 
 OVERLAP = 0.25
 """Least share of a chip's side that its neighbour sees again, so that most cut objects are whole on another."""
@@ -137,7 +137,7 @@ def windows(record: Record, options: DeriveOptions) -> list[SceneWindow]:
     if pixel_m is None:
         return [whole]
     card = options.card
-    frame = Frame(card.width, card.height, card.patch * card.merge, ground_m, card.aspect == "stretched")
+    frame = ChipFormat(card.width, card.height, card.patch * card.merge, ground_m, card.aspect == "stretched")
     size = SimpleNamespace(width=whole.width, height=whole.height, pixel_size_m=float(pixel_m))
     raster = cast(Scene, size)  # all that a plan asks of a scene
     area = shapely.box(0, 0, whole.width, whole.height)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fusar_gpt.contract.stretch import Stretch, to_decibel
 from fusar_gpt.frames import SceneWindow
-from fusar_gpt.imagery.quantise import Stretch, to_decibel
 from fusar_train.corpus.errors import CorpusError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")

@@ -153,7 +153,7 @@ def recognise(text: str) -> tuple[Task, str | None]:
 @cache
 def _patterns() -> dict[Task, re.Pattern[str]]:
     """Made from the prompts themselves, so that they cannot go out of step."""
-    prompts = release.ReleasePrompts()
+    prompts = prompt_set("release")
     slots = {"TARGETSLOT": r"(?P<target>.{1,60}?)", "1, 2, 3, 4": r"[^\]]*"}
     asked = [Question(task, target="TARGETSLOT") for task in SEARCHES]
     asked += [Question(Task.CLASSIFY, box=ChipBox(1, 2, 3, 4)), Question(Task.DESCRIBE)]

@@ -40,7 +40,7 @@ from fusar_train.corpus.prior_file import Vectors, read_prior
 from fusar_train.validation import first_fault
 
 if TYPE_CHECKING:
-    from fusar_gpt.model.card import Card
+    from fusar_gpt.model.folder import Card
 
 RECORDS_FILE = "records.jsonl"
 SPLITS = ("train", "val", "test")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from fusar_gpt.engine import Engine, Reply, Request
+from fusar_gpt.engine import DecodeRequest, Engine, Reply
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, Question, Task, prompt_set
 from fusar_train.corpus.chip import no_prior
 from fusar_train.evaluation.examples import Example, Examples
@@ -18,7 +18,7 @@ def ask(
     examples: Examples,
     condition: Condition,
     tasks: Sequence[Task] = tuple(Task),
-    tell: Callable[[int, int], None] = lambda done, of: None,
+    show: Callable[[int], None] = lambda done: None,
 ) -> Iterator[list[Prediction]]:
     """Asks every question of some tasks about every example; greedy.
 
@@ -27,7 +27,7 @@ def ask(
         examples: what is asked about, at the size of the engine's card.
         condition: says which prior is shown: ``own`` (if the example has one), ``none`` or ``wrong``.
         tasks: which questions are asked.
-        tell: hears how many examples are done, of how many.
+        show: is told how many examples are done.
 
     Yields:
         The answers about the next few examples, in order.
@@ -43,7 +43,7 @@ def ask(
         if cases:
             asked_any = True
             yield answered(engine, cases, condition)
-        tell(indexes.stop, len(examples))
+        show(indexes.stop)
     if not asked_any:
         names = ", ".join(task.value for task in tasks)
         raise PredictionsError(f"{examples.name} has nothing to ask for {names}: take other tasks or data.")
@@ -69,7 +69,7 @@ def replies(engine: Engine, cases: Sequence[tuple[Example, Question]]) -> list[t
     """The prompt, the parsed answer and the reply to each question, as when serving."""
     prompts = prompt_set(engine.card.prompt_set)
     requests = [
-        Request(
+        DecodeRequest(
             example.image,
             example.values,
             example.positions,

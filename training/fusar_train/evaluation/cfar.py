@@ -8,16 +8,15 @@ detection mode with threshold control as a function of spatially sampled clutter
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage, special
 
 from fusar_gpt.frames import ChipBox
 
-_FARTHEST_FACTOR = 1e6
+_TOUCHING = np.ones((3, 3))  # all eight neighbours
 
 
 @dataclass(frozen=True)
@@ -59,18 +58,13 @@ class Cfar:
         if right <= left:
             return []
         excess = self.excess(grey[top:bottom, left:right].astype(np.float64))
-        hits = excess > 1
+        labels = label_targets(excess > 1, self.grow)
         found = []
-        for rows, columns in components(hits, self.grow):
-            if len(rows) < self.least:
-                continue
-            box = ChipBox(
-                float(columns.min() + left),
-                float(rows.min() + top),
-                float(columns.max() + left + 1),
-                float(rows.max() + top + 1),
-            )
-            found.append((box, float(excess[rows, columns].max())))
+        for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
+            mine = labels[rows, columns] == number
+            if mine.sum() >= self.least:
+                corners = (columns.start + left, rows.start + top, columns.stop + left, rows.stop + top)
+                found.append((ChipBox(*map(float, corners)), float(excess[rows, columns][mine].max())))
         return found
 
     def excess(self, image: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -81,8 +75,8 @@ class Cfar:
         total = box_sums(intensity, outer) - box_sums(intensity, inner)
         number = (box_sums(ones, outer) - box_sums(ones, inner)).round().astype(np.int64)
         sizes, where = np.unique(number, return_inverse=True)
-        factors = np.array([factor(self.pfa, int(size), self.looks) for size in sizes])[where]
-        threshold = factors.reshape(number.shape) * total / np.maximum(number, 1)
+        factors = factor(self.pfa, sizes, self.looks)[where].reshape(number.shape)
+        threshold = factors * total / np.maximum(number, 1)
         return np.divide(intensity, threshold, out=np.zeros_like(intensity), where=threshold > 1e-9)
 
 
@@ -95,7 +89,10 @@ def content(image: NDArray[np.generic]) -> tuple[int, int, int, int]:
 
 
 def box_sums(values: NDArray[np.float64], half: int) -> NDArray[np.float64]:
-    """The sum over the square of side 2 * half + 1 around each pixel, cut at the edge: [H, W] to [H, W]."""
+    """The sum over the square of side 2 * half + 1 around each pixel, cut at the edge: [H, W] to [H, W].
+
+    By a summed-area table, which is exact on 8-bit images; the running means of ``ndimage.uniform_filter`` are not.
+    """
     table = np.pad(values.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     y, x = (np.arange(side) for side in values.shape)
     top, bottom = np.maximum(y - half, 0), np.minimum(y + half + 1, values.shape[0])
@@ -104,75 +101,30 @@ def box_sums(values: NDArray[np.float64], half: int) -> NDArray[np.float64]:
     return np.asarray(tall[:, right] - tall[:, left])
 
 
-@lru_cache(maxsize=4096)
-def factor(pfa: float, cells: int, looks: int) -> float:
-    """How far above the mean of ``cells`` background pixels a pixel must lie; without cells, infinitely far."""
-    if cells < 1:
-        return math.inf
-    low, high = 0.0, _FARTHEST_FACTOR
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if false_alarm_rate(middle, cells, looks) > pfa else (low, middle)
-    return high
+def factor(pfa: float, cells: NDArray[np.int64], looks: int) -> NDArray[np.float64]:
+    """How far above the mean of ``cells`` background pixels a pixel must lie; without cells, infinitely far.
+
+    The inverse of ``false_alarm_rate``.
+    """
+    share = special.betainccinv(looks, np.maximum(cells, 1) * looks, pfa)
+    return np.where(cells < 1, np.inf, cells * share / (1 - share))
 
 
 def false_alarm_rate(threshold: float, cells: int, looks: int) -> float:
     """The chance that clutter exceeds ``threshold`` times the mean of ``cells`` others.
 
-    With X of gamma(L) and S, the sum of N others, of gamma(N L), given S = s the chance of X > t s / N is a
-    Poisson sum of L terms; its mean over S is sum over k < L of C(N L + k - 1, k) q^k / (1 + q)^(N L + k) with
-    q = t / N. For one look it is (1 + t / N)^-N.
+    With X of gamma(L) and S, the sum of N others, of gamma(N L), X / (X + S) is of beta(L, N L); X > t S / N where
+    it exceeds q / (1 + q), q = t / N. For one look the chance is (1 + t / N)^-N.
     """
-    q, shape = threshold / cells, cells * looks
-    if q == 0:
-        return 1.0
-    terms = [
-        math.lgamma(shape + k) - math.lgamma(shape) - math.lgamma(k + 1)
-        + k * math.log(q) - (shape + k) * math.log1p(q)
-        for k in range(looks)
-    ]  # fmt: skip
-    return math.fsum(map(math.exp, terms))
+    q = threshold / cells
+    return float(special.betaincc(looks, cells * looks, q / (1 + q)))
 
 
-def components(hits: NDArray[np.bool_], grow: int = 0) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """The connected parts of a mask [H, W] as (rows, columns) of their pixels, 8 neighbours, row by row.
+def label_targets(hits: NDArray[np.bool_], grow: int = 0) -> NDArray[np.int32]:
+    """Numbers the connected parts of a mask [H, W] from 1 in the order of their first pixels; 0 elsewhere.
 
     Parts at most 2 * ``grow`` pixels apart are one; the pixels between them do not belong to it.
     """
-    grown = box_sums(hits.astype(np.float64), grow) > 0.5 if grow else hits
-    labels = label(grown)
-    rows, columns = np.nonzero(hits)
-    owner = labels[rows, columns]
-    order = np.argsort(owner, kind="stable")
-    cuts = np.flatnonzero(np.diff(owner[order])) + 1
-    parts = [part for part in np.split(order, cuts) if len(part)]
-    return [(rows[part], columns[part]) for part in parts]
-
-
-def label(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Numbers the 8-connected parts of a mask [H, W] from 1 in the order of their first pixels; 0 elsewhere."""
-    padded = np.pad(mask, ((0, 0), (1, 1))).astype(np.int8)
-    rows, starts = np.nonzero(np.diff(padded, axis=1) == 1)
-    ends = np.nonzero(np.diff(padded, axis=1) == -1)[1]
-    parent = list(range(len(rows)))
-
-    def root(run: int) -> int:
-        while parent[run] != run:
-            parent[run] = run = parent[parent[run]]
-        return run
-
-    above = 0
-    for run in range(len(rows)):
-        while rows[above] < rows[run] - 1 or (rows[above] == rows[run] - 1 and ends[above] < starts[run]):
-            above += 1
-        other = above
-        while rows[other] == rows[run] - 1 and starts[other] <= ends[run]:
-            a, b = root(run), root(other)
-            parent[max(a, b)] = min(a, b)
-            other += 1
-    roots = np.array([root(run) for run in range(len(rows))], dtype=np.int64)
-    numbers = np.unique(roots, return_inverse=True)[1] + 1
-    labels = np.zeros(mask.shape, dtype=np.int64)
-    for row, start, end, number in zip(rows, starts, ends, numbers, strict=True):
-        labels[row, start:end] = number
-    return labels
+    square = np.ones((2 * grow + 1, 2 * grow + 1))
+    labels, _ = ndimage.label(ndimage.binary_dilation(hits, square), _TOUCHING)
+    return np.asarray(np.where(hits, labels, 0), dtype=np.int32)

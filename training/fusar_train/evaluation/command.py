@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fusar_gpt.cli.terminal import progress_bar
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings.output import check_writable, whole_file
 from fusar_train.evaluation import baselines
@@ -133,9 +133,10 @@ def answers(
     if engine:
         for prior in args.prior:
             condition = Condition(engine.card.name, engine.hash, prior, examples.name)
-            for batch in ask(engine, examples, condition, args.tasks, tell(f"{prior} prior")):
-                first += batch if prior == args.prior[0] else []
-                yield batch
+            with progress_bar(len(examples), "images", f"{prior} prior") as show:
+                for batch in ask(engine, examples, condition, args.tasks, show):
+                    first += batch if prior == args.prior[0] else []
+                    yield batch
     native = open_examples(args.data, args.split, None, args.limit, args.seed)
     classical = list(baselines.detect_by_cfar(native, args.tasks, Cfar()))
     yield classical
@@ -158,16 +159,6 @@ def train_questions(args: argparse.Namespace, asked: Sequence[Prediction]) -> tu
     if train is None or train.name == asked[0].condition.data:
         return [p.asked for p in asked], "of this split"
     return [question for i in range(len(train)) for question in train[i].asked], "of train"
-
-
-def tell(what: str) -> Callable[[int, int], None]:
-    """Says on stderr how far it is, on one line."""
-
-    def say(done: int, of: int) -> None:
-        end = "\n" if done == of else ""
-        print(f"\r{what}: {done} of {of} images", end=end, file=sys.stderr, flush=True)
-
-    return say
 
 
 def summary(measured: Sequence[Measured]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from fusar_gpt.frames import ChipBox, SceneWindow
 from fusar_gpt.imagery import ResizePlan
 from fusar_gpt.model import Card
 from fusar_gpt.tasks import ANY, Count, Grid, Task, cell_of
-from fusar_gpt.tasks.reading import read
+from fusar_gpt.tasks.reading import read_count, read_grid
 from fusar_train.corpus.chip import LABELS, MIN_VISIBLE, LabelledBox, LabelledChip, no_prior
 from fusar_train.corpus.record import Record, on_chip
 from fusar_train.corpus.records import read_records
@@ -273,7 +273,8 @@ def stated(record: Record, plan: ResizePlan, known: set[str]) -> list[Asked]:
         elif task is Task.ASK and answer and message.question.strip():
             found.append(Asked(task, (answer,), text=message.question))
         elif message.target and (message.target in known or message.target == ANY):
-            read_answer = read(task, answer, finished=True)
+            reader = {Task.COUNT: read_count, Task.LOCATE: read_grid}.get(task)
+            read_answer = reader(answer, True) if reader else None
             if isinstance(read_answer, Count) and read_answer.value is not None:
                 found.append(Asked(task, read_answer.value, target=message.target))
             elif isinstance(read_answer, Grid) and read_answer.complete:

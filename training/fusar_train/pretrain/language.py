@@ -15,7 +15,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from fusar_gpt.model.processor import IGNORED
-from fusar_gpt.model.tokens import LARGEST_NUMBER, LARGEST_REACH, SIDES
+from fusar_gpt.model.tiny import LARGEST_NUMBER, LARGEST_REACH, SIDES
 from fusar_train.pretrain.packing import PREFIX, Packed
 
 FAR_PX = 20.0

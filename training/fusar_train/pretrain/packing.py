@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from fusar_gpt.model.processor import IGNORED, FusarGptProcessor
-from fusar_gpt.model.tokens import IMAGE
+from fusar_gpt.model.tiny import IMAGE
 from fusar_gpt.tasks import ANY, SEARCHES, Task
 from fusar_gpt.tasks.compact import NONE, SEEN
 from fusar_train.pretrain.questions import QuestionAnswer

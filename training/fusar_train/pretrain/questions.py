@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fusar_gpt.frames import ChipBox
-from fusar_gpt.tasks import ANY, SEARCHES, Question, Task
-from fusar_gpt.tasks.compact import GRID, NONE, CompactPrompts, render_boxes, render_label
+from fusar_gpt.tasks import ANY, SEARCHES, Question, Task, prompt_set
+from fusar_gpt.tasks.compact import GRID, NONE, render_boxes, render_label
 from fusar_train.corpus.chip import LABELS, LabelledChip
 from fusar_train.corpus.messages import search_answer
 from fusar_train.simulation.ground import COVER_NAMES
@@ -41,7 +41,7 @@ class QuestionAnswer:
 
     def prompt(self, frame_size: tuple[int, int]) -> str:
         """The question in the model's words."""
-        return CompactPrompts().prompt(self.question, frame_size)
+        return prompt_set("compact").prompt(self.question, frame_size)
 
 
 def ask(chip: LabelledChip, task: Task, target: str) -> QuestionAnswer:

@@ -17,8 +17,7 @@ from safetensors import safe_open
 
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings.output import whole_file
-from fusar_gpt.model.card import Card
-from fusar_gpt.model.folder import digest
+from fusar_gpt.model.folder import Card, digest
 from fusar_gpt.model.store import find
 from fusar_train.reproduce.experiment import (
     EXPERIMENT_FILE,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusar_gpt.imagery.quantise import LEAST_SPAN_DB, Stretch
+from fusar_gpt.contract.stretch import LEAST_SPAN_DB, Stretch
 from fusar_train.simulation.ground import PIXEL_M
 
 UNWEIGHTED, MODERATE, HAMMING = 1.0, 0.75, 0.54

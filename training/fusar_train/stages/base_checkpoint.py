@@ -21,14 +21,12 @@ from fusar_gpt.model import (
     FusarGptProcessor,
     load_checkpoint,
 )
-from fusar_gpt.model.base import check_weights, open_base, read_config
-from fusar_gpt.model.card import CARD_FILE
-from fusar_gpt.model.checkpoint import Checkpoint, check_fit, quiet
-from fusar_gpt.model.checkpoint import read_config as read_own_config
-from fusar_gpt.model.folder import BROKEN
-from fusar_gpt.model.fusion import fusion
+from fusar_gpt.model.base import check_weights, open_base, read_base_config
+from fusar_gpt.model.checkpoint import Checkpoint, check_fit, quiet, read_config
+from fusar_gpt.model.folder import BROKEN, CARD_FILE
 from fusar_gpt.model.released import QWEN_TEMPLATE
 from fusar_gpt.model.store import find
+from fusar_gpt.model.tlm import fusion
 from fusar_train.stages.settings import Settings, StageError
 
 TRAINING_FILE = "training.json"
@@ -108,7 +106,7 @@ def _renew_tlm(model: FusarGptForConditionalGeneration, settings: Mapping[str, A
 def _stored_type(folder: Path) -> torch.dtype | None:
     """The commonest type of a checkpoint's weights, or what it says of a base that lies elsewhere; None if unknown."""
     if Card.read(folder).base is not None:
-        told: torch.dtype | None = read_own_config(folder).dtype
+        told: torch.dtype | None = read_config(folder).dtype
         return told
     types: Counter[str] = Counter()
     for path in folder.glob("*.safetensors"):
@@ -123,7 +121,7 @@ def _plain_qwen(
 ) -> Checkpoint:
     """A published Qwen2.5-VL; its TLM is fresh and the settings' ``chip`` stands for its card."""
     base = open_base(str(folder), lambda line: None)
-    config = read_config(base)
+    config = read_base_config(base)
     if settings.tlm is not None:
         config.tlm = FusarGptConfig.from_dict(
             {**config.to_dict(), "tlm": {"variant": "paper", **settings.tlm}}

@@ -1,6 +1,5 @@
 """AEF from the public COGs: the bucket, its mirror, or a local folder."""
 
-from fusar_gpt.priors.cog.diagnosis import diagnose
 from fusar_gpt.priors.cog.tiles import CogTiles
 
-__all__ = ["CogTiles", "diagnose"]
+__all__ = ["CogTiles"]

@@ -17,9 +17,7 @@ from rasterio.warp import transform_bounds
 
 from fusar_gpt.errors import PriorError
 from fusar_gpt.priors.field import DIMENSIONS
-
-Bounds = tuple[float, float, float, float]
-"""(left, bottom, right, top)."""
+from fusar_gpt.priors.tiles import Bounds
 
 COLUMNS = ("path", "year", "crs", *(f"{frame}_{side}" for frame in ("utm", "wgs84") for side in
            ("west", "south", "east", "north")))  # fmt: skip
@@ -51,67 +49,48 @@ class CogFile:
     lonlat: Bounds
 
 
-def overlap(one: Bounds, other: Bounds) -> bool:
-    """Whether two rectangles share any ground."""
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def overlap_on_earth(one: Bounds, other: Bounds) -> bool:
-    """The same in degrees, where a rectangle may reach across the antimeridian."""
-    one, other = _eastward(one), _eastward(other)
-    return any(overlap((one[0] + turn, one[1], one[2] + turn, one[3]), other) for turn in (-360, 0, 360))
-
-
-def _eastward(bounds: Bounds) -> Bounds:
-    left, bottom, right, top = bounds
-    return left, bottom, right + 360 if right < left else right, top
-
-
-def listed(record: Mapping[str, Any]) -> CogFile | None:
-    """The file of one row of an index, None if the row makes no sense.
+def parse_row(record: Mapping[str, Any]) -> CogFile | None:
+    """The file of one row of an index, None for an invalid row.
 
     The mirror's index may still hold the bucket's addresses. Of an address only year/zone/name counts, so that
     an index can never lead to another server or out of a folder.
     """
     try:
-        path, crs = str(record["path"]), str(record["crs"])
-        numbers = [float(record[name]) for name in COLUMNS[3:]]
-        year = int(record["year"])
+        path, crs, year = str(record["path"]), str(record["crs"]), int(record["year"])
+        left, bottom, right, top, west, south, east, north = (float(record[name]) for name in COLUMNS[3:])
     except (KeyError, TypeError, ValueError):
         return None
     if published := _PUBLISHED.search(path):
         path = published[1]
-    elif (
-        "://" in path
-        or PurePosixPath(path).is_absolute()
-        or ".." in PurePosixPath(path).parts
-        or "\\" in path
-    ):
+    elif "://" in path or "\\" in path or PurePosixPath(path).is_absolute() or ".." in path.split("/"):
         return None
-    if not all(map(math.isfinite, numbers)):
+    if not math.isfinite(left + bottom + right + top + west + south + east + north):
         return None
-    left, bottom, right, top, west, south, east, north = numbers
     return CogFile(path, year, crs, (left, bottom, right, top), (west, south, east, north))
 
 
-def in_csv(path: Path) -> Iterator[CogFile]:
-    """The files of ``aef_index.csv``. PriorError when it is none."""
+def read_csv(path: Path) -> Iterator[CogFile]:
+    """The files of ``aef_index.csv``. PriorError when it is not such an index."""
     csv.field_size_limit(_LONGEST_FIELD)
     try:
         with path.open(encoding="utf-8", newline="") as lines:
             rows = csv.DictReader(lines)
             if missing := set(COLUMNS) - set(rows.fieldnames or ()):
                 raise PriorError(f"aef_index.csv has no column {min(missing)}: fetch the index again.")
-            yield from filter(None, map(listed, rows))
+            yield from filter(None, map(parse_row, rows))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise PriorError("aef_index.csv cannot be read: fetch the index again.") from error
+
+
+class NotAtHandError(LookupError):
+    """It would have to be fetched, and may not be."""
 
 
 class UnreadableError(PriorError):
     """An index cannot be read."""
 
 
-def in_gpkg(address: str, around: Bounds | None, most: int = _MOST_ROWS) -> list[CogFile]:
+def read_gpkg(address: str, around: Bounds | None, most: int = _MOST_ROWS) -> list[CogFile]:
     """The files of ``aef_index.gpkg`` that touch a rectangle of degrees, found by its spatial index.
 
     Args:
@@ -123,20 +102,20 @@ def in_gpkg(address: str, around: Bounds | None, most: int = _MOST_ROWS) -> list
         UnreadableError: It cannot be read.
         PriorError: It is no such index.
     """
-    table = _from_gpkg(address, bbox=around, max_features=most, columns=list(COLUMNS))
+    table = _query_gpkg(address, bbox=around, max_features=most, columns=list(COLUMNS))
     if missing := set(COLUMNS) - set(table):
         raise PriorError(f"aef_index.gpkg has no column {min(missing)}: fetch the index again.")
     rows = (dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True))
-    return list(filter(None, map(listed, rows)))
+    return list(filter(None, map(parse_row, rows)))
 
 
-def searchable(address: str) -> bool:
+def has_spatial_index(address: str) -> bool:
     """Whether a GeoPackage has a spatial index, so that it can be searched where it lies. UnreadableError."""
     question = "SELECT COUNT(*) AS n FROM sqlite_master WHERE name LIKE 'rtree%'"
-    return bool(_from_gpkg(address, sql=question)["n"][0])
+    return bool(_query_gpkg(address, sql=question)["n"][0])
 
 
-def _from_gpkg(address: str, **asked: Any) -> dict[str, Sequence[Any]]:
+def _query_gpkg(address: str, **asked: Any) -> dict[str, Sequence[Any]]:
     """Columns by name."""
     import pyogrio
 
@@ -149,7 +128,7 @@ def _from_gpkg(address: str, **asked: Any) -> dict[str, Sequence[Any]]:
     return dict(zip(meta["fields"], columns, strict=True))
 
 
-def in_folder(folder: Path) -> list[CogFile]:
+def scan_folder(folder: Path) -> list[CogFile]:
     """The COGs below a folder without an index, by their headers.
 
     The year is that of the tag ``AEF_YEAR``; else that of the closest folder named as a year; else the first
@@ -163,7 +142,7 @@ def in_folder(folder: Path) -> list[CogFile]:
         raise PriorError(f"{folder} has {len(paths)} TIFFs: put aef_index.gpkg beside them.")
     if found := [file for path in paths if (file := _scanned(path, folder))]:
         return found
-    raise PriorError(f"{folder} has no AEF, TIFFs with 64 bands of int8 and a CRS: give another folder.")
+    raise PriorError(f"{folder} has no AEF files, TIFFs with 64 int8 bands and a CRS: give another folder.")
 
 
 def _scanned(path: Path, folder: Path) -> CogFile | None:
@@ -182,7 +161,7 @@ def _scanned(path: Path, folder: Path) -> CogFile | None:
     if simulated:  # tiles carry no such mark, and nothing simulated may pass as real
         raise PriorError(f"{path} is simulated: give it as a file, --prior {path.name}, or move it away.")
     if year is None:
-        raise PriorError(f"{path} tells no year: put it into a folder named as one, such as 2024.")
+        raise PriorError(f"{path} does not say its year: put it into a folder named after it, such as 2024.")
     crs = f"EPSG:{epsg}" if epsg else "other"
     name = path.relative_to(folder).as_posix()
     return CogFile(name, year, crs, (float(left), float(bottom), float(right), float(top)), lonlat)

@@ -1,13 +1,12 @@
-"""The client's one session in this process: bounded in time and size, shared by threads, asked again with care."""
+"""The client's one session in this process: bounded in time and size, shared by threads."""
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import ee
@@ -15,71 +14,52 @@ import google_auth_httplib2
 import httplib2
 import requests
 import urllib3
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, RefreshError
 from googleapiclient.errors import Error as ApiError
 from googleapiclient.errors import HttpError
 
-from fusar_gpt.priors.earth_engine.access import Access
-from fusar_gpt.priors.earth_engine.pixels import Truncated
-from fusar_gpt.priors.earth_engine.refusals import IMPOSTOR, explained
-from fusar_gpt.priors.earth_engine.sign_in import found, sign_in
-from fusar_gpt.priors.patience import POLL_S, Patience
-from fusar_gpt.priors.tiles import Unavailable
+from fusar_gpt.priors.earth_engine.config import EarthEngineConfig
+from fusar_gpt.priors.earth_engine.sign_in import find_credentials, sign_in
+from fusar_gpt.priors.failures import (
+    EARTH_ENGINE_RULES,
+    EXPIRED,
+    IMPOSTOR,
+    explain_connection,
+    explain_status,
+)
+from fusar_gpt.priors.retry import Deadline, RetryPolicy, TransientError, Unavailable
 
 T = TypeVar("T")
 
 LARGEST = 64 * 2**20
 """Bytes of an answer; Earth Engine's own limit is 48 MB."""
+NAME = "Earth Engine"
 _CHUNK = 2**16
 
 for _name in ("google", "googleapiclient"):  # they would print whole answers where nobody has set up logging
     logging.getLogger(_name).addHandler(logging.NullHandler())
 
 
-class Attempt:
-    """One attempt to get something, known to the thread that works on it and the one that waits for it.
+@dataclass
+class _Call:
+    """What the thread that waits and the thread that works know of one call.
 
     Attributes:
-        status: The last HTTP status.
+        deadline: Of the call.
+        status: The HTTP status that came last; 0 if none came.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self.status = 0
-        self._end = time.monotonic() + seconds
-        self._given_up = threading.Event()
+    deadline: Deadline
+    status: int = 0
 
-    def left(self) -> float:
-        """Seconds left. TimeoutError if there are none, or nobody waits any more."""
-        left = self._end - time.monotonic()
-        if left <= 0 or self._given_up.is_set():
-            raise TimeoutError("no time left")
-        return left
+    def run(self, work: Callable[[], T]) -> T:
+        """What ``work`` returns or raises; its requests know of this call."""
 
-    def result(self, work: Callable[[], T], patience: Patience) -> T:
-        """What ``work`` gives, or raises, in a thread of its own, which nothing can keep us waiting for.
+        def in_thread() -> T:
+            _here.call = self
+            return work()
 
-        Raises:
-            TimeoutError: The time is up.
-            Cancelled: The user has stopped waiting.
-        """
-        outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
-        threading.Thread(
-            target=self._carry_out, args=(work, outcome), name="earth-engine", daemon=True
-        ).start()
-        try:
-            while not outcome.done():
-                patience.check()
-                concurrent.futures.wait([outcome], min(POLL_S, self.left()))
-        finally:
-            self._given_up.set()
-        return outcome.result()
-
-    def _carry_out(self, work: Callable[[], T], outcome: concurrent.futures.Future[T]) -> None:
-        _here.attempt = self
-        try:
-            outcome.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
-            outcome.set_exception(error)
+        return self.deadline.run(in_thread)
 
 
 _here = threading.local()
@@ -107,30 +87,29 @@ class Transport:
         headers: dict[str, str] | None = None,
         **_options: Any,
     ) -> tuple[httplib2.Response, bytes]:
-        """One exchange. Raises TimeoutError, ConnectionError, Unavailable."""
-        attempt: Attempt = _here.attempt
-        left = attempt.left()
+        """One exchange. Raises Unavailable, TransientError, TimeoutError."""
+        call: _Call = _here.call
+        call.deadline.check()
         try:
             with self._session.request(
-                method, uri, data=body, headers=headers, timeout=left, stream=True, allow_redirects=False
-            ) as answer:
-                attempt.status = answer.status_code
-                content = _read(answer, attempt)
-        except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
-            raise TimeoutError("no answer") from error
+                method, uri, data=body, headers=headers, timeout=call.deadline.left, stream=True,
+                allow_redirects=False,
+            ) as answer:  # fmt: skip
+                call.status = answer.status_code
+                content = _read(answer, call.deadline)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise ConnectionError("the connection broke") from error
-        said = {name.lower(): value for name, value in answer.headers.items()}
-        said.pop("x-earth-engine-init-message", None)  # the client would print it
-        quota = said.pop("x-earth-engine-quota-status", "")  # and warn of this
+            raise explain_connection(error, uri) from error
+        given = {name.lower(): value for name, value in answer.headers.items()}
+        given.pop("x-earth-engine-init-message", None)  # the client would print it
+        quota = given.pop("x-earth-engine-quota-status", "")  # and warn of this
         self.restricted = "parallelism_restricted=true" in quota
-        return httplib2.Response({**said, "status": answer.status_code}), content
+        return httplib2.Response({**given, "status": answer.status_code}), content
 
 
-def _read(answer: requests.Response, attempt: Attempt) -> bytes:
+def _read(answer: requests.Response, deadline: Deadline) -> bytes:
     parts, size = [], 0
     while part := answer.raw.read1(_CHUNK, decode_content=True):
-        attempt.left()
+        deadline.check()
         size += len(part)
         if size > LARGEST:
             raise Unavailable(IMPOSTOR)
@@ -144,21 +123,20 @@ class _Client:
     def __init__(self) -> None:
         self.transport = Transport()
         self._gate = threading.Condition()
-        self._owner: Access | None = None
+        self._owner: EarthEngineConfig | None = None
         self._calls = 0
 
     @contextlib.contextmanager
-    def signed_in(self, access: Access) -> Iterator[None]:
-        """Within the block the library is ours, signed in as ``access``; who wants it otherwise waits."""
-        left = _here.attempt.left
+    def signed_in(self, config: EarthEngineConfig) -> Iterator[None]:
+        """Within the block the library is ours, signed in as ``config`` says; who wants it otherwise waits."""
+        deadline: Deadline = _here.call.deadline
         with self._gate:
-            if not self._gate.wait_for(lambda: self._owner == access or not self._calls, left()):
-                raise TimeoutError("other calls take too long")
-            left()  # to come after one that failed may have taken long
-            if self._owner != access or not ee.data.is_initialized():
+            self._gate.wait_for(lambda: self._owner == config or not self._calls, deadline.left)
+            deadline.check()  # to come after one that failed may have taken long
+            if self._owner != config or not ee.data.is_initialized():
                 self._owner = None
-                self._initialize(access)
-                self._owner = access
+                self._initialize(config)
+                self._owner = config
             self._calls += 1
         try:
             yield
@@ -171,12 +149,12 @@ class _Client:
         """The next call signs in again: by then the user may have put right what is wrong."""
         self._owner = None  # without the gate, which another call may hold for long
 
-    def _initialize(self, access: Access) -> None:
-        credentials, project = sign_in(access, google_auth_httplib2.Request(self.transport))
+    def _initialize(self, config: EarthEngineConfig) -> None:
+        credentials, project = sign_in(config, google_auth_httplib2.Request(self.transport))
         ee.deprecation.deprecated_assets = {"_": None}  # else Initialize asks another server for a list
         ee.data.setMaxRetries(0)  # ours are bounded in time, and end when the user cancels
         try:
-            ee.Initialize(credentials, url=access.url, project=project, http_transport=self.transport)
+            ee.Initialize(credentials, url=config.url, project=project, http_transport=self.transport)
         except HttpError:
             raise
         except (ApiError, LookupError, TypeError, ValueError, AttributeError) as error:
@@ -186,39 +164,51 @@ class _Client:
 _CLIENT = _Client()
 
 
-def ask(access: Access, work: Callable[[], T], patience: Patience) -> T:
+def ask(config: EarthEngineConfig, work: Callable[[], T], retry: RetryPolicy) -> T:
     """What ``work`` gets from the library; asked again where that may help.
 
     Raises:
         Unavailable: Earth Engine does not answer in time or refuses; the message says what to do.
         PriorError: ``work`` says so.
-        Cancelled: ``patience.cancelled()`` became true.
+        Cancelled: ``retry.cancelled()`` became true.
     """
 
     def signed_in() -> T:
-        with _CLIENT.signed_in(access):
+        with _CLIENT.signed_in(config):
             return work()
 
-    why, _ = explained(TimeoutError(), 0, access, patience)
-    for left in patience.tries():
-        attempt = Attempt(left)
+    def attempt(deadline: Deadline) -> T:
+        call = _Call(deadline)
         try:
-            return attempt.result(signed_in, patience)
-        except (ee.EEException, ApiError, GoogleAuthError, OSError, Truncated) as error:
-            why, passing = explained(error, attempt.status, access, patience)
-            if not passing:
+            return call.run(signed_in)
+        except (ee.EEException, ApiError, GoogleAuthError) as error:
+            failure = _explain(error, call.status)
+            if not isinstance(failure, TransientError):
                 _CLIENT.sign_out()
-                raise Unavailable(why) from error
-    raise Unavailable(why)
+            raise failure from error
+
+    return retry.run(attempt, NAME)
 
 
-def credentials_found(access: Access, patience: Patience) -> tuple[str, str | None]:
+def _explain(error: Exception, status: int) -> Unavailable:
+    """The failure that the client's error stands for."""
+    if isinstance(error, RefreshError) and status in (400, 401, 403):
+        return Unavailable(EXPIRED)
+    if isinstance(error, GoogleAuthError):
+        return TransientError("Google's sign-in does not answer as it should: try again later.")
+    reason = " ".join(str(error.reason if isinstance(error, HttpError) else error).split())
+    return explain_status(EARTH_ENGINE_RULES, status, reason=reason)
+
+
+def credentials_found(config: EarthEngineConfig, retry: RetryPolicy) -> tuple[str, str | None]:
     """What credentials there are, in words, and the project they name. Unavailable if there are none."""
     request = google_auth_httplib2.Request(_CLIENT.transport)
-    _, project, kind = Attempt(patience.deadline_s).result(
-        lambda: found(access.credentials, request), patience
-    )
-    return kind, project
+
+    def attempt(deadline: Deadline) -> tuple[str, str | None]:
+        _, project, kind = _Call(deadline).run(lambda: find_credentials(config.credentials, request))
+        return kind, project
+
+    return retry.run(attempt, NAME)
 
 
 def restricted() -> bool:

@@ -1,4 +1,4 @@
-"""Grounded chat: words to an intention, an interpretation to words, in the OpenAI shape."""
+"""Chat about a scene or images, as in OpenAI's API: messages become runs, and findings become text that cites them."""
 
 from fusar_gpt.server.chat.routes import router
 

@@ -1,7 +1,8 @@
-"""The shapes of OpenAI's chat completions: what comes in, what goes out, whole or in pieces, and errors."""
+"""The JSON of OpenAI's chat completions: requests, answers whole or in chunks, and errors."""
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -9,22 +10,24 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from fastapi import Response
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from starlette.exceptions import HTTPException
 
 from fusar_gpt.server import wire
-from fusar_gpt.server.chat.grounding import Grounding
+from fusar_gpt.server.chat.grounding import ChatContext
 from fusar_gpt.server.chat.pictures import IMAGE_BYTES, IMAGES
 
 _URI = 4 * IMAGE_BYTES // 3 + 200
-_LAST_WORDS = "the last message must be the user's, with a question in words"
 
-_NOTHING_ELSE: Mapping[str, tuple[Any, ...]] = {
+_ONLY_VALUES: Mapping[str, tuple[Any, ...]] = {
     "n": (1,), "top_p": (1,), "presence_penalty": (0,), "frequency_penalty": (0,), "logit_bias": ({},),
     "logprobs": (False,), "stop": ([],), "tools": ([],), "functions": ([],), "modalities": (["text"],),
     "response_format": ({"type": "text"},), "audio": (), "web_search_options": (),
 }  # fmt: skip
-"""Parameters that would change the answer, with the only values that this server can honour."""
+"""Parameters that would change the answer, each with the only values that this server accepts."""
 
 _RING = [[169.45, -19.529], [169.46, -19.529], [169.46, -19.528], [169.45, -19.529]]
 EXAMPLES: list[Any] = [
@@ -41,15 +44,19 @@ EXAMPLES: list[Any] = [
 ]
 
 
+class ModelNotFound(HTTPException):
+    """The server does not run the model of the request."""
+
+
 class TextPart(BaseModel):
-    """Words."""
+    """Text."""
 
     type: Literal["text"]
     text: Annotated[str, StringConstraints(max_length=8000)]
 
 
 class ImageUrl(BaseModel):
-    """A data: URI of a PNG or JPEG; nothing else is looked at."""
+    """A data: URI of a PNG or JPEG."""
 
     url: Annotated[str, StringConstraints(max_length=_URI)]
 
@@ -76,20 +83,20 @@ class Message(BaseModel):
 
     @property
     def text(self) -> str:
-        """Its words."""
+        """Its text parts, joined."""
         if isinstance(self.content, list):
             return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
         return self.content or ""
 
     @property
     def images(self) -> list[str]:
-        """Its images."""
+        """The URIs of its images."""
         parts = self.content if isinstance(self.content, list) else []
         return [part.image_url.url for part in parts if isinstance(part, ImagePart)]
 
 
 class StreamOptions(BaseModel):
-    """What a stream tells besides the answer."""
+    """What a stream contains besides the answer."""
 
     include_usage: bool = False
 
@@ -107,16 +114,16 @@ class ChatRequest(BaseModel):
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    fusar: Grounding | None = None
+    fusar: ChatContext | None = None
 
     @model_validator(mode="after")
     def _answerable(self) -> ChatRequest:
         for name, value in (self.model_extra or {}).items():
-            if value is not None and name in _NOTHING_ELSE and value not in _NOTHING_ELSE[name]:
+            if value is not None and name in _ONLY_VALUES and value not in _ONLY_VALUES[name]:
                 raise ValueError(f"{name} is not supported here: leave it out")
         last = self.messages[-1]
         if last.role != "user" or not last.text.strip():
-            raise ValueError(_LAST_WORDS)
+            raise ValueError("the last message must be the user's, with a question in words")
         if self.fusar is None and not self.images:
             raise ValueError("there is nothing to look at: name a scene in fusar.scene, or send an image")
         if self.fusar is not None and self.images:
@@ -127,19 +134,19 @@ class ChatRequest(BaseModel):
 
     @property
     def images(self) -> list[str]:
-        """The images the conversation is about: those of the last message that has some."""
+        """The images of the conversation: those of the last message that has any."""
         return next((message.images for message in reversed(self.messages) if message.images), [])
 
 
 @dataclass(frozen=True)
 class Answered:
-    """An answer that is complete.
+    """A complete answer.
 
     Attributes:
-        text: All of it.
-        cut: Words of the model ran into their limit.
-        prompt_tokens: Visual tokens of what it looked at and, one a word, the prompts.
-        completion_tokens: Tokens it made.
+        text: The text.
+        cut: Whether free text was cut off at its token limit.
+        prompt_tokens: Visual tokens of the chips or images and, one a word, of the prompts.
+        completion_tokens: Tokens that were generated.
         fusar: Run, findings and self-check.
     """
 
@@ -162,7 +169,7 @@ class Answered:
 
 
 class Completion:
-    """One answer on its way out."""
+    """Writes one answer as OpenAI's objects."""
 
     def __init__(self, model: str) -> None:
         self._shared = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
@@ -173,15 +180,15 @@ class Completion:
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answered.reason}
         return self._object("chat.completion", [choice], usage=answered.usage, fusar=answered.fusar)
 
-    def piece(self, delta: Mapping[str, Any], finish_reason: str | None = None, **more: Any) -> bytes:
-        """An event with one ``chat.completion.chunk``."""
+    def chunk(self, delta: Mapping[str, Any], finish_reason: str | None = None, **more: Any) -> bytes:
+        """A server-sent event with one ``chat.completion.chunk``."""
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return event(self._object("chat.completion.chunk", [choice], **more))
 
     def end(self, answered: Answered, *, with_usage: bool) -> Iterator[bytes]:
-        """The last events; the one with the finish reason carries what the answer rests on."""
+        """The last events; the one with the finish reason carries run, findings and self-check."""
         more = {"usage": None} if with_usage else {}
-        yield self.piece({}, answered.reason, fusar=answered.fusar, **more)
+        yield self.chunk({}, answered.reason, fusar=answered.fusar, **more)
         if with_usage:
             yield event(self._object("chat.completion.chunk", [], usage=answered.usage))
         yield b"data: [DONE]\n\n"
@@ -195,29 +202,36 @@ def event(data: Mapping[str, Any]) -> bytes:
     return f"data: {wire.encode(data)}\n\n".encode("ascii")
 
 
-def error_of(status: int, message: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
-    """OpenAI's error object."""
+async def problem_of(request: Request, error: Exception) -> dict[str, Any]:
+    """The problem that the application answers an error with, and OpenAI's error object in its member ``error``."""
+    handlers = request.app.exception_handlers
+    handler = next(handlers[kind] for kind in type(error).__mro__ if kind in handlers)
+    problem: dict[str, Any] = json.loads((await handler(request, error)).body)
+    param = code = None
+    if isinstance(error, RequestValidationError):
+        where = [str(part) for part in error.errors()[0]["loc"] if part != "body"]
+        param = ".".join(where)[:200] or None
+        detail = problem["detail"].replace("Value error, ", "")
+        problem |= {"status": 400, "title": HTTPStatus(400).phrase, "detail": detail}
+    elif isinstance(error, ModelNotFound):
+        param, code = "model", "model_not_found"
+    status = problem["status"]
     kind = "server_error" if status >= 500 else "invalid_request_error"
-    if status == 429:
-        kind = "rate_limit_error"
-    return {"message": message, "type": kind, "param": param, "code": code}
+    kind = "rate_limit_error" if status == 429 else kind
+    return problem | {"error": {"message": problem["detail"], "type": kind, "param": param, "code": code}}
 
 
-def refusal(
-    status: int,
-    message: str,
-    param: str | None = None,
-    code: str | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    """A problem (RFC 7807), as everywhere at this door, with OpenAI's error object as its extension."""
-    content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": message}
-    content["error"] = error_of(status, message, param, code)
-    return Response(wire.encode(content), status, headers, media_type="application/problem+json")
+async def refusal(request: Request, error: Exception) -> Response:
+    """The problem of an error as a response."""
+    problem = await problem_of(request, error)
+    headers = dict(getattr(error, "headers", None) or {})
+    if problem["status"] == 429:
+        headers["Retry-After"] = "2"
+    return JSONResponse(problem, problem["status"], headers, media_type="application/problem+json")
 
 
 def model_object(card: Mapping[str, Any], created: int) -> dict[str, Any]:
-    """The object ``model`` of a checkpoint's card, with what an analyst should know of it."""
+    """OpenAI's object ``model`` for a checkpoint's card, with what an analyst should know about it."""
     shown = {key: card[key] for key in ("title", "demonstration", "targets", "licence") if key in card}
     return {
         "id": card["name"],

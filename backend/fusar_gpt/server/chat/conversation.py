@@ -1,7 +1,7 @@
-"""From an analyst's words, English or Chinese, to what is asked of the model; follow-ups included.
+"""From an analyst's message, English or Chinese, to the task that it asks for; follow-ups included.
 
-Small rules, no model: a wrong guess is seen at once, because every answer says what was counted or looked for.
-Whatever no rule knows is put to the model as a free question.
+These are small rules and no model: a wrong guess is noticed at once, because every answer names what was counted or
+detected. A message that no rule matches is put to the model as a free question.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from fusar_gpt.server.chat.vocabulary import Vocabulary, singular
 from fusar_gpt.tasks import SEARCHES, Task
 
 Pick = int | Literal["largest", "smallest"]
-"""One of several objects: its number in the answer from 1 on, -1 for the last, or by its size."""
+"""One of several objects: its number in the answer from 1 on, -1 for the last, or its size."""
 
 LONGEST = 4000
-"""Characters of a message that the rules look at."""
+"""Characters of a message that the rules read."""
 
 HISTORY = 1500
-"""Characters of the earlier conversation that a free question brings along."""
+"""Characters of the earlier conversation that are sent along with a free question."""
 
 
 @dataclass(frozen=True)
-class Intention:
+class Intent:
     """What one message asks for.
 
     Attributes:
         task: The task.
-        targets: The classes meant; empty for all that the checkpoint knows.
-        pick: The one object meant, of those that a detection of ``targets`` finds.
+        targets: The classes; empty for all that the checkpoint knows.
+        pick: A single object among the detections of ``targets``.
         text: The analyst's own words.
     """
 
@@ -42,8 +42,8 @@ class Intention:
     text: str = ""
 
 
-# Where a command begins: at a clause, or after the small words of politeness.
-_SAY = r"(?:^|[.;:!?,] *|\b(?:to|please|(?:can|could|would|will) you|and|then|now|just|also) +)"
+# What comes before a command: the start of a clause, or a word such as "please".
+_COMMAND = r"(?:^|[.;:!?,] *|\b(?:to|please|(?:can|could|would|will) you|and|then|now|just|also) +)"
 _OBJECT = r"(?:ones?|objects?|targets?|findings?|detections?|of (?:them|these|those))"
 _RANKS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _DIGITS = "一二三四五六七八九十"
@@ -53,21 +53,21 @@ _RULES: tuple[tuple[Task, re.Pattern[str]], ...] = (
     (
         Task.COUNT,
         re.compile(
-            rf"\bhow many\b|\b(?:the )?number of\b|{_SAY}(?:re)?count\b|\bare there (?:any|some)\b|\bis there an?\b"
+            rf"\bhow many\b|\b(?:the )?number of\b|{_COMMAND}(?:re)?count\b|\bare there (?:any|some)\b|\bis there an?\b"
             rf"|\bany\b[^.?!]*\bhere\b|多少|几{_UNIT}|幾{_UNIT}|[数數]一[数數]|[计計][数數]|[数數]量|有几|有没有|有沒有"
         ),
     ),
     (
         Task.LOCATE,
         re.compile(
-            rf"\b(?:which|what) (?:grid )?(?:cells?|parts?|squares?|tiles?)\b|\bgrid\b|{_SAY}locate\b"
+            rf"\b(?:which|what) (?:grid )?(?:cells?|parts?|squares?|tiles?)\b|\bgrid\b|{_COMMAND}locate\b"
             r"|[哪那][些个個几幾]?(?:个|個)?(?:格|网格|網格|方格|区域|區域)|九宫格|九宮格|网格|網格|定位"
         ),
     ),
     (
         Task.DETECT,
         re.compile(
-            rf"\bwhere\b|{_SAY}(?:detect|find|show|point out|mark|outline|highlight|list|draw|box)\b"
+            rf"\bwhere\b|{_COMMAND}(?:detect|find|show|point out|mark|outline|highlight|list|draw|box)\b"
             r"|在哪|哪里|哪裡|哪儿|位置|[检檢][测測]|找出|找到|找一下|[标標]出|[标標][注註]|圈出|框出|[显顯]示|列出"
         ),
     ),
@@ -75,14 +75,14 @@ _RULES: tuple[tuple[Task, re.Pattern[str]], ...] = (
         Task.CLASSIFY,
         re.compile(
             rf"\bwhat(?:'s| is| are) (?:it|this|that|these|those|they)\b(?! (?:about|for|doing))"
-            rf"|{_SAY}(?:classify|identify)\b|\b(?:what|which) (?:kind|type|sort|class|category)\b"
+            rf"|{_COMMAND}(?:classify|identify)\b|\b(?:what|which) (?:kind|type|sort|class|category)\b"
             rf"|[这這那它]{_UNIT}?是什[么麼]|什么类型|什麼類型|哪[种類类]|分[类類]|[识識][别別]"
         ),
     ),
     (
         Task.DESCRIBE,
         re.compile(
-            rf"{_SAY}(?:describe|summari[sz]e|caption)\b|\bdescription\b|\boverview\b"
+            rf"{_COMMAND}(?:describe|summari[sz]e|caption)\b|\bdescription\b|\boverview\b"
             r"|\bwhat (?:do|can) (?:you|we|i) see\b|\bwhat(?:'s| is) (?:in|here|there|shown|visible)\b"
             r"|\btell me about (?:this|the (?:area|scene|image))"
             r"|描述|概括|概述|介[绍紹]|[说說]明一下|看到(?:了)?什[么麼]|有(?:些)?什[么麼]|[总總][结結]"
@@ -104,7 +104,7 @@ _AGAIN = re.compile(
     r"^(?:and|what about|how about|also|now|then|the|any|or)\b|^(?:那|那么|还有|還有|以及)|呢"
 )
 _NOUN = re.compile(
-    rf"\b(?:how many|number of|are there (?:any|some)|is there an?|{_SAY}(?:count|locate|detect|find))"
+    rf"\b(?:how many|number of|are there (?:any|some)|is there an?|{_COMMAND}(?:count|locate|detect|find))"
     r"(?: (?:all|the|any|every|of|these|those|more|other))* (?P<noun>[a-z][a-z-]{2,30})"
 )
 _NO_NOUN = re.compile(
@@ -116,19 +116,19 @@ _ZH_NOUN = re.compile(
 )
 
 
-def understand(messages: Sequence[str], vocabulary: Vocabulary) -> Intention:
-    """What the last of an analyst's messages asks for, read in the light of the earlier ones. Never raises.
+def understand(messages: Sequence[str], vocabulary: Vocabulary) -> Intent:
+    """What the last message asks for; the earlier ones complete a follow-up. Never raises.
 
     Args:
-        messages: The analyst's messages of one conversation, oldest first, at least one.
+        messages: The analyst's messages, oldest first, at least one.
         vocabulary: The classes the checkpoint knows.
     """
-    said, topic = Intention(Task.ASK), None
+    intent, topic = Intent(Task.ASK), None
     for text in messages:
-        said = _intention(text, vocabulary, topic)
-        if said.task in SEARCHES or said.pick is not None:
-            topic = said
-    return said
+        intent = _intent(text, vocabulary, topic)
+        if intent.task in SEARCHES or intent.pick is not None:
+            topic = intent
+    return intent
 
 
 def is_chinese(text: str) -> bool:
@@ -136,36 +136,28 @@ def is_chinese(text: str) -> bool:
     return re.search(r"[\u3400-\u9fff]", text) is not None
 
 
-def _intention(text: str, vocabulary: Vocabulary, before: Intention | None) -> Intention:
+def _intent(text: str, vocabulary: Vocabulary, before: Intent | None) -> Intent:
     words = " ".join(unicodedata.normalize("NFKC", text[:LONGEST]).casefold().replace("\u2019", "'").split())
     named = vocabulary.named(words)
+    earlier = before.targets if before else ()
     task = next((task for task, rule in _RULES if rule.search(words)), None)
     pick = _pick(words, named, vocabulary)
     if task is Task.CLASSIFY and pick is None and before is not None:
         pick = before.pick  # "what is it?" after "where is the second one?"
     if pick is not None and task is not Task.COUNT:
         kind = Task.CLASSIFY if _KIND.search(words) else Task.DETECT
-        return Intention(kind, named or _of(before), pick, text)
+        return Intent(kind, named or earlier, pick, text)
     if task is None:
         task = _continued(words, named, vocabulary, before)
     if task not in SEARCHES:
-        return Intention(task, (), None, text)
-    if named:
-        return Intention(task, named, None, text)
-    if unknown := _unknown(words):
-        return (
-            Intention(task, (unknown,), None, text) if unknown.isascii() else Intention(Task.ASK, text=text)
-        )
-    return Intention(task, _of(before), None, text)
+        return Intent(task, text=text)
+    if not named and (unknown := _unknown(words)):
+        return Intent(task, (unknown,), text=text) if unknown.isascii() else Intent(Task.ASK, text=text)
+    return Intent(task, named or earlier, text=text)
 
 
-def _of(before: Intention | None) -> tuple[str, ...]:
-    """What the turn before was about."""
-    return before.targets if before else ()
-
-
-def _continued(words: str, named: tuple[str, ...], vocabulary: Vocabulary, before: Intention | None) -> Task:
-    """The task of a message that names none: "and planes?" goes on, a bare "ships" looks for them."""
+def _continued(words: str, named: tuple[str, ...], vocabulary: Vocabulary, before: Intent | None) -> Task:
+    """The task of a message without one: "and planes?" repeats the last task, a bare "ships" detects them."""
     if not named:
         return Task.ASK
     bare = not vocabulary.without(words)
@@ -175,7 +167,7 @@ def _continued(words: str, named: tuple[str, ...], vocabulary: Vocabulary, befor
 
 
 def _pick(words: str, named: tuple[str, ...], vocabulary: Vocabulary) -> Pick | None:
-    """Which of several objects is meant; a class name may stand where "one" does: "the second ship"."""
+    """The single object that is meant; "the second ship" is read as "the second one"."""
     found = _PICKS.search(vocabulary.replaced(words, "one") if named else words)
     if found is None:
         return None
@@ -185,15 +177,15 @@ def _pick(words: str, named: tuple[str, ...], vocabulary: Vocabulary) -> Pick | 
         return "smallest"
     if found["zh_last"] or found["rank"] == "last":
         return -1
-    said = found["number"] or found["zh"] or found["rank"]
+    number = found["number"] or found["zh"] or found["rank"]
     for ordered in (_RANKS, _DIGITS):
-        if said in ordered:
-            return ordered.index(said) + 1
-    return max(int(re.sub("[a-z]", "", said)), 1)
+        if number in ordered:
+            return ordered.index(number) + 1
+    return max(int(re.sub("[a-z]", "", number)), 1)
 
 
 def _unknown(words: str) -> str | None:
-    """The class asked for where it is none that is known: the answer must say so, not count something else."""
+    """The class asked for, if the vocabulary lacks it: the answer must say so rather than count something else."""
     found = _NOUN.search(words)
     if found and not _NO_NOUN.fullmatch(found["noun"]):
         return singular(found["noun"])
@@ -202,7 +194,7 @@ def _unknown(words: str) -> str | None:
 
 
 def with_history(messages: Sequence[tuple[str, str]]) -> str:
-    """The last message with what was said before it, for a free question; the newest of it where it is long.
+    """The last message after the earlier ones, of which at most the newest ``HISTORY`` characters are kept.
 
     Args:
         messages: (role, text) of the whole conversation, oldest first.

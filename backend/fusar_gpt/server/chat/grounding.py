@@ -1,4 +1,4 @@
-"""What a conversation is about, an area of a scene or plain images, and asking the model about it."""
+"""What a conversation is about, an area of a scene or plain images, and how the model is asked about it."""
 
 from __future__ import annotations
 
@@ -6,63 +6,136 @@ import pathlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Annotated, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, model_validator
 from pyproj import CRS, Geod, Transformer
 
-from fusar_gpt.engine import Engine
+from fusar_gpt.contract import (
+    Event,
+    FeatureCollection,
+    Finding,
+    Finished,
+    InterpretRequest,
+    Outline,
+    Run,
+    Started,
+    Task,
+)
+from fusar_gpt.contract.limits import BandNumber, CrsText, FileName, Flag, Metres, Name, Overlap, Year
+from fusar_gpt.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply, never
 from fusar_gpt.errors import AreaError
-from fusar_gpt.findings import Finding, Run
-from fusar_gpt.frames import ChipBox
-from fusar_gpt.imagery import Area
-from fusar_gpt.imagery.chips import ResizePlan
-from fusar_gpt.inquiries import Order, area_questions
-from fusar_gpt.interpret import Event, Finished, Started, interpret
+from fusar_gpt.imagery import Area, RasterPolicy
+from fusar_gpt.interpret import interpret
+from fusar_gpt.planning import area_of
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.server.chat.pictures import View, interpret_pictures
-from fusar_gpt.server.inputs import Boxes, Crs, Inputs, Name, Number, Outline, Path
-from fusar_gpt.tasks import Question, Task
+from fusar_gpt.server.chat.pictures import Pixels, interpret_pictures
 
 CHIPS = 400
-"""Chips that one turn may look at; more is a job's work."""
+"""The most chips that one answer may need; a larger area needs a job."""
 
 OBJECT_M = 500.0
-"""Diagonal of the largest area that is taken for one object."""
+"""The longest diagonal of an area that is taken for a single object."""
 
 KEPT_RUNS = 16
 KEPT_FINDINGS = 5000
 
 
-class Grounding(BaseModel):
-    """The field ``fusar`` of a request: the scene and area that a conversation is about, as inputs of a job.
+class ChatContext(BaseModel):
+    """The field ``fusar`` of a chat request: the scene and area of the conversation, as in the inputs of a job.
 
-    ``boxes`` are objects that "what is this?" means. Without ``self_check`` a count is not compared with the
-    detections of the same area.
+    ``boxes`` are the objects meant by "what is this?". ``self_check`` compares a count with the detections of the
+    same area.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    scene: Path
+    scene: FileName
     area: Outline | None = None
-    area_crs: Crs = "EPSG:4326"
-    boxes: Boxes | None = None
-    prior: Path = "none"
-    allow_no_prior: Annotated[bool, Field(strict=True)] = False
-    year: Annotated[int, Field(strict=True, ge=1970, le=2200)] | None = None
-    band: Annotated[int, Field(strict=True, ge=1)] | Name | None = None
-    ground_m: Annotated[Number, Field(gt=0, le=1e6)] | None = None
-    overlap: Annotated[Number, Field(ge=0, le=0.9)] | None = None
-    aspect: Annotated[str, Field(pattern="^(undistorted|stretched)$")] | None = None
+    area_crs: CrsText = "EPSG:4326"
+    boxes: FeatureCollection | None = None
+    prior: FileName = "none"
+    allow_no_prior: Flag = False
+    year: Year | None = None
+    band: BandNumber | Name | None = None
+    ground_m: Metres | None = None
+    overlap: Overlap | None = None
+    aspect: Literal["undistorted", "stretched"] | None = None
     self_check: bool = True
 
-    def inputs(self) -> Inputs:
-        """The same as inputs of a job, whose task is still to be chosen."""
-        return Inputs(task=Task.DESCRIBE, **self.model_dump(exclude={"self_check"}, exclude_unset=True))
+    @model_validator(mode="after")
+    def _is_complete(self) -> ChatContext:
+        self.request()
+        return self
+
+    def request(self) -> InterpretRequest:
+        """The same as a request; the task in it is replaced later."""
+        given = {name: getattr(self, name) for name in self.model_fields_set if name != "self_check"}
+        return InterpretRequest(task=Task.DESCRIBE, **given)
 
 
-class Ground(Protocol):
+@dataclass(frozen=True)
+class SamplingParams:
+    """How free text is generated; counts, cells, classes and boxes are always decoded greedily.
+
+    Attributes:
+        max_tokens: The longest answer; None leaves it to the task.
+        temperature: 0 is greedy.
+        seed: Of the random numbers.
+    """
+
+    max_tokens: int | None = None
+    temperature: float = 0.0
+    seed: int = 0
+
+
+class StreamTap(EngineWrapper):
+    """The engine of one answer: streams free text to a callback and counts tokens.
+
+    Attributes:
+        free_text: Whether answers are free text: it is streamed, and sampled as the request says.
+        prompt_tokens: Visual tokens of the chips and, one a word, of their prompts.
+        completion_tokens: Tokens that were generated.
+        cut: Whether free text was cut off at its token limit.
+    """
+
+    def __init__(self, engine: Engine, sampling: SamplingParams, report: Callable[[str], None]) -> None:
+        super().__init__(engine)
+        self._sampling, self._report = sampling, report
+        self.free_text = self.cut = False
+        self.prompt_tokens = self.completion_tokens = 0
+
+    @property
+    def batch_size(self) -> int:
+        """1 for free text, so that it can be read chip after chip as it is generated."""
+        return 1 if self.free_text else self._engine.batch_size
+
+    def answer(
+        self,
+        requests: Sequence[DecodeRequest],
+        cancelled: Callable[[], bool] = never,
+        on_text: OnText | None = None,
+    ) -> list[Reply]:
+        """As :meth:`Engine.answer`."""
+        if self.free_text:
+            requests = [self._sampled(request) for request in requests]
+            replies = self._engine.answer(requests, cancelled, lambda _, piece: self._report(piece))
+            self.cut |= not all(reply.finished for reply in replies)
+        else:
+            replies = self._engine.answer(requests, cancelled)
+        visual = self.card.token_rows * self.card.token_cols
+        self.prompt_tokens += sum(visual + len(request.prompt.split()) for request in requests)
+        self.completion_tokens += sum(len(reply.token_ends) for reply in replies)
+        return replies
+
+    def _sampled(self, request: DecodeRequest) -> DecodeRequest:
+        sampling = self._sampling
+        most = min(request.max_tokens, sampling.max_tokens or request.max_tokens)
+        return replace(request, max_tokens=most, temperature=sampling.temperature, seed=sampling.seed)
+
+
+class ChatTarget(Protocol):
     """What is asked about. Both methods yield the events of one run.
 
     Attributes:
@@ -74,23 +147,23 @@ class Ground(Protocol):
     def ask(
         self, task: Task, targets: Sequence[str], text: str, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event]:
-        """Ask everywhere."""
+        """Put a task to every chip or image."""
 
     def classify(
         self, chosen: tuple[Run, Finding] | None, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event] | None:
-        """Ask what one object is, or without one what "this" is; None where "this" is too much for one object."""
+        """Classify a finding, or without one what "this" means; None if that is too large for one object."""
 
 
-class Memory:
-    """The last runs, so that a follow-up speaks of the very objects that were found before."""
+class RunCache:
+    """The events of the latest runs, so that a follow-up speaks of the very findings of the answer before."""
 
     def __init__(self) -> None:
         self._runs: OrderedDict[Hashable, list[Event]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def recall(self, key: Hashable, make: Callable[[], Iterator[Event]]) -> Iterator[Event]:
-        """The events of that key: those remembered, else those made now, which are kept once they are all there."""
+    def events(self, key: Hashable, run: Callable[[], Iterator[Event]]) -> Iterator[Event]:
+        """The events kept under that key, else those of a new run, which are kept once it is complete."""
         with self._lock:
             known = self._runs.get(key)
             if known is not None:
@@ -98,52 +171,53 @@ class Memory:
         if known is not None:
             yield from known
             return
-        heard: list[Event] = []
-        for event in make():
-            heard.append(event)
+        events: list[Event] = []
+        for event in run():
+            events.append(event)
             yield event
-        if isinstance(event := heard[-1], Finished) and len(event.findings) <= KEPT_FINDINGS:
+        if isinstance(event := events[-1], Finished) and len(event.findings) <= KEPT_FINDINGS:
             with self._lock:
-                self._runs[key] = heard
+                self._runs[key] = events
                 while len(self._runs) > KEPT_RUNS:
                     self._runs.popitem(last=False)
 
 
-class SceneGround:
+class SceneTarget:
     """An area of a scene."""
 
     unit: Literal["chip", "image"] = "chip"
 
-    def __init__(self, order: Order, settings: PriorSettings, memory: Memory) -> None:
-        self._order, self._settings, self._memory = order, settings, memory
+    def __init__(self, request: InterpretRequest, settings: PriorSettings, cache: RunCache) -> None:
+        self._request, self._settings, self._cache = request, settings, cache
 
     def ask(
         self, task: Task, targets: Sequence[str], text: str, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event]:
-        """Ask about the whole area."""
+        """Put a task to every chip of the area."""
         question = text if task is Task.ASK else None
-        order = replace(self._order, task=task, targets=tuple(targets), question=question, boxes=())
-        return self._events(order, engine, cancelled)
+        request = replace(self._request, task=task, targets=tuple(targets), question=question, boxes=None)
+        return self._events(request, engine, cancelled)
 
     def classify(
         self, chosen: tuple[Run, Finding] | None, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event] | None:
-        """Ask what a finding is, else what the boxes are, else what a small area holds."""
-        boxes = self._order.boxes
+        """Classify a finding, else the boxes of the request, else a small area."""
+        boxes, crs = self._request.boxes, self._request.area_crs
         if chosen is not None:
-            run, finding = chosen
-            boxes = (Area(finding.geometry, CRS.from_user_input(run.scene_crs)),)
-        elif not boxes and (area := self._order.area) is not None and _is_small(area):
-            boxes = (area,)
+            finding = chosen[1]
+            boxes, crs = FeatureCollection.of((finding.geometry,)), finding.crs
+        elif not boxes and (area := area_of(self._request)) is not None and _is_small(area):
+            boxes = FeatureCollection.of((area.outline(),))
         if not boxes:
             return None
-        return self._events(
-            replace(self._order, task=Task.CLASSIFY, area=None, boxes=boxes), engine, cancelled
-        )
+        request = replace(self._request, task=Task.CLASSIFY, area=None, boxes=boxes, boxes_crs=crs)
+        return self._events(request, engine, cancelled)
 
-    def _events(self, order: Order, engine: Engine, cancelled: Callable[[], bool]) -> Iterator[Event]:
-        def make() -> Iterator[Event]:
-            for event in interpret(order, engine, cancelled, self._settings):
+    def _events(
+        self, request: InterpretRequest, engine: Engine, cancelled: Callable[[], bool]
+    ) -> Iterator[Event]:
+        def run() -> Iterator[Event]:
+            for event in interpret(request, engine, cancelled, self._settings, policy=RasterPolicy()):
                 if isinstance(event, Started) and event.chips > CHIPS:
                     raise AreaError(
                         f"the area takes {event.chips} chips, a conversation at most {CHIPS}: "
@@ -151,51 +225,44 @@ class SceneGround:
                     )
                 yield event
 
-        if order.task in (Task.ASK, Task.DESCRIBE):
-            return make()  # words may be drawn, and are wanted as they are made
+        if request.task in (Task.ASK, Task.DESCRIBE):
+            return run()  # free text may be sampled, and must stream
         try:
-            file = order.scene.stat()
+            file = pathlib.Path(request.scene).stat()
         except OSError:
-            return make()  # opening the scene says what is wrong with it
-        return self._memory.recall((order, file.st_mtime_ns, file.st_size), make)
+            return run()  # opening the scene reports what is wrong with it
+        return self._cache.events((request, file.st_mtime_ns, file.st_size), run)
 
 
-class PictureGround:
+class PictureTarget:
     """Plain images, by number."""
 
     unit: Literal["chip", "image"] = "image"
 
-    def __init__(self, views: Mapping[int, View]) -> None:
-        self._views = views
+    def __init__(self, pictures: Mapping[int, Pixels]) -> None:
+        self._pictures = pictures
 
     def ask(
         self, task: Task, targets: Sequence[str], text: str, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event]:
-        """Ask about each image."""
-        order = Order(pathlib.Path(), task, tuple(targets), question=text if task is Task.ASK else None)
-        questions = area_questions(order, engine.card)
-        return interpret_pictures(self._views, lambda _: questions, engine, cancelled)
+        """Put a task to every image."""
+        question = text if task is Task.ASK else None
+        return interpret_pictures(self._pictures, task, engine, cancelled, targets=targets, question=question)
 
     def classify(
         self, chosen: tuple[Run, Finding] | None, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event] | None:
-        """Ask what a finding is; an image as a whole is described instead."""
+        """Classify a finding; an image as a whole is described instead."""
         if chosen is None:
             return None
         finding = chosen[1]
-        image = int(finding.properties["image"] or 1)
-
-        def question(plan: ResizePlan) -> list[Question]:
-            across, down = plan.width / plan.window.width, plan.height / plan.window.height
-            box = finding.box
-            corners = ChipBox(box.left * across, box.top * down, box.right * across, box.bottom * down)
-            return [Question(Task.CLASSIFY, box=corners)]
-
-        return interpret_pictures({image: self._views[image]}, question, engine, cancelled)
+        number = int(finding.properties["image"] or 1)
+        picture = {number: self._pictures[number]}
+        return interpret_pictures(picture, Task.CLASSIFY, engine, cancelled, boxes=[finding.box])
 
 
 def _is_small(area: Area) -> bool:
-    """Whether an area can be one object; never where its CRS does not reach."""
+    """Whether an area can be a single object; false if it has no WGS84 coordinates."""
     to_lonlat = Transformer.from_crs(area.crs, CRS(4326), always_xy=True)
     left, bottom, right, top = area.geometry.bounds
     west, south, east, north = to_lonlat.transform_bounds(left, bottom, right, top, errcheck=False)

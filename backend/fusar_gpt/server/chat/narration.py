@@ -1,4 +1,4 @@
-"""One answer in the making: the runs that it takes, put into words."""
+"""An answer while it is made: the runs it needs, rendered as text that streams."""
 
 from __future__ import annotations
 
@@ -6,218 +6,208 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fusar_gpt.contract import Event, Finding, Finished, Found, Started, to_geojson
 from fusar_gpt.engine import Engine
 from fusar_gpt.errors import TaskError
-from fusar_gpt.findings import Finding
-from fusar_gpt.interpret import ChipDone, Event, Finished, Started
-from fusar_gpt.server import wire
-from fusar_gpt.server.chat import telling
-from fusar_gpt.server.chat.conversation import Intention
-from fusar_gpt.server.chat.grounding import Ground
-from fusar_gpt.server.chat.listening import Freedom, Listening
-from fusar_gpt.server.chat.phrases import Phrases
-from fusar_gpt.server.chat.prose import Prose
+from fusar_gpt.server.chat import answer_text
+from fusar_gpt.server.chat.answer_text import CitedText
+from fusar_gpt.server.chat.conversation import Intent
+from fusar_gpt.server.chat.grounding import ChatTarget, SamplingParams, StreamTap
+from fusar_gpt.server.chat.phrases import Templates
 from fusar_gpt.tasks import Task
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one of the answer's runs is."""
+    """How many chips of one of the answer's runs are done."""
 
     task: str
     done: int
     chips: int
 
 
-Tell = Callable[[str | Progress], None]
-"""Takes the next piece of the answer, or how far it is."""
+Report = Callable[[str | Progress], None]
+"""Receives the next piece of the answer, or its progress."""
 
 
-class Narration:
+class StreamRenderer:
     """Makes one answer.
 
     Attributes:
-        prose: The answer so far.
-        engine: Who is asked, with the number of tokens that it took.
+        text: The answer so far.
+        engine: The engine, which counts the tokens of this answer.
     """
 
     def __init__(
         self,
-        ground: Ground,
+        target: ChatTarget,
         engine: Engine,
-        freedom: Freedom,
-        phrases: Phrases,
-        tell: Tell,
+        sampling: SamplingParams,
+        templates: Templates,
+        report: Report,
         cancelled: Callable[[], bool],
         *,
         self_check: bool = True,
     ) -> None:
-        """An answer about a ground.
+        """An empty answer.
 
         Args:
-            ground: What is asked about.
-            engine: Who answers.
-            freedom: How free text is made.
-            phrases: The language.
-            tell: Hears the answer as it is made; called in several threads, but never in two at a time.
-            cancelled: Whether nobody listens any more.
-            self_check: Compare counts with detections.
+            target: What is asked about.
+            engine: The engine that all answers share.
+            sampling: How free text is generated.
+            templates: The sentences of the answer's language.
+            report: Receives the answer while it is made; called from several threads, one at a time.
+            cancelled: Whether the client has left.
+            self_check: Whether counts are compared with detections.
         """
-        self.prose = Prose(phrases, tell)
-        self.engine = Listening(engine, freedom, self._hear)
-        self._ground, self._tell, self._cancelled, self._check = ground, tell, cancelled, self_check
+        self.text = CitedText(templates, report)
+        self.engine = StreamTap(engine, sampling, self._stream_words)
+        self._target, self._report, self._cancelled, self._check = target, report, cancelled, self_check
         self._runs: list[Finished] = []
         self._compared: dict[str, Any] | None = None
         self._chip = Progress("", 0, 0)
         self._words_from: int | None = None
         self._blank = ""
 
-    def make(self, intention: Intention) -> None:
-        """Ask the model and tell the answer.
+    def make(self, intent: Intent) -> None:
+        """Run the model and write the answer.
 
-        Raises a FusarError where it cannot be answered, and Cancelled once nobody listens.
+        Raises a FusarError if it cannot be answered, and Cancelled once the client has left.
         """
         try:
-            self._answer(intention)
+            self._answer(intent)
         except TaskError as error:
-            self.prose.write(str(error))  # a class that the model was not taught: the conversation goes on
+            self.text.write(str(error))  # a class that the model was not taught: the conversation goes on
         if self._runs:
-            self.prose.write(f"\n\n{self.prose.phrases.provenance(self._runs[0].run)}")
+            self.text.write(f"\n\n{self.text.templates.provenance(self._runs[0].run)}")
 
-    def grounds(self) -> dict[str, Any]:
-        """What the answer rests on: run, findings with the spans of the text that mean them, the self-check."""
+    def evidence(self) -> dict[str, Any]:
+        """What the answer rests on: the run, the findings with the spans of text that mean them, the self-check."""
         features: list[dict[str, Any]] = []
         for finished in self._runs:
-            features += wire.collection(finished.findings, finished.run)["features"]
+            features += to_geojson(finished.findings)["features"]
         for feature in features:
-            feature["spans"] = self.prose.spans.get(feature["id"], [])
-            if not feature["geometry"]["coordinates"]:
-                feature["geometry"] = None  # a plain image lies nowhere (RFC 7946, 3.2)
+            feature["spans"] = self.text.spans.get(feature["id"], [])
         return {
             "run": self._runs[0].run.record() if self._runs else None,
             "findings": {"type": "FeatureCollection", "features": features},
             "self_check": self._compared,
         }
 
-    def _answer(self, intention: Intention) -> None:
-        if intention.pick is not None:
-            self._choose(intention)
-        elif intention.task is Task.COUNT:
-            self._count(intention.targets)
-        elif intention.task is Task.DETECT:
-            self._detect(intention.targets)
-        elif intention.task is Task.LOCATE:
-            finished = self._ask(Task.LOCATE, intention.targets, telling.cells)
-            telling.all_cells(self.prose, finished, self._chip.chips)
-        elif intention.task is not Task.CLASSIFY or not self._classify():
-            self._in_words(intention)
+    def _answer(self, intent: Intent) -> None:
+        if intent.pick is not None:
+            self._pick(intent)
+        elif intent.task in (Task.COUNT, Task.DETECT):
+            self._count_or_detect(intent.task, intent.targets)
+        elif intent.task is Task.LOCATE:
+            finished = self._ask(Task.LOCATE, intent.targets, answer_text.write_cells)
+            answer_text.write_all_cells(self.text, finished, self._chip.chips)
+        elif intent.task is not Task.CLASSIFY or not self._classify():
+            self._in_words(intent)
 
     def _ask(
         self,
         task: Task,
         targets: Sequence[str],
-        chip: Callable[[Prose, Sequence[Finding], str], None] | None = None,
+        write_chip: Callable[[CitedText, Sequence[Finding], str], None] | None = None,
     ) -> Finished:
-        """One run; ``chip`` tells of each of several chips."""
+        """One run; ``write_chip`` writes about each of several chips."""
 
-        def told(event: ChipDone) -> None:
-            if chip is not None:
-                chip(self.prose, telling.of_chip(event), self._heading())
+        def chip_done(found: Sequence[Finding]) -> None:
+            if write_chip is not None:
+                write_chip(self.text, answer_text.of_chips(found), self._heading())
 
-        return self._follow(self._ground.ask(task, targets, "", self.engine, self._cancelled), told)
+        return self._follow(self._target.ask(task, targets, "", self.engine, self._cancelled), chip_done)
 
     def _follow(
-        self, events: Iterator[Event], told: Callable[[ChipDone], None] = lambda event: None
+        self, events: Iterator[Event], chip_done: Callable[[Sequence[Finding]], None] = lambda found: None
     ) -> Finished:
-        """Go through one run, to its very end."""
+        """Consume the events of one run to the end; ``chip_done`` receives the findings of each chip."""
+        found: tuple[Finding, ...] = ()
         for event in events:
             if isinstance(event, Finished):
                 self._runs.append(event)
-                continue
-            if isinstance(event, Started):
-                self._chip = Progress(event.run.task, 0, event.chips)
+            elif isinstance(event, Found):
+                found += event.added
+            elif isinstance(event, Started):
+                self._report_progress(Progress(event.run.task, 0, event.chips))
             else:
-                told(event)
-                self._chip = Progress(self._chip.task, event.done, event.chips)
-            self._tell(self._chip)
+                chip_done(found)
+                found = ()
+                self._report_progress(Progress(self._chip.task, event.done, event.total))
         return self._runs[-1]
 
+    def _report_progress(self, chip: Progress) -> None:
+        self._chip = chip
+        self._report(chip)
+
     def _heading(self) -> str:
-        """Which of several chips the next words are about."""
+        """Names the chip that the next words are about, if there are several."""
         chip = self._chip
-        return (
-            self.prose.phrases(self._ground.unit, number=chip.done + 1, chips=chip.chips)
-            if chip.chips > 1
-            else ""
-        )
+        if chip.chips <= 1:
+            return ""
+        return self.text.templates(self._target.unit, number=chip.done + 1, chips=chip.chips)
 
-    def _count(self, targets: Sequence[str]) -> None:
-        counts = self._ask(Task.COUNT, targets, telling.chip_numbers)
-        telling.count(self.prose, counts, self._chip.chips)
-        if self._check:
-            detections = self._ask(Task.DETECT, counts.run.targets)
-            self._compare(counts, detections, detections)
-
-    def _detect(self, targets: Sequence[str]) -> None:
-        detections = self._ask(Task.DETECT, targets, telling.chip_numbers)
-        telling.detections(self.prose, detections, self._chip.chips)
-        if self._check:
-            counts = self._ask(Task.COUNT, detections.run.targets)
-            self._compare(counts, detections, counts)
-
-    def _compare(self, counts: Finished, detections: Finished, check: Finished) -> None:
-        """Say whether the count and the detections of the same area agree."""
-        rows = telling.compare(self.prose, counts, detections)
+    def _count_or_detect(self, task: Task, targets: Sequence[str]) -> None:
+        """Count or detect, and check the one against the other in the same area."""
+        asked = self._ask(task, targets, answer_text.write_chip_numbers)
+        write = answer_text.write_count if task is Task.COUNT else answer_text.write_detections
+        write(self.text, asked, self._chip.chips)
+        if not self._check:
+            return
+        check = self._ask(Task.DETECT if task is Task.COUNT else Task.COUNT, asked.run.targets)
+        counts, detections = (asked, check) if task is Task.COUNT else (check, asked)
+        rows = answer_text.write_comparison(self.text, counts, detections)
         agree = all(row["agree"] for row in rows.values())
         self._compared = {"agree": agree, "targets": rows, "run": check.run.record()}
 
-    def _choose(self, intention: Intention) -> None:
-        """One of several detections: what it is, or where and how large."""
-        finished = self._ask(Task.DETECT, intention.targets)
-        number, finding = telling.choose(self.prose, finished, intention.pick or 1)
+    def _pick(self, intent: Intent) -> None:
+        """Answer about one of several detections: what it is, or where it is and how large."""
+        finished = self._ask(Task.DETECT, intent.targets)
+        number, finding = answer_text.choose_detection(self.text, finished, intent.pick or 1)
         if finding is None:
             return
-        if intention.task is Task.CLASSIFY:
-            events = self._ground.classify((finished.run, finding), self.engine, self._cancelled)
+        if intent.task is Task.CLASSIFY:
+            events = self._target.classify((finished.run, finding), self.engine, self._cancelled)
             if events is not None:
-                telling.label(self.prose, self._follow(events).findings, (number, finding))
+                answer_text.write_labels(self.text, self._follow(events).findings, (number, finding))
                 return
-        self.prose.line(number, finding)
+        self.text.line(number, finding)
 
     def _classify(self) -> bool:
-        """What "this" is; False where "this" is too much for one object."""
-        events = self._ground.classify(None, self.engine, self._cancelled)
+        """Classify what "this" means; false if it is too large for one object."""
+        events = self._target.classify(None, self.engine, self._cancelled)
         if events is not None:
-            telling.label(self.prose, self._follow(events).findings)
+            answer_text.write_labels(self.text, self._follow(events).findings)
         return events is not None
 
-    def _in_words(self, intention: Intention) -> None:
-        """The model's own words, as they are made."""
-        task = Task.ASK if intention.task is Task.ASK else Task.DESCRIBE
-        self.engine.in_words = True
-        events = self._ground.ask(task, (), intention.text, self.engine, self._cancelled)
+    def _in_words(self, intent: Intent) -> None:
+        """The model's own words, streamed as they are generated."""
+        task = Task.ASK if intent.task is Task.ASK else Task.DESCRIBE
+        self.engine.free_text = True
+        events = self._target.ask(task, (), intent.text, self.engine, self._cancelled)
         self._follow(events, self._end_words)
 
-    def _hear(self, piece: str) -> None:
-        """Take the next piece of free text; white space waits, because it may be the last."""
-        said = f"{self._blank}{piece}"
-        words = (said.lstrip() if self._words_from is None else said).rstrip()
-        self._blank = said[len(said.rstrip()) :]
+    def _stream_words(self, piece: str) -> None:
+        """Write a piece of free text; trailing white space waits, because it may be the end of the answer."""
+        waiting = f"{self._blank}{piece}"
+        words = (waiting.lstrip() if self._words_from is None else waiting).rstrip()
+        self._blank = waiting[len(waiting.rstrip()) :]
         if words:
             self._begin_words()
-            self.prose.write(words)
+            self.text.write(words)
 
     def _begin_words(self) -> None:
         if self._words_from is None:
-            self.prose.write(f"\n{self._heading()}" if self.prose.text else self._heading())
-            self._words_from = len(self.prose.text)
+            self.text.write(f"\n{self._heading()}" if self.text.text else self._heading())
+            self._words_from = len(self.text.text)
 
-    def _end_words(self, event: ChipDone) -> None:
-        rows = telling.of_chip(event)
-        if self._words_from is None:  # an engine that does not stream, or nothing was said
+    def _end_words(self, found: Sequence[Finding]) -> None:
+        rows = answer_text.of_chips(found)
+        if self._words_from is None:  # the engine does not stream, or the answer is empty
             self._begin_words()
-            self.prose.write("".join(str(row.properties.get("text") or "") for row in rows))
-        self.prose.mark(self._words_from or 0, rows)
+            self.text.write("".join(str(row.properties.get("text") or "") for row in rows))
+        self.text.cite(self._words_from or 0, rows)
         if not all(row.properties["complete"] for row in rows):
-            self.prose.say("cut")
+            self.text.fill("cut")
         self._words_from, self._blank = None, ""

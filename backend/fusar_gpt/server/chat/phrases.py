@@ -1,10 +1,10 @@
-"""The sentences of an answer, in English and in Chinese."""
+"""The sentences of an answer, as templates in English and in Chinese."""
 
 # ruff: noqa: RUF001 - Chinese has its own punctuation
 
 from __future__ import annotations
 
-from fusar_gpt.findings import Finding, Run
+from fusar_gpt.contract import Finding, Run
 from fusar_gpt.server.chat.vocabulary import chinese_name, plural
 
 ENGLISH = {
@@ -88,32 +88,32 @@ _MEASURES = {
 }
 
 
-class Phrases:
+class Templates:
     """The sentences of one language."""
 
     def __init__(self, *, chinese: bool) -> None:
         self.chinese = chinese
-        self._said = CHINESE if chinese else ENGLISH
+        self._texts = CHINESE if chinese else ENGLISH
 
     def __call__(self, key: str, **values: object) -> str:
-        """The sentence of that name with its gaps filled."""
-        return self._said[key].format(**values)
+        """The template of that name with its placeholders filled."""
+        return self._texts[key].format(**values)
 
     def number(self, count: int, target: str | None) -> str:
-        """So many of a class; None is a class that nobody named."""
+        """A number of objects of a class; None means objects of any class."""
         if self.chinese:
             return f"{count} {_MEASURES.get(target or '', '个')}{self.name(target)}"
         return f"{count} {self.name(target, many=count != 1)}"
 
     def name(self, target: str | None, *, many: bool = False) -> str:
-        """What a class is called."""
+        """The name of a class in this language."""
         name = target if target not in (None, "any") else "object"
         if self.chinese:
             return "目标" if name == "object" else chinese_name(str(name))
         return plural(str(name)) if many else str(name)
 
     def place(self, finding: Finding) -> str:
-        """Where a finding is: longitude and latitude, or pixels of an image."""
+        """The centre of a finding: latitude and longitude, or pixels in a plain image."""
         lon, lat = finding.properties.get("lon"), finding.properties.get("lat")
         if isinstance(lon, float) and isinstance(lat, float):
             return f"{abs(lat):.5f}° {'NS'[lat < 0]}, {abs(lon):.5f}° {'EW'[lon < 0]}"
@@ -122,12 +122,12 @@ class Phrases:
         return f"({x:.0f}, {y:.0f}) px"
 
     def size(self, finding: Finding) -> str:
-        """How large a detection is; nothing where nobody knows metres."""
+        """Length and width of a detection in metres; empty in a plain image."""
         length, width = finding.properties.get("length_m"), finding.properties.get("width_m")
         return self("size", length=length, width=width) if length is not None else ""
 
     def provenance(self, run: Run) -> str:
-        """What must be said of every answer: model, prior, and whether anything about them is not real."""
+        """The last line of every answer: its model, its prior, and what of them is a demonstration or simulated."""
         prior = self("no prior")
         if run.prior != "none":
             year = f" {run.prior_year}" if run.prior_year else ""

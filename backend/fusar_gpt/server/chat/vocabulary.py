@@ -1,4 +1,4 @@
-"""The names that analysts use for what a checkpoint knows, English and Chinese."""
+"""The English and Chinese names that analysts use for the classes of a checkpoint."""
 
 from __future__ import annotations
 
@@ -21,30 +21,28 @@ _GROUPS: tuple[tuple[str, str, str], ...] = (
     ("vehicle", "vehicles?|cars?|trucks?", "车辆|車輛|汽车|汽車|卡车|卡車"),
     ("building", "buildings?|houses?", "建筑物|建築物|建筑|建築|房屋|楼房|房子"),
 )
-"""English name, its English forms, and its Chinese forms, the one to answer with first."""
+"""English name, its forms as a pattern, and its Chinese forms; answers use the first Chinese one."""
 
 _SMALL_WORDS = re.compile(r"\b(?:the|a|an|any|some|all)\b|[\W_]|[吗嗎呢的有]")
-
-
 _IN = re.compile(r"\b(?:in|at|on|near|by|along|around|inside|within|from)(?: (?:the|a|an|this|that|its))? $")
 _THERE = re.compile("[里裡中内內旁边邊附]")
 
 
 class Vocabulary:
-    """The classes of one checkpoint and the words that mean them."""
+    """The classes of a checkpoint and the words that mean them."""
 
     def __init__(self, targets: Iterable[str]) -> None:
         """A vocabulary.
 
         Args:
-            targets: The classes of the card; none for a checkpoint that takes any target.
+            targets: The classes of the card; empty for a checkpoint that takes any class.
         """
         targets = list(targets)
         meant: dict[str, list[str]] = {}
         for name, english, chinese in _GROUPS:
             forms = re.compile(rf"{english}|{chinese}")
             known = next((target for target in targets if forms.fullmatch(target.casefold())), None)
-            # A class that the checkpoint does not know keeps its common name: the answer says that it is unknown.
+            # A class that the checkpoint does not know keeps its common name, so that the answer can say so.
             meant.setdefault(known or name, []).extend([rf"\b(?:{english})\b", *chinese.split("|")])
         for target in targets:
             meant.setdefault(target, []).append(rf"\b{re.escape(target.casefold())}(?:e?s)?\b")
@@ -55,7 +53,7 @@ class Vocabulary:
         self._words = re.compile("|".join(f"({form})" for form, _ in pairs))
 
     def named(self, words: str) -> tuple[str, ...]:
-        """The classes that casefolded words name, each once, in their order; no places: "ships in port"."""
+        """The classes that casefolded text names, each once, in order; not the place in "ships in port"."""
         found = []
         for match in self._words.finditer(words):
             target = self._targets[(match.lastindex or 1) - 1]
@@ -67,16 +65,16 @@ class Vocabulary:
         return tuple(dict.fromkeys(found))
 
     def replaced(self, words: str, by: str) -> str:
-        """The words with every class name replaced."""
+        """The text with every class name replaced."""
         return self._words.sub(by, words)
 
     def without(self, words: str) -> str:
-        """What is left of the words without class names, articles and punctuation."""
+        """The text without class names, articles and punctuation."""
         return _SMALL_WORDS.sub("", self.replaced(words, " "))
 
 
 def chinese_name(target: str) -> str:
-    """What a class is called in a Chinese answer; its own name where there is no other."""
+    """The Chinese name of a class, else its own name."""
     for _, english, chinese in _GROUPS:
         if re.fullmatch(english, target.casefold()):
             return chinese.split("|")[0]
@@ -84,7 +82,7 @@ def chinese_name(target: str) -> str:
 
 
 def singular(noun: str) -> str:
-    """An English noun without its plural's ending, by the usual rules."""
+    """The singular of an English noun, by the usual rules."""
     if noun.endswith("ies") and len(noun) > 4:
         return f"{noun[:-3]}y"
     if noun.endswith(("sses", "xes", "ches", "shes")):
@@ -93,7 +91,7 @@ def singular(noun: str) -> str:
 
 
 def plural(noun: str) -> str:
-    """An English class name for several of it."""
+    """The plural of an English class name."""
     if noun.endswith(("craft", "s")):
         return noun
     return f"{noun}es" if noun.endswith(("x", "ch", "sh")) else f"{noun}s"

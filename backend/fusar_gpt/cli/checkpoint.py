@@ -1,0 +1,201 @@
+"""``fusar checkpoint``: import, fetch, list, show, export and remove models. Light to import: no model code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fusar_gpt.model.folder import Card
+    from fusar_gpt.model.store import Entry
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommands of ``fusar checkpoint``."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    add_import(actions.add_parser("import", help="make a checkpoint of a folder as the authors release it"))
+    add_pull(actions.add_parser("pull", help="download the authors' release and its base"))
+
+    export = actions.add_parser("export", help="write a checkpoint whole, with its base's weights")
+    export.add_argument("checkpoint", metavar="NAME|DIR")
+    export.add_argument("--out", type=Path, required=True, metavar="DIR")
+    export.set_defaults(run=run_export)
+
+    listing = actions.add_parser("list", help="the checkpoints that can be loaded by name")
+    listing.add_argument("--json", action="store_true", help="print one JSON array")
+    listing.set_defaults(run=run_list)
+
+    show = actions.add_parser("show", help="one checkpoint's card, hash, TLM settings and base")
+    show.add_argument("checkpoint", metavar="NAME|DIR")
+    show.add_argument(
+        "--verify", action="store_true", help="compare every byte of the base with the import's"
+    )
+    show.add_argument("--json", action="store_true", help="print one JSON object")
+    show.set_defaults(run=run_show)
+
+    remove = actions.add_parser("remove", help="delete a checkpoint from the store, never its base")
+    remove.add_argument("name", metavar="NAME")
+    remove.add_argument("--yes", action="store_true", help="do it; without, only say what would be deleted")
+    remove.set_defaults(run=run_remove)
+
+
+def add_import(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``fusar checkpoint import``."""
+    parser.add_argument("source", type=Path, metavar="SRC", help="the released folder")
+    parser.add_argument(
+        "--base", required=True, metavar="DIR|HUB_ID", help="the Qwen2.5-VL it was trained on"
+    )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, metavar="DIR", help="the folder to write")
+    where.add_argument("--name", help="the name in the store to write to")
+    parser.add_argument("--sigma", type=float, help="of TLM, where SRC has no tlm_config.json")
+    parser.set_defaults(run=run_import)
+
+
+def add_pull(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``fusar checkpoint pull``."""
+    parser.add_argument("repo", nargs="?", metavar="REPO_ID", help="default: the authors' kkcyy/FUSAR-GPT")
+    parser.add_argument(
+        "--base",
+        metavar="BASE_ID",
+        help="the Qwen2.5-VL it was trained on; default: Qwen/Qwen2.5-VL-7B-Instruct",
+    )
+    parser.add_argument("--subfolder", help="of the repository; default for the authors': stage2/detection")
+    parser.add_argument(
+        "--sigma", type=float, help="of TLM, where there is no tlm_config.json; the authors': 2"
+    )
+    parser.add_argument("--name", help="in the store; default: the repository's name")
+    parser.set_defaults(run=run_pull)
+
+
+def run_import(args: argparse.Namespace) -> int:
+    """``fusar checkpoint import``."""
+    from fusar_gpt.model.released import import_release
+    from fusar_gpt.model.store import place
+
+    out = args.out or place(args.name)
+    import_release(args.source, args.base, out, sigma=args.sigma, name=args.name, report=say)
+    print(f"written: {out}")
+    return 0
+
+
+def run_pull(args: argparse.Namespace) -> int:
+    """``fusar checkpoint pull``."""
+    from fusar_gpt.model.released import pull
+    from fusar_gpt.model.store import store_folder
+
+    given = {
+        key: value
+        for key in ("repo", "base", "subfolder", "sigma", "name")
+        if (value := getattr(args, key)) is not None
+    }
+    card = pull(**given, report=say)
+    print(f"written: {store_folder() / card.name}")
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """``fusar checkpoint export``."""
+    from fusar_gpt.model.checkpoint import export_checkpoint
+
+    export_checkpoint(args.checkpoint, args.out)
+    print(f"written: {args.out}")
+    return 0
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """``fusar checkpoint list``."""
+    from fusar_gpt.model.hub import in_words
+    from fusar_gpt.model.store import entries
+
+    found = entries()
+    if args.json:
+        print(json.dumps([_as_json(entry) for entry in found], indent=2))
+        return 0
+    width = max(len(entry.name) for entry in found)
+    for entry in found:
+        title = entry.card.title if entry.card else f"cannot be loaded: {entry.problem}"
+        flag = ", demonstration only" if entry.card and entry.card.demonstration else ""
+        print(f"{entry.name:{width}}  {title} ({in_words(entry.size)}{flag})")
+        print(f"{'':{width}}  {entry.folder}")
+    return 0
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """``fusar checkpoint show``."""
+    from fusar_gpt.model.base import check_digests, reopen_base
+    from fusar_gpt.model.checkpoint import read_config
+    from fusar_gpt.model.folder import Card, digest
+    from fusar_gpt.model.hub import in_words
+    from fusar_gpt.model.store import find_folder, size_of
+
+    folder = find_folder(args.checkpoint)
+    card = Card.read(folder)
+    shown: dict[str, Any] = {
+        **_described(card),
+        "tlm": read_config(folder).tlm,
+        "folder": str(folder),
+        "size": size_of(folder),
+        "hash": digest(folder, card),
+    }
+    if card.base is not None:
+        shown["base_size"] = sum(card.base_sizes.values())
+        if args.verify:
+            check_digests(reopen_base(card), card)
+            shown["base_verified"] = True
+    if args.json:
+        print(json.dumps(shown, indent=2))
+        return 0
+    for key, value in shown.items():
+        text = in_words(value) if key in ("size", "base_size") else _in_words(value)
+        print(f"{key.replace('_', ' '):14} {text}")
+    return 0
+
+
+def run_remove(args: argparse.Namespace) -> int:
+    """``fusar checkpoint remove``."""
+    from fusar_gpt.model.store import remove
+
+    folder = remove(args.name, really=args.yes)
+    print(f"removed: {folder}")
+    return 0
+
+
+def say(line: str) -> None:
+    """A line for the person at the terminal."""
+    print(f"fusar: {line}", file=sys.stderr, flush=True)
+
+
+def _described(card: Card) -> dict[str, Any]:
+    """The card without its long lists of digests."""
+    hidden = ("digests", "base_digests", "base_sizes")
+    return {key: value for key, value in asdict(card).items() if key not in hidden}
+
+
+def _as_json(entry: Entry) -> dict[str, Any]:
+    card = entry.card
+    return {
+        "name": entry.name,
+        "title": card.title if card else None,
+        "size": entry.size,
+        "folder": str(entry.folder),
+        "bundled": entry.bundled,
+        "demonstration": card.demonstration if card else None,
+        "base": card.base if card else None,
+        "problem": entry.problem,
+    }
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_in_words(one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_in_words, value)) or "any"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)

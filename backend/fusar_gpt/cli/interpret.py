@@ -1,0 +1,190 @@
+"""``fusar interpret``: an area of a scene, here or on a server, into one GeoPackage."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fusar_gpt import engine_options, prior_options
+from fusar_gpt.cli.prior import report
+from fusar_gpt.contract import FETCHED_PRIORS, NO_PRIOR
+from fusar_gpt.tasks import Task
+
+if TYPE_CHECKING:
+    from fusar_gpt.contract import Event, Finished, InterpretRequest
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``fusar interpret``, which others script against."""
+    parser.add_argument("scene", type=Path, metavar="SCENE", help="a georeferenced SAR raster")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--area", type=Path, metavar="FILE", help="polygons in any vector format")
+    where.add_argument("--bbox", type=bbox, metavar="W,S,E,N")
+    parser.add_argument("--bbox-crs", default="EPSG:4326", metavar="CRS", help="default: %(default)s")
+    parser.add_argument("--task", required=True, choices=[task.value for task in Task])
+    parser.add_argument(
+        "--target", action="append", default=[], metavar="NAME", help="default: all the model knows"
+    )
+    parser.add_argument("--question", metavar="TEXT", help="what to ask (task ask)")
+    parser.add_argument("--boxes", type=Path, metavar="FILE", help="polygons to classify (task classify)")
+    engine_options.add_arguments(parser)
+    parser.add_argument(
+        "--aspect",
+        choices=["undistorted", "stretched"],
+        help="stretch ground of any shape to the model's frame, or show more ground; default: the model's own",
+    )
+    parser.add_argument(
+        "--prior",
+        default="none",
+        metavar="|".join((*FETCHED_PRIORS, "FILE", NO_PRIOR)),
+        help="AEF vectors; default: %(default)s",
+    )
+    parser.add_argument("--year", type=int, metavar="Y", help="year of the prior; default: the scene's")
+    parser.add_argument(
+        "--band", metavar="NAME|N", help="polarisation or band number; default: the scene's co-pol"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT.gpkg")
+    parser.add_argument(
+        "--json", action="store_true", help="print run, counts and findings as one JSON object"
+    )
+    prior_options.add_arguments(parser)
+    add_server(parser)
+    parser.set_defaults(run=run_interpret, usage_error=parser.error)
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    """Where else than here the model may run."""
+    group = parser.add_argument_group("server", "Files are sent to it; server:/PATH names one that it has.")
+    group.add_argument("--server", metavar="URL", help="let this fusar serve interpret, with its own model")
+    group.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="its token; default: FUSAR_TOKEN, else as served here"
+    )
+    group.add_argument("--ca-file", type=Path, metavar="FILE", help="certificates (PEM) to trust for https")
+
+
+def bbox(text: str) -> tuple[float, float, float, float]:
+    """Four numbers W,S,E,N."""
+    parts = [float(part) for part in text.split(",")]
+    if len(parts) != 4:
+        raise ValueError(text)
+    return parts[0], parts[1], parts[2], parts[3]
+
+
+def run_interpret(args: argparse.Namespace) -> int:
+    """``fusar interpret``: stream the run to the terminal, then write one GeoPackage."""
+    check_usage(args)
+    request = request_from(args)
+    from fusar_gpt.cli.terminal import show_progress
+    from fusar_gpt.contract import Finished
+    from fusar_gpt.findings import check_writable
+
+    check_writable(args.out)
+    with closing(
+        events_from_server(request, args) if args.server else events_from_here(request, args)
+    ) as events:
+        for event in show_progress(events):
+            if isinstance(event, Finished):
+                deliver(event, args)
+    return 0
+
+
+def events_from_here(request: InterpretRequest, args: argparse.Namespace) -> Generator[Event, None, None]:
+    """Interpret on this machine."""
+    from fusar_gpt.engine import open_engine
+    from fusar_gpt.interpret import interpret
+
+    engine = open_engine(engine_options.EngineOptions.of(args))
+    yield from interpret(request, engine, settings=prior_options.PriorSettings.of(args), report=report)
+
+
+def events_from_server(request: InterpretRequest, args: argparse.Namespace) -> Generator[Event, None, None]:
+    """Have a server interpret, with the model it has unless one is named."""
+    from fusar_gpt.client import Client
+    from fusar_gpt.connection import find_token
+
+    model = None if args.model == engine_options.EngineOptions().model else args.model
+    allow_no_prior = prior_options.PriorSettings.of(args).allow_none
+    request = replace(request, model=model, allow_no_prior=allow_no_prior)
+    token = find_token(args.server, args.token_file)
+    with Client(args.server, token, ca_file=args.ca_file, report=report) as client:
+        yield from client.run(request)
+
+
+def deliver(finished: Finished, args: argparse.Namespace) -> None:
+    """Write the GeoPackage, then print what was asked for. Raises OutputError."""
+    from fusar_gpt.cli.terminal import show_summary
+    from fusar_gpt.contract import to_geojson
+    from fusar_gpt.findings import count_by_kind, write_geopackage
+
+    write_geopackage(args.out, [finished.run], finished.findings)
+    if args.json:
+        findings = to_geojson(finished.findings)
+        counts = count_by_kind(finished.findings)
+        print(
+            json.dumps(
+                {"run": finished.run.record(), "counts": counts, "findings": findings}, allow_nan=False
+            )
+        )
+    else:
+        show_summary(finished)
+        print(f"written: {args.out}")
+
+
+def check_usage(args: argparse.Namespace) -> None:
+    """Wrong combinations are usage errors (exit 2), as argparse's own are."""
+    check_place(args)
+    task = Task(args.task)
+    if args.out.suffix.lower() != ".gpkg":
+        args.usage_error("--out must end in .gpkg, as GeoPackages do")
+    if args.area is None and args.bbox is None and not (task is Task.CLASSIFY and args.boxes):
+        args.usage_error("say where: --area FILE or --bbox W,S,E,N")
+    if task is Task.CLASSIFY and not args.boxes:
+        args.usage_error("--task classify needs --boxes FILE")
+    if task is Task.ASK and not args.question:
+        args.usage_error("--task ask needs --question TEXT")
+
+
+def check_place(args: argparse.Namespace) -> None:
+    """What the one who starts a server has decided cannot be asked of it, and the other way round."""
+    if not args.server:
+        if args.token_file or args.ca_file:
+            args.usage_error("--token-file and --ca-file go with --server URL")
+        return
+    chosen = engine_options.EngineOptions.of(args)
+    if chosen != engine_options.EngineOptions(model=chosen.model):
+        args.usage_error(
+            "--device, --dtype, --quantize and --batch are options of fusar serve, not of --server"
+        )
+    for option in prior_options.OPTIONS:
+        if option.setting != "allow_none" and getattr(args, option.dest) is not None:
+            args.usage_error(f"--{option.flag} is an option of fusar serve, not of --server")
+
+
+def request_from(args: argparse.Namespace) -> InterpretRequest:
+    """The request that the arguments describe. Raises AreaError on unreadable files."""
+    from fusar_gpt.imagery import Area, read_polygons
+    from fusar_gpt.planning import request_for
+
+    area = None
+    if args.area is not None:
+        area = Area.from_file(args.area)
+    elif args.bbox is not None:
+        west, south, east, north = args.bbox
+        area = Area.from_bbox(west, south, east, north, args.bbox_crs)
+    return request_for(
+        args.scene,
+        Task(args.task),
+        targets=tuple(args.target),
+        area=area,
+        question=args.question,
+        boxes=read_polygons(args.boxes) if args.boxes else (),
+        prior=args.prior,
+        year=args.year,
+        aspect=args.aspect,
+        band=int(args.band) if args.band and args.band.isdecimal() else args.band,
+    )

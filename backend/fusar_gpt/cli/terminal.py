@@ -1,0 +1,75 @@
+"""What a run prints: progress and notices on stderr, a short table on stdout."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from fusar_gpt.contract import Event, Finished, Progress, Started
+from fusar_gpt.findings import count_by_kind
+from fusar_gpt.findings.caption import warnings_of
+from fusar_gpt.tasks import SEARCHES
+
+LINE_EVERY_S = 10.0
+"""How often progress is printed where stderr is not a terminal."""
+
+
+class _Bar(tqdm):
+    monitor_interval = 0  # without tqdm's own thread: an interrupted command ends at once
+
+
+@contextmanager
+def progress_bar(total: int, unit: str, title: str = "") -> Iterator[Callable[[int], None]]:
+    """Shows progress on stderr: a bar on a terminal, elsewhere a plain line every ``LINE_EVERY_S`` and at the end.
+
+    Yields:
+        A function that takes how many of ``total`` are done.
+    """
+    printed_at, shown = time.monotonic(), 0
+
+    def print_line(done: int) -> None:
+        nonlocal printed_at, shown
+        if done > shown and (done == total or time.monotonic() - printed_at >= LINE_EVERY_S):
+            printed_at, shown = time.monotonic(), done
+            print(
+                f"{title}: " if title else "",
+                f"{done} of {total} {unit}",
+                sep="",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    bar = _Bar(total=total, desc=title or None, unit=f" {unit}", miniters=1, file=sys.stderr, disable=None)
+    with bar:
+        yield print_line if bar.disable else lambda done: bar.update(done - bar.n)
+
+
+def show_progress(events: Iterable[Event]) -> Iterator[Event]:
+    """Passes on the events of a run; shows on stderr what is not real in it and how many chips are done."""
+    with ExitStack() as stack:
+        for event in events:
+            if isinstance(event, Started):
+                for notice in warnings_of(event.run):
+                    print(f"note: {notice}", file=sys.stderr)
+                show = stack.enter_context(progress_bar(event.chips, "chips"))
+            elif isinstance(event, Progress):
+                show(event.done)
+            elif isinstance(event, Finished):
+                stack.close()
+            yield event
+
+
+def show_summary(event: Finished) -> None:
+    """The findings in numbers, a line each, then what was said in words."""
+    numbers = count_by_kind(event.findings)
+    print(f"  {event.run.task} {', '.join(event.run.targets)}: {'' if numbers else 'nothing found'}")
+    for kind, number in numbers.items():
+        print(f"    {number:5}  {kind}")
+    if event.run.task not in SEARCHES:
+        for finding in event.findings:
+            row = finding.properties
+            print(f"    chip {row['chip']}: {row['label'] or row['text']}")

@@ -1,0 +1,109 @@
+"""A finding, and the columns of each layer of findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass
+from typing import Any, Literal
+
+from .geometry import Outline, SceneBox, read_outline
+from .run import Columns, Value
+
+Layer = Literal["detections", "grid", "answers"]
+
+_SHARED: Columns = {
+    "chip": int,
+    "prior_nodes": int,
+    "lon": float,
+    "lat": float,
+    "run": str,
+    "model": str,
+    "demonstration": bool,
+    "prior": str,
+    "simulated": bool,
+}
+FINDING_COLUMNS: dict[str, Columns] = {
+    "detections": {
+        "id": str,
+        "label": str,
+        "score": float,
+        "length_m": float,
+        "width_m": float,
+        "target": str,
+        **_SHARED,
+    },
+    "grid": {"id": str, "cell": int, "hit": bool, "target": str, **_SHARED},
+    "answers": {
+        "id": str,
+        "task": str,
+        "target": str,
+        "count": int,
+        "label": str,
+        "text": str,
+        "question": str,
+        "score": float,
+        "complete": bool,
+        **_SHARED,
+    },
+}
+"""The columns of each layer of findings; any of them may be null. ``lon`` and ``lat``: WGS84, of the centre."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A georeferenced feature made from the answer about one chip.
+
+    Attributes:
+        id: Unique, and the same whenever the same run is repeated.
+        layer: The layer it belongs to.
+        geometry: Its outline in ``crs``, easting or longitude first.
+        crs: The scene's own: ``AUTHORITY:CODE`` or WKT.
+        lonlat: Its outline in WGS84 as RFC 7946 wants it; a MultiPolygon across the antimeridian; None where the
+            scene has no place on the ground.
+        box: The same place in scene pixels, where it is a plain rectangle.
+        properties: Columns of its layer, without the geometry.
+    """
+
+    id: str
+    layer: Layer
+    geometry: Outline
+    crs: str
+    lonlat: Outline | None
+    box: SceneBox
+    properties: dict[str, Value]
+
+    def to_json(self) -> dict[str, Any]:
+        """A GeoJSON feature; ``scene_geometry``, ``scene_crs`` and ``scene_box`` stand beside its geometry."""
+        return {
+            "type": "Feature",
+            "id": self.id,
+            "geometry": self.lonlat and self.lonlat.__geo_interface__,
+            "properties": {"layer": self.layer, **self.properties},
+            "scene_geometry": self.geometry.__geo_interface__,
+            "scene_crs": self.crs,
+            "scene_box": astuple(self.box),
+        }
+
+    @classmethod
+    def from_json(cls, feature: Mapping[str, Any]) -> Finding:
+        """Back from :meth:`to_json`. Raises ValueError, TypeError or KeyError."""
+        properties = dict(feature["properties"])
+        return cls(
+            id=str(feature["id"]),
+            layer=properties.pop("layer"),
+            geometry=read_outline(feature["scene_geometry"]),
+            crs=str(feature["scene_crs"]),
+            lonlat=read_outline(feature["geometry"]) if feature.get("geometry") else None,
+            box=SceneBox(*(float(edge) for edge in feature["scene_box"])),
+            properties=properties,
+        )
+
+
+def to_geojson(findings: Iterable[Finding]) -> dict[str, Any]:
+    """A FeatureCollection in WGS84 (RFC 7946), longitude first, outer rings counter-clockwise."""
+    return {"type": "FeatureCollection", "features": [finding.to_json() for finding in findings]}
+
+
+def read_geojson(collection: Mapping[str, Any]) -> tuple[Finding, ...]:
+    """Back from :func:`to_geojson`. Raises ValueError, TypeError or KeyError."""
+    return tuple(Finding.from_json(feature) for feature in collection["features"])

@@ -1,0 +1,150 @@
+"""What an analyst asks for, whole: written once, sent as it is, checked by the server, interpreted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import Enum
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from .geometry import FeatureCollection, Outline, read_boxes, read_outline
+from .limits import (
+    MAX_TARGETS,
+    BandNumber,
+    CrsText,
+    FileName,
+    Flag,
+    Limits,
+    Metres,
+    Name,
+    Overlap,
+    Words,
+    Year,
+)
+
+Request = TypeVar("Request", bound="InterpretRequest")
+
+EXECUTION = "/processes/interpret/execution"
+"""Where a request is posted to, as ``{"inputs": request.to_json()}``."""
+UPLOADED = "scene:"
+"""Before the id of an uploaded file, where the path of a file on the server may stand."""
+NO_PRIOR = "none"
+PRIOR_SOURCES = (NO_PRIOR, "auto", "cog", "earth-engine")
+"""What a request may name as its prior, besides a file."""
+FETCHED_PRIORS = PRIOR_SOURCES[1:]
+"""Those that are fetched from a network."""
+
+
+Need = Literal["target", "box", "text"]
+
+
+class Task(str, Enum):
+    """The six tasks (FUSAR-GPT section on tasks and metrics; ``ask`` is a free question)."""
+
+    COUNT = "count"
+    LOCATE = "locate"
+    CLASSIFY = "classify"
+    DETECT = "detect"
+    DESCRIBE = "describe"
+    ASK = "ask"
+
+    @property
+    def needs(self) -> Need | None:
+        """What a question of this task cannot do without."""
+        return _NEEDS.get(self)
+
+
+_NEEDS: dict[Task, Need] = {
+    Task.COUNT: "target",
+    Task.LOCATE: "target",
+    Task.CLASSIFY: "box",
+    Task.DETECT: "target",
+    Task.ASK: "text",
+}
+SEARCHES = tuple(task for task in Task if task.needs == "target")
+"""The tasks that look for a target."""
+
+
+@dataclass(frozen=True)
+class InterpretRequest:
+    """One interpretation: a scene, an area and a question.
+
+    Attributes:
+        scene: A path, or ``scene:`` and the id of an uploaded file.
+        task: What is asked of each chip.
+        targets: The classes to look for; empty means all that the checkpoint knows.
+        area: Where to look; None means the whole scene, or the boxes.
+        area_crs: CRS of the area: authority code or WKT. Coordinates are x, y (east, north) whatever its axis order.
+        question: The analyst's own words, for ``ask``.
+        boxes: The objects to classify.
+        boxes_crs: CRS of the boxes; None means that of the area.
+        model: Name of a checkpoint; None takes the one that is loaded.
+        prior: One of ``PRIOR_SOURCES`` or a file.
+        allow_no_prior: Go on without a prior where none can be had.
+        year: Year of the prior; None means that of the scene's acquisition.
+        band: Number from 1, name or polarisation; None takes VV, then HH, then the first.
+        ground_m: Ground side of a chip in metres; None leaves it to the checkpoint.
+        overlap: Share of a chip's side that its neighbour sees too; None leaves it to the task.
+        aspect: Overrides the checkpoint's way to fit ground of another shape into its frame.
+
+    Raises:
+        ValueError: The task lacks what it needs, or a CRS names a file.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    scene: FileName
+    task: Task
+    targets: Annotated[tuple[Name, ...], Limits(max_length=MAX_TARGETS)] = ()
+    area: Outline | None = None
+    area_crs: CrsText = "EPSG:4326"
+    question: Words | None = None
+    boxes: FeatureCollection | None = None
+    boxes_crs: CrsText | None = None
+    model: FileName | None = None
+    prior: FileName = NO_PRIOR
+    allow_no_prior: Flag = False
+    year: Year | None = None
+    band: BandNumber | Name | None = None
+    ground_m: Metres | None = None
+    overlap: Overlap | None = None
+    aspect: Literal["undistorted", "stretched"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.task.needs == "text" and not (self.question and self.question.strip()):
+            raise ValueError(f"the task {self.task.value} needs a question: write what you want to know")
+        if self.task.needs == "box" and self.boxes is None:
+            raise ValueError(f"the task {self.task.value} needs boxes: give the polygons of the objects")
+        for crs in (self.area_crs, self.boxes_crs or ""):
+            if re.search(r"grids\s*=|init\s*=|PARAMETERFILE", crs, re.IGNORECASE):
+                # PROJ opens what a definition names, be it a pipe.
+                raise ValueError("a CRS may not name files; give its EPSG code or plain WKT")
+
+    def to_json(self) -> dict[str, Any]:
+        """The ``inputs`` of a POST to ``EXECUTION``; what is None is left out."""
+        known = {**asdict(self), "task": self.task.value, "targets": list(self.targets)}
+        names = (field.name for field in fields(InterpretRequest))  # not those that a subclass adds
+        return {name: known[name] for name in names if known[name] is not None}
+
+    @classmethod
+    def from_json(cls: type[Request], data: Mapping[str, Any]) -> Request:
+        """Back from :meth:`to_json`; other keys are not read. Raises ValueError, TypeError or KeyError."""
+        given = {field.name: data[field.name] for field in fields(cls) if data.get(field.name) is not None}
+        for name, reader in _READERS.items():
+            if name in given:
+                given[name] = reader(given[name])
+        return cls(**given)
+
+    @property
+    def uploads(self) -> set[str]:
+        """The ids of the uploaded files that it names."""
+        return {name[len(UPLOADED) :] for name in (self.scene, self.prior) if name.startswith(UPLOADED)}
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "task": Task,
+    "targets": tuple,
+    "area": read_outline,
+    "boxes": read_boxes,
+}

@@ -1,0 +1,162 @@
+"""The ground coordinates of scene pixels: by a geotransform, or by GDAL's polynomial through control points."""
+
+from __future__ import annotations
+
+import numpy as np
+import rasterio
+import rasterio.transform
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import CRS, Geod, Transformer
+from pyproj.exceptions import CRSError, ProjError
+from rasterio._err import CPLE_BaseError
+
+from fusar_gpt.errors import SceneError
+from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints
+
+_CONVERGED_PX = 1e-8
+_FAILED_PX = 1e-3
+_MAX_STEPS = 20
+
+
+class AffineGeolocation:
+    """A geotransform, whatever its rotation and handedness (north-up, south-up, rotated, sheared)."""
+
+    def __init__(self, affine: Affine, crs: CRS) -> None:
+        self.crs = crs
+        if affine.is_degenerate:
+            raise SceneError("the scene's geotransform is degenerate (pixels without area): export it again")
+        self._forward = np.array(affine, dtype=np.float64).reshape(3, 3)
+        self._inverse = np.array(~affine, dtype=np.float64).reshape(3, 3)
+
+    def to_ground(self, points: ScenePoints) -> GroundPoints:
+        """Scene pixels -> ground."""
+        return GroundPoints(*_apply(self._forward, points.x, points.y))
+
+    def to_scene(self, points: GroundPoints) -> ScenePoints:
+        """Ground -> scene pixels."""
+        return ScenePoints(*_apply(self._inverse, points.x, points.y))
+
+
+class GcpGeolocation:
+    """Ground control points only, as in Sentinel-1 GRD: located as by GDAL's warp, and so by QGIS.
+
+    GDAL fits two polynomials to the points, one for each direction, and they are not each other's inverse
+    (0.017 px apart on a Sentinel-1 GRD). A warp uses ground -> pixel, so that one is exact here; pixel ->
+    ground inverts it by iteration, with GDAL's own pixel -> ground as the approximate inverse.
+    """
+
+    def __init__(self, gcps: list[rasterio.transform.GroundControlPoint], crs: CRS) -> None:
+        self.crs = crs
+        try:
+            with rasterio.Env():  # keeps GDAL's own message off the user's terminal
+                self._gdal = rasterio.transform.GCPTransformer(gcps)
+        except CPLE_BaseError as error:
+            raise SceneError(_bad_gcps(len(gcps))) from error
+        points = ScenePoints.of([(gcp.col, gcp.row) for gcp in gcps])
+        if not np.isfinite(self.to_ground(points).xy()).all():
+            raise SceneError(_bad_gcps(len(gcps)))
+
+    def to_ground(self, points: ScenePoints) -> GroundPoints:
+        """Scene pixels -> ground; NaN where no ground point maps to the pixel (far outside the scene)."""
+        first = self._gdal_to_ground(points).xy()
+        ground = first
+        for _ in range(_MAX_STEPS):
+            placed = self.to_scene(GroundPoints.of(ground))
+            off = np.hypot(placed.x - points.x, placed.y - points.y)
+            if not (off > _CONVERGED_PX).any():
+                break
+            ground = ground + first - self._gdal_to_ground(placed).xy()
+        ground[~(off < _FAILED_PX)] = np.nan
+        return GroundPoints.of(ground)
+
+    def to_scene(self, points: GroundPoints) -> ScenePoints:
+        """Ground -> scene pixels by GDAL's polynomial, unrounded; NaN for points that are not finite."""
+        finite = np.isfinite(points.x) & np.isfinite(points.y)
+        xy = np.full((len(points), 2), np.nan)
+        if finite.any():
+            rows, columns = self._gdal.rowcol(points.x[finite], points.y[finite], op=np.positive)
+            xy[finite] = np.stack([columns, rows], axis=1)
+        return ScenePoints.of(xy)
+
+    def _gdal_to_ground(self, points: ScenePoints) -> GroundPoints:
+        """Scene pixels -> ground by GDAL's other polynomial."""
+        finite = np.isfinite(points.x) & np.isfinite(points.y)
+        xy = np.full((len(points), 2), np.nan)
+        if finite.any():
+            xy[finite] = np.stack(self._gdal.xy(points.y[finite], points.x[finite], offset="ul"), axis=1)
+        return GroundPoints.of(xy)
+
+
+Geolocation = AffineGeolocation | GcpGeolocation
+"""Both directions between scene pixels and ground coordinates in ``crs``, inverse to each other within 0.001 px."""
+
+
+class LonLat:
+    """WGS84 longitude and latitude <-> ground coordinates of one CRS, always in (x, y) order."""
+
+    def __init__(self, crs: CRS) -> None:
+        try:
+            self._to_lonlat = Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
+            self._from_lonlat = Transformer.from_crs("OGC:CRS84", crs, always_xy=True)
+        except ProjError as error:
+            raise SceneError(
+                f"the scene's CRS '{crs.name}' cannot be transformed to WGS84: assign a geographic or projected CRS"
+            ) from error
+
+    def from_ground(self, points: GroundPoints) -> LonLatPoints:
+        """Ground -> WGS84; infinite where the CRS does not reach."""
+        return LonLatPoints(*self._to_lonlat.transform(points.x, points.y))
+
+    def to_ground(self, points: LonLatPoints) -> GroundPoints:
+        """WGS84 -> ground; infinite where the CRS does not reach."""
+        return GroundPoints(*self._from_lonlat.transform(points.x, points.y))
+
+
+def locate(dataset: rasterio.DatasetReader) -> Geolocation:
+    """The geolocation of a dataset opened by rasterio: its geotransform if it has one, else its GCPs.
+
+    Raises:
+        SceneError: Neither is there, or no CRS goes with it.
+    """
+    gcps, gcp_crs = dataset.gcps
+    if dataset.transform != Affine.identity():
+        return AffineGeolocation(dataset.transform, _crs(dataset.crs, "a geotransform"))
+    if gcps:
+        return GcpGeolocation(gcps, _crs(gcp_crs, "ground control points"))
+    raise SceneError(
+        "the scene has no georeferencing, so no answer can be put on a map: georeference it in QGIS "
+        "(Layer > Georeferencer), or open the product's own file instead of an exported picture"
+    )
+
+
+def ground_sample_m(lonlat_of_cross: LonLatPoints) -> float:
+    """Side in metres of a square as large as one pixel, geodesic on WGS84.
+
+    ``lonlat_of_cross`` holds the ends of the pixel's two axes: left, right, top, bottom.
+    """
+    x, y = lonlat_of_cross.x, lonlat_of_cross.y
+    _, _, metres = Geod(ellps="WGS84").inv(x[[0, 2]], y[[0, 2]], x[[1, 3]], y[[1, 3]])
+    return float(np.sqrt(metres[0] * metres[1]))
+
+
+def _crs(crs: rasterio.crs.CRS | None, holder: str) -> CRS:
+    if not crs:
+        raise SceneError(
+            f"the scene has {holder} but no CRS: assign one (gdal_edit.py -a_srs EPSG:..., or QGIS)"
+        )
+    try:
+        return CRS.from_user_input(crs.to_string()).to_2d()
+    except CRSError as error:
+        raise SceneError("the scene's CRS is not understood: assign one by its EPSG code") from error
+
+
+def _bad_gcps(count: int) -> str:
+    return f"the scene's {count} ground control points do not place it (too few, or on one line): add more"
+
+
+def _apply(
+    matrix: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    (a, b, c), (d, e, f) = matrix[0], matrix[1]
+    return a * x + b * y + c, d * x + e * y + f

@@ -1,0 +1,123 @@
+"""What is asked of which chip: a request becomes chips with their questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from shapely import union_all
+from shapely.geometry.base import BaseGeometry
+
+from fusar_gpt.contract import FeatureCollection, InterpretRequest
+from fusar_gpt.errors import TaskError
+from fusar_gpt.frames import ChipBox, ScenePoints
+from fusar_gpt.imagery import Area, Chip, ChipFormat, Scene, plan_chips
+from fusar_gpt.model import Card
+from fusar_gpt.tasks import SEARCHES, Question, Task
+
+DETECTION_OVERLAP = 0.25
+"""Share of a chip's side seen again by its neighbour: an object cut by one edge is whole in another chip."""
+
+
+@dataclass(frozen=True)
+class ChipQuestions:
+    """One chip and what to ask about it."""
+
+    chip: Chip
+    questions: tuple[Question, ...]
+
+
+def request_for(
+    scene: str | Path, task: Task, *, area: Area | None = None, boxes: Sequence[Area] = (), **choices: Any
+) -> InterpretRequest:
+    """A request about places that were read from files.
+
+    Args:
+        scene: As in the request.
+        task: What is asked.
+        area: Where to look.
+        boxes: The objects to classify, all in one CRS.
+        **choices: Other fields of the request.
+
+    Raises:
+        TaskError: The task lacks what it needs.
+    """
+    if area:
+        choices |= {"area": area.outline(), "area_crs": area.crs_text()}
+    if boxes:
+        outlines = FeatureCollection.of(tuple(box.outline() for box in boxes))
+        choices |= {"boxes": outlines, "boxes_crs": boxes[0].crs_text()}
+    try:
+        return InterpretRequest(str(scene), task, **choices)
+    except ValueError as error:
+        raise TaskError(str(error)) from error
+
+
+def area_of(request: InterpretRequest) -> Area | None:
+    """The polygons to look at. Raises AreaError where they are invalid or their CRS is unknown."""
+    return Area.from_geojson(request.area, request.area_crs) if request.area else None
+
+
+def boxes_of(request: InterpretRequest) -> list[Area]:
+    """The objects to classify. Raises as :func:`area_of`."""
+    crs = request.boxes_crs or request.area_crs
+    return [Area.from_geojson(box.geometry, crs) for box in request.boxes.features] if request.boxes else []
+
+
+def scene_area(request: InterpretRequest, scene: Scene) -> BaseGeometry:
+    """The area in scene pixels: what was drawn, else the boxes to classify, else the whole scene."""
+    if request.area is None and request.boxes:
+        return union_all([box.on_scene(scene) for box in boxes_of(request)])
+    return (area_of(request) or Area.whole(scene)).on_scene(scene)
+
+
+def plan_questions(
+    request: InterpretRequest, scene: Scene, area: BaseGeometry, card: Card
+) -> tuple[int, Iterator[ChipQuestions]]:
+    """How many chips there are, and lazily each chip with its questions."""
+    stretched = (request.aspect or card.aspect) == "stretched"
+    frame = ChipFormat(
+        card.width, card.height, card.patch * card.merge, request.ground_m or card.ground_m, stretched
+    )
+    if request.task is Task.CLASSIFY:
+        boxes = boxes_of(request)
+        return len(boxes), (chip_around(box, index, scene, frame) for index, box in enumerate(boxes))
+    questions = area_questions(request, card)
+    plan = plan_chips(scene, area, frame, overlap=chip_overlap(request))
+    return len(plan), (ChipQuestions(chip, questions) for chip in plan)
+
+
+def chip_overlap(request: InterpretRequest) -> float:
+    """Only detections can be merged: other answers about ground seen twice would count it twice."""
+    if request.overlap is not None:
+        return request.overlap
+    return DETECTION_OVERLAP if request.task is Task.DETECT else 0.0
+
+
+def area_questions(request: InterpretRequest, card: Card) -> tuple[Question, ...]:
+    """The questions asked of every chip: one a target, or one where the task needs no target."""
+    if request.task not in SEARCHES:
+        return (Question(request.task, text=request.question),)
+    known = tuple(card.targets)
+    unknown = [target for target in request.targets if known and target not in known]
+    if unknown:
+        raise TaskError(f"this checkpoint does not know '{unknown[0]}'; it knows: {', '.join(known)}")
+    targets = request.targets or known
+    if not targets:
+        raise TaskError("this checkpoint takes any target: name at least one with --target NAME")
+    return tuple(Question(request.task, target=target) for target in targets)
+
+
+def chip_around(box: Area, index: int, scene: Scene, frame: ChipFormat) -> ChipQuestions:
+    """The chip centred on one box to classify; a box larger than a chip gets a chip that holds it."""
+    outline = box.on_scene(scene)
+    left, top, right, bottom = outline.bounds
+    native_m = frame.width * scene.pixel_size_m
+    needed_m = 1.5 * max(right - left, bottom - top) * scene.pixel_size_m
+    room = replace(frame, ground_m=max(frame.ground_m or native_m, needed_m), stretched=False)
+    chip = replace(next(iter(plan_chips(scene, outline, room))), index=index)
+    corners = chip.plan.scene_to_chip(ScenePoints.of([(left, top), (right, bottom)]))
+    in_chip = ChipBox(corners.x[0], corners.y[0], corners.x[1], corners.y[1])
+    return ChipQuestions(chip, (Question(Task.CLASSIFY, box=in_chip),))

@@ -1,0 +1,54 @@
+"""What the dock says about a turn, and the questions that it suggests."""
+
+from __future__ import annotations
+
+from qgis.PyQt.QtCore import QCoreApplication
+
+from ...core.chat import Turn
+from ...layers.wording import run_caveats
+from .on_map import square_kilometres
+
+translate = QCoreApplication.translate
+
+
+def suggestions() -> list[str]:
+    """Return a question for each task, in words that the backend understands."""
+    return [
+        translate("ChatWording", "How many ships are here?"),
+        translate("ChatWording", "Where are the ships?"),
+        translate("ChatWording", "Which grid cells hold ships?"),
+        translate("ChatWording", "What is this?"),
+        translate("ChatWording", "Describe this area."),
+    ]
+
+
+def about(turn: Turn) -> str:
+    """Return where the question was asked."""
+    area = f"{square_kilometres(turn.target):.3g} km²"
+    boxes = (turn.target.boxes or {}).get("features") or []
+    if boxes:
+        selected = translate("ChatWording", "{n} selected").format(n=len(boxes))
+        return f"{turn.target.scene} · {area} · {selected}"
+    return f"{turn.target.scene} · {area}"
+
+
+def caption(turn: Turn) -> str:
+    """Return what made the answer: model and prior first, for nothing may be trusted without them."""
+    parts = []
+    run = turn.run
+    if run:
+        model = str(run.get("model", "?"))
+        if run.get("demonstration"):
+            parts.append(translate("ChatWording", "model {model}").format(model=model))
+        parts.append(run_caveats(run))
+        if run.get("prior", "none") != "none" and run.get("prior_year"):
+            parts.append(translate("ChatWording", "year {year}").format(year=run["prior_year"]))
+    if turn.chips:
+        parts.append(translate("ChatWording", "chips seen: {n}").format(n=turn.chips))
+    if turn.first_word_s is not None:
+        parts.append(
+            translate("ChatWording", "first word after {seconds} s").format(
+                seconds=f"{turn.first_word_s:.2f}"
+            )
+        )
+    return " · ".join(parts)

@@ -1,0 +1,270 @@
+"""The question: which task, which targets, which model, which prior; and what the model will see."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry
+from qgis.gui import QgsCheckableComboBox, QgsRasterBandComboBox
+from qgis.PyQt.QtCore import Qt, pyqtSignal
+from qgis.PyQt.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..contract import SEARCHES, Info, Model, Preview, Task, read_boxes, read_outline
+from ..core.request import LayerRequest
+from ..layers.scene import Scene, crs_text
+from ..layers.wording import task_explanation, task_name
+from .areas import Area, ground_m2
+from .boxes_choice import BoxesChoice
+from .choices import Rows, choose, remember, remembered, remembered_list
+from .preview_panel import PreviewPanel
+from .prior_choice import PriorChoice
+
+_AREA_DECIMALS = 17
+_TASKS = ("detect", "locate", "count", "classify", "describe", "ask")  # the most used first
+_ANY_QUESTION = "?"  # a preview does not depend on it
+
+
+class RequestDialog(QDialog):
+    """Asks what to do with an area; not modal, and Enter starts.
+
+    It may open before the backend has answered, and waits for ``offer``. ``submitted`` brings the request, whose
+    scene is still the file's path or empty; ``changed`` when a preview may have become another.
+    """
+
+    submitted = pyqtSignal(object)
+    changed = pyqtSignal()
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setObjectName("FusarRequestDialog")
+        self.setWindowTitle(self.tr("Interpret SAR"))
+        self.setWindowFlag(Qt.WindowType.WindowContextHelpButtonHint, False)
+        self.scene: Scene | None = None
+        self._area: dict[str, Any] = {}
+        self._area_crs = ""
+        self._make_fields()
+        self._lay_out()
+        self._task.currentIndexChanged.connect(self._refresh)
+        self._model.currentIndexChanged.connect(self._model_chosen)
+        self._prior.changed.connect(self._refresh)
+        self._targets.checkedItemsChanged.connect(self._refresh)
+        self._boxes.changed.connect(self._refresh)
+        self._band.bandChanged.connect(self._refresh)
+        for line in (self._question, self._any_targets):
+            line.textChanged.connect(self._refresh)
+        choose(self._task, remembered("task"))
+        self._refresh()
+
+    def ask(self, scene: Scene, area: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> None:
+        """Show the dialog for ``area``, a polygon in ``crs``, of ``scene``."""
+        self.scene = scene
+        self._area, self._area_crs = json.loads(area.asJson(_AREA_DECIMALS)), crs_text(crs)
+        self._scene_name.setText(f"{scene.name}, {self._size_text(Area(area, crs))}")
+        self._band.setLayer(scene.layer)
+        self._band.setBand(scene.band)
+        self._rows.show(self._band, scene.bands > 1)
+        self._boxes.ask_about(area, crs)
+        self._prior.suit(self._model.currentData(), scene.acquired, anew=True)
+        self._estimate.clear()
+        self.preview.wait(self.tr("Wait…"))
+        self._refresh()
+        self.show()
+        self.raise_()
+        self.activateWindow()
+        self._task.setFocus()
+
+    def offer(self, info: Info, *, local: bool = True) -> None:
+        """Fill in what the backend offers, keeping the analyst's choices where they can be kept."""
+        chosen = self._model.currentData()
+        wanted = chosen.name if chosen else remembered("model")
+        names = [model.name for model in info.models]
+        self._model.blockSignals(True)
+        self._model.clear()
+        for model in info.models:
+            self._model.addItem(model.title, model)  # the caution says that it is a demonstration
+        self._model.setCurrentIndex(names.index(wanted) if wanted in names else 0)
+        self._model.blockSignals(False)
+        self._prior.offer(info, local=local)
+        if self._model.currentData() != chosen:
+            self._model_chosen()
+        self._refresh()
+
+    def request(self) -> LayerRequest | None:
+        """Return what is chosen, or None while that is not complete."""
+        request = self.preview_request()
+        if request is None or (request.task in SEARCHES and not request.targets):
+            return None
+        if request.task == "ask":
+            question = self._question.text().strip()
+            return replace(request, question=question) if question else None
+        return request
+
+    def preview_request(self) -> LayerRequest | None:
+        """Return what is chosen as far as it decides what the model sees, or None while nothing can be shown."""
+        model: Model | None = self._model.currentData()
+        task, prior = self._task.currentData(), self._prior.prior
+        boxes = self._boxes.boxes() if task == "classify" else None
+        if self.scene is None or model is None or prior is None or (task == "classify" and boxes is None):
+            return None
+        return LayerRequest(
+            scene=self.scene.path or "",
+            area=read_outline(self._area) if self._area else None,
+            area_crs=self._area_crs,
+            task=Task(task),
+            targets=self._chosen_targets(model) if task in SEARCHES else (),
+            model=model.name,
+            prior=prior,
+            year=self._prior.chosen_year,
+            band=self._band.currentBand() if self.scene.bands > 1 else None,
+            question=_ANY_QUESTION if task == "ask" else None,
+            boxes=read_boxes(boxes) if boxes else None,
+            allow_no_prior=self._prior.allow_none,
+            layer_id=self.scene.layer_id,
+        )
+
+    def accept(self) -> None:
+        """Hand the request over, remember the choices and close."""
+        request = self.request()
+        if request is None:
+            return
+        remember("task", request.task.value)
+        remember("model", request.model or "")
+        if request.targets:
+            remember("targets", request.targets)
+        self._prior.remember()
+        super().accept()
+        self.submitted.emit(request)
+
+    def await_preview(self) -> None:
+        """A preview was asked for."""
+        self._estimate.setText(self.tr("Planning…"))
+        self.preview.wait()
+
+    def show_preview(self, preview: Preview) -> None:
+        """Show what the model will see, and how long it will look."""
+        self.preview.show_preview(preview)
+        time = self.tr("How long that takes is known after the first run.")
+        if preview.seconds is not None:
+            time = self._time_text(preview.seconds)
+        chips = self.tr("Chips to look at: {n}.").format(n=preview.chips)
+        self._estimate.setText(f"{chips} {time}")
+
+    def _make_fields(self) -> None:
+        self._scene_name = QLabel(self)
+        self._band = QgsRasterBandComboBox(self)
+        self._task = QComboBox(self)
+        for task in _TASKS:
+            self._task.addItem(f"{task_name(task)}: {task_explanation(task)}", task)
+        self._targets = QgsCheckableComboBox(self)
+        self._targets.setDefaultText(self.tr("Choose at least one"))
+        self._any_targets = QLineEdit(self)
+        self._any_targets.setPlaceholderText(self.tr("ship, aircraft"))
+        self._boxes = BoxesChoice(self)
+        self._question = QLineEdit(self)
+        self._question.setPlaceholderText(self.tr("What is built here?"))
+        self._question.setMaxLength(2000)
+        self._model = QComboBox(self)
+        self._caution, self._estimate = QLabel(self), QLabel(self)
+        for label in (self._caution, self._estimate):
+            label.setWordWrap(True)
+        self._waiting = QLabel(self.tr("Connecting to the backend…"), self)
+        self._busy = QProgressBar(self)
+        self._busy.setRange(0, 0)
+        self._busy.setTextVisible(False)
+        self._busy.setMaximumHeight(6)
+        self.preview = PreviewPanel(self)
+        self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel, self)
+        self._start = self._buttons.addButton(self.tr("Start"), QDialogButtonBox.ButtonRole.AcceptRole)
+        self._start.setDefault(True)
+        # Qt's own word is English wherever its translations are not installed.
+        self._buttons.button(QDialogButtonBox.StandardButton.Cancel).setText(self.tr("Cancel"))
+        self._buttons.accepted.connect(self.accept)
+        self._buttons.rejected.connect(self.reject)
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._rows = Rows(form, self)
+        self._rows.add(self.tr("Scene"), self._scene_name)
+        self._rows.add(self.tr("&Band"), self._band)
+        self._rows.add(self.tr("&Task"), self._task)
+        self._rows.add(self.tr("T&argets"), self._targets)
+        self._rows.add(self.tr("T&argets"), self._any_targets)
+        self._rows.add(self.tr("Po&lygons"), self._boxes)
+        self._rows.add(self.tr("&Question"), self._question)
+        self._rows.add(self.tr("&Model"), self._model)
+        self._prior = PriorChoice(self._rows, self)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addSpacing(6)
+        for widget in (self.preview, self._estimate, self._caution, self._waiting, self._busy):
+            layout.addWidget(widget)
+        layout.addStretch()
+        layout.addWidget(self._buttons)
+        self.setMinimumWidth(460)
+
+    def _size_text(self, area: Area) -> str:
+        size = ground_m2(area)
+        if size >= 1e4:
+            return str(self.tr("{size:,.2f} km²").format(size=size / 1e6))
+        return str(self.tr("{size:,.0f} m²").format(size=size))
+
+    def _time_text(self, seconds: float) -> str:
+        if seconds < 100:
+            return str(self.tr("About {n} s.").format(n=max(round(seconds), 1)))
+        if seconds < 100 * 60:
+            return str(self.tr("About {n} min.").format(n=round(seconds / 60)))
+        return str(self.tr("About {n} h.").format(n=round(seconds / 3600)))
+
+    def _chosen_targets(self, model: Model) -> tuple[str, ...]:
+        if model.targets:
+            return tuple(self._targets.checkedItems())
+        return tuple(name for name in map(str.strip, self._any_targets.text().split(",")) if name)
+
+    def _model_chosen(self) -> None:
+        model: Model | None = self._model.currentData()
+        if model is None:
+            return
+        checked = set(self._targets.checkedItems() or remembered_list("targets"))
+        self._targets.clear()
+        self._targets.addItems(list(model.targets))
+        self._targets.setCheckedItems(
+            [name for name in model.targets if name in checked] or list(model.targets[:1])
+        )
+        if not self._any_targets.text():
+            self._any_targets.setText(", ".join(sorted(checked)))
+        self._prior.suit(model, self.scene.acquired if self.scene else None, anew=False)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        model: Model | None = self._model.currentData()
+        task = self._task.currentData()
+        any_targets = model is not None and not model.targets
+        self._rows.show(self._targets, task in SEARCHES and not any_targets)
+        self._rows.show(self._any_targets, task in SEARCHES and any_targets)
+        self._rows.show(self._boxes, task == "classify")
+        self._rows.show(self._question, task == "ask")
+        self._targets.setEnabled(model is not None)
+        self._model.setEnabled(model is not None)
+        self._caution.setText(
+            self.tr("<b>Demonstration model.</b> It shows how the work is done; do not rely on its answers.")
+            if model is not None and model.demonstration
+            else ""
+        )
+        self._caution.setVisible(model is not None and model.demonstration)
+        for widget in (self._waiting, self._busy):
+            widget.setVisible(model is None)
+        self._start.setEnabled(self.request() is not None)
+        self.changed.emit()

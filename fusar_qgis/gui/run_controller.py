@@ -1,0 +1,185 @@
+"""One run as the analyst sees it: progress, findings on the map, and one message at the end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from html import escape
+
+from qgis.core import Qgis, QgsProject
+from qgis.gui import QgisInterface
+from qgis.PyQt.QtCore import QObject, pyqtSignal
+
+from ..connection.client import Client
+from ..connection.job import Job
+from ..contract import Ended, Found, Progress, Started
+from ..core.request import LayerRequest
+from ..layers.run_layers import RunLayers
+from ..layers.wording import run_caveats, run_name, run_title, time_left
+from .run_progress import RunProgress
+from .scene_upload import SceneUpload
+
+_MESSAGE_SECONDS = 15
+
+
+class RunController(QObject):
+    """Follows one run from the upload of its scene to its last message; ``over`` comes once."""
+
+    over = pyqtSignal()
+
+    def __init__(
+        self,
+        iface: QgisInterface,
+        client: Client,
+        request: LayerRequest,
+        upload: SceneUpload | None,
+        parent: QObject,
+    ) -> None:
+        """``upload`` makes the request's scene known; None where the request names what the backend knows already."""
+        super().__init__(parent)
+        self.is_over = False
+        self._bar = iface.messageBar()
+        self._client, self._request = client, request
+        self._upload = upload
+        self._job: Job | None = None
+        self._name = run_title(request.task.value, ", ".join(request.targets))
+        self._caveats = ""
+        self._layers: RunLayers | None = None
+        self._began = 0.0
+        self._first = 0  # chips that were done when the clock started
+        self._end: Ended | None = None
+        self._counts: dict[str, int] = {}
+        self._progress = RunProgress(self._bar, self._name, self)
+        self._progress.cancelled.connect(self.cancel)
+
+    def start(self) -> None:
+        """Make the scene known, then submit the request."""
+        if self._upload is None:
+            self._submit(self._request.scene)
+        elif self._upload.known:
+            self._submit(self._upload.known)
+        else:
+            self._upload.progressed.connect(self._on_sending)
+            self._upload.failed.connect(self._on_not_sent)
+            self._upload.arrived.connect(self._submit)
+            self._upload.start()
+
+    def cancel(self) -> None:
+        """Stop at once."""
+        if self._job is not None:
+            self._job.cancel()
+        elif not self.is_over:
+            self._progress.finish(False)
+            self._finish()
+
+    def _on_sending(self, percent: float) -> None:
+        text = self.tr("Sending “{name}”: {percent:.0f} %")
+        name = self._upload.scene.name if self._upload is not None else ""
+        self._progress.show(int(percent), 100, text.format(name=name, percent=percent))
+
+    def _on_not_sent(self, problem: str) -> None:
+        self._progress.finish(False)
+        self._warn(problem)
+        self._finish()
+
+    def _submit(self, scene: str) -> None:
+        self._request = replace(self._request, scene=scene)
+        self._job = Job(self._client, self._request.to_json())
+        self._job.told.connect(self._on_told)
+        self._job.ended.connect(self._on_ended)
+        self._job.start()
+
+    def _on_told(self, event: Started | Progress | Found) -> None:
+        if isinstance(event, Started):
+            if self._layers is None:
+                self._begin(event)
+        elif isinstance(event, Progress):
+            self._show(event.done, event.total)
+        elif self._layers is not None:
+            self._layers.take(event)
+
+    def _begin(self, event: Started) -> None:
+        run = event.run.record()
+        self._name = run_name(run)
+        self._caveats = run_caveats(run)
+        scene = QgsProject.instance().mapLayer(self._request.layer_id)
+        # Not a child: what was found is written even if the run is cut off.
+        self._layers = RunLayers(
+            run,
+            QgsProject.instance(),
+            self._request.scene if scene is None else scene.source(),
+            {**self._request.to_json(), "layer_id": self._request.layer_id},
+        )
+        self._layers.warned.connect(self._warn)
+        self._show(0, event.chips)
+
+    def _show(self, done: int, total: int) -> None:
+        text = self.tr("chip {done} of {total} ({caveats})").format(
+            done=done, total=total, caveats=self._caveats
+        )
+        left = self._time_left(done, total)
+        self._progress.show(done, total, f"{text}, {left}" if left else text)
+
+    def _time_left(self, done: int, total: int) -> str:
+        """Tell how long the rest takes; the first chip is not counted, for the model may have been loading."""
+        if done and not self._began:
+            self._began, self._first = time.monotonic(), done
+        if done <= self._first or done >= total:
+            return ""
+        return time_left((time.monotonic() - self._began) / (done - self._first) * (total - done))
+
+    def _on_ended(self, end: Ended) -> None:
+        self._end = end
+        self._counts = self._layers.finish() if self._layers is not None else {}
+        self._progress.finish(end.status == "successful")
+        if end.status == "successful" and self._layers is not None and not self._layers.is_settled:
+            self._layers.settled.connect(self._report)
+        else:
+            self._report()
+
+    def _report(self) -> None:
+        end = self._end
+        if end is None or self.is_over:
+            return
+        if end.status == "successful":
+            self._say(self._summary(self._counts), Qgis.MessageLevel.Success)
+        elif end.status == "dismissed":
+            self._say(self.tr("Cancelled. What was found so far stays on the map."), Qgis.MessageLevel.Info)
+        else:
+            reason = end.message or self.tr("The backend gave no reason. Look at its log.")
+            text = self.tr("Failed: {reason}").format(reason=reason)
+            if any(self._counts.values()):
+                text += " " + self.tr("What was found so far stays on the map.")
+            self._say(text, Qgis.MessageLevel.Critical)
+        self._finish()
+
+    def _finish(self) -> None:
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            upload.cancel()
+        self.is_over = True
+        self.over.emit()
+        self.deleteLater()
+
+    def _warn(self, text: str) -> None:
+        self._say(text, Qgis.MessageLevel.Warning)
+
+    def _summary(self, counts: dict[str, int]) -> str:
+        parts = [
+            words.format(n=counts[kind])
+            for kind, words in (
+                ("detections", self.tr("{n} detections")),
+                ("grid", self.tr("{n} grid cells")),
+                ("answers", self.tr("{n} answers")),
+                ("unclear", self.tr("{n} not understood")),
+            )
+            if counts.get(kind)
+        ]
+        return ", ".join(parts) or str(self.tr("Nothing found."))
+
+    def _say(self, text: str, level: Qgis.MessageLevel) -> None:
+        # What went wrong stays until it is read.
+        lasting = level in (Qgis.MessageLevel.Critical, Qgis.MessageLevel.Warning)
+        seconds = 0 if lasting else _MESSAGE_SECONDS
+        # The bar takes HTML, and a file's name or a backend's reason is none.
+        self._bar.pushMessage(escape(self._name, quote=False), escape(text, quote=False), level, seconds)

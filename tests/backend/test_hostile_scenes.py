@@ -1,0 +1,203 @@
+"""Rasters that reach for other files or addresses, or for all memory: refused before a pixel is read."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasters import NORTH_UP, UTM, write
+from scripted_server import ApiServer, ask, serve_api
+from uploading import header, raster, refused, upload
+
+from fusar_gpt.errors import SceneError
+from fusar_gpt.frames import SceneWindow
+from fusar_gpt.imagery import open_scene
+from fusar_gpt.imagery.raster_policy import RasterPolicy
+from fusar_gpt.server.options import Options
+
+MAX_UPLOAD = 3 * 2**20
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("root")
+
+
+@pytest.fixture(scope="module")
+def api(root: Path) -> Iterator[ApiServer]:
+    with serve_api(root, options=Options(max_upload=MAX_UPLOAD)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def kept(root: Path) -> Iterator[Path]:
+    """The folder of the scenes, empty at the start."""
+    shutil.rmtree(root / "state" / "scenes", ignore_errors=True)
+    return root / "state" / "scenes"
+
+
+@pytest.fixture(scope="module")
+def listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """An HTTP server that hopes to be called, in a process of its own: GDAL holds the GIL while it connects."""
+    log = tmp_path_factory.mktemp("listener") / "calls"
+    log.touch()
+    script = (
+        "import http.server, sys\n"
+        "class Handler(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        open(sys.argv[1], 'a').write(self.path + chr(10))\n"
+        "        self.send_error(404)\n"
+        "    do_HEAD = do_GET\n"
+        "    def log_message(self, *_): pass\n"
+        "server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)\n"
+        "print(server.server_port, flush=True)\n"
+        "server.serve_forever()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, log], stdout=subprocess.PIPE, text=True) as child:
+        yield f"http://127.0.0.1:{int(child.stdout.readline())}", log
+        child.kill()
+
+
+def vrt(source: str) -> bytes:
+    return (
+        '<VRTDataset rasterXSize="64" rasterYSize="64"><SRS>EPSG:32631</SRS><GeoTransform>0,1,0,0,0,-1'
+        '</GeoTransform><VRTRasterBand dataType="Byte" band="1"><SimpleSource><SourceFilename '
+        f'relativeToVRT="0">{source}</SourceFilename><SourceBand>1</SourceBand></SimpleSource>'
+        "</VRTRasterBand></VRTDataset>"
+    ).encode()
+
+
+def raw_vrt(file: str) -> bytes:
+    """The bytes of any file as pixels."""
+    return (
+        '<VRTDataset rasterXSize="8" rasterYSize="8"><VRTRasterBand dataType="Byte" band="1" '
+        f'subClass="VRTRawRasterBand"><SourceFilename relativetoVRT="0">{file}</SourceFilename>'
+        "<ImageOffset>0</ImageOffset></VRTRasterBand></VRTDataset>"
+    ).encode()
+
+
+def with_overview_file(path: Path, target: str) -> bytes:
+    """A TIFF whose own metadata names an overview file: GDAL opens that with any driver at the first read."""
+    raster(path.parent, path.name)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=target)
+    return path.read_bytes()
+
+
+def sparse(path: Path, side: int, block: int) -> bytes:
+    """A few hundred bytes, or some thousand, that say they are side x side pixels."""
+    place = {"crs": UTM, "transform": NORTH_UP, "driver": "GTiff", "count": 1, "dtype": "uint8"}
+    tiles = {
+        "tiled": True,
+        "blockxsize": block,
+        "blockysize": block,
+        "sparse_ok": True,
+        "compress": "deflate",
+    }
+    with rasterio.open(path, "w", width=side, height=side, **place, **tiles):
+        pass
+    return path.read_bytes()
+
+
+def hostile(kind: str, folder: Path, url: str) -> bytes:
+    return {
+        "vrt to a file": lambda: vrt("/etc/passwd"),
+        "vrt to a url": lambda: vrt(f"{url}/vrt"),
+        "vrt by vsicurl": lambda: vrt(f"/vsicurl/{url}/vsicurl"),
+        "vrt over raw bytes": lambda: raw_vrt("/etc/passwd"),
+        "overview at a url": lambda: with_overview_file(folder / "x.tif", f"{url}/overview"),
+        "overview in a file": lambda: with_overview_file(folder / "x.tif", "/etc/passwd"),
+        "wms": lambda: (
+            f'<GDAL_WMS><Service name="WMS"><ServerUrl>{url}/wms</ServerUrl></Service></GDAL_WMS>'.encode()
+        ),
+        "garbage": lambda: np.random.default_rng(1).bytes(5000),
+        "text": lambda: b"root:x:0:0\n" * 50,
+        "cut short": lambda: header(1024, 1024, 64) + b"\1" * 2**19,
+        "header alone": lambda: raster(folder).read_bytes()[:100],
+        "one block": lambda: sparse(folder / "x.tif", 2**14, 2**14),
+        "huge": lambda: sparse(folder / "x.tif", 200_000, 4096),
+        "no place": lambda: write(
+            folder / "x.png", np.ones((8, 8), np.uint8), driver="PNG", crs=None
+        ).read_bytes(),
+        "hdf5": lambda: b"\x89HDF\r\n\x1a\n" + bytes(2000),
+        "netcdf": lambda: b"CDF\x01" + bytes(2000),
+    }[kind]()
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        ("vrt to a file", "not a raster"), ("vrt to a url", "not a raster"), ("vrt by vsicurl", "not a raster"),
+        ("vrt over raw bytes", "not a raster"), ("overview at a url", "refers to"),
+        ("overview in a file", "refers to"), ("wms", "not a raster"), ("garbage", "not a raster"),
+        ("text", "not a raster"), ("cut short", "cut short"), ("header alone", "not a raster"),
+        ("one block", "too large blocks"), ("no place", "georeferenc"), ("hdf5", "not a raster"),
+        ("netcdf", "not a raster"), ("huge", "at most"),
+    ],
+)  # fmt: skip
+def test_what_is_no_plain_raster_is_refused_and_nothing_is_called_or_kept(
+    api: ApiServer, kept: Path, tmp_path: Path, listener: tuple[str, Path], kind: str, word: str
+) -> None:
+    url, log = listener
+    refused(upload(api, hostile(kind, tmp_path, url)), 400, word)
+    refused(upload(api, b""), 400, "empty")
+    assert log.read_text() == ""
+    assert list(kept.iterdir()) == []
+
+
+def test_the_listener_hears_gdal_where_nothing_is_guarded(tmp_path: Path, listener: tuple[str, Path]) -> None:
+    """The refusals above mean something: the same file does call when it is opened as one's own."""
+    url, log = listener
+    with_overview_file(tmp_path / "x.tif", f"{url}/called")
+    with open_scene(tmp_path / "x.tif") as scene:
+        scene.read_resampled(SceneWindow(0, 0, 80, 64), (8, 8))
+    assert log.read_text() != ""
+    log.write_text("")
+
+
+def beside(kind: str, scene: Path, url: str) -> None:
+    """Something hostile beside a good raster, or in its place."""
+    if kind == "metadata":
+        text = f'<MDI key="OVERVIEW_FILE">{url}/aux</MDI>'
+        Path(f"{scene}.aux.xml").write_text(
+            f'<PAMDataset><Metadata domain="OVERVIEWS">{text}</Metadata></PAMDataset>'
+        )
+    elif kind in ("ovr", "msk"):
+        Path(f"{scene}.{kind}").write_bytes(vrt(f"{url}/{kind}"))
+    elif kind == "aux":
+        scene.with_suffix(".aux").write_bytes(vrt("/etc/passwd"))
+    else:
+        scene.write_bytes(vrt("/etc/passwd"))
+
+
+@pytest.mark.parametrize("what", ["scene", "prior"])
+@pytest.mark.parametrize("kind", ["metadata", "ovr", "msk", "aux", "vrt"])
+def test_hostile_sidecars_under_a_root_are_refused(
+    api: ApiServer, root: Path, listener: tuple[str, Path], kind: str, what: str
+) -> None:
+    url, log = listener
+    scene = raster(root, f"{kind}_{what}.tif")
+    RasterPolicy().check(scene)
+    beside(kind, scene, url)
+    order = {"inputs": api.inputs | {what: str(scene)}}
+    reply = ask(api, "POST", "/processes/interpret/execution", json=order)
+    assert reply.status_code == 400
+    assert log.read_text() == ""
+
+
+def test_sidecars_of_an_upload_are_never_read(tmp_path: Path, listener: tuple[str, Path]) -> None:
+    url, log = listener
+    scene = raster(tmp_path)
+    for kind in ("metadata", "ovr", "msk"):
+        beside(kind, scene, url)
+    with open_scene(scene, policy=RasterPolicy(alone=True)) as opened:
+        assert np.isfinite(opened.read_resampled(SceneWindow(0, 0, 80, 64), (8, 8))).all()
+    assert log.read_text() == ""
+    with pytest.raises(SceneError, match="1,000 pixels"):
+        RasterPolicy(alone=True, max_pixels=1000).check(scene)

@@ -1,0 +1,139 @@
+"""Both HTML reports in a real browser: its console stays silent, and no table is empty."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from fusar_train import cli as training_cli
+from fusar_train.evaluation import java_captions
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+QUIET = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--enable-logging=stderr", "--v=0",
+)  # fmt: skip
+EVIL = "<script>alert('x')</script> & <img src=http://evil>"
+
+
+@dataclass
+class Table:
+    """What a table holds: its cells that are no headings, and how many of them have text."""
+
+    cells: int = 0
+    filled: int = 0
+
+
+class Page(HTMLParser):
+    """The tables, tags and text of a page as the browser has built it."""
+
+    def __init__(self, dom: str) -> None:
+        super().__init__()
+        self.tables: list[Table] = []
+        self.tags: set[str] = set()
+        self.text = ""
+        self._in_cell = False
+        self.feed(dom)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        if tag == "table":
+            self.tables.append(Table())
+        if tag == "td":
+            self.tables[-1].cells += 1
+            self._in_cell = True
+
+    def handle_endtag(self, tag):
+        if tag == "td":
+            self._in_cell = False
+
+    def handle_data(self, data):
+        self.text += data
+        if self._in_cell and data.strip():
+            self.tables[-1].filled += 1
+            self._in_cell = False
+
+
+@dataclass
+class Opened:
+    """A page in the browser, and every line of its console."""
+
+    page: Page
+    console: list[str] = field(default_factory=list)
+
+    def faults(self) -> list[str]:
+        """What is wrong with it."""
+        empty = [number for number, table in enumerate(self.page.tables, 1) if not table.filled]
+        return [*self.console, *(f"table {number} is empty" for number in empty)]
+
+
+@pytest.fixture
+def open_page(tmp_path):
+    """Opens a page in Chromium."""
+    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    assert browser, "There is no Chromium: run sh scripts/require_chromium.sh, as make test does."
+
+    def opened(path: Path) -> Opened:
+        profile = f"--user-data-dir={tmp_path / 'profile'}"
+        command = [browser, *QUIET, profile, "--dump-dom", path.absolute().as_uri()]
+        done = subprocess.run(
+            command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        console = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+        return Opened(Page(done.stdout), console)
+
+    return opened
+
+
+def test_the_report_of_runs(demo, open_page):
+    opened = open_page(demo[1] / "report.html")
+    assert opened.faults() == []
+    assert len(opened.page.tables) >= 7, "detections, grid and answers, and the facts of four runs"
+    assert "Simulated scene." in opened.page.text
+
+
+def test_the_report_of_an_evaluation(open_page, tmp_path, monkeypatch):
+    monkeypatch.setattr(java_captions, "why_missing", lambda name: "not in this test.")
+    out = tmp_path / "evaluation"
+    words = ["tiny", "simulated:4", "--prior", "own,none", "--tasks", "count,classify,detect"]
+    assert training_cli.main(["evaluate", *words, "--out", str(out)]) == 0
+    opened = open_page(out / "report.html")
+    assert opened.faults() == []
+    assert len(opened.page.tables) >= 4, "papers, gains, confusion, all figures"
+    assert "Beside the papers" in opened.page.text
+
+    hostile = (out / "predictions.jsonl").read_text("utf-8").replace('"ship"', json.dumps(EVIL))
+    (tmp_path / "hostile.jsonl").write_text(hostile, "utf-8")
+    again = ["evaluate", "--recompute", str(tmp_path / "hostile.jsonl"), "--out", str(tmp_path / "hostile")]
+    assert training_cli.main(again) == 0
+    opened = open_page(tmp_path / "hostile" / "report.html")
+    assert opened.faults() == []
+    assert opened.page.tags.isdisjoint({"script", "img"})
+    assert EVIL in opened.page.text
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("<table><thead><tr><th>Class</th></tr></thead><tbody></tbody></table>", "table 1 is empty"),
+        ("<table><tr><td> </td></tr></table>", "table 1 is empty"),
+        ("<script>console.error('lost')</script>", "lost"),
+        ("<script>nowhere()</script>", "nowhere is not defined"),
+        (
+            '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'"><script>1</script>',
+            "Content Security Policy",
+        ),
+    ],
+)
+def test_the_check_finds_what_is_wrong(open_page, tmp_path, body, fault):
+    path = tmp_path / "page.html"
+    path.write_text(f"<!doctype html><title>x</title>{body}", "utf-8")
+    [told] = open_page(path).faults()
+    assert fault in told
