@@ -72,11 +72,10 @@ def add_card_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--twin", metavar="DIR", help="the same model trained without a prior, to compare with"
     )
-    parser.set_defaults(run=run_card)
+    parser.set_defaults(run=_card)
 
 
-def run_card(arguments: argparse.Namespace) -> None:
-    """Measures and writes the card."""
+def _card(arguments: argparse.Namespace) -> None:
     from fusar_gpt.engine import LocalEngine
     from fusar_gpt.model import load_checkpoint
     from fusar_gpt.model.store import find_folder
@@ -92,8 +91,8 @@ def run_card(arguments: argparse.Namespace) -> None:
         "parameters": sum(p.numel() for p in checkpoint.model.parameters()) / 1e6,
         "questions": ", ".join(f'"{text}"' for text in TEXTS.values()),
         "count": arguments.count,
-        "run": how_long(find_folder(arguments.model)),
-        "twin": how_long(find_folder(arguments.twin)) if arguments.twin else "",
+        "run": _how_long(find_folder(arguments.model)),
+        "twin": _how_long(find_folder(arguments.twin)) if arguments.twin else "",
         "train": len(train),
         "test": len(test),
     }
@@ -101,7 +100,7 @@ def run_card(arguments: argparse.Namespace) -> None:
     write_card(arguments.out, results, facts)
 
 
-def how_long(folder: Path) -> str:
+def _how_long(folder: Path) -> str:
     """A model's training log in short: its remarks (lines that begin with #) and the last line of each phase."""
     log = folder / "log.txt"
     if not log.is_file():
