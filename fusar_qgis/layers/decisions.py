@@ -1,4 +1,4 @@
-"""What a reviewer decides, kept in the findings' own table at once, and taken back again."""
+"""Review decisions, written to the findings' own table at once, with undo."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from qgis.core import (
     QgsProject,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication, QDateTime
+from qgis.PyQt.QtCore import QDateTime
 
 from .. import compat
 from ..core import review
 from ..core.review import Item, Queue
+from ..translation import translate
 from . import storage
 from .styles import add_label, least_score
-
-translate = QCoreApplication.translate
 
 
 class Decisions:

@@ -1,4 +1,4 @@
-"""Reviewed findings as a file for others: GeoPackage, GeoJSON, COCO, or records to train on."""
+"""Exports reviewed findings as GeoPackage, GeoJSON, COCO or training records."""
 
 from __future__ import annotations
 
@@ -20,15 +20,13 @@ from qgis.core import (
     QgsGeometry,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core import export, review
+from ..translation import translate
 from . import storage
 from .sar_file import SarFile, write_png
 from .scene import SceneError
 from .storage import StorageError
-
-translate = QCoreApplication.translate
 
 Rings = list[list[tuple[float, float]]]
 

@@ -1,4 +1,4 @@
-"""Compare with truth: detections and known objects become precision, recall, F1, and a layer that shows which."""
+"""Compare with truth: precision, recall and F1 of detections, and a layer of found, false and missed ones."""
 
 from __future__ import annotations
 
@@ -26,17 +26,15 @@ from qgis.core import (
     QgsRendererCategory,
     QgsSpatialIndex,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
 from ..core.matching import Overlap, Pairing, Score, pair, score
-from .base import QT_TRANSLATE_NOOP, TRAINING, FusarAlgorithm
+from ..translation import QT_TRANSLATE_NOOP, translate
+from .base import TRAINING, FusarAlgorithm
 from .parameters import with_help
 from .results import fields_of, write
 
-translate = QCoreApplication.translate
-
-SAID, SAID_LABEL, SCORE, LEAST = "DETECTIONS", "LABEL_FIELD", "SCORE_FIELD", "MIN_SCORE"
+DETECTIONS, DETECTION_LABEL, SCORE, LEAST = "DETECTIONS", "LABEL_FIELD", "SCORE_FIELD", "MIN_SCORE"
 TRUTH, TRUE_LABEL, DIFFICULT, IOU = "TRUTH", "TRUTH_LABEL_FIELD", "DIFFICULT_FIELD", "IOU"
 MARKED, TABLE = "MARKED", "TABLE"
 ALL = "all"
@@ -91,7 +89,7 @@ class CompareWithTruth(FusarAlgorithm):
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802 - QGIS's name
         """Declare the parameters and outputs."""
-        for parameter in (*_said_parameters(), *_truth_parameters()):
+        for parameter in (*_detection_parameters(), *_truth_parameters()):
             self.addParameter(parameter)
         self.addParameter(
             QgsProcessingParameterFeatureSink(
@@ -116,7 +114,7 @@ class CompareWithTruth(FusarAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         """Match class by class, and write what came of it."""
-        said, true, crs = self._read(parameters, context)
+        detected, true, crs = self._read(parameters, context)
         threshold = self.parameterAsDouble(parameters, IOU, context)
         marked, marked_layer = self.parameterAsSink(
             parameters, MARKED, context, fields_of(_MARKED), compat.MULTIPOLYGON, crs
@@ -124,13 +122,13 @@ class CompareWithTruth(FusarAlgorithm):
         table, table_layer = self.parameterAsSink(
             parameters, TABLE, context, fields_of(_TABLE), compat.NO_GEOMETRY, QgsCoordinateReferenceSystem()
         )
-        labels = sorted({box.label for box in (*said, *true)})
+        labels = sorted({box.label for box in (*detected, *true)})
         total = Score(0, 0, 0)
         for done, label in enumerate(labels):
             if feedback.isCanceled():
                 return {}
             mine, theirs = (
-                [one for one in said if one.label == label],
+                [one for one in detected if one.label == label],
                 [one for one in true if one.label == label],
             )
             overlaps = _overlaps(mine, theirs, feedback)
@@ -140,9 +138,9 @@ class CompareWithTruth(FusarAlgorithm):
             total += of_label
             _mark(marked, mine, theirs, pairing, overlaps)
             if label:
-                _tell(table, feedback, label, of_label, threshold)
+                _write_figures(table, feedback, label, of_label, threshold)
             feedback.setProgress(100 * (done + 1) / len(labels))
-        _tell(table, feedback, ALL, total, threshold)
+        _write_figures(table, feedback, ALL, total, threshold)
         _Marking.plan(marked_layer, context)
         figures = {"PRECISION": total.precision, "RECALL": total.recall, "F1": total.f1}
         return {MARKED: marked_layer, TABLE: table_layer, **figures}
@@ -151,15 +149,17 @@ class CompareWithTruth(FusarAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext
     ) -> tuple[list[_Box], list[_Box], QgsCoordinateReferenceSystem]:
         """Return detections, true objects and the CRS of both."""
-        source = self.parameterAsSource(parameters, SAID, context)
-        label, scored = (self.parameterAsString(parameters, name, context) for name in (SAID_LABEL, SCORE))
+        source = self.parameterAsSource(parameters, DETECTIONS, context)
+        label, scored = (
+            self.parameterAsString(parameters, name, context) for name in (DETECTION_LABEL, SCORE)
+        )
         least = self.parameterAsDouble(parameters, LEAST, context)
-        said = []
+        detected = []
         for feature in source.getFeatures():
             value = _value(feature, scored)
             if feature.hasGeometry() and (value is None or float(value) >= least):
                 made = None if value is None else float(value)
-                said.append(_Box(feature.id(), _label(feature, label), feature.geometry(), made))
+                detected.append(_Box(feature.id(), _label(feature, label), feature.geometry(), made))
         truth = self.parameterAsSource(parameters, TRUTH, context)
         label, hard = (self.parameterAsString(parameters, name, context) for name in (TRUE_LABEL, DIFFICULT))
         crs = source.sourceCrs()
@@ -169,24 +169,24 @@ class CompareWithTruth(FusarAlgorithm):
             for one in truth.getFeatures(request)
             if one.hasGeometry()
         ]
-        if not label or not self.parameterAsString(parameters, SAID_LABEL, context):
+        if not label or not self.parameterAsString(parameters, DETECTION_LABEL, context):
             # Without a class on both sides there is only one.
-            said = [_Box(one.id, "", one.geometry, one.score) for one in said]
+            detected = [_Box(one.id, "", one.geometry, one.score) for one in detected]
             true = [_Box(one.id, "", one.geometry, difficult=one.difficult) for one in true]
-        return said, true, crs
+        return detected, true, crs
 
 
-def _said_parameters() -> list[Any]:
+def _detection_parameters() -> list[Any]:
     polygons = [QgsProcessing.SourceType.TypeVectorPolygon]
     double = QgsProcessingParameterNumber.Type.Double
     return [
-        QgsProcessingParameterFeatureSource(SAID, translate("Processing", "Detections"), polygons),
+        QgsProcessingParameterFeatureSource(DETECTIONS, translate("Processing", "Detections"), polygons),
         with_help(
             QgsProcessingParameterField(
-                SAID_LABEL,
+                DETECTION_LABEL,
                 translate("Processing", "Field of the class"),
                 "label",
-                parentLayerParameterName=SAID,
+                parentLayerParameterName=DETECTIONS,
                 optional=True,
             ),
             translate("Processing", "Empty here or for the truth: classes do not count."),
@@ -195,7 +195,7 @@ def _said_parameters() -> list[Any]:
             QgsProcessingParameterField(
                 SCORE,
                 translate("Processing", "Field of the score"),
-                parentLayerParameterName=SAID,
+                parentLayerParameterName=DETECTIONS,
                 optional=True,
             ),
             advanced=True,
@@ -241,7 +241,7 @@ def _truth_parameters() -> list[Any]:
     ]
 
 
-def _overlaps(said: list[_Box], true: list[_Box], feedback: QgsProcessingFeedback) -> list[Overlap]:
+def _overlaps(detected: list[_Box], true: list[_Box], feedback: QgsProcessingFeedback) -> list[Overlap]:
     """Return all pairs that share ground, with their intersection over union."""
     index = QgsSpatialIndex()
     for number, one in enumerate(true):
@@ -249,7 +249,7 @@ def _overlaps(said: list[_Box], true: list[_Box], feedback: QgsProcessingFeedbac
         entry.setGeometry(one.geometry)
         index.addFeature(entry)
     found = []
-    for number, one in enumerate(said):
+    for number, one in enumerate(detected):
         if feedback.isCanceled():
             break
         for other in index.intersects(one.geometry.boundingBox()):
@@ -260,10 +260,12 @@ def _overlaps(said: list[_Box], true: list[_Box], feedback: QgsProcessingFeedbac
     return found
 
 
-def _mark(sink: Any, said: list[_Box], true: list[_Box], pairing: Pairing, overlaps: list[Overlap]) -> None:
+def _mark(
+    sink: Any, detected: list[_Box], true: list[_Box], pairing: Pairing, overlaps: list[Overlap]
+) -> None:
     """Write every detection and every missed object with what became of it."""
     ious = {(one, other): iou for one, other, iou in overlaps}
-    for number, box in enumerate(said):
+    for number, box in enumerate(detected):
         partner = pairing.partner.get(number)
         status = "ignored" if number in pairing.ignored else "false" if partner is None else "found"
         found = {} if partner is None else {"iou": ious[number, partner], "partner_id": true[partner].id}
@@ -284,7 +286,9 @@ def _write_box(sink: Any, box: _Box, known: dict[str, Any]) -> None:
     write(sink, feature)
 
 
-def _tell(sink: Any, feedback: QgsProcessingFeedback, label: str, of_label: Score, iou: float) -> None:
+def _write_figures(
+    sink: Any, feedback: QgsProcessingFeedback, label: str, of_label: Score, iou: float
+) -> None:
     """Write a row of figures and log it."""
     figures = {"precision": of_label.precision, "recall": of_label.recall, "f1": of_label.f1}
     counts = {"found": of_label.found, "false": of_label.false, "missed": of_label.missed}
@@ -292,8 +296,8 @@ def _tell(sink: Any, feedback: QgsProcessingFeedback, label: str, of_label: Scor
     row = QgsFeature(fields_of(_TABLE))
     row.setAttributes([known[name] for name in _TABLE])
     write(sink, row)
-    said = [f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in figures.items()]
-    feedback.pushInfo(", ".join([label, *said, *(f"{count} {name}" for name, count in counts.items())]))
+    shares = [f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in figures.items()]
+    feedback.pushInfo(", ".join([label, *shares, *(f"{count} {name}" for name, count in counts.items())]))
 
 
 def _label(feature: QgsFeature, field: str) -> str:

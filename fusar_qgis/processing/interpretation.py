@@ -1,4 +1,4 @@
-"""The algorithms that ask the model: rasters and polygons in, findings out, in a batch that can go on."""
+"""The base of the algorithms that ask the model: rasters and polygons in, findings out, resumable."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from qgis.core import (
     QgsProcessingOutputLayerDefinition,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
 from ..connection.backend import BackendChoice, ChoiceError
@@ -26,14 +25,13 @@ from ..connection.child import ChildBackend
 from ..connection.diagnosis import RequestError
 from ..contract import SEARCHES
 from ..core.journal import Journal, key_of
+from ..translation import translate
 from . import parameters as declared
 from .base import FusarAlgorithm
 from .batch import Batch, Outcome
 from .items import BatchItem, OpenScene, Place, RasterSource, items_of, open_scenes, raster_sources
 from .parameters import AREAS, QUESTION, RASTERS, SINKS, TARGETS, batch_help
 from .results import COLUMNS, BatchLog, FindingsSink, LayerStyling, RunsTable, fields_of
-
-translate = QCoreApplication.translate
 
 _ANSWERS = "answers"
 _MAIN_KIND = {"detect": "detections", "locate": "grid"}
@@ -121,9 +119,9 @@ class InterpretationAlgorithm(FusarAlgorithm):
             table.skip(raster.name, reason)
         try:
             for outcome in Batch(self._choice, self._child, journal, feedback).run(items):
-                self.take(outcome)
-                log.take(outcome)
-                table.take(outcome)
+                self.add_outcome(outcome)
+                log.add_outcome(outcome)
+                table.add_outcome(outcome)
         except (RequestError, OSError) as error:
             raise QgsProcessingException(_resumable(str(error))) from error
         if feedback.isCanceled():
@@ -206,8 +204,8 @@ class InterpretationAlgorithm(FusarAlgorithm):
             if kind == _MAIN_KIND.get(task, _ANSWERS) or not _is_temporary(parameters.get(SINKS[kind])):
                 self._open_sink(kind)
 
-    def take(self, outcome: Outcome) -> None:
-        """Write what an item came to."""
+    def add_outcome(self, outcome: Outcome) -> None:
+        """Write the result of an item."""
         for finding in outcome.entry.findings if outcome.entry else ():
             kind = finding.layer
             if kind in self._sinks or (kind in self.KINDS and self._open_sink(kind)):
@@ -294,9 +292,7 @@ def _forget_old(folder: Path) -> None:
 
 
 def _resumable(text: str) -> str:
-    return str(
-        translate(
-            "Processing",
-            "{text} What is finished is in the journal: start the same again to go on from there.",
-        ).replace("{text}", text if text.endswith(".") else f"{text}.")
-    )
+    return translate(
+        "Processing",
+        "{text} What is finished is in the journal: start the same again to go on from there.",
+    ).replace("{text}", text if text.endswith(".") else f"{text}.")

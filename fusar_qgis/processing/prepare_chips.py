@@ -1,4 +1,4 @@
-"""Prepare training chips: a raster and what is known to be on it become records that fusar-train reads."""
+"""Prepare training chips: cut a raster and its truth polygons into records that fusar-train reads."""
 
 from __future__ import annotations
 
@@ -27,15 +27,13 @@ from qgis.core import (
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core.export import file_stem
 from ..layers.sar_file import SarFile, write_png
 from ..layers.scene import SceneError, scene_of
-from .base import QT_TRANSLATE_NOOP, TRAINING, FusarAlgorithm
+from ..translation import QT_TRANSLATE_NOOP, translate
+from .base import TRAINING, FusarAlgorithm
 from .parameters import with_help
-
-translate = QCoreApplication.translate
 
 RASTER, BAND, TRUTH, LABEL, FINE = "INPUT", "BAND", "TRUTH", "LABEL_FIELD", "FINE_FIELD"
 SIZE, EMPTY, COMPLETE, DATASET, LICENCE = "SIZE", "KEEP_EMPTY", "COMPLETE", "DATASET", "LICENCE"

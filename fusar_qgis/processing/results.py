@@ -18,7 +18,6 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
 from ..contract import FINDING_COLUMNS, Finding
@@ -27,11 +26,10 @@ from ..layers.scene import crs_of
 from ..layers.storage import RUN_PROPERTY
 from ..layers.styles import map_tip, style
 from ..layers.wording import run_caveats
+from ..translation import translate
 from .batch import Outcome
 from .items import BatchItem
 from .parameters import RUNS_TABLE
-
-translate = QCoreApplication.translate
 
 _UNCLEAR = "unclear"
 _LONG = ("area",)
@@ -164,7 +162,7 @@ class LayerStyling(QgsProcessingLayerPostProcessorInterface):
 
 
 class BatchLog:
-    """Counts what a batch came to and tells it in the log."""
+    """Counts the results of a batch and reports them in the log."""
 
     def __init__(self, feedback: QgsProcessingFeedback, skipped: int) -> None:
         self.done = self.resumed = self.failed = 0
@@ -175,8 +173,8 @@ class BatchLog:
         self._feedback = feedback
         self._known: set[tuple[Any, ...]] = set()
 
-    def take(self, outcome: Outcome) -> None:
-        """Take in what an item came to."""
+    def add_outcome(self, outcome: Outcome) -> None:
+        """Count and log the result of an item."""
         item, entry = outcome.item, outcome.entry
         if entry is None:
             self.failed += item.weight
@@ -251,8 +249,8 @@ class RunsTable:
         """Write that a raster was left out."""
         self._write({"scene": raster, "status": "skipped", "reason": reason})
 
-    def take(self, outcome: Outcome) -> None:
-        """Write what an item came to."""
+    def add_outcome(self, outcome: Outcome) -> None:
+        """Write the result of an item."""
         entry, item = outcome.entry, outcome.item
         status = "failed" if entry is None else "resumed" if outcome.resumed else "done"
         where = {"scene": item.scene.name, "area": item.area}

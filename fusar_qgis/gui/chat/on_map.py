@@ -1,4 +1,4 @@
-"""From an answer to the map: where its findings lie, shown in the canvas and on a small picture."""
+"""Shows an answer's findings on the map canvas and in a small picture."""
 
 from __future__ import annotations
 
