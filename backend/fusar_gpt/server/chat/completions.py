@@ -211,8 +211,7 @@ async def problem_of(request: Request, error: Exception) -> dict[str, Any]:
     if isinstance(error, RequestValidationError):
         where = [str(part) for part in error.errors()[0]["loc"] if part != "body"]
         param = ".".join(where)[:200] or None
-        detail = problem["detail"].replace("Value error, ", "")
-        problem |= {"status": 400, "title": HTTPStatus(400).phrase, "detail": detail}
+        problem |= {"status": 400, "title": HTTPStatus(400).phrase}
     elif isinstance(error, ModelNotFound):
         param, code = "model", "model_not_found"
     status = problem["status"]

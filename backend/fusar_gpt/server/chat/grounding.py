@@ -6,10 +6,10 @@ import pathlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Literal, Protocol, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import ConfigDict, create_model, model_validator
 from pyproj import CRS, Geod, Transformer
 
 from fusar_gpt.contract import (
@@ -18,12 +18,10 @@ from fusar_gpt.contract import (
     Finding,
     Finished,
     InterpretRequest,
-    Outline,
     Run,
     Started,
     Task,
 )
-from fusar_gpt.contract.limits import BandNumber, CrsText, FileName, Flag, Metres, Name, Overlap, Year
 from fusar_gpt.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply, never
 from fusar_gpt.errors import AreaError
 from fusar_gpt.imagery import Area, RasterPolicy
@@ -42,26 +40,27 @@ KEPT_RUNS = 16
 KEPT_FINDINGS = 5000
 
 
-class ChatContext(BaseModel):
+_HINTS = get_type_hints(InterpretRequest, include_extras=True)
+_OWN_FIELDS = ("task", "targets", "question", "boxes_crs", "model")
+_RequestFields = create_model(  # type: ignore[call-overload]
+    "_RequestFields",
+    __config__=ConfigDict(extra="forbid"),
+    **{
+        field.name: (_HINTS[field.name], ... if field.default is MISSING else field.default)
+        for field in fields(InterpretRequest)
+        if field.name not in _OWN_FIELDS
+    },
+)
+"""The fields of a request but for those that the conversation decides."""
+
+
+class ChatContext(_RequestFields):  # type: ignore[valid-type, misc]
     """The field ``fusar`` of a chat request: the scene and area of the conversation, as in the inputs of a job.
 
     ``boxes`` are the objects meant by "what is this?". ``self_check`` compares a count with the detections of the
     same area.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
-    scene: FileName
-    area: Outline | None = None
-    area_crs: CrsText = "EPSG:4326"
-    boxes: FeatureCollection | None = None
-    prior: FileName = "none"
-    allow_no_prior: Flag = False
-    year: Year | None = None
-    band: BandNumber | Name | None = None
-    ground_m: Metres | None = None
-    overlap: Overlap | None = None
-    aspect: Literal["undistorted", "stretched"] | None = None
     self_check: bool = True
 
     @model_validator(mode="after")
