@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    NULL,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsCoordinateTransformContext,
@@ -24,6 +23,7 @@ from qgis.core import (
 from ..core import export, review
 from ..translation import translate
 from . import storage
+from .features import value_of
 from .sar_file import SarFile, write_png
 from .scene import SceneError
 from .storage import StorageError
@@ -191,7 +191,7 @@ def _objects(taken: Snapshot, scene: SarFile) -> list[export.Labelled]:
             id=_text(feature, "id") or "",
             box=_box(_rings(feature.geometry(), taken, scene), scene),
             label=review.final_label(_text(feature, "label"), _text(feature, "reviewed_label")),
-            score=None if feature["score"] == NULL else float(feature["score"]),
+            score=_number(feature, "score"),
             review=_text(feature, "review"),
         )
         for feature in taken.features
@@ -244,7 +244,10 @@ def _as_row(feature: QgsFeature, fields: QgsFields) -> QgsFeature:
 
 
 def _text(feature: QgsFeature, name: str) -> str | None:
-    if feature.fieldNameIndex(name) < 0:
-        return None
-    value = feature[name]
-    return None if value == NULL else str(value)
+    value = value_of(feature, name)
+    return None if value is None else str(value)
+
+
+def _number(feature: QgsFeature, name: str) -> float | None:
+    value = value_of(feature, name)
+    return None if value is None else float(value)

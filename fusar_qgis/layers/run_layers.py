@@ -14,20 +14,18 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsFeature,
     QgsFields,
-    QgsGeometry,
     QgsLayerMetadata,
     QgsLayerTreeGroup,
-    QgsPointXY,
     QgsProject,
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
-from .. import compat
 from ..background import BackgroundTask
 from ..contract import FINDING_COLUMNS, Finding, Found
 from ..core import review
 from . import storage
+from .features import feature_of, fields_of, geometry_of
 from .scene import crs_of
 from .styles import map_tip, style
 from .wording import run_name
@@ -324,29 +322,13 @@ def _fields(first: Finding) -> QgsFields:
             kinds[name] = _KINDS.get(name, str if value is None else type(value))
     kinds.update(dict.fromkeys(_BOX, float))
     kinds.update(review.FIELDS)
-    fields = QgsFields()
-    for name, kind in kinds.items():
-        fields.append(compat.field(name, kind))
-    return fields
+    return fields_of(kinds)
 
 
 def _feature(fields: QgsFields, finding: Finding) -> QgsFeature:
     values: dict[str, Any] = {**finding.properties, "id": finding.id}
     values.update(zip(_BOX, astuple(finding.box)))  # noqa: B905 - QGIS for Windows has Python 3.9
-    feature = QgsFeature(fields)
-    feature.setAttributes([values.get(field.name()) for field in fields])
-    feature.setGeometry(geometry_of(finding))
-    return feature
-
-
-def geometry_of(finding: Finding) -> QgsGeometry:
-    """Return a finding's geometry, in its CRS."""
-    return QgsGeometry.fromMultiPolygonXY(
-        [
-            [[QgsPointXY(*point) for point in ring] for ring in polygon]
-            for polygon in finding.geometry.polygons
-        ]
-    )
+    return feature_of(fields, values, geometry_of(finding))
 
 
 def _metadata(run: dict[str, Any], layer: QgsVectorLayer) -> QgsLayerMetadata:

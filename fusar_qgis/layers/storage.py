@@ -35,6 +35,7 @@ from ..contract import RUN_COLUMNS, Columns
 from ..core.request import LayerRequest
 from ..core.setting_names import PLACE
 from ..translation import translate
+from .features import feature_of, fields_of
 from .scene import crs_of
 from .wording import run_name
 
@@ -270,12 +271,8 @@ def _note_run(path: Path, run: dict[str, Any], *, known: bool) -> None:
         with closing(sqlite3.connect(path)) as database:
             if database.execute("SELECT 1 FROM runs WHERE id = ?", (str(run.get("id")),)).fetchone():
                 return
-    fields = QgsFields()
-    for name, kind in _RUNS.items():
-        fields.append(compat.field(name, kind))
-    row = QgsFeature(fields)
-    made = {"name": run_name(run), "record": json.dumps(run, ensure_ascii=False)}
-    row.setAttributes([made.get(name, run.get(name)) for name in _RUNS])
+    fields = fields_of(_RUNS)
+    row = feature_of(fields, {**run, "name": run_name(run), "record": json.dumps(run, ensure_ascii=False)})
     _write(path, "runs", fields, compat.NO_GEOMETRY, QgsCoordinateReferenceSystem(), [row], append=known)
 
 

@@ -16,12 +16,13 @@ from qgis.core import (
     QgsProcessingUtils,
 )
 
+from ..layers.features import fields_of
 from ..translation import QT_TRANSLATE_NOOP, translate
 from . import parameters as declared
 from .batch import Outcome
 from .interpretation import InterpretationAlgorithm
 from .parameters import BOXES
-from .results import fields_of, write
+from .results import write
 
 OUTPUT = "OUTPUT"
 _COLUMNS: dict[str, type] = {

@@ -6,18 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from qgis.core import (
-    NULL,
     QgsCategorizedSymbolRenderer,
     QgsCoordinateReferenceSystem,
     QgsFeature,
     QgsFeatureRequest,
     QgsFillSymbol,
     QgsGeometry,
-    QgsMapLayer,
     QgsProcessing,
     QgsProcessingContext,
     QgsProcessingFeedback,
-    QgsProcessingLayerPostProcessorInterface,
     QgsProcessingOutputNumber,
     QgsProcessingParameterFeatureSink,
     QgsProcessingParameterFeatureSource,
@@ -25,14 +22,16 @@ from qgis.core import (
     QgsProcessingParameterNumber,
     QgsRendererCategory,
     QgsSpatialIndex,
+    QgsVectorLayer,
 )
 
 from .. import compat
 from ..core.matching import Overlap, Pairing, Score, pair, score
+from ..layers.features import feature_of, fields_of, value_of
 from ..translation import QT_TRANSLATE_NOOP, translate
 from .base import TRAINING, FusarAlgorithm
 from .parameters import with_help
-from .results import fields_of, write
+from .results import LayerPostProcessor, write
 
 DETECTIONS, DETECTION_LABEL, SCORE, LEAST = "DETECTIONS", "LABEL_FIELD", "SCORE_FIELD", "MIN_SCORE"
 TRUTH, TRUE_LABEL, DIFFICULT, IOU = "TRUTH", "TRUTH_LABEL_FIELD", "DIFFICULT_FIELD", "IOU"
@@ -141,7 +140,7 @@ class CompareWithTruth(FusarAlgorithm):
                 _write_figures(table, feedback, label, of_label, threshold)
             feedback.setProgress(100 * (done + 1) / len(labels))
         _write_figures(table, feedback, ALL, total, threshold)
-        _Marking.plan(marked_layer, context)
+        LayerPostProcessor.plan(marked_layer, context, _style_marked)
         figures = {"PRECISION": total.precision, "RECALL": total.recall, "F1": total.f1}
         return {MARKED: marked_layer, TABLE: table_layer, **figures}
 
@@ -156,7 +155,7 @@ class CompareWithTruth(FusarAlgorithm):
         least = self.parameterAsDouble(parameters, LEAST, context)
         detected = []
         for feature in source.getFeatures():
-            value = _value(feature, scored)
+            value = value_of(feature, scored)
             if feature.hasGeometry() and (value is None or float(value) >= least):
                 made = None if value is None else float(value)
                 detected.append(_Box(feature.id(), _label(feature, label), feature.geometry(), made))
@@ -165,7 +164,7 @@ class CompareWithTruth(FusarAlgorithm):
         crs = source.sourceCrs()
         request = QgsFeatureRequest().setDestinationCrs(crs, context.transformContext())
         true = [
-            _Box(one.id(), _label(one, label), one.geometry(), difficult=bool(_value(one, hard)))
+            _Box(one.id(), _label(one, label), one.geometry(), difficult=bool(value_of(one, hard)))
             for one in truth.getFeatures(request)
             if one.hasGeometry()
         ]
@@ -278,12 +277,9 @@ def _mark(
 
 def _write_box(sink: Any, box: _Box, known: dict[str, Any]) -> None:
     known = {"label": box.label, "score": box.score, "source_id": box.id, **known}
-    feature = QgsFeature(fields_of(_MARKED))
-    feature.setAttributes([known.get(name) for name in _MARKED])
     geometry = QgsGeometry(box.geometry)
     geometry.convertToMultiType()
-    feature.setGeometry(geometry)
-    write(sink, feature)
+    write(sink, feature_of(fields_of(_MARKED), known, geometry))
 
 
 def _write_figures(
@@ -293,63 +289,27 @@ def _write_figures(
     figures = {"precision": of_label.precision, "recall": of_label.recall, "f1": of_label.f1}
     counts = {"found": of_label.found, "false": of_label.false, "missed": of_label.missed}
     known = {"label": label, **figures, **counts, "iou": iou}
-    row = QgsFeature(fields_of(_TABLE))
-    row.setAttributes([known[name] for name in _TABLE])
-    write(sink, row)
+    write(sink, feature_of(fields_of(_TABLE), known))
     shares = [f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in figures.items()]
     feedback.pushInfo(", ".join([label, *shares, *(f"{count} {name}" for name, count in counts.items())]))
 
 
 def _label(feature: QgsFeature, field: str) -> str:
-    value = _value(feature, field)
+    value = value_of(feature, field)
     return "" if value is None else str(value)
 
 
-def _value(feature: QgsFeature, field: str) -> Any:
-    """Return the attribute, or None where there is no field or no value."""
-    value = feature[field] if field else None
-    return None if value is None or value == NULL else value
-
-
-class _Marking(QgsProcessingLayerPostProcessorInterface):
-    """Colours the marked layer once it is loaded."""
-
-    _kept: dict[str, _Marking] = {}  # QGIS keeps no reference to what Python made  # noqa: RUF012
-
-    @classmethod
-    def plan(cls, layer: str, context: QgsProcessingContext) -> None:
-        """Have it done to the layer, if it is loaded at all."""
-        if context.willLoadLayerOnCompletion(layer):
-            cls._kept[layer] = cls()
-            context.layerToLoadOnCompletionDetails(layer).setPostProcessor(cls._kept[layer])
-
-    def postProcessLayer(  # noqa: N802 - QGIS calls it by this name
-        self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
-    ) -> None:
-        """Style the layer."""
-        words = {
-            "found": translate("Processing", "found"),
-            "false": translate("Processing", "false"),
-            "missed": translate("Processing", "missed"),
-            "ignored": translate("Processing", "ignored"),
-        }
-        layer.setRenderer(
-            QgsCategorizedSymbolRenderer(
-                "status",
-                [
-                    QgsRendererCategory(
-                        status,
-                        QgsFillSymbol.createSimple(
-                            {
-                                "style": "no",
-                                "outline_color": colour,
-                                "outline_width": "0.7",
-                                "outline_style": "dash" if status == "missed" else "solid",
-                            }
-                        ),
-                        words[status],
-                    )
-                    for status, colour in _COLOURS.items()
-                ],
-            )
-        )
+def _style_marked(layer: QgsVectorLayer) -> None:
+    """Colour the marked layer by status."""
+    words = {
+        "found": translate("Processing", "found"),
+        "false": translate("Processing", "false"),
+        "missed": translate("Processing", "missed"),
+        "ignored": translate("Processing", "ignored"),
+    }
+    categories = []
+    for status, colour in _COLOURS.items():
+        line = {"outline_width": "0.7", "outline_style": "dash" if status == "missed" else "solid"}
+        symbol = QgsFillSymbol.createSimple({"style": "no", "outline_color": colour, **line})
+        categories.append(QgsRendererCategory(status, symbol, words[status]))
+    layer.setRenderer(QgsCategorizedSymbolRenderer("status", categories))

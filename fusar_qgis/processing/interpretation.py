@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,14 @@ from ..connection.child import ChildBackend
 from ..connection.diagnosis import RequestError
 from ..contract import SEARCHES
 from ..core.journal import Journal, key_of
+from ..layers.features import fields_of
 from ..translation import translate
 from . import parameters as declared
 from .base import FusarAlgorithm
 from .batch import Batch, Outcome
 from .items import BatchItem, OpenScene, Place, RasterSource, items_of, open_scenes, raster_sources
 from .parameters import AREAS, QUESTION, RASTERS, SINKS, TARGETS, batch_help
-from .results import COLUMNS, BatchLog, FindingsSink, LayerStyling, RunsTable, fields_of
+from .results import COLUMNS, BatchLog, FindingsSink, LayerPostProcessor, RunsTable, style_findings
 
 _ANSWERS = "answers"
 _MAIN_KIND = {"detect": "detections", "locate": "grid"}
@@ -225,7 +227,7 @@ class InterpretationAlgorithm(FusarAlgorithm):
         layers = {}
         for kind, sink in self._sinks.items():
             layers[SINKS[kind]] = sink.layer
-            LayerStyling.plan(sink.layer, context, LayerStyling(kind, sink.labels, runs))
+            LayerPostProcessor.plan(sink.layer, context, partial(style_findings, kind, sink.labels, runs))
         self._sinks = {}
         return layers
 

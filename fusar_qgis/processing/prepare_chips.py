@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    NULL,
     QgsCoordinateTransform,
     QgsFeature,
     QgsPointXY,
@@ -29,6 +28,7 @@ from qgis.core import (
 )
 
 from ..core.export import file_stem
+from ..layers.features import value_of
 from ..layers.sar_file import SarFile, write_png
 from ..layers.scene import SceneError, scene_of
 from ..translation import QT_TRANSLATE_NOOP, translate
@@ -268,5 +268,5 @@ def _moved(found: dict[str, Any], col: int, row: int) -> dict[str, Any]:
 
 
 def _text(feature: QgsFeature, field: str) -> str:
-    value = feature[field]
-    return "" if value is None or value == NULL else str(value).strip()
+    value = value_of(feature, field)
+    return "" if value is None else str(value).strip()

@@ -13,7 +13,8 @@ from ...connection.backend import Backend
 from ...connection.client import Client
 from ...contract import Finding, Found, Info
 from ...core.chat import Turn
-from ...layers.run_layers import RunLayers, geometry_of
+from ...layers.features import geometry_of
+from ...layers.run_layers import RunLayers
 from ...layers.scene import Scene, SceneError, crs_of, scene_of
 from ..messages import PRODUCT, show_message
 from .area_picker import AreaPicker
