@@ -17,10 +17,10 @@ from .gui.chat.dock import ChatDock
 from .gui.interpretation import Interpretation
 from .gui.look_closer import LookCloser
 from .gui.options import Options
+from .gui.results_relocator import ResultsRelocator
 from .gui.review import Review
 from .gui.status import Status
 from .gui.welcome import Welcome
-from .layers.moving import Moving
 from .processing.provider import FusarProvider
 
 _HERE = Path(__file__).parent
@@ -53,7 +53,7 @@ class FusarPlugin:
         self._undo.callback(closer.remove)
         review = Review(self._iface, self._toolbar, backend, closer.look)
         self._undo.callback(review.remove)
-        moving = Moving(self._iface, backend)
+        moving = ResultsRelocator(self._iface, backend)
         self._undo.callback(moving.remove)
         chat = ChatDock(self._iface, backend, self._toolbar)
         self._undo.callback(chat.remove)

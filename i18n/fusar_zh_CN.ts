@@ -75,25 +75,6 @@
     </message>
 </context>
 <context>
-    <name>Asking</name>
-    <message>
-        <source>Connecting to the backend…</source>
-        <translation>正在连接后端……</translation>
-    </message>
-    <message>
-        <source>Sending the area to the backend: {percent} %</source>
-        <translation>正在把区域发送给后端：{percent} %</translation>
-    </message>
-    <message>
-        <source>Looking…</source>
-        <translation>正在查看……</translation>
-    </message>
-    <message>
-        <source>Looking at chip {chip} of {chips}…</source>
-        <translation>正在查看切片 {chip}/{chips}……</translation>
-    </message>
-</context>
-<context>
     <name>Backend</name>
     <message>
         <source>“{url}” is not a backend address. Correct it, for example to http://127.0.0.1:8765.</source>
@@ -108,16 +89,8 @@
         <translation>后端已在选项中更改。请重新开始。</translation>
     </message>
     <message>
-        <source>No FUSAR-GPT backend was found. Open the FUSAR-GPT options and press Install, or connect to a server there.</source>
-        <translation>未找到 FUSAR-GPT 后端。请打开 FUSAR-GPT 选项并点击“安装”，或在那里连接服务器。</translation>
-    </message>
-    <message>
-        <source>The FUSAR-GPT backend stopped twice: {reason}. What was found so far stays on the map. Try a smaller area, or run “fusar doctor” in a terminal.</source>
-        <translation>FUSAR-GPT 后端两次停止：{reason}。已有结果保留在地图上。请试用更小的区域，或在终端运行“fusar doctor”。</translation>
-    </message>
-    <message>
-        <source>no reason given</source>
-        <translation>未给出原因</translation>
+        <source>No FUSAR-GPT backend was found. Open the FUSAR-GPT options and press Install, or connect to a server there. Without a window, set the variable FUSAR_EXECUTABLE to the program “fusar”.</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>
@@ -178,6 +151,36 @@
     </message>
 </context>
 <context>
+    <name>ChatRequest</name>
+    <message>
+        <source>Connecting to the backend…</source>
+        <translation>正在连接后端…</translation>
+    </message>
+    <message>
+        <source>Sending the area to the backend: {percent} %</source>
+        <translation>正在把区域发送给后端：{percent} %</translation>
+    </message>
+    <message>
+        <source>Looking…</source>
+        <translation>正在查看……</translation>
+    </message>
+    <message>
+        <source>Looking at chip {chip} of {chips}…</source>
+        <translation>正在查看切片 {chip}/{chips}……</translation>
+    </message>
+</context>
+<context>
+    <name>ChatStream</name>
+    <message>
+        <source>The backend&apos;s answer cannot be read. Install backend and plugin in the same version.</source>
+        <translation>无法读取后端的回答。请安装相同版本的后端和插件。</translation>
+    </message>
+    <message>
+        <source>The connection to the backend broke in mid-answer. Ask again.</source>
+        <translation>回答过程中与后端的连接中断。请重新提问。</translation>
+    </message>
+</context>
+<context>
     <name>ChatWording</name>
     <message>
         <source>How many ships are here?</source>
@@ -231,16 +234,16 @@
         <translation>已取消。已完整下载的部分会保留到下次。</translation>
     </message>
     <message>
-        <source>The model is there. Choose it above.</source>
-        <translation>模型已就绪。请在上方选择它。</translation>
-    </message>
-    <message>
-        <source>The model could not be had: {reason}.</source>
-        <translation>无法获取模型：{reason}。</translation>
-    </message>
-    <message>
         <source>no reason given</source>
         <translation>未给出原因</translation>
+    </message>
+    <message>
+        <source>The model is installed. Choose it above.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The model could not be installed: {reason}.</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>
@@ -256,6 +259,10 @@
     <message>
         <source>The FUSAR-GPT backend could not start: {reason}. Open the FUSAR-GPT options and press Repair, or run “fusar doctor” in a terminal.</source>
         <translation>FUSAR-GPT 后端无法启动：{reason}。请打开 FUSAR-GPT 选项并点击“修复”，或在终端运行“fusar doctor”。</translation>
+    </message>
+    <message>
+        <source>The FUSAR-GPT backend stopped twice: {reason}. What was found so far stays on the map. Try a smaller area, or run “fusar doctor” in a terminal.</source>
+        <translation>FUSAR-GPT 后端两次停止：{reason}。已有结果保留在地图上。请试用更小的区域，或在终端运行“fusar doctor”。</translation>
     </message>
 </context>
 <context>
@@ -284,16 +291,16 @@
         <translation>得分(&amp;E)</translation>
     </message>
     <message>
-        <source>Show only detections with this score or a higher one. A score is the model&apos;s token probability, no calibrated confidence. Findings without a score are always shown.</source>
-        <translation>只显示得分不低于此值的结果。得分是模型的词元概率，并非经过校准的置信度。没有得分的结果始终显示。</translation>
-    </message>
-    <message>
         <source>≥ {least}: {shown} of {total}</source>
         <translation>≥ {least}：{shown}/{total}</translation>
     </message>
     <message>
         <source>(incl. {n} unscored)</source>
         <translation>（含 {n} 个无得分）</translation>
+    </message>
+    <message>
+        <source>Show only detections with this score or a higher one. A score is the model&apos;s token probability, not a calibrated confidence. Findings without a score are always shown.</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>
@@ -383,17 +390,6 @@
     </message>
 </context>
 <context>
-    <name>Delivery</name>
-    <message>
-        <source>Sending “{name}”</source>
-        <translation>正在发送“{name}”</translation>
-    </message>
-    <message>
-        <source>{percent:.0f} %</source>
-        <translation>{percent:.0f} %（已完成）</translation>
-    </message>
-</context>
-<context>
     <name>Diagnosis</name>
     <message>
         <source>The backend at {url} does not answer ({error}). Check that it runs, then try again.</source>
@@ -442,6 +438,10 @@
     <message>
         <source>The backend at {url} is older than this plugin (API {served}, here {api}). Update the backend.</source>
         <translation>{url} 处的后端比本插件旧（API {served}，此处为 {api}）。请更新后端。</translation>
+    </message>
+    <message>
+        <source>The answer of {url} cannot be read. Install backend and plugin in the same version.</source>
+        <translation>无法读取 {url} 的回答。请安装相同版本的后端和插件。</translation>
     </message>
 </context>
 <context>
@@ -627,18 +627,6 @@
 <context>
     <name>Inquiry</name>
     <message>
-        <source>There is no backend on this computer yet. Open the FUSAR-GPT options and press Install.</source>
-        <translation>本机尚无后端。请打开 FUSAR-GPT 选项并点击“安装”。</translation>
-    </message>
-    <message>
-        <source>The backend on this computer does not answer: {reason}. Press Repair in the options.</source>
-        <translation>本机的后端没有响应：{reason}。请在选项中点击“修复”。</translation>
-    </message>
-    <message>
-        <source>no reason given</source>
-        <translation>未给出原因</translation>
-    </message>
-    <message>
         <source>The backend shows no preview. Update the backend and the plugin.</source>
         <translation>后端不提供预览。请更新后端和插件。</translation>
     </message>
@@ -686,10 +674,6 @@
         <translation>单击区域的各个角点。右键单击或回车结束，退格键撤回一个角点。</translation>
     </message>
     <message>
-        <source>“{active}” is no SAR layer: “{scene}” is interpreted.</source>
-        <translation>“{active}”不是 SAR 图层：改为解译“{scene}”。</translation>
-    </message>
-    <message>
         <source>The backend does not have the scene yet. Start sends the area.</source>
         <translation>后端还没有该影像。点击“开始”将发送该区域。</translation>
     </message>
@@ -701,13 +685,13 @@
         <source>Complete the question.</source>
         <translation>请补全问题。</translation>
     </message>
+    <message>
+        <source>“{active}” is not a SAR layer, so “{scene}” is interpreted.</source>
+        <translation type="unfinished"></translation>
+    </message>
 </context>
 <context>
     <name>Job</name>
-    <message>
-        <source>The backend&apos;s answer cannot be read. Install backend and plugin in the same version.</source>
-        <translation>无法读取后端的应答。请安装相同版本的后端和插件。</translation>
-    </message>
     <message>
         <source>The backend stopped in mid-run and has lost the run. Start the run again.</source>
         <translation>后端在运行中停止，并丢失了该次运行。请重新运行。</translation>
@@ -715,6 +699,21 @@
     <message>
         <source>The backend stopped in mid-run and did not come back. Start the run again.</source>
         <translation>后端在运行中停止且未恢复。请重新运行。</translation>
+    </message>
+</context>
+<context>
+    <name>JsonQuery</name>
+    <message>
+        <source>There is no backend on this computer yet. Open the FUSAR-GPT options and press Install.</source>
+        <translation>本机尚无后端。请打开 FUSAR-GPT 选项并点击“安装”。</translation>
+    </message>
+    <message>
+        <source>The backend on this computer does not answer: {reason}. Press Repair in the options.</source>
+        <translation>本机的后端没有响应：{reason}。请在选项中点击“修复”。</translation>
+    </message>
+    <message>
+        <source>no reason given</source>
+        <translation>未给出原因</translation>
     </message>
 </context>
 <context>
@@ -828,10 +827,6 @@
         <translation>更新(&amp;U)</translation>
     </message>
     <message>
-        <source>nothing chosen</source>
-        <translation>未选择</translation>
-    </message>
-    <message>
         <source>There is no backend to install at “{place}”. Choose a folder with fusar_gpt-….whl and the packages it needs, a folder of the source code, or a wheel.</source>
         <translation>“{place}”处没有可安装的后端。请选择包含 fusar_gpt-….whl 及其所需软件包的文件夹、源代码文件夹或 wheel 文件。</translation>
     </message>
@@ -851,6 +846,10 @@
         <source>Cancel</source>
         <translation>取消</translation>
     </message>
+    <message>
+        <source>Choose a wheel or a folder to install from first.</source>
+        <translation type="unfinished"></translation>
+    </message>
 </context>
 <context>
     <name>LookCloser</name>
@@ -864,7 +863,7 @@
     </message>
 </context>
 <context>
-    <name>MeansMenu</name>
+    <name>ModelMenu</name>
     <message>
         <source>The prior and the model that questions are answered with</source>
         <translation>回答问题所用的先验和模型</translation>
@@ -1022,21 +1021,6 @@
     <message>
         <source>{models} on {device}</source>
         <translation>{device} 上的 {models}</translation>
-    </message>
-</context>
-<context>
-    <name>Moving</name>
-    <message>
-        <source>Findings under edit stay in a temporary file. Save the edits, then the project again.</source>
-        <translation>正在编辑的结果留在临时文件中。请先保存编辑，再次保存工程。</translation>
-    </message>
-    <message>
-        <source>Cannot write findings beside the project: {reason}. They stay in a temporary file: export them, or save the project in another folder.</source>
-        <translation>无法在工程旁写入结果：{reason}。结果留在临时文件中：请导出，或把工程保存到其他文件夹。</translation>
-    </message>
-    <message>
-        <source>The findings are kept in {file}, beside the project.</source>
-        <translation>结果保存在工程旁的 {file} 中。</translation>
     </message>
 </context>
 <context>
@@ -1305,34 +1289,6 @@
 <context>
     <name>Processing</name>
     <message>
-        <source>“{url}” is not a backend address. Correct it in the options.</source>
-        <translation>“{url}”不是后端地址。请在选项中更正。</translation>
-    </message>
-    <message>
-        <source>The backend&apos;s token file cannot be read: {error}.</source>
-        <translation>无法读取后端的令牌文件：{error}。</translation>
-    </message>
-    <message>
-        <source>The backend at {url} does not answer. Check that it runs, then try again.</source>
-        <translation>{url} 处的后端没有响应。请检查它是否在运行，然后重试。</translation>
-    </message>
-    <message>
-        <source>The backend does not accept the token. Check it in the options.</source>
-        <translation>后端不接受该令牌。请在选项中检查。</translation>
-    </message>
-    <message>
-        <source>The backend answered with HTTP {status}. Look at its log.</source>
-        <translation>后端返回 HTTP {status}。请查看其日志。</translation>
-    </message>
-    <message>
-        <source>no reason given</source>
-        <translation>未给出原因</translation>
-    </message>
-    <message>
-        <source>it did not answer within two minutes</source>
-        <translation>两分钟内没有响应</translation>
-    </message>
-    <message>
         <source>Ask a question</source>
         <translation>提问</translation>
     </message>
@@ -1501,10 +1457,6 @@
         <translation>请给出以 .tif 结尾的输出文件名。</translation>
     </message>
     <message>
-        <source>The prior could not be fetched, and nobody said why.</source>
-        <translation>无法获取先验，且没有给出原因。</translation>
-    </message>
-    <message>
         <source>Fetch AlphaEarth prior</source>
         <translation>获取 AlphaEarth 先验</translation>
     </message>
@@ -1519,10 +1471,6 @@
     <message>
         <source>Choose at least one raster.</source>
         <translation>请至少选择一个栅格。</translation>
-    </message>
-    <message>
-        <source>{pieces} jobs on {rasters} rasters</source>
-        <translation>{rasters} 个栅格上的 {pieces} 个作业</translation>
     </message>
     <message>
         <source>Journal: {path}</source>
@@ -1729,10 +1677,6 @@
         <translation>对象数</translation>
     </message>
     <message>
-        <source>The raster is no plain local file. Save it as a GeoTIFF first.</source>
-        <translation>该栅格不是普通的本地文件。请先另存为 GeoTIFF。</translation>
-    </message>
-    <message>
         <source>{folder} is there already: name a new folder.</source>
         <translation>{folder} 已存在：请指定新文件夹。</translation>
     </message>
@@ -1753,32 +1697,12 @@
         <translation>制作训练切片</translation>
     </message>
     <message>
-        <source>it cannot be opened: it is missing, damaged or no raster. Check the file.</source>
-        <translation>无法打开：文件缺失、损坏或不是栅格。请检查文件。</translation>
-    </message>
-    <message>
         <source>A result cannot be written ({reason}). Check the folder and its free space.</source>
         <translation>无法写入结果（{reason}）。请检查文件夹及其剩余空间。</translation>
     </message>
     <message>
-        <source>“{path}” is no raster that can be opened.</source>
-        <translation>“{path}”不是可以打开的栅格。</translation>
-    </message>
-    <message>
         <source>“{path}” has no georeferencing. Georeference it first.</source>
         <translation>“{path}”没有地理参考。请先进行地理配准。</translation>
-    </message>
-    <message>
-        <source>“{path}” has no band {band}.</source>
-        <translation>“{path}”没有波段 {band}。</translation>
-    </message>
-    <message>
-        <source>the band holds no data</source>
-        <translation>该波段没有数据</translation>
-    </message>
-    <message>
-        <source>the raster is damaged or cut short: get it again</source>
-        <translation>栅格已损坏或不完整：请重新获取</translation>
     </message>
     <message>
         <source>Failed: {name}: {reason}</source>
@@ -1787,18 +1711,6 @@
     <message>
         <source> (from the journal)</source>
         <translation>（来自日志）</translation>
-    </message>
-    <message>
-        <source>No FUSAR-GPT backend was found. Install it outside QGIS with “pip install fusar-gpt” so that “fusar” is on the PATH, set the variable FUSAR_EXECUTABLE, or name a server in the options.</source>
-        <translation>未找到 FUSAR-GPT 后端。请在 QGIS 之外用“pip install fusar-gpt”安装，使“fusar”位于 PATH 中，或设置变量 FUSAR_EXECUTABLE，或在选项中指定服务器。</translation>
-    </message>
-    <message>
-        <source>The answer of {url} cannot be read. Install backend and plugin in the same version.</source>
-        <translation>无法读取 {url} 的回答。请安装相同版本的后端和插件。</translation>
-    </message>
-    <message>
-        <source>The FUSAR-GPT backend could not start: {reason}. Run “fusar doctor” in a terminal.</source>
-        <translation>FUSAR-GPT 后端无法启动：{reason}。请在终端运行“fusar doctor”。</translation>
     </message>
     <message>
         <source>Names the class of what is in each polygon, such as a detection or a box drawn by hand. Every feature comes out with all its attributes, its class and the score; “problem” says why a box has none. A box is classified on the first raster it lies on.</source>
@@ -1815,10 +1727,6 @@
     <message>
         <source>Draws a box around each object of the targets, with its class, its length and width in metres and a score, which is the model's token probability. What the model said and nobody understood is in “Answers”, so that silence is never mistaken for an empty sea.</source>
         <translation>为每个目标对象画框，给出类别、以米为单位的长和宽，以及得分（模型的词元概率）。模型说了但无法理解的内容放在“回答”中，避免把沉默误认为空旷的海面。</translation>
-    </message>
-    <message>
-        <source>auto: the first that has the place. cog: public files. earth-engine: your own account.</source>
-        <translation>auto：第一个覆盖该地点的来源。cog：公开文件。earth-engine：您自己的账户。</translation>
     </message>
     <message>
         <source>A prior is fetched by the program “fusar” of this computer, which was not found. Install it with “pip install fusar-gpt”, or set the variable FUSAR_EXECUTABLE.</source>
@@ -1841,10 +1749,6 @@
         <translation>detect：为每个对象画框。locate：3×3 网格中有对象的格。count：数量。describe：用文字描述区域。ask：您自己的问题。</translation>
     </message>
     <message>
-        <source>none: from the image alone. auto: the first source that has the place. cog: public files. earth-engine: your own account.</source>
-        <translation>none：仅凭影像。auto：第一个覆盖该地点的来源。cog：公开文件。earth-engine：您自己的账户。</translation>
-    </message>
-    <message>
         <source>Finished pairs are kept in it, and the same batch goes on from there after a stop or a crash. Empty: a file of the QGIS profile, removed when the batch is complete.</source>
         <translation>已完成的对保存在其中，停止或崩溃后同一批次从那里继续。为空：使用 QGIS 配置文件夹中的文件，批次完成后删除。</translation>
     </message>
@@ -1863,6 +1767,50 @@
     <message>
         <source>nothing found</source>
         <translation>未发现对象</translation>
+    </message>
+    <message>
+        <source>“{path}” cannot be opened as a raster. Check the file.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>“{path}” has no band {band}. Choose one that it has.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The band holds no data. Choose another band.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The raster is damaged or truncated. Download or copy it again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The backend was lost; the batch goes on when it is back.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>auto: the first source that covers the extent. cog: public files. earth-engine: your own account.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The prior could not be fetched, and “fusar” gave no reason. Run “fusar prior doctor” in a terminal.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{items} jobs on {rasters} rasters</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it cannot be opened: the file is missing, damaged or not a raster. Check the file.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>none: from the image alone. auto: the first source that covers the area. cog: public files. earth-engine: your own account.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The raster is not a file on this computer. Save it as a GeoTIFF first.</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>
@@ -1900,6 +1848,21 @@
     <message>
         <source>Removing {folder}</source>
         <translation>正在移除 {folder}</translation>
+    </message>
+</context>
+<context>
+    <name>ResultsRelocator</name>
+    <message>
+        <source>Findings under edit stay in a temporary file. Save the edits, then the project again.</source>
+        <translation>正在编辑的结果留在临时文件中。请先保存编辑，再次保存工程。</translation>
+    </message>
+    <message>
+        <source>Cannot write findings beside the project: {reason}. They stay in a temporary file: export them, or save the project in another folder.</source>
+        <translation>无法在工程旁写入结果：{reason}。结果留在临时文件中：请导出，或把工程保存到其他文件夹。</translation>
+    </message>
+    <message>
+        <source>The findings are kept in {file}, beside the project.</source>
+        <translation>结果保存在工程旁的 {file} 中。</translation>
     </message>
 </context>
 <context>
@@ -2013,6 +1976,53 @@
     </message>
 </context>
 <context>
+    <name>RunController</name>
+    <message>
+        <source>Sending “{name}”: {percent:.0f} %</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>chip {done} of {total} ({caveats})</source>
+        <translation>第 {done} 个切片，共 {total} 个（{caveats}）</translation>
+    </message>
+    <message>
+        <source>Cancelled. What was found so far stays on the map.</source>
+        <translation>已取消。目前已找到的结果保留在地图上。</translation>
+    </message>
+    <message>
+        <source>The backend gave no reason. Look at its log.</source>
+        <translation>后端未给出原因。请查看其日志。</translation>
+    </message>
+    <message>
+        <source>Failed: {reason}</source>
+        <translation>失败：{reason}</translation>
+    </message>
+    <message>
+        <source>What was found so far stays on the map.</source>
+        <translation>已有结果保留在地图上。</translation>
+    </message>
+    <message>
+        <source>{n} detections</source>
+        <translation>{n} 个检测目标</translation>
+    </message>
+    <message>
+        <source>{n} grid cells</source>
+        <translation>{n} 个网格单元</translation>
+    </message>
+    <message>
+        <source>{n} answers</source>
+        <translation>{n} 条回答</translation>
+    </message>
+    <message>
+        <source>{n} not understood</source>
+        <translation>{n} 条未能理解</translation>
+    </message>
+    <message>
+        <source>Nothing found.</source>
+        <translation>未发现任何目标。</translation>
+    </message>
+</context>
+<context>
     <name>RunLayers</name>
     <message>
         <source>Detections</source>
@@ -2055,49 +2065,6 @@
     </message>
 </context>
 <context>
-    <name>Running</name>
-    <message>
-        <source>Cancelled. What was found so far stays on the map.</source>
-        <translation>已取消。目前已找到的结果保留在地图上。</translation>
-    </message>
-    <message>
-        <source>The backend gave no reason. Look at its log.</source>
-        <translation>后端未给出原因。请查看其日志。</translation>
-    </message>
-    <message>
-        <source>Failed: {reason}</source>
-        <translation>失败：{reason}</translation>
-    </message>
-    <message>
-        <source>{n} detections</source>
-        <translation>{n} 个检测目标</translation>
-    </message>
-    <message>
-        <source>{n} grid cells</source>
-        <translation>{n} 个网格单元</translation>
-    </message>
-    <message>
-        <source>{n} answers</source>
-        <translation>{n} 条回答</translation>
-    </message>
-    <message>
-        <source>Nothing found.</source>
-        <translation>未发现任何目标。</translation>
-    </message>
-    <message>
-        <source>chip {done} of {total} ({caveats})</source>
-        <translation>第 {done} 个切片，共 {total} 个（{caveats}）</translation>
-    </message>
-    <message>
-        <source>{n} not understood</source>
-        <translation>{n} 条未能理解</translation>
-    </message>
-    <message>
-        <source>What was found so far stays on the map.</source>
-        <translation>已有结果保留在地图上。</translation>
-    </message>
-</context>
-<context>
     <name>Scene</name>
     <message>
         <source>No layer is active. Select a SAR layer in the Layers panel, then try again.</source>
@@ -2121,14 +2088,10 @@
     </message>
 </context>
 <context>
-    <name>Sending</name>
+    <name>SceneUpload</name>
     <message>
         <source>Cut out of “{name}”</source>
         <translation>已从“{name}”裁出</translation>
-    </message>
-    <message>
-        <source>The backend&apos;s answer cannot be read. Update the backend and the plugin.</source>
-        <translation>无法读取后端的回答。请更新后端和插件。</translation>
     </message>
 </context>
 <context>
@@ -2174,10 +2137,6 @@
         <translation>变量 FUSAR_URL 已设为 {url}，优先于这些设置。</translation>
     </message>
     <message>
-        <source>This is no address. It looks like https://gpu.example.org:8765.</source>
-        <translation>这不是地址。地址形如 https://gpu.example.org:8765。</translation>
-    </message>
-    <message>
         <source>The token file cannot be read: {error}.</source>
         <translation>无法读取令牌文件：{error}。</translation>
     </message>
@@ -2188,6 +2147,10 @@
     <message>
         <source>Connected to FUSAR-GPT {version} on {device}, model: {models}.</source>
         <translation>已连接到 {device} 上的 FUSAR-GPT {version}，模型：{models}。</translation>
+    </message>
+    <message>
+        <source>Not a valid URL. Example: https://gpu.example.org:8765</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>
@@ -2245,17 +2208,6 @@
     <message>
         <source>not understood</source>
         <translation>未能理解</translation>
-    </message>
-</context>
-<context>
-    <name>Talk</name>
-    <message>
-        <source>The backend&apos;s answer cannot be read. Install backend and plugin in the same version.</source>
-        <translation>无法读取后端的回答。请安装相同版本的后端和插件。</translation>
-    </message>
-    <message>
-        <source>The connection to the backend broke in mid-answer. Ask again.</source>
-        <translation>回答过程中与后端的连接中断。请重新提问。</translation>
     </message>
 </context>
 <context>

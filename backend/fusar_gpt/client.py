@@ -48,9 +48,10 @@ __all__ = ["Answer", "Client", "ServerError", "Unreachable", "decode_events"]
 ON_SERVER = "server:"
 """Before the path of a file that the server has, where the path of a local one could stand."""
 
-MORE_PATIENT = (600.0, 600.0)
-"""For uploads: the server's disk may be slow, and it looks at a scene before it answers."""
-RESTART_S = 60.0
+UPLOAD_TIMEOUT = (600.0, 600.0)
+"""Seconds for uploads: the server's disk may be slow, and it checks a scene before it answers."""
+
+RECONNECT_S = 60.0
 RETRY_S = 0.5
 
 logger = logging.getLogger(__name__)
@@ -60,11 +61,11 @@ Sent = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a conversation's answer came to.
+    """A complete answer in words.
 
     Attributes:
-        text: All of it.
-        run: The run it rests on, as one flat row; None where the model was not asked.
+        text: The whole text.
+        run: The run it is based on, as one flat row; None where the model was not asked.
         findings: A GeoJSON FeatureCollection; ``spans`` of a feature are the ranges of ``text`` that mean it.
         self_check: How count and detections compare, where both were asked for.
     """
@@ -78,8 +79,8 @@ class Answer:
 class Client:
     """One server. Every method raises ServerError with the server's own one-line reason.
 
-    A scene, and a prior of one's own, is a file of this machine, sent once; ``server:`` and the path of a file
-    that the server has; or ``scene:`` and the id of one that was sent before.
+    A scene or a prior file is the path of a local file, which is uploaded once; ``server:`` and the path of a file
+    on the server; or ``scene:`` and the id of an uploaded file.
     """
 
     def __init__(
@@ -88,8 +89,8 @@ class Client:
         token: str,
         *,
         ca_file: Path | None = None,
-        patience_s: float = RESTART_S,
-        tell: Callable[[str], None] = logger.info,
+        reconnect_s: float = RECONNECT_S,
+        report: Callable[[str], None] = logger.info,
     ) -> None:
         """A client of the server at an address.
 
@@ -97,12 +98,12 @@ class Client:
             url: Such as ``http://127.0.0.1:8765``.
             token: The server's bearer token.
             ca_file: Certificates (PEM) to trust instead of the usual ones, for https.
-            patience_s: Seconds that a watched job waits for a server that restarts.
-            tell: Takes each line about sending and waiting, and about priors.
+            reconnect_s: Seconds that a watched job waits for a server that restarts.
+            report: Takes each line about sending and waiting, and about priors.
         """
         self._server = Connection(url, token, ca_file)
-        self._patience_s = patience_s
-        self._tell = tell
+        self._reconnect_s = reconnect_s
+        self._report = report
 
     @classmethod
     def local(cls, **options: Any) -> Client:
@@ -146,7 +147,7 @@ class Client:
             for event in self.follow(job):
                 finished = isinstance(event, Finished)
                 if isinstance(event, Finished) and event.run.prior_note:
-                    self._tell(event.run.prior_note)
+                    self._report(event.run.prior_note)
                 yield event
         except (GeneratorExit, KeyboardInterrupt):
             if not finished:
@@ -219,13 +220,13 @@ class Client:
                 cause = error
             if lost is None:
                 lost = time.monotonic()
-                self._tell(f"lost the server at {self._server.url}; waiting for it")
-            elif time.monotonic() - lost > self._patience_s:
+                self._report(f"lost the server at {self._server.url}; waiting for it")
+            elif time.monotonic() - lost > self._reconnect_s:
                 raise self._server.lost() from cause
             time.sleep(RETRY_S)
 
     def interpret(self, inputs: Mapping[str, Any]) -> Iterator[Sent]:
-        """As :meth:`run`, for inputs and (event, data) pairs as the door has them."""
+        """As :meth:`run`, for inputs and (event, data) pairs as the HTTP API has them."""
         job = self.submit(inputs)
         ended = False
         try:
@@ -244,10 +245,10 @@ class Client:
         area: Area | None = None,
         **grounding: Any,
     ) -> Iterator[str | Answer]:
-        """Ask in words; yields the answer as it is made and at last the :class:`Answer`.
+        """Ask in words; yields pieces of the answer as they are generated, and finally the :class:`Answer`.
 
         Args:
-            said: The question, or a conversation as OpenAI's ``messages``, which may hold images.
+            said: The question, or a conversation as OpenAI's ``messages``, which may contain images.
             scene: What it is about.
             area: Which part of it; None is all of it.
             **grounding: More of the request's field ``fusar``, such as ``prior`` or ``band``.
@@ -297,7 +298,7 @@ class Client:
         except OSError as error:
             raise SceneError(f"'{path}' cannot be read ({error.strerror}); check the path") from error
         if known["name"] != path.name:
-            self._tell(f"the server has {path.name} under the name {known['name']}")
+            self._report(f"the server has {path.name} under the name {known['name']}")
         return known
 
     def scenes(self) -> list[dict[str, Any]]:
@@ -324,9 +325,9 @@ class Client:
             return None
 
     def _send(self, file: BinaryIO, name: str) -> dict[str, Any]:
-        self._tell(f"sending {name} to {self._server.url}")
+        self._report(f"sending {name} to {self._server.url}")
         file.seek(0)
-        return self._server.json("POST", "/scenes", MORE_PATIENT, params={"name": name}, data=file)
+        return self._server.json("POST", "/scenes", UPLOAD_TIMEOUT, params={"name": name}, data=file)
 
 
 def _sha256(file: BinaryIO) -> str:

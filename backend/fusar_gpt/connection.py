@@ -1,4 +1,4 @@
-"""The way to a server's HTTP door: its token, requests that go nowhere else, refusals as errors, event streams."""
+"""HTTP requests to one server: its token, errors for refusals, and the decoding of event streams."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import requests
 from fusar_gpt.errors import FusarError
 from fusar_gpt.server.options import TOKEN_FILE
 
-PATIENT = (10.0, 30.0)
-"""Seconds to connect, and of silence: a server that streams pings every 10 s."""
+TIMEOUT = (10.0, 30.0)
+"""Seconds to connect, and between bytes; a server that streams sends a ping every 10 s."""
 
 _AWAY = (502, 503, 504)
 
 
 class ServerError(FusarError):
-    """The server refused, or the job failed; ``status`` is what HTTP calls it, if it does."""
+    """The server refused, or the job failed; ``status`` is the HTTP status, None where there was no answer."""
 
     status: int | None = None
 
@@ -57,9 +57,9 @@ class Connection:
         self._session.close()
 
     def json(
-        self, method: str, path: str, timeout: tuple[float, float] = PATIENT, **options: Any
+        self, method: str, path: str, timeout: tuple[float, float] = TIMEOUT, **options: Any
     ) -> dict[str, Any]:
-        """Ask for an object."""
+        """The JSON object in the answer to a request."""
         with self.ask(method, path, timeout, **options) as reply:
             try:
                 content: dict[str, Any] = reply.json()
@@ -70,9 +70,9 @@ class Connection:
             return content
 
     def ask(
-        self, method: str, path: str, timeout: tuple[float, float] = PATIENT, **options: Any
+        self, method: str, path: str, timeout: tuple[float, float] = TIMEOUT, **options: Any
     ) -> requests.Response:
-        """Ask, and have the answer, to be closed.
+        """The answer to a request; the caller closes it.
 
         Raises:
             Unreachable: No server answers.

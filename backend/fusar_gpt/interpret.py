@@ -26,6 +26,7 @@ from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt import __version__
 from fusar_gpt.contract import (
+    NO_PRIOR,
     Event,
     Finding,
     Finished,
@@ -42,7 +43,7 @@ from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene, read_chip
 from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.priors import NONE, Footprint, PriorField, PriorSource, open_prior
+from fusar_gpt.priors import Footprint, PriorField, PriorSource, open_prior
 from fusar_gpt.tasks import Answer, PromptSet, Question, prompt_set
 
 AHEAD = 8
@@ -204,11 +205,11 @@ def provenance(
 
 def with_priors(run: Run, priors: Iterable[PriorField], year: int | None, notes: Sequence[str]) -> Run:
     """The run with where its priors come from, and what was reported of them; the first of several names the year."""
-    given = [prior for prior in priors if prior.source != NONE]
-    first = given[0] if given else PriorField.empty(NONE)
+    given = [prior for prior in priors if prior.source != NO_PRIOR]
+    first = given[0] if given else PriorField.empty(NO_PRIOR)
     return replace(
         run,
-        prior=", ".join(prior.source for prior in given) or NONE,
+        prior=", ".join(prior.source for prior in given) or NO_PRIOR,
         prior_year=first.year,
         prior_year_asked=None if first.year in (None, year) else year,
         prior_attribution=first.attribution,

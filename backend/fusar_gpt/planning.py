@@ -15,7 +15,7 @@ from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import ChipBox, ScenePoints
 from fusar_gpt.imagery import Area, Chip, ChipFormat, Scene, plan_chips
 from fusar_gpt.model import Card
-from fusar_gpt.tasks import Question, Task
+from fusar_gpt.tasks import SEARCHES, Question, Task
 
 DETECTION_OVERLAP = 0.25
 """Share of a chip's side seen again by its neighbour: an object cut by one edge is whole in another chip."""
@@ -98,7 +98,7 @@ def chip_overlap(request: InterpretRequest) -> float:
 
 def area_questions(request: InterpretRequest, card: Card) -> tuple[Question, ...]:
     """The questions asked of every chip: one a target, or one where the task needs no target."""
-    if request.task in (Task.DESCRIBE, Task.ASK):
+    if request.task not in SEARCHES:
         return (Question(request.task, text=request.question),)
     known = tuple(card.targets)
     unknown = [target for target in request.targets if known and target not in known]

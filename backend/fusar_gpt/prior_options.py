@@ -22,6 +22,10 @@ MIRROR = "https://data.source.coop/tge-labs/aef/v1/annual"
 BUCKET = "gs://alphaearth_foundations"
 """Google's own, which a project may have to pay for."""
 
+RESAMPLINGS = NEAREST, BILINEAR = "nearest", "bilinear"
+LARGEST_GRID = 512
+"""Nodes a side that a user may ask for."""
+
 _UNITS = {"": 1, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _WORDS = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False}
 
@@ -44,14 +48,14 @@ def seconds(text: str) -> float:
 def nodes(text: str) -> tuple[int, int]:
     """N_lon and N_lat, 2 to 512 each, as ``16,16``."""
     across, up = (int(part) for part in text.split(","))
-    if not (2 <= across <= 512 and 2 <= up <= 512):
+    if not (2 <= across <= LARGEST_GRID and 2 <= up <= LARGEST_GRID):
         raise ValueError(text)
     return across, up
 
 
 def resampling(text: str) -> str:
     """How a node's vector is taken from the pixels."""
-    if text not in ("nearest", "bilinear"):
+    if text not in RESAMPLINGS:
         raise ValueError(text)
     return text
 
@@ -82,7 +86,7 @@ class PriorSettings:
     cache_folder: Path | None = None
     cache_bytes: int | None = None
     nodes: tuple[int, int] | None = None
-    resampling: str = "nearest"
+    resampling: str = NEAREST
     allow_none: bool = False
 
     @property
@@ -100,7 +104,7 @@ class PriorSettings:
         """What the command line says, else the environment, else the defaults.
 
         Raises:
-            PriorError: A variable of the environment makes no sense.
+            PriorError: A variable of the environment has an invalid value.
         """
         chosen: dict[str, Any] = {}
         for option in OPTIONS:
@@ -119,7 +123,7 @@ class Option:
         setting: Its name in ``PriorSettings``.
         flag: The option of ``fusar interpret``, without dashes in front.
         form: What its value looks like; empty for a switch.
-        parse: From text to value; ValueError for what makes no sense.
+        parse: From text to value; ValueError for an invalid one.
         help: One line.
     """
 
@@ -135,7 +139,7 @@ class Option:
         return self.flag.replace("-", "_")
 
     def from_environment(self) -> Any:
-        """The value of the option's variable, None where it is not set. PriorError when it makes no sense."""
+        """The value of the option's variable, None where it is not set. PriorError when it is invalid."""
         variable = f"FUSAR_{self.dest.upper()}"
         text = os.environ.get(variable, "").strip()
         if not text:

@@ -27,11 +27,11 @@ _VERSION = 1
 
 
 @dataclass(frozen=True)
-class Ground:
+class ChatTarget:
     """What a question is about.
 
     ``layer`` is the id of the scene's layer and ``scene`` its name. ``area`` is a GeoJSON geometry in ``area_crs``,
-    x (east) first; ``boxes``, in the same CRS, is a FeatureCollection of the objects that "this" means.
+    x (east) first; ``boxes``, in the same CRS, is a FeatureCollection of the objects that "this" options.
     """
 
     layer: str
@@ -42,7 +42,7 @@ class Ground:
 
 
 @dataclass(frozen=True)
-class Means:
+class ModelOptions:
     """What the analyst lets the question be answered with; a model without a name is the backend's first."""
 
     model: str = ""
@@ -79,8 +79,8 @@ class Turn:
     """
 
     question: str
-    ground: Ground
-    means: Means = Means()
+    target: ChatTarget
+    options: ModelOptions = ModelOptions()
     asked: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     state: str = "asked"
     problem: str = ""
@@ -136,15 +136,15 @@ class Conversation:
 def request(conversation: Conversation, scene: str, model: str) -> dict[str, Any]:
     """Return the body of ``POST /v1/chat/completions`` for the last turn; ``scene`` is how the backend knows it."""
     turn = conversation.turns[-1]
-    ground, means = turn.ground, turn.means
+    target, options = turn.target, turn.options
     fusar = {
         "scene": scene,
-        "area": ground.area,
-        "area_crs": ground.area_crs,
-        "boxes": ground.boxes,
-        "prior": means.prior,
-        "year": means.year,
-        "band": means.band,
+        "area": target.area,
+        "area_crs": target.area_crs,
+        "boxes": target.boxes,
+        "prior": options.prior,
+        "year": options.year,
+        "band": options.band,
     }
     known = {name: value for name, value in fusar.items() if value is not None}
     return {"model": model, "messages": conversation.messages(), "stream": True, "fusar": known}
@@ -209,8 +209,8 @@ def _turns(row: Json) -> Iterator[Turn]:
 def _turn_row(turn: Turn) -> dict[str, Any]:
     return {
         "question": turn.question,
-        "ground": asdict(turn.ground),
-        "means": asdict(turn.means),
+        "ground": asdict(turn.target),
+        "means": asdict(turn.options),
         "asked": turn.asked,
         "state": turn.state,
         "problem": turn.problem,
@@ -237,8 +237,8 @@ def _turn(row: Json) -> Turn:
     seconds = row.get("first_word_s")
     return Turn(
         question=clean(str(row["question"])),
-        ground=_ground(row["ground"]),
-        means=_means(row["means"]),
+        target=_target(row["ground"]),
+        options=_model_options(row["means"]),
         asked=str(row["asked"]),
         state=state,
         problem=clean(str(row["problem"])),
@@ -251,9 +251,9 @@ def _turn(row: Json) -> Turn:
     )
 
 
-def _ground(row: Json) -> Ground:
+def _target(row: Json) -> ChatTarget:
     boxes = row.get("boxes")
-    return Ground(
+    return ChatTarget(
         str(row["layer"]),
         clean(str(row["scene"])),
         dict(row["area"]),
@@ -262,9 +262,9 @@ def _ground(row: Json) -> Ground:
     )
 
 
-def _means(row: Json) -> Means:
+def _model_options(row: Json) -> ModelOptions:
     year, band = row.get("year"), row.get("band")
-    return Means(
+    return ModelOptions(
         str(row["model"]),
         str(row["prior"]),
         None if year is None else int(year),

@@ -18,8 +18,9 @@ from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from .. import compat
+from ..contract.limits import MAX_BOXES
 
-MOST = 1000  # that a backend takes at a time
+MOST = MAX_BOXES
 _DECIMALS = 17
 
 

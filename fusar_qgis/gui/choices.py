@@ -1,4 +1,4 @@
-"""The analyst's choices, remembered from one order to the next."""
+"""The analyst's choices, remembered from one request to the next."""
 
 from __future__ import annotations
 

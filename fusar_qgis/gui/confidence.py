@@ -22,8 +22,8 @@ class Confidence(QWidget):
         self._slider.setFixedWidth(110)
         self._slider.setToolTip(
             self.tr(
-                "Show only detections with this score or a higher one. A score is the model's token probability, no "
-                "calibrated confidence. Findings without a score are always shown."
+                "Show only detections with this score or a higher one. A score is the model's token probability, not "
+                "a calibrated confidence. Findings without a score are always shown."
             )
         )
         self._text = QLabel(self)

@@ -25,8 +25,8 @@ from ..core.request import LayerRequest
 from ..layers.scene import SceneError, crs_text, scene_of
 from .area_tool import AreaTool, DrawingTool, PolygonTool
 from .areas import Area, AreaError, AreaMenu, ground_m2, scene_for, selected_area, view_area, whole_area
-from .order_dialog import OrderDialog
-from .preview import Inquiry
+from .preview_panel import PreviewRequest
+from .request_dialog import RequestDialog
 from .run_controller import RunController
 from .scene_upload import SceneUpload
 
@@ -44,13 +44,13 @@ class Interpretation(QObject):
         self._backend = backend
         self._action = action
         self._client: Client | None = None
-        self._dialog: OrderDialog | None = None
+        self._dialog: RequestDialog | None = None
         self._upload: SceneUpload | None = None  # of the dialog
         self._asked: Area | None = None
         self._last_scene = ""
         self._closer: list[tuple[LayerRequest, Area]] = []  # that wait for the backend
         self._runs: list[RunController] = []
-        self._inquiry = Inquiry(self)
+        self._preview_request = PreviewRequest(self)
         self._rectangle, self._polygon = AreaTool(iface.mapCanvas()), PolygonTool(iface.mapCanvas())
         self._rectangle.setAction(action)
         for tool in (self._rectangle, self._polygon):
@@ -62,19 +62,19 @@ class Interpretation(QObject):
         QgsProject.instance().cleared.connect(self.cancel)
 
     def look_closer(
-        self, order: LayerRequest, area: QgsGeometry, crs: QgsCoordinateReferenceSystem, target: str = ""
+        self, request: LayerRequest, area: QgsGeometry, crs: QgsCoordinateReferenceSystem, target: str = ""
     ) -> None:
         """Look for a target in the 3 x 3 grid of one small area, asking nothing.
 
         Args:
-            order: The order whose finding the area is: scene, band, model and prior stay.
+            request: The request whose finding the area is: scene, band, model and prior stay.
             area: A polygon in ``crs``, such as one grid cell; the model sees it in one chip.
             crs: Of the area.
-            target: What to look for; empty means the order's first target.
+            target: What to look for; empty means the request's first target.
         """
-        targets = (target,) if target else order.targets[:1]
+        targets = (target,) if target else request.targets[:1]
         closer = replace(
-            order,
+            request,
             task=Task.LOCATE,
             targets=targets,
             area=read_outline(json.loads(area.asJson(_AREA_DECIMALS))),
@@ -98,7 +98,7 @@ class Interpretation(QObject):
         self.cancel()
         QgsProject.instance().cleared.disconnect(self.cancel)
         self._action.triggered.disconnect(self._draw_rectangle)
-        self._inquiry.stop()
+        self._preview_request.stop()
         if self._dialog is not None:
             self._dialog.deleteLater()
         self._menu.remove()
@@ -193,7 +193,7 @@ class Interpretation(QObject):
             self._warn(str(error))
             return
         if active is not None and scene.layer_id != active.id():
-            text = self.tr("“{active}” is no SAR layer: “{scene}” is interpreted.")
+            text = self.tr("“{active}” is not a SAR layer, so “{scene}” is interpreted.")
             self._say(text.format(active=active.name(), scene=scene.name), Qgis.MessageLevel.Info)
         area = area or whole_area(scene)
         if not area.crs.isValid():
@@ -206,16 +206,16 @@ class Interpretation(QObject):
         self._prepare()
         self._backend.open()
 
-    def _its_dialog(self) -> OrderDialog:
+    def _its_dialog(self) -> RequestDialog:
         if self._dialog is None:
-            self._dialog = OrderDialog(self._iface.mainWindow())
-            self._dialog.ordered.connect(self._start)
+            self._dialog = RequestDialog(self._iface.mainWindow())
+            self._dialog.submitted.connect(self._start)
             self._dialog.changed.connect(self._preview)
             self._dialog.finished.connect(self._closed)
             self._dialog.preview.wanted.connect(self._send_now)
-            self._inquiry.asked.connect(self._dialog.await_preview)
-            self._inquiry.answered.connect(self._dialog.show_preview)
-            self._inquiry.failed.connect(self._dialog.preview.fail)
+            self._preview_request.asked.connect(self._dialog.await_preview)
+            self._preview_request.answered.connect(self._dialog.show_preview)
+            self._preview_request.failed.connect(self._dialog.preview.fail)
         if not self._dialog.isVisible():
             # In a corner, where it hides least of the area.
             canvas = self._iface.mapCanvas()
@@ -227,8 +227,8 @@ class Interpretation(QObject):
     def _offer(self, client: Client, info: Info) -> None:
         self._client = client
         closer, self._closer = self._closer, []
-        for order, area in closer:
-            self._look(client, order, area)
+        for request, area in closer:
+            self._look(client, request, area)
         if self._dialog is not None:
             self._dialog.offer(info, local=client.endpoint.is_loopback)
             self._prepare()
@@ -259,30 +259,32 @@ class Interpretation(QObject):
     def _preview(self) -> None:
         if self._dialog is None or self._upload is None or not self._upload.known:
             return
-        order = self._dialog.preview_order()
-        if order is None:
-            self._inquiry.stop()
+        request = self._dialog.preview_request()
+        if request is None:
+            self._preview_request.stop()
             self._dialog.preview.wait(self.tr("Complete the question."))
         else:
-            self._inquiry.ask(self._upload.client, replace(order, scene=self._upload.known).to_json())
+            self._preview_request.ask(
+                self._upload.client, replace(request, scene=self._upload.known).to_json()
+            )
 
-    def _start(self, order: LayerRequest) -> None:
+    def _start(self, request: LayerRequest) -> None:
         upload, self._upload = self._upload, None
         if upload is not None:
-            self._run(upload.client, order, upload)
+            self._run(upload.client, request, upload)
 
-    def _look(self, client: Client, order: LayerRequest, area: Area) -> None:
-        layer = QgsProject.instance().mapLayer(order.layer_id)
+    def _look(self, client: Client, request: LayerRequest, area: Area) -> None:
+        layer = QgsProject.instance().mapLayer(request.layer_id)
         if isinstance(layer, QgsRasterLayer):
             try:
-                self._run(client, order, SceneUpload(client, scene_of(layer), area, self))
+                self._run(client, request, SceneUpload(client, scene_of(layer), area, self))
             except SceneError as error:
                 self._warn(str(error))
         else:
-            self._run(client, order, None)
+            self._run(client, request, None)
 
-    def _run(self, client: Client, order: LayerRequest, upload: SceneUpload | None) -> None:
-        run = RunController(self._iface, client, order, upload, self)
+    def _run(self, client: Client, request: LayerRequest, upload: SceneUpload | None) -> None:
+        run = RunController(self._iface, client, request, upload, self)
         self._runs.append(run)
         run.over.connect(self._forget_what_is_over)
         run.start()
@@ -291,14 +293,14 @@ class Interpretation(QObject):
         self._runs = [run for run in self._runs if not run.is_over]
 
     def _drop_upload(self) -> None:
-        self._inquiry.stop()
+        self._preview_request.stop()
         upload, self._upload = self._upload, None
         if upload is not None:
             upload.cancel()
 
     def _closed(self) -> None:
         self._forget_drawing()
-        self._inquiry.stop()
+        self._preview_request.stop()
         if self._dialog is not None and self._dialog.result() == 0:
             self._drop_upload()
 

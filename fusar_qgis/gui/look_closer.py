@@ -20,7 +20,7 @@ from .. import compat
 from ..core.request import LayerRequest
 from ..layers import storage
 
-Ordering = Callable[[LayerRequest, QgsGeometry, QgsCoordinateReferenceSystem, str], None]
+Look = Callable[[LayerRequest, QgsGeometry, QgsCoordinateReferenceSystem, str], None]
 
 
 class _CellAction(QgsMapLayerAction):
@@ -32,12 +32,12 @@ class _CellAction(QgsMapLayerAction):
 
 
 class LookCloser(QObject):
-    """Calls ``order(order, area, crs, target)`` when the analyst wants the cells of a cell."""
+    """Calls ``request(request, area, crs, target)`` when the analyst wants the cells of a cell."""
 
-    def __init__(self, iface: QgisInterface, order: Ordering, parent: QObject) -> None:
+    def __init__(self, iface: QgisInterface, request: Look, parent: QObject) -> None:
         super().__init__(parent)
         self._canvas = iface.mapCanvas()
-        self._order = order
+        self._request = request
         self._cell: tuple[QgsVectorLayer, QgsFeature] | None = None
         self._action = _CellAction(self.tr("Look closer (3 by 3)"), self, compat.feature_action_target())
         self._action.triggeredForFeature.connect(self.look)
@@ -52,9 +52,9 @@ class LookCloser(QObject):
 
     def look(self, layer: QgsMapLayer, feature: QgsFeature) -> None:
         """LayerRequest the 3 by 3 grid of a cell of a grid layer."""
-        order = storage.order_of(layer)
-        if order is not None:
-            self._order(order, feature.geometry(), layer.crs(), str(feature["target"] or ""))
+        request = storage.request_of(layer)
+        if request is not None:
+            self._request(request, feature.geometry(), layer.crs(), str(feature["target"] or ""))
 
     def _fill(self, menu: QMenu, event: QgsMapMouseEvent) -> None:
         self._cell = self._cell_at(event)
@@ -81,9 +81,9 @@ class LookCloser(QObject):
 
 
 def is_grid(layer: QgsMapLayer) -> bool:
-    """Return whether the layer holds grid cells of a run that can be ordered again."""
+    """Return whether the layer holds grid cells of a run that can be made again."""
     return (
         isinstance(layer, QgsVectorLayer)
         and layer.customProperty(storage.KIND_PROPERTY) == "grid"
-        and storage.order_of(layer) is not None
+        and storage.request_of(layer) is not None
     )

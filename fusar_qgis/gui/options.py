@@ -13,7 +13,7 @@ from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QRadioButton, QTabWidget, QVBoxLayout, QWidget
 
 from ..connection.backend import Backend
-from ..connection.checkpoints import Checkpoints
+from ..connection.checkpoint_commands import CheckpointCommands
 from ..connection.environment import Environment
 from ..connection.token import TokenError
 from ..core.setting_names import BACKEND, URL
@@ -38,7 +38,7 @@ class Options(QObject):
         self._page: OptionsPage | None = None
         self.backend = backend
         self.environment = Environment(self)
-        self.checkpoints = Checkpoints(self)
+        self.checkpoints = CheckpointCommands(self)
         self.environment.ended.connect(self._announce)
         self.checkpoints.ended.connect(self._announce)
         self._factory = OptionsFactory(self)

@@ -158,9 +158,10 @@ class LocalSection(QWidget):
 
     def _go(self, *, fresh: bool) -> None:
         place = "" if self._source.currentData() == INDEX else self._place.filePath().strip()
+        if not place and self._source.currentData() != INDEX:
+            self._log.finish(True, self.tr("Choose a wheel or a folder to install from first."))
+            return
         try:
-            if not place and self._source.currentData() != INDEX:
-                raise SourceError(self.tr("nothing chosen"))
             source = installing.source_of(place)
         except SourceError as error:
             self._log.finish(

@@ -9,7 +9,7 @@ from qgis.PyQt.QtGui import QShowEvent
 from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from ..connection.backend import Backend
-from ..connection.checkpoints import Checkpoints
+from ..connection.checkpoint_commands import CheckpointCommands
 from ..core.checkpoints import Checkpoint, import_words, in_words, memory_in_words
 from ..core.setting_names import MODEL
 from .work_log import WorkLog
@@ -27,7 +27,7 @@ def model_title(title: str, demonstration: bool) -> str:
 class ModelsSection(QWidget):
     """The models of the backend: which one runs, on what, and how to get the released one."""
 
-    def __init__(self, backend: Backend, checkpoints: Checkpoints, parent: QWidget) -> None:
+    def __init__(self, backend: Backend, checkpoints: CheckpointCommands, parent: QWidget) -> None:
         super().__init__(parent)
         self._backend = backend
         self._checkpoints = checkpoints

@@ -113,7 +113,7 @@ class ServerSection(QWidget):
         try:
             address = self._endpoint()
         except EndpointError:
-            self._show(False, self.tr("This is no address. It looks like https://gpu.example.org:8765."))
+            self._show(False, self.tr("Not a valid URL. Example: https://gpu.example.org:8765"))
         except (OSError, UnicodeDecodeError) as error:
             self._show(False, self.tr("The token file cannot be read: {error}.").format(error=error))
         except TokenError as error:

@@ -6,12 +6,10 @@ from qgis.gui import QgsFileWidget
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QSpinBox, QWidget
 
-from ..contract import Info, Model
+from ..contract import FETCHED_PRIORS, Info, Model
+from ..contract.limits import PRIOR_YEARS
 from ..core.acquisition import Acquisition
 from .choices import Rows, choose, remember, remembered
-
-_FIRST_YEAR, _LAST_YEAR = 2017, 2030
-_FETCHED = ("auto", "cog", "earth-engine")
 
 
 class PriorChoice(QObject):
@@ -59,7 +57,7 @@ class PriorChoice(QObject):
     @property
     def allow_none(self) -> bool:
         """Whether to go on where no prior can be had."""
-        return self.source.currentData() in _FETCHED and self.go_on.isChecked()
+        return self.source.currentData() in FETCHED_PRIORS and self.go_on.isChecked()
 
     def offer(self, info: Info, *, local: bool) -> None:
         """Fill in what the backend offers; a server elsewhere cannot open a file of this computer."""
@@ -74,15 +72,15 @@ class PriorChoice(QObject):
         self.source.blockSignals(True)
         self.source.clear()
         for source in info.prior_sources:
-            if source in names and (local or source != "file"):
-                self.source.addItem(names[source], source)
+            if local or source != "file":
+                self.source.addItem(names.get(source, source), source)
         choose(self.source, chosen)
         self.source.blockSignals(False)
         self._refresh()
 
     def suit(self, model: Model | None, acquired: Acquisition | None, *, anew: bool) -> None:
         """Offer the years of a model, and with a scene ``anew`` propose the one that it was taken in."""
-        first, last = (model.prior_years if model else None) or (_FIRST_YEAR, _LAST_YEAR)
+        first, last = (model.prior_years if model else None) or PRIOR_YEARS
         before = self.chosen_year
         self._acquired = acquired
         self.year.setRange(first - 1, last)
@@ -93,7 +91,7 @@ class PriorChoice(QObject):
         self._refresh()
 
     def remember(self) -> None:
-        """Keep the choices for the next order."""
+        """Keep the choices for the next request."""
         remember("prior", str(self.source.currentData()))
         remember("prior_file", self.file.filePath())
         remember("allow_no_prior", "yes" if self.go_on.isChecked() else "")
@@ -111,5 +109,5 @@ class PriorChoice(QObject):
         source = self.source.currentData()
         self._rows.show(self.file, source == "file")
         self._rows.show(self.year, source != "none")
-        self._rows.show(self.go_on, source in _FETCHED)
+        self._rows.show(self.go_on, source in FETCHED_PRIORS)
         self.changed.emit()

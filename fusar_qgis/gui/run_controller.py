@@ -31,18 +31,18 @@ class RunController(QObject):
         self,
         iface: QgisInterface,
         client: Client,
-        order: LayerRequest,
+        request: LayerRequest,
         upload: SceneUpload | None,
         parent: QObject,
     ) -> None:
-        """``upload`` makes the order's scene known; None where the order names what the backend knows already."""
+        """``upload`` makes the request's scene known; None where the request names what the backend knows already."""
         super().__init__(parent)
         self.is_over = False
         self._bar = iface.messageBar()
-        self._client, self._order = client, order
+        self._client, self._request = client, request
         self._upload = upload
         self._job: Job | None = None
-        self._name = run_title(order.task.value, ", ".join(order.targets))
+        self._name = run_title(request.task.value, ", ".join(request.targets))
         self._caveats = ""
         self._layers: RunLayers | None = None
         self._began = 0.0
@@ -53,9 +53,9 @@ class RunController(QObject):
         self._progress.cancelled.connect(self.cancel)
 
     def start(self) -> None:
-        """Make the scene known, then submit the order."""
+        """Make the scene known, then submit the request."""
         if self._upload is None:
-            self._submit(self._order.scene)
+            self._submit(self._request.scene)
         elif self._upload.known:
             self._submit(self._upload.known)
         else:
@@ -83,8 +83,8 @@ class RunController(QObject):
         self._finish()
 
     def _submit(self, scene: str) -> None:
-        self._order = replace(self._order, scene=scene)
-        self._job = Job(self._client, self._order.to_json())
+        self._request = replace(self._request, scene=scene)
+        self._job = Job(self._client, self._request.to_json())
         self._job.told.connect(self._on_told)
         self._job.ended.connect(self._on_ended)
         self._job.start()
@@ -102,13 +102,13 @@ class RunController(QObject):
         run = event.run.record()
         self._name = run_name(run)
         self._caveats = run_caveats(run)
-        scene = QgsProject.instance().mapLayer(self._order.layer_id)
+        scene = QgsProject.instance().mapLayer(self._request.layer_id)
         # Not a child: what was found is written even if the run is cut off.
         self._layers = RunLayers(
             run,
             QgsProject.instance(),
-            self._order.scene if scene is None else scene.source(),
-            {**self._order.to_json(), "layer_id": self._order.layer_id},
+            self._request.scene if scene is None else scene.source(),
+            {**self._request.to_json(), "layer_id": self._request.layer_id},
         )
         self._layers.warned.connect(self._warn)
         self._show(0, event.chips)

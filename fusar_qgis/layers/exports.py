@@ -233,7 +233,7 @@ def _around(area: Rings, objects: list[export.Labelled]) -> export.Box:
 
 def _band(layer: QgsVectorLayer) -> int:
     try:
-        return int(json.loads(layer.customProperty(storage.ORDER_PROPERTY) or "{}").get("band") or 1)
+        return int(json.loads(layer.customProperty(storage.REQUEST_PROPERTY) or "{}").get("band") or 1)
     except (ValueError, TypeError, AttributeError):
         return 1
 

@@ -55,15 +55,15 @@ class RunLayers(QObject):
     settled = pyqtSignal()
 
     def __init__(
-        self, run: dict[str, Any], parent: QObject, scene: str = "", order: dict[str, Any] | None = None
+        self, run: dict[str, Any], parent: QObject, scene: str = "", request: dict[str, Any] | None = None
     ) -> None:
-        """``scene`` is the raster's source for GDAL, ``order`` the inputs of the job, for the review."""
+        """``scene`` is the raster's source for GDAL, ``request`` the inputs of the job, for the review."""
         super().__init__(parent)
         self._run = run
         self._properties = {
             storage.RUN_PROPERTY: json.dumps(run, ensure_ascii=False),
             storage.SCENE_PROPERTY: scene,
-            storage.ORDER_PROPERTY: json.dumps(order or {}, ensure_ascii=False),
+            storage.REQUEST_PROPERTY: json.dumps(request or {}, ensure_ascii=False),
         }
         self._temporary = storage.temporary_file(QgsProject.instance())
         self._group: QgsLayerTreeGroup | None = None

@@ -30,7 +30,9 @@ class SarFile:
         dataset = open_raster(path)
         if dataset is None or not dataset.RasterCount:
             raise SceneError(
-                translate("Processing", "“{path}” is no raster that can be opened.").format(path=path)
+                translate("Processing", "“{path}” cannot be opened as a raster. Check the file.").format(
+                    path=path
+                )
             )
         self._dataset: Any = dataset
         spatial = dataset.GetSpatialRef() or dataset.GetGCPSpatialRef()
@@ -47,7 +49,9 @@ class SarFile:
         self._band = self._dataset.GetRasterBand(band or self._usual_band(path))
         if self._band is None:
             raise SceneError(
-                translate("Processing", "“{path}” has no band {band}.").format(path=path, band=band)
+                translate("Processing", "“{path}” has no band {band}. Choose one that it has.").format(
+                    path=path, band=band
+                )
             )
         self._placing = gdal.Transformer(self._dataset, None, [])
         self._set_stretch(Path(path).stem)
@@ -78,7 +82,7 @@ class SarFile:
         self._quantity = quantity_of(sample, dtype=dtype, scaled=self._scaled, names=names)
         db = to_decibel(sample, self._quantity)
         if not np.isfinite(db).any():
-            raise SceneError(translate("Processing", "the band holds no data"))
+            raise SceneError(translate("Processing", "The band holds no data. Choose another band."))
         self._stretch = Stretch.of_samples(db, self._quantity)
 
     @property
@@ -93,7 +97,9 @@ class SarFile:
         except RuntimeError:
             stored = mask = None
         if stored is None or mask is None:
-            raise SceneError(translate("Processing", "the raster is damaged or cut short: get it again"))
+            raise SceneError(
+                translate("Processing", "The raster is damaged or truncated. Download or copy it again.")
+            )
         values = (np.abs(stored) if np.iscomplexobj(stored) else stored).astype(np.float32)
         if self._scaled:
             scale, offset = self._band.GetScale() or 1.0, self._band.GetOffset() or 0.0

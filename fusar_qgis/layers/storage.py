@@ -32,6 +32,7 @@ from qgis.PyQt.QtCore import QCoreApplication, pyqtSignal
 from qgis.PyQt.QtXml import QDomDocument
 
 from .. import compat
+from ..contract import RUN_COLUMNS, Columns
 from ..core.request import LayerRequest
 from ..core.setting_names import PLACE
 from .scene import crs_of
@@ -42,28 +43,12 @@ translate = QCoreApplication.translate
 RUN_PROPERTY = "fusar/run"
 KIND_PROPERTY = "fusar/kind"
 SCENE_PROPERTY = "fusar/scene"
-ORDER_PROPERTY = "fusar/order"
+REQUEST_PROPERTY = "fusar/order"
 
 _SUFFIX = "_fusar.gpkg"
 _TEMPORARY = "fusar-findings-"
-_RUNS: dict[str, type] = {
-    "id": str,
-    "name": str,
-    "started": str,
-    "task": str,
-    "targets": str,
-    "model": str,
-    "model_hash": str,
-    "demonstration": bool,
-    "prior": str,
-    "prior_year": int,
-    "prior_attribution": str,
-    "scene": str,
-    "scene_fingerprint": str,
-    "attribution": str,
-    "version": str,
-    "record": str,
-}
+_RUNS: Columns = {"id": str, "name": str, **RUN_COLUMNS, "record": str}
+"""The table of runs: each run's name on the map, its columns, and the whole of it as JSON."""
 
 # As OGR and QGIS make it.
 _STYLES = """CREATE TABLE IF NOT EXISTS layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
@@ -203,10 +188,10 @@ def run_of(layer: QgsVectorLayer) -> dict[str, Any]:
     return run if isinstance(run, dict) else {}
 
 
-def order_of(layer: QgsVectorLayer) -> LayerRequest | None:
-    """Return the order whose findings a layer holds; None if it does not tell."""
+def request_of(layer: QgsVectorLayer) -> LayerRequest | None:
+    """Return the request whose findings a layer holds; None if it does not tell."""
     try:
-        kept = json.loads(layer.customProperty(ORDER_PROPERTY) or "{}")
+        kept = json.loads(layer.customProperty(REQUEST_PROPERTY) or "{}")
         return LayerRequest.from_json(kept)
     except (ValueError, TypeError, KeyError):
         return None

@@ -18,13 +18,14 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication, QProcess
 
 from ..connection.command import clean_environment, fusar_executable
+from ..contract import FETCHED_PRIORS
+from ..contract.limits import PRIOR_YEARS
 from .base import PRIORS, QT_TRANSLATE_NOOP, FusarAlgorithm
 from .parameters import with_help
 
 translate = QCoreApplication.translate
 
 EXTENT, YEAR, SOURCE, OUTPUT = "EXTENT", "YEAR", "SOURCE", "OUTPUT"
-_SOURCES = ["auto", "cog", "earth-engine"]
 _POLL_MS = 100
 _STOP_MS = 2000
 
@@ -54,19 +55,23 @@ class FetchPrior(FusarAlgorithm):
                 translate("Processing", "Year"),
                 QgsProcessingParameterNumber.Type.Integer,
                 2024,
-                minValue=2017,
-                maxValue=2100,
+                minValue=PRIOR_YEARS[0],
+                maxValue=PRIOR_YEARS[1],
             )
         )
         source = QgsProcessingParameterEnum(
-            SOURCE, translate("Processing", "Source"), _SOURCES, defaultValue="auto", usesStaticStrings=True
+            SOURCE,
+            translate("Processing", "Source"),
+            list(FETCHED_PRIORS),
+            defaultValue="auto",
+            usesStaticStrings=True,
         )
         self.addParameter(
             with_help(
                 source,
                 translate(
                     "Processing",
-                    "auto: the first that has the place. cog: public files. earth-engine: your own account.",
+                    "auto: the first source that covers the extent. cog: public files. earth-engine: your own account.",
                 ),
             )
         )
@@ -114,7 +119,12 @@ class FetchPrior(FusarAlgorithm):
             return {}
         if not Path(out).exists():
             raise QgsProcessingException(
-                said or translate("Processing", "The prior could not be fetched, and nobody said why.")
+                said
+                or translate(
+                    "Processing",
+                    "The prior could not be fetched, and “fusar” gave no reason. Run “fusar prior doctor” in a "
+                    "terminal.",
+                )
             )
         return {OUTPUT: out}
 

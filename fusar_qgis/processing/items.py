@@ -97,7 +97,8 @@ def open_scene(raster: RasterSource) -> OpenScene:
     if not layer.isValid():
         raise SceneError(
             translate(
-                "Processing", "it cannot be opened: it is missing, damaged or no raster. Check the file."
+                "Processing",
+                "it cannot be opened: the file is missing, damaged or not a raster. Check the file.",
             )
         )
     path = scene_of(layer).path or ""

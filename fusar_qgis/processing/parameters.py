@@ -18,6 +18,9 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
+from ..contract import PRIOR_SOURCES
+from ..contract.limits import PRIOR_YEARS
+
 translate = QCoreApplication.translate
 
 RASTERS, AREAS, BOXES, TASK, TARGETS, QUESTION = "INPUT", "AREAS", "BOXES", "TASK", "TARGETS", "QUESTION"
@@ -26,7 +29,6 @@ BAND, GROUND, MODEL, JOURNAL = "BAND", "GROUND_M", "MODEL", "JOURNAL"
 RUNS_TABLE = "RUNS"
 SINKS = {"detections": "DETECTIONS", "grid": "GRID", "answers": "ANSWERS"}
 
-_PRIORS = ["none", "auto", "cog", "earth-engine"]
 _INTEGER = QgsProcessingParameterNumber.Type.Integer
 _DOUBLE = QgsProcessingParameterNumber.Type.Double
 
@@ -137,7 +139,7 @@ def _priors() -> list[QgsProcessingParameterDefinition]:
     prior = QgsProcessingParameterEnum(
         PRIOR,
         translate("Processing", "Prior (AlphaEarth vectors of the place)"),
-        _PRIORS,
+        list(PRIOR_SOURCES),
         defaultValue="none",
         usesStaticStrings=True,
     )
@@ -151,8 +153,8 @@ def _priors() -> list[QgsProcessingParameterDefinition]:
         translate("Processing", "Year of the prior"),
         _INTEGER,
         optional=True,
-        minValue=2017,
-        maxValue=2100,
+        minValue=PRIOR_YEARS[0],
+        maxValue=PRIOR_YEARS[1],
     )
     without = QgsProcessingParameterBoolean(
         NO_PRIOR, translate("Processing", "Go on without a prior where none can be had"), False
@@ -162,7 +164,7 @@ def _priors() -> list[QgsProcessingParameterDefinition]:
             prior,
             translate(
                 "Processing",
-                "none: from the image alone. auto: the first source that has the place. cog: public files. "
+                "none: from the image alone. auto: the first source that covers the area. cog: public files. "
                 "earth-engine: your own account.",
             ),
         ),

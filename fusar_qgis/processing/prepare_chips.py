@@ -111,7 +111,9 @@ class PrepareChips(FusarAlgorithm):
             raise QgsProcessingException(str(error)) from error
         if not self._path:
             raise QgsProcessingException(
-                translate("Processing", "The raster is no plain local file. Save it as a GeoTIFF first.")
+                translate(
+                    "Processing", "The raster is not a file on this computer. Save it as a GeoTIFF first."
+                )
             )
         return True
 

@@ -12,6 +12,7 @@ import importlib.util
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -201,6 +202,50 @@ def login(folder, server):
     token = {"refresh_token": "r", "client_id": "c", "client_secret": "s", "token_uri": server.url + "/token"}
     path.write_text(json.dumps(token))
     return path
+
+
+# For the tests.
+
+
+@contextmanager
+def only_the_loopback(server, tmp_path, monkeypatch):
+    """Nobody's home, short waits between attempts, and a guard: only 127.0.0.1 is ever looked up."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr("fusar_gpt.priors.earth_engine.sign_in._on_google_cloud", lambda: False)
+    for variable in ("APPLICATION_CREDENTIALS", "CLOUD_PROJECT", "CLOUD_QUOTA_PROJECT"):
+        monkeypatch.delenv(f"GOOGLE_{variable}", raising=False)
+    monkeypatch.setattr("fusar_gpt.priors.retry.random.uniform", lambda low, high: 0.02)
+    looked_up = set()
+    for function in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+        real = getattr(socket, function)
+
+        def noted(host, *args, real=real, **kwargs):
+            looked_up.add(host)
+            return real(host, *args, **kwargs)
+
+        monkeypatch.setattr(socket, function, noted)
+    server.faults()
+    yield looked_up
+    assert looked_up <= {"127.0.0.1"}
+
+
+def failure(source, retry=None):
+    """The one line that a user reads when a fetch fails."""
+    import pytest
+
+    from fusar_gpt.errors import PriorError
+    from fusar_gpt.priors.retry import RetryPolicy
+    from fusar_gpt.priors.tiles import Tile
+
+    with pytest.raises(PriorError) as caught:
+        source.fetch(Tile(10, False, 528, 3282), 2024, retry or RetryPolicy(60.0))
+    line = str(caught.value)
+    assert "\n" not in line
+    assert "good" not in line  # the token
+    return line
 
 
 # What fetching by tiles saves: for bench/priors.py.

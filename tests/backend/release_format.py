@@ -7,12 +7,15 @@ import re
 import warnings
 
 import numpy as np
+import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLImageProcessorPil
 
+from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model import tiny_tokenizer
+from fusar_gpt.model.released import import_release
 
 WIDTH, HEIGHT = 112, 84  # px: 8 x 6 patches, 4 x 3 tokens
 CHANNELS = 64
@@ -142,6 +145,26 @@ def write_release(folder, base, *, targets=STAGE2, settings=SETTINGS, seed=3, ba
     if settings is not None:
         (folder / "tlm_config.json").write_text(json.dumps(settings))
     return adapted
+
+
+def make_release(root):
+    """A published base, a released stage 2 folder, its import, and the unmerged original."""
+    model = base_model()
+    base = root / "Qwen2.5-VL-7B-Instruct"
+    write_base(base, model)
+    original = write_release(root / "stage2", model, base_name="Qwen/Qwen2.5-VL-7B-Instruct")
+    import_release(root / "stage2", str(base), root / "imported")
+    return {"source": root / "stage2", "base": base, "out": root / "imported", "original": original}
+
+
+def import_refused(match, source, base, out, **options):
+    """One line that says so, and nothing left behind."""
+    with pytest.raises(CheckpointError, match=match) as caught:
+        import_release(source, str(base), out, **options)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+    assert not out.exists()
+    assert not list(out.parent.glob(f".{out.name}*"))
 
 
 def film(seed=4, channels=CHANNELS, hidden=HIDDEN):

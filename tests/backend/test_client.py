@@ -109,7 +109,7 @@ def desk_at(folder: Path, **options: object) -> Iterator[Desk]:
     ours.mkdir()
     with (
         served(application(theirs, **options)) as url,
-        Client(url, TOKEN, patience_s=0.3, tell=told.append) as client,
+        Client(url, TOKEN, reconnect_s=0.3, report=told.append) as client,
     ):
         yield Desk(url, client, ours, told)
 
@@ -319,7 +319,7 @@ def test_a_job_is_followed_across_a_restart_of_the_server(tmp_path: Path) -> Non
         return application(tmp_path, load=lambda: Sighted(pause_s=0.05))
 
     with served(application_of_slow_work()) as url:
-        client = Client(url, TOKEN, tell=told.append)
+        client = Client(url, TOKEN, report=told.append)
         events = client.run(replace(order, scene=Path(f"server:{order.scene}")))
         heard = list(itertools.islice(events, 3))
         listener = threading.Thread(target=lambda: rest.extend(events))
@@ -334,7 +334,7 @@ def test_a_job_is_followed_across_a_restart_of_the_server(tmp_path: Path) -> Non
 
 def test_a_server_that_stays_away_is_waited_for_no_longer_than_told(tmp_path: Path) -> None:
     with served(stage(tmp_path)) as url:
-        client = Client(url, TOKEN, patience_s=0.1)
+        client = Client(url, TOKEN, reconnect_s=0.1)
         events = client.run(act(tmp_path, "held"))
         next(events)
     with client, pytest.raises(Unreachable, match="look whether it runs"):

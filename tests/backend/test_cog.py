@@ -190,7 +190,7 @@ def test_a_folder_that_is_no_use(tmp_path, open_cogs):
     with pytest.raises(PriorError, match="has no AEF"):
         open_cogs(tmp_path)
     write_cog(tmp_path / "aef.tif", real_codes(16, 16), block=None)
-    with pytest.raises(PriorError, match="tells no year"):
+    with pytest.raises(PriorError, match="does not say its year"):
         open_cogs(tmp_path)
 
 

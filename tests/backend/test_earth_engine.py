@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import re
 import socket
 import threading
@@ -18,16 +16,13 @@ from hypothesis import strategies as st
 ee = pytest.importorskip("ee", reason="earthengine-api is not installed")
 
 from earth_engine_world import CODES, VALUES, codes_at, npy  # noqa: E402
-from loopback_earth_engine import compare_fetches, login, loopback_earth_engine  # noqa: E402
+from loopback_earth_engine import compare_fetches, failure, login, loopback_earth_engine, only_the_loopback  # noqa: E402
 
 from fusar_gpt.errors import Cancelled, PriorError  # noqa: E402
-from fusar_gpt.prior_options import PriorSettings  # noqa: E402
 from fusar_gpt.priors.earth_engine import EarthEngineTiles  # noqa: E402
-from fusar_gpt.priors.earth_engine.config import EarthEngineConfig  # noqa: E402
 from fusar_gpt.priors.earth_engine.tiles import NOWHERE, quantise, read_npy  # noqa: E402
 from fusar_gpt.priors.field import dequantise  # noqa: E402
-from fusar_gpt.priors.retry import RetryPolicy, Unavailable  # noqa: E402
-from fusar_gpt.priors.source import describe_source  # noqa: E402
+from fusar_gpt.priors.retry import RetryPolicy  # noqa: E402
 from fusar_gpt.priors.tiles import Tile  # noqa: E402
 
 NORTH = Tile(zone=10, south=False, col=528, row=3282)
@@ -51,27 +46,9 @@ def key(server, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def names(server, tmp_path, monkeypatch):
-    """Nobody's home, short waits between attempts, and a guard: only 127.0.0.1 is ever looked up."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr("fusar_gpt.priors.earth_engine.sign_in._on_google_cloud", lambda: False)
-    for variable in ("APPLICATION_CREDENTIALS", "CLOUD_PROJECT", "CLOUD_QUOTA_PROJECT"):
-        monkeypatch.delenv(f"GOOGLE_{variable}", raising=False)
-    monkeypatch.setattr("fusar_gpt.priors.retry.random.uniform", lambda low, high: 0.02)
-    looked_up = set()
-    for function in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
-        real = getattr(socket, function)
-
-        def noted(host, *args, real=real, **kwargs):
-            looked_up.add(host)
-            return real(host, *args, **kwargs)
-
-        monkeypatch.setattr(socket, function, noted)
-    server.faults()
-    yield looked_up
-    assert looked_up <= {"127.0.0.1"}
+    """The names looked up so far; only 127.0.0.1 ever is."""
+    with only_the_loopback(server, tmp_path, monkeypatch) as looked_up:
+        yield looked_up
 
 
 @pytest.fixture
@@ -138,7 +115,7 @@ def test_years_are_asked_once_for_an_area(server, source):
 
 def test_years_that_make_no_sense(server, source):
     server.faults(years=["html"])
-    with pytest.raises(PriorError, match="makes no sense"):
+    with pytest.raises(PriorError, match="is invalid"):
         source.years(NORTH, PATIENT)
     assert source.years(NORTH, PATIENT) == (2018, 2019, 2024)  # and are not remembered
 
@@ -195,142 +172,7 @@ def test_several_threads_and_two_projects_do_not_mix(server, key):
         assert paths == times * [f"/v1/projects/one/{kind}"] + times * [f"/v1/projects/two/{kind}"]
 
 
-# Who asks.
-
-
-def service_account(server):
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    pem = rsa.generate_private_key(65537, 2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return {
-        "type": "service_account",
-        "client_email": "robot@keyed.iam.gserviceaccount.com",
-        "private_key": pem.decode(),
-        "private_key_id": "1",
-        "token_uri": server.url + "/token",
-        "project_id": "keyed",
-    }
-
-
-def own_login(server, **more):
-    said = {"refresh_token": "r", "client_id": "c", "client_secret": "s", "token_uri": server.url + "/token"}
-    return said | more
-
-
-def test_a_service_account_key(server, tmp_path):
-    ee.Reset()
-    (tmp_path / "key.json").write_text(json.dumps(service_account(server)))
-    source = EarthEngineTiles(None, tmp_path / "key.json", server.url)
-    assert source.years(NORTH, PATIENT)
-    assert server.asked("value:compute")[0]["path"] == "/v1/projects/keyed/value:compute"
-
-
-def test_the_login_that_the_earthengine_command_saved(server, tmp_path):
-    ee.Reset()
-    saved = tmp_path / ".config/earthengine/credentials"
-    saved.parent.mkdir(parents=True)
-    saved.write_text(json.dumps(own_login(server, project="saved")))
-    assert EarthEngineTiles(None, None, server.url).years(NORTH, PATIENT)
-    assert server.asked("value:compute")[0]["path"] == "/v1/projects/saved/value:compute"
-    EarthEngineTiles("other", None, server.url).years(NORTH, PATIENT)
-    assert server.asked("value:compute")[1]["path"] == "/v1/projects/other/value:compute"
-
-
-def test_the_project_that_the_earthengine_command_saved(server, tmp_path, monkeypatch):
-    """With a login of another kind: such a file has no token."""
-    ee.Reset()
-    saved = tmp_path / ".config/earthengine/credentials"
-    saved.parent.mkdir(parents=True)
-    saved.write_text(json.dumps({"project": "saved"}))
-    (tmp_path / "gcloud").mkdir()
-    (tmp_path / "gcloud/application_default_credentials.json").write_text(json.dumps(service_account(server)))
-    assert EarthEngineTiles(None, None, server.url).years(NORTH, PATIENT)
-    assert server.asked("value:compute")[0]["path"] == "/v1/projects/saved/value:compute"
-
-
-def test_application_default_credentials(server, tmp_path, monkeypatch):
-    ee.Reset()
-    (tmp_path / "adc.json").write_text(json.dumps(service_account(server)))
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "adc.json"))
-    monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "payer")
-    assert EarthEngineTiles(None, None, server.url).years(NORTH, PATIENT)
-    assert server.asked("value:compute")[0]["path"] == "/v1/projects/payer/value:compute"
-    assert len(server.asked("sign-in")) == 1
-
-
-def test_signing_in_once_serves_all(server, source, key):
-    source.years(NORTH, PATIENT)
-    server.faults()
-    EarthEngineTiles("demo", key, server.url).years(NORTH, PATIENT)
-    assert [entry["kind"] for entry in server.asked()] == ["value:compute"]
-    ee.Reset()  # by somebody else in this process
-    assert EarthEngineTiles("demo", key, server.url).years(NORTH, PATIENT)
-    kinds = [entry["kind"] for entry in server.asked()]
-    assert kinds == ["value:compute", "sign-in", "discovery", "discovery", "algorithms", "value:compute"]
-
-
-def test_no_name_but_the_loopback_is_looked_up(server, key, names):
-    ee.Reset()
-    source = EarthEngineTiles("guarded", key, server.url)
-    assert source.years(NORTH, PATIENT)
-    assert source.fetch(NORTH, 2024, PATIENT)
-    assert names == {"127.0.0.1"}
-
-
-def test_the_settings(server, key, monkeypatch):
-    assert EarthEngineConfig.of(None, None, None, True).url == ee.data.HIGH_VOLUME_API_BASE_URL
-    assert EarthEngineConfig.of(None, None, None, False).url == ee.data.DEFAULT_CLOUD_API_BASE_URL
-    assert EarthEngineTiles().key == EarthEngineTiles(high_volume=True).key == "aef-v1-ee"
-    assert EarthEngineTiles(url="http://127.0.0.1:81/").key == "aef-v1-ee-127.0.0.1-81"
-    for url in ("http://example.org", "ftp://127.0.0.1", "https://", "example.org"):
-        with pytest.raises(Unavailable, match="must be https"):
-            EarthEngineTiles("demo", key, url)
-    with pytest.raises(Unavailable, match="is not the ID of a Google Cloud project"):
-        EarthEngineTiles("a/../b", key, server.url)
-    with pytest.raises(Unavailable, match="There is no credentials file"):
-        EarthEngineTiles("demo", key / "no", server.url)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(Unavailable, match="pip install"):
-        EarthEngineTiles("demo", key, server.url)
-
-
-def test_without_credentials_nobody_is_asked(server):
-    with pytest.raises(Unavailable, match="no credentials for Earth Engine: run earthengine authenticate"):
-        EarthEngineTiles("demo", None, server.url).years(NORTH, PATIENT)
-    assert server.asked() == []
-
-
-def test_without_a_project_nobody_is_asked(server, key):
-    with pytest.raises(Unavailable, match="needs a Google Cloud project"):
-        EarthEngineTiles(None, key, server.url).years(NORTH, PATIENT)
-    assert server.asked() == []
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["", "{", "[]", "{}", '{"type": "service_account"}', '{"refresh_token": "r", "project": 1', "\x00"],
-)
-def test_a_file_that_holds_no_credentials(server, tmp_path, content):
-    (tmp_path / "key.json").write_text(content)
-    with pytest.raises(Unavailable, match="holds no credentials"):
-        EarthEngineTiles("demo", tmp_path / "key.json", server.url).years(NORTH, PATIENT)
-    assert server.asked() == []
-
-
 # Bad days.
-
-
-def failure(source, retry=PATIENT):
-    """The one line that a user reads."""
-    with pytest.raises(PriorError) as caught:
-        source.fetch(NORTH, 2024, retry)
-    line = str(caught.value)
-    assert "\n" not in line
-    assert "good" not in line  # the token
-    return line
 
 
 @pytest.mark.parametrize(
@@ -399,29 +241,6 @@ def test_a_dead_server(key):
         assert "cannot be reached: check the network" in failure(source)
 
 
-@pytest.mark.parametrize(
-    ("faults", "told"),
-    [
-        ({"sign_in": ["revoked"]}, "expired or were revoked"),
-        ({"sign_in": ["502*"]}, "sign-in does not answer as it should"),
-        ({"sign_in": ["html*"]}, "is not Earth Engine"),
-        ({"discovery": ["html"]}, "is not Earth Engine"),
-        ({"discovery": ["403 Project 7 is not registered to use Earth Engine."]}, "not registered"),
-        ({"discovery": ["500*"]}, "HTTP 500"),
-        ({"algorithms": ["html"]}, "is not Earth Engine"),
-        ({"algorithms": ["403 API has not been used in project 7 before or it is disabled."]}, "not enabled"),
-    ],
-)
-def test_what_the_user_reads_when_signing_in_fails(server, key, faults, told):
-    ee.Reset()
-    source = EarthEngineTiles("demo", key, server.url)
-    server.faults(**faults)
-    assert told in failure(source)
-    assert server.asked(PIXELS) == []
-    server.faults()
-    assert source.years(NORTH, PATIENT)  # and all is well again
-
-
 @pytest.mark.parametrize("fault", ["hang", "drip", "429*"])
 def test_cancel_in_the_middle(server, source, fault):
     source.years(NORTH, PATIENT)
@@ -449,43 +268,6 @@ def test_nobody_works_on_for_one_who_has_gone(server, source):
     for thread in set(threading.enumerate()) - before:
         thread.join(30)
         assert not thread.is_alive()
-
-
-# The doctor.
-
-
-def doctor(project, credentials, url):
-    settings = PriorSettings(ee_project=project, ee_credentials=credentials, ee_url=url)
-    return describe_source("earth-engine", settings)
-
-
-def test_the_doctor_finds_all_well(server, key):
-    lines = doctor("demo", key, server.url)
-    assert lines == [
-        f"Credentials: your login in {key}.",
-        "Project: demo.",
-        f"Earth Engine answers at {server.url.removeprefix('http://')}.",
-        "AEF at San Francisco: 2018 to 2024.",
-        "Quota: no complaint.",
-    ]
-
-
-def test_the_doctor_tells_of_the_quota(server, key):
-    server.faults(years=["restricted"])
-    assert "used up its non-commercial quota" in doctor("demo", key, server.url)[-1]
-    assert doctor("demo", key, server.url)[-1] == "Quota: no complaint."
-    server.faults(years=["429 Quota exceeded*"])
-    assert "quota is used up" in doctor("demo", key, server.url)[-1]
-
-
-def test_the_doctor_stops_at_what_is_wrong(server, key):
-    assert doctor("demo", None, server.url) == [
-        "There are no credentials for Earth Engine: run earthengine authenticate, or give the key of an account."
-    ]
-    lines = doctor(None, key, server.url)
-    assert lines[1] == "Project: none."
-    assert "needs a Google Cloud project" in lines[2]
-    assert len(lines) == 3
 
 
 def test_the_comparison_for_the_bench(server, tmp_path):

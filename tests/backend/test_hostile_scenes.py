@@ -133,12 +133,12 @@ def hostile(kind: str, folder: Path, url: str) -> bytes:
 @pytest.mark.parametrize(
     ("kind", "word"),
     [
-        ("vrt to a file", "no raster"), ("vrt to a url", "no raster"), ("vrt by vsicurl", "no raster"),
-        ("vrt over raw bytes", "no raster"), ("overview at a url", "refers to"),
-        ("overview in a file", "refers to"), ("wms", "no raster"), ("garbage", "no raster"),
-        ("text", "no raster"), ("cut short", "cut short"), ("header alone", "no raster"),
-        ("one block", "too large blocks"), ("no place", "georeferenc"), ("hdf5", "no raster"),
-        ("netcdf", "no raster"), ("huge", "at most"),
+        ("vrt to a file", "not a raster"), ("vrt to a url", "not a raster"), ("vrt by vsicurl", "not a raster"),
+        ("vrt over raw bytes", "not a raster"), ("overview at a url", "refers to"),
+        ("overview in a file", "refers to"), ("wms", "not a raster"), ("garbage", "not a raster"),
+        ("text", "not a raster"), ("cut short", "cut short"), ("header alone", "not a raster"),
+        ("one block", "too large blocks"), ("no place", "georeferenc"), ("hdf5", "not a raster"),
+        ("netcdf", "not a raster"), ("huge", "at most"),
     ],
 )  # fmt: skip
 def test_what_is_no_plain_raster_is_refused_and_nothing_is_called_or_kept(

@@ -145,12 +145,12 @@ def test_forgetting_follows_a_clock_that_nobody_sets(
     journal.finish(replace(new, status="failed", finished="x"), 1, b"end", None)
     for years in (-50, 50):  # the wall clock jumps, and nothing is forgotten for it
         monkeypatch.setattr(journal_module.time, "time", lambda years=years: years * 3.15e7)
-        journal.forget_older(101)
+        journal.delete_older(101)
         assert {record.id for record in journal.recent(9)} == {old.id, new.id, waiting.id}
-    journal.forget_older(50)
+    journal.delete_older(50)
     assert [record.id for record in journal.recent(9)] == [waiting.id, new.id]
     assert (journal.events(old.id, 0), journal.event_count(old.id)) == ([], 0)
-    journal.forget(new.id)
+    journal.delete(new.id)
     assert [record.id for record in journal.recent(9)] == [waiting.id]
 
 
@@ -160,7 +160,7 @@ def test_what_is_forgotten_is_not_left_in_the_file(tmp_path: Path) -> None:
     journal.add(record)
     journal.append(record.id, 1, b"a secret event", [(b"k", reply("a secret answer"))])
     journal.finish(replace(record, finished="x"), 2, b"end", '"a secret result"')
-    journal.forget(record.id)
+    journal.delete(record.id)
     journal.close()
     assert all(b"secret" not in file.read_bytes() for file in tmp_path.iterdir())
 
@@ -222,7 +222,7 @@ def test_an_engine_that_remembers_asks_only_what_is_new_and_keeps_the_order() ->
         remembered.answer([request(prompt="new")], lambda: True)
 
 
-def test_an_answer_that_was_aborted_is_not_recorded() -> None:
+def test_an_answer_that_was_called_off_is_not_remembered() -> None:
     memory: dict[bytes, Reply] = {}
     ReplayEngine(Counting(), memory.get, memory.__setitem__).answer([request(aborted=lambda: True)])
     assert memory == {}
@@ -255,7 +255,7 @@ def test_a_job_that_takes_the_server_down_is_given_up_in_the_end(journal: Journa
         )  # it came further: all is well
     for _ in range(TRIES):
         Job(record, journal).check_tries()
-    with pytest.raises(FusarError, match="went down 10 times"):
+    with pytest.raises(FusarError, match="crashed 10 times"):
         Job(record, journal).check_tries()
 
 

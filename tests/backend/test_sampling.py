@@ -188,12 +188,12 @@ def test_nodes_are_ten_metres_apart_and_sixteen_a_side_at_most(side_m, expected)
 @given(footprint=footprints(), nodes=st.tuples(st.integers(2, 40), st.integers(2, 40)))
 def test_places_in_a_cell_are_ten_metres_apart_unless_there_are_eight_a_side(footprint, nodes):
     samples = Sampling(nodes).samples(footprint)
-    assume(samples.made_of)
+    assume(samples.pixels)
     lon, lat = footprint.nodes(nodes).x[:2], footprint.nodes(nodes).y[[0, nodes[0]]]
     _, _, north = Geod(ellps="WGS84").inv(lon[0], lat[0], lon[0], lat[1])
     _, _, south = Geod(ellps="WGS84").inv(lon[0], footprint.south, lon[1], footprint.south)
     _, _, top = Geod(ellps="WGS84").inv(lon[0], footprint.north, lon[1], footprint.north)
-    count = len(samples.made_of[0].tile)
+    count = len(samples.pixels[0].tile)
     needed = [min(side / 10.51, 8) for side in (max(south, top), north)]
     spared = [min(math.ceil(max(side / 9.8, 1)), 8) for side in (max(south, top), north)]
     assert math.prod(max(side, 1) for side in needed) <= count <= math.prod(spared)
@@ -233,7 +233,7 @@ def test_large_grids_are_worked_on_in_parts_and_come_out_the_same(monkeypatch):
     monkeypatch.setattr("fusar_gpt.priors.sampling._AT_ONCE", 1000)
     monkeypatch.setattr("fusar_gpt.priors.sampling._IN_CACHE", 200)
     samples = Sampling((40, 30)).samples(footprint)
-    assert len(samples.made_of) > 20
+    assert len(samples.pixels) > 20
     assert len(set(samples.tiles)) == len(samples.tiles)
     np.testing.assert_array_equal(found(footprint, Sampling((40, 30))).values, whole.values)
 
@@ -262,7 +262,7 @@ def test_neighbours_without_data_leave_the_weights():
     codes[:32] = -90
     whole = Sampling((3, 3), "bilinear").samples(footprint)
     holed = codes.copy()
-    holed[:, whole.made_of[0].pixel[0] // 128, whole.made_of[0].pixel[0] % 128] = -128
+    holed[:, whole.pixels[0].pixel[0] // 128, whole.pixels[0].pixel[0] % 128] = -128
     expected = footprint.field(whole.values(lambda tile: codes), whole.chip, whole.lonlat, Origin("x"))
     field = footprint.field(whole.values(lambda tile: holed), whole.chip, whole.lonlat, Origin("x"))
     assert len(field) > 0

@@ -153,7 +153,7 @@ def test_so_many_uploads_at_a_time_and_no_more(api: ApiServer, kept: Path) -> No
         for raw in raws:
             raw.close()
     until(lambda: list(kept.iterdir()) == [])
-    refused(upload(api, b"II*\0"), 400, "no raster")
+    refused(upload(api, b"II*\0"), 400, "not a raster")
 
 
 def test_a_full_disk_leaves_nothing_and_the_server_lives(

@@ -317,6 +317,20 @@ def test_a_source_that_never_comes_back_is_given_up(open_tiled, monkeypatch):
         release.set()
 
 
+def test_a_source_that_makes_progress_is_not_given_up(open_tiled, monkeypatch):
+    monkeypatch.setattr(fetcher, "GRACE_S", 0.05)
+    source = MadeGround()
+
+    def slow(retry):
+        deadline = retry.deadline()
+        for _ in range(10):  # each part within the deadline, all of them far beyond it
+            deadline.sleep(0.1)
+            deadline.extend()
+
+    source.fail = slow
+    assert len(open_tiled(source, deadline_s=0.3).prior(HARBOUR, 2021)) > 0
+
+
 def test_a_cancelled_prior_stops_at_once_and_keeps_no_half_tile(open_tiled, tmp_path):
     stop = threading.Event()
     source = MadeGround(delay_s=20)

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from fusar_qgis.contract import Finding, Polygon, ProtocolError, SceneBox
 from fusar_qgis.core.chat import (
     Answered,
+    ChatTarget,
     Conversation,
-    Ground,
-    Means,
     Mention,
+    ModelOptions,
     Turn,
     read_conversations,
     request,
@@ -56,7 +56,7 @@ SHIP = Finding(
     BOX,
     {"label": "ship", "score": 0.9, "target": None},
 )
-GROUND = Ground("layer", "harbour", {"type": "Polygon", "coordinates": [[[0, 0]]]}, "EPSG:32650")
+GROUND = ChatTarget("layer", "harbour", {"type": "Polygon", "coordinates": [[[0, 0]]]}, "EPSG:32650")
 
 
 class Tags(HTMLParser):
@@ -136,7 +136,9 @@ def test_markdown_of_an_export_has_no_html_and_no_link(text):
 
 
 def conversation(**changes) -> Conversation:
-    turn = Turn("how many?", GROUND, Means("tiny", "none", 2021, 1), state="answered", answer="1 ship. 船")
+    turn = Turn(
+        "how many?", GROUND, ModelOptions("tiny", "none", 2021, 1), state="answered", answer="1 ship. 船"
+    )
     rests_on = Answered(({"id": "r", "prior": "none"},), (Mention(SHIP, ((0, 6),)),), agrees=True)
     return Conversation(
         "", "c1", [replace(turn, **{"rests_on": rests_on, "picture": b"\xff\xd8jpeg", **changes})]
@@ -188,7 +190,10 @@ def test_a_foreign_project_breaks_nothing(text, value):
 
 def test_what_is_sent():
     talk = conversation()
-    talk.turns += [replace(talk.turns[0], state="failed"), Turn("它是什么？", GROUND, Means(prior="auto"))]
+    talk.turns += [
+        replace(talk.turns[0], state="failed"),
+        Turn("它是什么？", GROUND, ModelOptions(prior="auto")),
+    ]
     body = request(talk, "/data/harbour.tif", "tiny")
     assert [message["content"] for message in body["messages"]] == ["how many?", "1 ship. 船", "它是什么？"]
     assert body["fusar"] == {

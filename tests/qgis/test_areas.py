@@ -9,7 +9,7 @@ from qgis.PyQt.QtWidgets import QMenu, QToolBar
 
 from fusar_qgis.gui.area_tool import PolygonTool
 from fusar_qgis.gui.areas import Area, AreaError, ground_m2, selected_area, view_area
-from fusar_qgis.gui.order_dialog import OrderDialog
+from fusar_qgis.gui.request_dialog import RequestDialog
 
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 
@@ -21,7 +21,7 @@ def asked(standin, scene_layer, action, qgis_iface):
     def asked(name=""):
         if name:
             entry(qgis_iface, name).trigger()
-        dialog = qgis_iface.mainWindow().findChild(OrderDialog)
+        dialog = qgis_iface.mainWindow().findChild(RequestDialog)
         if dialog is None or not dialog.isVisible():
             return None
         return dialog.scene.name, dialog._area, dialog._area_crs
@@ -88,7 +88,7 @@ def test_selected_features_of_another_crs(asked, qgis_iface, bar):
     qgis_iface.setActiveLayer(layer)
     name, area, crs = asked("FusarInterpretSelected")
     assert (name, crs, area["type"]) == ("harbour", "EPSG:4326", "MultiPolygon")
-    assert "“boxes” is no SAR layer: “harbour” is interpreted." in [item.text() for item in bar.items()]
+    assert "“boxes” is not a SAR layer, so “harbour” is interpreted." in [item.text() for item in bar.items()]
 
 
 def test_the_scene_used_last_is_meant_when_a_vector_layer_is_active(asked, qgis_iface, scene_layer, tmp_path):

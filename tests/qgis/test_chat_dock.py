@@ -64,7 +64,7 @@ def say(panel, text):
 
 
 def last(panel):
-    return panel._notebook.open.turns[-1]
+    return panel._store.open.turns[-1]
 
 
 @pytest.fixture
@@ -228,9 +228,9 @@ def test_draw_an_area(ask, panel, standin, qgis_iface):
 
 def test_conversations_survive_save_and_reopen(ask, panel, tmp_path, qtbot, standin):
     turn = ask("where are the ships?")
-    panel._notebook.begin()
+    panel._store.begin()
     ask("它忙吗")
-    panel._notebook.rename(panel._notebook.open, "  港口 <b>  ")
+    panel._store.rename(panel._store.open, "  港口 <b>  ")
     project = QgsProject.instance()
     assert project.isDirty()
     path = str(tmp_path / "work.qgz")
@@ -258,7 +258,7 @@ def test_delete_a_conversation(ask, panel):
     menu._delete.trigger()
     assert menu._dialog.isVisible()
     menu._dialog.accept()
-    assert panel._notebook.open.turns == []
+    assert panel._store.open.turns == []
     assert QgsProject.instance().readEntry("fusar", "/conversations", "")[0] == ""
     assert panel._transcript._welcome.isVisibleTo(panel)
 
@@ -298,7 +298,7 @@ def test_what_goes_wrong_is_said_and_can_be_retried(ask, panel, question, reason
     views(panel)[-1]._retry.click()
     qtbot.waitUntil(lambda: not panel._late)
     assert last(panel).state == "answered"
-    assert len(panel._notebook.open.turns) == len(views(panel)) == 1
+    assert len(panel._store.open.turns) == len(views(panel)) == 1
 
 
 def test_no_backend_and_a_wrong_token(ask, panel, monkeypatch, standin):
@@ -315,7 +315,7 @@ def test_no_scene_is_said_before_anything_is_asked(panel, standin):
     say(panel, "is it busy?")
     assert "No layer is active" in panel._warning.toPlainText()
     assert panel._question.toPlainText() == "is it busy?"
-    assert panel._notebook.open.turns == []
+    assert panel._store.open.turns == []
 
 
 def test_a_view_beside_the_scene(panel, qgis_iface):
@@ -344,16 +344,16 @@ def test_history_suggestions_and_line_breaks(ask, panel):
 
 
 def test_the_prior_is_chosen_in_a_menu_and_remembered(ask, panel, standin, tmp_path):
-    panel._means._menu.aboutToShow.emit()
+    panel._options._menu.aboutToShow.emit()
     automatic = next(
-        action for action in panel._means._menu.actions() if action.data() == ["fusar/chat/prior", "auto"]
+        action for action in panel._options._menu.actions() if action.data() == ["fusar/chat/prior", "auto"]
     )
     automatic.trigger()
-    assert panel._means.text() == "&Prior: automatic"
+    assert panel._options.text() == "&Prior: automatic"
     ask("is it busy?")
     assert standin.questions[0]["fusar"]["prior"] == "auto"
-    panel._means._on_file(str(tmp_path / "prior.tif"))
-    assert panel._means.means().prior == str(tmp_path / "prior.tif")
+    panel._options._on_file(str(tmp_path / "prior.tif"))
+    assert panel._options.chosen().prior == str(tmp_path / "prior.tif")
 
 
 def test_a_project_that_goes_away_takes_its_question_along(panel, standin, qtbot):
@@ -366,9 +366,9 @@ def test_a_project_that_goes_away_takes_its_question_along(panel, standin, qtbot
 
 def test_a_long_conversation_does_not_hold_qgis_up(ask, panel, qtbot):
     turn = ask("where are the ships?")
-    panel._notebook.open.turns = [turn] * 120
+    panel._store.open.turns = [turn] * 120
     longest, before = 0.0, time.perf_counter()
-    panel._transcript.show_conversation(panel._notebook.open)
+    panel._transcript.show_conversation(panel._store.open)
     while panel._transcript._waiting:
         longest = max(longest, time.perf_counter() - before)
         before = time.perf_counter()
@@ -406,7 +406,7 @@ def test_the_scene_follows_the_active_layer(panel, qgis_iface, tmp_path):
     QgsProject.instance().addMapLayer(other)
     qgis_iface.setActiveLayer(other)
     qgis_iface.currentLayerChanged.emit(other)
-    assert panel._area.ground()[1].name == "other"
+    assert panel._area.target()[1].name == "other"
 
 
 def test_a_scene_that_the_backend_cannot_open_is_sent_once(ask, panel, qgis_iface, standin, scene_path):

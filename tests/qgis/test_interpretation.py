@@ -25,7 +25,7 @@ from fusar_qgis.core.endpoint import Endpoint
 from fusar_qgis.core.request import LayerRequest
 from fusar_qgis.gui.area_tool import AreaTool
 from fusar_qgis.gui.interpretation import Interpretation
-from fusar_qgis.gui.order_dialog import OrderDialog
+from fusar_qgis.gui.request_dialog import RequestDialog
 from fusar_qgis.gui.run_task import RunTask
 from fusar_qgis.layers import clipping
 
@@ -55,7 +55,7 @@ def ask(standin, scene_layer, action, canvas, qgis_iface, qtbot):
     def ask(task="detect", targets=("ship",), corners=((100, 100), (300, 250))):
         action.trigger()
         drag(canvas, *corners)
-        dialog = qgis_iface.mainWindow().findChild(OrderDialog)
+        dialog = qgis_iface.mainWindow().findChild(RequestDialog)
         qtbot.waitUntil(lambda: dialog._model.count() == 1 and dialog.isVisible())
         dialog._task.setCurrentIndex(dialog._task.findData(task))
         dialog._targets.deselectAllOptions()
@@ -200,7 +200,7 @@ def test_not_without_a_target(ask, bar, qtbot, standin, qgis_iface):
     with pytest.raises(AssertionError):
         ask(targets=())
     assert standin.orders == []
-    qgis_iface.mainWindow().findChild(OrderDialog).reject()
+    qgis_iface.mainWindow().findChild(RequestDialog).reject()
 
 
 def test_no_layer(action, bar, qgis_iface):
@@ -253,7 +253,7 @@ def test_nothing_goes_to_a_far_server_before_the_analyst_says_so(
     monkeypatch.setattr(Endpoint, "is_loopback", property(lambda _: False))
     action.trigger()
     drag(canvas, *ON_SCENE)
-    dialog = qgis_iface.mainWindow().findChild(OrderDialog)
+    dialog = qgis_iface.mainWindow().findChild(RequestDialog)
     qtbot.waitUntil(lambda: dialog.preview._show_now.isVisible())
     assert dialog._prior.source.findData("file") == -1
     assert all("/info" in path for _, path, _ in standin.seen)
@@ -282,7 +282,7 @@ def test_a_scene_that_cannot_be_sent_is_said_and_nothing_is_ordered(
 def test_the_preview_is_of_what_is_chosen(ask, scene_layer, action, canvas, qtbot, standin, qgis_iface, bar):
     action.trigger()
     drag(canvas)
-    dialog = qgis_iface.mainWindow().findChild(OrderDialog)
+    dialog = qgis_iface.mainWindow().findChild(RequestDialog)
     qtbot.waitUntil(lambda: bool(standin.previews))
     qtbot.waitUntil(lambda: "6" in dialog._estimate.text())
     assert shows(dialog.preview._chip)
@@ -307,7 +307,7 @@ def test_a_backend_without_previews_and_an_area_beside_the_scene(
     standin.preview = None
     action.trigger()
     drag(canvas)
-    dialog = qgis_iface.mainWindow().findChild(OrderDialog)
+    dialog = qgis_iface.mainWindow().findChild(RequestDialog)
     qtbot.waitUntil(lambda: "Not Found" in dialog.preview._chip_text.text())
     assert dialog._start.isEnabled()
     dialog.reject()
@@ -353,5 +353,5 @@ def test_no_backend_is_said_once(action, bar, qgis_iface, scene_layer, canvas):
 def test_a_click_is_no_rectangle(standin, action, canvas, scene_layer, qgis_iface):
     action.trigger()
     drag(canvas, (100, 100), (101, 101))
-    assert qgis_iface.mainWindow().findChild(OrderDialog) is None
+    assert qgis_iface.mainWindow().findChild(RequestDialog) is None
     assert isinstance(canvas.mapTool(), AreaTool)

@@ -82,8 +82,8 @@ def test_a_server_that_works(qtbot, page, standin):
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("gpu.example.org", "This is no address"),
-        ("", "This is no address"),
+        ("gpu.example.org", "Not a valid URL"),
+        ("", "Not a valid URL"),
         (NOWHERE, "nothing listens there"),
         ("http://no-such-name.invalid:8765", "“no-such-name.invalid” was not found"),
     ],
@@ -354,7 +354,7 @@ def test_a_model_that_cannot_be_imported_says_why(qtbot, page, options, tmp_path
     models._sigma.setText("2")
     with qtbot.waitSignal(options.checkpoints.ended):
         models._import.click()
-    assert models._log._text.text() == "The model could not be had: the adapter is no LoRA."
+    assert models._log._text.text() == "The model could not be installed: the adapter is no LoRA."
     asked = "checkpoint import /data/stage2 --base /data/qwen --name fusar-gpt --sigma 2\n"
     assert (tmp_path / "asked").read_text() == asked
 

@@ -76,13 +76,13 @@ def test_unload_with_the_tool_in_hand_and_a_run_under_way(
 ):
     from test_interpretation import drag
 
-    from fusar_qgis.gui.order_dialog import OrderDialog
+    from fusar_qgis.gui.request_dialog import RequestDialog
 
     plugin = fusar_qgis.classFactory(qgis_iface)
     plugin.initGui()
     qgis_iface.mainWindow().findChild(QAction, "FusarInterpretSar").trigger()
     drag(qgis_iface.mapCanvas())
-    dialog = qgis_iface.mainWindow().findChild(OrderDialog)
+    dialog = qgis_iface.mainWindow().findChild(RequestDialog)
     qtbot.waitUntil(lambda: dialog._model.count() == 1)
     dialog._targets.deselectAllOptions()
     dialog._targets.setCheckedItems(["endless"])
@@ -92,7 +92,7 @@ def test_unload_with_the_tool_in_hand_and_a_run_under_way(
     settle()
     assert standin.dismissed.is_set()
     assert not isinstance(qgis_iface.mapCanvas().mapTool(), AreaTool)
-    assert qgis_iface.mainWindow().findChild(OrderDialog) is None
+    assert qgis_iface.mainWindow().findChild(RequestDialog) is None
 
 
 def test_nothing_touches_the_network_or_starts_anything(qgis_iface, bar, monkeypatch, tmp_path, qtbot):

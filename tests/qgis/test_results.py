@@ -10,8 +10,8 @@ from qgis.core import QgsProject, QgsSettings, QgsVectorLayer
 
 from fusar_qgis.contract import Finding, Found, Polygon, SceneBox
 from fusar_qgis.core.setting_names import PLACE
+from fusar_qgis.gui.results_relocator import ResultsRelocator
 from fusar_qgis.layers import storage
-from fusar_qgis.layers.moving import Moving
 from fusar_qgis.layers.run_layers import RunLayers
 from fusar_qgis.layers.wording import time_left
 
@@ -123,7 +123,7 @@ def test_the_next_run_goes_to_a_table_of_its_own(project, run, tmp_path):
 
 def test_an_unsaved_projects_findings_move_when_it_is_saved(qgis_new_project, qgis_iface, bar, run, tmp_path):
     project = QgsProject.instance()
-    moving = Moving(qgis_iface, bar)
+    moving = ResultsRelocator(qgis_iface, bar)
     layer, warnings = run(found(1, 2))
     assert (layer.isTemporary(), warnings) == (True, [])
     layer_id = layer.id()
@@ -143,7 +143,7 @@ def test_an_unsaved_projects_findings_move_when_it_is_saved(qgis_new_project, qg
 
 def test_temporary_by_choice_stays_so(qgis_new_project, qgis_iface, bar, run, tmp_path):
     QgsSettings().setValue(PLACE, "temporary")
-    moving = Moving(qgis_iface, bar)
+    moving = ResultsRelocator(qgis_iface, bar)
     layer, _ = run(found(1))
     assert QgsProject.instance().write(str(tmp_path / "new.qgz"))
     assert layer.isTemporary()

@@ -64,16 +64,21 @@ def literal(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
+def collected(node: ast.AST) -> bool:
+    """Whether it is a literal, or a class attribute that test_titles_and_helps_are_marked looks at."""
+    return literal(node) or (isinstance(node, ast.Attribute) and node.attr in ("TITLE", "HELP"))
+
+
 @cache
 def strings() -> set[tuple[str, str]]:
-    """(context, text) of each ``self.tr(text)`` and ``translate(context, text)`` in the plugin."""
+    """(context, text) of each ``self.tr(text)``, ``translate`` and ``QT_TRANSLATE_NOOP(context, text)``."""
     found = set()
     for module in modules().values():
         for top in module.body:
             for name, call in calls(top):
                 if name == "tr" and literal(call.args[0]):
                     found.add((top.name, call.args[0].value))
-                elif name == "translate" and all(map(literal, call.args[:2])):
+                elif name in ("translate", "QT_TRANSLATE_NOOP") and all(map(literal, call.args[:2])):
                     found.add((call.args[0].value, call.args[1].value))
     return found
 
@@ -115,7 +120,7 @@ def sentences(module: ast.Module) -> Iterator[ast.Constant]:
     """What reads like the beginning of a sentence, wherever it goes, but for docstrings."""
     seen = {node.value for node in ast.walk(module) if isinstance(node, ast.Expr)}
     for name, call in calls(module):
-        if name in ("tr", "translate"):
+        if name in ("tr", "translate", "QT_TRANSLATE_NOOP"):
             seen.update(ast.walk(call))
     for node in ast.walk(module):
         if literal(node) and node not in seen and SENTENCE.match(KEPT.sub("", node.value).strip()):
@@ -162,9 +167,19 @@ def test_the_collector_sees_every_text():
                     unseen.append(
                         f"{where(path, call)} self.tr() in {top.name}, which has subclasses: translate()"
                     )
-                elif name == "translate" and not all(map(literal, call.args[:2])):
+                elif name == "QT_TRANSLATE_NOOP" and not all(map(literal, call.args)):
+                    unseen.append(f"{where(path, call)} QT_TRANSLATE_NOOP() of what is no literal")
+                elif name == "translate" and not all(map(collected, call.args[:2])):
                     unseen.append(f"{where(path, call)} translate() of what is no literal")
     assert unseen == []
+
+
+def test_titles_and_helps_are_marked():
+    for path, module in modules().items():
+        for node in ast.walk(module):
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("TITLE", "HELP"):
+                marked = "QT_TRANSLATE_NOOP" in [name for name, _ in calls(node)]
+                assert marked or node.value.value == "", where(path, node)
 
 
 def test_chinese_is_complete():

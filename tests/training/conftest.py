@@ -33,3 +33,19 @@ def toy(tmp_path):
     """A folder of stored records; see ``toy_records``."""
     write_records(toy_records(tmp_path / "raw"), tmp_path / "toy")
     return tmp_path / "toy"
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory):
+    """A random FUSAR-GPT of two layers."""
+    from stage_samples import write_base
+
+    return write_base(tmp_path_factory.mktemp("stages") / "base")
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """Twelve records of random chips; half of them have no prior, and captions, so answers, differ in length."""
+    from stage_samples import write_data
+
+    return write_data(tmp_path_factory.mktemp("stages") / "data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from fusar_gpt.model import save_checkpoint
+from fusar_train.cli.train import add_arguments
 from fusar_train.stages.settings import Settings, StageConfig
 from fusar_train.stages.two_stage import run_stage
 
@@ -112,3 +114,13 @@ def losses(out):
     """The losses that a run logged."""
     lines = out.with_name(f"{out.name}.run") / "log.jsonl"
     return [json.loads(line)["loss"] for line in lines.read_text().splitlines()]
+
+
+def command(stage, base, data, out, *more):
+    """As ``fusar-train`` would run it, with the tiny settings and few steps."""
+    parser = argparse.ArgumentParser()
+    add_arguments(stage, parser)
+    given = ["--base", base, "--data", data, "--out", out, "--settings", "tiny", "--device", "cpu"]
+    given += ["--set", "max_steps=4", "--set", "batch=4", "--set", "micro_batch=4", *more]
+    arguments = parser.parse_args(list(map(str, given)))
+    arguments.run(arguments)

@@ -12,7 +12,7 @@ from fusar_gpt.frames import ChipBox, SceneBox, ScenePoints, SceneWindow, chip_c
 from fusar_gpt.imagery import ResizePlan
 from fusar_gpt.tasks import Question, Task, cell_of, prompt_set
 from fusar_gpt.tasks.compact import render_boxes
-from fusar_train.corpus.derive import Plan, derive, windows
+from fusar_train.corpus.derive import DeriveOptions, derive, windows
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.messages import PlacedObject, describe, messages, search
 from fusar_train.corpus.record import Message, RecordObject, on_chip
@@ -37,7 +37,8 @@ def chip_objects(draw):
 @settings(max_examples=40, deadline=None)
 def test_the_serving_parser_reads_every_answer_back(words, objects):
     size, prompts = (504, 504), prompt_set(words)
-    said = messages(objects, ["plane", "ship"], words, size, np.random.default_rng(0))
+    plan = ResizePlan(SceneWindow(0, 0, *size), *size, 18, 18)
+    said = messages([one.item for one in objects], plan, ["plane", "ship"], words, np.random.default_rng(0))
     searched = [m for m in said if m.target]
     assert len(searched) == 9
     for message in said:
@@ -101,7 +102,7 @@ def test_template_captions(objects, text):
 
 def test_only_labelled_classes_are_counted(tmp_path):
     one = record(tmp_path, objects=[ship(10, 10, 30, 30)], complete=[])
-    derive([one], tmp_path / "out", Plan(RELEASE, "release"))
+    derive([one], tmp_path / "out", DeriveOptions(RELEASE, "release"))
     (back,) = read_records(tmp_path / "out")
     assert [message.task for message in back.messages] == [Task.CLASSIFY]
     assert back.messages[0].box == SceneBox(10, 10, 30, 30)
@@ -116,7 +117,7 @@ def test_fine_labels_on_request_and_the_annotators_caption_and_questions(tmp_pat
         caption="A quiet bay.", messages=(asked, stale),
     )  # fmt: skip
     for fine, answer in ((False, "ship"), (True, "S-1")):
-        derive([one], tmp_path / f"out{fine}", Plan(TINY, "compact", None, fine=fine))
+        derive([one], tmp_path / f"out{fine}", DeriveOptions(TINY, "compact", None, fine=fine))
         (back,) = read_records(tmp_path / f"out{fine}")
         assert [m.answer for m in back.messages if m.task is Task.CLASSIFY] == [answer]
         assert [m.answer for m in back.messages if m.task is Task.DESCRIBE] == ["A quiet bay."]
@@ -136,7 +137,7 @@ def ocean(folder, count=12, **more):
 
 @pytest.mark.parametrize(("card", "words"), [(RELEASE, "release"), (TINY, "compact")])
 def test_empty_chips_show_nothing_and_their_twins_show_a_ship(tmp_path, card, words):
-    made = derive(ocean(tmp_path), tmp_path / "out", Plan(card, words, 0.2, seed=3))
+    made = derive(ocean(tmp_path), tmp_path / "out", DeriveOptions(card, words, 0.2, seed=3))
     back = list(read_records(tmp_path / "out"))
     empty = [one for one in back if not one.objects]
     assert made.chips == len(back)
@@ -167,15 +168,15 @@ def lines_of(folder):
 def test_the_same_seed_gives_the_same_chips(tmp_path):
     records = list(ocean(tmp_path))
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        derive(records, tmp_path / name, Plan(RELEASE, "release", seed=seed))
+        derive(records, tmp_path / name, DeriveOptions(RELEASE, "release", seed=seed))
     assert lines_of(tmp_path / "a") == lines_of(tmp_path / "b") != lines_of(tmp_path / "c")
 
 
 def test_a_share_that_cannot_be_is_refused(tmp_path):
     with pytest.raises(CorpusError, match=r"0 to 0\.4"):
-        Plan(RELEASE, "release", 0.5)
+        DeriveOptions(RELEASE, "release", 0.5)
     with pytest.raises(CorpusError, match="import a data set first"):
-        derive([], tmp_path / "out", Plan(RELEASE, "release"))
+        derive([], tmp_path / "out", DeriveOptions(RELEASE, "release"))
     assert not (tmp_path / "out").exists()
 
 
@@ -185,8 +186,8 @@ def test_large_images_are_cut_to_the_ground_of_the_card(tmp_path):
     objects = [ship(100, 100, 140, 120), ship(500, 300, 540, 330)]
     prior = prior_file(tmp_path / "p.npz", rows=200, year=2023)
     one = record(tmp_path, "big", objects, pixels, pixel_m=2.0, prior=prior)
-    assert {(w.width, w.height) for w in windows(one, Plan(TINY, "compact"))} == {(336, 336)}
-    derive([one], tmp_path / "out", Plan(TINY, "compact", None))
+    assert {(w.width, w.height) for w in windows(one, DeriveOptions(TINY, "compact"))} == {(336, 336)}
+    derive([one], tmp_path / "out", DeriveOptions(TINY, "compact", None))
     back = list(read_records(tmp_path / "out"))
     assert len(back) >= 6
     assert len({chip.id for chip in back}) == len(back)
@@ -206,10 +207,10 @@ def test_large_images_are_cut_to_the_ground_of_the_card(tmp_path):
 
 def test_surplus_empty_chips_are_left_out_unless_taken_as_they_come(tmp_path):
     one = record(tmp_path, "big", [ship(100, 100, 140, 120)], speckle(shape=(900, 900)))
-    made = derive([one], tmp_path / "few", Plan(RELEASE, "release", 0.2, window_px=300))
+    made = derive([one], tmp_path / "few", DeriveOptions(RELEASE, "release", 0.2, window_px=300))
     assert made.surplus > 0
     assert made.empty <= 0.2 * made.chips
-    made = derive([one], tmp_path / "all", Plan(RELEASE, "release", None, window_px=300))
+    made = derive([one], tmp_path / "all", DeriveOptions(RELEASE, "release", None, window_px=300))
     assert made.surplus == 0
     assert made.crops == 0
     assert made.empty > made.chips / 2
@@ -218,7 +219,7 @@ def test_surplus_empty_chips_are_left_out_unless_taken_as_they_come(tmp_path):
 def test_chips_that_show_a_sliver_of_a_ship_are_left_out(tmp_path):
     """Windows begin at 0 and 48; of the ship from 30 to 55 the second one shows 28 %."""
     one = record(tmp_path, "big", [ship(30, 100, 55, 120)], speckle(shape=(300, 300)))
-    made = derive([one], tmp_path / "out", Plan(RELEASE, "release", None, window_px=252))
+    made = derive([one], tmp_path / "out", DeriveOptions(RELEASE, "release", None, window_px=252))
     assert (made.chips, made.doubtful) == (2, 2)
     assert all(chip.provenance["cut"][0] == 0 for chip in read_records(tmp_path / "out"))
 
@@ -226,7 +227,7 @@ def test_chips_that_show_a_sliver_of_a_ship_are_left_out(tmp_path):
 def test_whole_images_stay_without_what_is_mostly_outside(tmp_path):
     objects = [ship(-70, 100, 30, 120), ship(280, 10, 320, 30)]
     one = record(tmp_path, objects=objects, pixels=speckle(shape=(300, 300)))
-    derive([one], tmp_path / "out", Plan(RELEASE, "release", None))
+    derive([one], tmp_path / "out", DeriveOptions(RELEASE, "release", None))
     (kept,) = read_records(tmp_path / "out")
     assert kept.boxes("ship") == [SceneBox(280, 10, 300, 30)]
 
@@ -235,7 +236,7 @@ def test_a_class_that_no_question_can_hold_is_named(tmp_path):
     odd = RecordObject(SceneBox(1, 1, 9, 9), "A320/321")
     one = record(tmp_path, objects=[odd], complete=["A320/321"])
     with pytest.raises(CorpusError, match="Record set/a: 'A320/321' is not a target"):
-        derive([one], tmp_path / "out", Plan(RELEASE, "release"))
+        derive([one], tmp_path / "out", DeriveOptions(RELEASE, "release"))
 
 
 def test_an_object_of_less_than_a_pixel_keeps_one():

@@ -26,7 +26,7 @@ from fusar_gpt.frames import SceneBox
 from fusar_gpt.tasks import Question, Task, prompt_set
 from fusar_train.cli.data import FORMATS as NAMED
 from fusar_train.corpus.coco import coco_box
-from fusar_train.corpus.derive import Plan, derive
+from fusar_train.corpus.derive import DeriveOptions, derive
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import xml_file
 from fusar_train.corpus.formats import FORMATS, import_dataset
@@ -219,7 +219,7 @@ def test_the_authors_lines(tmp_path):
         ({"coordinate_size": 0}, "coordinate_size"),
         ({"image": "../a.png"}, "no path inside"),
         ({"image": "assets/none.png"}, "does not exist"),
-        ({"question": None}, "no image, question and answer"),
+        ({"question": None}, "question: Input should be a valid string, not None"),
     ],
 )
 def test_bad_lines_of_the_authors_file_are_named(tmp_path, changed, said):
@@ -289,7 +289,7 @@ def test_bad_voc_files_are_named_or_left_out(tmp_path, text, said):
         (lambda c: c["images"].__setitem__(0, {"id": 0, "file_name": "no.png"}), "there is no no.png"),
         (lambda c: c["annotations"][0].update(bbox=[1, 2, -3, 4]), "annotation number 0: box .* inverted"),
         (lambda c: c["annotations"][0].update(bbox=[1, 2, 0, 4]), "is empty"),
-        (lambda c: c["annotations"][0].update(bbox=[1, 2, 3]), "makes no sense"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2, 3]), "its box: not enough values"),
         (lambda c: c["annotations"][0].update(bbox=None), "neither bbox nor polygons"),
         (lambda c: c["annotations"][0].update(category_id=9), "category 9"),
         (lambda c: c["annotations"][0].update(image_id=9), "not listed"),
@@ -325,7 +325,7 @@ def test_an_empty_folder_is_no_data_set(tmp_path, name):
 def test_ms_swift_round_trip(tmp_path):
     objects = [ship(20, 10, 61, 33.5), ship(100, 60, 150, 90)]
     source = [record(tmp_path, "a", objects, speckle(1)), record(tmp_path, "b", [], speckle(2))]
-    derive(source, tmp_path / "chips", Plan(RELEASE, "release", empty_share=None))
+    derive(source, tmp_path / "chips", DeriveOptions(RELEASE, "release", empty_share=None))
     chips = list(read_records(tmp_path / "chips"))
     lines = write_swift(chips, tmp_path / "swift.jsonl")
     assert lines == sum(len(chip.messages) for chip in chips)
@@ -392,7 +392,7 @@ def test_only_the_release_wording_goes_to_ms_swift(tmp_path):
     one = record(tmp_path, objects=[ship(20, 10, 60, 30)], prompt_set="compact")
     with pytest.raises(CorpusError, match="no messages"):
         write_swift([one], tmp_path / "x.jsonl")
-    derive([one], tmp_path / "chips", Plan(TINY, "compact", empty_share=None))
+    derive([one], tmp_path / "chips", DeriveOptions(TINY, "compact", empty_share=None))
     with pytest.raises(CorpusError, match="only the prompt set release"):
         write_swift(read_records(tmp_path / "chips"), tmp_path / "x.jsonl")
     assert not (tmp_path / "x.jsonl").exists()

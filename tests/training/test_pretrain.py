@@ -1,5 +1,6 @@
 """Training sees what serving sees, learns something in a few steps, and leaves a checkpoint that answers."""
 
+import re
 from itertools import islice
 
 import numpy as np
@@ -23,7 +24,7 @@ from fusar_train.pretrain.dense import (
     box_loss,
     dense_loss,
     dense_targets,
-    weigh,
+    weighted_mean,
     words_loss,
 )
 from fusar_train.pretrain.language import (
@@ -37,7 +38,7 @@ from fusar_train.pretrain.language import (
 from fusar_train.pretrain.muon import orthogonal
 from fusar_train.pretrain.packing import Packer
 from fusar_train.pretrain.questions import QuestionAnswer, ask, pairs, with_decoy
-from fusar_train.pretrain.train import PretrainSettings, TinyTrainer, descend, new_model, tiny_card
+from fusar_train.pretrain.train import PretrainSettings, TinyTrainer, backward, new_model, tiny_card
 from fusar_train.simulation import simulate_chip
 from fusar_train.simulation.chip import TEST_STREAM
 from fusar_train.simulation.records import caption
@@ -68,7 +69,7 @@ def test_every_word_of_an_object_is_to_be_read_off_its_token():
     model, processor = new_model(real=False, seed=0)
     record = next(r for r in (simulate_chip(i) for i in range(50)) if len(r.boxes("ship")) >= 2)
     packed = Packer(processor, model.model)([[ask(record, Task.DETECT, "ship")]])
-    said, look = packed.labels[0], packed.look[:, 0]
+    said, look = packed.labels[0], packed.attend[:, 0]
     start = int((packed.ids[0] == model.config.image_token_id).nonzero()[0])
     answer = processor.tokenizer.decode(said[said != IGNORED][:-1])
     cells = [int(one.split()[0]) for one in answer.split("; ")]
@@ -88,7 +89,7 @@ def test_every_word_of_an_object_is_to_be_read_off_its_token():
 def test_an_object_that_is_counted_is_to_be_read_off_its_token(task, answer, cells):
     model, processor = new_model(real=False, seed=0)
     packed = Packer(processor, model.model)([[QuestionAnswer(Question(task, target="ship"), answer)]])
-    said, look = packed.labels[0], packed.look[:, 0]
+    said, look = packed.labels[0], packed.attend[:, 0]
     start = int((packed.ids[0] == model.config.image_token_id).nonzero()[0])
     words = (said != IGNORED).nonzero().flatten()
     about = words[: len(cells) + 1]  # what follows the colon is told by the cells
@@ -104,7 +105,7 @@ def test_an_object_that_is_counted_is_to_be_read_off_its_token(task, answer, cel
 def test_an_object_looks_back_at_the_one_before_it_of_its_class():
     model, processor = new_model(real=False, seed=0)
     asked = [QuestionAnswer(Question(Task.DETECT, target=label), answer) for label, answer in CHAINS.items()]
-    look = Packer(processor, model.model)([asked]).look[0, 0]
+    look = Packer(processor, model.model)([asked]).attend[0, 0]
     start = int((processor.encode_text([""])["input_ids"][0] == model.config.image_token_id).nonzero()[0])
     back = {
         place - start: int(look[place]) - start for place in range(start, start + 196) if look[place] >= 0
@@ -126,7 +127,7 @@ def test_looking_where_it_is_told_to_costs_nothing():
     packed = Packer(processor, model.model)([[ask(record, Task.DETECT, "ship")]])
     hidden_states(model, packed, torch.zeros(1, 196, 192))
     assert attention_loss(model, packed) > 1
-    for layer, look in zip(LAYERS, packed.look, strict=True):
+    for layer, look in zip(LAYERS, packed.attend, strict=True):
         eager = torch.nn.functional.one_hot(look.clamp(min=0), packed.ids.shape[1]).float() * 1000
         one = torch.eye(packed.ids.shape[1]).expand(1, 6, -1, -1)
         model.model.language_model.layers[layer].self_attn.recorded = (
@@ -151,8 +152,8 @@ def test_the_dense_truth_gives_no_box_loss_when_it_is_said_back():
 def test_an_object_s_own_token_counts_for_four_of_its_neighbours():
     there = torch.tensor([[True, True, False, True]])
     truth = {"classes": torch.tensor([[[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]])}
-    assert weigh(torch.tensor([1.0, 0.0, 0.0]), truth, there).item() == pytest.approx(1 / 1.5)
-    assert weigh(torch.tensor([0.0, 3.0, 1.0]), truth, there).item() == pytest.approx(1 / 1.5)
+    assert weighted_mean(torch.tensor([1.0, 0.0, 0.0]), truth, there).item() == pytest.approx(1 / 1.5)
+    assert weighted_mean(torch.tensor([0.0, 3.0, 1.0]), truth, there).item() == pytest.approx(1 / 1.5)
 
 
 def test_an_object_is_read_off_the_embeddings_of_its_words():
@@ -202,7 +203,7 @@ def test_what_a_token_is_to_say_is_what_the_answer_says():
 
 def test_processes_agree_on_gradients_even_without_any():
     used, unused = torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(3))
-    descend({"loss": (used * 3).sum()}, [used, unused])
+    backward({"loss": (used * 3).sum()}, [used, unused])
     assert unused.grad.tolist() == [0, 0, 0]
     assert used.grad.norm().item() == pytest.approx(1)
 
@@ -212,27 +213,62 @@ def test_orthogonal_flattens_singular_values():
     assert 0.5 < values.min() < values.max() < 1.4
 
 
-def test_a_few_steps_train_and_save_a_checkpoint_that_answers(tmp_path):
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Three steps of each phase of the recipe, with batches of two chips: the trainer and its first weights."""
     settings = yaml.safe_load(TINY.read_text())
     settings.update(batch=2, processes=1)
     settings["phases"] = [{**phase, "steps": 3} for phase in settings["phases"]]
     settings["phases"][1]["remember"] = 4
-    trainer = TinyTrainer(PretrainSettings(**settings), tmp_path, real=None)
+    trainer = TinyTrainer(PretrainSettings(**settings), tmp_path_factory.mktemp("tiny"), real=None)
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
     trainer.run()
+    return trainer, before
+
+
+def test_a_few_steps_train_and_save_a_checkpoint_that_answers(trained):
+    trainer, before = trained
     changed = {
         name.split(".")[1] for name, p in trainer.model.named_parameters() if (p != before[name]).any()
     }
     assert changed == {"visual", "tlm", "language_model"}
-    log = (tmp_path / "log.txt").read_text()
+    log = (trainer.out / "log.txt").read_text()
     assert [line.split()[0] for line in log.splitlines()] == ["vision", "language", "together"]
     assert "nan" not in log
 
-    engine = LocalEngine(load_checkpoint(tmp_path, device="cpu"))
+    engine = LocalEngine(load_checkpoint(trainer.out, device="cpu"))
     assert engine.card.demonstration
     chip = image_of("", simulate_chip(1), (), ())
     [(_, answer, _)] = replies(engine, [(chip, Question(Task.COUNT, target="ship"))])
     assert answer.value is not None
+
+
+LOSSES = {
+    "vision": "dense boxes 1.2186 dense cell 2.7771 dense classes 3.0197 dense cover 2.0484 dense sides 2.7181",
+    "language": "answers 6.8864 distance 0.0809 sides 0.9544 where 21.0367",
+    "together": "answers 6.7541 dense boxes 1.0944 dense cell 2.1849 dense classes 2.6850 dense cover 1.9623 "
+    "dense sides 2.5712 distance 0.0921 sides 0.9122 where 20.5788",
+}
+"""Logged after those steps by the code that trained the bundled model: another draw or other arithmetic shows here."""
+
+SUMS = {"visual": 25845.608, "language_model": 37988.530, "tlm": 13183.672, "weight": 8027.967}
+"""The absolute weights of each part, summed, after the steps."""
+
+
+def test_the_recipe_draws_and_computes_what_it_did_for_the_bundled_model(trained):
+    trainer, _ = trained
+    for line in (trainer.out / "log.txt").read_text().splitlines():
+        phase, logged = line.split(" ", 1)[0], line.partition(": ")[2]
+        assert numbers(logged) == pytest.approx(numbers(LOSSES[phase]), rel=2e-3)
+    sums = dict.fromkeys(SUMS, 0.0)
+    for name, weight in trainer.model.state_dict().items():
+        sums[name.split(".")[1]] += weight.double().abs().sum().item()
+    assert sums == pytest.approx(SUMS, rel=1e-5)
+    assert trainer.batches.rng.integers(1 << 30) == 569303148, "the next draw"
+
+
+def numbers(text):
+    return {name: float(value) for name, value in re.findall(r"([a-z ]*[a-z]) (\d+\.\d+)", text)}
 
 
 class Oracle:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from stage_samples import losses, train, write_base, write_data
+from stage_samples import losses, train
 
 from fusar_train.stages import trainer
 from fusar_train.stages.settings import StageError
@@ -45,17 +45,6 @@ from stage_samples import train
 torch.set_num_threads(1)
 train(1, sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), **SETTINGS)
 """
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return write_base(tmp_path_factory.mktemp("resume") / "base")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Half of the records have no prior; captions, and so answers, differ in length."""
-    return write_data(tmp_path_factory.mktemp("resume") / "data")
 
 
 @pytest.fixture(scope="module")

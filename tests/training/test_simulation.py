@@ -11,17 +11,17 @@ from fusar_gpt.frames import LonLatPoints
 from fusar_gpt.imagery import open_scene
 from fusar_train.simulation import CHIP_PX, drop_or_swap_prior, simulate_chip
 from fusar_train.simulation.ambiguity import best_guess, measure, seen
-from fusar_train.simulation.chip import MARGIN, compose, observe, people
+from fusar_train.simulation.chip import MARGIN, compose, observe, populate
 from fusar_train.simulation.clutter import relief
-from fusar_train.simulation.ground import WATER, Flat, Land, Surface, at, frame, smooth_field
+from fusar_train.simulation.ground import WATER, Flat, Land, Surface, at, smooth_field
 from fusar_train.simulation.land import PLACES, build
 from fusar_train.simulation.models import PLANES, SHIPS
-from fusar_train.simulation.prior import CELL_M, Year, library, prior_raster
+from fusar_train.simulation.prior import CELL_M, PlacePrior, prior_raster, real_vectors
 from fusar_train.simulation.radar import HAMMING, MODERATE, UNWEIGHTED, Sensor, detect, texture
 from fusar_train.simulation.scene import SimulationError, encode, write_scene
 from fusar_train.simulation.sheet import write_sheet
 from fusar_train.simulation.small_echoes import add_ghosts
-from fusar_train.simulation.targets import Canvas, draw_plane, draw_ship, place_planes, place_ships
+from fusar_train.simulation.targets import Site, draw_plane, draw_ship, place_planes, place_ships
 
 SIDE = 240
 
@@ -34,7 +34,7 @@ def plain(hosts, odds=1.0):
     """Smooth ground everywhere, and nothing else."""
     rng = np.random.default_rng(0)
     land = Land.empty((SIDE, SIDE), 3.0, rng)
-    land.lay(np.ones(land.shape, np.bool_), rng, odds, hosts, Surface.BARE)
+    land.add_flat(np.ones(land.shape, np.bool_), rng, odds, hosts, Surface.BARE)
     return land
 
 
@@ -114,12 +114,12 @@ def test_a_wall_casts_its_shadow_away_and_falls_towards_the_radar():
 
 
 def test_ghosts_lie_along_azimuth_and_are_weaker():
-    canvas = Canvas.over(plain("ship"), Sensor(look=0.0))
-    canvas.echo[120, 120] = 1000.0
-    add_ghosts(canvas, rng(0))
-    rows, cols = np.nonzero(canvas.echo)
+    site = Site.empty(plain("ship"), Sensor(look=0.0))
+    site.echo[120, 120] = 1000.0
+    add_ghosts(site, rng(0))
+    rows, cols = np.nonzero(site.echo)
     assert set(cols) == {120}
-    ghosts = canvas.echo[rows[rows != 120], 120]
+    ghosts = site.echo[rows[rows != 120], 120]
     assert len(ghosts) >= 1
     assert ghosts.max() < 1000 / 50
 
@@ -127,19 +127,19 @@ def test_ghosts_lie_along_azimuth_and_are_weaker():
 @pytest.mark.parametrize("heading", [0.0, 0.6, 2.0])
 @pytest.mark.parametrize("kind", ["tanker", "coaster", "container ship"])
 def test_a_ships_box_is_tight_about_what_a_radar_without_noise_sees(kind, heading):
-    canvas = Canvas.over(
+    site = Site.empty(
         plain("ship"), Sensor(resolution_m=(3.0, 3.0), look=0.0, weighting=HAMMING, noise_db=-30)
     )
-    assert draw_ship(canvas, 330, 360, heading, rng(1), 0.5 * sum(SHIPS[kind].length), SHIPS[kind])
-    nothing = np.full(canvas.echo.shape, 1e-9, np.float32)
-    sensor = replace(canvas.sensor, looks=40)
-    power = detect(nothing, canvas.echo, sensor, rng(2))
-    ground = 10 ** (canvas.land.flats[1].level_db / 10)
+    assert draw_ship(site, 330, 360, heading, rng(1), 0.5 * sum(SHIPS[kind].length), SHIPS[kind])
+    nothing = np.full(site.echo.shape, 1e-9, np.float32)
+    sensor = replace(site.sensor, looks=40)
+    power = detect(nothing, site.echo, sensor, rng(2))
+    ground = 10 ** (site.land.flats[1].level_db / 10)
     rows, cols = np.nonzero(power > ground)
     seen_box = np.array([cols.min(), rows.min(), cols.max() + 1, rows.max() + 1])
-    assert np.abs(np.array(canvas.targets[0].box) - seen_box).max() <= 2
+    assert np.abs(np.array(site.targets[0].box) - seen_box).max() <= 2
     long = 0.5 * sum(SHIPS[kind].length) / 3
-    left, top, right, bottom = canvas.targets[0].box
+    left, top, right, bottom = site.targets[0].box
     assert max(right - left, bottom - top) == pytest.approx(
         long * max(abs(np.cos(heading)), abs(np.sin(heading))), abs=14
     )
@@ -148,25 +148,25 @@ def test_a_ships_box_is_tight_about_what_a_radar_without_noise_sees(kind, headin
 def test_sizes_are_metres_at_any_pixel_spacing():
     spans = []
     for pixel_m in (1.0, 3.0, 10.0):
-        canvas = Canvas.over(sea(rng(3), pixel_m), Sensor(pixel_m, look=np.pi / 2))
+        site = Site.empty(sea(rng(3), pixel_m), Sensor(pixel_m, look=np.pi / 2))
         middle = SIDE / 2 * pixel_m
-        assert draw_ship(canvas, middle, middle, 0.0, rng(1), 150.0, SHIPS["tanker"])
-        left, _, right, _ = canvas.targets[0].box
+        assert draw_ship(site, middle, middle, 0.0, rng(1), 150.0, SHIPS["tanker"])
+        left, _, right, _ = site.targets[0].box
         spans.append((right - left) * pixel_m)
     assert spans == pytest.approx([150] * 3, abs=12)
 
 
 def test_ships_float_and_planes_stand_on_smooth_ground():
     for seed in range(5):
-        canvas = Canvas.over(build("port", (SIDE, SIDE), rng(seed)), Sensor())
-        place_ships(canvas, 6, rng(seed))
-        assert all(canvas.land.flats[target.flat].hosts == "ship" for target in canvas.targets)
-        canvas = Canvas.over(build("airfield", (SIDE, SIDE), rng(seed)), Sensor())
-        place_planes(canvas, 6, rng(seed))
-        assert {label for _, label in canvas.real()} <= {"plane"}
-    assert not draw_ship(Canvas.over(plain("plane"), Sensor()), 300, 300, 0.0, rng(0), 80, SHIPS["coaster"])
-    assert not draw_plane(Canvas.over(plain("ship"), Sensor()), 300, 300, 0.0, rng(0), 40, "airliner")
-    assert draw_plane(Canvas.over(plain("plane"), Sensor()), 300, 300, 0.0, rng(0), 40, next(iter(PLANES)))
+        site = Site.empty(build("port", (SIDE, SIDE), rng(seed)), Sensor())
+        place_ships(site, 6, rng(seed))
+        assert all(site.land.flats[target.flat].hosts == "ship" for target in site.targets)
+        site = Site.empty(build("airfield", (SIDE, SIDE), rng(seed)), Sensor())
+        place_planes(site, 6, rng(seed))
+        assert {label for _, label in site.real()} <= {"plane"}
+    assert not draw_ship(Site.empty(plain("plane"), Sensor()), 300, 300, 0.0, rng(0), 80, SHIPS["coaster"])
+    assert not draw_plane(Site.empty(plain("ship"), Sensor()), 300, 300, 0.0, rng(0), 40, "airliner")
+    assert draw_plane(Site.empty(plain("plane"), Sensor()), 300, 300, 0.0, rng(0), 40, next(iter(PLANES)))
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -177,11 +177,11 @@ def test_the_image_does_not_tell_what_a_flat_is(place):
     images, truths = [], []
     for twin in (land, turned):
         generator = rng(8)
-        canvas = people(twin, Sensor.random(generator), (8, 8), generator)
-        images.append(observe(canvas, generator))
-        truths.append(len(canvas.real()))
+        site = populate(twin, Sensor.random(generator), (8, 8), generator)
+        images.append(observe(site, generator))
+        truths.append(len(site.real()))
     assert (images[0] == images[1]).all()
-    assert sum(truths) == len(canvas.targets)
+    assert sum(truths) == len(site.targets)
     assert (land.cover() != turned.cover()).any()
 
 
@@ -196,32 +196,32 @@ def test_the_prior_decides_what_images_leave_open():
 
 
 def test_the_best_guess_knows_the_odds():
-    canvas = Canvas.over(plain("ship"), Sensor())
+    site = Site.empty(plain("ship"), Sensor())
     covers = (WATER, int(Surface.BARE))
-    canvas.land.flats[1:] = [Flat("ship", odds, True, covers, -20, 5) for odds in (1.0, 0.5, 0.6)]
-    assert best_guess(canvas, seen(canvas, "ship")) == 1
-    assert best_guess(canvas, {1: 7}) == 1
-    assert best_guess(canvas, {1: 7, 3: 2}) == pytest.approx(0.6)
-    assert best_guess(canvas, {2: 1, 3: 2}) == pytest.approx(0.3)
-    assert best_guess(canvas, {2: 2, 3: 2}) == pytest.approx(0.5), "two of four are there either way"
+    site.land.flats[1:] = [Flat("ship", odds, True, covers, -20, 5) for odds in (1.0, 0.5, 0.6)]
+    assert best_guess(site, seen(site, "ship")) == 1
+    assert best_guess(site, {1: 7}) == 1
+    assert best_guess(site, {1: 7, 3: 2}) == pytest.approx(0.6)
+    assert best_guess(site, {2: 1, 3: 2}) == pytest.approx(0.3)
+    assert best_guess(site, {2: 2, 3: 2}) == pytest.approx(0.5), "two of four are there either way"
 
 
 def test_only_objects_on_true_flats_are_counted():
     for number in range(12):
-        canvas, _, _ = compose(number)
+        site, _, _ = compose(number)
         record = simulate_chip(number)
-        true = sum(n for flat, n in seen(canvas, "ship").items() if canvas.land.flats[flat].real)
+        true = sum(n for flat, n in seen(site, "ship").items() if site.land.flats[flat].real)
         assert len(record.boxes("ship")) == true
         middle = (
             np.array([(b.left + b.right, b.top + b.bottom) for b in record.boxes("ship")]).reshape(-1, 2) / 2
         )
         cols, rows = (middle.astype(int) + MARGIN).clip(0, SIDE - 1).T
-        on_water = canvas.land.cover()[rows, cols] == WATER
+        on_water = site.land.cover()[rows, cols] == WATER
         assert on_water.sum() >= 0.8 * len(on_water), "boxes of ships at quays may be centred on the quay"
 
 
 def test_at_inverts_frame():
-    u, v = frame((40, 60), 3.0, 12.0, 7.0, 0.7)
+    u, v = Land.empty((40, 60), 3.0, rng(0)).frame(12.0, 7.0, 0.7)
     x, y = at(12.0, 7.0, 0.7, float(u[30, 20]), float(v[30, 20]))
     assert (x, y) == pytest.approx((20.5 * 3, 30.5 * 3), abs=1e-3)
 
@@ -234,7 +234,7 @@ def test_random_fields_have_unit_variance_everywhere():
 
 def test_the_prior_tells_the_land_cover():
     """Most cells are nearest to a real vector of their own cover: the prior informs, though not perfectly."""
-    vectors = library()
+    vectors = real_vectors()
     hits = total = 0
     for seed in range(4):
         cover = build("port", (SIDE, SIDE), rng(seed)).cover()
@@ -251,7 +251,7 @@ def test_the_prior_tells_the_land_cover():
 def test_cells_mix_what_lies_under_them():
     cover = np.full((100, 100), WATER, np.uint8)
     cover[:, 50:] = Surface.BUILT
-    year = Year(cover, 3.0, rng(12))
+    year = PlacePrior(cover, 3.0, rng(12))
     year.shift = np.zeros(2)
     x = np.array([50.0, 150.0, 250.0])
     shares = year.shares(np.full(3, 150.0), x)
@@ -327,7 +327,7 @@ def test_a_sheet_shows_chips_beside_their_priors(tmp_path):
 
 
 def test_codes_keep_the_vectors():
-    vectors = library()[0, :, :10]
+    vectors = real_vectors()[0, :, :10]
     codes = encode(vectors).transpose(1, 2, 0).astype(np.float32)
     assert np.abs((codes / 127.5) ** 2 * np.sign(codes) - vectors).max() < 0.005
 

@@ -1,17 +1,12 @@
 """The tokens of a frozen visual encoder are computed once for all runs, and change nothing that is learnt."""
 
 import pytest
-from stage_samples import losses, train, write_base, write_data
+from stage_samples import losses, train, write_data
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VisionTransformerPretrainedModel
 
 from fusar_train.stages.settings import StageError
 
 RUN = {"max_steps": 6, "batch": 2, "micro_batch": 2}  # every one of the six images
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return write_base(tmp_path_factory.mktemp("memory") / "base")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fusar_gpt import engine_options, prior_options
 from fusar_gpt.cli.prior import report
+from fusar_gpt.contract import FETCHED_PRIORS, NO_PRIOR
 from fusar_gpt.tasks import Task
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prior",
         default="none",
-        metavar="auto|cog|earth-engine|FILE|none",
+        metavar="|".join((*FETCHED_PRIORS, "FILE", NO_PRIOR)),
         help="AEF vectors; default: %(default)s",
     )
     parser.add_argument("--year", type=int, metavar="Y", help="year of the prior; default: the scene's")
@@ -110,7 +111,7 @@ def events_from_server(request: InterpretRequest, args: argparse.Namespace) -> G
     allow_no_prior = prior_options.PriorSettings.of(args).allow_none
     request = replace(request, model=model, allow_no_prior=allow_no_prior)
     token = find_token(args.server, args.token_file)
-    with Client(args.server, token, ca_file=args.ca_file, tell=report) as client:
+    with Client(args.server, token, ca_file=args.ca_file, report=report) as client:
         yield from client.run(request)
 
 

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from fusar_gpt import prior_options
+from fusar_gpt.contract import FETCHED_PRIORS
 from fusar_gpt.errors import PriorError
 from fusar_gpt.prior_options import PriorSettings
 
 if TYPE_CHECKING:
     from fusar_gpt.priors.field import Origin
     from fusar_gpt.priors.tiles import BoundingBox, CodesOf, Tile
-
-SOURCES = ("auto", "cog", "earth-engine")
 
 _CACHE = ("cache_folder", "cache_bytes")
 _REACH = ("root", "ee_project", "ee_credentials", "ee_url", "high_volume", "requester_pays", "deadline_s")
@@ -47,7 +46,7 @@ def add_fetch(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``fusar prior fetch``."""
     parser.add_argument("--bbox", type=bbox, required=True, metavar="W,S,E,N", help="degrees, WGS84")
     parser.add_argument("--year", type=int, required=True, metavar="Y")
-    parser.add_argument("--source", choices=SOURCES, default="auto", help="default: %(default)s")
+    parser.add_argument("--source", choices=FETCHED_PRIORS, default="auto", help="default: %(default)s")
     parser.add_argument(
         "--out",
         type=Path,
@@ -76,7 +75,7 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--bbox", type=bbox, metavar="W,S,E,N", help="degrees, WGS84")
     where.add_argument("--scene", type=Path, metavar="SCENE", help="the ground of a scene")
     warm.add_argument("--year", type=int, required=True, action="append", metavar="Y", help="repeatable")
-    warm.add_argument("--source", choices=SOURCES, default="auto", help="default: %(default)s")
+    warm.add_argument("--source", choices=FETCHED_PRIORS, default="auto", help="default: %(default)s")
     prior_options.add_arguments(warm, only=(*_REACH, *_CACHE), prefix="")
     warm.set_defaults(run=run_cache_warm)
 

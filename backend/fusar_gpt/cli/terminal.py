@@ -12,7 +12,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from fusar_gpt.contract import Event, Finished, Progress, Started
 from fusar_gpt.findings import count_by_kind
 from fusar_gpt.findings.caption import warnings_of
-from fusar_gpt.tasks import Task
+from fusar_gpt.tasks import SEARCHES
 
 LINE_EVERY_S = 10.0
 """How often progress is printed where stderr is not a terminal."""
@@ -69,7 +69,7 @@ def show_summary(event: Finished) -> None:
     print(f"  {event.run.task} {', '.join(event.run.targets)}: {'' if numbers else 'nothing found'}")
     for kind, number in numbers.items():
         print(f"    {number:5}  {kind}")
-    if Task(event.run.task) in (Task.CLASSIFY, Task.DESCRIBE, Task.ASK):
+    if event.run.task not in SEARCHES:
         for finding in event.findings:
             row = finding.properties
             print(f"    chip {row['chip']}: {row['label'] or row['text']}")

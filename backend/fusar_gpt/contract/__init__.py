@@ -30,13 +30,24 @@ from .geometry import (
 from .info import ApiMismatch, Info, Model
 from .preview import Grey, Preview, ShownChip, ShownPrior, png_uri
 from .problem import API, API_MISMATCH, Problem, read_problem
-from .request import EXECUTION, NO_PRIOR, PRIOR_SOURCES, SEARCHES, UPLOADED, InterpretRequest, Need, Task
+from .request import (
+    EXECUTION,
+    FETCHED_PRIORS,
+    NO_PRIOR,
+    PRIOR_SOURCES,
+    SEARCHES,
+    UPLOADED,
+    InterpretRequest,
+    Need,
+    Task,
+)
 from .run import RUN_COLUMNS, SCORE_MEANING, Columns, Run, Value
 
 __all__ = [
     "API",
     "API_MISMATCH",
     "EXECUTION",
+    "FETCHED_PRIORS",
     "FINDING_COLUMNS",
     "NO_PRIOR",
     "PRIOR_SOURCES",

@@ -34,6 +34,8 @@ class TaggedBy:
 NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
 MAX_TARGETS = 50
 MAX_BOXES = 1000
+PRIOR_YEARS = (2017, 2100)
+"""The first year that AlphaEarth has, and the last that may be asked for."""
 
 Name = Annotated[str, Limits(min_length=1, max_length=100, pattern=NO_CONTROLS)]
 FileName = Annotated[str, Limits(min_length=1, max_length=4096, pattern=NO_CONTROLS)]

@@ -32,6 +32,8 @@ UPLOADED = "scene:"
 NO_PRIOR = "none"
 PRIOR_SOURCES = (NO_PRIOR, "auto", "cog", "earth-engine")
 """What a request may name as its prior, besides a file."""
+FETCHED_PRIORS = PRIOR_SOURCES[1:]
+"""Those that are fetched from a network."""
 
 
 Need = Literal["target", "box", "text"]

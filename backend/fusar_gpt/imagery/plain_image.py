@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pyproj import CRS
 
-from fusar_gpt.contract.stretch import Quantity
+from fusar_gpt.contract.stretch import Quantity, Stretch
 from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints, SceneWindow
 from fusar_gpt.imagery.scene import IN_MEMORY, Scene
 
@@ -61,6 +61,10 @@ class PlainImage(Scene):
         """SHA-256 (hex) of size and pixels."""
         return hashlib.sha256(repr(self._pixels.shape).encode() + self._pixels.tobytes()).hexdigest()
 
+    def stretch(self) -> Stretch:
+        """None: grey 0 to 255."""
+        return Stretch(0.0, 255.0)
+
     def to_ground(self, points: ScenePoints) -> GroundPoints:
         """The same numbers."""
         return GroundPoints(points.x, points.y)
@@ -83,10 +87,6 @@ class PlainImage(Scene):
         if inside.shape != shape:
             inside = np.asarray(Image.fromarray(inside).resize((shape[1], shape[0]), Image.Resampling.BOX))
         return inside.astype(np.float32)
-
-    @cached_property
-    def _sample(self) -> NDArray[np.float32]:
-        return self._pixels.astype(np.float32)
 
 
 @contextmanager

@@ -108,17 +108,25 @@ class LatticeInterpolation(Interpolation):
     That is a grid in any order and with any spacing; missing nodes, and several at one place, are allowed.
     """
 
-    def __init__(self, kernel: Kernel, grid: tuple[int, int], lattice: Lattice) -> None:
-        down, across = kernel.axis(grid[0], lattice.rows), kernel.axis(grid[1], lattice.cols)
-        count = torch.bincount(lattice.cells, minlength=lattice.size).double().view(lattice.shape)
+    def __init__(
+        self, kernel: Kernel, grid: tuple[int, int], rows: Tensor, cols: Tensor, cells: Tensor, cost: int
+    ) -> None:
+        """``rows`` [P] are y, ``cols`` [Q] are x, both ascending; ``cells`` [S] in [0, P*Q) of the nodes."""
+        down, across = kernel.axis(grid[0], rows), kernel.axis(grid[1], cols)
+        self._shape = len(rows), len(cols)
+        self._cells = cells
+        count = torch.bincount(cells, minlength=len(rows) * len(cols)).double().view(self._shape)
         super().__init__(kernel, down, across, down.flatten(0, 1) @ count @ across.flatten(0, 1).T)
-        self.cost = lattice.cost(kernel, grid)
-        self._lattice = lattice
+        self.cost = cost
 
     def _fields(self, values: Tensor) -> Iterator[tuple[slice, Tensor]]:
         share, down, across = (part.to(values) for part in (self._share, self._down, self._across))
-        cells = self._lattice.place(values)
-        channels = values.shape[-1]
+        channels, size = values.shape[-1], math.prod(self._shape)
+        if not torch.equal(
+            self._cells, torch.arange(size)
+        ):  # add up the nodes at one place; zero where there is none
+            values = values.new_zeros(size, channels).index_add(0, self._cells.to(values.device), values)
+        cells = values.view(*self._shape, channels)
         for span in spans(len(down), _BLOCK // (channels * max(len(across), across[0].numel()))):
             along = torch.einsum("rjwl,wlq->rwjq", share[span], across).flatten(2)
             summed = torch.einsum("rjp,pqk->rjqk", down[span], cells).flatten(1, 2)
@@ -164,54 +172,13 @@ def _tile(share: Tensor, down: Tensor, across: Tensor, values: Tensor) -> Tensor
     return (down[:, :, None] * along).sum(1) @ values
 
 
-@dataclass(frozen=True)
-class Lattice:
-    """The rows x columns on which S nodes lie.
-
-    Attributes:
-        rows: y of each row, ascending, float64 [P].
-        cols: x of each column, float64 [Q].
-        cells: Index of each node's place, int64 [S] in [0, P*Q).
-    """
-
-    rows: Tensor
-    cols: Tensor
-    cells: Tensor
-
-    @classmethod
-    def of(cls, coords: Tensor) -> Lattice:
-        """The lattice of nodes [S, 2] at (y, x)."""
-        rows, row = torch.unique(coords[:, 0].double(), return_inverse=True)
-        cols, col = torch.unique(coords[:, 1].double(), return_inverse=True)
-        return cls(rows, cols, row * len(cols) + col)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(P, Q)."""
-        return len(self.rows), len(self.cols)
-
-    @property
-    def size(self) -> int:
-        """P * Q."""
-        return len(self.rows) * len(self.cols)
-
-    def cost(self, kernel: Kernel, grid: tuple[int, int]) -> int:
-        """Multiply-adds for one channel on a token grid (H, W)."""
-        return grid[0] * kernel.steps * len(self.cols) * (len(self.rows) + grid[1])
-
-    def place(self, values: Tensor) -> Tensor:
-        """The nodes' values [S, K] as [P, Q, K]: nodes at one place added up, holes zero."""
-        if not torch.equal(self.cells, torch.arange(self.size)):
-            empty = values.new_zeros(self.size, values.shape[-1])
-            values = empty.index_add(0, self.cells.to(values.device), values)
-        return values.view(*self.shape, -1)
-
-
 def interpolation(kernel: Kernel, grid: tuple[int, int], coords: Tensor) -> Interpolation:
     """The cheaper map of nodes [S, 2] at (y, x) in 0..1, on the CPU, to a token grid (H, W)."""
-    lattice = Lattice.of(coords)
-    if lattice.cost(kernel, grid) < grid[0] * grid[1] * len(coords):
-        return LatticeInterpolation(kernel, grid, lattice)
+    rows, row = torch.unique(coords[:, 0].double(), return_inverse=True)
+    cols, col = torch.unique(coords[:, 1].double(), return_inverse=True)
+    cost = grid[0] * kernel.steps * len(cols) * (len(rows) + grid[1])
+    if cost < grid[0] * grid[1] * len(coords):
+        return LatticeInterpolation(kernel, grid, rows, cols, row * len(cols) + col, cost)
     return ScatteredInterpolation(kernel, grid, coords)
 
 

@@ -40,17 +40,20 @@ class PriorFusion(nn.Module, ABC):
     of a fresh one is zero everywhere. Computes in float32 whatever type the tokens have.
     """
 
-    def __init__(self, channels: int, outputs: int, hidden: int, vec_dim: int, kernel: Kernel) -> None:
-        """``channels`` is C of the tokens, ``outputs`` the channels of the field, ``hidden`` h of eq. 4."""
+    fields = 1
+    """Channels of the field for each channel of the tokens."""
+
+    def __init__(self, channels: int, hidden: int, vec_dim: int, kernel: Kernel) -> None:
+        """``channels`` is C of the tokens, ``hidden`` h of eq. 4, ``vec_dim`` D."""
         super().__init__()
         self.channels = channels
         self.kernel = kernel
         self.w1 = TlmLinear(vec_dim, hidden, std=1.0)
-        self.w2 = TlmLinear(hidden, outputs, std=0.0)
+        self.w2 = TlmLinear(hidden, self.fields * channels, std=0.0)
 
     @abstractmethod
     def fuse(self, tokens: Tensor, field: Tensor, coverage: Tensor) -> Tensor:
-        """Tokens [T, C] with the field [T, outputs] in them; ``coverage`` [T, 1] is 0 where no node reaches."""
+        """Tokens [T, C] fused with the field [T, fields * C]; ``coverage`` [T, 1] is 0 where no node reaches."""
 
     def forward(
         self,
@@ -103,7 +106,7 @@ class PriorFusion(nn.Module, ABC):
     def _field(
         self, values: Tensor, mapping: Interpolation, coverage: Tensor, dtype: torch.dtype
     ) -> Iterator[tuple[slice, Tensor]]:
-        """Eq. 4 and 10: the field [T, outputs] in blocks of tokens, for tokens of ``dtype``.
+        """Eq. 4 and 10: the field [T, fields * C] in blocks of tokens, for tokens of ``dtype``.
 
         W2 is linear, so it may act on the nodes or, after the hidden vectors were interpolated, on the tokens;
         it acts where that is less work. The release rounds what W2 makes of a node to the tokens' type.
@@ -126,8 +129,7 @@ class PriorFusion(nn.Module, ABC):
 class TokenwiseLinearModulation(PriorFusion):
     """TLM: the first half of the field scales the tokens, the second shifts them; a fresh one is the identity."""
 
-    def __init__(self, channels: int, hidden: int, vec_dim: int, kernel: Kernel) -> None:
-        super().__init__(channels, 2 * channels, hidden, vec_dim, kernel)
+    fields = 2
 
     def fuse(self, tokens: Tensor, field: Tensor, coverage: Tensor) -> Tensor:
         """Eq. 11: x' = x * (1 + gamma) + beta."""
@@ -137,9 +139,6 @@ class TokenwiseLinearModulation(PriorFusion):
 
 class SumFusion(PriorFusion):
     """Adds the field to the tokens; a fresh one is the exact identity."""
-
-    def __init__(self, channels: int, hidden: int, vec_dim: int, kernel: Kernel) -> None:
-        super().__init__(channels, channels, hidden, vec_dim, kernel)
 
     def fuse(self, tokens: Tensor, field: Tensor, coverage: Tensor) -> Tensor:
         """Token by token, x' = x + f."""
@@ -154,7 +153,7 @@ class ConcatFusion(PriorFusion):
     """
 
     def __init__(self, channels: int, hidden: int, vec_dim: int, kernel: Kernel) -> None:
-        super().__init__(channels, channels, hidden, vec_dim, kernel)
+        super().__init__(channels, hidden, vec_dim, kernel)
         self.from_tokens = TlmLinear(channels, channels, std=0.0)
         self.from_field = TlmLinear(channels, channels, std=channels**-0.5)
 
@@ -165,7 +164,7 @@ class ConcatFusion(PriorFusion):
         return tokens + coverage * change
 
 
-FUSIONS: dict[str, type[TokenwiseLinearModulation | SumFusion | ConcatFusion]] = {
+FUSIONS: dict[str, type[PriorFusion]] = {
     "modulate": TokenwiseLinearModulation,
     "sum": SumFusion,
     "concat": ConcatFusion,

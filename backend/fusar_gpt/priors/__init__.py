@@ -2,6 +2,6 @@
 
 from fusar_gpt.priors.field import Footprint, PriorField, PriorSource
 from fusar_gpt.priors.files import FilePrior
-from fusar_gpt.priors.source import NONE, SPECS, NoPrior, open_prior
+from fusar_gpt.priors.source import NoPrior, open_prior
 
-__all__ = ["NONE", "SPECS", "FilePrior", "Footprint", "NoPrior", "PriorField", "PriorSource", "open_prior"]
+__all__ = ["FilePrior", "Footprint", "NoPrior", "PriorField", "PriorSource", "open_prior"]

@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -36,15 +37,7 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 
 @dataclass(frozen=True)
 class CacheInfo:
-    """What a cache holds.
-
-    Attributes:
-        folder: Where it is.
-        tiles: How many tiles, those without data included.
-        bytes: What they take on the disk.
-        limit_bytes: What they may take.
-        by_source: Bytes by the key of the source.
-    """
+    """What a cache holds: the number of tiles, their bytes on the disk in all and by the key of the source."""
 
     folder: Path
     tiles: int
@@ -145,11 +138,11 @@ class TileCache:
 
     def info(self) -> CacheInfo:
         """What is kept now."""
-        by_source: dict[str, int] = {}
+        by_source: Counter[str] = Counter()
         tiles = list(self._files())
         for file in tiles:
-            by_source[file.key] = by_source.get(file.key, 0) + file.size
-        return CacheInfo(self.folder, len(tiles), sum(by_source.values()), self.limit_bytes, by_source)
+            by_source[file.key] += file.size
+        return CacheInfo(self.folder, len(tiles), by_source.total(), self.limit_bytes, by_source)
 
     def clear(self, key: str | None = None) -> int:
         """Removes the tiles of one source, or all, and nothing else; returns how many.
@@ -161,14 +154,15 @@ class TileCache:
             self._check(key)
         removed = 0
         for file in self._files():
-            if key in (None, file.key):
-                try:
-                    file.path.unlink(missing_ok=True)
-                except OSError as error:
-                    raise PriorError(
-                        f"{file.path} cannot be removed ({error.strerror}): check its permissions."
-                    ) from error
-                removed += 1
+            if key not in (None, file.key):
+                continue
+            try:
+                file.path.unlink(missing_ok=True)
+            except OSError as error:
+                raise PriorError(
+                    f"{file.path} cannot be removed ({error.strerror}): check its permissions."
+                ) from error
+            removed += 1
         return removed  # folders stay: another process may be about to write into them
 
     def _path(self, key: str, year: int, tile: Tile) -> Path:
@@ -178,7 +172,9 @@ class TileCache:
 
     def _check(self, key: str) -> None:
         if not _KEY.fullmatch(key):
-            raise PriorError(f"{key!r} is no source in the cache: see the names with fusar prior cache info.")
+            raise PriorError(
+                f"{key!r} is not a source in the cache: see the names with fusar prior cache info."
+            )
 
     def _name(self, path: Path) -> bytes:
         return path.relative_to(self.folder).as_posix().encode()

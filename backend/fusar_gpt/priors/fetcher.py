@@ -53,8 +53,10 @@ class TileFetcher:
         self._cache = cache
         self._report = report
         self._closed = False
-        self._retry = replace(retry, cancelled=lambda: self._closed or retry.cancelled())
-        self._watch = Deadline(retry.deadline_s + GRACE_S, self._retry.cancelled)
+        self._watch = Deadline(
+            retry.deadline_s + GRACE_S, cancelled=lambda: self._closed or retry.cancelled()
+        )
+        self._retry = replace(retry, cancelled=self._watch.cancelled, progress=self._watch.extend)
         self._pool = ThreadPoolExecutor(source.parallel, f"prior-{source.name}")
         self._lock = threading.Lock()  # over all that follows
         self._memory: OrderedDict[Key, Codes] = OrderedDict()

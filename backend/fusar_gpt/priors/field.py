@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,20 @@ class Origin:
     year: int | None = None
     attribution: str | None = None
     simulated: bool = False
+
+    @classmethod
+    def stated(
+        cls, source: str, year: object = None, version: object = None, attribution: object = None,
+        simulated: object = None,
+    ) -> Origin:  # fmt: skip
+        """From what a file states, as text or numbers; None is what it does not state."""
+        return cls(
+            source,
+            None if version is None else str(version),
+            int(str(year)) if re.fullmatch("[0-9]{4}", str(year)) else None,
+            None if attribution is None else str(attribution),
+            str(simulated).upper() in ("YES", "TRUE", "1"),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +146,29 @@ class Footprint:
     scene_width: int
     scene_height: int
 
+    @classmethod
+    def of_box(cls, west: float, south: float, east: float, north: float) -> Footprint:
+        """A box of degrees as a chip of one pixel; positions on it are fractions of the box."""
+        wide = east - west + (360 if east < west else 0)
+
+        def lonlat_to_chip(points: LonLatPoints) -> ChipPoints:
+            beyond = (points.x < west - 1e-9) & (east < west)
+            x = (np.where(beyond, points.x + 360, points.x) - west) / wide
+            return ChipPoints(x, (north - points.y) / (north - south))
+
+        return cls(
+            west,
+            south,
+            east,
+            north,
+            1,
+            1,
+            lonlat_to_chip,
+            lambda points: ChipPoints(points.x, points.y),
+            1,
+            1,
+        )
+
     @property
     def span(self) -> tuple[float, float]:
         """Width and height of B in degrees."""
@@ -172,11 +210,7 @@ class Footprint:
             kept.astype(np.float32, copy=False),
             positions.clip(0, 1).astype(np.float32),
             LonLatPoints(lonlat.x[keep], lonlat.y[keep]),
-            origin.source,
-            origin.version,
-            origin.year,
-            origin.attribution,
-            origin.simulated,
+            **vars(origin),
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 import zipfile
 import zlib
@@ -47,6 +46,7 @@ from fusar_gpt.priors.tiles import (
 POINT_FILES = (".npz", ".npy")
 
 _WINDOW_LIMIT = 256 * 256  # pixels up to which one window is read faster than its nodes one by one
+_STATED = ("year", "version", "attribution", "simulated")
 _BEFORE_VECTOR = 6  # columns of a .npy: lon, lat, row, col, x, y
 _FARTHEST = 2.0  # a fraction beyond this is a position in pixels
 
@@ -92,7 +92,8 @@ class _Points:
     def __init__(self, path: Path, source: str) -> None:
         self._path = path
         arrays = _load_points(path)
-        self._origin = _points_origin(arrays, source)
+        stated = {name: arrays[name].item() for name in _STATED if name in arrays and arrays[name].size == 1}
+        self._origin = Origin.stated(source, **stated)
         self._values = dequantise(self._array(arrays, "features", DIMENSIONS))
         self._on_ground = "lon" in arrays and "lat" in arrays
         if self._on_ground:
@@ -100,7 +101,7 @@ class _Points:
         else:
             places = list(self._array(arrays, "positions", 2).T)
         if any(len(place) != len(self._values) for place in places):
-            raise PriorError(f"{path} has not one place for each of its features: export it again.")
+            raise PriorError(f"{path} has not as many places as features: export it again.")
         self._places = np.array(places, dtype=np.float64)
         self._places[~np.isfinite(self._places)] = np.nan  # nowhere, and quiet in any mapping
         if not self._on_ground and (np.abs(self._places) > _FARTHEST).any():
@@ -150,18 +151,6 @@ def _load_points(path: Path) -> Mapping[str, NDArray[Any]]:
     return {"lon": content[:, 0], "lat": content[:, 1], "features": content[:, _BEFORE_VECTOR:]}
 
 
-def _points_origin(arrays: Mapping[str, NDArray[Any]], source: str) -> Origin:
-    given = {name: array.item() for name, array in arrays.items() if array.size == 1}
-    year, version, attribution = (given.get(name) for name in ("year", "version", "attribution"))
-    return Origin(
-        source,
-        version=None if version is None else str(version),
-        year=year if isinstance(year, int) else None,
-        attribution=None if attribution is None else str(attribution),
-        simulated=str(given.get("simulated", "")).upper() in ("YES", "TRUE", "1"),
-    )
-
-
 class _Raster:
     """A raster kept open, so that neighbouring chips share its decoded blocks. It may be south-up or rotated."""
 
@@ -174,17 +163,16 @@ class _Raster:
                 self._raster = rasterio.open(path)
         except RasterioError as error:
             raise PriorError(
-                f"{path} is no prior: give a 64-band AEF raster, or AEF points as .npz or .npy."
+                f"{path} is not a prior: give a 64-band AEF raster, or AEF points as .npz or .npy."
             ) from error
         self._check()
         tags = self._raster.tags()
-        year = tags.get("AEF_YEAR", "")
-        self._origin = Origin(
+        self._origin = Origin.stated(
             source,
-            version=tags.get("AEF_VERSION"),
-            year=int(year) if re.fullmatch("[0-9]{4}", year) else None,
-            attribution=tags.get("AEF_ATTRIBUTION"),
-            simulated=tags.get("FUSAR_SIMULATED", "").upper() == "YES",
+            tags.get("AEF_YEAR"),
+            tags.get("AEF_VERSION"),
+            tags.get("AEF_ATTRIBUTION"),
+            tags.get("FUSAR_SIMULATED"),
         )
         try:
             self._to_raster = Transformer.from_crs("EPSG:4326", self._raster.crs.to_wkt(), always_xy=True)
@@ -201,7 +189,7 @@ class _Raster:
             raise PriorError(f"{self._path} holds {raster.dtypes[0]}: give AEF as int8 codes or as floats.")
         if raster.crs is None or raster.transform.is_identity or raster.transform.is_degenerate:
             raise PriorError(
-                f"{self._path} has no place on the ground: give a raster with a CRS and a geotransform."
+                f"{self._path} is not georeferenced: give a raster with a CRS and a geotransform."
             )
 
     def field_on(self, footprint: Footprint) -> PriorField:
@@ -239,17 +227,11 @@ def write_points(path: Path, field: PriorField) -> None:
     ``features`` float32 [S, 64], ``positions`` float32 [S, 2] as (y, x) fractions, ``lon`` and ``lat`` float64
     [S], and, where they are known, ``year``, ``version`` and ``attribution``.
     """
-    arrays = {
-        "features": field.values,
-        "positions": field.positions,
-        "lon": field.lonlat.x,
-        "lat": field.lonlat.y,
-        "year": field.year,
-        "version": field.version,
-        "attribution": field.attribution,
-    }
-    known = {name: np.asarray(value) for name, value in arrays.items() if value is not None}
-    np.savez_compressed(path, **known)  # type: ignore[arg-type]  # none is called allow_pickle
+    arrays: dict[str, NDArray[Any]] = {"features": field.values, "positions": field.positions}
+    arrays |= {"lon": field.lonlat.x, "lat": field.lonlat.y}
+    origin = {"year": field.year, "version": field.version, "attribution": field.attribution}
+    known = {name: np.asarray(value) for name, value in origin.items() if value is not None}
+    np.savez_compressed(path, **arrays, **known)  # type: ignore[arg-type]  # none is called allow_pickle
 
 
 def write_raster(path: Path, box: BoundingBox, codes_of: CodesOf, origin: Origin) -> float:

@@ -13,7 +13,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 
 from fusar_gpt.errors import PriorError
-from fusar_gpt.frames import ChipPoints, LonLatPoints
+from fusar_gpt.frames import LonLatPoints
 from fusar_gpt.priors.field import Footprint, PriorField, dequantise
 from fusar_gpt.priors.files import POINT_FILES, FilePrior
 
@@ -26,12 +26,7 @@ _SIDE_PX = 768
 _EMPTY = (13, 18, 26)
 _INK = (232, 237, 243)
 
-_WORLD = Footprint(
-    -180.0, -90.0, 180.0, 90.0, 1, 1,
-    lonlat_to_chip=lambda points: ChipPoints((points.x + 180) / 360, (90 - points.y) / 180),
-    scene_to_chip=lambda points: ChipPoints(points.x, points.y),
-    scene_width=1, scene_height=1,
-)  # fmt: skip
+_WORLD = Footprint.of_box(-180.0, -90.0, 180.0, 90.0)
 """A chip that every prior lies on."""
 
 

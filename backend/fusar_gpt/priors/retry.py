@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fusar_gpt.errors import Cancelled, PriorError
@@ -26,40 +26,25 @@ class TransientError(Unavailable):
     """A failure that another attempt may mend."""
 
 
-def in_daemon_thread(work: Callable[[], T]) -> Future[T]:
-    """Start ``work`` in a thread of its own, which does not keep the process from ending."""
-    future: Future[T] = Future()
-    future.set_running_or_notify_cancel()
-
-    def fulfil() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
-            future.set_exception(error)
-
-    threading.Thread(target=fulfil, name="prior", daemon=True).start()
-    return future
-
-
 class Deadline:
     """The time limit of one piece of work, shared by the thread that waits and the threads that work.
 
     Args:
         seconds: Time limit, from now.
         cancelled: Whether the user has stopped waiting.
-        submit: Starts work in the background: that of a thread pool, or a thread for each call.
+        progress: Called whenever the time is extended.
     """
 
     def __init__(
         self,
         seconds: float,
         cancelled: Callable[[], bool] = lambda: False,
-        submit: Callable[..., Future[Any]] = in_daemon_thread,
+        progress: Callable[[], None] = lambda: None,
     ) -> None:
         self.seconds = seconds
-        self.submit = submit
         self.extended = False
-        self._cancelled = cancelled
+        self.cancelled = cancelled
+        self._progress = progress
         self._given_up = False
         self._end = time.monotonic() + seconds
 
@@ -77,6 +62,7 @@ class Deadline:
         """Start the time again, because the work makes progress."""
         self.extended = True
         self._end = time.monotonic() + self.seconds
+        self._progress()
 
     def give_up(self) -> None:
         """End it now, so that threads still at work stop at their next ``check``."""
@@ -84,7 +70,7 @@ class Deadline:
 
     def check(self) -> None:
         """Raise Cancelled when the user has stopped, and TimeoutError when the time is up."""
-        if self._cancelled():
+        if self.cancelled():
             raise Cancelled("cancelled")
         if self.over:
             raise TimeoutError("no time left")
@@ -98,12 +84,20 @@ class Deadline:
         self.check()
 
     def run(self, work: Callable[[], T]) -> T:
-        """What ``work`` returns or raises, done in the background and left behind at the deadline."""
-        future: Future[T] = self.submit(work)
-        try:
-            self.wait([future])
-        finally:
-            future.cancel()  # if it has not begun
+        """What ``work`` returns or raises, in a thread of its own, which is left behind at the deadline.
+
+        It is a daemon: it does not keep the process from ending.
+        """
+        future: Future[T] = Future()
+
+        def fulfil() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+                future.set_exception(error)
+
+        threading.Thread(target=fulfil, name="prior", daemon=True).start()
+        self.wait([future])
         return future.result()
 
     def wait(self, futures: Sequence[Future[Any]]) -> None:
@@ -140,32 +134,31 @@ class RetryPolicy:
         deadline_s: Seconds until it is given up, all attempts together.
         attempts: How often it is tried at most.
         cancelled: Whether the user has stopped waiting.
+        progress: Called whenever work on the result makes progress, and may take longer therefore.
     """
 
     deadline_s: float = 30.0
     attempts: int = 4
-    cancelled: Callable[[], bool] = field(default=lambda: False)
+    cancelled: Callable[[], bool] = lambda: False
+    progress: Callable[[], None] = lambda: None
 
     def deadline(self) -> Deadline:
         """A time limit of ``deadline_s`` from now."""
-        return Deadline(self.deadline_s, self.cancelled)
+        return Deadline(self.deadline_s, self.cancelled, self.progress)
 
-    def run(
-        self, work: Callable[[Deadline], T], who: str, submit: Callable[..., Future[Any]] = in_daemon_thread
-    ) -> T:
+    def run(self, work: Callable[[Deadline], T], who: str) -> T:
         """What ``work`` returns. After a TransientError it is tried again, in about 0.5, 1, 2, ... s.
 
         Args:
             work: One attempt. It may ``extend`` the deadline; the attempts are then counted anew.
             who: The source's name, for the message.
-            submit: As for ``Deadline``.
 
         Raises:
             Unavailable: The time or the attempts are used up, or ``work`` says so.
             PriorError: ``work`` says so.
             Cancelled: The user has stopped.
         """
-        deadline = Deadline(self.deadline_s, self.cancelled, submit)
+        deadline = self.deadline()
         failure = Unavailable(
             f"{who} gave no answer in {self.deadline_s:g} s: try again later, or set a longer deadline."
         )

@@ -1,4 +1,4 @@
-"""The nodes of a chip, and how each is made of the pixels of tiles (FUSAR-GPT eq. 2)."""
+"""The nodes of a chip, and the pixels of tiles that each is averaged from (FUSAR-GPT eq. 2)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import ChipPoints, LonLatPoints
+from fusar_gpt.prior_options import BILINEAR, LARGEST_GRID, NEAREST, RESAMPLINGS
 from fusar_gpt.priors.field import DIMENSIONS, NODATA_CODE, Footprint
 from fusar_gpt.priors.tiles import PIXEL_M, TILE_PX, CodesOf, Tile, degrees_to_utm, utm_zones
 
@@ -21,24 +22,21 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Scalar = TypeVar("Scalar", np.intp, np.float64)
 
-RESAMPLINGS = NEAREST, BILINEAR = "nearest", "bilinear"
-
 MOST_NODES = 16
-"""Nodes a side unless the user says otherwise: the bundled model was trained with 8 to 16, and the Gaussian of TLM,
-one token wide, smooths anything finer."""
-
-LARGEST_GRID = 512
-"""Nodes a side that a user may ask for."""
+"""Nodes a side by default: the bundled model was trained with 8 to 16, and the Gaussian of TLM, one token wide, smooths
+anything finer."""
 
 LARGEST_SIDE_M = 40_000.0
 """Width and height of the largest footprint: a gigabyte of tiles."""
 
 _DEGREE_M = 111_700.0  # the longest degree of latitude or longitude on WGS84
-_MOST_PARTS = 8  # of a node's cell along one side
-_SLACK = 0.05  # of a pixel, by which a cell may be larger than one: a degree is not known better
-_AT_ONCE = 2**18  # pixels that are gathered at a time, of 64 bytes each
-_IN_CACHE = 2**12  # pixels that are worked out at a time: larger temporaries cost five times as much
-_DEGREE = 6  # of the polynomials that stand for a projection: over a whole zone within a millionth of a metre
+_MOST_PARTS = 8  # that a node's cell is divided into along one side
+_SLACK = 0.05  # of a pixel: a cell larger by this still counts as one, for a degree is known no better
+_AT_ONCE = 2**18  # pixels gathered at a time, of 64 bytes each
+_IN_CACHE = (
+    2**12
+)  # pixels computed at a time: larger temporaries leave the CPU's cache and cost five times as much
+_DEGREE = 6  # of the polynomials that approximate a projection: over a whole zone within a micrometre
 _ROOTS = chebyshev.chebpts1(_DEGREE + 1)
 _FIT = np.linalg.inv(chebyshev.chebvander(_ROOTS, _DEGREE))
 _VECTOR = np.dtype((np.void, DIMENSIONS))  # the 64 codes of a pixel, copied as one
@@ -46,14 +44,14 @@ _VECTOR = np.dtype((np.void, DIMENSIONS))  # the 64 codes of a pixel, copied as 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How many nodes a chip gets, and what a node takes from the pixels around it.
+    """How many nodes a chip gets, and how a node's vector is taken from the pixels around it.
 
     Attributes:
-        nodes: N_lon and N_lat (FUSAR-GPT eq. 2). By default so many that they are 10 m apart or less, but at most
-            ``MOST_NODES`` and at least 2 a side.
-        resampling: Of nodes up to 10 m apart. ``nearest``, the default, takes the pixel that a node falls in: the
-            very vector that AEF gives. ``bilinear`` mixes the four pixels around it. Nodes farther apart take the
-            mean over their cell in either case, for one pixel in fifty would say little about it.
+        nodes: N_lon and N_lat (FUSAR-GPT eq. 2). By default 10 m apart or less, at most ``MOST_NODES`` and at
+            least 2 a side.
+        resampling: For nodes up to 10 m apart. ``nearest``, the default, takes the pixel that a node falls in,
+            unchanged. ``bilinear`` mixes the four pixels around it. Nodes farther apart take the mean over their
+            cell in either case: a single pixel would not represent it.
 
     Raises:
         PriorError: Fewer than 2 nodes a side, more than ``LARGEST_GRID``, or another resampling.
@@ -66,7 +64,7 @@ class Sampling:
         if self.nodes and not all(2 <= count <= LARGEST_GRID for count in self.nodes):
             raise PriorError(f"A prior has 2 to {LARGEST_GRID} nodes a side: give, say, 16,16.")
         if self.resampling not in RESAMPLINGS:
-            raise PriorError(f"{self.resampling!r} is no resampling: give {' or '.join(RESAMPLINGS)}.")
+            raise PriorError(f"{self.resampling!r} is not a resampling: give {' or '.join(RESAMPLINGS)}.")
 
     def shape(self, footprint: Footprint) -> tuple[int, int]:
         """N_lon and N_lat."""
@@ -76,7 +74,7 @@ class Sampling:
         return min(width, MOST_NODES), min(height, MOST_NODES)
 
     def samples(self, footprint: Footprint) -> Samples:
-        """The nodes that lie on the chip, and the pixels they are made of.
+        """The nodes that lie on the chip, and the pixels they are averaged from.
 
         Raises:
             PriorError: The footprint is wider or higher than ``LARGEST_SIDE_M``.
@@ -94,56 +92,56 @@ class Sampling:
         chip = footprint.lonlat_to_chip(lonlat)
         on = footprint.holds(chip)
         find = _pixels_around if parts == [1, 1] and self.resampling == BILINEAR else _pixels_at
-        lon = _cut(footprint.west, footprint.span[0], shape[0], parts[0])
-        lat = _cut(footprint.south, footprint.span[1], shape[1], parts[1]).clip(-90, 90)
+        lon = _subdivide(footprint.west, footprint.span[0], shape[0], parts[0])
+        lat = _subdivide(footprint.south, footprint.span[1], shape[1], parts[1]).clip(-90, 90)
         rows = max(_AT_ONCE // (len(lon) * parts[1]), 1)
-        made_of = []
+        pixels = []
         for row in range(0, shape[1], rows):
             wanted = on[row * shape[0] : (row + rows) * shape[0]]
             if wanted.any():
                 places = _places(lon, lat[row * parts[1] : (row + rows) * parts[1]], parts)
-                made_of.append(find(places if wanted.all() else places.of(wanted)))
+                pixels.append(find(places if wanted.all() else places.of(wanted)))
         if not on.all():
             lonlat, chip = LonLatPoints(lonlat.x[on], lonlat.y[on]), ChipPoints(chip.x[on], chip.y[on])
-        return Samples(lonlat, chip, tuple(made_of))
+        return Samples(lonlat, chip, tuple(pixels))
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """N nodes and the pixels they are made of.
+    """N nodes and the pixels they are averaged from.
 
     Attributes:
         lonlat: The nodes.
         chip: The nodes on the chip.
-        made_of: Their pixels, some nodes at a time.
+        pixels: Their pixels, some nodes at a time.
     """
 
     lonlat: LonLatPoints
     chip: ChipPoints
-    made_of: tuple[Pixels, ...]
+    pixels: tuple[Pixels, ...]
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
         """All tiles that are needed, each once."""
-        return tuple(dict.fromkeys(tile for pixels in self.made_of for tile in pixels.tiles))
+        return tuple(dict.fromkeys(tile for pixels in self.pixels for tile in pixels.tiles))
 
     def values(self, codes: CodesOf) -> NDArray[np.float32]:
         """Vectors [N, 64] of any length, zero where there is no data; ``codes`` gives each of ``tiles``."""
-        if len(self.made_of) == 1:
-            return self.made_of[0].values(codes)
+        if len(self.pixels) == 1:
+            return self.pixels[0].values(codes)
         nothing = np.empty((0, DIMENSIONS), np.float32)
-        return np.concatenate([nothing, *(pixels.values(codes) for pixels in self.made_of)])
+        return np.concatenate([nothing, *(pixels.values(codes) for pixels in self.pixels)])
 
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """The K pixels that each of N nodes is made of.
+    """The K pixels that each of N nodes is averaged from.
 
     Attributes:
         tiles: The tiles they are in, the one with most of them first.
         tile: Index of each pixel's tile, int [K, N].
         pixel: The pixel in its tile, row * 128 + column from the top left, int [K, N].
-        weight: What each pixel counts, float32 [K, N] or [1, 1].
+        weight: The weight of each pixel, float32 [K, N] or [1, 1].
     """
 
     tiles: tuple[Tile, ...]
@@ -153,7 +151,7 @@ class Pixels:
 
     @classmethod
     def of(cls, zone: Ints, col: Ints, up: Ints, weight: NDArray[np.float32]) -> Pixels:
-        """From pixels int [K, N] of a zone, counted eastward from easting 0 and upward from northing 0."""
+        """From int [K, N]: signed zone, and pixels counted eastward from easting 0 and upward from northing 0."""
         where = np.stack([zone, col // TILE_PX, up // TILE_PX]).reshape(3, -1)
         low = where.min(axis=1, keepdims=True)
         box = tuple((where.max(axis=1) - low[:, 0] + 1).tolist())
@@ -171,8 +169,8 @@ class Pixels:
     def values(self, codes: CodesOf) -> NDArray[np.float32]:
         """The weighted sums of the de-quantised vectors, [N, 64], zero where no pixel has data.
 
-        The length of a sum means nothing, so the 127.5^2 that every v |v| would be divided by is left out. Where all
-        weights are 1 they are sums of whole numbers below 2^24, hence exact.
+        Vectors are normalised later, so the common factor 1 / 127.5^2 of all v |v| is left out. Where all weights are 1
+        these are sums of whole numbers below 2^24, hence exact.
         """
         stored = np.empty(self.tile.shape, _VECTOR)
         for index, tile in enumerate(self.tiles):
@@ -211,7 +209,7 @@ def _pixels_at(places: _Places) -> Pixels:
 
 
 def _pixels_around(places: _Places) -> Pixels:
-    """The four pixels whose centres are around the one place of each node, in the same zone."""
+    """The four pixels whose centres surround the single place of each node, in the same zone, weighted bilinearly."""
     left, lower = np.floor(places.x - 0.5), np.floor(places.y - 0.5)
     right_share, upper_share = places.x - 0.5 - left, places.y - 0.5 - lower
     across = np.concatenate([1 - right_share, right_share] * 2)
@@ -221,15 +219,15 @@ def _pixels_around(places: _Places) -> Pixels:
     return Pixels.of(np.tile(places.zone, (4, 1)), col, up, (across * along).astype(np.float32))
 
 
-def _cut(start: float, span: float, nodes: int, parts: int) -> Floats:
-    """The centres [nodes * parts] of the parts of the cells of evenly spaced nodes, along one side, in degrees."""
+def _subdivide(start: float, span: float, nodes: int, parts: int) -> Floats:
+    """The cells of evenly spaced nodes along one side, each in equal parts: their centres [nodes * parts], degrees."""
     cell = span / (nodes - 1)
     within = ((np.arange(parts) + 0.5) / parts - 0.5) * cell
     return np.ravel(np.linspace(start, start + span, nodes)[:, None] + within)
 
 
 def _places(lon: Floats, lat: Floats, parts: Sequence[int]) -> _Places:
-    """The places of a grid of longitudes and latitudes, of which every ``parts`` belong to one node."""
+    """The places of a grid of longitudes and latitudes, ``parts`` (across, up) of which belong to one node."""
     numbers = utm_zones(LonLatPoints(lon, np.zeros(len(lon))))
     zone = np.where(lat[:, None] < 0, -numbers, numbers)
     x, y = np.empty(zone.shape), np.empty(zone.shape)
@@ -246,7 +244,7 @@ def _places(lon: Floats, lat: Floats, parts: Sequence[int]) -> _Places:
 
 
 def _runs(values: NDArray[Any]) -> list[slice]:
-    """Where the same value stands side by side."""
+    """Slices of equal neighbours."""
     edges = [0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
@@ -254,8 +252,8 @@ def _runs(values: NDArray[Any]) -> list[slice]:
 def _project(zone: int, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
     """Eastings and northings [lat, lon] of a grid that lies in one zone.
 
-    Only 7 x 7 places are projected; the polynomials through them give the others. To project them all would take
-    longer than everything else together.
+    Only 7 x 7 places are projected and the others interpolated: to project them all would take longer than
+    everything else together.
     """
     few_lon, lon_share = _polynomials(lon)
     few_lat, lat_share = _polynomials(lat)
@@ -264,7 +262,7 @@ def _project(zone: int, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
 
 
 def _polynomials(values: Floats) -> tuple[Floats, Floats]:
-    """Few places [7] in the range of N rising values, and what each counts at each value, [N, 7] (Chebyshev)."""
+    """The 7 Chebyshev nodes in the range of N rising values, and their interpolation weights [N, 7]."""
     middle, half = (values[-1] + values[0]) / 2, max((values[-1] - values[0]) / 2, 1e-9)
     shares: Floats = chebyshev.chebvander((values - middle) / half, _DEGREE) @ _FIT
     return middle + half * _ROOTS, shares

@@ -7,6 +7,7 @@ from functools import cache as once
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from fusar_gpt.contract import NO_PRIOR, PRIOR_SOURCES
 from fusar_gpt.errors import PriorError
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors.field import Footprint, PriorField, PriorSource
@@ -18,12 +19,7 @@ if TYPE_CHECKING:
     from fusar_gpt.priors.tiled import TiledPrior
     from fusar_gpt.priors.tiles import TileSource
 
-NONE = "none"
-AUTO = "auto"
-TILED = ("cog", "earth-engine")
-"""The sources that tiles are fetched from, in the order in which ``auto`` tries them."""
-SPECS = (NONE, AUTO, *TILED)
-"""The words that name a source; anything else is the path of a file."""
+_, AUTO, *TILED = PRIOR_SOURCES
 
 T = TypeVar("T")
 Report = Callable[[str], None]
@@ -32,7 +28,7 @@ Report = Callable[[str], None]
 class NoPrior(PriorSource):
     """Null source: always an empty field."""
 
-    name = NONE
+    name = NO_PRIOR
 
     def prior(self, footprint: Footprint, year: int | None) -> PriorField:
         """Always empty."""
@@ -100,7 +96,7 @@ class FallbackSource(PriorSource):
         for failure in failures:
             self._report(f"prior: {failure}.")
         self._report("prior: none at some places, as you allowed.")
-        return PriorField.empty(NONE)
+        return PriorField.empty(NO_PRIOR)
 
     def first(self, work: Callable[[TiledPrior], T]) -> T:
         """What ``work`` returns with the first source that does not fail; each failure is reported.
@@ -164,7 +160,7 @@ def open_prior(
     """The source a user names.
 
     Args:
-        spec: ``none``, ``auto``, ``cog``, ``earth-engine`` or the path of a file.
+        spec: One of ``PRIOR_SOURCES``, or the path of a file.
         settings: How it is fetched.
         report: Takes what the user should hear, line by line: which source answers, which fails and why.
         cancelled: Whether the user has stopped waiting.
@@ -172,9 +168,9 @@ def open_prior(
     Raises:
         PriorError: The file is missing or no prior; the source is not configured.
     """
-    if spec == NONE:
+    if spec == NO_PRIOR:
         return NoPrior()
-    if spec not in SPECS:
+    if spec not in PRIOR_SOURCES:
         return FilePrior(spec) if settings.nodes is None else FilePrior(spec, settings.nodes)
     return open_tiled(str(spec), settings, report, cancelled)
 
@@ -182,15 +178,28 @@ def open_prior(
 def open_tiled(
     spec: str, settings: PriorSettings, report: Report, cancelled: Callable[[], bool] = lambda: False
 ) -> FallbackSource:
-    """The same for ``auto``, ``cog`` and ``earth-engine``."""
+    """The same for sources of tiles. ``auto`` is all that are configured, in the order of the contract.
+
+    Raises:
+        PriorError: The source named is not configured.
+    """
     from fusar_gpt.priors.sampling import Sampling
     from fusar_gpt.priors.tiled import TiledPrior
 
     retry = RetryPolicy(settings.deadline_s, cancelled=cancelled)
     sampling = Sampling(settings.nodes, settings.resampling)
     cache = open_cache(settings)
-    sources, left_out = open_sources(spec, settings, report)
-    tiled = [TiledPrior(source, cache, sampling, retry, report) for source in sources]
+    tiled, left_out = [], []
+    for name in TILED if spec == AUTO else [spec]:
+        try:
+            source = open_source(name, settings, report)
+        except PriorError as error:
+            if spec != AUTO:
+                raise
+            left_out.append(in_short(name, error))
+            report(f"prior: without {left_out[-1]}.")
+        else:
+            tiled.append(TiledPrior(source, cache, sampling, retry, report))
     return FallbackSource(spec, tiled, left_out=left_out, allow_none=settings.allow_none, report=report)
 
 
@@ -199,24 +208,6 @@ def open_cache(settings: PriorSettings) -> TileCache:
     from fusar_gpt.priors.cache import DEFAULT_LIMIT, TileCache
 
     return TileCache(settings.cache_folder, settings.cache_bytes or DEFAULT_LIMIT)
-
-
-def open_sources(spec: str, settings: PriorSettings, report: Report) -> tuple[list[TileSource], list[str]]:
-    """The tile sources that a word stands for; of ``auto`` those that are configured, and why others are not.
-
-    Raises:
-        PriorError: The source named is not configured.
-    """
-    if spec != AUTO:
-        return [open_source(spec, settings, report)], []
-    found, left_out = [], []
-    for name in TILED:
-        try:
-            found.append(open_source(name, settings, report))
-        except PriorError as error:
-            left_out.append(in_short(name, error))
-            report(f"prior: without {left_out[-1]}.")
-    return found, left_out
 
 
 def open_source(name: str, settings: PriorSettings, report: Report) -> TileSource:

@@ -17,7 +17,7 @@ from rasterio.warp import transform_bounds
 from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt.errors import PriorError
-from fusar_gpt.frames import ChipPoints, LonLatPoints
+from fusar_gpt.frames import LonLatPoints
 from fusar_gpt.priors.field import Footprint
 from fusar_gpt.priors.retry import RetryPolicy
 
@@ -184,14 +184,7 @@ class BoundingBox:
 
     def footprint(self) -> Footprint:
         """The box as a chip of one pixel; positions on it are fractions of the box."""
-
-        def lonlat_to_chip(points: LonLatPoints) -> ChipPoints:
-            beyond = points.x < self.west - 1e-9 if self.east < self.west else np.zeros(len(points), bool)
-            x = (np.where(beyond, points.x + 360, points.x) - self.west) / self.span
-            return ChipPoints(x, (self.north - points.y) / (self.north - self.south))
-
-        box = self.west, self.south, self.east, self.north
-        return Footprint(*box, 1, 1, lonlat_to_chip, lambda points: ChipPoints(points.x, points.y), 1, 1)
+        return Footprint.of_box(self.west, self.south, self.east, self.north)
 
     def in_utm(self, zone: int) -> BaseGeometry:
         """The box in metres of a zone's CRS, the bent edges in short straight pieces, a pixel wider all around."""

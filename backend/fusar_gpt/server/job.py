@@ -119,7 +119,7 @@ class Job:
         """Raise FusarError after ``TRIES`` crashes at the same event of this job. Raises JournalError."""
         if self._journal.begin(self.id) > TRIES:
             raise FusarError(
-                f"the server went down {TRIES} times at this point of the job; draw a smaller area, or tell its owner"
+                f"the server crashed {TRIES} times at this point of the job; draw a smaller area, or ask its owner"
             )
 
     def recall(self, key: bytes) -> Reply | None:

@@ -26,7 +26,28 @@ T = TypeVar("T")
 
 
 class Busy(FusarError):  # noqa: N818 - a state, not a fault
-    """The queue is full, or the server is shutting down."""
+    """The server has too much to do already, or is shutting down."""
+
+
+def unexpected(error: Exception) -> str:
+    """What the user learns about a bug."""
+    return f"unexpected {type(error).__name__}; the server's log says more"
+
+
+class Slots:
+    """Limits how much of one kind of work is done at a time; more is refused with :class:`Busy`."""
+
+    def __init__(self, count: int, work: str) -> None:
+        """Room for ``count``; ``work`` completes a sentence, such as "previews are being made"."""
+        self._free = threading.BoundedSemaphore(count)
+        self._refusal = f"{count} {work} already; try again in a moment"
+
+    def __enter__(self) -> None:
+        if not self._free.acquire(blocking=False):
+            raise Busy(self._refusal)
+
+    def __exit__(self, *_: object) -> None:
+        self._free.release()
 
 
 class FairQueue(Generic[T]):
@@ -213,7 +234,7 @@ class Jobs:
         if job.record.finished:
             with self._lock:
                 self._live.pop(job.id, None)
-            self.journal.forget(job.id)
+            self.journal.delete(job.id)
             return
         self._queue.remove(job.record.client, job)
         job.cancel()
@@ -255,7 +276,7 @@ class Jobs:
             return "failed", str(error)
         except Exception as error:  # the worker thread must survive a bug in one job
             logger.exception("job %s failed", job.id)
-            return "failed", f"unexpected {type(error).__name__}; the server's log says more"
+            return "failed", unexpected(error)
         return "successful", "Done."
 
     def _sweep(self) -> None:
@@ -264,7 +285,7 @@ class Jobs:
             for job in self.live():
                 self._release(job)
             try:
-                self.journal.forget_older(self._keep_s)
+                self.journal.delete_older(self._keep_s)
             except JournalError as error:
                 logger.warning("old jobs cannot be deleted: %s", error)
             self._closing.wait(min(SWEEP_S, self._keep_s))

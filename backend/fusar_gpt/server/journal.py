@@ -180,12 +180,12 @@ class Journal:
             if results is not None:
                 db.execute("INSERT INTO results VALUES (?, ?)", (record.id, results))
 
-    def forget(self, job: str) -> None:
+    def delete(self, job: str) -> None:
         """Delete a job with its events, replies and results."""
         with self._writing() as db:
             db.execute("DELETE FROM jobs WHERE id = ?", (job,))
 
-    def forget_older(self, seconds: float) -> None:
+    def delete_older(self, seconds: float) -> None:
         """Delete the jobs that ended more than so many seconds ago."""
         with self._writing() as db:
             db.execute("DELETE FROM jobs WHERE ended < ?", (self.clock() - seconds,))
@@ -268,4 +268,4 @@ def _explained(error: sqlite3.Error) -> JournalError:
     """The error as a message for the user."""
     if "full" in str(error):
         return JournalError("the server's disk is full; free some space on it, then start the job again")
-    return JournalError(f"the server's journal cannot be used ({error}); look at its disk, then start again")
+    return JournalError(f"the server's journal cannot be used ({error}); check its disk, then start again")

@@ -12,8 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, disable_created_metric
 from prometheus_client.metrics_core import Metric
 
 from fusar_gpt import __version__
-from fusar_gpt.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply
-from fusar_gpt.engine.engine import never
+from fusar_gpt.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply, never
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

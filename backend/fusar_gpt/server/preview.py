@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import fields, replace
 from itertools import islice
 
@@ -13,7 +12,6 @@ import shapely
 from fastapi import APIRouter
 from PIL import Image
 from shapely.geometry.base import BaseGeometry
-from starlette.exceptions import HTTPException
 
 from fusar_gpt.contract import Grey, InterpretRequest, Polygon, Preview, ShownChip, ShownPrior, png_uri
 from fusar_gpt.errors import FusarError, PriorError
@@ -27,6 +25,7 @@ from fusar_gpt.priors import open_prior
 from fusar_gpt.priors.preview import draw_field
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import Execution
+from fusar_gpt.server.jobs import Slots
 from fusar_gpt.server.processes import check_request
 
 MOST_AT_A_TIME = 4
@@ -39,14 +38,15 @@ _SEARCHED = 5000
 def router(context: Context) -> APIRouter:
     """The route /preview."""
     routes = APIRouter(tags=["interpret"])
-    free = threading.BoundedSemaphore(MOST_AT_A_TIME)
+    # Each preview holds a thread that other routes need.
+    slots = Slots(MOST_AT_A_TIME, "previews are being made")
 
     @routes.post("/preview")
     def preview(execution: Execution) -> Preview:
         """What a job with these inputs would look at; the model is not asked and no job is created."""
         request = check_request(execution.inputs, context)
         card = _card(context, request.model)
-        with _slot(free), open_scene(request.scene, band=request.band, policy=RasterPolicy()) as scene:
+        with slots, open_scene(request.scene, band=request.band, policy=RasterPolicy()) as scene:
             area = scene_area(request, scene)
             chips, planned = plan_questions(request, scene, area, card)
             middle = _middle(planned, area)
@@ -60,24 +60,13 @@ def router(context: Context) -> APIRouter:
     return routes
 
 
-@contextmanager
-def _slot(free: threading.BoundedSemaphore) -> Iterator[None]:
-    """Limit the previews at a time: each one holds a thread that other routes need."""
-    if not free.acquire(blocking=False):
-        raise HTTPException(429, f"{MOST_AT_A_TIME} previews are being made already; try again")
-    try:
-        yield
-    finally:
-        free.release()
-
-
 def _card(context: Context, name: str | None) -> Card:
     """The card of a served model, from what ``/info`` shows of it."""
     shown = context.card(name) or {}
     try:
         return Card(**{field.name: shown[field.name] for field in fields(Card) if field.name in shown})
     except TypeError as error:
-        raise FusarError("this server does not tell how its model sees; start a job instead") from error
+        raise FusarError("this server does not describe its model; start a job instead") from error
 
 
 def _middle(planned: Iterator[ChipQuestions], area: BaseGeometry) -> ChipQuestions:

@@ -7,14 +7,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from fusar_gpt.contract import API_MISMATCH
-from fusar_gpt.errors import FusarError
-from fusar_gpt.server import wire
+from fusar_gpt.errors import Cancelled, CheckpointError, FusarError
+from fusar_gpt.server import jobs, wire
 from fusar_gpt.server.jobs import Busy
 from fusar_gpt.server.journal import JournalError
 from fusar_gpt.server.security import PathRefused
 
 _OGC = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
-_STATUS = {PathRefused: 403, Busy: 429, JournalError: 507}
+_STATUS = {PathRefused: 403, Busy: 429, CheckpointError: 503, Cancelled: 503, JournalError: 507}
 
 
 class Missing(HTTPException):
@@ -58,4 +58,4 @@ def add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> Response:
-        return wire.problem(500, f"unexpected {type(error).__name__}; the server's log says more")
+        return wire.problem(500, jobs.unexpected(error))

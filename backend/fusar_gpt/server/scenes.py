@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from fusar_gpt.errors import FusarError, SceneError
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import REQUEST
+from fusar_gpt.server.jobs import Busy
 from fusar_gpt.server.uploads import SceneStore, Uploaded
 
 SWEEP_S = 3600.0
@@ -65,7 +66,7 @@ def router(context: Context) -> APIRouter:
         """Store a raster of an allowed type unchanged; 200 instead of 201 if the same bytes are stored already."""
         try:
             scene, new = await scenes.receive(name, request.stream())
-        except (HTTPException, SceneError):
+        except (HTTPException, Busy, SceneError):
             context.metrics.refused_uploads.inc()
             raise
         except ClientDisconnect as error:

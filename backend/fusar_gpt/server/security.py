@@ -112,10 +112,9 @@ class Gate:
         if refusal is None:
             if (origin := headers.get("origin")) is not None:
                 send = _with_cors(send, origin)
+            # A CORS preflight never carries the token.
             if scope["method"] == "OPTIONS" and origin and "access-control-request-method" in headers:
-                refusal = Response(
-                    status_code=204, headers=_PREFLIGHT
-                )  # a CORS preflight never carries the token
+                refusal = Response(status_code=204, headers=_PREFLIGHT)
             elif scope["path"] not in OPEN_PATHS and not self._authorised(headers.getlist("authorization")):
                 refusal = problem(
                     401,

@@ -25,6 +25,7 @@ from fusar_gpt.errors import FusarError
 from fusar_gpt.imagery import Scene, crs_text, open_scene
 from fusar_gpt.imagery.product_metadata import tokens
 from fusar_gpt.imagery.raster_policy import RasterPolicy
+from fusar_gpt.server.jobs import Slots
 from fusar_gpt.server.security import LONGER_BODIES
 
 PIECE = 2**20
@@ -109,29 +110,27 @@ class SceneStore:
         self._needed = needed
         self._lock = threading.Lock()
         self._known: dict[str, Uploaded] = {}
-        self._uploads = 0
+        self._slots = Slots(MOST_AT_A_TIME, "uploads are running")
 
     async def receive(self, name: str, body: AsyncIterator[bytes]) -> tuple[Uploaded, bool]:
         """Store a file as it arrives; the scene, and whether it is new.
 
         Raises:
-            HTTPException: It is too large, the disk is full, or too many uploads run at a time.
+            Busy: Too many uploads run at a time.
+            HTTPException: It is too large, or the disk is full.
             SceneError: It is not a scene that may be opened.
         """
-        if self._uploads >= MOST_AT_A_TIME:
-            raise HTTPException(429, f"{MOST_AT_A_TIME} uploads are on their way already; try again later")
-        self._uploads += 1
         incoming: Incoming | None = None
-        try:
-            with _disk():
-                incoming = await run_in_threadpool(Incoming, self._folder, name)
-                async for piece in _pieces(body, self._max_bytes):
-                    await run_in_threadpool(incoming.write, piece)
-                return await run_in_threadpool(self._store, incoming)
-        finally:
-            self._uploads -= 1
-            if incoming is not None:
-                await run_in_threadpool(incoming.discard)
+        with self._slots:
+            try:
+                with _disk():
+                    incoming = await run_in_threadpool(Incoming, self._folder, name)
+                    async for piece in _pieces(body, self._max_bytes):
+                        await run_in_threadpool(incoming.write, piece)
+                    return await run_in_threadpool(self._store, incoming)
+            finally:
+                if incoming is not None:
+                    await run_in_threadpool(incoming.discard)
 
     def _store(self, incoming: Incoming) -> tuple[Uploaded, bool]:
         scene_id = incoming.close()

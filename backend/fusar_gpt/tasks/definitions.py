@@ -1,5 +1,7 @@
-"""The tasks: how each prompt set words them and reads the answers. A new task is added here and to the contract.
+"""The tasks: how each prompt set words them and reads the answers.
 
+A new task is a name and what it needs in the contract's ``Task``, and an entry here, if its answer is one of the
+types of ``answers.py``.
 A prompt set is the wording that a checkpoint was trained with; the checkpoint's card names it.
 """
 

@@ -24,7 +24,7 @@ from qgis.PyQt.QtGui import QColor
 from qgis.PyQt.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QLabel, QToolButton, QWidget
 
 from ... import compat
-from ...core.chat import Ground
+from ...core.chat import ChatTarget
 from ...layers.scene import Scene, SceneError, crs_text, scene_of
 from ..area_tool import AreaTool
 from ..areas import scene_for, view_area
@@ -78,18 +78,18 @@ class AreaPicker(QWidget):
         else:
             self._outline.reset(compat.POLYGON)
 
-    def ground(self) -> tuple[Ground, Scene]:
+    def target(self) -> tuple[ChatTarget, Scene]:
         """Return what is asked about, or raise SceneError with what to do."""
         scene = scene_of(self._scenes.currentLayer())
         boxes = None
         if self._selection.isChecked():
-            area, crs, boxes = self._selection_ground()
+            area, crs, boxes = self._selection_area()
         elif self._draw.isChecked():
-            area, crs = self._drawn_ground()
+            area, crs = self._drawn_area()
         else:
-            area, crs = self._view_ground(scene)
+            area, crs = self._view_area(scene)
         place = json.loads(area.asJson(_DECIMALS))
-        return Ground(scene.layer.id(), scene.name, place, crs_text(crs), boxes), scene
+        return ChatTarget(scene.layer.id(), scene.name, place, crs_text(crs), boxes), scene
 
     def _make_fields(self) -> None:
         self._scenes = QgsMapLayerComboBox(self)
@@ -193,7 +193,7 @@ class AreaPicker(QWidget):
         layer = self._scenes.currentLayer()
         return crs if crs.isValid() or layer is None else layer.crs()
 
-    def _view_ground(self, scene: Scene) -> Place:
+    def _view_area(self, scene: Scene) -> Place:
         shown, crs = view_area(self._canvas).outline, self._canvas_crs()
         extent = QgsGeometry.fromRect(scene.layer.extent())
         try:
@@ -209,12 +209,12 @@ class AreaPicker(QWidget):
             )
         return seen, crs
 
-    def _drawn_ground(self) -> Place:
+    def _drawn_area(self) -> Place:
         if self._drawn is None:
             raise SceneError(self.tr("No area is drawn yet. Drag a rectangle on the map."))
         return self._drawn
 
-    def _selection_ground(self) -> tuple[QgsGeometry, QgsCoordinateReferenceSystem, dict[str, object]]:
+    def _selection_area(self) -> tuple[QgsGeometry, QgsCoordinateReferenceSystem, dict[str, object]]:
         layer = QgsProject.instance().mapLayer(self._selected)
         features = list(layer.getSelectedFeatures()) if layer is not None else []
         if layer is None or not 0 < len(features) <= _BOXES:

@@ -48,7 +48,7 @@ class ChatRequest(QObject):
         self._known = known
         self._sent = ""
         self._upload: SceneUpload | None = None
-        self._model = self.turn.means.model
+        self._model = self.turn.options.model
         self._client: Client | None = None
         self._stream: ChatStream | None = None
         self._preview: QNetworkReply | None = None
@@ -79,11 +79,11 @@ class ChatRequest(QObject):
         self._client = client
         names = [model.name for model in info.models]
         self._model = self._model if self._model in names else names[0]
-        self._part = (client.endpoint.url, self._scene.layer_id, json.dumps(self.turn.ground.area))
+        self._part = (client.endpoint.url, self._scene.layer_id, json.dumps(self.turn.target.area))
         if self._part in self._known:
             self._ask(self._known[self._part])
             return
-        self._upload = SceneUpload(client, self._scene, area_of(self.turn.ground), self)
+        self._upload = SceneUpload(client, self._scene, area_of(self.turn.target), self)
         self._upload.arrived.connect(self._ask)
         self._upload.failed.connect(self._fail)
         self._upload.progressed.connect(self._on_uploading)

@@ -21,33 +21,33 @@ from qgis.PyQt.QtWidgets import (
 
 from ...core.chat import Conversation
 from ...core.chat_pages import to_markdown, to_page
-from .notebook import Notebook
-from .wording import about, caption
+from .captions import about, caption
+from .conversation_store import ConversationStore
 
 _FOLDER = "fusar/chat/folder"
 
 
 class ConversationBar(QWidget):
-    """Shows the conversations of a notebook; no dialog of it holds QGIS up."""
+    """Shows the conversations of the project; no dialog of it holds QGIS up."""
 
     exported = pyqtSignal(str)  # the file
     failed = pyqtSignal(str)
 
-    def __init__(self, notebook: Notebook, parent: QWidget) -> None:
+    def __init__(self, store: ConversationStore, parent: QWidget) -> None:
         super().__init__(parent)
-        self._notebook = notebook
+        self._store = store
         self._dialog: QDialog | None = None
-        self._subject = notebook.open
+        self._subject = store.open
         self._list = QComboBox(self)
         self._list.setObjectName("FusarConversations")
         self._list.setAccessibleName(self.tr("Conversation"))
         self._list.setToolTip(self.tr("The conversations of this project"))
         self._list.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._list.setMinimumContentsLength(10)
-        self._list.activated.connect(notebook.choose)
+        self._list.activated.connect(store.choose)
         new = self._button("/mActionAdd.svg", self.tr("New conversation"))
         new.setObjectName("FusarNewConversation")
-        new.clicked.connect(notebook.begin)
+        new.clicked.connect(store.begin)
         more = self._button("/mIconHamburgerMenu.svg", self.tr("Rename, delete, export"))
         more.setObjectName("FusarConversationMenu")
         more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
@@ -63,20 +63,20 @@ class ConversationBar(QWidget):
         layout.addWidget(self._list, 1)
         layout.addWidget(new)
         layout.addWidget(more)
-        notebook.replaced.connect(self.refresh)
-        notebook.renamed.connect(self.refresh)
+        store.replaced.connect(self.refresh)
+        store.renamed.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
         """Show the conversations as they are."""
         self._list.clear()
-        for conversation in self._notebook.conversations:
+        for conversation in self._store.conversations:
             self._list.addItem(self._title(conversation))
-        self._list.setCurrentIndex(self._notebook.conversations.index(self._notebook.open))
-        told = bool(self._notebook.open.turns)
+        self._list.setCurrentIndex(self._store.conversations.index(self._store.open))
+        told = bool(self._store.open.turns)
         self._export.setEnabled(told)
         self._rename.setEnabled(told)
-        self._delete.setEnabled(told or len(self._notebook.conversations) > 1)
+        self._delete.setEnabled(told or len(self._store.conversations) > 1)
 
     def _button(self, icon: str, tip: str) -> QToolButton:
         button = QToolButton(self)
@@ -105,18 +105,18 @@ class ConversationBar(QWidget):
         dialog = QInputDialog(self)
         dialog.setWindowTitle(self.tr("Rename the conversation"))
         dialog.setLabelText(self.tr("Name"))
-        dialog.setTextValue(self._title(self._notebook.open))
+        dialog.setTextValue(self._title(self._store.open))
         dialog.setOkButtonText(self.tr("Rename"))
         dialog.setCancelButtonText(self.tr("Cancel"))
         dialog.textValueSelected.connect(self._on_name)
-        self._show(dialog, self._notebook.open)
+        self._show(dialog, self._store.open)
 
     def _on_name(self, name: str) -> None:
-        self._notebook.rename(self._subject, name)
+        self._store.rename(self._subject, name)
 
     def _ask_sure(self) -> None:
         words = self.tr("Delete “{name}” with its {n} answers? They cannot be brought back.")
-        open_one = self._notebook.open
+        open_one = self._store.open
         dialog = QMessageBox(self)
         dialog.setIcon(QMessageBox.Icon.Question)
         dialog.setWindowTitle(self.tr("Delete the conversation"))
@@ -129,8 +129,8 @@ class ConversationBar(QWidget):
         self._show(dialog, open_one)
 
     def _on_sure(self) -> None:
-        if self._subject in self._notebook.conversations:
-            self._notebook.delete(self._subject)
+        if self._subject in self._store.conversations:
+            self._store.delete(self._subject)
 
     def _ask_file(self) -> None:
         folder = QgsSettings().value(_FOLDER, QDir.homePath(), type=str)
@@ -140,7 +140,7 @@ class ConversationBar(QWidget):
         dialog.setDefaultSuffix("html")
         dialog.filterSelected.connect(self._on_filter)
         dialog.fileSelected.connect(self.export)
-        self._show(dialog, self._notebook.open)
+        self._show(dialog, self._store.open)
 
     def _on_filter(self, chosen: str) -> None:
         if isinstance(self._dialog, QFileDialog):

@@ -20,7 +20,7 @@ from qgis.gui import QgsMapCanvas
 from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice, QObject, QSize, pyqtSignal
 from qgis.PyQt.QtGui import QColor, QImage, QImageReader, QPainter, QPen, QPolygonF
 
-from ...core.chat import Ground, Turn
+from ...core.chat import ChatTarget, Turn
 from ...layers.run_layers import geometry_of
 from ...layers.scene import crs_of
 from ..areas import Area, ground_m2
@@ -35,17 +35,17 @@ _FLASH = QColor(230, 159, 0, 160)  # what lies below stays visible
 _FOUND, _ASKED = QColor("#e69f00"), QColor("#56b4e9")
 
 
-def area_of(ground: Ground) -> Area:
+def area_of(target: ChatTarget) -> Area:
     """Return the area that was asked about; an empty one where a project file held nonsense."""
-    outline = json.dumps({"type": "Feature", "properties": {}, "geometry": ground.area})
+    outline = json.dumps({"type": "Feature", "properties": {}, "geometry": target.area})
     features = QgsJsonUtils.stringToFeatureList(outline)
-    return Area(QgsGeometry(features[0].geometry()) if features else QgsGeometry(), crs_of(ground.area_crs))
+    return Area(QgsGeometry(features[0].geometry()) if features else QgsGeometry(), crs_of(target.area_crs))
 
 
-def square_kilometres(ground: Ground) -> float:
+def square_kilometres(target: ChatTarget) -> float:
     """Return how large the area is on the ground."""
     try:
-        return ground_m2(area_of(ground)) / 1e6
+        return ground_m2(area_of(target)) / 1e6
     except QgsCsException:
         return float("nan")
 
@@ -85,8 +85,8 @@ class AreaPicture(QObject):
 
     def start(self) -> None:
         """Begin to draw; without a layer or an area there is no picture."""
-        layer = QgsProject.instance().mapLayer(self._turn.ground.layer)
-        area = area_of(self._turn.ground)
+        layer = QgsProject.instance().mapLayer(self._turn.target.layer)
+        area = area_of(self._turn.target)
         box = area.outline.boundingBox()
         if layer is None or box.isEmpty():
             return
@@ -121,7 +121,7 @@ class AreaPicture(QObject):
         image = QImage(self._image)
         painter = QPainter(image)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        area = area_of(self._turn.ground)
+        area = area_of(self._turn.target)
         self._outline(painter, [area.outline], area.crs, _ASKED)
         findings = [mention.finding for mention in self._turn.rests_on.mentions]
         found = [one for one in findings if one.layer == "detections" or one.properties.get("hit")]

@@ -17,15 +17,15 @@ from ...core.chat import Turn
 from ...layers.run_layers import RunLayers, geometry_of
 from ...layers.scene import Scene, SceneError, crs_of, scene_of
 from .area_picker import AreaPicker
+from .captions import suggestions
 from .chat_request import ChatRequest, Sent
 from .conversation_bar import ConversationBar
-from .means_menu import MeansMenu
-from .notebook import Notebook
+from .conversation_store import ConversationStore
+from .model_menu import ModelMenu
 from .on_map import area_of, show
 from .question import QuestionEdit
 from .text_block import TextBlock
 from .transcript import Transcript
-from .wording import suggestions
 
 _MESSAGE_SECONDS = 12
 _REFRESH_MS = 40
@@ -45,13 +45,13 @@ class ChatPanel(QWidget):
         self._soon.setSingleShot(True)
         self._soon.setInterval(_REFRESH_MS)
         self._soon.timeout.connect(self._refresh)
-        self._notebook = Notebook(self)
+        self._store = ConversationStore(self)
         self._make_parts()
         self._lay_out()
         self._connect()
         self._on_replaced()
         if backend.info is not None:
-            self._means.offer(backend.info)
+            self._options.offer(backend.info)
 
     def remove(self) -> None:
         """Stop what is under way and leave nothing behind."""
@@ -61,7 +61,7 @@ class ChatPanel(QWidget):
                 asking.stop()
         self._backend.ready.disconnect(self._on_ready)
         self._area.remove()
-        self._notebook.remove()
+        self._store.remove()
 
     def shown(self, visible: bool) -> None:
         """The dock was shown, or hidden."""
@@ -75,17 +75,17 @@ class ChatPanel(QWidget):
         if not text or self._asking is not None:
             return
         try:
-            ground, scene = self._area.ground()
+            target, scene = self._area.target()
         except SceneError as error:
             self._notice(str(error))
             return
         self._notice("")
         self._question.clear()
         band = scene.band if scene.bands > 1 else None
-        self._begin(Turn(text, ground, replace(self._means.means(), band=band)), scene)
+        self._begin(Turn(text, target, replace(self._options.chosen(), band=band)), scene)
 
     def _begin(self, turn: Turn, scene: Scene) -> None:
-        conversation = self._notebook.open
+        conversation = self._store.open
         conversation.turns.append(turn)
         self._transcript.add(turn)
         self._asking = ChatRequest(self._backend, conversation, scene, self._sent, self)
@@ -94,7 +94,7 @@ class ChatPanel(QWidget):
         self._asking.over.connect(self._on_over)
         self._late.append(self._asking)
         self._show_state()
-        self._notebook.renamed.emit()
+        self._store.renamed.emit()
         self._asking.start()
         self._refresh()
 
@@ -102,17 +102,17 @@ class ChatPanel(QWidget):
         """Ask the question of ``turn`` again, in its place if nothing was asked since."""
         if self._asking is not None:
             return
-        layer = QgsProject.instance().mapLayer(turn.ground.layer)
+        layer = QgsProject.instance().mapLayer(turn.target.layer)
         try:
             scene = scene_of(layer)
         except SceneError as error:
             self._notice(str(error))
             return
-        turns = self._notebook.open.turns
+        turns = self._store.open.turns
         if turns and turns[-1] is turn:
             turns.pop()
-            self._transcript.show_conversation(self._notebook.open)
-        self._begin(Turn(turn.question, turn.ground, turn.means), scene)
+            self._transcript.show_conversation(self._store.open)
+        self._begin(Turn(turn.question, turn.target, turn.options), scene)
 
     def _stop_or_ask(self) -> None:
         if self._asking is not None:
@@ -131,37 +131,37 @@ class ChatPanel(QWidget):
     def _on_ended(self) -> None:
         self._asking = None
         self._refresh()
-        self._notebook.save()
+        self._store.save()
         self._show_state()
 
     def _on_over(self) -> None:
         self._refresh()
         over = [asking for asking in self._late if asking is self.sender()]
         self._late = [asking for asking in self._late if asking not in over]
-        if any(asking.conversation in self._notebook.conversations for asking in over):
-            self._notebook.save()  # now with its pictures
+        if any(asking.conversation in self._store.conversations for asking in over):
+            self._store.save()  # now with its pictures
 
     def _on_replaced(self) -> None:
         """Another conversation is open, perhaps of another project."""
         for asking in list(self._late):
-            if asking.conversation not in self._notebook.conversations:
+            if asking.conversation not in self._store.conversations:
                 asking.blockSignals(True)
                 asking.stop()
                 self._late.remove(asking)
                 if asking is self._asking:
                     self._asking = None
-        self._transcript.show_conversation(self._notebook.open)
+        self._transcript.show_conversation(self._store.open)
         self._refresh()
         self._show_state()
 
     def _on_ready(self, _: Client, info: Info) -> None:
-        self._means.offer(info)
+        self._options.offer(info)
 
     def _point(self, turn: Turn, findings: tuple[Finding, ...]) -> None:
         if findings:
             place = [geometry_of(finding) for finding in findings], crs_of(findings[0].crs)
         else:
-            area = area_of(turn.ground)
+            area = area_of(turn.target)
             place = [area.outline], area.crs
         if not show(self._iface.mapCanvas(), *place):
             self._notice(self.tr("The map cannot show that place in its coordinate system."))
@@ -169,7 +169,7 @@ class ChatPanel(QWidget):
     def _add_to_map(self, turn: Turn) -> None:
         """Make layers of an answer's findings, a group for each of its runs."""
         findings = [mention.finding for mention in turn.rests_on.mentions]
-        scene = QgsProject.instance().mapLayer(turn.ground.layer)
+        scene = QgsProject.instance().mapLayer(turn.target.layer)
         source = "" if scene is None else scene.source()
         first, *others = turn.rests_on.runs or ({},)
         for run in (*others, first):
@@ -187,14 +187,14 @@ class ChatPanel(QWidget):
         )
 
     def _make_parts(self) -> None:
-        self._conversations = ConversationBar(self._notebook, self)
+        self._conversations = ConversationBar(self._store, self)
         self._transcript = Transcript(self)
         self._area = AreaPicker(self._iface, self)
         self._warning = TextBlock(self)
         self._warning.setObjectName("FusarChatWarning")
         self._warning.hide()
         self._question = QuestionEdit(self)
-        self._means = MeansMenu(self)
+        self._options = ModelMenu(self)
         self._ideas = QToolButton(self)
         self._ideas.setText(self.tr("&Suggestions"))
         self._ideas.setAutoRaise(True)
@@ -217,7 +217,7 @@ class ChatPanel(QWidget):
         row = QHBoxLayout()
         row.setSpacing(2)
         row.addWidget(self._ideas)
-        row.addWidget(self._means)
+        row.addWidget(self._options)
         row.addStretch()
         row.addWidget(self._button)
         layout = QVBoxLayout(self)
@@ -231,7 +231,7 @@ class ChatPanel(QWidget):
         layout.addLayout(row)
 
     def _connect(self) -> None:
-        self._notebook.replaced.connect(self._on_replaced)
+        self._store.replaced.connect(self._on_replaced)
         self._conversations.exported.connect(self._on_exported)
         self._conversations.failed.connect(self._notice)
         self._transcript.pointed.connect(self._point)
@@ -246,7 +246,7 @@ class ChatPanel(QWidget):
         self._backend.ready.connect(self._on_ready)
 
     def _show_state(self) -> None:
-        self._question.remember([turn.question for turn in self._notebook.open.turns])
+        self._question.remember([turn.question for turn in self._store.open.turns])
         self._show_button()
 
     def _show_button(self) -> None:

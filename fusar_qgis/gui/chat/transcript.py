@@ -7,8 +7,8 @@ from qgis.PyQt.QtCore import Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtWidgets import QFrame, QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from ...core.chat import Conversation, Turn
+from .captions import suggestions
 from .turn_view import TurnView
-from .wording import suggestions
 
 _SHOWN = 200
 

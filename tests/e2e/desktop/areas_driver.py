@@ -76,7 +76,7 @@ def story():
 
 
 def dialog():
-    return iface.mainWindow().findChild(QDialog, "FusarOrderDialog")
+    return iface.mainWindow().findChild(QDialog, "FusarRequestDialog")
 
 
 QTimer.singleShot(0, lambda: directors.append(Director(story(), Path(PLAN["out"]), result)))

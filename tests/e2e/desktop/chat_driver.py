@@ -70,7 +70,7 @@ def ask(words: str):
     stalls.forget()
     yield is_over
     longest = stalls.longest_ms
-    turn = panel()._notebook.open.turns[-1]
+    turn = panel()._store.open.turns[-1]
     result["answers"].append(
         {
             "question": turn.question,
@@ -169,15 +169,15 @@ def story():
 
     path = str(OUT / "work.qgz")
     result["saved"] = QgsProject.instance().write(path)
-    turns = [(turn.question, turn.answer) for turn in panel()._notebook.open.turns]
+    turns = [(turn.question, turn.answer) for turn in panel()._store.open.turns]
     iface.newProject()
     yield pause(0.5)
-    result["emptied"] = [len(panel()._notebook.open.turns), len(answers())]
+    result["emptied"] = [len(panel()._store.open.turns), len(answers())]
     iface.addProject(path)
     yield lambda: len(answers()) == len(turns)
     yield pause(0.8)
     shoot("reopened")
-    result["same"] = [(turn.question, turn.answer) for turn in panel()._notebook.open.turns] == turns
+    result["same"] = [(turn.question, turn.answer) for turn in panel()._store.open.turns] == turns
 
     click_on(window.findChild(QToolBar, "FusarToolBar").widgetForAction(action))
     yield lambda: not dock().isVisible()

@@ -55,6 +55,9 @@ def story():
     window, canvas = iface.mainWindow(), iface.mapCanvas()
     yield from set_the_stage(PLAN["scene"])
     shoot("1_scene")
+    # A message goes after some seconds, and on a slow machine the run lasts longer.
+    result["every message"] = []
+    iface.messageBar().widgetAdded.connect(note_messages)
 
     opening = Stalls()
     action = window.findChild(QAction, "FusarInterpretSar")
@@ -119,8 +122,12 @@ def story():
     }
 
 
+def note_messages(_):
+    result["every message"] += [text for text in messages() if text not in result["every message"]]
+
+
 def dialog():
-    return iface.mainWindow().findChild(QDialog, "FusarOrderDialog")
+    return iface.mainWindow().findChild(QDialog, "FusarRequestDialog")
 
 
 def sees(label) -> bool:

@@ -47,7 +47,7 @@ def push_button(words: str) -> QPushButton:
 
 
 def dialog():
-    return iface.mainWindow().findChild(QDialog, "FusarOrderDialog")
+    return iface.mainWindow().findChild(QDialog, "FusarRequestDialog")
 
 
 def start_button():

@@ -146,7 +146,7 @@ def progress() -> str:
 
 
 def dialog():
-    return iface.mainWindow().findChild(QDialog, "FusarOrderDialog")
+    return iface.mainWindow().findChild(QDialog, "FusarRequestDialog")
 
 
 def start_button():

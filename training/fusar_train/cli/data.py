@@ -123,11 +123,11 @@ def run_import(arguments: argparse.Namespace) -> None:
 
 def run_derive(arguments: argparse.Namespace) -> None:
     """Makes chips and questions."""
-    from fusar_train.corpus.derive import Plan, derive
+    from fusar_train.corpus.derive import DeriveOptions, derive
     from fusar_train.corpus.records import read_records
 
     card = card_of(arguments.prompt_set, arguments.model)
-    plan = Plan(
+    plan = DeriveOptions(
         card, arguments.prompt_set, arguments.empty_share, arguments.seed, arguments.window_px, arguments.fine
     )
     made = derive(read_records(arguments.folder), arguments.out, plan)

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_scene(arguments: argparse.Namespace) -> None:
     """Writes a scene."""
-    from fusar_train.simulation.land import PIXEL_M
+    from fusar_train.simulation.ground import PIXEL_M
     from fusar_train.simulation.radar import Sensor
     from fusar_train.simulation.scene import SEED, SHAPE, write_scene
 

@@ -18,7 +18,7 @@ FIRST_AEF_YEAR = 2017
 
 
 @dataclass
-class Report:
+class CheckReport:
     """What a check found.
 
     Attributes:
@@ -33,8 +33,8 @@ class Report:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What is remembered of a record: little, as there may be millions."""
+class _Checked:
+    """What is kept of a record: little, as there may be millions."""
 
     name: str
     split: str
@@ -42,7 +42,7 @@ class _Seen:
     picture: bytes
 
 
-def check(folders: Sequence[Path], *, shared_scenes: bool = False) -> Report:
+def check(folders: Sequence[Path], *, shared_scenes: bool = False) -> CheckReport:
     """Reads everything that training would read.
 
     A record without a split counts as of the folder that holds it, so that a training and a test folder can be held
@@ -52,8 +52,8 @@ def check(folders: Sequence[Path], *, shared_scenes: bool = False) -> Report:
         folders: Folders, JSONL files or shards.
         shared_scenes: Scenes that lie in several splits are noted, not refused: some official splits have them.
     """
-    report = Report()
-    seen: list[_Seen] = []
+    report = CheckReport()
+    seen: list[_Checked] = []
     for folder in folders:
         ids: set[str] = set()
         before = report.counts["records"]
@@ -62,7 +62,7 @@ def check(folders: Sequence[Path], *, shared_scenes: bool = False) -> Report:
                 report.faults.append(f"{folder}: the id {record.id} comes twice: rename one.")
             ids.add(record.id)
             report.counts["records"] += 1
-            if known := _look_at(record, folder, report):
+            if known := _check_record(record, folder, report):
                 seen.append(known)
         if report.counts["records"] == before:
             report.faults.append(f"{folder} is empty: it holds no record that can be read.")
@@ -71,7 +71,7 @@ def check(folders: Sequence[Path], *, shared_scenes: bool = False) -> Report:
     return report
 
 
-def _readable(folder: Path, report: Report) -> Iterator[Record]:
+def _readable(folder: Path, report: CheckReport) -> Iterator[Record]:
     try:
         for record in read_leniently(folder):
             if isinstance(record, CorpusError):
@@ -82,7 +82,7 @@ def _readable(folder: Path, report: Report) -> Iterator[Record]:
         report.faults.append(str(error))
 
 
-def _look_at(record: Record, folder: Path, report: Report) -> _Seen | None:
+def _check_record(record: Record, folder: Path, report: CheckReport) -> _Checked | None:
     """Checks one record by itself; None when its image cannot be read."""
     counts = report.counts
     counts["objects"] += len(record.objects)
@@ -102,7 +102,7 @@ def _look_at(record: Record, folder: Path, report: Report) -> _Seen | None:
     height, width = pixels.shape[:2]
     report.faults += _box_faults(record, width, height)
     name = f"{folder.name}:{record.id}"
-    return _Seen(name, record.split or str(folder.absolute()), record.scene, digest(pixels))
+    return _Checked(name, record.split or str(folder.absolute()), record.scene, digest(pixels))
 
 
 def _box_faults(record: Record, width: int, height: int) -> Iterator[str]:
@@ -136,33 +136,28 @@ def _prior_faults(record: Record) -> Iterator[str]:
             yield f"{record.id}: AEF has no year {year}: its first is {FIRST_AEF_YEAR}."
 
 
-def _pictures(seen: Sequence[_Seen], report: Report) -> None:
+def _pictures(seen: Sequence[_Checked], report: CheckReport) -> None:
     """Pixel-identical pictures in different splits are faults, within one they are counted."""
-    first: dict[bytes, _Seen] = {}
+    first: dict[bytes, _Checked] = {}
     for one in seen:
         other = first.setdefault(one.picture, one)
         if other.split != one.split:
-            report.faults.append(
-                f"{one.name} ({_short(one)}) and {other.name} ({_short(other)}) show the same picture: "
-                "split again with fusar-train data split --again."
-            )
+            report.faults.append(_leak(one, other, "show the same picture"))
         elif other is not one:
             report.counts["pictures that come again in their split"] += 1
 
 
-def _scenes(seen: Sequence[_Seen], lines: list[str]) -> None:
+def _scenes(seen: Sequence[_Checked], lines: list[str]) -> None:
     """One line for each scene that lies in several splits."""
-    first: dict[str, _Seen] = {}
-    told: set[str] = set()
+    first: dict[str, _Checked] = {}
+    leaks: dict[str, str] = {}
     for one in seen:
         other = first.setdefault(one.scene, one)
-        if other.split != one.split and one.scene not in told:
-            told.add(one.scene)
-            lines.append(
-                f"{one.name} ({_short(one)}) and {other.name} ({_short(other)}) are of one scene, {one.scene}: "
-                "split again with fusar-train data split --again."
-            )
+        if other.split != one.split:
+            leaks.setdefault(one.scene, _leak(one, other, f"are of one scene, {one.scene}"))
+    lines += leaks.values()
 
 
-def _short(one: _Seen) -> str:
-    return Path(one.split).name
+def _leak(one: _Checked, other: _Checked, what: str) -> str:
+    named = " and ".join(f"{record.name} ({Path(record.split).name})" for record in (one, other))
+    return f"{named} {what}: split again with fusar-train data split --again."

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fusar_gpt.frames import SceneBox
-from fusar_train.corpus.dataset import Dataset, Read
+from fusar_train.corpus.dataset import Dataset, Read, lenient
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.images import SUFFIXES, image_facts
 from fusar_train.corpus.labels import SHIP, labels_of, plain_name
@@ -33,11 +33,10 @@ def read_class_folders(root: Path, dataset: Dataset) -> Iterator[Read]:
         raise CorpusError(
             f"{root} has no folders with images: give the folder that holds one folder a class."
         )
-    for path in paths:
-        try:
-            yield _record(path, path.relative_to(root).parent.parts, ships.get(path.stem), dataset)
-        except CorpusError as error:
-            yield error
+    yield from lenient(
+        _record,
+        ((path, path.relative_to(root).parent.parts, ships.get(path.stem), dataset) for path in paths),
+    )
 
 
 def _ships(path: Path) -> dict[str, str]:

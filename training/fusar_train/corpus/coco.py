@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from fusar_gpt.frames import SceneBox
-from fusar_train.corpus.dataset import Dataset, Read, checked_size, find_image, scene_box
-from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.dataset import Dataset, Read, checked_size, find_image, lenient, scene_box
+from fusar_train.corpus.errors import CorpusError, naming
 from fusar_train.corpus.files import inside, json_file
 from fusar_train.corpus.labels import labels_of
 from fusar_train.corpus.record import Record, RecordObject
@@ -32,15 +32,13 @@ def read_coco(root: Path, dataset: Dataset) -> Iterator[Read]:
         CorpusError: There is no annotation file, or it is no COCO; a bad record comes as its error.
     """
     for path, split in _annotation_files(root):
-        base = path.parent.parent if path.parent.name.lower() == "annotations" else path.parent
-        yield from _read_file(path, base, split, dataset)
+        yield from _read_file(path, split, dataset)
 
 
 def coco_box(annotation: Mapping[str, Any], where: str) -> SceneBox:
     """The edges of an annotation's ``bbox``, else of its polygons; CorpusError when it has neither."""
-    stated = annotation.get("bbox")
-    polygons = annotation.get("segmentation")
-    try:
+    stated, polygons = annotation.get("bbox"), annotation.get("segmentation")
+    with naming(f"{where}: its box"):
         if stated:
             x, y, width, height = (float(number) for number in stated)
             return scene_box((x, y, x + width, y + height), where)
@@ -48,8 +46,6 @@ def coco_box(annotation: Mapping[str, Any], where: str) -> SceneBox:
             xs = [float(x) for polygon in polygons for x in polygon[0::2]]
             ys = [float(y) for polygon in polygons for y in polygon[1::2]]
             return scene_box((min(xs), min(ys), max(xs), max(ys)), where)
-    except (TypeError, ValueError) as error:
-        raise CorpusError(f"{where}: its box makes no sense ({error}). Correct or remove it.") from error
     raise CorpusError(f"{where} has neither bbox nor polygons. Correct or remove it.")
 
 
@@ -72,50 +68,42 @@ def _annotation_files(root: Path) -> list[tuple[Path, str | None]]:
     return [(files[0], None)]
 
 
-def _read_file(path: Path, base: Path, split: str | None, dataset: Dataset) -> Iterator[Read]:
+def _read_file(path: Path, split: str | None, dataset: Dataset) -> Iterator[Read]:
     content = json_file(path)
     try:
         names = {category["id"]: str(category["name"]) for category in content["categories"]}
         images = list(content["images"])
-        by_image: dict[Any, list[tuple[int, dict[str, Any]]]] = {image["id"]: [] for image in images}
-        stray = [n for n, a in enumerate(content["annotations"]) if a["image_id"] not in by_image]
+        by_image: dict[Any, list[tuple[str, dict[str, Any]]]] = {image["id"]: [] for image in images}
+        stray = []
         for number, annotation in enumerate(content["annotations"]):
-            by_image.get(annotation["image_id"], []).append((number, annotation))
+            where = f"{path}, annotation number {number}"
+            if annotation["image_id"] in by_image:
+                by_image[annotation["image_id"]].append((where, annotation))
+            else:
+                stray.append(where)
     except (AttributeError, KeyError, TypeError) as error:
         raise CorpusError(
             f"{path} is no COCO detection file (it lacks {error}): give the right one."
         ) from error
     if stray:
-        yield CorpusError(
-            f"{path}, annotation number {stray[0]} belongs to an image that is not listed: remove it."
-        )
-    for image in images:
-        try:
-            yield _record(path, base, split, image, by_image[image["id"]], names, dataset)
-        except CorpusError as error:
-            yield error
-
-
-def _record(
-    path: Path,
-    base: Path,
-    split: str | None,
-    listed: Mapping[str, Any],
-    annotations: list[tuple[int, dict[str, Any]]],
-    names: Mapping[Any, str],
-    dataset: Dataset,
-) -> Record:
-    where = f"{path}, image {listed['id']}"
-    image = _image(base, split, listed.get("file_name"), where)
-    checked_size(image, (_number(listed, "width"), _number(listed, "height")), where)
-    objects = [_object(f"{path}, annotation number {n}", a, names, dataset) for n, a in annotations]
+        yield CorpusError(f"{stray[0]} belongs to an image that is not listed: remove it.")
     every = {labels_of(name, dataset.coarse)[0] for name in names.values()}
-    classes = every if dataset.complete == "set" else {item.label for item in objects}
-    words = [split, image.name] if split else [image.name]
-    return dataset.annotated(image, words, objects, split, classes)
+
+    def record(image: Mapping[str, Any], annotations: list[tuple[str, dict[str, Any]]]) -> Record:
+        where = f"{path}, image {image['id']}"
+        file = _image(path, split, image.get("file_name"), where)
+        stated = (image.get("width"), image.get("height"))
+        width, height = (float(side) if isinstance(side, (int, float)) else 0.0 for side in stated)
+        checked_size(file, (width, height), where)
+        objects = [_object(where, annotation, names, dataset) for where, annotation in annotations]
+        classes = every if dataset.complete == "set" else {item.label for item in objects}
+        return dataset.annotated(file, [split, file.name] if split else [file.name], objects, split, classes)
+
+    yield from lenient(record, ((image, by_image[image["id"]]) for image in images))
 
 
-def _image(base: Path, split: str | None, name: object, where: str) -> Path:
+def _image(path: Path, split: str | None, name: object, where: str) -> Path:
+    base = path.parent.parent if path.parent.name.lower() == "annotations" else path.parent
     inside(base, name, where)  # refuses a name that leads out of the folder
     folders = [base / folder for folder in _FOLDERS]
     deeper = [folder / tail for folder in folders for tail in ((split, f"{split}2017") if split else ())]
@@ -128,16 +116,9 @@ def _image(base: Path, split: str | None, name: object, where: str) -> Path:
 
 
 def _object(
-    where: str, annotation: Mapping[str, Any], names: Mapping[Any, str], data: Dataset
+    where: str, annotation: Mapping[str, Any], names: Mapping[Any, str], dataset: Dataset
 ) -> RecordObject:
-    name = names.get(annotation.get("category_id"))
-    if name is None:
-        raise CorpusError(
-            f"{where} has category {annotation.get('category_id')!r}, which is not listed: correct it."
-        )
-    return data.item(name, coco_box(annotation, where), annotation.get("iscrowd") == 1)
-
-
-def _number(listed: Mapping[str, Any], name: str) -> float:
-    value = listed.get(name)
-    return float(value) if isinstance(value, (int, float)) else 0.0
+    category = annotation.get("category_id")
+    if category not in names:
+        raise CorpusError(f"{where} has category {category!r}, which is not listed: correct it.")
+    return dataset.item(names[category], coco_box(annotation, where), annotation.get("iscrowd") == 1)

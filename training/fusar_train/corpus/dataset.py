@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fusar_gpt.frames import SceneBox
-from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.errors import CorpusError, naming
 from fusar_train.corpus.images import SUFFIXES, image_facts
 from fusar_train.corpus.labels import labels_of
 from fusar_train.corpus.record import Record, RecordObject, box_of
@@ -80,14 +80,13 @@ class Dataset:
     ) -> Record:
         """The record of an image with boxes; ``classes`` are the labels that are complete in it."""
         stem = Path(words[-1]).stem
-        complete = sorted(set(classes))
         return Record(
             id=self.record_id(*words[:-1], stem),
             image=image,
             objects=tuple(objects),
             scene=self.scene_of(stem),
             split=split,
-            provenance=self.provenance(complete=complete),
+            provenance=self.provenance(complete=sorted(set(classes))),
         )
 
 
@@ -107,13 +106,20 @@ def checked_size(image: Path, stated: tuple[float, float], where: str) -> None:
 
 def scene_box(edges: Sequence[object], where: str) -> SceneBox:
     """A box of continuous pixel edges; CorpusError when it is inverted, empty or no numbers."""
-    try:
+    with naming(where):
         box = box_of(edges)
         if box.area <= 0:
             raise ValueError(f"box {list(edges)} is empty")
-    except (TypeError, ValueError) as error:
-        raise CorpusError(f"{where}: {error}. Correct or remove it.") from error
     return box
+
+
+def lenient(make: Callable[..., Record], items: Iterable[tuple[Any, ...]]) -> Iterator[Read]:
+    """The records that ``make`` makes of each item's parts; a bad one comes as its error."""
+    for parts in items:
+        try:
+            yield make(*parts)
+        except CorpusError as error:
+            yield error
 
 
 def find_image(folders: Iterable[Path], name: str) -> Path | None:

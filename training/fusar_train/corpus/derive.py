@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -16,12 +17,18 @@ from numpy.typing import NDArray
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import SceneBox, SceneWindow
 from fusar_gpt.imagery import ChipFormat, ResizePlan, Scene, plan_chips
-from fusar_gpt.tasks import Task
+from fusar_gpt.tasks import ANY, Task
 from fusar_train.corpus.chip import clip_objects
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.images import crop
-from fusar_train.corpus.messages import PlacedObject, description, messages
-from fusar_train.corpus.record import Message, Record, RecordObject, on_chip, resize_plan, whole_window
+from fusar_train.corpus.messages import messages
+from fusar_train.corpus.record import (
+    Record,
+    RecordObject,
+    relative,
+    resize_plan,
+    whole_window,
+)
 from fusar_train.corpus.records import RecordFolder
 from fusar_train.corpus.shards import cut_out
 
@@ -40,7 +47,7 @@ _SCALES = (0.3, 0.6)
 
 
 @dataclass(frozen=True)
-class Plan:
+class DeriveOptions:
     """How to derive.
 
     Attributes:
@@ -65,7 +72,7 @@ class Plan:
 
 
 @dataclass
-class Tally:
+class DeriveCounts:
     """What was made and left out.
 
     Attributes:
@@ -89,7 +96,7 @@ class Tally:
         return share is None or self.empty + 1 <= share * (self.chips + added)
 
 
-def derive(records: Iterable[Record], out: Path, plan: Plan) -> Tally:
+def derive(records: Iterable[Record], out: Path, options: DeriveOptions) -> DeriveCounts:
     """Writes a new folder of chips with questions.
 
     Where chips without a target are too few, they are cut from images that have room for one. Each comes with a
@@ -99,39 +106,40 @@ def derive(records: Iterable[Record], out: Path, plan: Plan) -> Tally:
         CorpusError: There are no records, or one cannot be read.
         OutputError: The folder cannot be written.
     """
-    tally = Tally()
+    counts = DeriveCounts()
     with RecordFolder(out) as writer:
         for record in records:
             pixels = cache(record.pixels)
-            chips = list(_planned(record, plan, tally))
+            chips = list(_planned(record, options, counts))
             for chip in chips:
-                if chip.objects or tally.room_for_empty(plan.empty_share, 1):
-                    _write(writer, chip, record, pixels, plan, tally)
+                if chip.objects or counts.room_for_empty(options.empty_share, 1):
+                    _write(writer, chip, record, pixels, options, counts)
                 else:
-                    tally.surplus += 1
-            for chip in _crops(record, chips, plan, tally):
-                _write(writer, chip, record, pixels, plan, tally)
-                tally.crops += 1
-        if not tally.chips:
+                    counts.surplus += 1
+            for chip in _crops(record, chips, options, counts):
+                _write(writer, chip, record, pixels, options, counts)
+                counts.crops += 1
+        if not counts.chips:
             raise CorpusError("There is no record to derive from: import a data set first.")
-    return tally
+    return counts
 
 
-def windows(record: Record, plan: Plan) -> list[SceneWindow]:
+def windows(record: Record, options: DeriveOptions) -> list[SceneWindow]:
     """The chips' windows: by the backend's plan where the ground size can be known, else the whole image.
 
     The same ground for all sensors (FUSAR-KLIP SRC): the card's ``ground_m``, or native resolution without it.
     """
     whole = whole_window(record)
     pixel_m = record.provenance.get("pixel_m")
-    ground_m = plan.card.ground_m
-    if plan.window_px is not None:
-        pixel_m, ground_m = 1.0, float(plan.window_px)
+    ground_m = options.card.ground_m
+    if options.window_px is not None:
+        pixel_m, ground_m = 1.0, float(options.window_px)
     if pixel_m is None:
         return [whole]
-    card = plan.card
+    card = options.card
     frame = ChipFormat(card.width, card.height, card.patch * card.merge, ground_m, card.aspect == "stretched")
-    raster = cast(Scene, _Raster(whole.width, whole.height, float(pixel_m)))
+    size = SimpleNamespace(width=whole.width, height=whole.height, pixel_size_m=float(pixel_m))
+    raster = cast(Scene, size)  # all that a plan asks of a scene
     area = shapely.box(0, 0, whole.width, whole.height)
     laid = [chip.plan.window for chip in plan_chips(raster, area, frame, overlap=OVERLAP)]
     return [SceneWindow(at.col + whole.col, at.row + whole.row, at.width, at.height) for at in laid]
@@ -155,18 +163,9 @@ def seen(record: Record, window: SceneWindow) -> tuple[tuple[RecordObject, ...],
     return tuple(kept), clear
 
 
-@dataclass(frozen=True)
-class _Raster:
-    """What a chip plan needs to know of a scene."""
-
-    width: int
-    height: int
-    pixel_size_m: float
-
-
-def _planned(record: Record, plan: Plan, tally: Tally) -> Iterator[Record]:
+def _planned(record: Record, options: DeriveOptions, counts: DeriveCounts) -> Iterator[Record]:
     """The chips of the plan whose truth is clear."""
-    laid = windows(record, plan)
+    laid = windows(record, options)
     whole = whole_window(record)
     for window in laid:
         objects, clear = seen(record, window)
@@ -174,18 +173,20 @@ def _planned(record: Record, plan: Plan, tally: Tally) -> Iterator[Record]:
             at = "" if len(laid) == 1 else f"/{window.col}_{window.row}"
             yield _chip(record, window, objects, at)
         else:
-            tally.doubtful += 1
+            counts.doubtful += 1
 
 
-def _crops(record: Record, chips: Sequence[Record], plan: Plan, tally: Tally) -> Iterator[Record]:
+def _crops(
+    record: Record, chips: Sequence[Record], options: DeriveOptions, counts: DeriveCounts
+) -> Iterator[Record]:
     """Empty crops, as far as they are wanted and the image has room, each with a twin that shows a target."""
-    if plan.empty_share is None or not chips or not record.objects or not record.complete():
+    if options.empty_share is None or not chips or not record.objects or not record.complete():
         return
-    rng = np.random.default_rng(_number(plan.seed, record.id, "crops"))
+    rng = np.random.default_rng(_number(options.seed, record.id, "crops"))
     for number in range(_MOST_CROPS):
-        if not tally.room_for_empty(plan.empty_share, 2):
+        if not counts.room_for_empty(options.empty_share, 2):
             return
-        size = _crop_size(whole_window(record), chips[0], plan, rng)
+        size = _crop_size(whole_window(record), chips[0], options, rng)
         empty = _search(record, size, rng, showing=False)
         twin = _search(record, size, rng, showing=True)
         if empty is not None and twin is not None:
@@ -193,9 +194,11 @@ def _crops(record: Record, chips: Sequence[Record], plan: Plan, tally: Tally) ->
             yield _chip(record, twin, seen(record, twin)[0], f"/shown{number}")
 
 
-def _crop_size(whole: SceneWindow, chip: Record, plan: Plan, rng: np.random.Generator) -> tuple[int, int]:
+def _crop_size(
+    whole: SceneWindow, chip: Record, options: DeriveOptions, rng: np.random.Generator
+) -> tuple[int, int]:
     """The size of the plan's chips where the image is larger, else a part of the image of the frame's shape."""
-    card = plan.card
+    card = options.card
     window = whole_window(chip)
     if window.width < whole.width or window.height < whole.height:
         return min(window.width, whole.width), min(window.height, whole.height)
@@ -222,16 +225,15 @@ def _search(
             objects, clear = seen(record, window)
             if objects and clear:
                 return window
-        elif not any(_touches(item.box, window) for item in record.objects):
+        elif not any(
+            box.left - _MARGIN_PX < left + width
+            and box.right + _MARGIN_PX > left
+            and box.top - _MARGIN_PX < top + height
+            and box.bottom + _MARGIN_PX > top
+            for box in record.boxes(ANY)
+        ):
             return window
     return None
-
-
-def _touches(box: SceneBox, window: SceneWindow) -> bool:
-    across = box.left - _MARGIN_PX < window.col + window.width and box.right + _MARGIN_PX > window.col
-    return (
-        across and box.top - _MARGIN_PX < window.row + window.height and box.bottom + _MARGIN_PX > window.row
-    )
 
 
 def _chip(record: Record, window: SceneWindow, objects: tuple[RecordObject, ...], at: str) -> Record:
@@ -243,44 +245,34 @@ def _write(
     chip: Record,
     source: Record,
     pixels: Callable[[], NDArray[np.uint8]],
-    plan: Plan,
-    tally: Tally,
+    options: DeriveOptions,
+    counts: DeriveCounts,
 ) -> None:
     """Stores a chip as an image of its own, with its questions and its part of the prior."""
-    card, window, whole = plan.card, whole_window(chip), whole_window(source)
-    told = _messages(chip, source, resize_plan(window, card), plan, whole=window == whole)
-    provenance = {**chip.provenance, "complete": source.complete(), "prompt_set": plan.words}
-    provenance |= {"frame": [card.width, card.height], "aspect": card.aspect, "from": source.id}
-    caption = chip.caption if window == whole else None
-    ready = replace(chip, messages=tuple(told), provenance=provenance, caption=caption)
-    vectors = None if source.prior is None else source.vectors(_unscaled(window))
-    if window == whole and source.window is None:
-        writer.add(replace(ready, window=None), vectors=vectors)
-    else:
-        at = SceneWindow(window.col - whole.col, window.row - whole.row, window.width, window.height)
-        writer.add(cut_out(ready), pixels=crop(pixels(), at), vectors=vectors)
-    tally.chips += 1
-    tally.questions += len(told)
-    tally.empty += not chip.objects
-
-
-def _messages(chip: Record, source: Record, resize: ResizePlan, plan: Plan, *, whole: bool) -> list[Message]:
-    size = plan.card.width, plan.card.height
-    rng = np.random.default_rng(_number(plan.seed, chip.id, "questions"))
-    placed = [PlacedObject(item, on_chip(item.box, resize)) for item in chip.objects]
+    card, window, whole = options.card, whole_window(chip), whole_window(source)
+    shows_all = window == whole
+    rng = np.random.default_rng(_number(options.seed, chip.id, "questions"))
+    caption = source.caption if shows_all and source.caption else None
+    classes, plan = source.complete(), resize_plan(window, card)
     try:
-        told = messages(placed, source.complete(), plan.words, size, rng, plan.fine)
+        asked = messages(chip.objects, plan, classes, options.words, rng, options.fine, caption)
     except (TaskError, ValueError) as error:  # a label that no question can hold, or a thousand objects
         raise CorpusError(f"Record {source.id}: {error} Rename the class, or remove the record.") from error
-    if whole and source.caption:
-        told = [message for message in told if message.task is not Task.DESCRIBE]
-        told.append(description(source.caption, plan.words, size))
-    return told + [message for message in source.messages if whole and message.task is Task.ASK]
-
-
-def _unscaled(window: SceneWindow) -> ResizePlan:
-    """The plan that keeps a window as it is, to move a prior's positions to it."""
-    return ResizePlan(window, window.width, window.height, 1, 1)
+    asked += [message for message in source.messages if shows_all and message.task is Task.ASK]
+    provenance = {**chip.provenance, "complete": classes, "prompt_set": options.words}
+    provenance |= {"frame": [card.width, card.height], "aspect": card.aspect, "from": source.id}
+    kept = chip.caption if shows_all else None
+    ready = replace(chip, messages=tuple(asked), provenance=provenance, caption=kept)
+    # A plan that keeps the scale moves a prior's positions to the window.
+    unscaled = ResizePlan(window, window.width, window.height, 1, 1)
+    vectors = None if source.prior is None else source.vectors(unscaled)
+    if shows_all and source.window is None:
+        writer.add(replace(ready, window=None), vectors=vectors)
+    else:
+        writer.add(cut_out(ready), pixels=crop(pixels(), relative(window, whole)), vectors=vectors)
+    counts.chips += 1
+    counts.questions += len(asked)
+    counts.empty += not chip.objects
 
 
 def _number(*parts: Any) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 from fusar_train.corpus.errors import CorpusError
 
@@ -23,8 +25,12 @@ def json_of(text: bytes, where: str) -> Any:
     Raises:
         CorpusError: No UTF-8, no JSON, nested beyond reason, or a number that JSON does not know (NaN).
     """
+
+    def refuse(name: str) -> NoReturn:
+        raise ValueError(f"{name} is no number in JSON")
+
     try:
-        return json.loads(text.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        return json.loads(text.decode("utf-8-sig"), parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         raise CorpusError(f"{where} is no JSON ({error}): correct or remove it.") from error
 
@@ -42,17 +48,19 @@ def json_lines(path: Path) -> Iterator[tuple[str, Any | CorpusError]]:
     Raises:
         CorpusError: The file cannot be read, or a line is longer than ``LINE_BYTES``.
     """
-    try:
-        with path.open("rb") as stream:
-            for where, line in _lines(stream, path):
+    with _explained(path), path.open("rb") as stream:
+        for number in count(1):
+            line, where = stream.readline(LINE_BYTES + 1), f"{path}, line {number},"
+            if not line:
+                return
+            if len(line) > LINE_BYTES:
+                raise CorpusError(f"{where} is longer than {LINE_BYTES >> 20} MB: that is no record.")
+            if line.strip():
                 try:
                     value = json_of(line, where)
                 except CorpusError as error:
-                    yield where, error
-                else:
-                    yield where, value
-    except OSError as error:
-        raise _unreadable(path, error) from error
+                    value = error
+                yield where, value
 
 
 def xml_file(path: Path) -> ET.Element:
@@ -93,29 +101,16 @@ class _NoDoctype(ET.TreeBuilder):
         raise CorpusError(f"{self._path} has a DOCTYPE, which is not read: remove that line.")
 
 
-def _lines(stream: BinaryIO, path: Path) -> Iterator[tuple[str, bytes]]:
-    number = 0
-    while line := stream.readline(LINE_BYTES + 1):
-        number += 1
-        where = f"{path}, line {number},"
-        if len(line) > LINE_BYTES:
-            raise CorpusError(f"{where} is longer than {LINE_BYTES >> 20} MB: that is no record.")
-        if line.strip():
-            yield where, line
-
-
 def _content(path: Path, limit: int) -> bytes:
-    try:
+    with _explained(path):
         if path.stat().st_size > limit:
             raise CorpusError(f"{path} is larger than {limit >> 20} MB: that is no annotation.")
         return path.read_bytes()
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: OSError) -> CorpusError:
-    return CorpusError(f"{path} cannot be read ({error.strerror or error}): check the path.")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number in JSON")
+        raise CorpusError(f"{path} cannot be read ({error.strerror or error}): check the path.") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from fusar_train.corpus.coco import read_coco
 from fusar_train.corpus.dataset import Dataset, Read
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.labels import PLANE
-from fusar_train.corpus.prior_file import Vectors, read_authors_npy
+from fusar_train.corpus.prior_file import read_authors_npy
 from fusar_train.corpus.records import RecordFolder
 from fusar_train.corpus.release_set import read_release_set
 from fusar_train.corpus.swift import read_swift
@@ -24,31 +24,24 @@ Reader = Callable[[Path, Dataset], Iterator[Read]]
 NONE_FOUND = "no data licence found: local use only, never redistribute"
 
 
-@dataclass(frozen=True)
-class Format:
-    """A layout that can be read, and what is known of the data set it was made for."""
-
-    read: Reader
-    dataset: Dataset
-
-
-FORMATS = {
-    "voc": Format(read_voc, Dataset("voc")),
-    "coco": Format(read_coco, Dataset("coco")),
-    "class-folders": Format(read_class_folders, Dataset("chips")),
-    "fusar-gpt": Format(read_release_set, Dataset("fusar-gpt")),
-    "ms-swift": Format(read_swift, Dataset("ms-swift")),
-    "ssdd": Format(read_voc, Dataset("ssdd", NONE_FOUND, "RADARSAT-2, TerraSAR-X, Sentinel-1")),
-    "hrsid": Format(
+FORMATS: dict[str, tuple[Reader, Dataset]] = {
+    "voc": (read_voc, Dataset("voc")),
+    "coco": (read_coco, Dataset("coco")),
+    "class-folders": (read_class_folders, Dataset("chips")),
+    "fusar-gpt": (read_release_set, Dataset("fusar-gpt")),
+    "ms-swift": (read_swift, Dataset("ms-swift")),
+    "ssdd": (read_voc, Dataset("ssdd", NONE_FOUND, "RADARSAT-2, TerraSAR-X, Sentinel-1")),
+    "hrsid": (
         read_coco,
         # The chips of one panorama overlap by a quarter: P0001_0_800_7200_8000.jpg is one of panorama P0001.
         Dataset("hrsid", sensor="Sentinel-1, TerraSAR-X, TanDEM-X", scene=re.compile(r"^(P[0-9]+)_")),
     ),
     # Ten sets in one, each labelled for its own classes only.
-    "sardet-100k": Format(read_coco, Dataset("sardet-100k", complete="image")),
-    "sar-aircraft": Format(read_voc, Dataset("sar-aircraft", sensor="Gaofen-3", coarse=PLANE)),
-    "fusar-ship": Format(read_class_folders, Dataset("fusar-ship", sensor="Gaofen-3")),
+    "sardet-100k": (read_coco, Dataset("sardet-100k", complete="image")),
+    "sar-aircraft": (read_voc, Dataset("sar-aircraft", sensor="Gaofen-3", coarse=PLANE)),
+    "fusar-ship": (read_class_folders, Dataset("fusar-ship", sensor="Gaofen-3")),
 }
+"""Each format: its reader, and what is known of the data set that it was made for."""
 
 
 def import_dataset(
@@ -72,16 +65,17 @@ def import_dataset(
         CorpusError: The source is not of that format, a record is bad, or there are none.
         OutputError: The folder cannot be written.
     """
-    known = FORMATS[name]
+    read, dataset = FORMATS[name]
     given = {key: value for key, value in (facts or {}).items() if value is not None}
     if not source.exists():
         raise CorpusError(f"{source} does not exist: check the path.")
     with RecordFolder(out) as writer:
-        for record in known.read(source, replace(known.dataset, **given)):
+        for record in read(source, replace(dataset, **given)):
             try:
                 if isinstance(record, CorpusError):
                     raise record
-                writer.add(record, vectors=_older_prior(record.prior))
+                npy = record.prior if record.prior and record.prior.suffix == ".npy" else None
+                writer.add(record, vectors=read_authors_npy(npy) if npy else None)
             except CorpusError as error:
                 if skip is None:
                     raise
@@ -89,8 +83,3 @@ def import_dataset(
         if not writer.count:
             raise CorpusError(f"{source} holds no record that can be read: check that its format is {name}.")
         return writer.count
-
-
-def _older_prior(path: Path | None) -> Vectors | None:
-    """The vectors of the authors' older ``.npy``, which no record stores as it is."""
-    return read_authors_npy(path) if path is not None and path.suffix == ".npy" else None

@@ -11,8 +11,9 @@ from functools import cache
 import numpy as np
 
 from fusar_gpt.frames import Box, ChipBox
+from fusar_gpt.imagery import ResizePlan
 from fusar_gpt.tasks import ANY, SEARCHES, Question, Task, cell_of, compact, prompt_set, release
-from fusar_train.corpus.record import Message, RecordObject
+from fusar_train.corpus.record import Message, RecordObject, on_chip
 
 MOST_CLASSIFIED = 3
 """Objects of one chip whose class is asked."""
@@ -40,34 +41,37 @@ class PlacedObject:
 
 
 def messages(
-    objects: Sequence[PlacedObject],
+    objects: Sequence[RecordObject],
+    plan: ResizePlan,
     classes: Sequence[str],
     words: str,
-    size: tuple[int, int],
     rng: np.random.Generator,
     fine: bool = False,
+    caption: str | None = None,
 ) -> list[Message]:
     """All questions about one chip.
 
     Args:
-        objects: What is on it.
+        objects: What is on it, in scene pixels.
+        plan: From the scene to the chip.
         classes: The labels of which every object is listed; only these are counted, located and detected, and
-            only they appear in the caption.
+            only they appear in the template caption.
         words: Name of the backend's prompt set.
-        size: (width, height) of the chip in its pixels.
         rng: Chooses the objects to classify and the caption's template.
         fine: Answer classification with the fine label, where there is one.
+        caption: Somebody's description, which replaces the template's.
     """
-    made = [search(task, label, objects, words, size) for task in SEARCHES for label in classes]
+    size = (plan.width, plan.height)
+    placed = [PlacedObject(item, on_chip(item.box, plan)) for item in objects]
+    made = [search(task, label, placed, words, size) for task in SEARCHES for label in classes]
     if len(classes) > 1:
-        made += [search(task, ANY, _of(objects, classes), words, size) for task in SEARCHES]
-    sure = [one for one in objects if not one.item.difficult]
+        made += [search(task, ANY, _of(placed, classes), words, size) for task in SEARCHES]
+    sure = [one for one in placed if not one.item.difficult]
     for i in sorted(rng.permutation(len(sure))[:MOST_CLASSIFIED]):
         made.append(classification(sure[i], words, size, fine))
-    if classes:
-        caption = describe(_of(objects, classes), classes, size, int(rng.integers(len(_CAPTIONS))))
-        made.append(description(caption, words, size))
-    return made
+    if caption is None and classes:
+        caption = describe(_of(placed, classes), classes, size, int(rng.integers(len(_CAPTIONS))))
+    return made if caption is None else [*made, description(caption, words, size)]
 
 
 def search(

@@ -37,15 +37,18 @@ def write_preview(records: Sequence[Record], path: Path, count: int = 24) -> lis
     if not records or count < 1:
         raise CorpusError("There is nothing to show: give a folder with records, and --count 1 or more.")
     chosen = [records[int(i)] for i in np.unique(np.linspace(0, len(records) - 1, count).round())]
-    columns = min(_COLUMNS, len(chosen))
-    rows = -(-len(chosen) // columns)
-    across, down = TILE_PX + GAP_PX, TILE_PX + TEXT_PX + GAP_PX
-    sheet = Image.new("RGB", (columns * across, rows * down))
-    for i, record in enumerate(chosen):
-        sheet.paste(tile(record), (i % columns * across, i // columns * down))
     with whole_file(path) as temporary:
-        sheet.save(temporary, "PNG")
+        contact_sheet([tile(record) for record in chosen], min(_COLUMNS, len(chosen))).save(temporary, "PNG")
     return [record.id for record in chosen]
+
+
+def contact_sheet(tiles: Sequence[Image.Image], columns: int) -> Image.Image:
+    """Pictures of one size side by side, row by row, with a gap after each."""
+    across, down = tiles[0].width + GAP_PX, tiles[0].height + GAP_PX
+    sheet = Image.new("RGB", (columns * across, -(-len(tiles) // columns) * down))
+    for i, picture in enumerate(tiles):
+        sheet.paste(picture, (i % columns * across, i // columns * down))
+    return sheet
 
 
 def tile(record: Record) -> Image.Image:
@@ -66,7 +69,8 @@ def tile(record: Record) -> Image.Image:
         colour = COLOURS.get(item.label, OTHER_COLOUR)
         pen.rectangle((left, top, max(right, left), max(bottom, top)), outline=colour)
         if len(record.objects) <= _MOST_NAMED:
-            pen.text((left, max(top - 11, 0)), _label(item.fine or item.label, item.difficult), fill=colour)
+            name = _ascii(item.fine or item.label) + ("?" if item.difficult else "")
+            pen.text((left, max(top - 11, 0)), name, fill=colour)
     framed = Image.new("RGB", (TILE_PX, TILE_PX + TEXT_PX))
     framed.paste(shown, ((TILE_PX - shown.width) // 2, (TILE_PX - shown.height) // 2))
     for line, text in enumerate(_lines(record, len(features))):
@@ -74,14 +78,13 @@ def tile(record: Record) -> Image.Image:
     return framed
 
 
-def _label(name: str, difficult: bool) -> str:
-    plain = name.encode("ascii", "replace").decode()
-    return f"{plain}?" if difficult else plain
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "replace").decode()
 
 
 def _lines(record: Record, nodes: int) -> list[str]:
     counts = Counter(item.label for item in record.objects)
     objects = ", ".join(f"{number} {label}" for label, number in sorted(counts.items())) or "nothing"
     known = f"prior {nodes}" if nodes else "no prior"
-    lines = [f"{record.id[-26:]}  {record.split or ''}", f"{objects}; {known}"]
-    return [line.encode("ascii", "replace").decode()[:_LONGEST_LINE] for line in lines]
+    lines = (f"{record.id[-26:]}  {record.split or ''}", f"{objects}; {known}")
+    return [_ascii(line)[:_LONGEST_LINE] for line in lines]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,7 +29,8 @@ def read_prior(source: Path | BinaryIO, name: str) -> tuple[Vectors, int | None]
         CorpusError: ``name`` is missing, damaged, too large, or of another shape; a number is not finite or a
             position lies outside the window.
     """
-    arrays = _arrays(source, name)
+    with _readable(name):
+        arrays = _arrays(source, name)
     features, positions = arrays.get("features"), arrays.get("positions")
     if features is None or positions is None:
         raise CorpusError(f"{name} must hold features [S, {DIMENSIONS}] and positions [S, 2]: make it again.")
@@ -58,12 +61,9 @@ def read_authors_npy(path: Path) -> Vectors:
         CorpusError: As ``read_prior``.
     """
     name = str(path)
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise CorpusError(f"{name} is larger than {MOST_BYTES >> 20} MB: that is no prior.")
+    with _readable(name):
+        _check_size(path.stat().st_size, name)
         table = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise _damaged(name, error) from error
     columns = _BEFORE_VECTOR + DIMENSIONS
     if table.ndim != 2 or table.shape[1] != columns or table.dtype.kind != "f":
         raise CorpusError(f"{name} is {table.dtype} {list(table.shape)}, it must be floats [S, {columns}].")
@@ -76,19 +76,12 @@ def read_authors_npy(path: Path) -> Vectors:
 
 
 def _arrays(source: Path | BinaryIO, name: str) -> dict[str, NDArray[Any]]:
-    try:
-        with zipfile.ZipFile(source) as archive:  # a deflated bomb is small on disk
-            if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
-                raise CorpusError(f"{name} is larger than {MOST_BYTES >> 20} MB: that is no prior.")
-        if not isinstance(source, Path):
-            source.seek(0)
-        with np.load(source, allow_pickle=False) as stored:
-            wanted = [key for key in ("features", "positions", "year") if key in stored.files]
-            return {key: stored[key] for key in wanted}
-    except FileNotFoundError:
-        raise CorpusError(f"{name} does not exist: check the path, or set prior to null.") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise _damaged(name, error) from error
+    with zipfile.ZipFile(source) as archive:  # a deflated bomb is small on disk
+        _check_size(sum(member.file_size for member in archive.infolist()), name)
+    if not isinstance(source, Path):
+        source.seek(0)
+    with np.load(source, allow_pickle=False) as stored:
+        return {key: stored[key] for key in ("features", "positions", "year") if key in stored.files}
 
 
 def _year(stored: NDArray[Any] | None, name: str) -> int | None:
@@ -99,5 +92,16 @@ def _year(stored: NDArray[Any] | None, name: str) -> int | None:
     return int(stored.item())
 
 
-def _damaged(name: str, error: Exception) -> CorpusError:
-    return CorpusError(f"{name} is no readable prior ({error}): make it again.")
+def _check_size(size: int, name: str) -> None:
+    if size > MOST_BYTES:
+        raise CorpusError(f"{name} is larger than {MOST_BYTES >> 20} MB: that is no prior.")
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise CorpusError(f"{name} does not exist: check the path, or set prior to null.") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise CorpusError(f"{name} is no readable prior ({error}): make it again.") from error

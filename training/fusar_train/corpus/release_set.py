@@ -8,10 +8,12 @@ labelled; lines of one image are joined.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
 
 from fusar_gpt.frames import SceneBox
 from fusar_gpt.tasks import ANY, Boxes, Question, Task, prompt_set
@@ -21,8 +23,17 @@ from fusar_train.corpus.files import inside, json_lines
 from fusar_train.corpus.images import image_facts
 from fusar_train.corpus.messages import recognise
 from fusar_train.corpus.record import Message, Record, RecordObject
+from fusar_train.validation import first_fault
 
-FRAME = 504
+
+class _Line(BaseModel, strict=True):
+    image: str
+    question: str
+    answer: str
+    coordinate_size: Annotated[int, Field(gt=0, le=100_000)] = 504
+    aef: str | None = None
+    id: str | int | None = None
+    year: Any = None
 
 
 def read_release_set(path: Path, dataset: Dataset) -> Iterator[Read]:
@@ -75,61 +86,40 @@ def _merged(objects: Iterable[RecordObject], more: Iterable[RecordObject]) -> It
 
 
 def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> Record:
-    if not isinstance(raw, dict) or not all(
-        isinstance(raw.get(key), str) for key in ("image", "question", "answer")
-    ):
+    try:
+        line = _Line.model_validate(raw)
+    except ValidationError as error:
         raise CorpusError(
-            f"{where} has no image, question and answer as texts: is it the authors' detection.jsonl?"
-        )
-    image = inside(folder, raw["image"], where)
-    side = raw.get("coordinate_size", FRAME)
-    if type(side) is not int or not 0 < side <= 100_000:
-        raise CorpusError(f"{where} coordinate_size must be a side in pixels, not {side!r}.")
-    task, target = recognise(raw["question"])
-    if task is not Task.DETECT:
-        target = ANY
-    objects = _objects(raw["answer"], target or ANY, image, side, where, dataset)
-    asked = dataset.item(target or ANY, SceneBox(0, 0, 1, 1)).label
-    classes = [asked] if target != ANY else sorted({item.label for item in objects})
-    aef = raw.get("aef")
-    name = str(raw.get("id") or image.stem)
-    return Record(
-        id=dataset.record_id(name),
-        image=image,
-        objects=objects,
-        prior=None if aef is None else inside(folder, aef, where),
-        messages=(Message(task=Task.DETECT, target=asked, question=raw["question"], answer=raw["answer"]),),
-        scene=dataset.scene_of(name),
-        provenance=dataset.provenance(
-            complete=classes, frame=[side, side], prompt_set="release", **_year(raw)
-        ),
-    )
-
-
-def _objects(
-    answer: str, target: str, image: Path, side: int, where: str, dataset: Dataset
-) -> tuple[RecordObject, ...]:
-    said = prompt_set("release").parse(Question(Task.DETECT, target=target), answer, (side, side))
+            f"{where} makes no sense: {first_fault(error)}: is it a line of the authors' detection.jsonl?"
+        ) from error
+    image, side = inside(folder, line.image, where), line.coordinate_size
+    task, target = recognise(line.question)
+    target = target if task is Task.DETECT and target else ANY
+    said = prompt_set("release").parse(Question(Task.DETECT, target=target), line.answer, (side, side))
     if not isinstance(said, Boxes) or not said.complete:
         raise CorpusError(
             f"{where} answer is neither None nor a list of bbox_2d and label: correct or remove it."
         )
     (width, height), _ = image_facts(image, f"{where} image {image}")
-    across, down = width / side, height / side
-    return tuple(
+    x, y = width / side, height / side
+    objects = tuple(
         dataset.item(
-            found.label,
-            SceneBox(
-                found.box.left * across,
-                found.box.top * down,
-                found.box.right * across,
-                found.box.bottom * down,
-            ),
+            one.label, SceneBox(one.box.left * x, one.box.top * y, one.box.right * x, one.box.bottom * y)
         )
-        for found in said.boxes
+        for one in said.boxes
     )
-
-
-def _year(raw: Mapping[str, Any]) -> dict[str, int]:
-    year = raw.get("year")
-    return {"year": year} if type(year) is int else {}
+    asked = dataset.item(target, SceneBox(0, 0, 1, 1)).label
+    known: dict[str, Any] = {
+        "complete": [asked] if target != ANY else sorted({item.label for item in objects})
+    }
+    known |= {"frame": [side, side], "prompt_set": "release"}
+    name = str(line.id or image.stem)
+    return Record(
+        id=dataset.record_id(name),
+        image=image,
+        objects=objects,
+        prior=None if line.aef is None else inside(folder, line.aef, where),
+        messages=(Message(task=Task.DETECT, target=asked, question=line.question, answer=line.answer),),
+        scene=dataset.scene_of(name),
+        provenance=dataset.provenance(**known | ({"year": line.year} if type(line.year) is int else {})),
+    )

@@ -5,7 +5,7 @@ The images carry no land cover and no coordinates, so their chips have no prior 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from PIL import Image
 from fusar_gpt.frames import ChipBox
 from fusar_train.corpus.chip import LabelledBox, LabelledChip, clip_objects, no_prior
 from fusar_train.corpus.files import xml_file
+from fusar_train.corpus.voc import voc_box
 
 HELD_OUT = 0.15
 SPLIT_SEED = 20261120
@@ -30,31 +31,21 @@ class Annotated:
 
 
 def read_voc(folder: Path) -> list[Annotated]:
-    """Every image of a folder with ``JPEGImages`` and ``Annotations``, sorted by name.
-
-    VOC counts pixels from 1 and includes the last one, so its xmin 1, xmax 10 are the edges 0 and 10 here.
-    """
+    """Every image of a folder with ``JPEGImages`` and ``Annotations``, sorted by name."""
     images = []
     for path in sorted((folder / "Annotations").glob("*.xml")):
         with Image.open(folder / "JPEGImages" / f"{path.stem}.jpg") as picture:
             image = np.asarray(picture.convert("L"))
-        boxes = [
-            [float(box.findtext(corner, "")) for corner in ("xmin", "ymin", "xmax", "ymax")]
-            for box in xml_file(path).iter("bndbox")
-        ]
-        edges = np.array(boxes, dtype=np.float64).reshape(-1, 4) - (1, 1, 0, 0)
-        images.append(Annotated(path.stem, image, edges))
+        boxes = [astuple(voc_box(corners, str(path))) for corners in xml_file(path).iter("bndbox")]
+        images.append(Annotated(path.stem, image, np.array(boxes, np.float64).reshape(-1, 4)))
     return images
 
 
 def split(images: list[Annotated]) -> tuple[list[Annotated], list[Annotated]]:
     """Training and held-out images, the same ones every time."""
     order = np.random.default_rng(SPLIT_SEED).permutation(len(images))
-    held = set(order[: round(HELD_OUT * len(images))].tolist())
-    return (
-        [image for i, image in enumerate(images) if i not in held],
-        [image for i, image in enumerate(images) if i in held],
-    )
+    held = sorted(order[: round(HELD_OUT * len(images))].tolist())
+    return [image for i, image in enumerate(images) if i not in held], [images[i] for i in held]
 
 
 def cut(image: Annotated, left: float, top: float, side: float, chip_px: int) -> LabelledChip | None:
@@ -99,8 +90,7 @@ def turn(record: LabelledChip, quarters: int, mirror: bool, rng: np.random.Gener
     """The chip turned by quarters, mirrored, and a little brighter or darker."""
     side = float(record.image.shape[0])
     image = np.rot90(record.image, quarters)
-    boxes = [[o.box.left, o.box.top, o.box.right, o.box.bottom] for o in record.objects]
-    corners = np.array(boxes).reshape(-1, 2, 2)
+    corners = np.array([astuple(item.box) for item in record.objects]).reshape(-1, 2, 2)
     for _ in range(quarters % 4):  # a quarter turn to the left takes (x, y) to (y, side - x)
         corners = np.stack([corners[..., 1], side - corners[..., 0]], axis=-1)
     if mirror:

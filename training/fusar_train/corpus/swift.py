@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,12 @@ from fusar_gpt.findings.output import whole_file
 from fusar_gpt.frames import SceneBox
 from fusar_gpt.tasks import ANY, SEARCHES, Task
 from fusar_train.corpus.dataset import Dataset, Read, scene_box
-from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.errors import CorpusError, naming
 from fusar_train.corpus.files import inside
 from fusar_train.corpus.images import image_facts
 from fusar_train.corpus.labels import labels_of
 from fusar_train.corpus.messages import recognise
-from fusar_train.corpus.record import Message, Record, RecordObject
+from fusar_train.corpus.record import Message, Record
 from fusar_train.corpus.release_set import by_image
 
 IMAGE, BBOX, REF = "<image>", "<bbox>", "<ref-object>"
@@ -116,7 +116,7 @@ def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> Record:
         images = [image["path"] if isinstance(image, dict) else image for image in raw["images"]]
         stated = raw.get("objects") or {}
         refs = [str(ref) for ref in stated.get("ref") or ()]
-        boxes = [one for one in stated.get("bbox") or () if len(one) == 4]
+        corners = [one for one in stated.get("bbox") or () if len(one) == 4]
         normal = stated.get("bbox_type") == "norm1"
     except (AttributeError, KeyError, TypeError) as error:
         raise CorpusError(f"{where} has no messages and images as ms-swift writes them ({error}).") from error
@@ -125,17 +125,25 @@ def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> Record:
     name = images[0]
     image = Path(name) if Path(name).is_absolute() else inside(folder, name, where)
     size, _ = image_facts(image, f"{where} image {image}")
-    placed = [_placed(box, size if normal else (1, 1), where) for box in boxes]
-    said = _messages(turns, refs, placed, where)
-    targets = [m.target for m in said if m.task in SEARCHES]
+    scale = size * 2 if normal else (1, 1, 1, 1)
+    place = f"{where} objects"
+    with naming(place):
+        scaled = [[float(n) * s for n, s in zip(one, scale, strict=True)] for one in corners]
+    boxes = [scene_box(one, place) for one in scaled]
+    asked = _messages(turns, refs, boxes, where)
+    if asked and asked[0].task is Task.CLASSIFY:
+        names = [asked[0].answer]
+    else:
+        names = refs if len(refs) == len(boxes) else [refs[0] if refs else "object"] * len(boxes)
+    targets = {one.target for one in asked if one.task in SEARCHES} - {None, ANY}
     return Record(
         id=dataset.record_id(image.stem),
         image=image,
-        objects=_objects(said, refs, placed, dataset),
-        messages=said,
-        caption=next((m.answer for m in said if m.task is Task.DESCRIBE), None),
+        objects=tuple(dataset.item(name, box) for name, box in zip(names, boxes, strict=False)),
+        messages=asked,
+        caption=next((one.answer for one in asked if one.task is Task.DESCRIBE), None),
         scene=dataset.scene_of(image.stem),
-        provenance=dataset.provenance(complete=sorted({labels_of(t)[0] for t in targets if t and t != ANY})),
+        provenance=dataset.provenance(complete=sorted({labels_of(str(target))[0] for target in targets})),
     )
 
 
@@ -145,45 +153,24 @@ def _messages(
     """The pairs of user and assistant, their placeholders filled with whole pixels of the image, in order."""
     rest_boxes, rest_refs = iter(boxes), iter(refs)
 
+    def next_box(_: object) -> str:
+        if (box := next(rest_boxes, None)) is None:
+            raise CorpusError(f"{where} has more {BBOX} than boxes in objects: correct or remove it.")
+        return str([round(edge) for edge in astuple(box)])
+
     def filled(text: str) -> str:
-        text = re.sub(BBOX, lambda _: _whole(next(rest_boxes, None), where), text)
-        return re.sub(REF, lambda _: next(rest_refs, "object"), text)
+        return re.sub(REF, lambda _: next(rest_refs, "object"), re.sub(BBOX, next_box, text))
 
     spoken = [(role, text) for role, text in turns if role in ("user", "assistant")]
     if len(spoken) % 2 or any(role != ("user", "assistant")[i % 2] for i, (role, _) in enumerate(spoken)):
         raise CorpusError(f"{where} must alternate between user and assistant: correct or remove it.")
     made = []
     for (_, asked), (_, answer) in zip(spoken[0::2], spoken[1::2], strict=True):
-        question = filled(asked.replace(IMAGE, "").strip("\n"))
+        question, answered = filled(asked.replace(IMAGE, "").strip("\n")), filled(answer)
         task, target = recognise(question)
         box = boxes[0] if task is Task.CLASSIFY and BBOX in asked and boxes else None
-        answered = filled(answer)
         made.append(Message(task=task, target=target, box=box, question=question, answer=answered))
     return tuple(made)
-
-
-def _objects(
-    said: Sequence[Message], refs: Sequence[str], boxes: Sequence[SceneBox], dataset: Dataset
-) -> tuple[RecordObject, ...]:
-    """The boxes with their labels: what was answered on classifying, else the reference of the same number."""
-    if said and said[0].task is Task.CLASSIFY:
-        names = [said[0].answer]
-    else:
-        names = list(refs) if len(refs) == len(boxes) else [refs[0] if refs else "object"] * len(boxes)
-    return tuple(dataset.item(name, box) for name, box in zip(names, boxes, strict=False))
-
-
-def _placed(box: Sequence[Any], size: tuple[int, int], where: str) -> SceneBox:
-    try:
-        return scene_box([float(n) * s for n, s in zip(box, size * 2, strict=True)], f"{where} objects")
-    except (TypeError, ValueError) as error:
-        raise CorpusError(f"{where} objects: {error}. Correct or remove it.") from error
-
-
-def _whole(box: SceneBox | None, where: str) -> str:
-    if box is None:
-        raise CorpusError(f"{where} has more {BBOX} than boxes in objects: correct or remove it.")
-    return str([round(edge) for edge in (box.left, box.top, box.right, box.bottom)])
 
 
 def _with_own_ids(records: Iterable[Record]) -> Iterator[Record]:

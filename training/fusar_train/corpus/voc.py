@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fusar_gpt.frames import SceneBox
-from fusar_train.corpus.dataset import Dataset, Read, checked_size, find_image, scene_box
+from fusar_train.corpus.dataset import Dataset, Read, checked_size, find_image, lenient, scene_box
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import xml_file
 from fusar_train.corpus.labels import labels_of
@@ -35,11 +35,10 @@ def read_voc(root: Path, dataset: Dataset) -> Iterator[Read]:
         )
     splits = _stated_splits(root)
     classes = _classes([path for path, _, _ in found], dataset) if dataset.complete == "set" else set()
-    for path, images, split in found:
-        try:
-            yield _record(path, images, split or splits.get(path.stem), dataset, classes)
-        except CorpusError as error:
-            yield error
+    yield from lenient(
+        _record,
+        ((path, images, split or splits.get(path.stem), dataset, classes) for path, images, split in found),
+    )
 
 
 def voc_box(corners: ET.Element, where: str) -> SceneBox:
@@ -94,10 +93,8 @@ def _record(path: Path, images: Path, split: str | None, dataset: Dataset, class
     size = root.find("size")
     if size is not None:
         checked_size(image, (_whole(size, "width"), _whole(size, "height")), str(path))
-    objects = [
-        _object(item, f"{path}, object {number}", dataset)
-        for number, item in enumerate(root.iter("object"), 1)
-    ]
+    items = enumerate(root.iter("object"), 1)
+    objects = [_object(item, f"{path}, object {number}", dataset) for number, item in items]
     seen = classes or {item.label for item in objects}
     return dataset.annotated(image, [path.stem], objects, split, seen)
 

@@ -19,7 +19,7 @@ from fusar_gpt.tasks import SEARCHES, Task
 from fusar_train.corpus.chip import LabelledChip
 from fusar_train.corpus.ssdd import random_cut, read_voc, split
 from fusar_train.pretrain.dense import dense_targets
-from fusar_train.pretrain.packing import Packed, Packer, said_cells
+from fusar_train.pretrain.packing import Packed, Packer, object_cells
 from fusar_train.pretrain.questions import QuestionAnswer, pairs, with_decoy
 from fusar_train.simulation.chip import CHIP_PX, TRAIN_STREAM, drop_or_swap_prior, simulate_chip
 from fusar_train.validation import Number
@@ -91,9 +91,11 @@ def questions(chip: LabelledChip, rng: np.random.Generator) -> list[QuestionAnsw
     ]
 
 
-def few(asked: list[QuestionAnswer]) -> list[QuestionAnswer]:
-    """As many of some questions as a remembered chip is asked at a time, those first whose answer says objects."""
-    return sorted(asked, key=lambda one: one.question.task not in SEARCHES or not said_cells(one))[:QUESTIONS]
+def few_questions(asked: list[QuestionAnswer]) -> list[QuestionAnswer]:
+    """As many of the questions as a remembered chip is asked at a time, first those whose answer names objects."""
+    return sorted(asked, key=lambda one: one.question.task not in SEARCHES or not object_cells(one))[
+        :QUESTIONS
+    ]
 
 
 def model_inputs(chips: Sequence[LabelledChip], processor: FusarGptProcessor) -> dict[str, Tensor]:
@@ -140,4 +142,4 @@ class Batches:
                 yield self._ask(asked, torch.stack(seen).float())
 
     def _ask(self, chips: Sequence[LabelledChip], tokens: Tensor) -> Batch:
-        return Batch(self.packer([few(questions(chip, self.rng)) for chip in chips]), tokens=tokens)
+        return Batch(self.packer([few_questions(questions(chip, self.rng)) for chip in chips]), tokens=tokens)

@@ -12,21 +12,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fusar_train.corpus.chip import LABELS, LabelledChip
-from fusar_train.simulation.land import COVER_NAMES
+from fusar_train.simulation.ground import COVER_NAMES
 
 BoxTargets = dict[str, Tensor]
 ALIKE_SCALE = 30.0
 NEIGHBOUR = 0.25
-"""What a box weighs that is told by a neighbour of its token."""
+"""The weight of a box that a neighbour of its own token gives."""
 
 
 class DenseHead(nn.Module):
     """From visual tokens [N, T, C] to class logits [N, T, 2], boxes [N, T, 4] and cover logits [N, T, 8].
 
     A box is (left, top, right, bottom) as distances from the token's centre in token sides, positive outward. Every
-    token next to an object's centre says its box, so that a chip of few objects still teaches much.
-    ``words`` reads off the tokens what the prompt set ``compact`` says of their objects, as the embeddings of those
-    words: so the tower writes what the language model has to say in the language model's own terms.
+    token next to an object's centre gives its box, so that a chip of few objects still teaches much.
+    ``words`` predicts, from the tokens, the embeddings of the words with which the prompt set ``compact`` names their
+    objects: so the tower learns to write what the language model has to answer.
     """
 
     def __init__(self, channels: int) -> None:
@@ -60,15 +60,12 @@ class DenseHead(nn.Module):
 
 def _alike(said: Tensor, table: Tensor) -> Tensor:
     """How alike vectors [..., C] are to the embeddings of a table [..., V, C]: logits [..., V]."""
-    return (
-        functional.normalize(said, dim=-1)
-        @ functional.normalize(table, dim=-1).transpose(-1, -2)
-        * ALIKE_SCALE
-    )
+    directions = functional.normalize(table, dim=-1).transpose(-1, -2)
+    return functional.normalize(said, dim=-1) @ directions * ALIKE_SCALE
 
 
 def dense_targets(records: Sequence[LabelledChip], token_px: int) -> BoxTargets:
-    """What the head should say at each of T tokens.
+    """The truth for the head at each of T tokens.
 
     ``classes`` [N, T, 2] 0/1 at the token of an object's centre; ``near`` bool [N, T] at it and its eight neighbours,
     where ``boxes`` [N, T, 4] and ``sides`` [N, T, 4] (how many whole pixels the box reaches over the token on the left,
@@ -106,7 +103,7 @@ def words_loss(said: dict[str, Tensor], truth: BoxTargets, soft: Tensor) -> dict
     there = truth["near"] & ((sides >= 0) & (sides < len(soft))).all(-1)
     if there.any():
         logs = functional.log_softmax(said["sides"][there], dim=-1)
-        losses["sides"] = weigh(-(soft[sides[there]] * logs).sum(-1).mean(-1), truth, there)
+        losses["sides"] = weighted_mean(-(soft[sides[there]] * logs).sum(-1).mean(-1), truth, there)
     return losses
 
 
@@ -120,7 +117,7 @@ def dense_loss(said: tuple[Tensor, Tensor, Tensor], truth: BoxTargets) -> dict[s
     losses = {"classes": (wrong**2 * entropy).sum() / objects}
     there = truth["near"]
     if there.any():
-        losses["boxes"] = weigh(box_loss(boxes[there], truth["boxes"][there]), truth, there)
+        losses["boxes"] = weighted_mean(box_loss(boxes[there], truth["boxes"][there]), truth, there)
     if (truth["cover"] >= 0).any():
         losses["cover"] = functional.cross_entropy(
             cover.flatten(0, 1), truth["cover"].flatten(), ignore_index=-1
@@ -128,7 +125,7 @@ def dense_loss(said: tuple[Tensor, Tensor, Tensor], truth: BoxTargets) -> dict[s
     return losses
 
 
-def weigh(losses: Tensor, truth: BoxTargets, there: Tensor) -> Tensor:
+def weighted_mean(losses: Tensor, truth: BoxTargets, there: Tensor) -> Tensor:
     """The mean of losses [K] at the tokens ``there`` [N, T], a neighbour's counting less than an object's own."""
     weights = torch.where(truth["classes"].amax(-1) > 0, 1.0, NEIGHBOUR)[there]
     return (losses * weights).sum() / weights.sum()

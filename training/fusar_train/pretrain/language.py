@@ -22,7 +22,7 @@ FAR_PX = 20.0
 SIDE_WEIGHT = 2.0
 """A box has four numbers that only looking tells, among many words that are soon known."""
 LAYERS = (1, 2)
-"""The layers that ``packed.look`` is for: the one before them is left to find out which object a word belongs to."""
+"""The layers that ``packed.attend`` is for: the one before them is left to find out which object a word belongs to."""
 HEADS = 4
 """Guided heads of each; the others look where they like."""
 BACK = 2
@@ -129,14 +129,14 @@ def record_attention(model: Any) -> None:
 
 
 def attention_loss(model: Any, packed: Packed) -> Tensor:
-    """Cross-entropy of where the guided heads looked in the last call, against ``packed.look``; zero if nowhere.
+    """Cross-entropy of where the guided heads looked in the last call, against ``packed.attend``; zero if nowhere.
 
     Finding the next object is the hardest look and the rarest, so these count as much as all others, and so do the
     looks back of the visual tokens, which make it easy: the next object is the one that has looked at this one.
     """
     sees = packed.mask()[:, 0]
     losses = torch.zeros(())
-    for layer, looks in zip(LAYERS, packed.look, strict=True):
+    for layer, looks in zip(LAYERS, packed.attend, strict=True):
         attention = model.model.language_model.layers[layer].self_attn
         query, key = attention.recorded
         entropies, kinds = [], []
@@ -147,7 +147,7 @@ def attention_loss(model: Any, packed: Packed) -> Tensor:
             truth = look[rows].expand(HEADS, -1)
             entropies.append(functional.cross_entropy(scores.movedim(-1, 1), truth, reduction="none").mean(0))
             back = packed.question[chip, rows] == PREFIX
-            kinds.append(torch.where(back, BACK, (look[rows] != packed.look[0, chip, rows]).long()))
+            kinds.append(torch.where(back, BACK, (look[rows] != packed.attend[0, chip, rows]).long()))
         entropy, kind = torch.cat(entropies), torch.cat(kinds)
         losses = losses + sum(entropy[kind == one].mean() for one in range(BACK + 1) if (kind == one).any())
     return losses

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from fusar_gpt.model.processor import IGNORED, FusarGptProcessor
 from fusar_gpt.model.tiny import IMAGE
@@ -39,10 +40,10 @@ class Packed:
         question: int64 [N, T], which question a token belongs to, or ``PREFIX`` or ``PADDING``.
         labels: int64 [N, T], the token to be said after each position, -100 where none is learnt.
         weights: float32 [N, T], the weight of each label.
-        look: int64 [2, N, T], positions of visual tokens to look at first and then. At a label about an object: that
-            of the object just said, then that of the object to be said, which is the next one after an object.
-            At the visual token of an object: that of the object before it, then ``NOWHERE``. The token before the
-            image stands for the object before the first and after the last. Elsewhere ``NOWHERE``.
+        attend: int64 [2, N, T], positions of visual tokens that two layers attend to. At a label about an object: the
+            object just named, then the object to be named, which is the next one after an object. At the visual
+            token of an object: the object before it, then ``NOWHERE``. The token before the image stands for the
+            object before the first and after the last. Elsewhere ``NOWHERE``.
     """
 
     ids: Tensor
@@ -50,7 +51,7 @@ class Packed:
     question: Tensor
     labels: Tensor
     weights: Tensor
-    look: Tensor
+    attend: Tensor
 
     def mask(self) -> Tensor:
         """Which positions see which, bool [N, 1, T, T]: earlier ones of the prefix and of the same question."""
@@ -80,17 +81,14 @@ class Packer:
         """Pack the pairs of N chips."""
         rows = [self._row(pairs) for pairs in chips]
         longest = max(len(row["ids"]) for row in rows)
-        fill = {
-            "ids": self.processor.tokenizer.pad_token_id,
-            "question": PADDING,
-            "labels": IGNORED,
-            "look": NOWHERE,
-        }
-        stacked = {
-            name: torch.stack([pad(row[name], longest, fill.get(name, 0)) for row in rows], dim=-2)
-            for name in rows[0]
-        }
-        return Packed(**stacked)
+        blank = self.processor.tokenizer.pad_token_id
+        fill = {"ids": blank, "question": PADDING, "labels": IGNORED, "attend": NOWHERE}
+
+        def stacked(name: str) -> Tensor:
+            padded = [pad(row[name], (0, longest - len(row["ids"])), value=fill.get(name, 0)) for row in rows]
+            return torch.stack(padded, dim=-2)
+
+        return Packed(**{name: stacked(name) for name in rows[0]})
 
     def _row(self, pairs: Sequence[QuestionAnswer]) -> dict[str, Tensor]:
         """One chip, unpadded."""
@@ -102,14 +100,14 @@ class Packer:
             ids, labels = text["input_ids"][number, begin:], text["labels"][number, begin:]
             positions = (start + torch.arange(len(ids))).expand(3, -1)
             parts.append(self._part(ids, positions, number, labels, pair))
-            self._chain(parts[0]["look"][0], pair)
+            self._point_back(parts[0]["attend"][0], pair)
         return {name: torch.cat([part[name] for part in parts], dim=-1) for name in parts[0]}
 
-    def _chain(self, look: Tensor, pair: QuestionAnswer) -> None:
+    def _point_back(self, look: Tensor, pair: QuestionAnswer) -> None:
         """Points the visual token of each object in a detect answer for one class at that of the one before it."""
         if pair.question.task is Task.DETECT and pair.question.target != ANY:
             before = OUTSIDE
-            for number, cell in enumerate(said_cells(pair)):
+            for number, cell in enumerate(object_cells(pair)):
                 if number not in pair.decoys:
                     look[self.image + cell] = self.image + before
                     before = cell
@@ -125,7 +123,7 @@ class Packer:
         weights = torch.zeros(len(ids))
         weights[answer] = max(len(answer), 1) ** -0.5
         if pair is not None and pair.question.task in SEARCHES:
-            looks, untrue = said_looks(pair)
+            looks, untrue = attention_targets(pair)
             about = answer[: looks.shape[1]]
             stride = object_tokens(pair)
             for place in {0, stride - 1}:
@@ -138,7 +136,7 @@ class Packer:
             "question": torch.full((len(ids),), number),
             "labels": said,
             "weights": weights,
-            "look": look,
+            "attend": look,
         }
 
 
@@ -147,19 +145,19 @@ def object_tokens(pair: QuestionAnswer) -> int:
     return OBJECT_TOKENS if pair.question.task is Task.DETECT else 1
 
 
-def said_cells(pair: QuestionAnswer) -> list[int]:
-    """The cells of the objects that the answer to a search says."""
+def object_cells(pair: QuestionAnswer) -> list[int]:
+    """The cells of the objects that the answer to a search names."""
     if pair.question.task is Task.DETECT:
         return [] if pair.answer == NONE else [int(row.split()[0]) for row in pair.answer.split(";")]
     return [int(cell) for cell in pair.answer.rpartition(SEEN)[0].split()]
 
 
-def said_looks(pair: QuestionAnswer) -> tuple[Tensor, list[int]]:
-    """For the words about objects in an answer the cells to look at first and then [2, L], and the untrue words.
+def attention_targets(pair: QuestionAnswer) -> tuple[Tensor, list[int]]:
+    """For the words about objects in an answer the cells that two layers attend to [2, L], and the untrue words.
 
-    The last look is for what follows the last object; a detect answer has ended before it.
+    The last pair is for what follows the last object; a detect answer has ended before it.
     """
-    cells, stride = said_cells(pair), object_tokens(pair)
+    cells, stride = object_cells(pair), object_tokens(pair)
 
     def ahead(number: int) -> int:
         """The cell of the first true object from this one on."""
@@ -175,8 +173,3 @@ def said_looks(pair: QuestionAnswer) -> tuple[Tensor, list[int]]:
             # That the answer goes on with a decoy is true only of those with an object behind them.
             untrue += range(max(begin - (ahead(number) == OUTSIDE), 0), begin + stride - 1)
     return torch.tensor([first, then]), untrue
-
-
-def pad(row: Tensor, length: int, value: int) -> Tensor:
-    """The row [..., L] filled up to ``length`` on the right."""
-    return torch.nn.functional.pad(row, (0, length - row.shape[-1]), value=value)

@@ -11,7 +11,8 @@ from fusar_gpt.tasks import ANY, SEARCHES, Question, Task, prompt_set
 from fusar_gpt.tasks.compact import GRID, NONE, render_boxes, render_label
 from fusar_train.corpus.chip import LABELS, LabelledChip
 from fusar_train.corpus.messages import search_answer
-from fusar_train.simulation.land import COVER_NAMES, PLACES
+from fusar_train.simulation.ground import COVER_NAMES
+from fusar_train.simulation.land import PLACES
 from fusar_train.simulation.records import caption, main_covers
 
 TEXTS = {

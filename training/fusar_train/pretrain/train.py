@@ -45,7 +45,7 @@ from fusar_train.pretrain.language import (
 )
 from fusar_train.pretrain.muon import Muon
 from fusar_train.pretrain.questions import vocabulary
-from fusar_train.simulation.land import PIXEL_M
+from fusar_train.simulation.ground import PIXEL_M
 from fusar_train.validation import Count, Number, Positive, Whole, read_yaml
 
 HEAD = "dense_head.safetensors"
@@ -151,7 +151,7 @@ class TinyTrainer:
 
     def run_phase(self, phase: Phase) -> None:
         """One phase, until its steps or its minutes are over."""
-        trained = self.choose(phase)
+        trained = self.freeze_others(phase)
         kept = phase.remember // self.settings.processes
         encode = partial(visual_tokens, self.model)
         stream = self.batches.remembered(kept, encode) if kept else iter(self.batches)
@@ -162,9 +162,9 @@ class TinyTrainer:
         for step, batch in enumerate(stream, start=1):
             losses = self.losses(batch, phase)
             recent.append({name: value.item() for name, value in losses.items()})
-            descend(losses, [p for _, p in trained])
+            backward(losses, [p for _, p in trained])
             now = time.monotonic()
-            done = agreed(max(step / phase.steps, (now - start) / 60 / phase.minutes))
+            done = from_process_0(max(step / phase.steps, (now - start) / 60 / phase.minutes))
             set_rates(optimizers, rates, min(done / WARM_UP, 1.0) * max(0.01, 1 - done))
             for optimizer in optimizers:
                 optimizer.step()
@@ -178,8 +178,8 @@ class TinyTrainer:
             if done >= 1.0:
                 return
 
-    def choose(self, phase: Phase) -> list[tuple[str, nn.Parameter]]:
-        """Freezes all but the phase's parts; the trained parameters with their names."""
+    def freeze_others(self, phase: Phase) -> list[tuple[str, nn.Parameter]]:
+        """Freezes all but the phase's parts; returns the parameters that train, with their names."""
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(any(name.startswith(f"model.{part}.") for part in phase.train))
         named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
@@ -237,7 +237,7 @@ def make_optimizers(
     return muon, torch.optim.AdamW(others, lr=phase.other_rate, betas=(0.9, 0.98), weight_decay=0.01)
 
 
-def descend(losses: dict[str, Tensor], parameters: list[nn.Parameter]) -> None:
+def backward(losses: dict[str, Tensor], parameters: list[nn.Parameter]) -> None:
     """The gradients of the summed losses, averaged over all processes and clipped."""
     total = sum(losses.values(), torch.zeros(()))
     total.backward()  # type: ignore[no-untyped-call]
@@ -266,7 +266,7 @@ def average(gradients: list[Tensor]) -> None:
             gradient.copy_(part.view_as(gradient))
 
 
-def agreed(value: float) -> float:
+def from_process_0(value: float) -> float:
     """Process 0's value, in every process."""
     shared = torch.tensor(value, dtype=torch.float64)
     if distributed.is_initialized():

@@ -14,8 +14,8 @@ from fusar_train.simulation.ground import Land
 from fusar_train.simulation.land import PLACES, build
 from fusar_train.simulation.prior import sample_nodes
 from fusar_train.simulation.radar import Sensor, detect, quantise, to_db
-from fusar_train.simulation.small_echoes import add_ghosts, furnish, wake_factor
-from fusar_train.simulation.targets import Canvas, place_planes, place_ships
+from fusar_train.simulation.small_echoes import add_ghosts, add_small_echoes, wake_factor
+from fusar_train.simulation.targets import Site, place_planes, place_ships
 
 CHIP_PX = 224
 TOKEN_PX = 16
@@ -27,7 +27,7 @@ TRAIN_STREAM, CHOICE_STREAM, TEST_STREAM = 1, 2, 7
 
 
 @lru_cache(maxsize=1)
-def keep_memory() -> None:
+def keep_freed_memory() -> None:
     """Makes the C library keep the memory of freed arrays, which makes chips a quarter faster.
 
     glibc hands the top of its heap back to the system, to be mapped anew for the next array, unless it is smaller
@@ -44,36 +44,36 @@ def random_count(rng: np.random.Generator, often: int, crowds: float) -> int:
     return int(rng.integers(8, MOST + 1)) if draw > 1 - crowds else 1 + int(often * rng.beta(0.9, 1.8))
 
 
-def people(land: Land, sensor: Sensor, counts: tuple[int, int], rng: np.random.Generator) -> Canvas:
-    """Puts up to so many ships and planes, and everything else that throws echoes, on a place."""
-    canvas = Canvas.over(land, sensor)
-    place_ships(canvas, counts[0], rng)
-    place_planes(canvas, counts[1], rng)
-    furnish(canvas, rng)
+def populate(land: Land, sensor: Sensor, counts: tuple[int, int], rng: np.random.Generator) -> Site:
+    """The place with up to ``counts`` (ships, planes) and the small objects around them."""
+    site = Site.empty(land, sensor)
+    place_ships(site, counts[0], rng)
+    place_planes(site, counts[1], rng)
+    add_small_echoes(site, rng)
     if rng.random() < 0.2:
-        add_ghosts(canvas, rng)
-    return canvas
+        add_ghosts(site, rng)
+    return site
 
 
-def observe(canvas: Canvas, rng: np.random.Generator) -> NDArray[np.float32]:
+def observe(site: Site, rng: np.random.Generator) -> NDArray[np.float32]:
     """The SAR image of a place in dB, float32 [h, w]."""
-    ground = clutter(canvas.land, heights(canvas.land, rng), canvas.sensor, rng)
-    if canvas.wakes:
-        ground *= wake_factor(canvas)
-    ground += np.float32(10 ** (canvas.sensor.noise_db / 10))
-    return to_db(detect(ground, canvas.echo, canvas.sensor, rng))
+    ground = clutter(site.land, heights(site.land, rng), site.sensor, rng)
+    if site.wakes:
+        ground *= wake_factor(site)
+    ground += np.float32(10 ** (site.sensor.noise_db / 10))
+    return to_db(detect(ground, site.echo, site.sensor, rng))
 
 
-def compose(number: int, stream: int = 0) -> tuple[Canvas, str, np.random.Generator]:
+def compose(number: int, stream: int = 0) -> tuple[Site, str, np.random.Generator]:
     """The place of chip ``number``, ``MARGIN`` pixels wider on every side, its kind, and the rest of its seed."""
-    keep_memory()
+    keep_freed_memory()
     rng = np.random.default_rng((stream, number))
     names = list(PLACES)
     place = names[int(rng.choice(len(names), p=[PLACES[name][1] for name in names]))]
     side = CHIP_PX + 2 * MARGIN
     land = build(place, (side, side), rng)
     counts = random_count(rng, 12, 0.3 if place == "port" else 0.06), random_count(rng, 16, 0.1)
-    return people(land, Sensor.random(rng, land.pixel_m), counts, rng), place, rng
+    return populate(land, Sensor.random(rng, land.pixel_m), counts, rng), place, rng
 
 
 def simulate_chip(number: int, stream: int = 0) -> LabelledChip:
@@ -82,14 +82,14 @@ def simulate_chip(number: int, stream: int = 0) -> LabelledChip:
     The same numbers always give the same chip, in any order. On another machine, grey levels may differ by one
     where its arithmetic rounds otherwise; truth and prior do not.
     """
-    canvas, place, rng = compose(number, stream)
+    site, place, rng = compose(number, stream)
     inside = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
-    image = quantise(observe(canvas, rng)[inside], rng)
-    real = canvas.real()
+    image = quantise(observe(site, rng)[inside], rng)
+    real = site.real()
     boxes = [(x0 - MARGIN, y0 - MARGIN, x1 - MARGIN, y1 - MARGIN) for (x0, y0, x1, y1), _ in real]
     objects, _ = clip_objects(boxes, [label for _, label in real], CHIP_PX, CHIP_PX)
-    cover = canvas.land.cover()[inside]
-    values, positions = sample_nodes(cover, canvas.land.pixel_m, rng)
+    cover = site.land.cover()[inside]
+    values, positions = sample_nodes(cover, site.land.pixel_m, rng)
     return LabelledChip(image, objects, values, positions, place, token_cover(cover), "simulated")
 
 
@@ -99,9 +99,9 @@ def token_cover(cover: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def drop_or_swap_prior(
-    record: LabelledChip, other: LabelledChip, rng: np.random.Generator, drop: float, swap: float
+    chip: LabelledChip, other: LabelledChip, rng: np.random.Generator, drop: float, swap: float
 ) -> LabelledChip:
-    """The record with no prior (probability ``drop``) or another chip's (``swap``), else as it was.
+    """The chip with no prior (probability ``drop``) or another chip's (``swap``), else as it was.
 
     A model that always sees a right prior learns to trust it blindly.
     """
@@ -111,5 +111,5 @@ def drop_or_swap_prior(
     elif draw < drop + swap:
         values, positions = other.values, other.positions
     else:
-        return record
-    return replace(record, values=values, positions=positions)
+        return chip
+    return replace(chip, values=values, positions=positions)

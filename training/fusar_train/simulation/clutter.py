@@ -45,18 +45,14 @@ def power(db: NDArray[np.floating] | float) -> NDArray[np.float32]:
 def sea_state(land: Land, rng: np.random.Generator) -> NDArray[np.float32]:
     """Wind patches, swell and now and then a dark slick: a factor [h, w], 1 where no wind blows."""
     wind = max(flat.wind for flat in land.flats)
-    patches = np.float32(rng.uniform(0.2, 1.2)) * smooth_field(
-        land.shape, rng.uniform(180, 600) / land.pixel_m, rng
-    )
+    strength = np.float32(rng.uniform(0.2, 1.2))
+    patches = strength * smooth_field(land.shape, rng.uniform(180, 600) / land.pixel_m, rng)
     if rng.random() < wind / 15:
         u, _ = land.frame(0, 0, rng.uniform(0, np.pi))
         length = max(rng.uniform(50, 220), 5 * land.pixel_m)
         groups = np.float32(1) + np.float32(0.5) * smooth_field(land.shape, 2 * length / land.pixel_m, rng)
-        patches += (
-            np.float32(rng.uniform(0.3, 0.3 + 0.14 * wind))
-            * groups
-            * np.sin(u * np.float32(2 * np.pi / length))
-        )
+        swell = np.float32(rng.uniform(0.3, 0.3 + 0.14 * wind))
+        patches += swell * groups * np.sin(u * np.float32(2 * np.pi / length))
     if rng.random() < 0.15:
         slick = smooth_field(land.shape, 250 / land.pixel_m, rng)
         patches -= np.float32(rng.uniform(3, 7)) * (slick > 1.1)

@@ -6,7 +6,7 @@ radians; an axis with angle a points to (cos a, sin a).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import lru_cache
 
@@ -89,7 +89,7 @@ class Stand:
 
 @dataclass
 class Land:
-    """A place under construction.
+    """A place: what lies under each pixel, and where ships and planes can be.
 
     Attributes:
         surface: uint8 [h, w], a ``Surface`` each.
@@ -113,7 +113,7 @@ class Land:
 
     @classmethod
     def empty(cls, shape: tuple[int, int], pixel_m: float, rng: np.random.Generator) -> Land:
-        """Grass as far as the eye can see."""
+        """A place of nothing but grass."""
         surface = np.full(shape, Surface.GRASS, np.uint8)
         calm, streets = float(rng.uniform(-25, -17)), float(rng.uniform(0, np.pi))
         return cls(surface, np.zeros(shape, np.uint8), np.zeros(shape, np.int32), pixel_m, calm, streets)
@@ -129,15 +129,19 @@ class Land:
         return self.shape[1] * self.pixel_m, self.shape[0] * self.pixel_m
 
     def frame(self, x: float, y: float, angle: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Coordinates (u along the axis, v to its right in the image) [h, w] of every pixel about (x, y)."""
-        return frame(self.shape, self.pixel_m, x, y, angle)
+        """(u along the axis, v to its right in the image) [h, w], metres about (x, y), of every pixel centre."""
+        c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+        columns, rows = (np.arange(side, dtype=np.float32) + np.float32(0.5) for side in self.shape[::-1])
+        dx = columns[None, :] * np.float32(self.pixel_m) - np.float32(x)
+        dy = rows[:, None] * np.float32(self.pixel_m) - np.float32(y)
+        return c * dx + s * dy, c * dy - s * dx
 
     def paint(self, mask: NDArray[np.bool_], surface: int) -> None:
         """Puts a surface where the mask [h, w] is, over whatever was there."""
         self.surface[mask] = surface
         self.flat[mask] = 0
 
-    def lay(
+    def add_flat(
         self,
         mask: NDArray[np.bool_],
         rng: np.random.Generator,
@@ -146,7 +150,7 @@ class Land:
         other: int,
         wind: float = 0,
     ) -> int:
-        """Lays a flat where the mask [h, w] is; returns its index.
+        """Adds a flat where the mask [h, w] is; returns its index.
 
         With probability ``odds`` it is what it seems, water for "ship" and pavement for "plane", else ``other``.
         """
@@ -157,20 +161,13 @@ class Land:
         self.flats.append(Flat(hosts, odds, bool(rng.random() < odds), covers, float(level), order, wind))
         return self._put(mask)
 
-    def hide(self, mask: NDArray[np.bool_], rng: np.random.Generator, odds: float, other: int) -> int:
-        """Lays a flat inside another one, with no border that the image shows: a bank just above the water."""
+    def add_hidden_flat(
+        self, mask: NDArray[np.bool_], rng: np.random.Generator, odds: float, other: int
+    ) -> int:
+        """Adds a flat inside another one, without a border in the image, such as a bank just above the water."""
         around = self.flats[int(self.flat[mask].max())]
-        self.flats.append(
-            Flat(
-                "ship",
-                odds,
-                bool(rng.random() < odds),
-                (WATER, other),
-                around.level_db,
-                around.order,
-                around.wind,
-            )
-        )
+        real = bool(rng.random() < odds)
+        self.flats.append(replace(around, hosts="ship", odds=odds, real=real, covers=(WATER, other)))
         return self._put(mask & (self.flat > 0))
 
     def _put(self, mask: NDArray[np.bool_]) -> int:
@@ -215,21 +212,7 @@ def smooth_field(shape: tuple[int, int], scale: float, rng: np.random.Generator)
     return np.asarray(down @ knots @ across.T, np.float32)
 
 
-def frame(
-    shape: tuple[int, int], pixel_m: float, x: float, y: float, angle: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Coordinates (u along the axis, v to its right) [h, w] in metres of every pixel centre about (x, y)."""
-    dx = (np.arange(shape[1], dtype=np.float32)[None, :] + np.float32(0.5)) * np.float32(
-        pixel_m
-    ) - np.float32(x)
-    dy = (np.arange(shape[0], dtype=np.float32)[:, None] + np.float32(0.5)) * np.float32(
-        pixel_m
-    ) - np.float32(y)
-    c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    return c * dx + s * dy, c * dy - s * dx
-
-
 def at(x: float, y: float, angle: float, u: float, v: float) -> tuple[float, float]:
-    """The place (x, y) of frame coordinates (u, v): the inverse of ``frame``."""
+    """The place (x, y) of frame coordinates (u, v): the inverse of ``Land.frame``."""
     c, s = np.cos(angle), np.sin(angle)
     return float(x + c * u - s * v), float(y + s * u + c * v)

@@ -5,18 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fusar_train.simulation.ground import (
-    COVER_NAMES,
-    PIXEL_M,
-    Berth,
-    Land,
-    Stand,
-    Surface,
-    at,
-    smooth_field,
-)
-
-__all__ = ["COVER_NAMES", "PIXEL_M", "PLACES", "build"]
+from fusar_train.simulation.ground import PIXEL_M, Berth, Land, Stand, Surface, at, smooth_field
 
 Shape = tuple[int, int]
 Mask = NDArray[np.bool_]
@@ -36,12 +25,11 @@ def countryside(shape: Shape, rng: np.random.Generator, pixel_m: float = PIXEL_M
     menu = [Surface.CROPS, Surface.GRASS, Surface.BARE, Surface.SHRUB, Surface.TREES]
     weights = rng.dirichlet((2.5, 2, 0.7, 1, 1))
     land.surface = rng.choice(menu, size=int(land.plot.max()) + 1, p=weights).astype(np.uint8)[land.plot]
-    land.paint(
-        smooth_field(shape, rng.uniform(90, 270) / pixel_m, rng) > rng.uniform(0.2, 2.0), Surface.TREES
-    )
-    land.paint(
-        smooth_field(shape, rng.uniform(180, 420) / pixel_m, rng) > rng.uniform(0.3, 2.2), Surface.BUILT
-    )
+    for surface, size, least in (
+        (Surface.TREES, (90, 270), (0.2, 2.0)),
+        (Surface.BUILT, (180, 420), (0.3, 2.2)),
+    ):
+        land.paint(smooth_field(shape, rng.uniform(*size) / pixel_m, rng) > rng.uniform(*least), surface)
     if rng.random() < 0.5:
         land.paint(u - strip * np.float32(wide) < rng.uniform(5, 9), Surface.ROAD)
     return land
@@ -62,7 +50,7 @@ def anywhere(land: Land, rng: np.random.Generator, border: float = 0.1) -> tuple
 
 
 def pans(land: Land, count: int, rng: np.random.Generator, odds: float, where: Mask | None = None) -> None:
-    """Lays ponds, lagoons and reservoirs, or salt pans, dry beds, levelled fields and yards that look like them."""
+    """Adds ponds, lagoons and reservoirs, or salt pans, dry beds, levelled fields and yards that look like them."""
     for _ in range(count):
         x, y = anywhere(land, rng)
         radius = float(np.clip(rng.gamma(5.0, 24.0), 70, 0.3 * min(land.size) + 70))
@@ -75,16 +63,16 @@ def pans(land: Land, count: int, rng: np.random.Generator, odds: float, where: M
         if where is not None:
             mask &= where
         if mask.sum() * land.pixel_m**2 > 3500:
-            land.lay(mask, rng, odds, "ship", int(rng.choice(DRY)))
+            land.add_flat(mask, rng, odds, "ship", int(rng.choice(DRY)))
 
 
 def banks(land: Land, sea: int, rng: np.random.Generator, most: int) -> None:
-    """Hides banks just above the water in a calm sea: nothing shows them but what stands on them."""
+    """Adds banks just above the water of a calm sea, which the image does not show."""
     for _ in range(int(rng.integers(0, most + 1))):
         x, y = anywhere(land, rng)
         mask = blob(land, x, y, rng.uniform(80, 140), rng) & (land.flat == sea)
         if mask.any():
-            land.hide(mask, rng, 0.5, Surface.BARE)
+            land.add_hidden_flat(mask, rng, 0.5, Surface.BARE)
 
 
 def wind_at_sea(rng: np.random.Generator) -> float:
@@ -96,7 +84,7 @@ def open_sea(shape: Shape, rng: np.random.Generator, pixel_m: float = PIXEL_M) -
     """Nothing but water, with a bank in it now and then when it is calm."""
     land = Land.empty(shape, pixel_m, rng)
     wind = wind_at_sea(rng)
-    sea = land.lay(np.ones(shape, np.bool_), rng, 1.0, "ship", Surface.BARE, wind)
+    sea = land.add_flat(np.ones(shape, np.bool_), rng, 1.0, "ship", Surface.BARE, wind)
     if not wind:
         banks(land, sea, rng, 4)
     return land
@@ -116,9 +104,8 @@ def coast(shape: Shape, rng: np.random.Generator, pixel_m: float = PIXEL_M) -> L
     land.paint(shore > level - rng.uniform(5, 45), margin)
     wind = wind_at_sea(rng)
     odds = 1.0 if wind else 0.55
-    sea = land.lay(
-        shore > level, rng, odds, "ship", int(rng.choice([Surface.BARE, Surface.BARE, Surface.CROPS])), wind
-    )
+    other = int(rng.choice([Surface.BARE, Surface.BARE, Surface.CROPS]))
+    sea = land.add_flat(shore > level, rng, odds, "ship", other, wind)
     if not wind:
         banks(land, sea, rng, 2)
     if rng.random() < 0.35:
@@ -135,13 +122,10 @@ def river(shape: Shape, rng: np.random.Generator, pixel_m: float = PIXEL_M) -> L
     bend = v + np.float32(rng.uniform(0, 60)) * smooth_field(shape, rng.uniform(150, 400) / pixel_m, rng)
     half = rng.uniform(35, 130)
     pans(land, int(rng.integers(0, 4)), rng, 0.5, np.abs(bend) > half + 40)
-    land.paint(
-        np.abs(bend) < half + rng.uniform(0, 20),
-        int(rng.choice([Surface.TREES, Surface.FLOODED, Surface.BARE])),
-    )
-    land.lay(
-        np.abs(bend) < half, rng, 0.55, "ship", int(rng.choice([Surface.BARE, Surface.CROPS, Surface.BUILT]))
-    )
+    wider = half + rng.uniform(0, 20)
+    land.paint(np.abs(bend) < wider, int(rng.choice([Surface.TREES, Surface.FLOODED, Surface.BARE])))
+    other = int(rng.choice([Surface.BARE, Surface.CROPS, Surface.BUILT]))
+    land.add_flat(np.abs(bend) < half, rng, 0.55, "ship", other)
     if rng.random() < 0.4:
         land.paint(np.abs(u - rng.uniform(-0.3, 0.3) * min(land.size)) < rng.uniform(5, 11), Surface.QUAY)
     return land
@@ -175,7 +159,7 @@ def paint_port(land: Land, x: float, y: float, angle: float, rng: np.random.Gene
     land.paint(v > -depth, Surface.QUAY)
     wind = 0.0 if rng.random() < 0.7 else float(rng.uniform(2.5, 6))
     odds = 1.0 if wind else 0.65
-    land.lay(v > 0, rng, odds, "ship", int(Surface.BUILT if rng.random() < 0.6 else Surface.BARE), wind)
+    land.add_flat(v > 0, rng, odds, "ship", int(Surface.BUILT if rng.random() < 0.6 else Surface.BARE), wind)
     position = -reach + rng.uniform(0, 120)
     while position < reach:
         gap = rng.uniform(90, 330)
@@ -208,7 +192,7 @@ def paint_dock(
     inside = (across < wide / 2) & (down < deep / 2) & (land.flat == 0)
     if not inside.any():
         return
-    land.lay(inside, rng, 0.5, "ship", int(Surface.BUILT))
+    land.add_flat(inside, rng, 0.5, "ship", int(Surface.BUILT))
     for side, outward in ((-deep / 2, np.pi / 2), (deep / 2, -np.pi / 2)):
         edge = at(*middle, angle, 0.0, float(side))
         land.berths.append(Berth(*edge, angle, angle + outward, wide))
@@ -246,7 +230,7 @@ def paint_airfield(
     for near, odds in ((u <= split, 0.75), (u > split, 0.5)):
         mask = (np.abs(u) < half_length) & (np.abs(v) < half_depth) & near
         if mask.any():
-            land.lay(mask, rng, odds, "plane", int(rng.choice([Surface.BARE, Surface.CROPS])))
+            land.add_flat(mask, rng, odds, "plane", int(rng.choice([Surface.BARE, Surface.CROPS])))
     pitch = rng.uniform(50, 85)
     heading = angle + rng.choice([np.pi / 2, -np.pi / 2, np.pi / 4, 0.0])
     for row in np.arange(-half_depth + 36, half_depth - 27, pitch):

@@ -134,24 +134,16 @@ def deck(kind: ShipType, length: float, beam: float, rng: np.random.Generator) -
     """What stands on deck: hatches and cranes, pipes and a manifold, stacks of boxes, or next to nothing."""
     if kind.deck == "hatches":
         u = np.linspace(-0.25, 0.4, int(rng.integers(4, 9))) * length
-        return (
-            u,
-            rng.uniform(-0.1, 0.1) * beam,
-            rng.uniform(3, 9),
-            rng.uniform(8, 15) + 2 * rng.standard_normal(u.size),
-        )
+        middle, top = rng.uniform(-0.1, 0.1) * beam, rng.uniform(3, 9)
+        return u, middle, top, rng.uniform(8, 15) + 2 * rng.standard_normal(u.size)
     if kind.deck == "pipes":
         u = np.append(np.linspace(-0.3, 0.42, 24), rng.normal(0.02, 0.015, 8)) * length
         v = np.append(np.zeros(24), rng.uniform(-0.35, 0.35, 8) * beam)
         return u, v, 2.0, np.append(np.full(24, rng.uniform(3, 8)), np.full(8, rng.uniform(9, 15)))
     if kind.deck == "boxes":
         rows, stacks = np.meshgrid(np.linspace(-0.42, 0.4, 16) * length, np.linspace(-0.42, 0.42, 4) * beam)
-        return (
-            rows,
-            stacks,
-            rng.uniform(2, 14, rows.shape),
-            rng.uniform(5, 10) + 5 * rng.standard_normal(rows.shape),
-        )
+        z = rng.uniform(2, 14, rows.shape)
+        return rows, stacks, z, rng.uniform(5, 10) + 5 * rng.standard_normal(rows.shape)
     count = int(rng.integers(1, 5))
     return rng.uniform(-0.4, 0.4, count) * length, 0.0, 3.0, rng.uniform(4, 12, count)
 
@@ -186,9 +178,8 @@ def plane(
     along = np.linspace(-0.5, 0.5, max(5, round(length / step))) * length
     parts: list[Part] = []
     for offset in (-0.04, 0.04):
-        parts.append(
-            (along, offset * length, 3.0, edge + rng.uniform(-2, 3) + 3 * rng.standard_normal(along.size))
-        )
+        level = edge + rng.uniform(-2, 3) + 3 * rng.standard_normal(along.size)
+        parts.append((along, offset * length, 3.0, level))
     for reach, start, count in ((wing, root, round(wing / step)), (tail, fin, round(tail / step))):
         for side in (-1, 1):
             out = np.linspace(0.15, 1.0, max(3, count)) * reach
@@ -201,7 +192,6 @@ def plane(
     )
     parts.append((engines[:, 0], engines[:, 1], 2.0, point + rng.uniform(4, 11, len(engines))))
     spots = np.array([(0.49, 0.0), (0.42, 0.0), (-0.47, 0.0), (0.08, 0.05), (0.08, -0.05)]) * length
-    parts.append(
-        (spots[:, 0], spots[:, 1], np.array([2, 3, 9, 3, 3]), point + rng.uniform(2, 11, len(spots)))
-    )
+    level = point + rng.uniform(2, 11, len(spots))
+    parts.append((spots[:, 0], spots[:, 1], np.array([2, 3, 9, 3, 3]), level))
     return Scatterers.of(parts), span

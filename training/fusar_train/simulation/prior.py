@@ -24,7 +24,7 @@ BLEED_M = 3.0
 
 
 @lru_cache(maxsize=1)
-def library() -> NDArray[np.float32]:
+def real_vectors() -> NDArray[np.float32]:
     """The real vectors, unit length, float32 [regions, classes, examples, 64]."""
     with np.load(Path(__file__).with_name("aef_vectors_2024.npz"), allow_pickle=False) as stored:
         codes = stored["codes"].astype(np.float32) / 127.5
@@ -36,8 +36,8 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6), np.float32)
 
 
-class Year:
-    """What AEF would say of a place in one year.
+class PlacePrior:
+    """The AEF vectors of a place in one year.
 
     Every land cover has one character in the whole place (one region of the world, the mean of a few of its
     real vectors), and every cell differs from it by another real vector of the cover that prevails there. The
@@ -55,7 +55,7 @@ class Year:
         if rng.random() < 0.1:
             self.cover = outdated(cover, pixel_m, rng)
         self.shift = rng.uniform(-6, 6, 2)
-        self.pool = library()[int(rng.integers(len(library())))]
+        self.pool = real_vectors()[int(rng.integers(len(real_vectors())))]
         few = rng.integers(self.pool.shape[1], size=(CLASSES, 4))
         self.characters = unit(self.pool[np.arange(CLASSES)[:, None], few].mean(1))
         self.variety, self.noise = np.float32(rng.uniform(0.2, 0.7)), np.float32(rng.uniform(0, 0.03))
@@ -96,7 +96,7 @@ def prior_raster(
 ) -> NDArray[np.float32]:
     """The vectors of a whole place, float32 [rows, cols, 64], a cell every ``cell_m`` metres from the top left."""
     rows, cols = ((np.arange(np.ceil(side * pixel_m / cell_m)) + 0.5) * cell_m for side in cover.shape)
-    year = Year(cover, pixel_m, rng)
+    year = PlacePrior(cover, pixel_m, rng)
     return np.stack([year.vectors(np.full(cols.size, y), cols) for y in rows])
 
 
@@ -120,4 +120,4 @@ def sample_nodes(
         positions = positions[np.abs(positions - hole).max(1) > rng.uniform(0.1, 0.4)]
     metres = positions * np.array(cover.shape) * pixel_m
     centres = (np.floor(metres / CELL_M) + 0.5) * CELL_M
-    return Year(cover, pixel_m, rng).vectors(centres[:, 0], centres[:, 1]), positions.astype(np.float32)
+    return PlacePrior(cover, pixel_m, rng).vectors(centres[:, 0], centres[:, 1]), positions.astype(np.float32)

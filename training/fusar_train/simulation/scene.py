@@ -18,12 +18,12 @@ from pyproj import Transformer
 from rasterio.transform import Affine
 
 from fusar_gpt.errors import FusarError
-from fusar_train.simulation.chip import observe, people
+from fusar_train.simulation.chip import observe, populate
 from fusar_train.simulation.ground import PIXEL_M, Land
 from fusar_train.simulation.land import PLACES, countryside, paint_airfield, paint_port, pans
 from fusar_train.simulation.prior import CELL_M, prior_raster
 from fusar_train.simulation.radar import Sensor
-from fusar_train.simulation.targets import Canvas
+from fusar_train.simulation.targets import Site
 
 SHAPE = (700, 900)
 SEED = 4
@@ -58,8 +58,8 @@ KINDS = ("harbour", *PLACES)
 
 def make_scene(
     seed: int, place: str, shape: tuple[int, int], sensor: Sensor, pixel_m: float
-) -> tuple[Canvas, NDArray[np.float32], np.random.Generator]:
-    """A peopled place, its image in dB [h, w], and the generator for what follows.
+) -> tuple[Site, NDArray[np.float32], np.random.Generator]:
+    """A place with targets, its image in dB [h, w], and the generator for what follows.
 
     Raises:
         SimulationError: An unknown place, or a size, a spacing or looks out of bounds.
@@ -81,8 +81,8 @@ def make_scene(
     land = builder(shape, rng, pixel_m)
     hectares = math.prod(land.size) / 1e4
     most = int(min(8 + hectares / 40, 150))
-    canvas = people(land, replace(sensor, pixel_m=pixel_m), (most, most // 2), rng)
-    return canvas, observe(canvas, rng), rng
+    site = populate(land, replace(sensor, pixel_m=pixel_m), (most, most // 2), rng)
+    return site, observe(site, rng), rng
 
 
 def write_scene(
@@ -112,19 +112,19 @@ def write_scene(
     """
     if sensor is None:
         sensor = Sensor(pixel_m, (1.3 * pixel_m, 1.3 * pixel_m), looks=4)
-    canvas, db, rng = make_scene(seed, place, shape, sensor, pixel_m)
+    site, db, rng = make_scene(seed, place, shape, sensor, pixel_m)
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{place.replace(' ', '_')}_simulated"
     paths = [folder / f"{stem}{end}" for end in (".tif", "_prior.tif", "_truth.geojson")]
     tags = {"FUSAR_SIMULATED": "YES", "TIFFTAG_IMAGEDESCRIPTION": SIMULATED, "FUSAR_SEED": str(seed)}
     amplitude = np.clip(np.rint(1000 * 10 ** (db / 20)), 1, 65535).astype(np.uint16)
     write_raster(paths[0], amplitude[None], north_up(pixel_m), tags, ["HH"], 0)
-    cell_m = cell_m or max(CELL_M, max(canvas.land.size) / 1000)
-    codes = encode(prior_raster(canvas.land.cover(), pixel_m, rng, cell_m))
+    cell_m = cell_m or max(CELL_M, max(site.land.size) / 1000)
+    codes = encode(prior_raster(site.land.cover(), pixel_m, rng, cell_m))
     bands = [f"A{band:02d}" for band in range(codes.shape[0])]
     tags |= {"AEF_YEAR": "2024", "AEF_ATTRIBUTION": AEF_ATTRIBUTION}
     write_raster(paths[1], codes, north_up(cell_m), tags, bands, NODATA)
-    paths[2].write_text(json.dumps(truth(canvas), indent=1) + "\n", encoding="utf-8")
+    paths[2].write_text(json.dumps(truth(site), indent=1) + "\n", encoding="utf-8")
     return paths
 
 
@@ -154,13 +154,13 @@ def write_raster(
         raster.descriptions = names
 
 
-def truth(canvas: Canvas) -> dict[str, Any]:
+def truth(site: Site) -> dict[str, Any]:
     """The targets as GeoJSON (RFC 7946): boxes along the scene's axes, with their scene pixels beside them."""
     to_lonlat = Transformer.from_crs(CRS, "EPSG:4326", always_xy=True)
-    height, width = canvas.land.shape
-    pixel_m = canvas.land.pixel_m
+    height, width = site.land.shape
+    pixel_m = site.land.pixel_m
     features = []
-    for (x0, y0, x1, y1), label in canvas.real():
+    for (x0, y0, x1, y1), label in site.real():
         left, top, right, bottom = max(x0, 0.0), max(y0, 0.0), min(x1, width), min(y1, height)
         x = ORIGIN[0] + pixel_m * np.array([left, left, right, right, left])
         y = ORIGIN[1] - pixel_m * np.array([top, bottom, bottom, top, top])

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from fusar_gpt.model import (
     load_checkpoint,
 )
 from fusar_gpt.model.base import check_weights, open_base, read_base_config
-from fusar_gpt.model.checkpoint import check_fit, quiet, read_config
+from fusar_gpt.model.checkpoint import Checkpoint, check_fit, quiet, read_config
 from fusar_gpt.model.folder import BROKEN, CARD_FILE
 from fusar_gpt.model.released import QWEN_TEMPLATE
 from fusar_gpt.model.store import find
@@ -32,17 +31,6 @@ from fusar_train.stages.settings import Settings, StageError
 
 TRAINING_FILE = "training.json"
 _TYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
-
-
-@dataclass(frozen=True)
-class BaseCheckpoint:
-    """A base, loaded. ``stored`` is the number type of its files, ``hash`` changes when the base does."""
-
-    model: FusarGptForConditionalGeneration
-    processor: FusarGptProcessor
-    card: Card
-    hash: str
-    stored: torch.dtype
 
 
 def find_base(name: str, report: Callable[[str], None]) -> Path:
@@ -84,8 +72,10 @@ def check_stage(stage: int, folder: Path, without_stage1: bool) -> None:
 
 def open_base_checkpoint(
     folder: Path, settings: Settings, *, device: str, dtype: torch.dtype | None, attention: str
-) -> BaseCheckpoint:
-    """The base with everything a stage needs; ``dtype`` None keeps the type of its files.
+) -> Checkpoint:
+    """The base of a stage; ``dtype`` None keeps the type of its files.
+
+    Its hash changes when the base does.
 
     Raises:
         CheckpointError: It cannot be loaded.
@@ -95,17 +85,17 @@ def open_base_checkpoint(
     try:
         if not (folder / CARD_FILE).is_file():
             return _plain_qwen(folder, settings, device, dtype, attention)
-        stored = _stored_type(folder)
-        loaded = load_checkpoint(folder, device=device, dtype=dtype or stored, attention=attention)
+        dtype = dtype or _stored_type(folder)
+        loaded = load_checkpoint(folder, device=device, dtype=dtype, attention=attention)
         if settings.tlm is not None:
-            renew_tlm(loaded.model, settings.tlm)
+            _renew_tlm(loaded.model, settings.tlm)
+        return loaded
     except BROKEN as error:
         reason = " ".join(str(error).split())[:300]
         raise StageError(f"The settings do not fit the base {folder}: {reason}.") from error
-    return BaseCheckpoint(loaded.model, loaded.processor, loaded.card, loaded.hash, stored or torch.float32)
 
 
-def renew_tlm(model: FusarGptForConditionalGeneration, settings: Mapping[str, Any]) -> None:
+def _renew_tlm(model: FusarGptForConditionalGeneration, settings: Mapping[str, Any]) -> None:
     """A fresh TLM of other settings in place of the model's; ValueError when none can have them."""
     tlm = {**(model.config.tlm or {}), **settings}
     config = FusarGptConfig.from_dict({**model.config.to_dict(), "tlm": tlm})
@@ -128,7 +118,7 @@ def _stored_type(folder: Path) -> torch.dtype | None:
 
 def _plain_qwen(
     folder: Path, settings: Settings, device: str, dtype: torch.dtype | None, attention: str
-) -> BaseCheckpoint:
+) -> Checkpoint:
     """A published Qwen2.5-VL; its TLM is fresh and the settings' ``chip`` stands for its card."""
     base = open_base(str(folder), lambda line: None)
     config = read_base_config(base)
@@ -144,23 +134,21 @@ def _plain_qwen(
     card = _card(folder, config, settings)
     processor = FusarGptProcessor(tokenizer, images, card)
     check_fit(config, processor)
-    stored = config.dtype or torch.float32
     with quiet():
         model = FusarGptForConditionalGeneration.from_pretrained(
             folder,
             config=config,
             local_files_only=True,
             use_safetensors=True,
-            dtype=dtype or stored,
+            dtype=dtype or config.dtype or torch.float32,
             attn_implementation=attention,
         )
     model.model.tlm.float()
     text = config.text_config
     model.generation_config = GenerationConfig(eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id)
     sizes = json.dumps([base.name, base.sizes()], sort_keys=True)
-    return BaseCheckpoint(
-        model.to(device), processor, card, hashlib.sha256(sizes.encode()).hexdigest(), stored
-    )
+    digest = hashlib.sha256(sizes.encode()).hexdigest()
+    return Checkpoint(model.to(device), processor, card, digest, torch.device(device))
 
 
 def _card(folder: Path, config: FusarGptConfig, settings: Settings) -> Card:

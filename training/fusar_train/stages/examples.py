@@ -17,8 +17,8 @@ from fusar_gpt.model import Card, FusarGptProcessor
 from fusar_gpt.model.processor import Prior
 from fusar_gpt.tasks import Task
 from fusar_train.corpus.chip import no_prior
-from fusar_train.corpus.messages import PlacedObject, description, messages
-from fusar_train.corpus.record import Message, Record, on_chip
+from fusar_train.corpus.messages import description, messages
+from fusar_train.corpus.record import Message, Record
 from fusar_train.corpus.records import read_records
 from fusar_train.stages.settings import Settings, StageError
 
@@ -115,14 +115,13 @@ def _questions(record: Record, card: Card, settings: Settings) -> list[Message]:
     size = (card.width, card.height)
     said = list(record.messages)
     if not said:
-        plan = record.plan(card)
-        objects = [PlacedObject(item, on_chip(item.box, plan)) for item in record.objects]
         digest = hashlib.sha256(record.id.encode()).digest()
         rng = np.random.default_rng((settings.seed, *digest[:8]))
-        said = messages(objects, record.complete(), card.prompt_set, size, rng, settings.fine_labels)
-        if record.caption is not None:
-            said = [message for message in said if message.task is not Task.DESCRIBE]
-    elif record.provenance.get("prompt_set", card.prompt_set) != card.prompt_set or (
+        plan, classes = record.plan(card), record.complete()
+        return messages(
+            record.objects, plan, classes, card.prompt_set, rng, settings.fine_labels, record.caption
+        )
+    if record.provenance.get("prompt_set", card.prompt_set) != card.prompt_set or (
         record.text_frame() != size and any(message.task in _WITH_PIXELS for message in said)
     ):
         words, (width, height) = record.provenance.get("prompt_set", "other"), record.text_frame()

@@ -20,11 +20,19 @@ def prepare(model: FusarGptForConditionalGeneration, settings: Settings) -> None
     """Adds LoRA where the settings want it, and freezes all that the stage does not train (FUSAR-GPT eq. 12-15)."""
     torch.manual_seed(settings.seed)
     if "lora" in settings.trainables:
+        # All linear layers of the language model and, if wanted, the vision tower; neither TLM nor the head.
+        parts = ["model.language_model", *(["model.visual"] if settings.lora_vision else [])]
+        layers = [
+            f"{part}.{name}"
+            for part in parts
+            for name, module in model.get_submodule(part).named_modules()
+            if isinstance(module, nn.Linear)
+        ]
         lora = LoraConfig(
             r=settings.lora_rank,
             lora_alpha=settings.lora_alpha,
             lora_dropout=settings.lora_dropout,
-            target_modules=linear_layers(model, settings.lora_vision),
+            target_modules=layers,
         )
         inject_adapter_in_model(lora, model)
     for name, parameter in model.named_parameters():
@@ -39,32 +47,21 @@ def prepare(model: FusarGptForConditionalGeneration, settings: Settings) -> None
         enable({"use_reentrant": False})
 
 
-def linear_layers(model: FusarGptForConditionalGeneration, vision: bool) -> list[str]:
-    """The names of all linear layers of the language model and, if wanted, the vision tower.
-
-    Neither TLM nor the head is among them.
-    """
-    parts = ["model.language_model", *(["model.visual"] if vision else [])]
-    return [
-        f"{part}.{name}"
-        for part in parts
-        for name, module in model.get_submodule(part).named_modules()
-        if isinstance(module, nn.Linear)
-    ]
-
-
 def trained(model: nn.Module) -> dict[str, Tensor]:
     """The weights that train, by name."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def tlm_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """TLM's weights among trained ones, under TLM's own names; empty when it was frozen."""
-    return {name.removeprefix(TLM): tensor for name, tensor in state.items() if name.startswith(TLM)}
+def put_in(
+    model: FusarGptForConditionalGeneration, state: Mapping[str, Tensor], settings: Settings, base: str
+) -> Adapter | None:
+    """Puts trained weights into the model as it was before: TLM's replace its own, the adapter's are added.
 
-
-def adapter_of(state: Mapping[str, Tensor], settings: Settings, base: str) -> Adapter | None:
-    """The adapter among trained weights; None without LoRA."""
+    Returns:
+        The adapter; None without LoRA.
+    """
+    if tlm := {name.removeprefix(TLM): tensor for name, tensor in state.items() if name.startswith(TLM)}:
+        model.model.tlm.load_state_dict(tlm, strict=True)
     end_a, end_b = _HALF.format("A"), _HALF.format("B")
     layers = sorted(name.removesuffix(end_a) for name in state if name.endswith(end_a))
     if not layers:
@@ -78,15 +75,7 @@ def adapter_of(state: Mapping[str, Tensor], settings: Settings, base: str) -> Ad
         "bias": "none",
     }
     pairs = {name: (state[name + end_a], state[name + end_b]) for name in layers}
-    return Adapter(config, settings.lora_rank, settings.lora_alpha / settings.lora_rank, pairs)
-
-
-def apply(
-    model: FusarGptForConditionalGeneration, tlm: Mapping[str, Tensor], adapter: Adapter | None
-) -> None:
-    """Puts what was trained into a model as it was before: TLM replaced, the adapter added to the weights."""
-    if tlm:
-        model.model.tlm.load_state_dict(tlm, strict=True)
-    if adapter is not None:
-        check_targets(adapter, model)
-        merge(model, adapter)
+    adapter = Adapter(config, settings.lora_rank, settings.lora_alpha / settings.lora_rank, pairs)
+    check_targets(adapter, model)
+    merge(model, adapter)
+    return adapter

@@ -16,10 +16,11 @@ from torch import Tensor
 from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model import Card, save_checkpoint
 from fusar_gpt.model.adapter import write_adapter
+from fusar_gpt.model.checkpoint import Checkpoint
 from fusar_gpt.model.folder import TLM_FILE, staged
 from fusar_train.corpus.record import Record
 from fusar_train.stages import lora
-from fusar_train.stages.base_checkpoint import TRAINING_FILE, BaseCheckpoint, open_base_checkpoint, stages_of
+from fusar_train.stages.base_checkpoint import TRAINING_FILE, open_base_checkpoint, stages_of
 from fusar_train.stages.examples import ExampleSet
 from fusar_train.stages.run_log import read_log
 from fusar_train.stages.settings import StageConfig, StageError
@@ -48,8 +49,7 @@ def write_result(
     """
     settings = config.settings
     base = open_base_checkpoint(folder, settings, device="cpu", dtype=None, attention="sdpa")
-    tlm, adapter = lora.tlm_of(trained), lora.adapter_of(trained, settings, config.base)
-    lora.apply(base.model, tlm, adapter)
+    adapter = lora.put_in(base.model, trained, settings, config.base)
     if settings.weights != "base":
         parts = base.model.model
         for part in (parts.visual, parts.language_model, base.model.lm_head):  # all but TLM
@@ -99,7 +99,7 @@ def _stated(records: Sequence[Record], key: str) -> list[str]:
 
 
 def _entry(
-    config: StageConfig, base: BaseCheckpoint, examples: ExampleSet, steps: int, log: list[dict[str, float]]
+    config: StageConfig, base: Checkpoint, examples: ExampleSet, steps: int, log: list[dict[str, float]]
 ) -> dict[str, Any]:
     return {
         "stage": config.stage,

@@ -77,19 +77,19 @@ class StageTrainer(Trainer):
         )
         tokens = (targets != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         loss: Tensor = total / tokens
-        self._check(loss.detach(), names)
+        finite = torch.isfinite(loss.detach()).float().reshape(1)
+        if not bool(self.accelerator.gather(finite).all()):  # in every process when the loss of any is not
+            raise self.not_finite("loss", [] if bool(finite) else names)
         scaled: Tensor = loss * self.accelerator.num_processes
         return scaled
 
-    def _check(self, loss: Tensor, names: list[str]) -> None:
-        """StageError in every process when the loss of any is not finite."""
-        finite = torch.isfinite(loss).float().reshape(1)
-        if bool(self.accelerator.gather(finite).all()):
-            return
-        named = gather_object([] if bool(finite) else names)
-        raise StageError(
-            f"The loss is not finite at step {self.state.global_step + 1}, at {_listed(named)}. Look at what these "
-            f"records hold, or lower learning_rate. {self.saved()}"
+    def not_finite(self, what: str, names: list[str]) -> StageError:
+        """Why the step stops, with the names of the records of all processes."""
+        named: list[str] = gather_object(names)
+        more = f" and {len(named) - 8} more" if len(named) > 8 else ""
+        return StageError(
+            f"The {what} is not finite at step {self.state.global_step + 1}, at {', '.join(named[:8])}{more}. Look at "
+            f"what these records hold, or lower learning_rate. {self.saved()}"
         )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -190,12 +190,8 @@ class _FiniteGradients(TrainerCallback):
         trainer = self._trainer
         names, trainer.records = trainer.records, []
         gradients = [weight.grad for weight in trained(trainer.model).values() if weight.grad is not None]
-        if not gradients or bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients))):
-            return
-        raise StageError(
-            f"The gradient is not finite at step {state.global_step + 1}, at {_listed(gather_object(names))}. Look "
-            f"at what these records hold, or lower learning_rate. {trainer.saved()}"
-        )
+        if gradients and not bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients))):
+            raise trainer.not_finite("gradient", names)
 
 
 def numbered(work: Path) -> list[tuple[int, Path]]:
@@ -239,9 +235,3 @@ def _sync(folder: Path) -> None:
         if path.is_file():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-
-
-def _listed(names: list[str]) -> str:
-    """Up to eight names, and how many there are."""
-    shown = ", ".join(names[:8])
-    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"

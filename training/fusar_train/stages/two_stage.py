@@ -18,10 +18,10 @@ import torch
 from accelerate import PartialState
 from transformers import TrainerCallback, TrainingArguments
 
-from fusar_gpt.model.checkpoint import default_attention
+from fusar_gpt.model.checkpoint import Checkpoint, default_attention
 from fusar_gpt.model.folder import BROKEN
 from fusar_train.stages import lora
-from fusar_train.stages.base_checkpoint import BaseCheckpoint, check_stage, find_base, open_base_checkpoint
+from fusar_train.stages.base_checkpoint import check_stage, find_base, open_base_checkpoint
 from fusar_train.stages.examples import Collator, ExampleSet, Schedule, load_examples
 from fusar_train.stages.result import check_free, write_result
 from fusar_train.stages.run_log import RunLog, tensorboard
@@ -157,7 +157,7 @@ def training_arguments(config: StageConfig) -> TrainingArguments:
     return options
 
 
-def open_run(config: StageConfig, base: BaseCheckpoint, examples: ExampleSet, steps: int) -> Path | None:
+def open_run(config: StageConfig, base: Checkpoint, examples: ExampleSet, steps: int) -> Path | None:
     """Makes the run's folder, or finds the checkpoint to go on from in it.
 
     Raises:

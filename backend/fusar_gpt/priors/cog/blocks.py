@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -184,6 +185,7 @@ class BlockReader:
         self._files: OrderedDict[str, tuple[DatasetReader, Header]] = OrderedDict()
         self._blocks: OrderedDict[tuple[str, int, int], _Block] = OrderedDict()
         self._lock = Lock()
+        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="cog")
 
     def header(self, url: str, deadline: Deadline | None) -> Header:
         """A file's header. Raises as ``block``."""
@@ -239,7 +241,8 @@ class BlockReader:
         return block.codes
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files; reads under way end by themselves."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             while self._files:
                 self._files.popitem()[1][0].close()
@@ -250,7 +253,7 @@ class BlockReader:
         parts = [bands[first::READERS] for first in range(READERS)] if header.planar else [bands]
         stop = Event()
         read = partial(self._read, block, url, window, deadline.seconds, stop)
-        futures = [deadline.submit(read, part) for part in parts if part]
+        futures = [self._pool.submit(read, part) for part in parts if part]
         try:
             try:
                 deadline.wait(futures)
@@ -289,12 +292,10 @@ class BlockReader:
         if not self._credentials:
             yield
             return
-        with rasterio.Env(
-            GDAL_INGESTED_BYTES_AT_OPEN=_INGESTED,
-            GDAL_HTTP_NETRC="NO",
-            **_header_option(self._credentials.headers()),
-            **options,
-        ):
+        headers = [f"{name}: {value}" for name, value in self._credentials.headers().items()]
+        if headers:
+            options["GDAL_HTTP_HEADERS"] = "\r\n".join(headers)
+        with rasterio.Env(GDAL_INGESTED_BYTES_AT_OPEN=_INGESTED, GDAL_HTTP_NETRC="NO", **options):
             yield
 
     def _failure(self, url: str, deadline: Deadline) -> PriorError:
@@ -305,8 +306,3 @@ class BlockReader:
         if self._credentials is None:
             return PriorError(f"{Path(url).name} cannot be read, it is damaged or gone: fetch it again.")
         return deadline.run(partial(remote.examine, url, self._credentials.headers(), deadline.left))
-
-
-def _header_option(headers: Mapping[str, str]) -> dict[str, str]:
-    lines = [f"{name}: {value}" for name, value in headers.items()]
-    return {"GDAL_HTTP_HEADERS": "\r\n".join(lines)} if lines else {}

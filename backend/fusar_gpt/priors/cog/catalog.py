@@ -101,7 +101,7 @@ class CogCatalog(ABC):
 
         Raises:
             Unavailable: The index cannot be had.
-            PriorError: It makes no sense, or the folder for what is kept of it cannot be written.
+            PriorError: It is invalid, or the folder for what is kept of it cannot be written.
         """
 
     @abstractmethod
@@ -314,8 +314,11 @@ class IndexCache:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists() and path.stat().st_size and not _is_database(path):
-                path.unlink()
+            if path.exists():
+                with path.open("rb") as file:
+                    start = file.read(len(_SQLITE))
+                if start not in (b"", _SQLITE):
+                    path.unlink()
         except OSError as error:
             raise PriorError(f"{path.parent} cannot be written: choose another cache folder.") from error
         with self._transaction() as database:
@@ -357,11 +360,6 @@ class IndexCache:
             for path, year, crs, *numbers in rows
         )
         return [file for file in files if overlap_on_earth(file.lonlat, around)]
-
-
-def _is_database(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(_SQLITE)) == _SQLITE
 
 
 def _digest(*words: str) -> str:

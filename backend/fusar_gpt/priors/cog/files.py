@@ -50,7 +50,7 @@ class CogFile:
 
 
 def parse_row(record: Mapping[str, Any]) -> CogFile | None:
-    """The file of one row of an index, None if the row makes no sense.
+    """The file of one row of an index, None for an invalid row.
 
     The mirror's index may still hold the bucket's addresses. Of an address only year/zone/name counts, so that
     an index can never lead to another server or out of a folder.
@@ -70,7 +70,7 @@ def parse_row(record: Mapping[str, Any]) -> CogFile | None:
 
 
 def read_csv(path: Path) -> Iterator[CogFile]:
-    """The files of ``aef_index.csv``. PriorError when it is none."""
+    """The files of ``aef_index.csv``. PriorError when it is not such an index."""
     csv.field_size_limit(_LONGEST_FIELD)
     try:
         with path.open(encoding="utf-8", newline="") as lines:
@@ -142,7 +142,7 @@ def scan_folder(folder: Path) -> list[CogFile]:
         raise PriorError(f"{folder} has {len(paths)} TIFFs: put aef_index.gpkg beside them.")
     if found := [file for path in paths if (file := _scanned(path, folder))]:
         return found
-    raise PriorError(f"{folder} has no AEF, TIFFs with 64 bands of int8 and a CRS: give another folder.")
+    raise PriorError(f"{folder} has no AEF files, TIFFs with 64 int8 bands and a CRS: give another folder.")
 
 
 def _scanned(path: Path, folder: Path) -> CogFile | None:
@@ -161,7 +161,7 @@ def _scanned(path: Path, folder: Path) -> CogFile | None:
     if simulated:  # tiles carry no such mark, and nothing simulated may pass as real
         raise PriorError(f"{path} is simulated: give it as a file, --prior {path.name}, or move it away.")
     if year is None:
-        raise PriorError(f"{path} tells no year: put it into a folder named as one, such as 2024.")
+        raise PriorError(f"{path} does not say its year: put it into a folder named after it, such as 2024.")
     crs = f"EPSG:{epsg}" if epsg else "other"
     name = path.relative_to(folder).as_posix()
     return CogFile(name, year, crs, (float(left), float(bottom), float(right), float(top)), lonlat)

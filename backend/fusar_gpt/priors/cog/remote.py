@@ -213,7 +213,9 @@ def download(url: str, headers: Mapping[str, str], folder: Path, deadline: Deadl
             stamp = response.headers.get("ETag") or response.headers.get("Last-Modified", "")
             size = int(response.headers.get("Content-Length", -1))
             if size > LARGEST:
-                raise Unavailable(f"The index of {host} has {size >> 20} MB, it is none: check the address.")
+                raise Unavailable(
+                    f"The index of {host} has {size >> 20} MB, too many for one: check the address."
+                )
             part = folder / f"{hashlib.sha256(f'{url} {stamp}'.encode()).hexdigest()[:24]}.part"
             have = part.stat().st_size if stamp and part.exists() else 0
             if not 0 < have <= size:
@@ -238,9 +240,7 @@ def _save(response: requests.Response, part: Path, deadline: Deadline) -> None:
             deadline.check()  # before the chunk is written: another attempt may write by now
             file.write(chunk)
             if file.tell() > LARGEST:
-                raise Unavailable(
-                    f"The index of {host_of(response.url)} has no end, it is none: check the address."
-                )
+                raise Unavailable(f"The index of {host_of(response.url)} does not end: check the address.")
             received += len(chunk)
             if received > _SLOWEST:
                 received = 0

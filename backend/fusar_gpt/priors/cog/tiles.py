@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from fusar_gpt.prior_options import MIRROR
 from fusar_gpt.priors.cache import default_folder
-from fusar_gpt.priors.cog.blocks import READERS, BlockReader, Header, cut_tile
+from fusar_gpt.priors.cog.blocks import BlockReader, Header, cut_tile
 from fusar_gpt.priors.cog.catalog import Area, CogCatalog, FolderCatalog, WebCatalog
 from fusar_gpt.priors.cog.files import CogFile, NotAtHandError
 from fusar_gpt.priors.cog.remote import GcsCredentials, web_address
@@ -33,7 +32,7 @@ class CogTiles(TileSource):
         report: Takes a line when something long begins.
 
     Raises:
-        PriorError: The root makes no sense, or a folder has no AEF.
+        PriorError: The root is neither an address nor a folder with COGs.
     """
 
     name = "cog"
@@ -57,7 +56,6 @@ class CogTiles(TileSource):
             self._catalog = WebCatalog(web, credentials, folder or default_folder() / "index", report)
         self.key = f"aef-v1-cog-{self._catalog.key}"
         self._reader = BlockReader(credentials)
-        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="cog")
 
     def years(self, tile: Tile, retry: RetryPolicy) -> Sequence[int]:
         """The years of the COGs that touch the tile."""
@@ -83,11 +81,10 @@ class CogTiles(TileSource):
 
     def close(self) -> None:
         """Close the files; work left behind ends by itself."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
         self._reader.close()
 
     def _run(self, retry: RetryPolicy, work: Callable[[Deadline], T]) -> T:
-        return retry.run(work, self._catalog.host, self._pool.submit)
+        return retry.run(work, self._catalog.host)
 
     def _tiles(self, tile: Tile, year: int, deadline: Deadline) -> dict[Tile, Codes]:
         used: dict[tuple[CogFile, int, int], Header] = {}

@@ -21,12 +21,9 @@ from fusar_gpt.priors.failures import NO_PROJECT
 from fusar_gpt.priors.retry import Unavailable
 
 SCOPES = ["https://www.googleapis.com/auth/earthengine", "https://www.googleapis.com/auth/cloud-platform"]
-NONE_FOUND = (
-    "There are no credentials for Earth Engine: run earthengine authenticate, or give the key of an account."
-)
-_NO_CREDENTIALS = (
-    "{} holds no credentials for Earth Engine: run earthengine authenticate, or give the key of an account."
-)
+_FIND_SOME = "run earthengine authenticate, or give the key of an account."
+_NONE_FOUND = f"There are no credentials for Earth Engine: {_FIND_SOME}"
+_NOT_IN_FILE = f"{{}} holds no credentials for Earth Engine: {_FIND_SOME}"
 
 _LARGEST = 2**16  # bytes of a credentials file; a key has 2,400
 
@@ -79,7 +76,7 @@ def _from_file(path: Path) -> tuple[Credentials, str | None, str]:
             scopes=content.get("scopes"),
         )
     except (ValueError, LookupError, TypeError, AttributeError, GoogleAuthError) as error:
-        raise Unavailable(_NO_CREDENTIALS.format(path)) from error
+        raise Unavailable(_NOT_IN_FILE.format(path)) from error
     return login, project, f"your login in {path}"
 
 
@@ -88,9 +85,9 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as stream:
             content = json.loads(stream.read(_LARGEST))
     except (OSError, ValueError) as error:
-        raise Unavailable(_NO_CREDENTIALS.format(path)) from error
+        raise Unavailable(_NOT_IN_FILE.format(path)) from error
     if not isinstance(content, dict):
-        raise Unavailable(_NO_CREDENTIALS.format(path))
+        raise Unavailable(_NOT_IN_FILE.format(path))
     return content
 
 
@@ -99,13 +96,13 @@ def _default(request: Any) -> tuple[Credentials, str | None]:
     named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
     saved = Path(_cloud_sdk.get_application_default_credentials_path()).is_file()
     if not (named or saved or _on_google_cloud()):
-        raise Unavailable(NONE_FOUND)
+        raise Unavailable(_NONE_FOUND)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a project that is missing: we say so ourselves
             credentials, project = google.auth.default(scopes=SCOPES, request=request)
     except DefaultCredentialsError as error:
-        raise Unavailable(NONE_FOUND) from error
+        raise Unavailable(_NONE_FOUND) from error
     return credentials, getattr(credentials, "quota_project_id", None) or project
 
 

@@ -90,7 +90,7 @@ class EarthEngineTiles(TileSource):
                     starts = [datetime.fromtimestamp(time / 1000, timezone.utc) for time in found]
                 except (TypeError, ValueError, LookupError, OverflowError) as error:
                     raise PriorError(
-                        "Earth Engine's list of years makes no sense: try another source."
+                        "Earth Engine's list of years is invalid: try another source."
                     ) from error
                 self._years[corner] = tuple(sorted({start.year for start in starts}))
             return self._years[corner]

@@ -66,34 +66,30 @@ class CitedText:
         )
 
 
-def of_chip(found: Sequence[Finding]) -> list[Finding]:
-    """The findings of one chip, without the sums over several chips."""
+def of_chips(found: Sequence[Finding]) -> list[Finding]:
+    """The findings that answer about a single chip, without the sums over several."""
     return [finding for finding in found if "chip" in finding.properties]
 
 
-def chip_numbers(text: CitedText, found: Sequence[Finding], heading: str) -> None:
-    """How many objects were counted or detected in one of several chips, if there are any."""
-    numbers: dict[str, int] = {}
-    for finding in found:
-        if number := _number(finding):
-            name = str(finding.properties["target"])
-            numbers[name] = numbers.get(name, 0) + number
-    if heading and numbers:
+def write_chip_numbers(text: CitedText, found: Sequence[Finding], heading: str) -> None:
+    """How many objects were counted or detected in one of several chips, if any."""
+    counted = _by_target([finding for finding in found if _number(finding)])
+    if heading and counted:
         text.write(heading)
-        text.numbers(numbers, _by_target(found))
+        text.numbers({target: sum(map(_number, rows)) for target, rows in counted.items()}, _by_target(found))
         text.write("\n")
 
 
-def count(text: CitedText, counts: Finished, chips: int) -> None:
+def write_count(text: CitedText, counts: Finished, chips: int) -> None:
     """The counts of the whole area."""
-    rows = [row for row in counts.findings if "chip" in row.properties]
+    rows = of_chips(counts.findings)
     text.fill("in all" if chips > 1 else "in one")
     text.numbers(_numbers(counts), _by_target(rows))
     text.fill("stop")
     _unclear(text, rows)
 
 
-def detections(text: CitedText, found: Finished, chips: int) -> None:
+def write_detections(text: CitedText, found: Finished, chips: int) -> None:
     """The detections as a numbered list."""
     seen = _detections(found)
     text.numbers(_numbers(found), {})
@@ -107,7 +103,7 @@ def detections(text: CitedText, found: Finished, chips: int) -> None:
     _unclear(text, found.findings)
 
 
-def cells(text: CitedText, found: Sequence[Finding], heading: str) -> None:
+def write_cells(text: CitedText, found: Sequence[Finding], heading: str) -> None:
     """The grid cells of one chip that hold something."""
     for target, hits in _by_target([finding for finding in found if finding.properties.get("hit")]).items():
         named = ", ".join(str(finding.properties["cell"]) for finding in hits)
@@ -116,7 +112,7 @@ def cells(text: CitedText, found: Sequence[Finding], heading: str) -> None:
         text.write("\n")
 
 
-def all_cells(text: CitedText, found: Finished, chips: int) -> None:
+def write_all_cells(text: CitedText, found: Finished, chips: int) -> None:
     """Classes that are in no cell and, if there are several chips, the number of cells of the others."""
     by_target = _by_target([finding for finding in found.findings if finding.properties.get("hit")])
     for target in found.run.targets:
@@ -131,8 +127,8 @@ def all_cells(text: CitedText, found: Finished, chips: int) -> None:
     _unclear(text, found.findings)
 
 
-def choose(text: CitedText, found: Finished, pick: Pick) -> tuple[int, Finding | None]:
-    """The detection that the user means and its number in the list; (0, None) if there is none, which is said."""
+def choose_detection(text: CitedText, found: Finished, pick: Pick) -> tuple[int, Finding | None]:
+    """The detection that the user means and its number in the list; (0, None), after saying so, if there is none."""
     seen = _detections(found)
     if not seen:
         text.fill("none to pick")
@@ -148,7 +144,7 @@ def choose(text: CitedText, found: Finished, pick: Pick) -> tuple[int, Finding |
     return number, seen[number - 1]
 
 
-def label(text: CitedText, rows: Sequence[Finding], chosen: tuple[int, Finding] | None = None) -> None:
+def write_labels(text: CitedText, rows: Sequence[Finding], chosen: tuple[int, Finding] | None = None) -> None:
     """The classes that the model names for objects."""
     for place, row in enumerate(rows):
         text.write("\n" if place else "")
@@ -163,8 +159,8 @@ def label(text: CitedText, rows: Sequence[Finding], chosen: tuple[int, Finding] 
             text.fill("which is", meant, number=chosen[0], place=where, label=text.templates.name(str(named)))
 
 
-def compare(text: CitedText, counts: Finished, found: Finished) -> dict[str, dict[str, Any]]:
-    """Compare count and detections of each class, and say whether they agree."""
+def write_comparison(text: CitedText, counts: Finished, found: Finished) -> dict[str, dict[str, Any]]:
+    """Say whether count and detections agree; both numbers of each class, for programs."""
     counted, detected = _numbers(counts), _numbers(found)
     by_target = _by_target(_detections(found))
     text.write("\n")
@@ -198,8 +194,7 @@ def _number(finding: Finding) -> int:
 
 def _numbers(finished: Finished) -> dict[str, int]:
     """The number of objects of each class asked for, over all chips."""
-    rows = [row for row in finished.findings if "chip" in row.properties]
-    by_target = _by_target(rows)
+    by_target = _by_target(of_chips(finished.findings))
     return {target: sum(map(_number, by_target.get(target, ()))) for target in finished.run.targets}
 
 
@@ -217,7 +212,7 @@ def _size(finding: Finding) -> float:
 
 def _unclear(text: CitedText, found: Sequence[Finding]) -> None:
     """Report answers that were cut off or not understood: they do not mean that nothing is there."""
-    rows = [row for row in found if row.layer == "answers" and "chip" in row.properties]
+    rows = [row for row in of_chips(found) if row.layer == "answers"]
     if unclear := [row for row in rows if not row.properties["complete"]]:
         text.write("\n")
         text.fill("unclear", unclear, number=len(unclear))

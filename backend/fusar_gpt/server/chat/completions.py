@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -9,8 +10,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from fastapi import Response
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from starlette.exceptions import HTTPException
 
 from fusar_gpt.server import wire
 from fusar_gpt.server.chat.grounding import ChatContext
@@ -38,6 +42,10 @@ EXAMPLES: list[Any] = [
         "fusar": {"scene": "/data/harbour.tif", "area": {"type": "Polygon", "coordinates": [_RING]}},
     }
 ]
+
+
+class ModelNotFound(HTTPException):
+    """The server does not run the model of the request."""
 
 
 class TextPart(BaseModel):
@@ -194,25 +202,32 @@ def event(data: Mapping[str, Any]) -> bytes:
     return f"data: {wire.encode(data)}\n\n".encode("ascii")
 
 
-def error_of(status: int, message: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
-    """OpenAI's error object."""
+async def problem_of(request: Request, error: Exception) -> dict[str, Any]:
+    """The problem that the application answers an error with, and OpenAI's error object in its member ``error``."""
+    handlers = request.app.exception_handlers
+    handler = next(handlers[kind] for kind in type(error).__mro__ if kind in handlers)
+    problem: dict[str, Any] = json.loads((await handler(request, error)).body)
+    param = code = None
+    if isinstance(error, RequestValidationError):
+        where = [str(part) for part in error.errors()[0]["loc"] if part != "body"]
+        param = ".".join(where)[:200] or None
+        detail = problem["detail"].replace("Value error, ", "")
+        problem |= {"status": 400, "title": HTTPStatus(400).phrase, "detail": detail}
+    elif isinstance(error, ModelNotFound):
+        param, code = "model", "model_not_found"
+    status = problem["status"]
     kind = "server_error" if status >= 500 else "invalid_request_error"
-    if status == 429:
-        kind = "rate_limit_error"
-    return {"message": message, "type": kind, "param": param, "code": code}
+    kind = "rate_limit_error" if status == 429 else kind
+    return problem | {"error": {"message": problem["detail"], "type": kind, "param": param, "code": code}}
 
 
-def refusal(
-    status: int,
-    message: str,
-    param: str | None = None,
-    code: str | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    """A problem (RFC 7807), as on every route, with OpenAI's error object as its extension."""
-    content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": message}
-    content["error"] = error_of(status, message, param, code)
-    return Response(wire.encode(content), status, headers, media_type="application/problem+json")
+async def refusal(request: Request, error: Exception) -> Response:
+    """The problem of an error as a response."""
+    problem = await problem_of(request, error)
+    headers = dict(getattr(error, "headers", None) or {})
+    if problem["status"] == 429:
+        headers["Retry-After"] = "2"
+    return JSONResponse(problem, problem["status"], headers, media_type="application/problem+json")
 
 
 def model_object(card: Mapping[str, Any], created: int) -> dict[str, Any]:

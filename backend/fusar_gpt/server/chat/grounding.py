@@ -24,8 +24,7 @@ from fusar_gpt.contract import (
     Task,
 )
 from fusar_gpt.contract.limits import BandNumber, CrsText, FileName, Flag, Metres, Name, Overlap, Year
-from fusar_gpt.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply
-from fusar_gpt.engine.engine import never
+from fusar_gpt.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply, never
 from fusar_gpt.errors import AreaError
 from fusar_gpt.imagery import Area, RasterPolicy
 from fusar_gpt.interpret import interpret

@@ -100,8 +100,8 @@ class StreamRenderer:
         elif intent.task in (Task.COUNT, Task.DETECT):
             self._count_or_detect(intent.task, intent.targets)
         elif intent.task is Task.LOCATE:
-            finished = self._ask(Task.LOCATE, intent.targets, answer_text.cells)
-            answer_text.all_cells(self.text, finished, self._chip.chips)
+            finished = self._ask(Task.LOCATE, intent.targets, answer_text.write_cells)
+            answer_text.write_all_cells(self.text, finished, self._chip.chips)
         elif intent.task is not Task.CLASSIFY or not self._classify():
             self._in_words(intent)
 
@@ -115,7 +115,7 @@ class StreamRenderer:
 
         def chip_done(found: Sequence[Finding]) -> None:
             if write_chip is not None:
-                write_chip(self.text, answer_text.of_chip(found), self._heading())
+                write_chip(self.text, answer_text.of_chips(found), self._heading())
 
         return self._follow(self._target.ask(task, targets, "", self.engine, self._cancelled), chip_done)
 
@@ -150,27 +150,27 @@ class StreamRenderer:
 
     def _count_or_detect(self, task: Task, targets: Sequence[str]) -> None:
         """Count or detect, and check the one against the other in the same area."""
-        asked = self._ask(task, targets, answer_text.chip_numbers)
-        write = answer_text.count if task is Task.COUNT else answer_text.detections
+        asked = self._ask(task, targets, answer_text.write_chip_numbers)
+        write = answer_text.write_count if task is Task.COUNT else answer_text.write_detections
         write(self.text, asked, self._chip.chips)
         if not self._check:
             return
         check = self._ask(Task.DETECT if task is Task.COUNT else Task.COUNT, asked.run.targets)
         counts, detections = (asked, check) if task is Task.COUNT else (check, asked)
-        rows = answer_text.compare(self.text, counts, detections)
+        rows = answer_text.write_comparison(self.text, counts, detections)
         agree = all(row["agree"] for row in rows.values())
         self._compared = {"agree": agree, "targets": rows, "run": check.run.record()}
 
     def _pick(self, intent: Intent) -> None:
         """Answer about one of several detections: what it is, or where it is and how large."""
         finished = self._ask(Task.DETECT, intent.targets)
-        number, finding = answer_text.choose(self.text, finished, intent.pick or 1)
+        number, finding = answer_text.choose_detection(self.text, finished, intent.pick or 1)
         if finding is None:
             return
         if intent.task is Task.CLASSIFY:
             events = self._target.classify((finished.run, finding), self.engine, self._cancelled)
             if events is not None:
-                answer_text.label(self.text, self._follow(events).findings, (number, finding))
+                answer_text.write_labels(self.text, self._follow(events).findings, (number, finding))
                 return
         self.text.line(number, finding)
 
@@ -178,7 +178,7 @@ class StreamRenderer:
         """Classify what "this" means; false if it is too large for one object."""
         events = self._target.classify(None, self.engine, self._cancelled)
         if events is not None:
-            answer_text.label(self.text, self._follow(events).findings)
+            answer_text.write_labels(self.text, self._follow(events).findings)
         return events is not None
 
     def _in_words(self, intent: Intent) -> None:
@@ -203,7 +203,7 @@ class StreamRenderer:
             self._words_from = len(self.text.text)
 
     def _end_words(self, found: Sequence[Finding]) -> None:
-        rows = answer_text.of_chip(found)
+        rows = answer_text.of_chips(found)
         if self._words_from is None:  # the engine does not stream, or the answer is empty
             self._begin_words()
             self.text.write("".join(str(row.properties.get("text") or "") for row in rows))

@@ -68,7 +68,7 @@ def read_picture(uri: str) -> Pixels:
                 )
             return _grey(image)
     except _BROKEN as error:
-        raise SceneError("the image is no PNG or JPEG that can be read: save it again") from error
+        raise SceneError("the image is not a readable PNG or JPEG: save it again") from error
 
 
 def _grey(image: Image.Image) -> Pixels:

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -17,15 +17,16 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from fusar_gpt.errors import Cancelled, CheckpointError, FusarError
+from fusar_gpt.errors import FusarError
 from fusar_gpt.server import wire
 from fusar_gpt.server.chat.completions import (
     Answered,
     ChatRequest,
     Completion,
-    error_of,
+    ModelNotFound,
     event,
     model_object,
+    problem_of,
     refusal,
 )
 from fusar_gpt.server.chat.conversation import is_chinese, understand, with_history
@@ -36,8 +37,7 @@ from fusar_gpt.server.chat.pictures import read_picture
 from fusar_gpt.server.chat.vocabulary import Vocabulary
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import with_files
-from fusar_gpt.server.jobs import Busy
-from fusar_gpt.server.security import PathRefused
+from fusar_gpt.server.jobs import Slots
 from fusar_gpt.tasks import Task
 
 AT_A_TIME = 8
@@ -52,12 +52,8 @@ Make = Callable[[Report, Callable[[], bool]], Answered]
 Item = str | Progress | Answered | Exception
 
 
-class ModelNotFound(HTTPException):
-    """The server does not run the model of the request."""
-
-
 class OpenAiRoute(APIRoute):
-    """A route whose errors carry OpenAI's error object."""
+    """A route whose problems carry OpenAI's error object too."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, with errors turned into refusals."""
@@ -66,17 +62,8 @@ class OpenAiRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             try:
                 return await handle(request)
-            except RequestValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(str(part) for part in first["loc"] if part != "body")[:200]
-                message = str(first["msg"]).removeprefix("Value error, ")
-                return refusal(400, f"{where}: {message}" if where else message, where or None)
-            except ModelNotFound as error:
-                return refusal(error.status_code, error.detail, "model", "model_not_found")
-            except HTTPException as error:
-                return refusal(error.status_code, str(error.detail), headers=error.headers)
-            except FusarError as error:
-                return _refused(error)
+            except (HTTPException, RequestValidationError, FusarError) as error:
+                return await refusal(request, error)
 
         return guarded
 
@@ -85,7 +72,7 @@ def router(context: Context) -> APIRouter:
     """The routes below /v1."""
     routes = APIRouter(prefix="/v1", tags=["chat"], route_class=OpenAiRoute)
     cache = RunCache()
-    free = threading.BoundedSemaphore(AT_A_TIME)
+    slots = Slots(AT_A_TIME, "answers are being made")
     created = int(time.time())
 
     def card_of(name: str) -> dict[str, Any]:
@@ -112,7 +99,9 @@ def router(context: Context) -> APIRouter:
         ``self_check`` of a count against the detections. The chunks in between carry ``fusar.progress``.
         """
         card_of(chat.model)
-        reply = StreamingReply(lambda report, gone: answer(chat, context, cache, report, gone), request, free)
+        reply = StreamingReply(
+            lambda report, gone: answer(chat, context, cache, report, gone), request, slots
+        )
         completion = Completion(chat.model)
         if chat.stream:
             return await _streamed(chat, reply, completion, context.heartbeat_s)
@@ -163,15 +152,15 @@ class StreamingReply:
     Once the client has closed its connection the model stops at its next token.
     """
 
-    def __init__(self, make: Make, request: Request, free: threading.BoundedSemaphore) -> None:
+    def __init__(self, make: Make, request: Request, slots: Slots) -> None:
         """Start making it. Raises Busy if too many are being made already."""
-        if not free.acquire(blocking=False):
-            raise Busy(f"{AT_A_TIME} answers are being made already: try again in a moment")
-        self._free = free
+        self.request = request
+        self._slot = ExitStack()
+        self._slot.enter_context(slots)
         self._gone = threading.Event()
         self._loop = asyncio.get_running_loop()
         self._items: asyncio.Queue[Item] = asyncio.Queue()
-        self._watcher = asyncio.create_task(self._watch(request))
+        self._watcher = asyncio.create_task(self._watch())
         # A daemon: a model inside native code must not keep the process alive.
         threading.Thread(target=self._run, args=(make,), name="fusar-chat", daemon=True).start()
 
@@ -182,9 +171,9 @@ class StreamingReply:
         except asyncio.TimeoutError:
             return None
 
-    async def _watch(self, request: Request) -> None:
+    async def _watch(self) -> None:
         """Wait until the client closes its connection."""
-        while (await request.receive())["type"] != "http.disconnect":
+        while (await self.request.receive())["type"] != "http.disconnect":
             continue
         self._gone.set()
 
@@ -197,7 +186,7 @@ class StreamingReply:
             logger.exception("an answer failed")
             self._put(error)
         finally:
-            self._free.release()
+            self._slot.close()
 
     def _put(self, item: Item) -> None:
         with suppress(RuntimeError):  # the loop was closed while the model worked
@@ -208,7 +197,7 @@ async def _whole(reply: StreamingReply, completion: Completion) -> Response:
     while True:
         item = await reply.next()
         if isinstance(item, Exception):
-            return _refused(item)
+            return await refusal(reply.request, item)
         if isinstance(item, Answered):
             return Response(wire.encode(completion.whole(item)), media_type="application/json")
 
@@ -219,7 +208,7 @@ async def _streamed(
     """The stream, or a plain refusal if it fails before its first piece."""
     first = await reply.next(BEGIN_S)
     if isinstance(first, Exception):
-        return _refused(first)
+        return await refusal(reply.request, first)
     with_usage = chat.stream_options is not None and chat.stream_options.include_usage
     chunks = _chunks(first, reply, completion, heartbeat_s, with_usage=with_usage)
     return StreamingResponse(chunks, headers=wire.EVENT_STREAM_HEADERS, media_type="text/event-stream")
@@ -239,20 +228,7 @@ async def _chunks(
             yield completion.chunk({}, fusar={"progress": asdict(item)}, **more)
         item = await reply.next(heartbeat_s)
     if isinstance(item, Exception):
-        yield event({"error": error_of(*_status(item))})
+        yield event({"error": (await problem_of(reply.request, item))["error"]})
         return
     for chunk in completion.end(item, with_usage=with_usage):
         yield chunk
-
-
-def _status(error: Exception) -> tuple[int, str]:
-    """The HTTP status of an error, and its one line for the user."""
-    if not isinstance(error, FusarError):
-        return 500, f"unexpected {type(error).__name__}; the server's log says more"
-    kinds = {PathRefused: 403, Busy: 429, CheckpointError: 503, Cancelled: 503}
-    return next((status for kind, status in kinds.items() if isinstance(error, kind)), 400), str(error)
-
-
-def _refused(error: Exception) -> Response:
-    status, message = _status(error)
-    return refusal(status, message, headers={"Retry-After": "2"} if status == 429 else None)

@@ -24,12 +24,12 @@ def suggestions() -> list[str]:
 
 def about(turn: Turn) -> str:
     """Return where the question was asked."""
-    area = f"{square_kilometres(turn.ground):.3g} km²"
-    boxes = (turn.ground.boxes or {}).get("features") or []
+    area = f"{square_kilometres(turn.target):.3g} km²"
+    boxes = (turn.target.boxes or {}).get("features") or []
     if boxes:
         selected = translate("ChatWording", "{n} selected").format(n=len(boxes))
-        return f"{turn.ground.scene} · {area} · {selected}"
-    return f"{turn.ground.scene} · {area}"
+        return f"{turn.target.scene} · {area} · {selected}"
+    return f"{turn.target.scene} · {area}"
 
 
 def caption(turn: Turn) -> str:

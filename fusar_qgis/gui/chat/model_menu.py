@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 from qgis.core import QgsSettings
@@ -9,13 +10,13 @@ from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QAction, QActionGroup, QFileDialog, QMenu, QToolButton, QWidget
 
 from ...contract import Info, Model
-from ...core.chat import Means
+from ...contract.limits import PRIOR_YEARS
+from ...core.chat import ModelOptions
 
 _PRIOR, _YEAR, _MODEL = "fusar/chat/prior", "fusar/chat/year", "fusar/chat/model"
-_YEARS = (2017, 2024)
 
 
-class MeansMenu(QToolButton):
+class ModelMenu(QToolButton):
     """Says which prior is used; its menu changes that, the prior's year and the model."""
 
     def __init__(self, parent: QWidget) -> None:
@@ -39,50 +40,50 @@ class MeansMenu(QToolButton):
         self._models = info.models
         self._fetches = "auto" in info.prior_sources
 
-    def means(self) -> Means:
+    def chosen(self) -> ModelOptions:
         """Return what is chosen."""
         settings = QgsSettings()
         prior = settings.value(_PRIOR, "none", type=str) or "none"
         year = settings.value(_YEAR, 0, type=int)
         model = settings.value(_MODEL, "", type=str)
-        return Means(model, prior, year if year and prior != "none" else None)
+        return ModelOptions(model, prior, year if year and prior != "none" else None)
 
     def _fill(self) -> None:
         for old in self._menu.findChildren(QMenu):
             old.deleteLater()
         self._menu.clear()
-        means = self.means()
+        options = self.chosen()
         self._menu.addSection(self.tr("Prior"))
         priors = {"none": self.tr("&No prior: from the image alone")}
         priors["auto"] = self.tr("&Automatic: what the backend fetches")
-        priors.setdefault(means.prior, Path(means.prior).name)
+        priors.setdefault(options.prior, Path(options.prior).name)
         group = QActionGroup(self._menu)
         for prior, text in priors.items():
-            action = self._choice(group, self._menu, text, _PRIOR, prior, means.prior)
+            action = self._choice(group, self._menu, text, _PRIOR, prior, options.prior)
             action.setEnabled(prior != "auto" or self._fetches)
         self._menu.addAction(self.tr("&File…")).triggered.connect(self._ask_file)
         self._menu.addSeparator()
-        self._fill_years(means)
-        self._fill_models(means)
+        self._fill_years(options)
+        self._fill_models(options)
 
-    def _fill_years(self, means: Means) -> None:
+    def _fill_years(self, options: ModelOptions) -> None:
         menu = self._menu.addMenu(self.tr("&Year of the prior"))
-        menu.setEnabled(means.prior != "none")
+        menu.setEnabled(options.prior != "none")
         group = QActionGroup(menu)
-        self._choice(group, menu, self.tr("Of the scene"), _YEAR, 0, means.year or 0)
+        self._choice(group, menu, self.tr("Of the scene"), _YEAR, 0, options.year or 0)
         known = [model.prior_years for model in self._models if model.prior_years]
-        first, last = known[0] if known else _YEARS
+        first, last = known[0] if known else (PRIOR_YEARS[0], date.today().year)
         for year in range(last, first - 1, -1):
-            self._choice(group, menu, str(year), _YEAR, year, means.year)
+            self._choice(group, menu, str(year), _YEAR, year, options.year)
 
-    def _fill_models(self, means: Means) -> None:
+    def _fill_models(self, options: ModelOptions) -> None:
         if not self._models:
             return
         menu = self._menu.addMenu(self.tr("&Model"))
         group = QActionGroup(menu)
         for model in self._models:
             title = self.tr("{model} (demonstration)") if model.demonstration else "{model}"
-            chosen = means.model or self._models[0].name
+            chosen = options.model or self._models[0].name
             self._choice(group, menu, title.format(model=model.title), _MODEL, model.name, chosen)
 
     def _choice(
@@ -115,6 +116,6 @@ class MeansMenu(QToolButton):
         self._refresh()
 
     def _refresh(self) -> None:
-        prior = self.means().prior
+        prior = self.chosen().prior
         names = {"none": self.tr("none"), "auto": self.tr("automatic")}
         self.setText(self.tr("&Prior: {prior}").format(prior=names.get(prior, Path(prior).name)))

@@ -11,7 +11,7 @@ from ..core.installing import read_failure
 from .command import Command, JsonQuery, fusar_executable
 
 
-class Checkpoints(QObject):
+class CheckpointCommands(QObject):
     """Knows which models there are, and gets one more at a time. Every ``get`` ends with one ``ended``."""
 
     listed = pyqtSignal(object)  # list of Checkpoint
@@ -74,10 +74,10 @@ class Checkpoints(QObject):
         if self._cancelled:
             text = self.tr("Cancelled. What has been downloaded whole is kept for the next time.")
         elif well:
-            text = self.tr("The model is there. Choose it above.")
+            text = self.tr("The model is installed. Choose it above.")
         else:
             reason = read_failure(self._command.lines).removeprefix("fusar: ").rstrip(".")
-            text = self.tr("The model could not be had: {reason}.").format(
+            text = self.tr("The model could not be installed: {reason}.").format(
                 reason=reason or self.tr("no reason given")
             )
         self.is_busy, self.doing = False, ""

@@ -11,7 +11,7 @@ from ...core.chat import Conversation, read_conversations, write_conversations
 _SCOPE, _KEY = "fusar", "/conversations"
 
 
-class Notebook(QObject):
+class ConversationStore(QObject):
     """Holds the conversations and the one that is open, which may still be empty.
 
     ``replaced`` when another project has brought its own, ``renamed`` when only their titles have changed.

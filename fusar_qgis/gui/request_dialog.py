@@ -28,7 +28,7 @@ from ..layers.wording import task_explanation, task_name
 from .areas import Area, ground_m2
 from .boxes_choice import BoxesChoice
 from .choices import Rows, choose, remember, remembered, remembered_list
-from .preview import PreviewPanel
+from .preview_panel import PreviewPanel
 from .prior_choice import PriorChoice
 
 _AREA_DECIMALS = 17
@@ -36,19 +36,19 @@ _TASKS = ("detect", "locate", "count", "classify", "describe", "ask")  # the mos
 _ANY_QUESTION = "?"  # a preview does not depend on it
 
 
-class OrderDialog(QDialog):
+class RequestDialog(QDialog):
     """Asks what to do with an area; not modal, and Enter starts.
 
-    It may open before the backend has answered, and waits for ``offer``. ``ordered`` brings the request, whose scene is
-    still the file's path or empty; ``changed`` when a preview may have become another.
+    It may open before the backend has answered, and waits for ``offer``. ``submitted`` brings the request, whose
+    scene is still the file's path or empty; ``changed`` when a preview may have become another.
     """
 
-    ordered = pyqtSignal(object)
+    submitted = pyqtSignal(object)
     changed = pyqtSignal()
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self.setObjectName("FusarOrderDialog")
+        self.setObjectName("FusarRequestDialog")
         self.setWindowTitle(self.tr("Interpret SAR"))
         self.setWindowFlag(Qt.WindowType.WindowContextHelpButtonHint, False)
         self.scene: Scene | None = None
@@ -101,17 +101,17 @@ class OrderDialog(QDialog):
             self._model_chosen()
         self._refresh()
 
-    def order(self) -> LayerRequest | None:
+    def request(self) -> LayerRequest | None:
         """Return what is chosen, or None while that is not complete."""
-        order = self.preview_order()
-        if order is None or (order.task in SEARCHES and not order.targets):
+        request = self.preview_request()
+        if request is None or (request.task in SEARCHES and not request.targets):
             return None
-        if order.task == "ask":
+        if request.task == "ask":
             question = self._question.text().strip()
-            return replace(order, question=question) if question else None
-        return order
+            return replace(request, question=question) if question else None
+        return request
 
-    def preview_order(self) -> LayerRequest | None:
+    def preview_request(self) -> LayerRequest | None:
         """Return what is chosen as far as it decides what the model sees, or None while nothing can be shown."""
         model: Model | None = self._model.currentData()
         task, prior = self._task.currentData(), self._prior.prior
@@ -135,17 +135,17 @@ class OrderDialog(QDialog):
         )
 
     def accept(self) -> None:
-        """Hand the order over, remember the choices and close."""
-        order = self.order()
-        if order is None:
+        """Hand the request over, remember the choices and close."""
+        request = self.request()
+        if request is None:
             return
-        remember("task", order.task.value)
-        remember("model", order.model or "")
-        if order.targets:
-            remember("targets", order.targets)
+        remember("task", request.task.value)
+        remember("model", request.model or "")
+        if request.targets:
+            remember("targets", request.targets)
         self._prior.remember()
         super().accept()
-        self.ordered.emit(order)
+        self.submitted.emit(request)
 
     def await_preview(self) -> None:
         """A preview was asked for."""
@@ -266,5 +266,5 @@ class OrderDialog(QDialog):
         self._caution.setVisible(model is not None and model.demonstration)
         for widget in (self._waiting, self._busy):
             widget.setVisible(model is None)
-        self._start.setEnabled(self.order() is not None)
+        self._start.setEnabled(self.request() is not None)
         self.changed.emit()

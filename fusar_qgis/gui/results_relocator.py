@@ -12,12 +12,12 @@ from qgis.gui import QgisInterface
 from qgis.PyQt.QtCore import QObject
 
 from ..core.setting_names import PLACE
-from . import storage
+from ..layers import storage
 
 _MESSAGE_SECONDS = 12
 
 
-class Moving(QObject):
+class ResultsRelocator(QObject):
     """Watches the project being saved; ``remove`` ends that."""
 
     def __init__(self, iface: QgisInterface, parent: QObject) -> None:

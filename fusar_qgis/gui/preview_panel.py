@@ -18,7 +18,7 @@ _DEBOUNCE_MS = 400
 _BOTTOM = Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignHCenter
 
 
-class Inquiry(QObject):
+class PreviewRequest(QObject):
     """Asks the backend for previews, a moment after the last change; only the answer to the newest counts.
 
     ``answered`` brings a Preview, ``failed`` one line.

@@ -22,7 +22,7 @@ from standin import preview_of
 
 from fusar_qgis.contract import Info, Model, Preview, read
 from fusar_qgis.gui import boxes_choice
-from fusar_qgis.gui.order_dialog import OrderDialog
+from fusar_qgis.gui.request_dialog import RequestDialog
 from fusar_qgis.layers.scene import scene_of
 
 TINY = Model("tiny", "FUSAR tiny", True, ("ship", "tank"), (2017, 2024))
@@ -44,7 +44,7 @@ def make(qtbot, tmp_path, qgis_new_project):
     qtbot.addWidget(parent)
 
     def make(name="two_20200102.tif", offer=(TINY, LARGE)):
-        dialog = OrderDialog(parent)
+        dialog = RequestDialog(parent)
         layer = QgsRasterLayer(str(write_tiff(tmp_path / name, bands=2)), "two")
         QgsProject.instance().addMapLayer(layer)
         dialog.ask(scene_of(layer), AREA, UTM)
@@ -53,7 +53,7 @@ def make(qtbot, tmp_path, qgis_new_project):
         return dialog
 
     yield make
-    for dialog in parent.findChildren(OrderDialog):
+    for dialog in parent.findChildren(RequestDialog):
         dialog.close()
 
 
@@ -63,7 +63,7 @@ def choose(box, data):
 
 def test_it_waits_for_the_backend(make):
     dialog = make(offer=())
-    assert dialog.order() is None
+    assert dialog.request() is None
     assert not dialog._start.isEnabled()
     assert dialog._waiting.isVisible()
     dialog.offer(info(TINY))
@@ -75,25 +75,25 @@ def test_it_waits_for_the_backend(make):
 def test_the_order_is_what_was_chosen(make, tmp_path):
     dialog = make()
     choose(dialog._prior.source, "file")
-    assert dialog.order() is None  # which file?
+    assert dialog.request() is None  # which file?
     dialog._prior.file.setFilePath(str(tmp_path / "aef.tif"))
     dialog._prior.year.setValue(2021)
     dialog._band.setBand(2)
-    order = dialog.order()
-    assert (order.task, order.targets, order.model) == ("detect", ("ship",), "tiny")
-    assert (order.prior, order.year, order.band) == (str(tmp_path / "aef.tif"), 2021, 2)
-    assert list(order.area.coordinates[0][0]) == pytest.approx([500100.5, 3999600.0], abs=1e-9)
-    assert (order.scene, order.area_crs) == (str(tmp_path / "two_20200102.tif"), "EPSG:32650")
-    assert order.layer_id == dialog.scene.layer_id
-    assert json.loads(json.dumps(order.to_json()))["allow_no_prior"] is False
+    request = dialog.request()
+    assert (request.task, request.targets, request.model) == ("detect", ("ship",), "tiny")
+    assert (request.prior, request.year, request.band) == (str(tmp_path / "aef.tif"), 2021, 2)
+    assert list(request.area.coordinates[0][0]) == pytest.approx([500100.5, 3999600.0], abs=1e-9)
+    assert (request.scene, request.area_crs) == (str(tmp_path / "two_20200102.tif"), "EPSG:32650")
+    assert request.layer_id == dialog.scene.layer_id
+    assert json.loads(json.dumps(request.to_json()))["allow_no_prior"] is False
 
 
 def test_a_year_without_a_prior_and_a_target_without_need_are_not_sent(make):
     dialog = make()
     assert dialog._prior.year.isHidden()
     choose(dialog._task, "describe")
-    order = dialog.order()
-    assert (order.targets, order.prior, order.year) == ((), "none", None)
+    request = dialog.request()
+    assert (request.targets, request.prior, request.year) == ((), "none", None)
     assert dialog._targets.isHidden()
 
 
@@ -108,13 +108,13 @@ def test_a_year_without_a_prior_and_a_target_without_need_are_not_sent(make):
 def test_the_year_is_that_of_the_scene_as_far_as_there_are_priors(make, name, year, words):
     dialog = make(name)
     choose(dialog._prior.source, "auto")
-    assert dialog.order().year == year
+    assert dialog.request().year == year
     assert words in dialog._prior.year.toolTip()
     assert dialog._prior.go_on.isVisible()
     dialog._prior.go_on.setChecked(True)
-    assert dialog.order().allow_no_prior
+    assert dialog.request().allow_no_prior
     choose(dialog._prior.source, "none")
-    assert not dialog.order().allow_no_prior
+    assert not dialog.request().allow_no_prior
 
 
 def test_only_priors_that_the_backend_offers(make):
@@ -129,29 +129,29 @@ def test_another_model_keeps_the_targets_it_knows(make):
     dialog = make()
     dialog._targets.setCheckedItems(["ship", "tank"])
     dialog._model.setCurrentIndex(1)
-    assert dialog.order().targets == ("ship",)
+    assert dialog.request().targets == ("ship",)
     assert not dialog._caution.isVisible()
     dialog.offer(info(TINY, LARGE))
-    assert dialog.order().model == "large"
+    assert dialog.request().model == "large"
 
 
 def test_a_model_that_takes_any_target_is_told_which(make):
     dialog = make(offer=(FREE,))
     assert dialog._targets.isHidden()
     dialog._any_targets.clear()
-    assert dialog.order() is None
+    assert dialog.request() is None
     dialog._any_targets.setText("ship, oil tank ,")
-    assert dialog.order().targets == ("ship", "oil tank")
+    assert dialog.request().targets == ("ship", "oil tank")
 
 
 def test_a_question_is_asked_in_the_analysts_words(make):
     dialog = make()
     choose(dialog._task, "ask")
-    assert dialog.order() is None
-    assert dialog.preview_order() is not None
+    assert dialog.request() is None
+    assert dialog.preview_request() is not None
     dialog._question.setText("  这里有什么?  ")
-    order = dialog.order()
-    assert (order.question, order.targets) == ("这里有什么?", ())
+    request = dialog.request()
+    assert (request.question, request.targets) == ("这里有什么?", ())
 
 
 def polygons(*boxes):
@@ -175,19 +175,19 @@ def test_polygons_on_the_area_are_classified_the_selected_ones_if_any(make, monk
     dialog = make()
     choose(dialog._task, "classify")
     dialog._boxes.layers.setLayer(layer)
-    order = dialog.order()
-    features = order.boxes.features
+    request = dialog.request()
+    features = request.boxes.features
     assert len(features) == 2
     x, y = features[0].geometry.coordinates[0][0]
     assert AREA.contains(QgsGeometry.fromWkt(f"POINT({x} {y})"))  # in the area's CRS
     layer.selectByIds([2])
     dialog._boxes.refresh()
-    assert len(dialog.order().boxes.features) == 1
+    assert len(dialog.request().boxes.features) == 1
     assert dialog._boxes._count.text() == "1 selected features on the area"
     layer.removeSelection()
     monkeypatch.setattr(boxes_choice, "MOST", 1)
     dialog._boxes.refresh()
-    assert dialog.order() is None
+    assert dialog.request() is None
     assert "More than 1" in dialog._boxes._count.text()
 
 
@@ -201,9 +201,9 @@ def test_choices_are_remembered(make, tmp_path):
     dialog._prior.go_on.setChecked(True)
     QTest.keyClick(dialog, Qt.Key.Key_Return)
     assert not dialog.isVisible()
-    order = make("later.tif").order()
-    assert (order.task, order.model, order.targets) == ("count", "large", ("aircraft",))
-    assert (order.prior, order.allow_no_prior, order.year) == ("cog", True, None)
+    request = make("later.tif").request()
+    assert (request.task, request.model, request.targets) == ("count", "large", ("aircraft",))
+    assert (request.prior, request.allow_no_prior, request.year) == ("cog", True, None)
 
 
 def test_the_preview_says_what_is_seen_and_how_long_it_takes(make):
