@@ -22,6 +22,19 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def no_java(monkeypatch):
+    """METEOR takes seconds to start; test_metrics runs it."""
+    monkeypatch.setattr(captions, "why_missing", lambda name: "not in this test.")
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """A folder of stored records; see ``toy_records``."""
+    write_records(toy_records(tmp_path / "raw"), tmp_path / "toy")
+    return tmp_path / "toy"
+
+
 @pytest.fixture(scope="session")
 def base(tmp_path_factory):
     """A random FUSAR-GPT of two layers."""
@@ -36,16 +49,3 @@ def data(tmp_path_factory):
     from stage_samples import write_data
 
     return write_data(tmp_path_factory.mktemp("stages") / "data")
-
-
-@pytest.fixture
-def no_java(monkeypatch):
-    """METEOR takes seconds to start; test_metrics runs it."""
-    monkeypatch.setattr(captions, "why_missing", lambda name: "not in this test.")
-
-
-@pytest.fixture
-def toy(tmp_path):
-    """A folder of stored records; see ``toy_records``."""
-    write_records(toy_records(tmp_path / "raw"), tmp_path / "toy")
-    return tmp_path / "toy"

@@ -18,9 +18,9 @@ from fusar_train.evaluation.predictions import (
     Condition,
     LabelledQuestion,
     PredictedBox,
+    Prediction,
     TrueBox,
     TrueClass,
-    predict,
 )
 from fusar_train.evaluation.results import evaluate_predictions
 
@@ -109,17 +109,17 @@ def run(*words):
 
 def count(image, answer, truth, condition=ORACLE, target="ship"):
     asked = LabelledQuestion(Task.COUNT, truth, target)
-    return predict(condition, image, (100, 80), asked, answer, f"count {target}", str(answer))
+    return Prediction.of(condition, image, (100, 80), asked, answer, f"count {target}", str(answer))
 
 
 def detect(image, said, truth, target="ship"):
     asked = LabelledQuestion(Task.DETECT, tuple(truth), target)
-    return predict(ORACLE, image, (100, 80), asked, tuple(said), f"detect {target}")
+    return Prediction.of(ORACLE, image, (100, 80), asked, tuple(said), f"detect {target}")
 
 
 def classify(image, answer, name):
     asked = LabelledQuestion(Task.CLASSIFY, name, box=ChipBox(0, 0, 9, 9))
-    return predict(ORACLE, image, (100, 80), asked, answer, "classify 0 0 9 9", answer or "")
+    return Prediction.of(ORACLE, image, (100, 80), asked, answer, "classify 0 0 9 9", answer or "")
 
 
 def figures(predictions):
@@ -127,7 +127,7 @@ def figures(predictions):
 
 
 def answered(asked, answer, **more):
-    return predict(ORACLE, "b", (9, 9), asked, answer, "q", "r", **more)
+    return Prediction.of(ORACLE, "b", (9, 9), asked, answer, "q", "r", **more)
 
 
 def all_kinds():

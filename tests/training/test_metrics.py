@@ -30,7 +30,7 @@ from fusar_train.evaluation.matching import (
     mean_average_precision,
 )
 from fusar_train.evaluation.metrics import ALL, GridMarks, grid_marks
-from fusar_train.evaluation.predictions import Condition, LabelledQuestion, PredictedBox, TrueBox, predict
+from fusar_train.evaluation.predictions import Condition, LabelledQuestion, PredictedBox, Prediction, TrueBox
 
 A, B = ChipBox(0, 0, 10, 10), ChipBox(20, 0, 30, 10)
 
@@ -95,8 +95,8 @@ def test_misses_are_told_by_the_kind_of_object():
     said = [alone, ChipBox(10, 10, 40, 16), ChipBox(150, 150, 170, 170)]
     answer = tuple(PredictedBox(box, "ship", None) for box in said)
     condition = Condition("m", "", "own", "d")
-    one = predict(condition, "1", (224, 224), asked, answer)
-    other = predict(condition, "1", (224, 224), LabelledQuestion(Task.COUNT, 4, "ship"), 4)
+    one = Prediction.of(condition, "1", (224, 224), asked, answer)
+    other = Prediction.of(condition, "1", (224, 224), LabelledQuestion(Task.COUNT, 4, "ship"), 4)
     assert misses([one, other], "plane") == {}
     assert misses([one, other], "ship") == {
         ALL: {"number": 4, FOUND: 0.25, LOOSE: 0.25, UNSEEN: 0.5},

@@ -17,7 +17,6 @@ from fusar_train.evaluation.predictions import (
     TrueBox,
     TrueClass,
     Truth,
-    predict,
 )
 
 ALWAYS_1, COMMONEST, NEIGHBOUR, CFAR = "always 1", "commonest answer", "next image's truth", "CA-CFAR"
@@ -77,7 +76,7 @@ def as_answer(truth: Truth) -> PredictedAnswer:
 def guessed(prediction: Prediction, name: str, answer: PredictedAnswer) -> Prediction:
     """The same question with a baseline's answer."""
     condition = Condition(name, "", "none", prediction.data)
-    return predict(condition, prediction.image, prediction.frame, prediction.labelled_question, answer)
+    return Prediction.of(condition, prediction.image, prediction.frame, prediction.labelled_question, answer)
 
 
 def detect_by_cfar(images: LabelledImages, tasks: Sequence[Task], cfar: Cfar) -> Iterator[Prediction]:
@@ -103,4 +102,4 @@ def detect_by_cfar(images: LabelledImages, tasks: Sequence[Task], cfar: Cfar) ->
                 answer = len(boxes)
             elif question.task is Task.LOCATE:
                 answer = frozenset(cell_of(box, image.frame) for box, _ in boxes)
-            yield predict(condition, image.id, image.frame, question, answer)
+            yield Prediction.of(condition, image.id, image.frame, question, answer)

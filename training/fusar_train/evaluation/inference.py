@@ -15,7 +15,6 @@ from fusar_train.evaluation.predictions import (
     PredictedBox,
     Prediction,
     PredictionsError,
-    predict,
 )
 
 _BATCH = 32  # images a call of the engine: it fills its batches from all their questions
@@ -101,7 +100,7 @@ def answered(
     """The engine's answers to some questions beside the truth."""
     questions = [(image, Question(a.task, target=a.target, text=a.text, box=a.box)) for image, a in cases]
     return [
-        predict(
+        Prediction.of(
             condition,
             image.id,
             image.frame,

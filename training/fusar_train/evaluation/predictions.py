@@ -34,17 +34,17 @@ class PredictionsError(FusarError):
     """A file of predictions cannot be read, or there is nothing to measure."""
 
 
-Whole = Annotated[int, Field(strict=True, ge=0, le=10**9)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Side = Annotated[int, Field(strict=True, ge=1, le=10**9)]
-Cell = Annotated[int, Field(strict=True, ge=1, le=9)]
-Cells = frozenset[Cell]
+_Whole = Annotated[int, Field(strict=True, ge=0, le=10**9)]
+_Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+_Side = Annotated[int, Field(strict=True, ge=1, le=10**9)]
+_Cell = Annotated[int, Field(strict=True, ge=1, le=9)]
+Cells = frozenset[_Cell]
 """Cells of the 3 x 3 grid, numbered 1 to 9 row by row."""
 
 _FOUR_NUMBERS: TypeAdapter[tuple[float, float, float, float]] = TypeAdapter(
-    tuple[Number, Number, Number, Number]
+    tuple[_Number, _Number, _Number, _Number]
 )
-Box = Annotated[
+_Box = Annotated[
     ChipBox,
     BeforeValidator(
         lambda value: ChipBox(*_FOUR_NUMBERS.validate_python(value)) if isinstance(value, list) else value
@@ -58,16 +58,16 @@ Box = Annotated[
 class PredictedBox:
     """A box that was answered, with its score (larger is surer) if it has one."""
 
-    box: Box
+    box: _Box
     label: str
-    score: Number | None = None
+    score: _Number | None = None
 
 
 @pydantic.dataclasses.dataclass(frozen=True)
 class TrueBox:
     """A true object; ``fine`` is its finer class, ``difficult`` that it counts neither way."""
 
-    box: Box
+    box: _Box
     label: str
     fine: str | None = None
     difficult: Annotated[bool, Field(strict=True)] = False
@@ -81,15 +81,15 @@ class TrueClass:
     fine: str | None = None
 
 
-PredictedAnswer = Whole | Cells | str | tuple[PredictedBox, ...]
+PredictedAnswer = _Whole | Cells | str | tuple[PredictedBox, ...]
 """A parsed answer: count, cells, class name or text, boxes."""
 
-Truth = Whole | Cells | TrueClass | tuple[TrueBox, ...] | tuple[str, ...]
+Truth = _Whole | Cells | TrueClass | tuple[TrueBox, ...] | tuple[str, ...]
 """What would have been right: count, cells, class, boxes, texts of which any will do."""
 
 _TEXTS: Any = Annotated[tuple[str, ...], Field(min_length=1)]
 _TYPES: dict[Task, tuple[Any, Any]] = {
-    Task.COUNT: (Whole, Whole),
+    Task.COUNT: (_Whole, _Whole),
     Task.LOCATE: (Cells, Cells),
     Task.CLASSIFY: (str, TrueClass),
     Task.DETECT: (tuple[PredictedBox, ...], tuple[TrueBox, ...]),
@@ -159,20 +159,39 @@ class Prediction(BaseModel):
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     image: str
-    frame: tuple[Side, Side]
+    frame: tuple[_Side, _Side]
     task: Task
     target: str | None
-    box: Box | None
+    box: _Box | None
     text: str | None
     question: str
     raw: str
     answer: PredictedAnswer | None
     truth: Truth
-    score: Number | None
+    score: _Number | None
     prior: PriorKind
-    nodes: Whole
+    nodes: _Whole
     model: ModelId
     data: str
+
+    @classmethod
+    def of(
+        cls,
+        condition: Condition,
+        image: str,
+        frame: tuple[int, int],
+        asked: LabelledQuestion,
+        answer: PredictedAnswer | None,
+        question: str = "",
+        raw: str = "",
+        nodes: int = 0,
+        score: float | None = None,
+    ) -> Prediction:
+        """The answer to a question under a condition."""
+        return cls(
+            image=image, frame=frame, **vars(asked), question=question, raw=raw, answer=answer, score=score,
+            prior=condition.prior, nodes=nodes, model=ModelId(condition.model, condition.hash), data=condition.data,
+        )  # fmt: skip
 
     @pydantic.field_validator("answer", "truth", mode="before")
     @classmethod
@@ -221,25 +240,6 @@ class Prediction(BaseModel):
     def labelled_question(self) -> LabelledQuestion:
         """The question and its truth."""
         return LabelledQuestion(self.task, self.truth, self.target, self.box, self.text)
-
-
-def predict(
-    condition: Condition,
-    image: str,
-    frame: tuple[int, int],
-    asked: LabelledQuestion,
-    answer: PredictedAnswer | None,
-    question: str = "",
-    raw: str = "",
-    nodes: int = 0,
-    score: float | None = None,
-) -> Prediction:
-    """The answer to a question as a prediction."""
-    model = ModelId(condition.model, condition.hash)
-    return Prediction(
-        image=image, frame=frame, **vars(asked), question=question, raw=raw, answer=answer, score=score,
-        prior=condition.prior, nodes=nodes, model=model, data=condition.data,
-    )  # fmt: skip
 
 
 def write_predictions(file: TextIO, predictions: Iterable[Prediction]) -> None:
