@@ -135,10 +135,10 @@ def test_a_run_goes_on_where_it_was_stopped(base, tmp_path, monkeypatch):
     folder = experiment.folder(mine)
     write = two_stage.write_result
 
-    def stop(out, *rest):
-        if out.name == "stage2":
+    def stop(config, *rest):
+        if config.stage == 2:
             raise KeyboardInterrupt
-        write(out, *rest)
+        write(config, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(two_stage, "write_result", stop)
