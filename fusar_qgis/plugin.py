@@ -22,11 +22,10 @@ from .gui.review import Review
 from .gui.status import Status
 from .gui.welcome import Welcome
 from .processing.provider import FusarProvider
+from .translation import translate
 
 _HERE = Path(__file__).parent
 _NAME = "FUSAR-GPT"
-
-translate = QCoreApplication.translate
 
 
 class FusarPlugin:

@@ -90,7 +90,14 @@
     </message>
     <message>
         <source>No FUSAR-GPT backend was found. Open the FUSAR-GPT options and press Install, or connect to a server there. Without a window, set the variable FUSAR_EXECUTABLE to the program “fusar”.</source>
-        <translation type="unfinished"></translation>
+        <translation>没有找到 FUSAR-GPT 后端。请打开 FUSAR-GPT 选项并按“安装”，或在那里连接服务器。没有窗口时，请把变量 FUSAR_EXECUTABLE 设为程序“fusar”的路径。</translation>
+    </message>
+</context>
+<context>
+    <name>BackgroundTask</name>
+    <message>
+        <source>Cancelled.</source>
+        <translation>已取消。</translation>
     </message>
 </context>
 <context>
@@ -224,7 +231,7 @@
     </message>
 </context>
 <context>
-    <name>Checkpoints</name>
+    <name>CheckpointCommands</name>
     <message>
         <source>Install the backend first (tab “This computer”).</source>
         <translation>请先安装后端（“本机”选项卡）。</translation>
@@ -234,16 +241,16 @@
         <translation>已取消。已完整下载的部分会保留到下次。</translation>
     </message>
     <message>
-        <source>no reason given</source>
-        <translation>未给出原因</translation>
-    </message>
-    <message>
         <source>The model is installed. Choose it above.</source>
-        <translation type="unfinished"></translation>
+        <translation>模型已安装。请在上方选择它。</translation>
     </message>
     <message>
         <source>The model could not be installed: {reason}.</source>
-        <translation type="unfinished"></translation>
+        <translation>无法安装模型：{reason}。</translation>
+    </message>
+    <message>
+        <source>no reason given</source>
+        <translation>未给出原因</translation>
     </message>
 </context>
 <context>
@@ -300,7 +307,7 @@
     </message>
     <message>
         <source>Show only detections with this score or a higher one. A score is the model&apos;s token probability, not a calibrated confidence. Findings without a score are always shown.</source>
-        <translation type="unfinished"></translation>
+        <translation>只显示分数不低于此值的检测结果。分数是模型的词元概率，不是经过校准的置信度。没有分数的结果始终显示。</translation>
     </message>
 </context>
 <context>
@@ -538,6 +545,10 @@
         <source>What was there stays.</source>
         <translation>原有内容保持不变。</translation>
     </message>
+    <message>
+        <source>Removing {folder}</source>
+        <translation>正在移除 {folder}</translation>
+    </message>
 </context>
 <context>
     <name>Export</name>
@@ -625,13 +636,6 @@
     </message>
 </context>
 <context>
-    <name>Inquiry</name>
-    <message>
-        <source>The backend shows no preview. Update the backend and the plugin.</source>
-        <translation>后端不提供预览。请更新后端和插件。</translation>
-    </message>
-</context>
-<context>
     <name>Interpretation</name>
     <message>
         <source>Drag a rectangle around the area to interpret.</source>
@@ -687,7 +691,7 @@
     </message>
     <message>
         <source>“{active}” is not a SAR layer, so “{scene}” is interpreted.</source>
-        <translation type="unfinished"></translation>
+        <translation>“{active}”不是 SAR 图层，因此解译“{scene}”。</translation>
     </message>
 </context>
 <context>
@@ -848,7 +852,7 @@
     </message>
     <message>
         <source>Choose a wheel or a folder to install from first.</source>
-        <translation type="unfinished"></translation>
+        <translation>请先选择用于安装的 wheel 文件或文件夹。</translation>
     </message>
 </context>
 <context>
@@ -1059,105 +1063,6 @@
     </message>
 </context>
 <context>
-    <name>OrderDialog</name>
-    <message>
-        <source>Interpret SAR</source>
-        <translation>解译 SAR</translation>
-    </message>
-    <message>
-        <source>Choose at least one</source>
-        <translation>请至少选择一项</translation>
-    </message>
-    <message>
-        <source>Connecting to the backend…</source>
-        <translation>正在连接后端…</translation>
-    </message>
-    <message>
-        <source>Start</source>
-        <translation>开始</translation>
-    </message>
-    <message>
-        <source>Scene</source>
-        <translation>影像</translation>
-    </message>
-    <message>
-        <source>&amp;Task</source>
-        <translation>任务(&amp;T)</translation>
-    </message>
-    <message>
-        <source>T&amp;argets</source>
-        <translation>目标(&amp;A)</translation>
-    </message>
-    <message>
-        <source>&amp;Model</source>
-        <translation>模型(&amp;M)</translation>
-    </message>
-    <message>
-        <source>&lt;b&gt;Demonstration model.&lt;/b&gt; It shows how the work is done; do not rely on its answers.</source>
-        <translation>&lt;b&gt;演示模型。&lt;/b&gt;仅用于展示工作流程，请勿依赖其结果。</translation>
-    </message>
-    <message>
-        <source>Cancel</source>
-        <translation>取消</translation>
-    </message>
-    <message>
-        <source>Wait…</source>
-        <translation>请稍候……</translation>
-    </message>
-    <message>
-        <source>Planning…</source>
-        <translation>正在规划……</translation>
-    </message>
-    <message>
-        <source>How long that takes is known after the first run.</source>
-        <translation>首次运行之后才知道需要多久。</translation>
-    </message>
-    <message>
-        <source>ship, aircraft</source>
-        <translation>船舶、飞机</translation>
-    </message>
-    <message>
-        <source>What is built here?</source>
-        <translation>这里建有什么？</translation>
-    </message>
-    <message>
-        <source>&amp;Band</source>
-        <translation>波段(&amp;B)</translation>
-    </message>
-    <message>
-        <source>Po&amp;lygons</source>
-        <translation>多边形(&amp;L)</translation>
-    </message>
-    <message>
-        <source>&amp;Question</source>
-        <translation>问题(&amp;Q)</translation>
-    </message>
-    <message>
-        <source>{size:,.2f} km²</source>
-        <translation>{size:,.2f} 平方千米</translation>
-    </message>
-    <message>
-        <source>{size:,.0f} m²</source>
-        <translation>{size:,.0f} 平方米</translation>
-    </message>
-    <message>
-        <source>About {n} s.</source>
-        <translation>约 {n} 秒。</translation>
-    </message>
-    <message>
-        <source>About {n} min.</source>
-        <translation>约 {n} 分钟。</translation>
-    </message>
-    <message>
-        <source>About {n} h.</source>
-        <translation>约 {n} 小时。</translation>
-    </message>
-    <message>
-        <source>Chips to look at: {n}.</source>
-        <translation>要查看的切片：{n} 个。</translation>
-    </message>
-</context>
-<context>
     <name>PolygonTool</name>
     <message>
         <source>The outline crosses itself. Take corners back with Backspace.</source>
@@ -1217,6 +1122,13 @@
     <message>
         <source>simulated</source>
         <translation>模拟</translation>
+    </message>
+</context>
+<context>
+    <name>PreviewRequest</name>
+    <message>
+        <source>The backend shows no preview. Update the backend and the plugin.</source>
+        <translation>后端不提供预览。请更新后端和插件。</translation>
     </message>
 </context>
 <context>
@@ -1770,47 +1682,47 @@
     </message>
     <message>
         <source>“{path}” cannot be opened as a raster. Check the file.</source>
-        <translation type="unfinished"></translation>
+        <translation>无法将“{path}”作为栅格打开。请检查该文件。</translation>
     </message>
     <message>
         <source>“{path}” has no band {band}. Choose one that it has.</source>
-        <translation type="unfinished"></translation>
+        <translation>“{path}”没有波段 {band}。请选择它已有的波段。</translation>
     </message>
     <message>
         <source>The band holds no data. Choose another band.</source>
-        <translation type="unfinished"></translation>
+        <translation>该波段没有数据。请选择其他波段。</translation>
     </message>
     <message>
         <source>The raster is damaged or truncated. Download or copy it again.</source>
-        <translation type="unfinished"></translation>
+        <translation>栅格已损坏或不完整。请重新下载或复制。</translation>
     </message>
     <message>
         <source>The backend was lost; the batch goes on when it is back.</source>
-        <translation type="unfinished"></translation>
+        <translation>与后端失去联系；后端恢复后批处理会继续。</translation>
     </message>
     <message>
         <source>auto: the first source that covers the extent. cog: public files. earth-engine: your own account.</source>
-        <translation type="unfinished"></translation>
+        <translation>auto：覆盖该范围的第一个来源。cog：公开文件。earth-engine：您自己的账户。</translation>
     </message>
     <message>
         <source>The prior could not be fetched, and “fusar” gave no reason. Run “fusar prior doctor” in a terminal.</source>
-        <translation type="unfinished"></translation>
+        <translation>无法获取先验，“fusar”没有给出原因。请在终端运行“fusar prior doctor”。</translation>
     </message>
     <message>
         <source>{items} jobs on {rasters} rasters</source>
-        <translation type="unfinished"></translation>
+        <translation>{rasters} 个栅格上的 {items} 个任务</translation>
     </message>
     <message>
         <source>it cannot be opened: the file is missing, damaged or not a raster. Check the file.</source>
-        <translation type="unfinished"></translation>
+        <translation>无法打开：文件缺失、已损坏或不是栅格。请检查该文件。</translation>
     </message>
     <message>
         <source>none: from the image alone. auto: the first source that covers the area. cog: public files. earth-engine: your own account.</source>
-        <translation type="unfinished"></translation>
+        <translation>none：仅依据图像。auto：覆盖该区域的第一个来源。cog：公开文件。earth-engine：您自己的账户。</translation>
     </message>
     <message>
         <source>The raster is not a file on this computer. Save it as a GeoTIFF first.</source>
-        <translation type="unfinished"></translation>
+        <translation>该栅格不是本机上的文件。请先将其另存为 GeoTIFF。</translation>
     </message>
 </context>
 <context>
@@ -1844,10 +1756,102 @@
     </message>
 </context>
 <context>
-    <name>Removal</name>
+    <name>RequestDialog</name>
     <message>
-        <source>Removing {folder}</source>
-        <translation>正在移除 {folder}</translation>
+        <source>Interpret SAR</source>
+        <translation>解译 SAR</translation>
+    </message>
+    <message>
+        <source>Wait…</source>
+        <translation>请稍候……</translation>
+    </message>
+    <message>
+        <source>Planning…</source>
+        <translation>正在规划……</translation>
+    </message>
+    <message>
+        <source>How long that takes is known after the first run.</source>
+        <translation>首次运行之后才知道需要多久。</translation>
+    </message>
+    <message>
+        <source>Chips to look at: {n}.</source>
+        <translation>要查看的切片：{n} 个。</translation>
+    </message>
+    <message>
+        <source>Choose at least one</source>
+        <translation>请至少选择一项</translation>
+    </message>
+    <message>
+        <source>ship, aircraft</source>
+        <translation>船舶、飞机</translation>
+    </message>
+    <message>
+        <source>What is built here?</source>
+        <translation>这里建有什么？</translation>
+    </message>
+    <message>
+        <source>Connecting to the backend…</source>
+        <translation>正在连接后端…</translation>
+    </message>
+    <message>
+        <source>Start</source>
+        <translation>开始</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Scene</source>
+        <translation>影像</translation>
+    </message>
+    <message>
+        <source>&amp;Band</source>
+        <translation>波段(&amp;B)</translation>
+    </message>
+    <message>
+        <source>&amp;Task</source>
+        <translation>任务(&amp;T)</translation>
+    </message>
+    <message>
+        <source>T&amp;argets</source>
+        <translation>目标(&amp;A)</translation>
+    </message>
+    <message>
+        <source>Po&amp;lygons</source>
+        <translation>多边形(&amp;L)</translation>
+    </message>
+    <message>
+        <source>&amp;Question</source>
+        <translation>问题(&amp;Q)</translation>
+    </message>
+    <message>
+        <source>&amp;Model</source>
+        <translation>模型(&amp;M)</translation>
+    </message>
+    <message>
+        <source>{size:,.2f} km²</source>
+        <translation>{size:,.2f} 平方千米</translation>
+    </message>
+    <message>
+        <source>{size:,.0f} m²</source>
+        <translation>{size:,.0f} 平方米</translation>
+    </message>
+    <message>
+        <source>About {n} s.</source>
+        <translation>约 {n} 秒。</translation>
+    </message>
+    <message>
+        <source>About {n} min.</source>
+        <translation>约 {n} 分钟。</translation>
+    </message>
+    <message>
+        <source>About {n} h.</source>
+        <translation>约 {n} 小时。</translation>
+    </message>
+    <message>
+        <source>&lt;b&gt;Demonstration model.&lt;/b&gt; It shows how the work is done; do not rely on its answers.</source>
+        <translation>&lt;b&gt;演示模型。&lt;/b&gt;仅用于展示工作流程，请勿依赖其结果。</translation>
     </message>
 </context>
 <context>
@@ -1979,7 +1983,7 @@
     <name>RunController</name>
     <message>
         <source>Sending “{name}”: {percent:.0f} %</source>
-        <translation type="unfinished"></translation>
+        <translation>正在发送“{name}”：{percent:.0f} %</translation>
     </message>
     <message>
         <source>chip {done} of {total} ({caveats})</source>
@@ -2150,7 +2154,7 @@
     </message>
     <message>
         <source>Not a valid URL. Example: https://gpu.example.org:8765</source>
-        <translation type="unfinished"></translation>
+        <translation>网址无效。示例：https://gpu.example.org:8765</translation>
     </message>
 </context>
 <context>
@@ -2465,13 +2469,6 @@
     <message>
         <source>The reviewer&apos;s name is written beside each decision. A prior is what satellites saw of the same ground in a year (AlphaEarth); public files and Earth Engine are fetched over the network.</source>
         <translation>审核者姓名写在每个决定旁。先验是卫星在某一年对同一地面的观测（AlphaEarth）；公开文件和 Earth Engine 通过网络获取。</translation>
-    </message>
-</context>
-<context>
-    <name>_ClipTask</name>
-    <message>
-        <source>Cancelled.</source>
-        <translation>已取消。</translation>
     </message>
 </context>
 </TS>

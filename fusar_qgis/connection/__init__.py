@@ -1,1 +1,1 @@
-"""The way to a backend: finding or starting one, speaking HTTP to it, following one job; never blocking."""
+"""Connections to a backend: find, install or start one, send requests to it, follow a job."""

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qgis.core import QgsSettings
-from qgis.PyQt.QtCore import QCoreApplication, QObject, QTimer, pyqtSignal
+from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..contract import Info
 from ..core.endpoint import Endpoint, EndpointError, endpoint, read_token
 from ..core.setting_names import BACKEND, KEY_FILE, MODEL, URL
+from ..translation import translate
 from .child import ChildBackend
 from .client import Client
 from .command import fusar_executable
 from .handshake import Handshake
 from .token import TokenError, kept_token
-
-translate = QCoreApplication.translate
 
 _LOADING = "loading"
 _LOADING_MS = 1000
@@ -127,13 +126,13 @@ class Backend(QObject):
             self._child.start(choice.executable, choice.model)
 
     def reset(self) -> None:
-        """Let go of the backend because the settings have changed; the next ``open`` goes by the new ones."""
-        self._let_go(self.tr("The backend was changed in the options. Start again."))
+        """Close the connections because the settings have changed; the next ``open`` uses the new ones."""
+        self._close_clients(self.tr("The backend was changed in the options. Start again."))
         self._child.retire()
         self._set(IDLE)
 
     def close(self) -> None:
-        """Let go of every connection and end the child process."""
+        """Close every connection and end the child process."""
         self.blockSignals(True)
         self._stop_asking()
         for client in self._clients.values():
@@ -153,10 +152,10 @@ class Backend(QObject):
 
     def _on_child_failed(self, problem: str) -> None:
         if self._wants_child:
-            self._let_go(problem)
+            self._close_clients(problem)
             self._fail(problem)
 
-    def _let_go(self, problem: str) -> None:
+    def _close_clients(self, problem: str) -> None:
         self._stop_asking()
         self._wants_child = False
         clients, self._clients = self._clients, {}

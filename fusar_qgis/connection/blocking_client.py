@@ -44,9 +44,6 @@ class BlockingClient:
         self._choice = choice
         self._child = child if choice.endpoint is None else None
         self._is_canceled = is_canceled
-        self._loop = QEventLoop()
-        self._tick = QTimer()  # without events the loop would not come back
-        self._tick.start(_TICK_MS)
         self._client: Client | None = None
 
     def __enter__(self) -> BlockingClient:
@@ -121,9 +118,11 @@ class BlockingClient:
         return child.endpoint
 
     def _wait(self, until: Callable[[], bool]) -> None:
+        loop, tick = QEventLoop(), QTimer()
+        tick.start(_TICK_MS)  # without events the loop would not come back
         while not until():
             if self._is_canceled():
                 raise Stopped
             if self._child is not None and self._child.problem:
                 raise RequestError(self._child.problem, None)
-            self._loop.processEvents(_NO_INPUT | _WAIT)
+            loop.processEvents(_NO_INPUT | _WAIT)

@@ -1,4 +1,4 @@
-"""One answer of the backend's chat: ask, hear the words as they are made, stop at once."""
+"""One streamed answer of the backend's chat completions API."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class ChatStream(QObject):
     ``ended`` brings Answered or Refused, once and last; after :meth:`stop` nothing is signalled any more.
     """
 
-    said = pyqtSignal(str)
-    worked = pyqtSignal(object)  # Working
+    text_received = pyqtSignal(str)
+    progressed = pyqtSignal(object)  # Working
     ended = pyqtSignal(object)
 
     def __init__(self, client: Client, body: dict[str, Any]) -> None:
@@ -36,13 +36,13 @@ class ChatStream(QObject):
         client.gone.connect(self._give_up)
 
     def start(self) -> None:
-        """Ask."""
+        """Send the question."""
         self._reply = self._client.post(PATH, self._body)
         self._reply.readyRead.connect(self._read)
         self._reply.finished.connect(self._closed)
 
     def stop(self) -> None:
-        """Hang up: the model stops at its next token."""
+        """Abort: the model stops at its next token."""
         self._over = True
         reply, self._reply = self._reply, None
         if reply is not None:
@@ -68,9 +68,9 @@ class ChatStream(QObject):
 
     def _report(self, piece: Said | Working | Answered | Refused | None) -> None:
         if isinstance(piece, Said):
-            self.said.emit(piece.text)
+            self.text_received.emit(piece.text)
         elif isinstance(piece, Working):
-            self.worked.emit(piece)
+            self.progressed.emit(piece)
         elif piece is not None:
             self._end(piece)
 

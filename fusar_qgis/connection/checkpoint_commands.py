@@ -16,7 +16,7 @@ class CheckpointCommands(QObject):
 
     listed = pyqtSignal(object)  # list of Checkpoint
     unlisted = pyqtSignal(str)  # why there is no list
-    said = pyqtSignal(str)  # a line for the log
+    line_added = pyqtSignal(str)  # a line for the log
     step = pyqtSignal(str)  # what is being done
     ended = pyqtSignal(bool, str)  # whether it went well, and what that means
 
@@ -30,8 +30,8 @@ class CheckpointCommands(QObject):
         self._query.answered.connect(self._list)
         self._query.failed.connect(self.unlisted)
         self._command = Command(self)
-        self._command.said.connect(self._hear)
-        self._command.ended.connect(self._over)
+        self._command.line_added.connect(self._on_line)
+        self._command.ended.connect(self._on_ended)
 
     def ask(self) -> None:
         """Have ``listed`` or ``unlisted`` come."""
@@ -47,7 +47,7 @@ class CheckpointCommands(QObject):
             return
         self.is_busy, self._cancelled = True, False
         self.log = []
-        self._hear(f"> fusar checkpoint {' '.join(words)}")
+        self._on_line(f"> fusar checkpoint {' '.join(words)}")
         self._command.run(fusar, ["checkpoint", *words])
 
     def cancel(self) -> None:
@@ -64,13 +64,13 @@ class CheckpointCommands(QObject):
     def _list(self, answer: object) -> None:
         self.listed.emit(read_checkpoints(answer))
 
-    def _hear(self, line: str) -> None:
+    def _on_line(self, line: str) -> None:
         self.log.append(line)
         self.doing = line.removeprefix("fusar: ")
-        self.said.emit(line)
+        self.line_added.emit(line)
         self.step.emit(self.doing)
 
-    def _over(self, well: bool) -> None:
+    def _on_ended(self, well: bool) -> None:
         if self._cancelled:
             text = self.tr("Cancelled. What has been downloaded whole is kept for the next time.")
         elif well:

@@ -1,4 +1,4 @@
-"""Programs outside QGIS that run to their end: heard line by line, stopped with all that they have started."""
+"""Programs outside QGIS that run to their end: read line by line, killed with all that they have started."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def fusar_executable() -> str:
 class Command(QObject):
     """Runs one program at a time in a cleaned environment. ``ended`` comes once for each ``run``."""
 
-    said = pyqtSignal(str)  # a line of its output
+    line_added = pyqtSignal(str)  # a line of its output
     ended = pyqtSignal(bool)  # whether it ended well
 
     def __init__(self, parent: QObject) -> None:
@@ -120,7 +120,7 @@ class Command(QObject):
     def _report(self, line: str) -> None:
         if line.strip():
             self.lines.append(line)
-            self.said.emit(line)
+            self.line_added.emit(line)
 
     def _on_error(self, error: QProcess.ProcessError) -> None:
         if error == QProcess.ProcessError.FailedToStart:

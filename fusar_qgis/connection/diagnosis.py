@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtNetwork import QNetworkProxy, QNetworkProxyQuery, QNetworkReply, QNetworkRequest
 
 from ..contract import API, ApiMismatch, ProtocolError, read_problem
 from ..core.endpoint import Endpoint
-
-translate = QCoreApplication.translate
+from ..translation import translate
 
 _Error = QNetworkReply.NetworkError
 _PROXY_ERRORS = (
@@ -75,50 +73,38 @@ def unreadable_answer(endpoint: Endpoint) -> str:
 def _no_answer(reply: QNetworkReply) -> str:
     error = reply.error()
     if error == _Error.HostNotFoundError:
-        return str(
-            translate(
-                "Diagnosis",
-                "The name “{host}” was not found. Check the address, and whether a VPN has to be connected first.",
-            )
+        return translate(
+            "Diagnosis",
+            "The name “{host}” was not found. Check the address, and whether a VPN has to be connected first.",
         )
     if error in _PROXY_ERRORS or (error == _Error.ConnectionRefusedError and _is_proxied(reply)):
         return _proxy()
     if error == _Error.ConnectionRefusedError:
-        return str(
-            translate(
-                "Diagnosis",
-                "The backend at {url} does not answer: nothing listens there. Check that it runs and that the "
-                "port is right (with an SSH tunnel: that the tunnel is open), then try again.",
-            )
+        return translate(
+            "Diagnosis",
+            "The backend at {url} does not answer: nothing listens there. Check that it runs and that the "
+            "port is right (with an SSH tunnel: that the tunnel is open), then try again.",
         )
     if error == _Error.SslHandshakeFailedError:
-        return str(
-            translate(
-                "Diagnosis",
-                "The certificate of {url} is not trusted. Ask who runs the server for its certificate and add "
-                "it in Settings, Options, Authentication, Manage Certificates.",
-            )
+        return translate(
+            "Diagnosis",
+            "The certificate of {url} is not trusted. Ask who runs the server for its certificate and add "
+            "it in Settings, Options, Authentication, Manage Certificates.",
         )
     if error in (_Error.TimeoutError, _Error.OperationCanceledError):
-        return str(
-            translate(
-                "Diagnosis",
-                "The backend at {url} does not answer in time. A firewall may be in between, or the address is "
-                "of another computer. Check both, then try again.",
-            )
+        return translate(
+            "Diagnosis",
+            "The backend at {url} does not answer in time. A firewall may be in between, or the address is "
+            "of another computer. Check both, then try again.",
         )
     if error == _Error.RemoteHostClosedError:
-        return str(
-            translate(
-                "Diagnosis",
-                "{url} closed the connection. Check whether the address begins with http:// or https://, and "
-                "that the backend runs, then try again.",
-            )
+        return translate(
+            "Diagnosis",
+            "{url} closed the connection. Check whether the address begins with http:// or https://, and "
+            "that the backend runs, then try again.",
         )
-    return str(
-        translate(
-            "Diagnosis", "The backend at {url} does not answer ({error}). Check that it runs, then try again."
-        )
+    return translate(
+        "Diagnosis", "The backend at {url} does not answer ({error}). Check that it runs, then try again."
     ).replace("{error}", reply.errorString())
 
 
@@ -135,11 +121,9 @@ def _is_proxied(reply: QNetworkReply) -> bool:
 
 def _refusal(status: int, body: bytes) -> str:
     if status == 401:
-        return str(
-            translate(
-                "Diagnosis",
-                "The backend at {url} does not accept the token. Enter the one that the backend was started with.",
-            )
+        return translate(
+            "Diagnosis",
+            "The backend at {url} does not accept the token. Enter the one that the backend was started with.",
         )
     problem = read_problem(body)
     if problem is not None and problem.served_api is not None:
@@ -150,26 +134,22 @@ def _refusal(status: int, body: bytes) -> str:
         return _proxy()
     if status < 500:
         return _no_backend()
-    return str(translate("Diagnosis", "The backend at {url} answered with HTTP {status}. Look at its log."))
+    return translate("Diagnosis", "The backend at {url} answered with HTTP {status}. Look at its log.")
 
 
 def _proxy() -> str:
-    return str(
-        translate(
-            "Diagnosis",
-            "A proxy stands between QGIS and {url}, and it does not let the request through. Exclude the "
-            "address in Settings, Options, Network, or ask who runs the proxy.",
-        )
+    return translate(
+        "Diagnosis",
+        "A proxy stands between QGIS and {url}, and it does not let the request through. Exclude the "
+        "address in Settings, Options, Network, or ask who runs the proxy.",
     )
 
 
 def _no_backend() -> str:
-    return str(
-        translate(
-            "Diagnosis",
-            "What answers at {url} is not a FUSAR-GPT backend: another program, or the sign-in page of a "
-            "network. Check address and port.",
-        )
+    return translate(
+        "Diagnosis",
+        "What answers at {url} is not a FUSAR-GPT backend: another program, or the sign-in page of a "
+        "network. Check address and port.",
     )
 
 

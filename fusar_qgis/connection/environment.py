@@ -1,22 +1,22 @@
-"""The backend on this computer: a Python environment outside QGIS, made, repaired and removed without waiting."""
+"""The backend's Python environment on this computer: installed, repaired and removed in the background."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from qgis.core import QgsApplication, QgsSettings, QgsTask
-from qgis.PyQt.QtCore import QCoreApplication, QObject, pyqtSignal
+from qgis.core import QgsSettings
+from qgis.PyQt.QtCore import QObject, pyqtSignal
 
+from ..background import BackgroundTask
 from ..core import installing
 from ..core.installing import Source
 from ..core.setting_names import EXECUTABLE
 from .child import data_folder
 from .command import Command
 from .pythons import PythonSearch
-
-translate = QCoreApplication.translate
 
 _FOLDER_KEY = "fusar/environment"
 
@@ -39,7 +39,7 @@ def choose_environment_folder(folder: Path) -> None:
 class Environment(QObject):
     """Does one thing at a time to one folder. Every ``install`` and ``remove`` ends with one ``ended``."""
 
-    said = pyqtSignal(str)  # a line for the log
+    line_added = pyqtSignal(str)  # a line for the log
     step = pyqtSignal(str)  # what is being done, for the analyst
     ended = pyqtSignal(bool, str)  # whether it went well, and what that means
 
@@ -53,14 +53,15 @@ class Environment(QObject):
         self._before = installing.NONE
         self._cancelled = False
         self._steps: list[tuple[str, list[str]]] = []
-        self._removal: Removal | None = None
+        self._removal: BackgroundTask | None = None
+        self._after_removal: Callable[[], None] | None = None
         self._search = PythonSearch(self)
-        self._search.said.connect(self._say)
+        self._search.line_added.connect(self._report_line)
         self._search.found.connect(self._make)
         self._search.failed.connect(self._failed)
         self._command = Command(self)
-        self._command.said.connect(self._hear)
-        self._command.ended.connect(self._go_on)
+        self._command.line_added.connect(self._on_line)
+        self._command.ended.connect(self._on_step_ended)
 
     def install(self, folder: Path, source: Source, python: str = "", *, fresh: bool = False) -> None:
         """Install from ``source`` into ``folder``, or update what is there; ``fresh``: remove that first."""
@@ -68,7 +69,7 @@ class Environment(QObject):
             return
         self._source = source
         if self._before == installing.READY and not fresh:
-            self._tell(self.tr("Looking for packages…"))
+            self._report_step(self.tr("Looking for packages…"))
             self._run_steps(str(installing.python_in(folder)), ["-m", "pip", "--version"])
         elif self._before == installing.NONE:
             self._search.start(python)
@@ -85,7 +86,7 @@ class Environment(QObject):
         if not self.is_busy or self._cancelled:
             return
         self._cancelled = True
-        self._tell(self.tr("Stopping…"))
+        self._report_step(self.tr("Stopping…"))
         self._search.stop()
         if self._command.is_running:
             self._command.stop()
@@ -97,11 +98,10 @@ class Environment(QObject):
         self.blockSignals(True)
         self._search.stop()
         self._command.close()
-        if self._removal is not None:
-            self._removal.forget()
+        self._after_removal = None
 
     def _start_anew(self, python: str) -> None:
-        self._before, self._removal = installing.NONE, None
+        self._before = installing.NONE
         if self._cancelled:
             self._failed("")
         else:
@@ -122,11 +122,11 @@ class Environment(QObject):
                 ).format(folder=folder),
             )
             return False
-        self._tell(doing)
+        self._report_step(doing)
         return True
 
     def _make(self, python: str, version: str) -> None:
-        self._tell(self.tr("Making an environment with Python {version}…").format(version=version))
+        self._report_step(self.tr("Making an environment with Python {version}…").format(version=version))
         self._run_steps(python, ["-m", "venv", str(self._folder)])
 
     def _run_steps(self, python: str, first: list[str]) -> None:
@@ -146,22 +146,22 @@ class Environment(QObject):
         ]
         return [*steps, (self.tr("Trying the backend…"), ["-m", "fusar_gpt", "doctor"])]
 
-    def _go_on(self, well: bool) -> None:
+    def _on_step_ended(self, well: bool) -> None:
         if self._cancelled or not well:
             self._failed(installing.read_failure(self._command.lines))
         elif self._steps:
             doing, words = self._steps.pop(0)
-            self._tell(doing)
+            self._report_step(doing)
             self._run(str(installing.python_in(self._folder)), words)
         else:
             self._installed()
 
     def _run(self, python: str, words: list[str]) -> None:
-        self._say(f"> {python} {' '.join(words)}")
+        self._report_line(f"> {python} {' '.join(words)}")
         self._command.run(python, words, python=True)
 
-    def _hear(self, line: str) -> None:
-        self._say(line)
+    def _on_line(self, line: str) -> None:
+        self._report_line(line)
         step = installing.read_pip_line(line)
         if step is not None and not self._cancelled:
             words = {
@@ -170,7 +170,7 @@ class Environment(QObject):
                 "build": self.tr("Building {what}…"),
                 "install": self.tr("Installing {what} packages…"),
             }[step[0]]
-            self._tell(words.format(what=step[1]))
+            self._report_step(words.format(what=step[1]))
 
     def _installed(self) -> None:
         try:
@@ -207,18 +207,27 @@ class Environment(QObject):
         return str(self.tr("Check the network, the disk's free space and the log, then try again."))
 
     def _clear(self, then: Callable[[], None]) -> None:
-        self._tell(self.tr("Removing…"))
-        self._removal = Removal(self._folder, then, self._not_removed)
-        QgsApplication.taskManager().addTask(self._removal)
+        self._report_step(self.tr("Removing…"))
+        title = self.tr("Removing {folder}").format(folder=self._folder)
+        self._removal = BackgroundTask(title, partial(_delete, self._folder), (OSError,))
+        self._after_removal = then
+        self._removal.over.connect(self._on_cleared)
+        self._removal.start()
 
-    def _not_removed(self, problem: str) -> None:
-        self._removal = None
-        self._end(
-            False,
-            self.tr(
-                "{folder} could not be removed: {problem}. Close programs that use it, then try again."
-            ).format(folder=self._folder, problem=problem),
-        )
+    def _on_cleared(self) -> None:
+        removal, then = self._removal, self._after_removal
+        self._removal = self._after_removal = None
+        if removal is None or then is None:
+            return
+        if removal.problem:
+            self._end(
+                False,
+                self.tr(
+                    "{folder} could not be removed: {problem}. Close programs that use it, then try again."
+                ).format(folder=self._folder, problem=removal.problem),
+            )
+        else:
+            then()
 
     def _removed(self) -> None:
         settings = QgsSettings()
@@ -234,56 +243,27 @@ class Environment(QObject):
             else self.tr("The backend was removed."),
         )
 
-    def _tell(self, doing: str) -> None:
+    def _report_step(self, doing: str) -> None:
         self.doing = doing
         self.step.emit(doing)
 
-    def _say(self, line: str) -> None:
+    def _report_line(self, line: str) -> None:
         self.log.append(line)
-        self.said.emit(line)
+        self.line_added.emit(line)
 
     def _end(self, well: bool, text: str) -> None:
-        self._removal = None
         self.is_busy = False
         self.doing = ""
-        self._say(text)
+        self._report_line(text)
         self.ended.emit(well, text)
 
 
-class Removal(QgsTask):
-    """Deletes an environment of ours, in a thread because it has tens of thousands of files."""
-
-    def __init__(self, folder: Path, then: Callable[[], None], otherwise: Callable[[str], None]) -> None:
-        super().__init__(translate("Removal", "Removing {folder}").format(folder=folder))
-        self._folder = folder
-        self._then: Callable[[], None] | None = then
-        self._otherwise = otherwise
-        self._problem = ""
-
-    def forget(self) -> None:
-        """Nobody is there any more to go on."""
-        self._then = None
-
-    def run(self) -> bool:
-        """Delete what is the environment's; the folder itself only if nothing else is in it."""
-        try:
-            for part in installing.parts_of(self._folder):
-                if part.is_dir() and not part.is_symlink():
-                    shutil.rmtree(part)
-                else:
-                    part.unlink()
-            if self._folder.is_dir() and not any(self._folder.iterdir()):
-                self._folder.rmdir()
-        except OSError as error:
-            self._problem = str(error)
-            return False
-        return True
-
-    def finished(self, well: bool) -> None:
-        """Go on, in the main thread."""
-        if self._then is None:
-            return
-        if well:
-            self._then()
+def _delete(folder: Path) -> None:
+    """Delete what is the environment's, tens of thousands of files; the folder itself only if nothing else is in it."""
+    for part in installing.parts_of(folder):
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part)
         else:
-            self._otherwise(self._problem)
+            part.unlink()
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

@@ -21,7 +21,7 @@ _BUSY = 429
 class Job(QObject):
     """Follows one job and deletes itself after it; goes on where it was when the backend comes back within a minute.
 
-    ``told`` brings Started, Progress and Found; ``ended`` brings Ended, exactly once and last.
+    ``received`` brings Started, Progress and Found; ``ended`` brings Ended, exactly once and last.
 
     Attributes:
         id: The backend's name for it; empty until the backend has answered.
@@ -29,7 +29,7 @@ class Job(QObject):
         is_lost: Whether it ended because nobody answered any more.
     """
 
-    told = pyqtSignal(object)
+    received = pyqtSignal(object)
     interrupted = pyqtSignal()  # nobody answers any more; it goes on when the backend is back
     ended = pyqtSignal(object)
 
@@ -112,7 +112,7 @@ class Job(QObject):
                 if isinstance(event, Ended):
                     self._end(event.status, event.message)
                 elif event is not None:
-                    self.told.emit(event)
+                    self.received.emit(event)
                 if self.end is not None:  # a listener may have cancelled
                     return
         except ProtocolError:

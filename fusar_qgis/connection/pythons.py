@@ -1,4 +1,4 @@
-"""A Python outside QGIS that a virtual environment can be made with."""
+"""Finds a Python outside QGIS that can make a virtual environment."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PythonSearch(QObject):
 
     found = pyqtSignal(str, str)  # executable, version
     failed = pyqtSignal(str)  # what was seen, and how to get one
-    said = pyqtSignal(str)  # a line for the log
+    line_added = pyqtSignal(str)  # a line for the log
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -71,7 +71,7 @@ class PythonSearch(QObject):
     def _judge(self, fits: bool) -> None:
         last = self._command.lines[-1] if self._command.lines else ""
         said = last.split(" ", 2)
-        self.said.emit(f"{' '.join(self._tried)}: {last}")
+        self.line_added.emit(f"{' '.join(self._tried)}: {last}")
         if fits and said[0] == _SILENT:
             self._left = []
             self.found.emit(said[2], said[1])

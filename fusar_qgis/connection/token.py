@@ -1,11 +1,10 @@
-"""The token of a server, in QGIS's authentication manager: encrypted, and never among the plain settings."""
+"""The token of a server, kept encrypted in QGIS's authentication manager, never in the plain settings."""
 
 from __future__ import annotations
 
 from qgis.core import QgsApplication, QgsAuthManager, QgsAuthMethodConfig, QgsSettings
-from qgis.PyQt.QtCore import QCoreApplication
 
-translate = QCoreApplication.translate
+from ..translation import translate
 
 _KEY = "fusar/authcfg"
 _NAME = "FUSAR-GPT"

@@ -1,4 +1,4 @@
-"""Conversations about areas of scenes: what was asked, what was answered, and what the answer's words mean."""
+"""Conversations about areas of scenes: questions, answers, and the findings that an answer's words mean."""
 
 from __future__ import annotations
 

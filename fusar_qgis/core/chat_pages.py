@@ -1,4 +1,4 @@
-"""A conversation as a file of its own: Markdown or HTML, pictures inside it, nothing loaded from anywhere."""
+"""Exports a conversation as one Markdown or HTML file with its pictures inside."""
 
 from __future__ import annotations
 

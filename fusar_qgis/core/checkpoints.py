@@ -1,4 +1,4 @@
-"""The checkpoints of the backend on this computer, as ``fusar checkpoint`` tells and takes them."""
+"""The checkpoints that ``fusar checkpoint`` lists, and its arguments."""
 
 from __future__ import annotations
 

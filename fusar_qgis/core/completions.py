@@ -1,4 +1,4 @@
-"""A chat completion as it comes over the wire, piece by piece, typed; anything unexpected raises ProtocolError."""
+"""Reads the events of a streamed chat completion; anything unexpected raises ProtocolError."""
 
 from __future__ import annotations
 

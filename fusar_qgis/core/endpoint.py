@@ -1,4 +1,4 @@
-"""Where a backend listens and how to be let in."""
+"""The URL and token of a backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The backend's Python environment as files and commands: whose folder it is, what to run, what pip says."""
+"""Files and commands of the backend's Python environment: its folder's state, pip's arguments and output."""
 
 from __future__ import annotations
 

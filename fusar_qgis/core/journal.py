@@ -1,4 +1,4 @@
-"""The journal of a batch: what is finished, a JSON line each, so that a batch that was cut off goes on from there."""
+"""The journal of a batch: one JSON line for each finished item, so that a batch that was cut off can resume."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..contract import Finding
 
 @dataclass(frozen=True)
 class Entry:
-    """What one finished piece of a batch came to: its run's provenance and its findings."""
+    """The result of one finished item of a batch: its run's provenance and its findings."""
 
     run: dict[str, Any]
     findings: tuple[Finding, ...]
@@ -26,7 +26,7 @@ def key_of(what: Any) -> str:
 
 
 class Journal:
-    """Finished pieces by their key; a line that is damaged, as the last one after a crash, is left out."""
+    """Finished items by their key; a line that is damaged, as the last one after a crash, is left out."""
 
     def __init__(self, path: Path) -> None:
         """Read the journal at ``path``; its folder is made where it is missing. Raises OSError."""
@@ -43,11 +43,11 @@ class Journal:
                 continue
 
     def find(self, key: str) -> Entry | None:
-        """Return the finished piece of that key, or None."""
+        """Return the finished item of that key, or None."""
         return self._entries.get(key)
 
     def add(self, key: str, entry: Entry) -> None:
-        """Keep a finished piece; it is on the disk when this returns. Raises OSError."""
+        """Keep a finished item; it is on the disk when this returns. Raises OSError."""
         features = [finding.to_json() for finding in entry.findings]
         data = {"key": key, "run": entry.run, "findings": features}
         line = json.dumps(data, ensure_ascii=False) + "\n"

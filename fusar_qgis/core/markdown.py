@@ -1,4 +1,4 @@
-"""A model's words as safe HTML: a small subset of Markdown; everything else is text and stays text."""
+"""Renders a model's Markdown as safe HTML: a small subset; everything else stays plain text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detections against the truth: who belongs to whom, and precision, recall and F1 of it.
+"""Matches detections with true objects and scores them: precision, recall, F1.
 
 The rules are those of ``fusar-train evaluate``, so that both give the same figures for the same boxes.
 """

@@ -1,4 +1,4 @@
-"""What an analyst decides about findings, and the order in which they come up."""
+"""Review decisions about findings, and the queue in which findings are reviewed."""
 
 from __future__ import annotations
 

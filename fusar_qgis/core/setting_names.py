@@ -1,4 +1,4 @@
-"""The settings that more than one part of the plugin asks QGIS for."""
+"""Keys of the settings that more than one module reads."""
 
 BACKEND = "fusar/backend"  # which kind is used: a child of QGIS or a server
 EXECUTABLE = "fusar/executable"

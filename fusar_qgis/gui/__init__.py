@@ -1,1 +1,1 @@
-"""What the analyst sees and touches: the map tool, the question, the progress."""
+"""The plugin's windows, map tools and messages."""

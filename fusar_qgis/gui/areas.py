@@ -1,4 +1,4 @@
-"""The ways to get an area without drawing it, and the menu with all of them."""
+"""Areas that need no drawing (view, selection, layer), and the menu of all ways to choose one."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.gui import QgisInterface, QgsMapCanvas
-from qgis.PyQt.QtCore import QCoreApplication, QObject
+from qgis.PyQt.QtCore import QObject
 from qgis.PyQt.QtWidgets import QAction, QMenu, QToolBar, QToolButton
 
 from .. import compat
 from ..layers.scene import Scene, SceneError, scene_of
-
-translate = QCoreApplication.translate
+from ..translation import translate
 
 _MENU = "FUSAR-GPT"
 
@@ -140,7 +139,7 @@ class AreaMenu(QObject):
         return action
 
     def remove(self) -> None:
-        """Leave nothing behind."""
+        """Remove everything that was added."""
         for action in self._actions:
             self._iface.removePluginRasterMenu(_MENU, action)
         self._menu.deleteLater()

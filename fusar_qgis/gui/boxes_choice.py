@@ -1,8 +1,7 @@
-"""Which polygons are the objects to classify."""
+"""The field that chooses which polygons are classified."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from qgis.core import (
@@ -19,9 +18,9 @@ from qgis.PyQt.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from .. import compat
 from ..contract.limits import MAX_BOXES
+from ..layers.scene import geojson_features
 
 MOST = MAX_BOXES
-_DECIMALS = 17
 
 
 class BoxesChoice(QWidget):
@@ -70,11 +69,7 @@ class BoxesChoice(QWidget):
 
     def boxes(self) -> dict[str, Any] | None:
         """Return the outlines as GeoJSON in the area's CRS, or None where there are none."""
-        features = [
-            {"type": "Feature", "properties": {}, "geometry": json.loads(box.asJson(_DECIMALS))}
-            for box in self._boxes
-        ]
-        return {"type": "FeatureCollection", "features": features} if features else None
+        return geojson_features(self._boxes) if self._boxes else None
 
     def _find(self) -> None:
         """Find at most one more than may be asked about."""
@@ -92,8 +87,6 @@ class BoxesChoice(QWidget):
             outline = QgsGeometry(feature.geometry())
             if outline.isEmpty() or outline.transform(there) or not outline.intersects(self._area):
                 continue
-            outline.get().dropZValue()
-            outline.get().dropMValue()
             self._boxes.append(outline)
             if len(self._boxes) > MOST:
                 return

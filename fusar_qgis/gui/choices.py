@@ -1,4 +1,4 @@
-"""The analyst's choices, remembered from one request to the next."""
+"""The analyst's remembered choices, and form rows that can be hidden."""
 
 from __future__ import annotations
 

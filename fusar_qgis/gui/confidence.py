@@ -31,8 +31,8 @@ class Confidence(QWidget):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PAUSE_MS)
-        self._timer.timeout.connect(self._tell)
-        self._slider.valueChanged.connect(self._moved)
+        self._timer.timeout.connect(self._emit_score)
+        self._slider.valueChanged.connect(self._emit_soon)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(4, 0, 4, 0)
         for widget in (self._name, self._slider, self._text):
@@ -53,8 +53,8 @@ class Confidence(QWidget):
             text += " " + self.tr("(incl. {n} unscored)").format(n=unscored)
         self._text.setText(text)
 
-    def _moved(self) -> None:
+    def _emit_soon(self) -> None:
         self._timer.start()
 
-    def _tell(self) -> None:
+    def _emit_score(self) -> None:
         self.changed.emit(self._slider.value() / _STEPS)

@@ -3,48 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from html import escape
+from functools import partial
 from pathlib import Path
 
-from qgis.core import Qgis, QgsApplication, QgsProject, QgsTask, QgsVectorLayer
+from qgis.core import Qgis, QgsProject, QgsVectorLayer
 from qgis.gui import QgisInterface
-from qgis.PyQt.QtCore import QObject, pyqtSignal
+from qgis.PyQt.QtCore import QObject
 from qgis.PyQt.QtWidgets import QAction, QFileDialog, QMenu, QWidget
 
+from ..background import BackgroundTask
 from ..layers.exports import FORMATS, Snapshot, snapshot, write
 from ..layers.scene import SceneError
 from ..layers.storage import StorageError
+from .messages import show_message
 
-_MESSAGE_SECONDS = 20
 _SUFFIXES = {"gpkg": ".gpkg", "geojson": ".geojson", "coco": ".json", "training": ""}
-
-
-class ExportTask(QgsTask):
-    """Writes a snapshot.
-
-    ``over`` brings the task, whether it is written, and the reason or what more there is to tell than ``summary``.
-    """
-
-    over = pyqtSignal(object, bool, str)
-
-    def __init__(self, title: str, summary: str, taken: Snapshot, form: str, path: Path) -> None:
-        super().__init__(title, QgsTask.Flag.CanCancel)
-        self.summary = summary
-        self._taken, self._form, self._path = taken, form, path
-        self._text = ""
-
-    def run(self) -> bool:
-        """Write; in a thread of QGIS's pool."""
-        try:
-            self._text = write(self._taken, self._form, self._path)
-        except (StorageError, SceneError, OSError, RuntimeError, sqlite3.Error) as error:
-            self._text = str(error)
-            return False
-        return True
-
-    def finished(self, written: bool) -> None:
-        """Tell."""
-        self.over.emit(self, written, self._text)
 
 
 class Exporting(QObject):
@@ -57,7 +30,7 @@ class Exporting(QObject):
         self._layer: QgsVectorLayer | None = None
         self._dialog: QFileDialog | None = None
         self._form = ""
-        self._tasks: list[ExportTask] = []
+        self._tasks: list[tuple[BackgroundTask, str]] = []  # and what to say
         self.menu = QMenu(self._window)
         self._actions: dict[str, QAction] = {}
         for form, text in (
@@ -94,14 +67,15 @@ class Exporting(QObject):
         taken = snapshot(self._layer, context, unreviewed_too=self._unreviewed.isChecked())
         if not taken.features and form != "training":
             text = self.tr("Nothing to export: no finding is accepted, relabelled or added yet.")
-            self._say(f"{text} {self._left_out(taken)}", Qgis.MessageLevel.Warning)
+            self._show_message(f"{text} {self._left_out(taken)}", Qgis.MessageLevel.Warning)
             return
         summary = self.tr("{n} findings exported to {path}.").format(n=len(taken.features), path=path)
         summary = f"{summary} {self._left_out(taken)}".strip()
-        task = ExportTask(self.tr("Export findings"), summary, taken, form, path)
+        errors = (StorageError, SceneError, OSError, RuntimeError, sqlite3.Error)
+        task = BackgroundTask(self.tr("Export findings"), partial(write, taken, form, path), errors)
         task.over.connect(self._over)
-        self._tasks.append(task)
-        QgsApplication.taskManager().addTask(task)
+        self._tasks.append((task, summary))
+        task.start()
 
     def _ask(self) -> None:
         self._drop_dialog()
@@ -125,12 +99,14 @@ class Exporting(QObject):
     def _chosen(self, path: str) -> None:
         self.export(self._form, Path(path))
 
-    def _over(self, task: ExportTask, written: bool, text: str) -> None:
-        self._tasks.remove(task)
-        if written:
-            self._say(f"{task.summary} {text}".strip(), Qgis.MessageLevel.Success)
+    def _over(self) -> None:
+        task, summary = next(one for one in self._tasks if one[0] is self.sender())
+        self._tasks.remove((task, summary))
+        if task.problem:
+            text = self.tr("Not exported: {reason}").format(reason=task.problem)
+            self._show_message(text, Qgis.MessageLevel.Critical)
         else:
-            self._say(self.tr("Not exported: {reason}").format(reason=text), Qgis.MessageLevel.Critical)
+            self._show_message(f"{summary} {task.result}".strip(), Qgis.MessageLevel.Success)
 
     def _left_out(self, taken: Snapshot) -> str:
         rejected, unreviewed = taken.left_out
@@ -147,6 +123,5 @@ class Exporting(QObject):
             self._dialog.deleteLater()
             self._dialog = None
 
-    def _say(self, text: str, level: Qgis.MessageLevel) -> None:
-        seconds = 0 if level == Qgis.MessageLevel.Critical else _MESSAGE_SECONDS
-        self._bar.pushMessage(self.tr("Export"), escape(text, quote=False), level, seconds)
+    def _show_message(self, text: str, level: Qgis.MessageLevel) -> None:
+        show_message(self._bar, self.tr("Export"), text, level)

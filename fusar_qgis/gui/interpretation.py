@@ -1,11 +1,9 @@
-"""The toolbar button's whole story: check the layer, get an area, ask, make the scene known, run, show."""
+"""The main path of the GUI: check the layer, get an area, show the request dialog, upload the scene, run."""
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
-from html import escape
 
 from qgis.core import (
     Qgis,
@@ -22,17 +20,16 @@ from ..connection.backend import Backend
 from ..connection.client import Client
 from ..contract import Info, Task, read_outline
 from ..core.request import LayerRequest
-from ..layers.scene import SceneError, crs_text, scene_of
+from ..layers.scene import SceneError, crs_text, geojson, scene_of
 from .area_tool import AreaTool, DrawingTool, PolygonTool
 from .areas import Area, AreaError, AreaMenu, ground_m2, scene_for, selected_area, view_area, whole_area
+from .messages import show_message
 from .preview_panel import PreviewRequest
 from .request_dialog import RequestDialog
 from .run_controller import RunController
 from .scene_upload import SceneUpload
 
-_MESSAGE_SECONDS = 12
 _MARGIN = 24
-_AREA_DECIMALS = 17
 
 
 class Interpretation(QObject):
@@ -77,7 +74,7 @@ class Interpretation(QObject):
             request,
             task=Task.LOCATE,
             targets=targets,
-            area=read_outline(json.loads(area.asJson(_AREA_DECIMALS))),
+            area=read_outline(geojson(area)),
             area_crs=crs_text(crs),
             question=None,
             boxes=None,
@@ -194,7 +191,7 @@ class Interpretation(QObject):
             return
         if active is not None and scene.layer_id != active.id():
             text = self.tr("“{active}” is not a SAR layer, so “{scene}” is interpreted.")
-            self._say(text.format(active=active.name(), scene=scene.name), Qgis.MessageLevel.Info)
+            self._show_message(text.format(active=active.name(), scene=scene.name), Qgis.MessageLevel.Info)
         area = area or whole_area(scene)
         if not area.crs.isValid():
             area = Area(area.outline, scene.crs)
@@ -322,9 +319,7 @@ class Interpretation(QObject):
             self._warn(problem)
 
     def _warn(self, text: str) -> None:
-        self._say(text, Qgis.MessageLevel.Warning)
+        self._show_message(text, Qgis.MessageLevel.Warning)
 
-    def _say(self, text: str, level: Qgis.MessageLevel) -> None:
-        self._iface.messageBar().pushMessage(
-            self._action.text(), escape(text, quote=False), level, _MESSAGE_SECONDS
-        )
+    def _show_message(self, text: str, level: Qgis.MessageLevel) -> None:
+        show_message(self._iface.messageBar(), self._action.text(), text, level)

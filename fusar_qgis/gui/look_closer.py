@@ -32,7 +32,7 @@ class _CellAction(QgsMapLayerAction):
 
 
 class LookCloser(QObject):
-    """Calls ``request(request, area, crs, target)`` when the analyst wants the cells of a cell."""
+    """Calls ``request(request, area, crs, target)`` when the analyst wants a closer look at a grid cell."""
 
     def __init__(self, iface: QgisInterface, request: Look, parent: QObject) -> None:
         super().__init__(parent)
@@ -45,7 +45,7 @@ class LookCloser(QObject):
         self._canvas.contextMenuAboutToShow.connect(self._fill)
 
     def remove(self) -> None:
-        """Leave nothing behind."""
+        """Remove everything that was added."""
         self._canvas.contextMenuAboutToShow.disconnect(self._fill)
         QgsGui.mapLayerActionRegistry().removeMapLayerAction(self._action)
         self.deleteLater()

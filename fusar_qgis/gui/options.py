@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
 from qgis.core import Qgis, QgsSettings
@@ -17,6 +16,7 @@ from ..connection.checkpoint_commands import CheckpointCommands
 from ..connection.environment import Environment
 from ..connection.token import TokenError
 from ..core.setting_names import BACKEND, URL
+from .messages import PRODUCT, show_message
 from .options_local import LocalSection
 from .options_models import ModelsSection
 from .options_server import ServerSection
@@ -25,7 +25,6 @@ from .options_work import WorkSection
 PAGE = "FusarOptions"
 
 _ICON = Path(__file__).parents[1] / "resources" / "icon.svg"
-_MESSAGE_SECONDS = 15
 _CHILD, _SERVER = "child", "server"
 
 
@@ -62,14 +61,14 @@ class Options(QObject):
 
     def warn(self, text: str) -> None:
         """Say what the page can no longer say itself, because it is being closed."""
-        self._say(text, Qgis.MessageLevel.Warning)
+        self._show_message(text, Qgis.MessageLevel.Warning)
 
     def _announce(self, well: bool, text: str) -> None:
         if self._page is None or sip.isdeleted(self._page):
-            self._say(text, Qgis.MessageLevel.Success if well else Qgis.MessageLevel.Warning)
+            self._show_message(text, Qgis.MessageLevel.Success if well else Qgis.MessageLevel.Warning)
 
-    def _say(self, text: str, level: Qgis.MessageLevel) -> None:
-        self._iface.messageBar().pushMessage("FUSAR-GPT", escape(text, quote=False), level, _MESSAGE_SECONDS)
+    def _show_message(self, text: str, level: Qgis.MessageLevel) -> None:
+        show_message(self._iface.messageBar(), PRODUCT, text, level)
 
 
 class OptionsFactory(QgsOptionsWidgetFactory):

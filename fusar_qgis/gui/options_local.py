@@ -46,7 +46,7 @@ class LocalSection(QWidget):
         self._repair.clicked.connect(self._start_repair)
         self._remove.clicked.connect(self._ask_to_remove)
         self._log.cancelled.connect(environment.cancel)
-        environment.said.connect(self._log.add_line)
+        environment.line_added.connect(self._log.add_line)
         environment.step.connect(self._log.show_step)
         environment.ended.connect(self._finish)
         self._refresh()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from qgis.core import QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox, QgsFileWidget
-from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QShowEvent
 from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
@@ -12,16 +11,15 @@ from ..connection.backend import Backend
 from ..connection.checkpoint_commands import CheckpointCommands
 from ..core.checkpoints import Checkpoint, import_words, in_words, memory_in_words
 from ..core.setting_names import MODEL
+from ..translation import translate
 from .work_log import WorkLog
-
-translate = QCoreApplication.translate
 
 
 def model_title(title: str, demonstration: bool) -> str:
     """Return a model's title, which says that it is a demonstration if it is one."""
     if not demonstration or "demonstration" in title.lower():
         return title
-    return str(translate("Models", "{model} (demonstration)")).format(model=title)
+    return translate("Models", "{model} (demonstration)").format(model=title)
 
 
 class ModelsSection(QWidget):
@@ -40,7 +38,7 @@ class ModelsSection(QWidget):
         self._log.cancelled.connect(checkpoints.cancel)
         checkpoints.listed.connect(self._list)
         checkpoints.unlisted.connect(self._unlisted)
-        checkpoints.said.connect(self._log.add_line)
+        checkpoints.line_added.connect(self._log.add_line)
         checkpoints.step.connect(self._log.show_step)
         checkpoints.ended.connect(self._finish)
         backend.changed.connect(self._show_running)

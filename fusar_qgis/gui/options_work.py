@@ -1,4 +1,4 @@
-"""Options: where results go, who reviews, which prior is taken."""
+"""Options: the place of results, the reviewer's name, the default prior."""
 
 from __future__ import annotations
 

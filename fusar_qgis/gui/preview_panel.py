@@ -1,4 +1,4 @@
-"""What the model will see, and the prior there, beside the question."""
+"""The preview in the request dialog: one chip as the model sees it, and its prior."""
 
 from __future__ import annotations
 

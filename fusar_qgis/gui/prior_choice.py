@@ -1,4 +1,4 @@
-"""The fields of the prior: where from, which year, and whether to go on without."""
+"""The request dialog's fields of the prior: source, file, year, and whether to go on without."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""The question: which task, which targets, which model, which prior; and what the model will see."""
+"""The request dialog: task, targets, model, prior, and a preview."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +22,7 @@ from qgis.PyQt.QtWidgets import (
 
 from ..contract import SEARCHES, Info, Model, Preview, Task, read_boxes, read_outline
 from ..core.request import LayerRequest
-from ..layers.scene import Scene, crs_text
+from ..layers.scene import Scene, crs_text, geojson
 from ..layers.wording import task_explanation, task_name
 from .areas import Area, ground_m2
 from .boxes_choice import BoxesChoice
@@ -31,7 +30,6 @@ from .choices import Rows, choose, remember, remembered, remembered_list
 from .preview_panel import PreviewPanel
 from .prior_choice import PriorChoice
 
-_AREA_DECIMALS = 17
 _TASKS = ("detect", "locate", "count", "classify", "describe", "ask")  # the most used first
 _ANY_QUESTION = "?"  # a preview does not depend on it
 
@@ -70,7 +68,7 @@ class RequestDialog(QDialog):
     def ask(self, scene: Scene, area: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> None:
         """Show the dialog for ``area``, a polygon in ``crs``, of ``scene``."""
         self.scene = scene
-        self._area, self._area_crs = json.loads(area.asJson(_AREA_DECIMALS)), crs_text(crs)
+        self._area, self._area_crs = geojson(area), crs_text(crs)
         self._scene_name.setText(f"{scene.name}, {self._size_text(Area(area, crs))}")
         self._band.setLayer(scene.layer)
         self._band.setBand(scene.band)

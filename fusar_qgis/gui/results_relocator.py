@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from html import escape
 from pathlib import Path
 
 from qgis.core import Qgis, QgsProject, QgsSettings, QgsVectorLayer
@@ -13,8 +12,7 @@ from qgis.PyQt.QtCore import QObject
 
 from ..core.setting_names import PLACE
 from ..layers import storage
-
-_MESSAGE_SECONDS = 12
+from .messages import PRODUCT, show_message
 
 
 class ResultsRelocator(QObject):
@@ -27,7 +25,7 @@ class ResultsRelocator(QObject):
         QgsProject.instance().writeProject.connect(self._saving)
 
     def remove(self) -> None:
-        """Leave nothing behind."""
+        """Remove everything that was added."""
         QgsProject.instance().writeProject.disconnect(self._saving)
         self.deleteLater()
 
@@ -42,7 +40,7 @@ class ResultsRelocator(QObject):
             text = self.tr(
                 "Findings under edit stay in a temporary file. Save the edits, then the project again."
             )
-            self._say(text, Qgis.MessageLevel.Warning)
+            self._show_message(text, Qgis.MessageLevel.Warning)
             return
         try:
             moved = _move(layers, target)
@@ -51,14 +49,13 @@ class ResultsRelocator(QObject):
                 "Cannot write findings beside the project: {reason}. They stay in a temporary file: export them, or"
                 " save the project in another folder."
             ).format(reason=error)
-            self._say(text, Qgis.MessageLevel.Critical)
+            self._show_message(text, Qgis.MessageLevel.Critical)
             return
         text = self.tr("The findings are kept in {file}, beside the project.").format(file=moved.name)
-        self._say(text, Qgis.MessageLevel.Info)
+        self._show_message(text, Qgis.MessageLevel.Info)
 
-    def _say(self, text: str, level: Qgis.MessageLevel) -> None:
-        seconds = 0 if level == Qgis.MessageLevel.Critical else _MESSAGE_SECONDS
-        self._bar.pushMessage("FUSAR-GPT", escape(text, quote=False), level, seconds)
+    def _show_message(self, text: str, level: Qgis.MessageLevel) -> None:
+        show_message(self._bar, PRODUCT, text, level)
 
 
 def _move(layers: list[QgsVectorLayer], target: Path) -> Path:

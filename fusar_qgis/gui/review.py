@@ -1,4 +1,4 @@
-"""Review: the button, and the bar that it shows."""
+"""The review button, which shows the review bar."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction, QToolBar
 
 from ..layers.storage import findings_layers
+from .messages import show_message
 from .review_bar import ReviewBar
 
 if TYPE_CHECKING:
     Look = Callable[[QgsVectorLayer, QgsFeature], None] | None
-
-_MESSAGE_SECONDS = 12
 
 
 class Review(QObject):
@@ -46,7 +45,7 @@ class Review(QObject):
         self.action.setChecked(False)
 
     def remove(self) -> None:
-        """Leave nothing behind."""
+        """Remove everything that was added."""
         self.close()
         QgsProject.instance().cleared.disconnect(self.close)
         self.action.deleteLater()
@@ -60,12 +59,8 @@ class Review(QObject):
             return
         if not findings_layers(QgsProject.instance()):
             self.action.setChecked(False)
-            self._iface.messageBar().pushMessage(
-                self.action.text(),
-                self.tr("There are no findings to review yet. Interpret an area first."),
-                Qgis.MessageLevel.Info,
-                _MESSAGE_SECONDS,
-            )
+            text = self.tr("There are no findings to review yet. Interpret an area first.")
+            show_message(self._iface.messageBar(), self.action.text(), text, Qgis.MessageLevel.Info)
             return
         window = self._iface.mainWindow()
         self._bar = ReviewBar(self._iface, self._look)

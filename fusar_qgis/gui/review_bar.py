@@ -1,4 +1,4 @@
-"""The review bar: findings one after the other, decided on by key or click."""
+"""The review bar: steps through findings, decides on them by key or click."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ from .confidence import Confidence
 from .exporting import Exporting
 from .keys import Keys
 from .look_closer import is_grid
+from .messages import show_message
 
 if TYPE_CHECKING:
     Look = Callable[[QgsVectorLayer, QgsFeature], None] | None
 
-_MESSAGE_SECONDS = 8
 _AROUND = 6  # the map shows so many times the finding's size, unless the analyst's own scale is about right
 _LEAST_SHARE, _MOST_SHARE = 0.01, 0.7
 
 
 class ReviewBar(QToolBar):
-    """Goes through the findings of one layer after the other; ``closed`` when the analyst has had enough."""
+    """Goes through the findings of one layer after the other; ``closed`` when the analyst cancels."""
 
     closed = pyqtSignal()
 
@@ -75,7 +75,7 @@ class ReviewBar(QToolBar):
         project.layersAdded.connect(self._list_layers)
 
     def remove(self) -> None:
-        """Leave nothing behind."""
+        """Remove everything that was added."""
         project = QgsProject.instance()
         project.layersWillBeRemoved.disconnect(self._layers_go)
         project.layersAdded.disconnect(self._list_layers)
@@ -320,12 +320,12 @@ class ReviewBar(QToolBar):
         decisions, key = self._fresh(), self._key
         if decisions is None or key is None:
             return
-        with self._said():
+        with self._errors_shown():
             decisions.decide(key, decision, label)
             self._after_change(decisions, label)
             following = decisions.queue.next_undecided(key)
             if following is None:
-                self._say(self.tr("All findings are reviewed."), Qgis.MessageLevel.Success)
+                self._show_message(self.tr("All findings are reviewed."), Qgis.MessageLevel.Success)
             self._show(key if following is None else following)
 
     def _after_change(self, decisions: Decisions, label: str | None) -> None:
@@ -338,7 +338,7 @@ class ReviewBar(QToolBar):
         decisions = self._decisions
         if decisions is None:
             return
-        with self._said():
+        with self._errors_shown():
             key = decisions.undo()
             self._show(decisions.queue.next(None) if key is None else key)
 
@@ -356,9 +356,9 @@ class ReviewBar(QToolBar):
             return
         if not label:
             self._ask_label()
-            self._say(self.tr("Write its label first, then draw it."), Qgis.MessageLevel.Warning)
+            self._show_message(self.tr("Write its label first, then draw it."), Qgis.MessageLevel.Warning)
             return
-        with self._said():
+        with self._errors_shown():
             key = decisions.add(outline, self._canvas.mapSettings().destinationCrs(), label)
             self._after_change(decisions, label)
             self._show(key)
@@ -379,15 +379,15 @@ class ReviewBar(QToolBar):
         self._show_progress()
 
     @contextmanager
-    def _said(self) -> Iterator[None]:
+    def _errors_shown(self) -> Iterator[None]:
         """Say what could not be kept; the finding stays as it was."""
         try:
             yield
         except (StorageError, QgsCsException) as error:
-            self._say(str(error), Qgis.MessageLevel.Critical)
+            self._show_message(str(error), Qgis.MessageLevel.Critical)
 
-    def _say(self, text: str, level: Qgis.MessageLevel) -> None:
-        self._iface.messageBar().pushMessage(self.windowTitle(), text, level, _MESSAGE_SECONDS)
+    def _show_message(self, text: str, level: Qgis.MessageLevel) -> None:
+        show_message(self._iface.messageBar(), self.windowTitle(), text, level)
 
 
 def _who() -> str:

@@ -1,10 +1,9 @@
-"""One run as the analyst sees it: progress, findings on the map, and one message at the end."""
+"""Controls one run: upload, job, progress, findings on the map, and one message at the end."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
-from html import escape
 
 from qgis.core import Qgis, QgsProject
 from qgis.gui import QgisInterface
@@ -16,10 +15,9 @@ from ..contract import Ended, Found, Progress, Started
 from ..core.request import LayerRequest
 from ..layers.run_layers import RunLayers
 from ..layers.wording import run_caveats, run_name, run_title, time_left
+from .messages import show_message
 from .run_progress import RunProgress
 from .scene_upload import SceneUpload
-
-_MESSAGE_SECONDS = 15
 
 
 class RunController(QObject):
@@ -85,18 +83,18 @@ class RunController(QObject):
     def _submit(self, scene: str) -> None:
         self._request = replace(self._request, scene=scene)
         self._job = Job(self._client, self._request.to_json())
-        self._job.told.connect(self._on_told)
+        self._job.received.connect(self._on_received)
         self._job.ended.connect(self._on_ended)
         self._job.start()
 
-    def _on_told(self, event: Started | Progress | Found) -> None:
+    def _on_received(self, event: Started | Progress | Found) -> None:
         if isinstance(event, Started):
             if self._layers is None:
                 self._begin(event)
         elif isinstance(event, Progress):
             self._show(event.done, event.total)
         elif self._layers is not None:
-            self._layers.take(event)
+            self._layers.add(event)
 
     def _begin(self, event: Started) -> None:
         run = event.run.record()
@@ -142,15 +140,17 @@ class RunController(QObject):
         if end is None or self.is_over:
             return
         if end.status == "successful":
-            self._say(self._summary(self._counts), Qgis.MessageLevel.Success)
+            self._show_message(self._summary(self._counts), Qgis.MessageLevel.Success)
         elif end.status == "dismissed":
-            self._say(self.tr("Cancelled. What was found so far stays on the map."), Qgis.MessageLevel.Info)
+            self._show_message(
+                self.tr("Cancelled. What was found so far stays on the map."), Qgis.MessageLevel.Info
+            )
         else:
             reason = end.message or self.tr("The backend gave no reason. Look at its log.")
             text = self.tr("Failed: {reason}").format(reason=reason)
             if any(self._counts.values()):
                 text += " " + self.tr("What was found so far stays on the map.")
-            self._say(text, Qgis.MessageLevel.Critical)
+            self._show_message(text, Qgis.MessageLevel.Critical)
         self._finish()
 
     def _finish(self) -> None:
@@ -162,7 +162,7 @@ class RunController(QObject):
         self.deleteLater()
 
     def _warn(self, text: str) -> None:
-        self._say(text, Qgis.MessageLevel.Warning)
+        self._show_message(text, Qgis.MessageLevel.Warning)
 
     def _summary(self, counts: dict[str, int]) -> str:
         parts = [
@@ -177,9 +177,5 @@ class RunController(QObject):
         ]
         return ", ".join(parts) or str(self.tr("Nothing found."))
 
-    def _say(self, text: str, level: Qgis.MessageLevel) -> None:
-        # What went wrong stays until it is read.
-        lasting = level in (Qgis.MessageLevel.Critical, Qgis.MessageLevel.Warning)
-        seconds = 0 if lasting else _MESSAGE_SECONDS
-        # The bar takes HTML, and a file's name or a backend's reason is none.
-        self._bar.pushMessage(escape(self._name, quote=False), escape(text, quote=False), level, seconds)
+    def _show_message(self, text: str, level: Qgis.MessageLevel) -> None:
+        show_message(self._bar, self._name, text, level, lasting=level == Qgis.MessageLevel.Warning)

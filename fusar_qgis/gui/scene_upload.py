@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
-from qgis.core import QgsApplication, QgsRasterBlockFeedback, QgsTask
+from qgis.core import QgsRasterBlockFeedback
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtNetwork import QNetworkReply
 
+from ..background import BackgroundTask
 from ..connection.client import Client
 from ..connection.diagnosis import RequestError
 from ..core.export import file_stem
-from ..layers.clipping import ClipError, Source, clip, source_of
+from ..layers.clipping import ClipError, clip, source_of
 from ..layers.scene import Scene
 from .areas import Area
 
 _CLIPPED = 50.0  # percent: the rest is for the way to the backend
 _NAME_LENGTH = 100
-
-_at_work: set[_ClipTask] = set()  # without a reference in Python a task's finished() is never called
 
 
 class SceneUpload(QObject):
@@ -42,7 +41,8 @@ class SceneUpload(QObject):
         super().__init__(parent)
         self.known = ""
         self.client, self.scene, self.area = client, scene, area
-        self._task: _ClipTask | None = None
+        self._task: BackgroundTask | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._reply: QNetworkReply | None = None
 
     @property
@@ -58,10 +58,15 @@ class SceneUpload(QObject):
             self._arrive(str(self.scene.path))
             return
         title = self.tr("Cut out of “{name}”").format(name=self.scene.name)
-        self._task = _ClipTask(title, source_of(self.scene.layer), self.area)
+        self._folder = tempfile.TemporaryDirectory(prefix="fusar-")
+        feedback = QgsRasterBlockFeedback()
+        file = Path(self._folder.name) / "clip.tif"
+        work = partial(clip, source_of(self.scene.layer), self.area.outline, self.area.crs, file, feedback)
+        self._task = BackgroundTask(title, work, (ClipError,), stop=feedback.cancel)
+        feedback.progressChanged.connect(self._task.setProgress)
         self._task.progressChanged.connect(self._on_clipping)
         self._task.over.connect(self._on_clipped)
-        QgsApplication.taskManager().addTask(self._task)
+        self._task.start()
 
     def cancel(self) -> None:
         """Stop at once and leave nothing behind; nothing is signalled any more."""
@@ -72,15 +77,15 @@ class SceneUpload(QObject):
     def _on_clipping(self, percent: float) -> None:
         self.progressed.emit(percent * _CLIPPED / 100)
 
-    def _on_clipped(self, problem: str) -> None:
+    def _on_clipped(self) -> None:
         if self._task is None:
             return
-        if problem:
-            self._fail(problem)
+        if self._task.problem:
+            self._fail(self._task.problem)
             return
         stem = re.sub("[.]tiff?$", "", file_stem(self.scene.name)[:_NAME_LENGTH], flags=re.IGNORECASE)
         try:
-            self._reply = self.client.send_scene(f"{stem or 'scene'}.tif", self._task.file)
+            self._reply = self.client.send_scene(f"{stem or 'scene'}.tif", self._task.result)
         except OSError as error:
             self._fail(str(error))
             return
@@ -116,57 +121,10 @@ class SceneUpload(QObject):
             reply.abort()
             reply.deleteLater()
         task, self._task = self._task, None
-        if task is not None:
-            task.let_go()
-
-
-class _ClipTask(QgsTask):
-    """Cuts the part out into a folder of its own, which goes with it; ``over`` brings the problem, if any."""
-
-    over = pyqtSignal(str)
-
-    def __init__(self, title: str, source: Source, area: Area) -> None:
-        super().__init__(title, QgsTask.Flag.CanCancel)
-        self._source, self._area = source, area
-        self._folder = Path(tempfile.mkdtemp(prefix="fusar-"))
-        self._feedback = QgsRasterBlockFeedback()
-        self._feedback.progressChanged.connect(self.setProgress)
-        self._problem = self.tr("Cancelled.")
-        self._finished = self._unneeded = False
-        _at_work.add(self)
-
-    @property
-    def file(self) -> Path:
-        """What was cut out."""
-        return self._folder / "clip.tif"
-
-    def run(self) -> bool:
-        """Cut."""
-        try:
-            clip(self._source, self._area.outline, self._area.crs, self.file, self._feedback)
-        except ClipError as error:
-            self._problem = str(error)
-            return False
-        return True
-
-    def cancel(self) -> None:
-        """Stop cutting."""
-        self._feedback.cancel()
-        super().cancel()
-
-    def finished(self, succeeded: bool) -> None:
-        """Report; what nobody needs any more is removed."""
-        self._finished = True
-        _at_work.discard(self)
-        if self._unneeded:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        else:
-            self.over.emit("" if succeeded else self._problem)
-
-    def let_go(self) -> None:
-        """Nobody needs it any more: stop, and remove the file."""
-        self._unneeded = True
-        if self._finished:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        else:
-            self.cancel()
+        folder, self._folder = self._folder, None
+        if task is not None and folder is not None:
+            if task.is_over:
+                folder.cleanup()
+            else:  # it may be writing there
+                task.over.connect(partial(folder.cleanup))
+                task.cancel()

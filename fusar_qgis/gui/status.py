@@ -11,10 +11,10 @@ from qgis.PyQt.QtGui import QColor, QIcon, QPainter, QPixmap
 from qgis.PyQt.QtWidgets import QToolButton
 
 from ..connection.backend import IDLE, READY, STARTING, STOPPED, Backend
+from .messages import PRODUCT, show_message
 from .options import Options
 from .options_models import model_title
 
-_MESSAGE_SECONDS = 12
 _DOT = 10
 # Told apart by their shape too: a ring, half a disc, a disc, a bar.
 _COLOURS = {IDLE: "#8a8a8a", STARTING: "#e69f00", READY: "#009e73", STOPPED: "#d55e00"}
@@ -35,7 +35,7 @@ class Status(QObject):
         self._button.clicked.connect(options.open)
         iface.statusBarIface().addPermanentWidget(self._button)
         backend.changed.connect(self._show)
-        backend.restarted.connect(self._tell_restart)
+        backend.restarted.connect(self._report_restart)
         self._show()
 
     def remove(self) -> None:
@@ -65,13 +65,9 @@ class Status(QObject):
         lines = [f"<b>FUSAR-GPT {words[state]}</b>", escape(about, quote=False), hint]
         self._button.setToolTip("<br>".join(line for line in lines if line))
 
-    def _tell_restart(self) -> None:
-        self._iface.messageBar().pushMessage(
-            "FUSAR-GPT",
-            self.tr("The backend stopped and is started again. Runs go on from their last finished chip."),
-            Qgis.MessageLevel.Warning,
-            _MESSAGE_SECONDS,
-        )
+    def _report_restart(self) -> None:
+        text = self.tr("The backend stopped and is started again. Runs go on from their last finished chip.")
+        show_message(self._iface.messageBar(), PRODUCT, text, Qgis.MessageLevel.Warning)
 
 
 def _mark(state: str) -> QIcon:

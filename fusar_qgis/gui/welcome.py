@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ from qgis.PyQt.QtWidgets import QAction, QPushButton
 
 from ..connection.backend import Backend
 from ..connection.command import JsonQuery
+from .messages import show_message
 from .options import Options
 
 _SEEN = "fusar/welcome/seen"
-_MESSAGE_SECONDS = 12
 _MARGIN = 1.1
 
 
@@ -42,7 +41,7 @@ class Welcome(QObject):
         iface.messageBar().widgetRemoved.connect(self._forget_item)
 
     def remove(self) -> None:
-        """Leave nothing behind."""
+        """Remove everything that was added."""
         self._button.triggered.disconnect(self._welcome)
         self._entry.triggered.disconnect(self.open_sample)
         self._close()
@@ -92,7 +91,7 @@ class Welcome(QObject):
         self._show(layer)
         # It is going to be needed, and may take a moment to start.
         self._backend.open()
-        self._say(
+        self._show_message(
             self.tr("Now press “Interpret SAR” and drag a rectangle over the ships."), Qgis.MessageLevel.Info
         )
 
@@ -109,12 +108,10 @@ class Welcome(QObject):
         canvas.refresh()
 
     def _fail(self, problem: str) -> None:
-        self._say(problem, Qgis.MessageLevel.Warning)
+        self._show_message(problem, Qgis.MessageLevel.Warning)
 
-    def _say(self, text: str, level: Qgis.MessageLevel) -> None:
-        self._iface.messageBar().pushMessage(
-            self.tr("Sample scene"), escape(text, quote=False), level, _MESSAGE_SECONDS
-        )
+    def _show_message(self, text: str, level: Qgis.MessageLevel) -> None:
+        show_message(self._iface.messageBar(), self.tr("Sample scene"), text, level)
 
     def _close(self) -> None:
         item, self._item = self._item, None

@@ -1,4 +1,4 @@
-"""What a long job outside QGIS is doing: a line, a bar, Cancel, and the whole log on request."""
+"""Progress and log of a long program outside QGIS, with a Cancel button."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_LINES = 5000
 
 
 class WorkLog(QWidget):
-    """Shows one job at a time; ``cancelled`` when the analyst has had enough."""
+    """Shows one job at a time; ``cancelled`` when the analyst cancels."""
 
     cancelled = pyqtSignal()
 

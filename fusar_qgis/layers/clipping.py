@@ -1,4 +1,4 @@
-"""Cuts the part of a raster that an area needs out into a GeoTIFF: the stored numbers, wherever they are."""
+"""Cuts the part of a raster that an area needs into a GeoTIFF, with the stored values."""
 
 from __future__ import annotations
 
@@ -21,11 +21,9 @@ from qgis.core import (
     QgsRasterPipe,
     QgsRectangle,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
+from ..translation import translate
 from .scene import open_raster
-
-translate = QCoreApplication.translate
 
 LIMIT_BYTES = 2 * 2**30
 _MARGIN_PX = 512  # a chip reaches beyond the area
@@ -219,8 +217,6 @@ def _off(name: str) -> str:
 
 
 def _unreadable(name: str) -> str:
-    return str(
-        translate(
-            "Clipping", "“{name}” cannot be read there, or the disk is full. Look at QGIS's log."
-        ).format(name=name)
-    )
+    return translate(
+        "Clipping", "“{name}” cannot be read there, or the disk is full. Look at QGIS's log."
+    ).format(name=name)

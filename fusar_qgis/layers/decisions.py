@@ -1,4 +1,4 @@
-"""What a reviewer decides, kept in the findings' own table at once, and taken back again."""
+"""Review decisions, written to the findings' own table at once, with undo."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import uuid
 from typing import Any
 
 from qgis.core import (
-    NULL,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsDistanceArea,
@@ -16,15 +15,15 @@ from qgis.core import (
     QgsProject,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication, QDateTime
+from qgis.PyQt.QtCore import QDateTime
 
 from .. import compat
 from ..core import review
 from ..core.review import Item, Queue
+from ..translation import translate
 from . import storage
+from .features import value_of
 from .styles import add_label, least_score
-
-translate = QCoreApplication.translate
 
 
 class Decisions:
@@ -76,7 +75,7 @@ class Decisions:
     def label(self, key: int) -> str:
         """Return what the finding is called now; empty in layers without labels."""
         feature = self.feature(key)
-        return review.final_label(_value(feature, "label"), _value(feature, "reviewed_label"))
+        return review.final_label(value_of(feature, "label"), value_of(feature, "reviewed_label"))
 
     def decide(self, key: int, decision: str, label: str | None = None) -> None:
         """Note ``decision``, with the right ``label`` if it is about that.
@@ -85,7 +84,7 @@ class Decisions:
             StorageError: It cannot be kept; nothing has changed.
         """
         feature = self.feature(key)
-        old = {name: _value(feature, name) for name in review.FIELDS}
+        old = {name: value_of(feature, name) for name in review.FIELDS}
         if old["review"] == review.ADDED and decision != review.REJECTED:
             decision = review.ADDED  # who added it stands for it
             label = label or old["reviewed_label"]
@@ -199,12 +198,5 @@ def _sides(outline: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> dict[str,
 
 
 def _item(feature: QgsFeature, names: list[str]) -> Item:
-    values = {name: _value(feature, name) for name in names}
+    values = {name: value_of(feature, name) for name in names}
     return Item(feature.id(), values.get("score"), values.get("review"))
-
-
-def _value(feature: QgsFeature, name: str) -> Any:
-    if feature.fieldNameIndex(name) < 0:
-        return None
-    value = feature[name]
-    return None if value == NULL else value

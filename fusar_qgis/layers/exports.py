@@ -1,4 +1,4 @@
-"""Reviewed findings as a file for others: GeoPackage, GeoJSON, COCO, or records to train on."""
+"""Exports reviewed findings as GeoPackage, GeoJSON, COCO or training records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    NULL,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsCoordinateTransformContext,
@@ -20,15 +19,14 @@ from qgis.core import (
     QgsGeometry,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core import export, review
+from ..translation import translate
 from . import storage
+from .features import value_of
 from .sar_file import SarFile, write_png
 from .scene import SceneError
 from .storage import StorageError
-
-translate = QCoreApplication.translate
 
 Rings = list[list[tuple[float, float]]]
 
@@ -193,7 +191,7 @@ def _objects(taken: Snapshot, scene: SarFile) -> list[export.Labelled]:
             id=_text(feature, "id") or "",
             box=_box(_rings(feature.geometry(), taken, scene), scene),
             label=review.final_label(_text(feature, "label"), _text(feature, "reviewed_label")),
-            score=None if feature["score"] == NULL else float(feature["score"]),
+            score=_number(feature, "score"),
             review=_text(feature, "review"),
         )
         for feature in taken.features
@@ -246,7 +244,10 @@ def _as_row(feature: QgsFeature, fields: QgsFields) -> QgsFeature:
 
 
 def _text(feature: QgsFeature, name: str) -> str | None:
-    if feature.fieldNameIndex(name) < 0:
-        return None
-    value = feature[name]
-    return None if value == NULL else str(value)
+    value = value_of(feature, name)
+    return None if value is None else str(value)
+
+
+def _number(feature: QgsFeature, name: str) -> float | None:
+    value = value_of(feature, name)
+    return None if value is None else float(value)

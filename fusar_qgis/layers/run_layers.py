@@ -1,4 +1,4 @@
-"""A run's findings on the map: one group, one styled layer for each kind, filled as findings come."""
+"""The layers of one run: a group with one styled layer for each kind of finding, filled as findings come."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsFeature,
     QgsFields,
-    QgsGeometry,
     QgsLayerMetadata,
     QgsLayerTreeGroup,
-    QgsPointXY,
     QgsProject,
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
-from .. import compat
+from ..background import BackgroundTask
 from ..contract import FINDING_COLUMNS, Finding, Found
 from ..core import review
 from . import storage
+from .features import feature_of, fields_of, geometry_of
 from .scene import crs_of
 from .styles import map_tip, style
 from .wording import run_name
@@ -68,7 +67,7 @@ class RunLayers(QObject):
         self._temporary = storage.temporary_file(QgsProject.instance())
         self._group: QgsLayerTreeGroup | None = None
         self._layers: dict[str, QgsVectorLayer] = {}
-        self._making: dict[str, storage.TableTask] = {}
+        self._making: dict[str, BackgroundTask] = {}
         self._dropped: set[str] = set()
         self._labels: list[str] = []
         self._kind_of: dict[str, str] = {}  # of every finding that stands
@@ -92,7 +91,7 @@ class RunLayers(QObject):
         """Whether everything is written."""
         return self._over
 
-    def take(self, found: Found) -> None:
+    def add(self, found: Found) -> None:
         """Take findings in; they are on the map a moment later."""
         for finding_id in found.replaced:
             kind = self._kind_of.pop(finding_id, "")
@@ -139,14 +138,14 @@ class RunLayers(QObject):
 
     def _make(self, kind: str, first: Finding) -> None:
         paths = storage.candidates(QgsProject.instance(), self._temporary)
-        task = storage.TableTask(paths, kind, self._run, _fields(first), first.crs)
-        # QGIS forgets the Python half of a task that nobody keeps.
+        work = partial(storage.make_first_table, paths, kind, self._run, _fields(first), first.crs)
+        task = BackgroundTask(kind, work, quiet=True)
         self._making[kind] = task
-        task.made.connect(self._made)
-        QgsApplication.taskManager().addTask(task)
+        task.over.connect(partial(self._made, kind))
+        task.start()
 
-    def _made(self, kind: str, path: str, table: str, reasons: dict[str, str]) -> None:
-        del self._making[kind]
+    def _made(self, kind: str) -> None:
+        path, table, reasons = self._making.pop(kind).result or ("", "", {})
         if self._over:
             return
         first = next((finding for finding in self._waiting.values() if finding.layer == kind), None)
@@ -290,9 +289,9 @@ class RunLayers(QObject):
             if kind == "detections":
                 node.setCustomProperty("showFeatureCount", 1)  # QGIS counts once, so only now
         self.settled.emit()
-        QTimer.singleShot(0, self._let_go)
+        QTimer.singleShot(0, self._release_next)
 
-    def _let_go(self) -> None:
+    def _release_next(self) -> None:
         """Keep one layer's style and release its file; one at a time, as each takes some milliseconds."""
         if self._layers:
             _, layer = self._layers.popitem()
@@ -300,19 +299,19 @@ class RunLayers(QObject):
                 self._leaving_layer = layer.id()
                 storage.save_style(layer).over.connect(self._release)
             else:
-                QTimer.singleShot(0, self._let_go)
+                QTimer.singleShot(0, self._release_next)
         elif not self._making:
             QgsProject.instance().layersWillBeRemoved.disconnect(self._forget)
             QgsProject.instance().cleared.disconnect(self._abandon)
             self.deleteLater()
         else:
-            QTimer.singleShot(_FLUSH_MS, self._let_go)
+            QTimer.singleShot(_FLUSH_MS, self._release_next)
 
     def _release(self) -> None:
         layer = QgsProject.instance().mapLayer(self._leaving_layer)
         if layer is not None:  # it may have been taken off the map
             storage.release(layer)
-        QTimer.singleShot(0, self._let_go)
+        QTimer.singleShot(0, self._release_next)
 
 
 def _fields(first: Finding) -> QgsFields:
@@ -323,29 +322,13 @@ def _fields(first: Finding) -> QgsFields:
             kinds[name] = _KINDS.get(name, str if value is None else type(value))
     kinds.update(dict.fromkeys(_BOX, float))
     kinds.update(review.FIELDS)
-    fields = QgsFields()
-    for name, kind in kinds.items():
-        fields.append(compat.field(name, kind))
-    return fields
+    return fields_of(kinds)
 
 
 def _feature(fields: QgsFields, finding: Finding) -> QgsFeature:
     values: dict[str, Any] = {**finding.properties, "id": finding.id}
     values.update(zip(_BOX, astuple(finding.box)))  # noqa: B905 - QGIS for Windows has Python 3.9
-    feature = QgsFeature(fields)
-    feature.setAttributes([values.get(field.name()) for field in fields])
-    feature.setGeometry(geometry_of(finding))
-    return feature
-
-
-def geometry_of(finding: Finding) -> QgsGeometry:
-    """Return a finding's geometry, in its CRS."""
-    return QgsGeometry.fromMultiPolygonXY(
-        [
-            [[QgsPointXY(*point) for point in ring] for ring in polygon]
-            for polygon in finding.geometry.polygons
-        ]
-    )
+    return feature_of(fields, values, geometry_of(finding))
 
 
 def _metadata(run: dict[str, Any], layer: QgsVectorLayer) -> QgsLayerMetadata:

@@ -1,4 +1,4 @@
-"""A SAR raster read by GDAL: grey windows as the backend makes them, and where the ground lies in its pixels."""
+"""A SAR raster read by GDAL: grey windows as the backend makes them, and ground to pixel coordinates."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 from osgeo import gdal, gdal_array, osr
 from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransformContext, QgsDistanceArea, QgsPointXY
-from qgis.PyQt.QtCore import QCoreApplication
 
 from ..contract.stretch import Stretch, quantity_of, sample_scene, to_decibel
+from ..translation import translate
 from .scene import SceneError, is_placed, open_raster
-
-translate = QCoreApplication.translate
 
 
 class SarFile:

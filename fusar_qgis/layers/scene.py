@@ -1,25 +1,28 @@
-"""A raster layer as a scene: how a backend can get at it, or one clear reason why it cannot be interpreted."""
+"""A raster layer as a scene that a backend can interpret, or the reason why it cannot; GeoJSON and CRS texts."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsGeometry,
     QgsMapLayer,
     QgsProviderRegistry,
     QgsRasterLayer,
     QgsSingleBandGrayRenderer,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
 from ..core.acquisition import Acquisition, acquisition
+from ..translation import translate
 
-translate = QCoreApplication.translate
-
+_DECIMALS = 17  # as many as a number has
 # What the backend opens by path; everything else is clipped and sent.
 _PLAIN = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "HFA", "NITF", "ENVI")
 
@@ -100,6 +103,20 @@ def crs_text(crs: QgsCoordinateReferenceSystem) -> str:
     return str(crs.authid() if crs.authid().startswith("EPSG:") else crs.toWkt(crs.WktVariant.WKT_PREFERRED))
 
 
+def geojson(geometry: QgsGeometry) -> dict[str, Any]:
+    """Return a geometry as GeoJSON, x (east) before y (north), without heights."""
+    flat = QgsGeometry(geometry)
+    flat.get().dropZValue()
+    flat.get().dropMValue()
+    return dict(json.loads(flat.asJson(_DECIMALS)))
+
+
+def geojson_features(outlines: Iterable[QgsGeometry]) -> dict[str, Any]:
+    """Return outlines as a GeoJSON FeatureCollection without properties."""
+    features = [{"type": "Feature", "properties": {}, "geometry": geojson(one)} for one in outlines]
+    return {"type": "FeatureCollection", "features": features}
+
+
 def open_raster(uri: str) -> gdal.Dataset | None:
     """Open what GDAL calls ``uri``, in any thread; None where it cannot, whoever has set GDAL to raise or not."""
     try:
@@ -135,16 +152,12 @@ def _is_plain(dataset: gdal.Dataset, layer: QgsRasterLayer) -> bool:
 
 def _unplaced(name: str, dataset: gdal.Dataset | None) -> str:
     if dataset is not None and is_placed(dataset):
-        return str(
-            translate(
-                "Scene", "“{name}” has no CRS. Set it (right-click the layer, Layer CRS), then try again."
-            ).format(name=name)
-        )
-    return str(
-        translate(
-            "Scene", "“{name}” has no georeferencing. Georeference the file first (Layer, Georeferencer)."
+        return translate(
+            "Scene", "“{name}” has no CRS. Set it (right-click the layer, Layer CRS), then try again."
         ).format(name=name)
-    )
+    return translate(
+        "Scene", "“{name}” has no georeferencing. Georeference the file first (Layer, Georeferencer)."
+    ).format(name=name)
 
 
 def _acquired(layer: QgsRasterLayer, dataset: gdal.Dataset | None) -> Acquisition | None:

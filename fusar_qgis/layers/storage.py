@@ -1,4 +1,4 @@
-"""Where findings are kept: a GeoPackage beside the project, or a temporary one; one table a run and kind."""
+"""The GeoPackage of the findings, beside the project or temporary: one table for each run and kind."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from osgeo import gdal
 from qgis.core import (
-    QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransformContext,
     QgsFeature,
@@ -24,21 +24,20 @@ from qgis.core import (
     QgsProject,
     QgsProviderRegistry,
     QgsSettings,
-    QgsTask,
     QgsVectorFileWriter,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication, pyqtSignal
 from qgis.PyQt.QtXml import QDomDocument
 
 from .. import compat
+from ..background import BackgroundTask
 from ..contract import RUN_COLUMNS, Columns
 from ..core.request import LayerRequest
 from ..core.setting_names import PLACE
+from ..translation import translate
+from .features import feature_of, fields_of
 from .scene import crs_of
 from .wording import run_name
-
-translate = QCoreApplication.translate
 
 RUN_PROPERTY = "fusar/run"
 KIND_PROPERTY = "fusar/kind"
@@ -63,81 +62,10 @@ VALUES ('', '', :table, 'geom', :table, :qml, '', 1, 'FUSAR-GPT', '', '')"""
 
 _one_writer = threading.Lock()
 _OWN_WRITER_S = 0.5
-_saving: set[QgsTask] = set()
 
 
 class StorageError(Exception):
     """A GeoPackage cannot be written; the message is the reason in a few words."""
-
-
-class TableTask(QgsTask):
-    """Makes the table for one kind of a run's findings in the first of ``paths`` that can be written.
-
-    ``made`` comes once, on the GUI thread: the kind, the path and the table (both empty if none could be made),
-    and by path the reasons of those that could not.
-    """
-
-    made = pyqtSignal(str, str, str, object)
-
-    def __init__(
-        self, paths: list[Path], kind: str, run: dict[str, Any], fields: QgsFields, crs: str
-    ) -> None:
-        super().__init__(kind, compat.QUIET_TASK)
-        self._paths = paths
-        self._kind = kind
-        self._run = run
-        self._fields = fields
-        self._crs = crs
-        self._made = ("", "")
-        self._reasons: dict[str, str] = {}
-
-    def run(self) -> bool:
-        """Make it; in a thread of QGIS's pool, because a disk may take its time."""
-        crs = crs_of(self._crs)
-        for path in self._paths:
-            try:
-                table = make_table(path, self._kind, self._run, self._fields, crs)
-            except (StorageError, OSError, sqlite3.Error) as error:
-                self._reasons[str(path)] = str(error)
-            else:
-                self._made = (str(path), table)
-                break
-        return True
-
-    def finished(self, _: bool) -> None:
-        """Tell."""
-        self.made.emit(self._kind, *self._made, self._reasons)
-
-
-class StyleTask(QgsTask):
-    """Writes a style as QGIS does, who would ask whether to replace an older one, and on the GUI thread.
-
-    ``over`` comes once, on the GUI thread.
-    """
-
-    over = pyqtSignal()
-
-    def __init__(self, path: Path, table: str, qml: str) -> None:
-        super().__init__(table, compat.QUIET_TASK)
-        self._path, self._table, self._qml = path, table, qml
-
-    def run(self) -> bool:
-        """Write it; findings without a saved style are no loss."""
-        try:
-            with _one_writer, closing(sqlite3.connect(self._path)) as database, database:
-                database.execute("PRAGMA synchronous = NORMAL")  # the GUI may wait for this one
-                database.execute(_STYLES)
-                database.execute(_STYLES_KNOWN)
-                database.execute("DELETE FROM layer_styles WHERE f_table_name = ?", (self._table,))
-                database.execute(_NEW_STYLE, {"table": self._table, "qml": self._qml})
-        except sqlite3.Error:
-            return False
-        return True
-
-    def finished(self, _: bool) -> None:
-        """Forget the task, and tell."""
-        _saving.discard(self)
-        self.over.emit()
 
 
 def candidates(project: QgsProject, temporary: Path) -> list[Path]:
@@ -201,6 +129,23 @@ def source_of(layer: QgsVectorLayer) -> tuple[Path, str]:
     """Return the file and the table behind a layer."""
     parts = QgsProviderRegistry.instance().decodeUri("ogr", layer.source())
     return Path(parts.get("path") or ""), str(parts.get("layerName") or "")
+
+
+def make_first_table(
+    paths: Sequence[Path], kind: str, run: dict[str, Any], fields: QgsFields, crs: str
+) -> tuple[str, str, dict[str, str]]:
+    """Make a table in the first of ``paths`` that can be written.
+
+    Returns:
+        The path and the table (both empty if none could be made), and by path the reasons of those that could not.
+    """
+    reasons: dict[str, str] = {}
+    for path in paths:
+        try:
+            return str(path), make_table(path, kind, run, fields, crs_of(crs)), reasons
+        except (StorageError, OSError, sqlite3.Error) as error:
+            reasons[str(path)] = str(error)
+    return "", "", reasons
 
 
 def make_table(
@@ -288,7 +233,7 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def save_style(layer: QgsVectorLayer) -> StyleTask:
+def save_style(layer: QgsVectorLayer) -> BackgroundTask:
     """Keep the layer's style, labels, map tip and provenance in its file, as what QGIS opens the table with.
 
     It is written in the background, a moment later. The layer's file must be held until then: while it has no
@@ -296,10 +241,22 @@ def save_style(layer: QgsVectorLayer) -> StyleTask:
     """
     document = QDomDocument()
     layer.exportNamedStyle(document)
-    task = StyleTask(*source_of(layer), document.toString())
-    _saving.add(task)  # QGIS forgets the Python half of a task that nobody keeps
-    QgsApplication.taskManager().addTask(task)
+    path, table = source_of(layer)
+    task = BackgroundTask(
+        table, partial(_write_style, path, table, document.toString()), (sqlite3.Error,), quiet=True
+    )
+    task.start()
     return task
+
+
+def _write_style(path: Path, table: str, qml: str) -> None:
+    """Write a style as QGIS does, who would ask whether to replace an older one, and on the GUI thread."""
+    with _one_writer, closing(sqlite3.connect(path)) as database, database:
+        database.execute("PRAGMA synchronous = NORMAL")  # the GUI may wait for this one
+        database.execute(_STYLES)
+        database.execute(_STYLES_KNOWN)
+        database.execute("DELETE FROM layer_styles WHERE f_table_name = ?", (table,))
+        database.execute(_NEW_STYLE, {"table": table, "qml": qml})
 
 
 def _tables(path: Path) -> set[str]:
@@ -314,12 +271,8 @@ def _note_run(path: Path, run: dict[str, Any], *, known: bool) -> None:
         with closing(sqlite3.connect(path)) as database:
             if database.execute("SELECT 1 FROM runs WHERE id = ?", (str(run.get("id")),)).fetchone():
                 return
-    fields = QgsFields()
-    for name, kind in _RUNS.items():
-        fields.append(compat.field(name, kind))
-    row = QgsFeature(fields)
-    made = {"name": run_name(run), "record": json.dumps(run, ensure_ascii=False)}
-    row.setAttributes([made.get(name, run.get(name)) for name in _RUNS])
+    fields = fields_of(_RUNS)
+    row = feature_of(fields, {**run, "name": run_name(run), "record": json.dumps(run, ensure_ascii=False)})
     _write(path, "runs", fields, compat.NO_GEOMETRY, QgsCoordinateReferenceSystem(), [row], append=known)
 
 

@@ -16,13 +16,11 @@ from qgis.core import (
     QgsVectorLayer,
     QgsVectorLayerSimpleLabeling,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QColor
 
 from .. import compat
+from ..translation import translate
 from .storage import run_of
-
-translate = QCoreApplication.translate
 
 # Okabe and Ito's palette (2008), the colours that stand out on grey first.
 _PALETTE = ("#e69f00", "#56b4e9", "#f0e442", "#009e73", "#d55e00", "#cc79a7", "#0072b2")

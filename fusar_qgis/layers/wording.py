@@ -1,12 +1,10 @@
-"""How a run is named to the analyst: the task, and what must be known before its answers are trusted."""
+"""Names of tasks and runs for the analyst, with the caveats: demonstration model, no prior, simulated."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from qgis.PyQt.QtCore import QCoreApplication
-
-translate = QCoreApplication.translate
+from ..translation import translate
 
 
 def task_name(task: str) -> str:

@@ -5,16 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from qgis.core import QgsProcessingAlgorithm
-from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QIcon
 
-translate = QCoreApplication.translate
-
-
-def QT_TRANSLATE_NOOP(_context: str, text: str) -> str:  # noqa: N802 - pylupdate5 looks for this name
-    """Mark a text for translation where it is shown later."""
-    return text
-
+from ..translation import translate
 
 _RESOURCES = Path(__file__).parents[1] / "resources"
 
@@ -44,11 +37,11 @@ class FusarAlgorithm(QgsProcessingAlgorithm):
 
     def displayName(self) -> str:  # noqa: N802 - QGIS calls it by this name
         """Return the name in the analyst's language."""
-        return str(translate("Processing", self.TITLE))
+        return translate("Processing", self.TITLE)
 
     def shortHelpString(self) -> str:  # noqa: N802 - QGIS calls it by this name
         """Return the help."""
-        return str(translate("Processing", self.HELP))
+        return translate("Processing", self.HELP)
 
     def group(self) -> str:
         """Return the name of the group."""

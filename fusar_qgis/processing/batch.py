@@ -1,4 +1,4 @@
-"""Runs the items of a batch: a few jobs ahead, cancelled at once, finished ones in the journal and never again."""
+"""Runs the items of a batch: two jobs at a time, finished items in the journal."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from qgis.core import QgsGeometry, QgsProcessingFeedback, QgsRasterBlockFeedback
-from qgis.PyQt.QtCore import QCoreApplication, Qt
+from qgis.PyQt.QtCore import Qt
 
 from ..connection.backend import BackendChoice
 from ..connection.blocking_client import BlockingClient, Stopped
 from ..connection.child import ChildBackend
 from ..connection.diagnosis import RequestError
 from ..connection.job import Job
-from ..contract import Progress
+from ..contract import JobEvent, Progress
 from ..core.export import file_stem
 from ..core.journal import Entry, Journal
 from ..layers.clipping import ClipError, clip, source_of
 from ..layers.wording import time_left
+from ..translation import translate
 from .items import BatchItem, open_layer
-
-translate = QCoreApplication.translate
 
 _AHEAD = 2  # as many as a backend runs at a time by default
 _REPORT_S = 1.0
@@ -34,7 +34,7 @@ _DISMISSED, _SUCCESSFUL = "dismissed", "successful"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an item came to: an entry, or the reason why there is none; ``resumed`` from the journal."""
+    """The result of an item: an entry, or the reason why there is none; ``resumed`` from the journal."""
 
     item: BatchItem
     entry: Entry | None
@@ -157,22 +157,22 @@ class Batch:
             self._waiting.popleft()
             return self._without(item, str(error))
         job = client.start_job({"scene": scene, **item.inputs()})
-
-        def report(event: object = None) -> None:
-            if not self._ahead or self._ahead[0][1] is not job:
-                return
-            if event is None:
-                self._feedback.pushWarning(
-                    translate("Processing", "The backend was lost; the batch goes on when it is back.")
-                )
-            elif isinstance(event, Progress):
-                pace.report(item, event.done, event.total)
-
-        job.told.connect(report)
-        job.interrupted.connect(report)
+        # What is connected must not know the job: see Client.
+        job.received.connect(partial(self._on_event, item, pace))
+        job.interrupted.connect(partial(self._on_event, item, pace, None))
         self._waiting.popleft()
         self._ahead.append((item, job))
         return None
+
+    def _on_event(self, item: BatchItem, pace: Pace, event: JobEvent | None) -> None:
+        if not self._ahead or self._ahead[0][0] is not item:
+            return
+        if event is None:
+            self._feedback.pushWarning(
+                translate("Processing", "The backend was lost; the batch goes on when it is back.")
+            )
+        elif isinstance(event, Progress):
+            pace.report(item, event.done, event.total)
 
     def _await(self, client: BlockingClient, item: BatchItem, job: Job) -> Outcome | None:
         client.wait_for(job)

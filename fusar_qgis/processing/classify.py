@@ -15,16 +15,14 @@ from qgis.core import (
     QgsProcessingParameterFeatureSource,
     QgsProcessingUtils,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
+from ..layers.features import fields_of
+from ..translation import QT_TRANSLATE_NOOP, translate
 from . import parameters as declared
-from .base import QT_TRANSLATE_NOOP
 from .batch import Outcome
 from .interpretation import InterpretationAlgorithm
 from .parameters import BOXES
-from .results import fields_of, write
-
-translate = QCoreApplication.translate
+from .results import write
 
 OUTPUT = "OUTPUT"
 _COLUMNS: dict[str, type] = {
@@ -93,7 +91,7 @@ class ClassifyBoxes(InterpretationAlgorithm):
             raise QgsProcessingException(self.invalidSinkError(parameters, OUTPUT))
         self._answers: dict[int, dict[str, Any]] = {}
 
-    def take(self, outcome: Outcome) -> None:
+    def add_outcome(self, outcome: Outcome) -> None:
         """Remember the answers until all are there; ``chip`` is the number of the box in its job."""
         places = outcome.item.places
         for place in places:

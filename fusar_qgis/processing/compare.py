@@ -1,4 +1,4 @@
-"""Compare with truth: detections and known objects become precision, recall, F1, and a layer that shows which."""
+"""Compare with truth: precision, recall and F1 of detections, and a layer of found, false and missed ones."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from qgis.core import (
-    NULL,
     QgsCategorizedSymbolRenderer,
     QgsCoordinateReferenceSystem,
     QgsFeature,
     QgsFeatureRequest,
     QgsFillSymbol,
     QgsGeometry,
-    QgsMapLayer,
     QgsProcessing,
     QgsProcessingContext,
     QgsProcessingFeedback,
-    QgsProcessingLayerPostProcessorInterface,
     QgsProcessingOutputNumber,
     QgsProcessingParameterFeatureSink,
     QgsProcessingParameterFeatureSource,
@@ -25,18 +22,18 @@ from qgis.core import (
     QgsProcessingParameterNumber,
     QgsRendererCategory,
     QgsSpatialIndex,
+    QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
 from ..core.matching import Overlap, Pairing, Score, pair, score
-from .base import QT_TRANSLATE_NOOP, TRAINING, FusarAlgorithm
+from ..layers.features import feature_of, fields_of, value_of
+from ..translation import QT_TRANSLATE_NOOP, translate
+from .base import TRAINING, FusarAlgorithm
 from .parameters import with_help
-from .results import fields_of, write
+from .results import LayerPostProcessor, write
 
-translate = QCoreApplication.translate
-
-SAID, SAID_LABEL, SCORE, LEAST = "DETECTIONS", "LABEL_FIELD", "SCORE_FIELD", "MIN_SCORE"
+DETECTIONS, DETECTION_LABEL, SCORE, LEAST = "DETECTIONS", "LABEL_FIELD", "SCORE_FIELD", "MIN_SCORE"
 TRUTH, TRUE_LABEL, DIFFICULT, IOU = "TRUTH", "TRUTH_LABEL_FIELD", "DIFFICULT_FIELD", "IOU"
 MARKED, TABLE = "MARKED", "TABLE"
 ALL = "all"
@@ -91,7 +88,7 @@ class CompareWithTruth(FusarAlgorithm):
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802 - QGIS's name
         """Declare the parameters and outputs."""
-        for parameter in (*_said_parameters(), *_truth_parameters()):
+        for parameter in (*_detection_parameters(), *_truth_parameters()):
             self.addParameter(parameter)
         self.addParameter(
             QgsProcessingParameterFeatureSink(
@@ -116,7 +113,7 @@ class CompareWithTruth(FusarAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         """Match class by class, and write what came of it."""
-        said, true, crs = self._read(parameters, context)
+        detected, true, crs = self._read(parameters, context)
         threshold = self.parameterAsDouble(parameters, IOU, context)
         marked, marked_layer = self.parameterAsSink(
             parameters, MARKED, context, fields_of(_MARKED), compat.MULTIPOLYGON, crs
@@ -124,13 +121,13 @@ class CompareWithTruth(FusarAlgorithm):
         table, table_layer = self.parameterAsSink(
             parameters, TABLE, context, fields_of(_TABLE), compat.NO_GEOMETRY, QgsCoordinateReferenceSystem()
         )
-        labels = sorted({box.label for box in (*said, *true)})
+        labels = sorted({box.label for box in (*detected, *true)})
         total = Score(0, 0, 0)
         for done, label in enumerate(labels):
             if feedback.isCanceled():
                 return {}
             mine, theirs = (
-                [one for one in said if one.label == label],
+                [one for one in detected if one.label == label],
                 [one for one in true if one.label == label],
             )
             overlaps = _overlaps(mine, theirs, feedback)
@@ -140,10 +137,10 @@ class CompareWithTruth(FusarAlgorithm):
             total += of_label
             _mark(marked, mine, theirs, pairing, overlaps)
             if label:
-                _tell(table, feedback, label, of_label, threshold)
+                _write_figures(table, feedback, label, of_label, threshold)
             feedback.setProgress(100 * (done + 1) / len(labels))
-        _tell(table, feedback, ALL, total, threshold)
-        _Marking.plan(marked_layer, context)
+        _write_figures(table, feedback, ALL, total, threshold)
+        LayerPostProcessor.plan(marked_layer, context, _style_marked)
         figures = {"PRECISION": total.precision, "RECALL": total.recall, "F1": total.f1}
         return {MARKED: marked_layer, TABLE: table_layer, **figures}
 
@@ -151,42 +148,44 @@ class CompareWithTruth(FusarAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext
     ) -> tuple[list[_Box], list[_Box], QgsCoordinateReferenceSystem]:
         """Return detections, true objects and the CRS of both."""
-        source = self.parameterAsSource(parameters, SAID, context)
-        label, scored = (self.parameterAsString(parameters, name, context) for name in (SAID_LABEL, SCORE))
+        source = self.parameterAsSource(parameters, DETECTIONS, context)
+        label, scored = (
+            self.parameterAsString(parameters, name, context) for name in (DETECTION_LABEL, SCORE)
+        )
         least = self.parameterAsDouble(parameters, LEAST, context)
-        said = []
+        detected = []
         for feature in source.getFeatures():
-            value = _value(feature, scored)
+            value = value_of(feature, scored)
             if feature.hasGeometry() and (value is None or float(value) >= least):
                 made = None if value is None else float(value)
-                said.append(_Box(feature.id(), _label(feature, label), feature.geometry(), made))
+                detected.append(_Box(feature.id(), _label(feature, label), feature.geometry(), made))
         truth = self.parameterAsSource(parameters, TRUTH, context)
         label, hard = (self.parameterAsString(parameters, name, context) for name in (TRUE_LABEL, DIFFICULT))
         crs = source.sourceCrs()
         request = QgsFeatureRequest().setDestinationCrs(crs, context.transformContext())
         true = [
-            _Box(one.id(), _label(one, label), one.geometry(), difficult=bool(_value(one, hard)))
+            _Box(one.id(), _label(one, label), one.geometry(), difficult=bool(value_of(one, hard)))
             for one in truth.getFeatures(request)
             if one.hasGeometry()
         ]
-        if not label or not self.parameterAsString(parameters, SAID_LABEL, context):
+        if not label or not self.parameterAsString(parameters, DETECTION_LABEL, context):
             # Without a class on both sides there is only one.
-            said = [_Box(one.id, "", one.geometry, one.score) for one in said]
+            detected = [_Box(one.id, "", one.geometry, one.score) for one in detected]
             true = [_Box(one.id, "", one.geometry, difficult=one.difficult) for one in true]
-        return said, true, crs
+        return detected, true, crs
 
 
-def _said_parameters() -> list[Any]:
+def _detection_parameters() -> list[Any]:
     polygons = [QgsProcessing.SourceType.TypeVectorPolygon]
     double = QgsProcessingParameterNumber.Type.Double
     return [
-        QgsProcessingParameterFeatureSource(SAID, translate("Processing", "Detections"), polygons),
+        QgsProcessingParameterFeatureSource(DETECTIONS, translate("Processing", "Detections"), polygons),
         with_help(
             QgsProcessingParameterField(
-                SAID_LABEL,
+                DETECTION_LABEL,
                 translate("Processing", "Field of the class"),
                 "label",
-                parentLayerParameterName=SAID,
+                parentLayerParameterName=DETECTIONS,
                 optional=True,
             ),
             translate("Processing", "Empty here or for the truth: classes do not count."),
@@ -195,7 +194,7 @@ def _said_parameters() -> list[Any]:
             QgsProcessingParameterField(
                 SCORE,
                 translate("Processing", "Field of the score"),
-                parentLayerParameterName=SAID,
+                parentLayerParameterName=DETECTIONS,
                 optional=True,
             ),
             advanced=True,
@@ -241,7 +240,7 @@ def _truth_parameters() -> list[Any]:
     ]
 
 
-def _overlaps(said: list[_Box], true: list[_Box], feedback: QgsProcessingFeedback) -> list[Overlap]:
+def _overlaps(detected: list[_Box], true: list[_Box], feedback: QgsProcessingFeedback) -> list[Overlap]:
     """Return all pairs that share ground, with their intersection over union."""
     index = QgsSpatialIndex()
     for number, one in enumerate(true):
@@ -249,7 +248,7 @@ def _overlaps(said: list[_Box], true: list[_Box], feedback: QgsProcessingFeedbac
         entry.setGeometry(one.geometry)
         index.addFeature(entry)
     found = []
-    for number, one in enumerate(said):
+    for number, one in enumerate(detected):
         if feedback.isCanceled():
             break
         for other in index.intersects(one.geometry.boundingBox()):
@@ -260,10 +259,12 @@ def _overlaps(said: list[_Box], true: list[_Box], feedback: QgsProcessingFeedbac
     return found
 
 
-def _mark(sink: Any, said: list[_Box], true: list[_Box], pairing: Pairing, overlaps: list[Overlap]) -> None:
+def _mark(
+    sink: Any, detected: list[_Box], true: list[_Box], pairing: Pairing, overlaps: list[Overlap]
+) -> None:
     """Write every detection and every missed object with what became of it."""
     ious = {(one, other): iou for one, other, iou in overlaps}
-    for number, box in enumerate(said):
+    for number, box in enumerate(detected):
         partner = pairing.partner.get(number)
         status = "ignored" if number in pairing.ignored else "false" if partner is None else "found"
         found = {} if partner is None else {"iou": ious[number, partner], "partner_id": true[partner].id}
@@ -276,76 +277,39 @@ def _mark(sink: Any, said: list[_Box], true: list[_Box], pairing: Pairing, overl
 
 def _write_box(sink: Any, box: _Box, known: dict[str, Any]) -> None:
     known = {"label": box.label, "score": box.score, "source_id": box.id, **known}
-    feature = QgsFeature(fields_of(_MARKED))
-    feature.setAttributes([known.get(name) for name in _MARKED])
     geometry = QgsGeometry(box.geometry)
     geometry.convertToMultiType()
-    feature.setGeometry(geometry)
-    write(sink, feature)
+    write(sink, feature_of(fields_of(_MARKED), known, geometry))
 
 
-def _tell(sink: Any, feedback: QgsProcessingFeedback, label: str, of_label: Score, iou: float) -> None:
+def _write_figures(
+    sink: Any, feedback: QgsProcessingFeedback, label: str, of_label: Score, iou: float
+) -> None:
     """Write a row of figures and log it."""
     figures = {"precision": of_label.precision, "recall": of_label.recall, "f1": of_label.f1}
     counts = {"found": of_label.found, "false": of_label.false, "missed": of_label.missed}
     known = {"label": label, **figures, **counts, "iou": iou}
-    row = QgsFeature(fields_of(_TABLE))
-    row.setAttributes([known[name] for name in _TABLE])
-    write(sink, row)
-    said = [f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in figures.items()]
-    feedback.pushInfo(", ".join([label, *said, *(f"{count} {name}" for name, count in counts.items())]))
+    write(sink, feature_of(fields_of(_TABLE), known))
+    shares = [f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in figures.items()]
+    feedback.pushInfo(", ".join([label, *shares, *(f"{count} {name}" for name, count in counts.items())]))
 
 
 def _label(feature: QgsFeature, field: str) -> str:
-    value = _value(feature, field)
+    value = value_of(feature, field)
     return "" if value is None else str(value)
 
 
-def _value(feature: QgsFeature, field: str) -> Any:
-    """Return the attribute, or None where there is no field or no value."""
-    value = feature[field] if field else None
-    return None if value is None or value == NULL else value
-
-
-class _Marking(QgsProcessingLayerPostProcessorInterface):
-    """Colours the marked layer once it is loaded."""
-
-    _kept: dict[str, _Marking] = {}  # QGIS keeps no reference to what Python made  # noqa: RUF012
-
-    @classmethod
-    def plan(cls, layer: str, context: QgsProcessingContext) -> None:
-        """Have it done to the layer, if it is loaded at all."""
-        if context.willLoadLayerOnCompletion(layer):
-            cls._kept[layer] = cls()
-            context.layerToLoadOnCompletionDetails(layer).setPostProcessor(cls._kept[layer])
-
-    def postProcessLayer(  # noqa: N802 - QGIS calls it by this name
-        self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
-    ) -> None:
-        """Style the layer."""
-        words = {
-            "found": translate("Processing", "found"),
-            "false": translate("Processing", "false"),
-            "missed": translate("Processing", "missed"),
-            "ignored": translate("Processing", "ignored"),
-        }
-        layer.setRenderer(
-            QgsCategorizedSymbolRenderer(
-                "status",
-                [
-                    QgsRendererCategory(
-                        status,
-                        QgsFillSymbol.createSimple(
-                            {
-                                "style": "no",
-                                "outline_color": colour,
-                                "outline_width": "0.7",
-                                "outline_style": "dash" if status == "missed" else "solid",
-                            }
-                        ),
-                        words[status],
-                    )
-                    for status, colour in _COLOURS.items()
-                ],
-            )
-        )
+def _style_marked(layer: QgsVectorLayer) -> None:
+    """Colour the marked layer by status."""
+    words = {
+        "found": translate("Processing", "found"),
+        "false": translate("Processing", "false"),
+        "missed": translate("Processing", "missed"),
+        "ignored": translate("Processing", "ignored"),
+    }
+    categories = []
+    for status, colour in _COLOURS.items():
+        line = {"outline_width": "0.7", "outline_style": "dash" if status == "missed" else "solid"}
+        symbol = QgsFillSymbol.createSimple({"style": "no", "outline_color": colour, **line})
+        categories.append(QgsRendererCategory(status, symbol, words[status]))
+    layer.setRenderer(QgsCategorizedSymbolRenderer("status", categories))

@@ -1,4 +1,4 @@
-"""Fetch the AEF prior of a place as a raster, by the backend's own command."""
+"""Fetch the AEF prior of an extent as a raster, by ``fusar prior fetch``."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from qgis.core import (
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
 )
-from qgis.PyQt.QtCore import QCoreApplication, QProcess
+from qgis.PyQt.QtCore import QProcess
 
 from ..connection.command import clean_environment, fusar_executable
 from ..contract import FETCHED_PRIORS
 from ..contract.limits import PRIOR_YEARS
-from .base import PRIORS, QT_TRANSLATE_NOOP, FusarAlgorithm
+from ..translation import QT_TRANSLATE_NOOP, translate
+from .base import PRIORS, FusarAlgorithm
 from .parameters import with_help
-
-translate = QCoreApplication.translate
 
 EXTENT, YEAR, SOURCE, OUTPUT = "EXTENT", "YEAR", "SOURCE", "OUTPUT"
 _POLL_MS = 100

@@ -1,9 +1,10 @@
-"""The algorithms that ask the model: rasters and polygons in, findings out, in a batch that can go on."""
+"""The base of the algorithms that ask the model: rasters and polygons in, findings out, resumable."""
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from qgis.core import (
     QgsProcessingOutputLayerDefinition,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from .. import compat
 from ..connection.backend import BackendChoice, ChoiceError
@@ -26,14 +26,14 @@ from ..connection.child import ChildBackend
 from ..connection.diagnosis import RequestError
 from ..contract import SEARCHES
 from ..core.journal import Journal, key_of
+from ..layers.features import fields_of
+from ..translation import translate
 from . import parameters as declared
 from .base import FusarAlgorithm
 from .batch import Batch, Outcome
 from .items import BatchItem, OpenScene, Place, RasterSource, items_of, open_scenes, raster_sources
 from .parameters import AREAS, QUESTION, RASTERS, SINKS, TARGETS, batch_help
-from .results import COLUMNS, BatchLog, FindingsSink, LayerStyling, RunsTable, fields_of
-
-translate = QCoreApplication.translate
+from .results import COLUMNS, BatchLog, FindingsSink, LayerPostProcessor, RunsTable, style_findings
 
 _ANSWERS = "answers"
 _MAIN_KIND = {"detect": "detections", "locate": "grid"}
@@ -121,9 +121,9 @@ class InterpretationAlgorithm(FusarAlgorithm):
             table.skip(raster.name, reason)
         try:
             for outcome in Batch(self._choice, self._child, journal, feedback).run(items):
-                self.take(outcome)
-                log.take(outcome)
-                table.take(outcome)
+                self.add_outcome(outcome)
+                log.add_outcome(outcome)
+                table.add_outcome(outcome)
         except (RequestError, OSError) as error:
             raise QgsProcessingException(_resumable(str(error))) from error
         if feedback.isCanceled():
@@ -206,8 +206,8 @@ class InterpretationAlgorithm(FusarAlgorithm):
             if kind == _MAIN_KIND.get(task, _ANSWERS) or not _is_temporary(parameters.get(SINKS[kind])):
                 self._open_sink(kind)
 
-    def take(self, outcome: Outcome) -> None:
-        """Write what an item came to."""
+    def add_outcome(self, outcome: Outcome) -> None:
+        """Write the result of an item."""
         for finding in outcome.entry.findings if outcome.entry else ():
             kind = finding.layer
             if kind in self._sinks or (kind in self.KINDS and self._open_sink(kind)):
@@ -227,7 +227,7 @@ class InterpretationAlgorithm(FusarAlgorithm):
         layers = {}
         for kind, sink in self._sinks.items():
             layers[SINKS[kind]] = sink.layer
-            LayerStyling.plan(sink.layer, context, LayerStyling(kind, sink.labels, runs))
+            LayerPostProcessor.plan(sink.layer, context, partial(style_findings, kind, sink.labels, runs))
         self._sinks = {}
         return layers
 
@@ -294,9 +294,7 @@ def _forget_old(folder: Path) -> None:
 
 
 def _resumable(text: str) -> str:
-    return str(
-        translate(
-            "Processing",
-            "{text} What is finished is in the journal: start the same again to go on from there.",
-        ).replace("{text}", text if text.endswith(".") else f"{text}.")
-    )
+    return translate(
+        "Processing",
+        "{text} What is finished is in the journal: start the same again to go on from there.",
+    ).replace("{text}", text if text.endswith(".") else f"{text}.")

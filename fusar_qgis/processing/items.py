@@ -1,8 +1,7 @@
-"""What a batch is made of: its rasters, and one item, a job of the backend's, for each scene and area."""
+"""The rasters of a batch, and its items: one job for each scene and area."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,15 +19,12 @@ from qgis.core import (
     QgsProperty,
     QgsRasterLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core.journal import key_of
-from ..layers.scene import SceneError, crs_text, scene_of
-
-translate = QCoreApplication.translate
+from ..layers.scene import SceneError, crs_text, geojson, scene_of
+from ..translation import translate
 
 BOXES_AT_ONCE = 100
-_DECIMALS = 17
 
 
 @dataclass(frozen=True)
@@ -178,7 +174,7 @@ class BatchItem:
         if not self.places:
             return dict(self.asked)
         inputs = {**self.asked, "area_crs": crs_text(self.crs)}
-        shapes = [_geojson(place.geometry) for place in self.places]
+        shapes = [geojson(place.geometry) for place in self.places]
         if self.asked["task"] == "classify":
             features = [{"type": "Feature", "geometry": shape} for shape in shapes]
             return {**inputs, "boxes": {"type": "FeatureCollection", "features": features}}
@@ -227,10 +223,3 @@ def _touches(geometry: QgsGeometry, transform: QgsCoordinateTransform, outline: 
     except QgsCsException:
         return False  # it lies where the scene's CRS does not reach
     return bool(moved.intersects(outline))
-
-
-def _geojson(geometry: QgsGeometry) -> dict[str, Any]:
-    flat = QgsGeometry(geometry)
-    flat.get().dropZValue()
-    flat.get().dropMValue()
-    return dict(json.loads(flat.asJson(_DECIMALS)))

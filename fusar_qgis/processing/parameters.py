@@ -1,4 +1,4 @@
-"""The parameters that the interpreting algorithms share."""
+"""Parameters that the interpreting algorithms share."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ from qgis.core import (
     QgsProcessingParameterNumber,
     QgsProcessingParameterString,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from ..contract import PRIOR_SOURCES
 from ..contract.limits import PRIOR_YEARS
-
-translate = QCoreApplication.translate
+from ..translation import translate
 
 RASTERS, AREAS, BOXES, TASK, TARGETS, QUESTION = "INPUT", "AREAS", "BOXES", "TASK", "TARGETS", "QUESTION"
 PRIOR, PRIOR_FILE, YEAR, NO_PRIOR = "PRIOR", "PRIOR_FILE", "YEAR", "ALLOW_NO_PRIOR"

@@ -1,4 +1,4 @@
-"""Prepare training chips: a raster and what is known to be on it become records that fusar-train reads."""
+"""Prepare training chips: cut a raster and its truth polygons into records that fusar-train reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    NULL,
     QgsCoordinateTransform,
     QgsFeature,
     QgsPointXY,
@@ -27,15 +26,14 @@ from qgis.core import (
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core.export import file_stem
+from ..layers.features import value_of
 from ..layers.sar_file import SarFile, write_png
 from ..layers.scene import SceneError, scene_of
-from .base import QT_TRANSLATE_NOOP, TRAINING, FusarAlgorithm
+from ..translation import QT_TRANSLATE_NOOP, translate
+from .base import TRAINING, FusarAlgorithm
 from .parameters import with_help
-
-translate = QCoreApplication.translate
 
 RASTER, BAND, TRUTH, LABEL, FINE = "INPUT", "BAND", "TRUTH", "LABEL_FIELD", "FINE_FIELD"
 SIZE, EMPTY, COMPLETE, DATASET, LICENCE = "SIZE", "KEEP_EMPTY", "COMPLETE", "DATASET", "LICENCE"
@@ -270,5 +268,5 @@ def _moved(found: dict[str, Any], col: int, row: int) -> dict[str, Any]:
 
 
 def _text(feature: QgsFeature, field: str) -> str:
-    value = feature[field]
-    return "" if value is None or value == NULL else str(value).strip()
+    value = value_of(feature, field)
+    return "" if value is None else str(value).strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from qgis.core import (
@@ -17,21 +18,19 @@ from qgis.core import (
     QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
+    QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 
-from .. import compat
 from ..contract import FINDING_COLUMNS, Finding
-from ..layers.run_layers import geometry_of
+from ..layers.features import feature_of, fields_of, geometry_of
 from ..layers.scene import crs_of
 from ..layers.storage import RUN_PROPERTY
 from ..layers.styles import map_tip, style
 from ..layers.wording import run_caveats
+from ..translation import translate
 from .batch import Outcome
 from .items import BatchItem
 from .parameters import RUNS_TABLE
-
-translate = QCoreApplication.translate
 
 _UNCLEAR = "unclear"
 _LONG = ("area",)
@@ -67,14 +66,6 @@ RUNS: dict[str, type] = {
 """The columns of the table of runs."""
 
 
-def fields_of(columns: dict[str, type]) -> QgsFields:
-    """Return attribute fields for columns."""
-    fields = QgsFields()
-    for name, kind in columns.items():
-        fields.append(compat.field(name, kind))
-    return fields
-
-
 class FindingsSink:
     """Takes findings of one kind in any CRS and writes them in the sink's."""
 
@@ -88,8 +79,7 @@ class FindingsSink:
     ) -> None:
         self.layer = layer
         self.labels: set[str] = set()
-        self._columns = COLUMNS[kind]
-        self._fields = fields_of(self._columns)
+        self._fields = fields_of(COLUMNS[kind])
         self._sink = sink
         self._crs = crs
         self._context = context
@@ -98,14 +88,11 @@ class FindingsSink:
     def add(self, item: BatchItem, finding: Finding) -> None:
         """Write a finding. Raises QgsProcessingException."""
         known = {**finding.properties, "id": finding.id, "scene": item.scene.name, "area": item.area}
-        feature = QgsFeature(self._fields)
-        feature.setAttributes([known.get(name) for name in self._columns])
         geometry = geometry_of(finding)
         transform = self._transform(finding.crs)
         if not transform.isShortCircuited():
             geometry.transform(transform)
-        feature.setGeometry(geometry)
-        write(self._sink, feature)
+        write(self._sink, feature_of(self._fields, known, geometry))
         self.labels.add(str(finding.properties.get("label")))
 
     def _transform(self, crs: str) -> QgsCoordinateTransform:
@@ -126,45 +113,48 @@ def write(sink: QgsFeatureSink, feature: QgsFeature) -> None:
         )
 
 
-class LayerStyling(QgsProcessingLayerPostProcessorInterface):
-    """Styles a layer of findings once it is loaded."""
+class LayerPostProcessor(QgsProcessingLayerPostProcessorInterface):
+    """Does ``work`` to a layer once it is loaded."""
 
-    _kept: dict[str, LayerStyling] = {}  # QGIS keeps no reference to what Python made  # noqa: RUF012
+    _kept: dict[str, LayerPostProcessor] = {}  # QGIS keeps no reference to what Python made  # noqa: RUF012
 
-    def __init__(self, kind: str, labels: set[str], runs: list[dict[str, Any]]) -> None:
+    def __init__(self, work: Callable[[QgsMapLayer], None]) -> None:
         super().__init__()
-        self._kind = kind
-        self._labels = sorted(labels)
-        self._runs = runs
+        self._work = work
 
     @classmethod
-    def plan(cls, layer: str, context: QgsProcessingContext, styling: LayerStyling) -> None:
-        """Have ``styling`` done to the layer, if it is loaded at all."""
+    def plan(cls, layer: str, context: QgsProcessingContext, work: Callable[[QgsMapLayer], None]) -> None:
+        """Have ``work`` done to the layer, if it is loaded at all."""
         if context.willLoadLayerOnCompletion(layer):
-            cls._kept[layer] = styling
-            context.layerToLoadOnCompletionDetails(layer).setPostProcessor(styling)
+            cls._kept[layer] = cls(work)
+            context.layerToLoadOnCompletionDetails(layer).setPostProcessor(cls._kept[layer])
 
     def postProcessLayer(  # noqa: N802 - QGIS calls it by this name
         self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> None:
-        """Style the layer and give it the provenance."""
-        style(layer, self._kind, self._labels)
-        layer.setMapTipTemplate(map_tip(layer))
-        if len(self._runs) == 1:
-            layer.setCustomProperty(RUN_PROPERTY, json.dumps(self._runs[0], ensure_ascii=False))
-        metadata = layer.metadata()
-        for run in self._runs:
-            metadata.addHistoryItem(
-                f"FUSAR-GPT {run.get('version')}, {run.get('model')} {run.get('model_hash')}, "
-                f"{run.get('scene')}, {run.get('prior')}, {run.get('started')}"
-            )
-        said = (run.get(name) for run in self._runs for name in ("attribution", "prior_attribution"))
-        metadata.setRights(sorted({str(words) for words in said if words}))
-        layer.setMetadata(metadata)
+        """Do it."""
+        self._work(layer)
+
+
+def style_findings(kind: str, labels: set[str], runs: list[dict[str, Any]], layer: QgsVectorLayer) -> None:
+    """Style a layer of findings as the toolbar's, and give it the provenance of its runs."""
+    style(layer, kind, sorted(labels))
+    layer.setMapTipTemplate(map_tip(layer))
+    if len(runs) == 1:
+        layer.setCustomProperty(RUN_PROPERTY, json.dumps(runs[0], ensure_ascii=False))
+    metadata = layer.metadata()
+    for run in runs:
+        metadata.addHistoryItem(
+            f"FUSAR-GPT {run.get('version')}, {run.get('model')} {run.get('model_hash')}, "
+            f"{run.get('scene')}, {run.get('prior')}, {run.get('started')}"
+        )
+    rights = (run.get(name) for run in runs for name in ("attribution", "prior_attribution"))
+    metadata.setRights(sorted({str(words) for words in rights if words}))
+    layer.setMetadata(metadata)
 
 
 class BatchLog:
-    """Counts what a batch came to and tells it in the log."""
+    """Counts the results of a batch and reports them in the log."""
 
     def __init__(self, feedback: QgsProcessingFeedback, skipped: int) -> None:
         self.done = self.resumed = self.failed = 0
@@ -175,8 +165,8 @@ class BatchLog:
         self._feedback = feedback
         self._known: set[tuple[Any, ...]] = set()
 
-    def take(self, outcome: Outcome) -> None:
-        """Take in what an item came to."""
+    def add_outcome(self, outcome: Outcome) -> None:
+        """Count and log the result of an item."""
         item, entry = outcome.item, outcome.entry
         if entry is None:
             self.failed += item.weight
@@ -251,8 +241,8 @@ class RunsTable:
         """Write that a raster was left out."""
         self._write({"scene": raster, "status": "skipped", "reason": reason})
 
-    def take(self, outcome: Outcome) -> None:
-        """Write what an item came to."""
+    def add_outcome(self, outcome: Outcome) -> None:
+        """Write the result of an item."""
         entry, item = outcome.entry, outcome.item
         status = "failed" if entry is None else "resumed" if outcome.resumed else "done"
         where = {"scene": item.scene.name, "area": item.area}
@@ -264,9 +254,7 @@ class RunsTable:
 
     def _write(self, known: dict[str, Any]) -> None:
         if self._sink is not None:
-            row = QgsFeature(self.fields())
-            row.setAttributes([known.get(name) for name in RUNS])
-            write(self._sink, row)
+            write(self._sink, feature_of(self.fields(), known))
 
 
 def _lines(run: dict[str, Any]) -> str:

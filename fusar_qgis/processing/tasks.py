@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.core import QgsProcessingContext
-from qgis.PyQt.QtCore import QCoreApplication
 
+from ..translation import QT_TRANSLATE_NOOP, translate
 from . import parameters as declared
-from .base import QT_TRANSLATE_NOOP
 from .interpretation import InterpretationAlgorithm
 from .parameters import QUESTION, TASK
-
-translate = QCoreApplication.translate
 
 _TASKS = ["detect", "locate", "count", "describe", "ask"]
 

@@ -15,13 +15,16 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 gdal.UseExceptions()
 
+from chatting import last, say, settle  # noqa: E402
 from qgis.core import QgsProject, QgsRasterLayer, QgsSettings  # noqa: E402
 from qgis.gui import QgsMessageBar  # noqa: E402
-from qgis.PyQt.QtWidgets import QAction  # noqa: E402
+from qgis.PyQt.QtWidgets import QAction, QToolBar  # noqa: E402
 from standin import Standin  # noqa: E402
 
 import fusar_qgis  # noqa: E402
 from fusar_qgis.connection.backend import Backend  # noqa: E402
+from fusar_qgis.gui.chat.dock import ChatDock  # noqa: E402
+from fusar_qgis.gui.chat.panel import ChatPanel  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -119,3 +122,36 @@ def plugin(qgis_iface, bar):
 @pytest.fixture
 def action(plugin, qgis_iface):
     return qgis_iface.mainWindow().findChild(QAction, "FusarInterpretSar")
+
+
+@pytest.fixture
+def dock(qgis_iface, bar, standin, backend, scene_layer):
+    """The chat dock, opened."""
+    canvas = qgis_iface.mapCanvas()
+    canvas.resize(600, 500)
+    toolbar = QToolBar(qgis_iface.mainWindow())
+    made = ChatDock(qgis_iface, backend, toolbar)
+    qgis_iface.mainWindow().findChild(QAction, "FusarChat").trigger()
+    yield made
+    made.remove()
+    toolbar.deleteLater()
+    settle()
+
+
+@pytest.fixture
+def panel(dock) -> ChatPanel:
+    dock._dock.resize(380, 800)
+    return dock._panel
+
+
+@pytest.fixture
+def ask(panel, qtbot):
+    """Type a question, press Enter, and wait for the end of the answer with its pictures."""
+
+    def ask(text):
+        say(panel, text)
+        assert panel._warning.toPlainText() == ""
+        qtbot.waitUntil(lambda: not panel._late)
+        return last(panel)
+
+    return ask

@@ -182,7 +182,7 @@ class Door(BaseHTTPRequestHandler):
         if kind == "dropped" and number in self.server.cut:
             self.reply(404, {"title": "Not Found", "status": 404, "detail": "there is no such job"})
             return
-        self.seen, self.told = int(self.headers.get("Last-Event-ID") or 0), 0
+        self.seen, self.received = int(self.headers.get("Last-Event-ID") or 0), 0
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
@@ -196,7 +196,7 @@ class Door(BaseHTTPRequestHandler):
                 return
             if chip == 2 and kind in ("dropped", "cut") and number not in self.server.cut:
                 self.server.cut.add(number)
-                self.wfile.write(f"id: {self.told + 1}\nevent: findings\ndata: {{".encode())
+                self.wfile.write(f"id: {self.received + 1}\nevent: findings\ndata: {{".encode())
                 return
             if chip == 2 and kind == "failing":
                 self.server.over.add(str(number))
@@ -205,7 +205,7 @@ class Door(BaseHTTPRequestHandler):
             added, replaces = (crowd(order, chip), {}) if kind == "crowded" else findings_of(order, chip)
             collection = {"type": "FeatureCollection", "features": added}
             data = {"added": collection, "replaced": list(replaces.values()), "replaces": replaces}
-            if self.told >= self.seen:
+            if self.received >= self.seen:
                 time.sleep(self.server.pause_s)
             self.event("findings", data)
             self.event("progress", Progress(chip + 1, chips).to_json())
@@ -213,11 +213,11 @@ class Door(BaseHTTPRequestHandler):
         self.event("end", {"status": "successful", "message": "Done."})
 
     def event(self, name: str, data: object) -> None:
-        self.told += 1
-        if self.told <= self.seen:
+        self.received += 1
+        if self.received <= self.seen:
             return
         text = json.dumps(data, ensure_ascii=False)
-        self.wfile.write(f": ping\n\nid: {self.told}\nevent: {name}\ndata: {text}\n\n".encode())
+        self.wfile.write(f": ping\n\nid: {self.received}\nevent: {name}\ndata: {text}\n\n".encode())
         self.wfile.flush()
 
 

@@ -40,7 +40,7 @@ def client(standin, backend, qtbot):
 
 def follow(qtbot, client, target):
     job, told = Job(client, order(target).to_json()), []
-    job.told.connect(told.append)
+    job.received.connect(told.append)
     with qtbot.waitSignal(job.ended) as ended:
         job.start()
     return told, ended.args[0]
@@ -82,7 +82,7 @@ def test_a_stream_that_breaks_goes_on_where_it_was(qtbot, client, standin):
 
 def test_cancel_while_the_backend_is_away_reaches_it_when_it_is_back(qtbot, client, standin):
     job, told = Job(client, order("cut").to_json()), []
-    job.told.connect(told.append)
+    job.received.connect(told.append)
     job.start()
     qtbot.waitUntil(job._again.isActive)
     job.cancel()
@@ -104,7 +104,7 @@ def test_a_profile_has_one_name_that_says_nothing_about_its_owner(qtbot, client,
 
 def test_cancel_is_immediate_and_reaches_the_backend(qtbot, client, standin):
     job, told, ends = Job(client, order("endless").to_json()), [], []
-    job.told.connect(told.append)
+    job.received.connect(told.append)
     job.ended.connect(ends.append)
     job.start()
     qtbot.waitUntil(lambda: len(told) > 5)
@@ -145,7 +145,7 @@ def test_the_garbage_collector_leaves_what_is_under_way_alone(qtbot, backend, st
 
 def test_closing_in_mid_run_still_cancels_on_the_backend(qtbot, standin, backend, client):
     job, told = Job(client, order("endless").to_json()), []
-    job.told.connect(told.append)
+    job.received.connect(told.append)
     job.start()
     qtbot.waitUntil(lambda: bool(told))
     job.cancel()
@@ -254,7 +254,7 @@ def test_a_dead_child_comes_back_once_and_its_job_goes_on(qtbot, backend, tmp_pa
         backend.open()
     address = ready.args[0].endpoint
     job, told, ends = Job(ready.args[0], order("storage tank").to_json()), [], []
-    job.told.connect(told.append)
+    job.received.connect(told.append)
     job.ended.connect(ends.append)
     job.start()
     qtbot.waitUntil(lambda: len(told) > 3)
@@ -266,7 +266,7 @@ def test_a_dead_child_comes_back_once_and_its_job_goes_on(qtbot, backend, tmp_pa
     assert [type(event) for event in told] == [Started] + [Found, Progress] * CHIPS
 
     job, told = Job(ready.args[0], order("endless").to_json()), []
-    job.told.connect(told.append)
+    job.received.connect(told.append)
     job.ended.connect(ends.append)
     job.start()
     qtbot.waitUntil(lambda: bool(told))
@@ -335,7 +335,7 @@ def test_killing_the_real_backend_loses_and_doubles_nothing(qtbot, backend, monk
         scene = str(SAMPLES / "harbour_simulated.tif")
         wanted = LayerRequest(scene, Task.COUNT, ("ship",), read_outline(shape), "EPSG:32631")
         job, told = Job(ready.args[0], wanted.to_json()), []
-        job.told.connect(told.append)
+        job.received.connect(told.append)
         with qtbot.waitSignal(job.ended, timeout=120_000) as ended:
             job.start()
             qtbot.waitUntil(lambda: len(told) > 2, timeout=60_000)

@@ -26,7 +26,7 @@ from fusar_qgis.core.request import LayerRequest
 from fusar_qgis.gui.area_tool import AreaTool
 from fusar_qgis.gui.interpretation import Interpretation
 from fusar_qgis.gui.request_dialog import RequestDialog
-from fusar_qgis.gui.run_task import RunTask
+from fusar_qgis.gui.run_progress import RunTask
 from fusar_qgis.layers import clipping
 
 LEFT = Qt.MouseButton.LeftButton

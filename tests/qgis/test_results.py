@@ -52,7 +52,7 @@ def run(qgis_app, qtbot):
         gone = []
         layers.destroyed.connect(lambda: gone.append(True))
         for batch in batches:
-            layers.take(batch)
+            layers.add(batch)
             qtbot.waitUntil(lambda: not layers._waiting and not layers._leaving)
             between()
         layers.finish()
@@ -73,14 +73,14 @@ def tables(path) -> set[str]:
 
 
 def test_the_style_is_written_while_the_write_ahead_log_lets_others_read(project, run, monkeypatch):
-    modes, write = [], storage.StyleTask.run
+    modes, write = [], storage._write_style
 
-    def watched(task):
-        with closing(sqlite3.connect(task._path)) as database:
+    def watched(path, *what):
+        with closing(sqlite3.connect(path)) as database:
             modes.extend(database.execute("PRAGMA journal_mode").fetchone())
-        return write(task)
+        write(path, *what)
 
-    monkeypatch.setattr(storage.StyleTask, "run", watched)
+    monkeypatch.setattr(storage, "_write_style", watched)
     layer, _ = run(found(1))
     assert modes == ["wal"]
     assert ids(layer) == ["f1"]
@@ -203,12 +203,12 @@ def test_a_disk_that_fills_up_in_mid_run(project, run, tmp_path):
 
 def test_another_program_that_writes_for_a_while(project, qtbot, qgis_app):
     layers = RunLayers(RUN, project)
-    layers.take(found(1))
+    layers.add(found(1))
     qtbot.waitUntil(lambda: not layers._waiting)
     (layer,) = storage.findings_layers(project)
     with sqlite3.connect(storage.source_of(layer)[0], isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
-        layers.take(found(2))
+        layers.add(found(2))
         began = time.perf_counter()
         layers.flush()
         assert time.perf_counter() - began < 0.5  # SQLite itself would wait for 5 s
@@ -222,7 +222,7 @@ def test_another_program_that_writes_for_a_while(project, qtbot, qgis_app):
 
 def test_a_project_closed_before_the_first_finding_is_written(project, qtbot):
     layers = RunLayers(RUN, project)
-    layers.take(found(1))
+    layers.add(found(1))
     layers.flush()
     assert layers._making
     with qtbot.waitSignal(layers.destroyed):
@@ -242,7 +242,7 @@ def test_200_chips_with_20_findings_each(project, qtbot, capsys, monkeypatch):
     monkeypatch.setattr(RunLayers, "flush", timed)
     layers = RunLayers(RUN, project)
     for first in range(0, 4000, 20):
-        layers.take(found(*range(first, first + 20)))
+        layers.add(found(*range(first, first + 20)))
         qtbot.wait(5)
     with qtbot.waitSignal(layers.destroyed, timeout=20_000):
         layers.finish()

@@ -309,7 +309,7 @@ def test_an_export_that_fails_leaves_nothing(layer, start, canvas, bar, tmp_path
 def test_look_closer_in_the_context_menu(project, qtbot, canvas, qgis_iface, looked):  # noqa: F811
     order = LayerRequest("harbour.tif", Task.LOCATE, ("ship",), area_crs="EPSG:32650")
     layers = RunLayers({**RUN, "task": "locate"}, project, "", order.to_json())
-    layers.take(Found((finding(1, layer="grid", cell=4, hit=True, target="ship"),)))
+    layers.add(Found((finding(1, layer="grid", cell=4, hit=True, target="ship"),)))
     with qtbot.waitSignal(layers.destroyed):
         layers.finish()
     (grid,) = storage.findings_layers(project)

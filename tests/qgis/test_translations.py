@@ -157,7 +157,7 @@ def test_the_collector_sees_every_text():
         for base in node.bases
     }
     for path, module in modules().items():
-        for top in module.body:
+        for top in module.body if path.name != "translation.py" else ():
             for name, call in calls(top):
                 if name == "tr" and not literal(call.args[0]):
                     unseen.append(f"{where(path, call)} self.tr() of what is no literal")

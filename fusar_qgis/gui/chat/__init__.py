@@ -1,1 +1,1 @@
-"""The chat dock: questions about an area in words, answers whose words lead to the map."""
+"""The chat dock: questions about an area, and answers with links to the map."""

@@ -1,9 +1,7 @@
-"""What the next question is about: a scene, and of it what the map shows, a drawn area, or selected features."""
+"""Chooses what the next question is about: a scene, and the view, a drawn area or selected features."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from contextlib import suppress
 
 from qgis.core import (
@@ -11,7 +9,6 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsCsException,
-    QgsFeature,
     QgsGeometry,
     QgsMapLayer,
     QgsProject,
@@ -25,11 +22,10 @@ from qgis.PyQt.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QLabel, 
 
 from ... import compat
 from ...core.chat import ChatTarget
-from ...layers.scene import Scene, SceneError, crs_text, scene_of
+from ...layers.scene import Scene, SceneError, crs_text, geojson, geojson_features, scene_of
 from ..area_tool import AreaTool
 from ..areas import scene_for, view_area
 
-_DECIMALS = 17
 _BOXES = 100
 _AROUND = 1.0  # of a selection's own size, on each side: a model needs to see what lies around
 
@@ -88,8 +84,7 @@ class AreaPicker(QWidget):
             area, crs = self._drawn_area()
         else:
             area, crs = self._view_area(scene)
-        place = json.loads(area.asJson(_DECIMALS))
-        return ChatTarget(scene.layer.id(), scene.name, place, crs_text(crs), boxes), scene
+        return ChatTarget(scene.layer.id(), scene.name, geojson(area), crs_text(crs), boxes), scene
 
     def _make_fields(self) -> None:
         self._scenes = QgsMapLayerComboBox(self)
@@ -221,19 +216,7 @@ class AreaPicker(QWidget):
             raise SceneError(
                 self.tr("Select 1 to {n} features on the map, or ask about the view.").format(n=_BOXES)
             )
-        box = QgsGeometry.unaryUnion([feature.geometry() for feature in features]).boundingBox()
+        outlines = [feature.geometry() for feature in features]
+        box = QgsGeometry.unaryUnion(outlines).boundingBox()
         box.grow(_AROUND * max(box.width(), box.height()))
-        return QgsGeometry.fromRect(box), layer.crs(), _boxes(features)
-
-
-def _boxes(features: Iterable[QgsFeature]) -> dict[str, object]:
-    """The features as the objects that "this" means: their outlines alone."""
-    outlines = []
-    for feature in features:
-        geometry = QgsGeometry(feature.geometry())
-        geometry.get().dropZValue()
-        geometry.get().dropMValue()
-        outlines.append(
-            {"type": "Feature", "properties": {}, "geometry": json.loads(geometry.asJson(_DECIMALS))}
-        )
-    return {"type": "FeatureCollection", "features": outlines}
+        return QgsGeometry.fromRect(box), layer.crs(), geojson_features(outlines)

@@ -1,14 +1,11 @@
-"""What the dock says about a turn, and the questions that it suggests."""
+"""Captions of a turn, and suggested questions."""
 
 from __future__ import annotations
 
-from qgis.PyQt.QtCore import QCoreApplication
-
 from ...core.chat import Turn
 from ...layers.wording import run_caveats
+from ...translation import translate
 from .on_map import square_kilometres
-
-translate = QCoreApplication.translate
 
 
 def suggestions() -> list[str]:

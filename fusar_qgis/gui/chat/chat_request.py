@@ -1,4 +1,4 @@
-"""One question on its way to its answer: backend, scene, words, and the pictures beside them."""
+"""Runs one chat question: connect, upload the scene, stream the answer, draw the pictures."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ChatRequest(QObject):
         self._picture.drawn.connect(self._add_picture)
 
     def start(self) -> None:
-        """Ask."""
+        """Send the question."""
         self._backend.ready.connect(self._on_ready)
         self._backend.failed.connect(self._fail)
         self._backend.open()
@@ -99,18 +99,18 @@ class ChatRequest(QObject):
         self._report(self.tr("Looking…"))
         self._begun = time.monotonic()
         self._stream = ChatStream(self._client, request(self.conversation, sent, self._model))
-        self._stream.said.connect(self._on_said)
-        self._stream.worked.connect(self._on_worked)
+        self._stream.text_received.connect(self._on_text)
+        self._stream.progressed.connect(self._on_progress)
         self._stream.ended.connect(self._on_ended)
         self._stream.start()
 
-    def _on_said(self, words: str) -> None:
+    def _on_text(self, words: str) -> None:
         if self.turn.first_word_s is None:
             self.turn.first_word_s = time.monotonic() - self._begun
         self.turn.answer += words
         self.changed.emit()
 
-    def _on_worked(self, work: Working) -> None:
+    def _on_progress(self, work: Working) -> None:
         self.turn.chips = max(self.turn.chips, work.chips)
         chip = min(work.done + 1, work.chips)
         self._report(self.tr("Looking at chip {chip} of {chips}…").format(chip=chip, chips=work.chips))

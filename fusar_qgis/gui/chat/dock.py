@@ -1,4 +1,4 @@
-"""The chat dock: nothing of it exists before the analyst asks for it."""
+"""The chat dock, which is made when it is first opened."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ChatDock(QObject):
         iface.addPluginToRasterMenu(_MENU, self._action)
 
     def remove(self) -> None:
-        """Take everything away."""
+        """Remove the action and the dock."""
         self._iface.removePluginRasterMenu(_MENU, self._action)
         self._toolbar.removeAction(self._action)
         if self._dock is not None and self._panel is not None:

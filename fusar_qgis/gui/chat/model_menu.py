@@ -1,4 +1,4 @@
-"""With what a question is answered: the model and the prior, remembered from question to question."""
+"""The menu of the model and the prior that questions are answered with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an answer to the map: where its findings lie, shown in the canvas and on a small picture."""
+"""Shows an answer's findings on the map canvas and in a small picture."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice, QObject, QSize, pyq
 from qgis.PyQt.QtGui import QColor, QImage, QImageReader, QPainter, QPen, QPolygonF
 
 from ...core.chat import ChatTarget, Turn
-from ...layers.run_layers import geometry_of
+from ...layers.features import geometry_of
 from ...layers.scene import crs_of
 from ..areas import Area, ground_m2
 

@@ -1,9 +1,8 @@
-"""The chat as the analyst sees it: the conversation, the area, the question."""
+"""The chat panel: transcript, area, question."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from html import escape
 
 from qgis.core import Qgis, QgsProject
 from qgis.gui import QgisInterface
@@ -14,8 +13,10 @@ from ...connection.backend import Backend
 from ...connection.client import Client
 from ...contract import Finding, Found, Info
 from ...core.chat import Turn
-from ...layers.run_layers import RunLayers, geometry_of
+from ...layers.features import geometry_of
+from ...layers.run_layers import RunLayers
 from ...layers.scene import Scene, SceneError, crs_of, scene_of
+from ..messages import PRODUCT, show_message
 from .area_picker import AreaPicker
 from .captions import suggestions
 from .chat_request import ChatRequest, Sent
@@ -27,7 +28,6 @@ from .question import QuestionEdit
 from .text_block import TextBlock
 from .transcript import Transcript
 
-_MESSAGE_SECONDS = 12
 _REFRESH_MS = 40
 
 
@@ -77,9 +77,9 @@ class ChatPanel(QWidget):
         try:
             target, scene = self._area.target()
         except SceneError as error:
-            self._notice(str(error))
+            self._show_problem(str(error))
             return
-        self._notice("")
+        self._show_problem("")
         self._question.clear()
         band = scene.band if scene.bands > 1 else None
         self._begin(Turn(text, target, replace(self._options.chosen(), band=band)), scene)
@@ -106,7 +106,7 @@ class ChatPanel(QWidget):
         try:
             scene = scene_of(layer)
         except SceneError as error:
-            self._notice(str(error))
+            self._show_problem(str(error))
             return
         turns = self._store.open.turns
         if turns and turns[-1] is turn:
@@ -164,7 +164,7 @@ class ChatPanel(QWidget):
             area = area_of(turn.target)
             place = [area.outline], area.crs
         if not show(self._iface.mapCanvas(), *place):
-            self._notice(self.tr("The map cannot show that place in its coordinate system."))
+            self._show_problem(self.tr("The map cannot show that place in its coordinate system."))
 
     def _add_to_map(self, turn: Turn) -> None:
         """Make layers of an answer's findings, a group for each of its runs."""
@@ -178,11 +178,11 @@ class ChatPanel(QWidget):
             if its:
                 # Not a child: what was found is written even if the dock goes.
                 layers = RunLayers(run, QgsProject.instance(), source)
-                layers.warned.connect(self._notice)
-                layers.take(Found(tuple(its)))
+                layers.warned.connect(self._show_problem)
+                layers.add(Found(tuple(its)))
                 layers.finish()
         count = len(turn.rests_on.mentions)
-        self._message(
+        self._show_message(
             self.tr("{n} findings of the answer go to the map.").format(n=count), Qgis.MessageLevel.Success
         )
 
@@ -233,12 +233,12 @@ class ChatPanel(QWidget):
     def _connect(self) -> None:
         self._store.replaced.connect(self._on_replaced)
         self._conversations.exported.connect(self._on_exported)
-        self._conversations.failed.connect(self._notice)
+        self._conversations.failed.connect(self._show_problem)
         self._transcript.pointed.connect(self._point)
         self._transcript.retried.connect(self._retry)
         self._transcript.added.connect(self._add_to_map)
         self._transcript.suggested.connect(self._suggest)
-        self._area.problem.connect(self._notice)
+        self._area.problem.connect(self._show_problem)
         self._question.entered.connect(self.ask)
         self._question.escaped.connect(self._on_escape)
         self._question.textChanged.connect(self._show_button)
@@ -268,13 +268,13 @@ class ChatPanel(QWidget):
             self._iface.mapCanvas().setFocus()
 
     def _on_exported(self, name: str) -> None:
-        self._message(
+        self._show_message(
             self.tr("The conversation was written to “{file}”.").format(file=name), Qgis.MessageLevel.Success
         )
 
-    def _message(self, text: str, level: Qgis.MessageLevel) -> None:
-        self._iface.messageBar().pushMessage("FUSAR-GPT", escape(text, quote=False), level, _MESSAGE_SECONDS)
+    def _show_message(self, text: str, level: Qgis.MessageLevel) -> None:
+        show_message(self._iface.messageBar(), PRODUCT, text, level)
 
-    def _notice(self, text: str) -> None:
+    def _show_problem(self, text: str) -> None:
         self._warning.setPlainText(text)
         self._warning.setVisible(bool(text))

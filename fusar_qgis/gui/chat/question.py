@@ -1,4 +1,4 @@
-"""Where the question is typed: Enter asks, arrow keys bring earlier questions back."""
+"""The question's text field: Enter asks, arrow keys recall earlier questions."""
 
 from __future__ import annotations
 

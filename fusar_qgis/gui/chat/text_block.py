@@ -1,4 +1,4 @@
-"""Text that is as high as it needs to be, and loads nothing."""
+"""A text browser that grows with its text and loads no resources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The open conversation, turn by turn; suggestions where there is none yet."""
+"""The list of turns of the open conversation; suggested questions while it is empty."""
 
 from __future__ import annotations
 

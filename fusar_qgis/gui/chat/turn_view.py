@@ -1,4 +1,4 @@
-"""One question with its answer, its pictures, and what can be done with them."""
+"""The view of one turn: question, answer, pictures, buttons."""
 
 from __future__ import annotations
 

@@ -80,8 +80,7 @@ def _card(arguments: argparse.Namespace) -> None:
     from fusar_gpt.model import load_checkpoint
     from fusar_gpt.model.store import find_folder
     from fusar_train.corpus.ssdd import read_voc, split
-    from fusar_train.evaluation.card import write_card
-    from fusar_train.evaluation.measure import measure_all
+    from fusar_train.evaluation.card import measure_all, write_card
     from fusar_train.pretrain.questions import TEXTS
 
     checkpoint = load_checkpoint(arguments.model, device="cpu")
