@@ -80,15 +80,9 @@ class Dataset:
         more: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> Record:
-        """The record of an image, named by ``words``, the last of which tells its scene.
+        """The record of an image whose id is made of ``words``; the last one tells its scene unless that is given.
 
-        Args:
-            image: Its file.
-            words: Make its id.
-            complete: The labels of which every object is listed.
-            scene: Its group key, where that is known otherwise.
-            more: Further entries of its provenance.
-            fields: Further fields of the record.
+        ``complete`` are the labels of which every object is listed, ``more`` further entries of the provenance.
         """
         provenance = self.provenance(complete=sorted(set(complete)), **(more or {}))
         scene = scene or self.scene_of(words[-1])
