@@ -32,7 +32,6 @@ from ..core.endpoint import Endpoint
 from .diagnosis import RequestError, status_of, unreadable_answer, why_failed
 
 _CLOSE_MS = 1000
-_IDLE_MS = 60_000  # as QGIS's; a backend that streams pings every 10 s
 _DISMISSALS_MS = (1000, 4000, 15_000, 40_000)
 
 
@@ -152,7 +151,8 @@ class Client(QObject):
             QNetworkRequest.Attribute.RedirectPolicyAttribute,
             QNetworkRequest.RedirectPolicy.ManualRedirectPolicy,
         )
-        request.setTransferTimeout(_IDLE_MS)
+        # A backend that streams pings every 10 s.
+        request.setTransferTimeout(QgsNetworkAccessManager.timeout())
         if self.endpoint.url.startswith("https:"):
             tls = request.sslConfiguration()
             trusted = QgsApplication.authManager().trustedCaCertsCache()

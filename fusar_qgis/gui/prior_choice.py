@@ -6,7 +6,7 @@ from qgis.gui import QgsFileWidget
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QSpinBox, QWidget
 
-from ..contract import FETCHED_PRIORS, Info, Model
+from ..contract import FETCHED_PRIORS, PRIOR_SOURCES, Info, Model
 from ..contract.limits import PRIOR_YEARS
 from ..core.acquisition import Acquisition
 from .choices import Rows, choose, remember, remembered
@@ -72,7 +72,8 @@ class PriorChoice(QObject):
         self.source.blockSignals(True)
         self.source.clear()
         for source in info.prior_sources:
-            if local or source != "file":
+            # A source that is not in the contract may want what this plugin does not ask for.
+            if source in PRIOR_SOURCES or (source == "file" and local):
                 self.source.addItem(names.get(source, source), source)
         choose(self.source, chosen)
         self.source.blockSignals(False)
