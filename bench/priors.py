@@ -122,7 +122,7 @@ def warm(runs: int) -> None:
             first.prior(footprint, YEAR)
 
             def from_memory(first: TiledPrior = first, footprint: Footprint = footprint) -> None:
-                first._last = None  # as for a chip never seen
+                first._samples.cache_clear()  # as for a chip never seen
                 first.prior(footprint, YEAR)
 
             def from_disk(folder: str = folder, footprint: Footprint = footprint) -> None:

@@ -42,13 +42,14 @@ BATCH = 8
 CLIENTS, GREEDY, EACH = 10, 23, 3
 WATCHERS = 200
 UPLOAD_SIDE = 2**15
-ORDER = request_for(HARBOUR.scene, Task.DETECT, targets=("ship",), prior=str(HARBOUR.prior), overlap=0.5)
+REQUEST = request_for(HARBOUR.scene, Task.DETECT, targets=("ship",), prior=str(HARBOUR.prior), overlap=0.5)
 GLANCE = replace(
-    ORDER,
+    REQUEST,
     task=Task.COUNT,
     prior="none",
     overlap=None,
-    area=Area.from_bbox(501000, 6098500, 501100, 6098600, "EPSG:32631"),
+    area=Area.from_bbox(501000, 6098500, 501100, 6098600, "EPSG:32631").outline(),
+    area_crs="EPSG:32631",
 )
 
 
@@ -61,7 +62,7 @@ class Server:
     process: subprocess.Popen[str]
 
     def client(self, name: str = "bench") -> Client:
-        """A client that takes turns under a name of its own."""
+        """A client with a name of its own in the fair queue."""
         client = Client(self.url, self.token)
         client._server._session.headers["X-Client"] = name
         return client
@@ -72,12 +73,12 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def peak_mb(self) -> float:
-        """The most memory it has held, since :meth:`reset_peak`."""
+        """The most memory it has used since :meth:`reset_peak`."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
     def reset_peak(self) -> None:
-        """Begin anew."""
+        """Forget the peak so far."""
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
 
@@ -88,15 +89,15 @@ def server(*options: object) -> Iterator[Server]:
     command += ["--batch", BATCH, *options]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([str(word) for word in command], **pipes) as process:
-        said = json.loads(process.stdout.readline())
-        yield Server(said["url"], said["token"], process)
+        ready = json.loads(process.stdout.readline())
+        yield Server(ready["url"], ready["token"], process)
         process.stdin.close()
 
 
-def there(order: InterpretRequest) -> InterpretRequest:
-    """The order with files that the server has."""
-    prior = order.prior if order.prior == "none" else f"server:{order.prior}"
-    return replace(order, scene=f"server:{order.scene}", prior=prior)
+def on_server(request: InterpretRequest) -> InterpretRequest:
+    """The request with its files named as the server's, so that none is uploaded."""
+    prior = request.prior if request.prior == "none" else f"server:{request.prior}"
+    return replace(request, scene=f"server:{request.scene}", prior=prior)
 
 
 def clocked(run: Callable[[], Iterator[Event]]) -> tuple[float, float]:
@@ -109,21 +110,21 @@ def clocked(run: Callable[[], Iterator[Event]]) -> tuple[float, float]:
 
 
 def overhead(runs: int) -> None:
-    """Detect on the sample harbour with its prior, in process and by the server; aims: under 3 %, within 1.2x."""
+    """Detect on the sample harbour with its prior, in process and through the server; aims: under 3 %, within 1.2x."""
     engine = LocalEngine(load_checkpoint("tiny"), batch_size=BATCH)
     here, away = [], []
     with server() as served, served.client() as client:
         for number in range(runs + 1):
             cpu = time.process_time()
-            local = clocked(lambda: interpret(ORDER, engine))
+            local = clocked(lambda: interpret(REQUEST, engine))
             local_cpu, cpu = time.process_time() - cpu, time.process_time()
             served_cpu = served.cpu_s()
-            remote = clocked(lambda: client.run(there(ORDER)))
+            remote = clocked(lambda: client.run(on_server(REQUEST)))
             remote_cpu = served.cpu_s() - served_cpu + time.process_time() - cpu
             if number:  # the first one warms both up
                 here.append((*local, local_cpu))
                 away.append((*remote, remote_cpu))
-    row("", "in process", "by the server", "ratio of medians", "median of ratios (pairs)")
+    row("", "in process", "through the server", "ratio of medians", "median of ratios (pairs)")
     row(*["---"] * 5)
     ours, theirs = np.array(here), np.array(away)
     for place, name in enumerate(("first findings", "the whole run", "processor time, client included")):
@@ -146,9 +147,9 @@ def fairness(runs: int) -> None:
 
     with server("--jobs", 1) as served:
         with served.client("greedy") as client:
-            list(client.run(there(GLANCE)))
-            held = client.run(there(ORDER))
-            next(held)  # one is at work, so that all others wait
+            list(client.run(on_server(GLANCE)))
+            held = client.run(on_server(REQUEST))
+            next(held)  # one job runs, so that all others wait
         clients = {name: served.client(name) for name in dict.fromkeys(names)}
         threads = []
         start = time.perf_counter()
@@ -173,18 +174,18 @@ def fairness(runs: int) -> None:
 
 
 def jain(done: list[str], names: list[str]) -> str:
-    """1 where all have had the same number of turns, 1/n where one has had all."""
+    """Jain's fairness index: 1 if all clients ran equally many jobs, 1/n if one of n ran all."""
     counts = Counter(done)
     turns = np.array([counts[name] for name in dict.fromkeys(names)], float)
     return f"{turns.sum() ** 2 / (len(turns) * (turns**2).sum()):.3f}"
 
 
 def watchers(runs: int) -> None:
-    """One run with 1 and with 200 watchers: its time, and how far apart they hear of its end."""
-    row("watchers", "the run", "first to last to hear the end", "all heard the same")
+    """One run with 1 and with 200 watchers: its time, and how far apart they receive its end."""
+    row("watchers", "the run", "first to last to receive the end", "all received the same")
     row(*["---"] * 4)
     with server() as served, served.client() as client:
-        list(client.run(there(ORDER)))
+        list(client.run(on_server(REQUEST)))
         for number in (1, WATCHERS):
             took, spread, same = asyncio.run(crowd(served, client, number))
             row(str(number), f"{took:.2f} s", f"{1000 * spread:.0f} ms", "yes" if same else "NO")
@@ -196,10 +197,10 @@ async def crowd(served: Server, client: Client, number: int) -> tuple[float, flo
     start = time.perf_counter()
     job = client.submit(
         {
-            "scene": str(ORDER.scene),
+            "scene": str(REQUEST.scene),
             "task": "detect",
             "targets": ["ship"],
-            "prior": ORDER.prior,
+            "prior": REQUEST.prior,
             "overlap": 0.5,
         }
     )
@@ -218,7 +219,7 @@ async def crowd(served: Server, client: Client, number: int) -> tuple[float, flo
 
 
 def upload(runs: int) -> None:
-    """A scene of 1 GiB is sent: time, and the server's memory above what it held before; aim: bounded."""
+    """Upload a scene of 1 GiB: time, and the growth of the server's memory; aim: bounded."""
     with tempfile.TemporaryDirectory(dir=os.environ.get("FUSAR_BENCH_DIR")) as folder:
         path = Path(folder, "large.tif")
         profile = {"width": UPLOAD_SIDE, "height": UPLOAD_SIDE, "count": 1, "dtype": "uint8", "tiled": True}
@@ -227,7 +228,7 @@ def upload(runs: int) -> None:
             noise = np.random.default_rng(0).integers(1, 255, (4096, 4096), np.uint8)
             scene.write(noise, 1, window=Window(8192, 8192, 4096, 4096))
         with server("--state", Path(folder, "state")) as served, served.client() as client:
-            list(client.run(there(GLANCE)))
+            list(client.run(on_server(GLANCE)))
             served.reset_peak()
             before = served.peak_mb()
             start = time.perf_counter()
@@ -244,7 +245,7 @@ def upload(runs: int) -> None:
             client.upload(path)
             again = time.perf_counter() - again
             size = path.stat().st_size / 2**20
-            row("sent", "time", "rate", "server's memory above before", "named again, not sent")
+            row("sent", "time", "rate", "server's memory above before", "known already, not sent")
             row(*["---"] * 5)
             row(
                 f"{size:.0f} MiB",

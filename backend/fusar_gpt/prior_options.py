@@ -94,11 +94,6 @@ class PriorSettings:
         """Where the COGs are: the root, else the bucket for who pays, else the mirror."""
         return self.root or (BUCKET if self.requester_pays else MIRROR)
 
-    @property
-    def index_folder(self) -> Path | None:
-        """Where what is learnt of the COGs' index is kept."""
-        return self.cache_folder / "index" if self.cache_folder else None
-
     @classmethod
     def of(cls, args: argparse.Namespace | None = None) -> PriorSettings:
         """What the command line says, else the environment, else the defaults.

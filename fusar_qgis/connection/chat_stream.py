@@ -9,7 +9,7 @@ from qgis.PyQt.QtNetwork import QNetworkReply
 
 from ..contract import ProtocolError
 from ..core.chat import Answered
-from ..core.completions import DONE, PATH, Refused, Said, Working, read_piece
+from ..core.completions import DONE, PATH, ChipsDone, Refused, TextPiece, read_piece
 from ..core.sse import SseDecoder
 from .client import Client
 from .diagnosis import status_of
@@ -22,7 +22,7 @@ class ChatStream(QObject):
     """
 
     text_received = pyqtSignal(str)
-    progressed = pyqtSignal(object)  # Working
+    progressed = pyqtSignal(object)  # ChipsDone
     ended = pyqtSignal(object)
 
     def __init__(self, client: Client, body: dict[str, Any]) -> None:
@@ -66,10 +66,10 @@ class ChatStream(QObject):
                 )
             )
 
-    def _report(self, piece: Said | Working | Answered | Refused | None) -> None:
-        if isinstance(piece, Said):
+    def _report(self, piece: TextPiece | ChipsDone | Answered | Refused | None) -> None:
+        if isinstance(piece, TextPiece):
             self.text_received.emit(piece.text)
-        elif isinstance(piece, Working):
+        elif isinstance(piece, ChipsDone):
             self.progressed.emit(piece)
         elif piece is not None:
             self._end(piece)

@@ -14,14 +14,14 @@ DONE = "[DONE]"
 
 
 @dataclass(frozen=True)
-class Said:
+class TextPiece:
     """The next words of the answer."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Working:
+class ChipsDone:
     """``done`` of ``chips`` chips of one of the answer's runs are looked at."""
 
     task: str
@@ -36,7 +36,7 @@ class Refused:
     problem: str
 
 
-def read_piece(data: str) -> Said | Working | Answered | Refused | None:
+def read_piece(data: str) -> TextPiece | ChipsDone | Answered | Refused | None:
     """Read the data of one event of the stream; None for one that tells nothing."""
     try:
         piece = json.loads(data)
@@ -47,16 +47,16 @@ def read_piece(data: str) -> Said | Working | Answered | Refused | None:
         raise ProtocolError(str(error)) from error
 
 
-def _piece(piece: Json) -> Said | Working | Answered | None:
+def _piece(piece: Json) -> TextPiece | ChipsDone | Answered | None:
     grounds = piece.get("fusar") or {}
     if "progress" in grounds:
         progress = grounds["progress"]
-        return Working(str(progress["task"]), int(progress["done"]), int(progress["chips"]))
+        return ChipsDone(str(progress["task"]), int(progress["done"]), int(progress["chips"]))
     choice = piece["choices"][0] if piece["choices"] else {}
     if choice.get("finish_reason") is not None:
         return _answered(grounds, cut=choice["finish_reason"] == "length")
     words = choice.get("delta", {}).get("content") or ""
-    return Said(clean(str(words))) if words else None
+    return TextPiece(clean(str(words))) if words else None
 
 
 def _answered(grounds: Json, *, cut: bool) -> Answered:

@@ -119,7 +119,7 @@ class ApiServer:
 
     def stop(self) -> None:
         self.server.stop()
-        self.thread.join(10)
+        self.thread.join(20)
         assert not self.thread.is_alive()
 
 
@@ -140,7 +140,7 @@ def serve_api(
         server = StoppableServer(app, on_ready=ready.set)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
-        assert ready.wait(10)
+        assert ready.wait(20)
         url = serve.url_of("127.0.0.1", listener)
         with Client(url, TOKEN) as client:
             inputs = {"scene": str(scene), "task": "detect", "targets": ["ship"]}
@@ -149,12 +149,12 @@ def serve_api(
                 yield api
             finally:
                 api.stop()
-                assert app.state.jobs.join(5)
+                assert app.state.jobs.join(10)
 
 
 def ask(api: ApiServer, method: str, path: str, **options: object) -> requests.Response:
     options.setdefault("headers", AUTH)
-    with requests.request(method, api.url + path, timeout=10, **options) as reply:
+    with requests.request(method, api.url + path, timeout=20, **options) as reply:
         _ = reply.content
         return reply
 
@@ -169,7 +169,7 @@ def events(api: ApiServer, job: str, after: int = 0) -> list[tuple[int, str, dic
 
 
 def until(condition: object) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -24,7 +24,7 @@ from PIL import Image
 from test_interpret import CHIP
 
 from fusar_gpt.errors import SceneError
-from fusar_gpt.server.chat.pictures import IMAGE_BYTES, read_picture
+from fusar_gpt.server.chat.images import IMAGE_BYTES, read_image
 
 
 def test_plain_images_are_looked_at_and_findings_are_in_their_pixels(chat: ChatClient) -> None:
@@ -79,7 +79,7 @@ def test_images_that_are_not_taken(chat: ChatClient, address: str, why: str) -> 
 
 def test_an_image_that_is_too_large_is_not_even_decoded() -> None:
     with pytest.raises(SceneError, match="over 8 MiB"):
-        read_picture("data:image/png;base64," + "A" * (IMAGE_BYTES * 4 // 3 + 8))
+        read_image("data:image/png;base64," + "A" * (IMAGE_BYTES * 4 // 3 + 8))
 
 
 @settings(max_examples=150, deadline=None)
@@ -91,7 +91,7 @@ def test_a_damaged_image_is_refused_or_read_and_nothing_else(data: st.DataObject
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     content = content[: data.draw(st.integers(1, len(content)))]
     try:
-        pixels = read_picture(f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}")
+        pixels = read_image(f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}")
     except SceneError:
         return
     assert pixels.dtype == np.uint8

@@ -83,6 +83,7 @@ def test_refusals_are_openais_and_ours(
     assert error.response.headers["Content-Type"] == "application/problem+json"
     problem = error.response.json()
     assert (problem["status"], problem["detail"]) == (status, error.body["message"])
+    assert problem["code"] == {404: "not-found", 403: "path-refused"}.get(status, "invalid-request")
     assert "\n" not in problem["detail"]
 
 

@@ -16,7 +16,7 @@ from fusar_gpt.errors import SceneError
 from fusar_gpt.frames import SceneBox, SceneWindow, scene_corners
 from fusar_gpt.imagery import Area, open_scene
 from fusar_gpt.imagery.plain_image import PIXELS, PlainImage, plain_image
-from fusar_gpt.server.chat.pictures import interpret_pictures
+from fusar_gpt.server.chat.images import interpret_images
 from fusar_gpt.server.security import PathRefused, Roots
 from fusar_gpt.tasks import Task
 
@@ -30,8 +30,8 @@ def picture(*boxes: tuple[int, int, int, int], size: tuple[int, int] = (2 * CHIP
     return pixels
 
 
-def run(pictures: dict[int, np.ndarray], task: Task, engine: object = None, **asked: object) -> list:
-    return list(interpret_pictures(pictures, task, engine or ThresholdEngine(), lambda: False, **asked))
+def run(images: dict[int, np.ndarray], task: Task, engine: object = None, **asked: object) -> list:
+    return list(interpret_images(images, task, engine or ThresholdEngine(), lambda: False, **asked))
 
 
 def bounds(finding) -> tuple[float, ...]:

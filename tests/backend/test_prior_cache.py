@@ -117,15 +117,15 @@ def test_the_tiles_read_longest_ago_go_first(tmp_path):
     assert held == [0, 3, 4, 5, 6, 7, 8]
 
 
-def test_it_stays_within_its_limit_without_walking_the_folder_at_each_tile(tmp_path, monkeypatch):
+def test_it_stays_within_its_limit_without_listing_the_folder_at_each_tile(tmp_path, monkeypatch):
     cache = TileCache(tmp_path, 32 * TILE_BYTES)
-    walks = []
-    walk = os.walk
-    monkeypatch.setattr(os, "walk", lambda folder: walks.append(folder) or walk(folder))
+    listings = []
+    list_files = cache._files
+    monkeypatch.setattr(cache, "_files", lambda: listings.append(1) or list_files())
     for number in range(70):
         cache.put(KEY, 2024, {tile(number): ground(tile(0))})
         assert sum(path.stat().st_size for path in tmp_path.rglob("*.aef")) <= cache.limit_bytes
-    assert 10 < len(walks) <= 36
+    assert 10 < len(listings) <= 36
     assert len(files(cache)) >= 28
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from fusar_gpt.contract import Finding, Run
 from fusar_gpt.errors import OutputError
-from fusar_gpt.findings import Result, draw_overlay, georeference, write_overlay, write_report
+from fusar_gpt.findings import ReportedRun, draw_overlay, georeference, write_overlay, write_report
 from fusar_gpt.findings.caption import colours, warnings_of
 from fusar_gpt.findings.report import MAX_ROWS
 from fusar_gpt.frames import ChipBox
@@ -74,7 +74,7 @@ def findings_on(scene: Scene, run: Run, ships: int = 2) -> list[Finding]:
 
 
 def report(folder: Path, run: Run, findings: list[Finding], picture: bytes = b"png") -> str:
-    write_report(folder / "report.html", [Result(run, findings, picture)])
+    write_report(folder / "report.html", [ReportedRun(run, findings, picture)])
     return (folder / "report.html").read_text("utf-8")
 
 
@@ -140,7 +140,7 @@ def test_unwritable_report_and_overlay_are_one_line(tmp_path: Path) -> None:
         with pytest.raises(OutputError):
             write_overlay(tmp_path / "missing" / "overlay.png", scene, run_on(scene), [])
         with pytest.raises(OutputError):
-            write_report(tmp_path / "missing" / "report.html", [Result(run_on(scene), [], b"")])
+            write_report(tmp_path / "missing" / "report.html", [ReportedRun(run_on(scene), [], b"")])
 
 
 def test_overlay_draws_each_box_where_it_is(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,17 +21,13 @@ import rasterio
 import requests
 from rasterio.windows import Window
 from rasters import NORTH_UP, UTM, speckle
-from scripted_server import INFO, RUN, TOKEN, ScriptedEngine, finding
+from scripted_server import AUTH, RUN, TOKEN, ApiServer, ask, finding, serve_api, until
 
-from fusar_gpt.client import Client, ServerError, decode_events
+from fusar_gpt.client import ServerError, decode_events
 from fusar_gpt.contract import Finished, Found, Progress, Started
 from fusar_gpt.errors import Cancelled
 from fusar_gpt.server import jobs as jobs_module
-from fusar_gpt.server import serve
-from fusar_gpt.server.app import create_app
 from fusar_gpt.server.options import Options
-from fusar_gpt.server.security import Roots
-from fusar_gpt.server.serve import StoppableServer
 
 WATCHERS = 200
 CHIPS = 400
@@ -40,32 +36,25 @@ UPLOAD_SIDE = 2**14
 
 
 @dataclass
-class House:
-    """A server whose jobs say a lot, once ``gate`` is open."""
+class WordyServer:
+    """A server whose jobs find a lot, once ``gate`` is open."""
 
-    url: str
-    client: Client
-    server: StoppableServer
-    scene: Path
+    api: ApiServer
     gate: threading.Event
     begun: list[str] = field(default_factory=list)
 
     def submit(self, name: str = "a", client: str = "one") -> str:
-        inputs = {"scene": str(self.scene), "task": "detect", "question": name}
-        reply = requests.post(
-            f"{self.url}/processes/interpret/execution",
-            json={"inputs": inputs},
-            headers={"Authorization": f"Bearer {TOKEN}", "X-Client": client},
-            timeout=20,
-        )
+        body = {"inputs": self.api.inputs | {"question": name}}
+        headers = AUTH | {"X-Client": client}
+        reply = ask(self.api, "POST", "/processes/interpret/execution", json=body, headers=headers)
         assert reply.status_code == 201
         return str(reply.json()["jobID"])
 
     def status(self, job: str) -> str:
-        return str(self.client.status(job)["status"])
+        return str(self.api.client.status(job)["status"])
 
     def connect(self, room: int = 2**20) -> socket.socket:
-        host, port = self.url.removeprefix("http://").split(":")
+        host, port = self.api.url.removeprefix("http://").split(":")
         connection = socket.socket()
         connection.settimeout(20)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
@@ -74,11 +63,11 @@ class House:
 
 
 @contextlib.contextmanager
-def house(folder: Path, chips: int = 3, **options: object) -> Iterator[House]:
-    gate = threading.Event()
+def wordy_server(folder: Path, chips: int = 3, **options: object) -> Iterator[WordyServer]:
+    gate, begun = threading.Event(), []
 
-    def talk(order, engine, cancelled, settings, run):
-        home.begun.append(order.question)
+    def talk(request, engine, cancelled, settings, run):
+        begun.append(request.question)
         yield Started(RUN, chips)
         while not gate.wait(0.005):
             if cancelled():
@@ -89,32 +78,8 @@ def house(folder: Path, chips: int = 3, **options: object) -> Iterator[House]:
             yield Progress(chip + 1, chips)
         yield Finished(RUN, ())
 
-    scene = folder / "scene.tif"
-    scene.touch()
-    api = {"token": TOKEN, "roots": Roots.of([folder]), "state": folder / "state"}
-    app = create_app(talk, ScriptedEngine, INFO, **api, **options)
-    ready = threading.Event()
-    with serve.bind("127.0.0.1", 0) as listener:
-        server = StoppableServer(app, on_ready=ready.set)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        assert ready.wait(20)
-        url = serve.url_of("127.0.0.1", listener)
-        with Client(url, TOKEN) as client:
-            home = House(url, client, server, scene, gate)
-            try:
-                yield home
-            finally:
-                server.stop()
-                thread.join(20)
-                assert app.state.jobs.join(10)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    with serve_api(folder, interpreter=talk, **options) as api:
+        yield WordyServer(api, gate, begun)
 
 
 def request_events(job: str) -> bytes:
@@ -128,8 +93,8 @@ def body(raw: bytes) -> bytes:
 
 
 def test_two_hundred_watchers_of_one_job_hear_the_same(tmp_path: Path) -> None:
-    async def listen(home: House, job: str, connected: asyncio.Semaphore) -> bytes:
-        host, port = home.url.removeprefix("http://").split(":")
+    async def listen(server: WordyServer, job: str, connected: asyncio.Semaphore) -> bytes:
+        host, port = server.api.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(request_events(job))
         head = await reader.readuntil(b"\n\n")  # what was told so far
@@ -138,16 +103,16 @@ def test_two_hundred_watchers_of_one_job_hear_the_same(tmp_path: Path) -> None:
         writer.close()
         return body(head) + rest
 
-    async def crowd(home: House, job: str) -> list[bytes]:
+    async def crowd(server: WordyServer, job: str) -> list[bytes]:
         connected = asyncio.Semaphore(0)
-        tasks = [asyncio.create_task(listen(home, job, connected)) for _ in range(WATCHERS)]
+        tasks = [asyncio.create_task(listen(server, job, connected)) for _ in range(WATCHERS)]
         for _ in range(WATCHERS):
             await connected.acquire()
-        home.gate.set()
+        server.gate.set()
         return await asyncio.gather(*tasks)
 
-    with house(tmp_path) as home:
-        heard = asyncio.run(crowd(home, home.submit()))
+    with wordy_server(tmp_path) as server:
+        heard = asyncio.run(crowd(server, server.submit()))
     assert len({*heard}) == 1, "watchers of one job were told different things"
     events = list(decode_events(heard[:1]))
     assert [number for number, _, _ in events] == list(range(1, len(events) + 1))
@@ -155,32 +120,32 @@ def test_two_hundred_watchers_of_one_job_hear_the_same(tmp_path: Path) -> None:
 
 
 def test_watchers_that_vanish_leave_nothing_behind_and_the_job_goes_on(tmp_path: Path) -> None:
-    with house(tmp_path) as home:
-        job = home.submit()
-        watched = home.client.watch(job)
+    with wordy_server(tmp_path) as server:
+        job = server.submit()
+        watched = server.api.client.watch(job)
         assert next(watched)[0] == "started"
         for number in range(20):
-            connection = home.connect()
+            connection = server.connect()
             connection.sendall(request_events(job)[: -1 if number % 4 == 0 else None])
             if number % 4:
                 assert connection.recv(10)
             if number % 2:  # the machine was switched off: no farewell, a reset
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()
-        until(lambda: len(home.server.server_state.connections) == 1)
-        home.gate.set()
+        until(lambda: len(server.api.server.server_state.connections) == 1)
+        server.gate.set()
         assert [name for name, _ in watched][-1] == "end"
-        assert home.status(job) == "successful"
+        assert server.status(job) == "successful"
 
 
 def test_a_slow_reader_holds_up_nobody_and_hears_everything_in_the_end(tmp_path: Path) -> None:
-    with house(tmp_path, CHIPS) as home:
-        job = home.submit()
-        with home.connect(room=2**14) as slow:
+    with wordy_server(tmp_path, CHIPS) as server:
+        job = server.submit()
+        with server.connect(room=2**14) as slow:
             slow.sendall(request_events(job))
-            home.gate.set()
-            quick = list(home.client.watch(job))
-            assert home.status(job) == "successful"
+            server.gate.set()
+            quick = list(server.api.client.watch(job))
+            assert server.status(job) == "successful"
             assert len(quick) == 2 * CHIPS + 2
             raw = bytearray()
             while piece := slow.recv(2**20):
@@ -208,15 +173,15 @@ GARBAGE = {
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with house(tmp_path_factory.mktemp("house")) as opened:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WordyServer]:
+    with wordy_server(tmp_path_factory.mktemp("house")) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-def test_garbage_is_refused_or_ignored(home: House, garbage: str) -> None:
+def test_garbage_is_refused_or_ignored(server: WordyServer, garbage: str) -> None:
     raw = b""
-    with home.connect() as connection, contextlib.suppress(OSError):  # it may hang up on us
+    with server.connect() as connection, contextlib.suppress(OSError):  # it may hang up on us
         connection.sendall(GARBAGE[garbage])
         connection.shutdown(socket.SHUT_WR)
         while piece := connection.recv(65536):
@@ -224,28 +189,28 @@ def test_garbage_is_refused_or_ignored(home: House, garbage: str) -> None:
     statuses = [int(line.split()[1]) for line in raw.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
     assert all(status < 500 for status in statuses)
     assert b'"api"' not in raw, "what needs a token was answered without one"
-    assert requests.get(f"{home.url}/health", timeout=20).json() == {"status": "ok"}
+    assert requests.get(f"{server.api.url}/health", timeout=20).json() == {"status": "ok"}
 
 
-def test_events_cannot_be_asked_for_from_nowhere(home: House) -> None:
-    job = home.submit()
+def test_events_cannot_be_asked_for_from_nowhere(server: WordyServer) -> None:
+    job = server.submit()
     for number in ("-1", "x", "1" * 30, "1.5", ""):
         headers = {"Authorization": f"Bearer {TOKEN}", "Last-Event-ID": number}
-        reply = requests.get(f"{home.url}/jobs/{job}/events", headers=headers, timeout=20)
+        reply = requests.get(f"{server.api.url}/jobs/{job}/events", headers=headers, timeout=20)
         assert reply.status_code == 422
-    home.client.cancel(job)
+    server.api.client.cancel(job)
 
 
 def test_fifty_jobs_of_ten_clients_take_turns(tmp_path: Path) -> None:
-    with house(tmp_path, options=Options(jobs=1)) as home:
-        first = home.submit("greedy", "greedy")
-        until(lambda: home.begun == ["greedy"])
-        jobs = [home.submit("greedy", "greedy") for _ in range(22)]
-        jobs += [home.submit(name, name) for _ in range(3) for name in map(str, range(9))]
-        home.gate.set()
-        until(lambda: all(home.status(job) == "successful" for job in [first, *jobs]))
-    assert len(home.begun) == 50
-    turns = home.begun[1:]
+    with wordy_server(tmp_path, options=Options(jobs=1)) as server:
+        first = server.submit("greedy", "greedy")
+        until(lambda: server.begun == ["greedy"])
+        jobs = [server.submit("greedy", "greedy") for _ in range(22)]
+        jobs += [server.submit(name, name) for _ in range(3) for name in map(str, range(9))]
+        server.gate.set()
+        until(lambda: all(server.status(job) == "successful" for job in [first, *jobs]))
+    assert len(server.begun) == 50
+    turns = server.begun[1:]
     rounds = [Counter(turns[start : start + 10]) for start in range(0, 30, 10)]
     assert all(set(each.values()) == {1} and len(each) == 10 for each in rounds), turns
     assert set(turns[30:]) == {"greedy"}
@@ -273,19 +238,19 @@ def highest() -> Iterator[list[int]]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="measures memory on Linux")
-def test_a_large_upload_takes_little_memory(tmp_path: Path, home: House) -> None:
+def test_a_large_upload_takes_little_memory(tmp_path: Path, server: WordyServer) -> None:
     path = tmp_path / "large.tif"
     profile = {"width": UPLOAD_SIDE, "height": UPLOAD_SIDE, "count": 1, "dtype": "uint8", "tiled": True}
     with rasterio.open(path, "w", driver="GTiff", crs=UTM, transform=NORTH_UP, **profile) as scene:
         corner = (speckle(4096, 4096) * 2000).clip(1, 255).astype(np.uint8)
         scene.write(corner, 1, window=Window(4096, 4096, 4096, 4096))
     assert path.stat().st_size > 200 * 2**20
-    home.client.scenes()  # what is loaded with the first request is not counted
+    server.api.client.scenes()  # what is loaded with the first request is not counted
     with highest() as peak:
-        kept = home.client.upload(path)
+        kept = server.api.client.upload(path)
     assert kept["bytes"] == path.stat().st_size
     assert peak[0] < 100 * 2**20
-    home.client.delete_scene(kept["scene"])
+    server.api.client.delete_scene(kept["scene"])
 
 
 @pytest.mark.parametrize("years", [10, -10])
@@ -294,27 +259,27 @@ def test_a_jump_of_the_clock_forgets_nothing_and_keeps_nothing_for_ever(
 ) -> None:
     monkeypatch.setattr(jobs_module, "SWEEP_S", 0.02)
     now = time.time
-    with house(tmp_path) as home:
-        job = home.submit()
-        events = home.client.watch(job)
+    with wordy_server(tmp_path) as server:
+        job = server.submit()
+        events = server.api.client.watch(job)
         next(events)
         monkeypatch.setattr(time, "time", lambda: now() + years * 365 * 86400)
-        home.gate.set()
+        server.gate.set()
         assert [name for name, _ in events][-1] == "end"
-        later = home.submit()
-        until(lambda: home.status(later) == "successful")
+        later = server.submit()
+        until(lambda: server.status(later) == "successful")
         time.sleep(0.2)  # several sweeps
-        assert home.client.results(job)
+        assert server.api.client.results(job)
     monkeypatch.undo()
     monkeypatch.setattr(jobs_module, "SWEEP_S", 0.02)
-    with house(tmp_path, options=Options(keep_results_s=0.1)) as home:
-        home.gate.set()
+    with wordy_server(tmp_path, options=Options(keep_results_s=0.1)) as server:
+        server.gate.set()
         monkeypatch.setattr(time, "time", lambda: now() - 10 * 365 * 86400)
-        until(lambda: not known(home, job))
+        until(lambda: not known(server, job))
 
 
-def known(home: House, job: str) -> bool:
+def known(server: WordyServer, job: str) -> bool:
     try:
-        return bool(home.status(job))
+        return bool(server.status(job))
     except ServerError:
         return False

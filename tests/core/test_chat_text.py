@@ -27,7 +27,7 @@ from fusar_qgis.core.chat import (
     write_conversations,
 )
 from fusar_qgis.core.chat_pages import to_markdown, to_page
-from fusar_qgis.core.completions import Refused, Said, Working, read_piece
+from fusar_qgis.core.completions import ChipsDone, Refused, TextPiece, read_piece
 from fusar_qgis.core.markdown import Link, clean, tamed, to_html
 
 EVIL = ["<script>alert(1)</script>", "<img src=x onerror=y>", "[a](http://b)", "![i](file:///etc/passwd)"]
@@ -214,10 +214,10 @@ def piece(**fields) -> str:
 
 
 def test_pieces_of_a_stream():
-    assert read_piece('{"choices": [{"delta": {"content": "港\\u0000"}, "finish_reason": null}]}') == Said(
-        "港\ufffd"
-    )
-    assert read_piece(piece(fusar={"progress": {"task": "count", "done": 1, "chips": 2}})) == Working(
+    assert read_piece(
+        '{"choices": [{"delta": {"content": "港\\u0000"}, "finish_reason": null}]}'
+    ) == TextPiece("港\ufffd")
+    assert read_piece(piece(fusar={"progress": {"task": "count", "done": 1, "chips": 2}})) == ChipsDone(
         "count", 1, 2
     )
     assert read_piece(piece()) is None

@@ -5,8 +5,7 @@ import pytest
 
 from fusar_gpt.frames import ChipBox
 from fusar_qgis.core.matching import Score, pair, score
-from fusar_train.evaluation.metrics import overlaps
-from fusar_train.evaluation.metrics import pair as evaluated
+from fusar_train.evaluation.matching import iou_matrix, match_boxes
 
 
 def test_a_case_worked_by_hand():
@@ -42,10 +41,10 @@ def test_pairs_are_those_of_the_evaluation(seed, threshold):
 
     said, true = boxes(12), boxes(9)
     hard = [bool(one) for one in generator.random(9) < 0.2]
-    theirs = evaluated(said, true, threshold, hard)
-    shared = [(i, j, iou) for (i, j), iou in np.ndenumerate(overlaps(said, true)) if iou > 0]
+    theirs = match_boxes(said, true, threshold, hard)
+    shared = [(i, j, iou) for (i, j), iou in np.ndenumerate(iou_matrix(said, true)) if iou > 0]
     ours = pair(shared, threshold, {number for number, one in enumerate(hard) if one})
     assert ours.partner == {i: j for i, j in enumerate(theirs.partner) if j >= 0}
     assert ours.ignored == {i for i, one in enumerate(theirs.ignored) if one}
     made = score(ours, len(said), len(true), sum(hard))
-    assert made.found + made.false == theirs.said
+    assert made.found + made.false == theirs.predicted

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fusar_train import cli as training_cli
-from fusar_train.evaluation import java_captions
+from fusar_train.evaluation import captions
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
@@ -100,7 +100,7 @@ def test_the_report_of_runs(demo, open_page):
 
 
 def test_the_report_of_an_evaluation(open_page, tmp_path, monkeypatch):
-    monkeypatch.setattr(java_captions, "why_missing", lambda name: "not in this test.")
+    monkeypatch.setattr(captions, "why_missing", lambda name: "not in this test.")
     out = tmp_path / "evaluation"
     words = ["tiny", "simulated:4", "--prior", "own,none", "--tasks", "count,classify,detect"]
     assert training_cli.main(["evaluate", *words, "--out", str(out)]) == 0

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from evaluation_samples import toy_records
+
+from fusar_train.corpus.records import write_records
+from fusar_train.evaluation import captions
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -16,6 +20,19 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def no_java(monkeypatch):
+    """METEOR takes seconds to start; test_metrics runs it."""
+    monkeypatch.setattr(captions, "why_missing", lambda name: "not in this test.")
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """A folder of stored records; see ``toy_records``."""
+    write_records(toy_records(tmp_path / "raw"), tmp_path / "toy")
+    return tmp_path / "toy"
 
 
 @pytest.fixture(scope="session")

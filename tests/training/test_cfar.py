@@ -7,7 +7,7 @@ import pytest
 
 from fusar_gpt.frames import ChipBox
 from fusar_train.evaluation.cfar import Cfar, box_sums, content, factor, false_alarm_rate, label_targets
-from fusar_train.evaluation.metrics import pair
+from fusar_train.evaluation.matching import match_boxes
 
 
 def sea(looks, shape=(500, 500), seed=0):
@@ -68,7 +68,7 @@ def test_planted_targets_are_found_and_nothing_else():
     for box in truth:
         image[int(box.top) : int(box.bottom), int(box.left) : int(box.right)] *= 6
     found = Cfar(pfa=1e-6, looks=4).detect(image.clip(0, 255).astype(np.uint8))
-    assert pair([box for box, _ in found], truth, 0.7).pairs == len(truth) == len(found)
+    assert match_boxes([box for box, _ in found], truth, 0.7).true_positives == len(truth) == len(found)
     assert all(score > 1 for _, score in found)
 
 

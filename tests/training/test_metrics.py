@@ -9,19 +9,28 @@ import pytest
 
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import Task
-from fusar_train.evaluation import java_captions
-from fusar_train.evaluation.average_precision import (
-    THRESHOLDS,
-    ScoredChip,
+from fusar_train.evaluation import captions
+from fusar_train.evaluation.bootstrap import Statistic, difference, draws, estimate, mean, ratio
+from fusar_train.evaluation.captions import (
+    JavaCaptions,
+    around,
+    bleu,
+    caption_statistics,
+    cider,
+    why_missing,
+    words,
+)
+from fusar_train.evaluation.card import CROWDED, FOUND, LOOSE, PLAIN, SMALL, UNSEEN, misses
+from fusar_train.evaluation.matching import (
+    AP_IOUS,
+    Detections,
     average_precision,
+    iou_matrix,
+    match_boxes,
     mean_average_precision,
 )
-from fusar_train.evaluation.bootstrap import Statistic, difference, draws, estimate, mean, ratio
-from fusar_train.evaluation.captions import bleu, caption_statistics, cider, words
-from fusar_train.evaluation.java_captions import JavaCaptions, around, why_missing
-from fusar_train.evaluation.metrics import GridScore, grid_score, overlaps, pair
-from fusar_train.evaluation.misses import ALL, CROWDED, FOUND, LOOSE, PLAIN, SMALL, UNSEEN, misses
-from fusar_train.evaluation.predictions import Asked, Condition, Found, Prediction, Target
+from fusar_train.evaluation.metrics import ALL, GridMarks, grid_marks
+from fusar_train.evaluation.predictions import Condition, LabelledQuestion, PredictedBox, Prediction, TrueBox
 
 A, B = ChipBox(0, 0, 10, 10), ChipBox(20, 0, 30, 10)
 
@@ -34,59 +43,60 @@ def value(statistic, images):
 
 
 def test_overlaps():
-    shared = overlaps([A, ChipBox(1, 1, 1, 1)], [A, B, ChipBox(5, 0, 15, 10), ChipBox(1, 1, 1, 1)])
+    shared = iou_matrix([A, ChipBox(1, 1, 1, 1)], [A, B, ChipBox(5, 0, 15, 10), ChipBox(1, 1, 1, 1)])
     assert shared == pytest.approx(np.array([[1, 0, 1 / 3, 0], [0, 0, 0, 0]]))
-    assert overlaps([], [A]).shape == (0, 1)
+    assert iou_matrix([], [A]).shape == (0, 1)
 
 
 def test_a_true_box_is_found_only_once():
     near = ChipBox(1, 0, 11, 10)
-    assert pair([near, A], [A], 0.5).partner.tolist() == [-1, 0]
-    assert pair([near, A], [A, B], 0.5).pairs == 1
-    assert pair([], [A], 0.5).pairs == 0
-    assert pair([A], [], 0.5).partner.tolist() == [-1]
+    assert match_boxes([near, A], [A], 0.5).partner.tolist() == [-1, 0]
+    assert match_boxes([near, A], [A, B], 0.5).true_positives == 1
+    assert match_boxes([], [A], 0.5).true_positives == 0
+    assert match_boxes([A], [], 0.5).partner.tolist() == [-1]
 
 
 def test_the_best_overlap_is_taken_first():
     """Taking the first pair that fits would leave one of the two boxes without a partner."""
     between, left = ChipBox(3, 0, 13, 10), ChipBox(0, 0, 10, 10)
-    assert pair([between, left], [left, ChipBox(6, 0, 16, 10)], 0.5).partner.tolist() == [1, 0]
+    assert match_boxes([between, left], [left, ChipBox(6, 0, 16, 10)], 0.5).partner.tolist() == [1, 0]
 
 
 def test_ties_go_to_the_earlier_boxes():
-    assert pair([A, A], [A, A], 0.5).partner.tolist() == [0, 1]
+    assert match_boxes([A, A], [A, A], 0.5).partner.tolist() == [0, 1]
     left, right = ChipBox(0, 0, 10, 10), ChipBox(4, 0, 14, 10)
-    assert pair([ChipBox(2, 0, 12, 10)], [right, left], 0.5).partner.tolist() == [0]
+    assert match_boxes([ChipBox(2, 0, 12, 10)], [right, left], 0.5).partner.tolist() == [0]
 
 
 def test_the_threshold_itself_is_enough():
     half = ChipBox(0, 0, 10, 5)
-    assert pair([half], [A], 0.5).pairs == 1
-    assert pair([half], [A], 0.51).pairs == 0
+    assert match_boxes([half], [A], 0.5).true_positives == 1
+    assert match_boxes([half], [A], 0.51).true_positives == 0
 
 
 def test_a_difficult_box_neither_counts_nor_harms():
     near = ChipBox(1, 0, 11, 10)
-    pairing = pair([near, near, B], [A], 0.5, difficult=[True])
-    assert pairing.pairs == 0
-    assert pairing.ignored.tolist() == [True, True, False]
-    assert pairing.said == 1
-    both = pair([near, A], [A, ChipBox(2, 0, 12, 10)], 0.5, difficult=[False, True])
+    matching = match_boxes([near, near, B], [A], 0.5, difficult=[True])
+    assert matching.true_positives == 0
+    assert matching.ignored.tolist() == [True, True, False]
+    assert matching.predicted == 1
+    both = match_boxes([near, A], [A, ChipBox(2, 0, 12, 10)], 0.5, difficult=[False, True])
     assert both.partner.tolist() == [-1, 0]
-    assert both.said == 1
+    assert both.predicted == 1
 
 
 def test_misses_are_told_by_the_kind_of_object():
     alone, beside, near, small = (
         ChipBox(100, 100, 130, 120), ChipBox(10, 10, 40, 30), ChipBox(20, 40, 50, 60), ChipBox(200, 10, 220, 20)
     )  # fmt: skip
-    asked = Asked(Task.DETECT, tuple(Target(box, "ship") for box in (alone, beside, near, small)), "ship")
-    said = [alone, ChipBox(10, 10, 40, 16), ChipBox(150, 150, 170, 170)]
-    answer = tuple(Found(box, "ship", None) for box in said)
-    one = Prediction(Condition("m", "", "own", "d"), "1", (224, 224), asked, "", "", answer)
-    other = Prediction(
-        Condition("m", "", "own", "d"), "1", (224, 224), Asked(Task.COUNT, 4, "ship"), "", "", 4
+    asked = LabelledQuestion(
+        Task.DETECT, tuple(TrueBox(box, "ship") for box in (alone, beside, near, small)), "ship"
     )
+    said = [alone, ChipBox(10, 10, 40, 16), ChipBox(150, 150, 170, 170)]
+    answer = tuple(PredictedBox(box, "ship", None) for box in said)
+    condition = Condition("m", "", "own", "d")
+    one = Prediction.of(condition, "1", (224, 224), asked, answer)
+    other = Prediction.of(condition, "1", (224, 224), LabelledQuestion(Task.COUNT, 4, "ship"), 4)
     assert misses([one, other], "plane") == {}
     assert misses([one, other], "ship") == {
         ALL: {"number": 4, FOUND: 0.25, LOOSE: 0.25, UNSEEN: 0.5},
@@ -112,8 +122,8 @@ def test_misses_are_told_by_the_kind_of_object():
     ],
 )
 def test_grid(said, truth, marks):
-    got = grid_score(None if said is None else frozenset(said), frozenset(truth))
-    assert got == GridScore(*marks)
+    got = grid_marks(None if said is None else frozenset(said), frozenset(truth))
+    assert got == GridMarks(*marks)
 
 
 # Average precision
@@ -122,16 +132,16 @@ def test_grid(said, truth, marks):
 def test_average_precision_by_hand():
     """Right, wrong, right of two true boxes: precision 1 up to recall .5, 2/3 up to 1 (51 and 50 of 101 points)."""
     chips = [
-        ScoredChip(0, [A, B], [0.9, 0.5], [A], [False]),
-        ScoredChip(1, [B], [0.3], [B], [False]),
+        Detections(0, [A, B], [0.9, 0.5], [A], [False]),
+        Detections(1, [B], [0.3], [B], [False]),
     ]
     statistic = average_precision(chips, 2, 0.5)
     assert value(statistic, 2) == pytest.approx((51 + 50 * 2 / 3) / 101)
     assert statistic.n == 2
     twice_the_first = statistic.of(np.array([[2.0, 0.0]]))[0]
     assert twice_the_first == 1
-    assert math.isnan(value(average_precision([ScoredChip(0, [A], [1.0], [], [])], 1, 0.5), 1))
-    assert value(average_precision([ScoredChip(0, [], [], [A], [False])], 1, 0.5), 1) == 0
+    assert math.isnan(value(average_precision([Detections(0, [A], [1.0], [], [])], 1, 0.5), 1))
+    assert value(average_precision([Detections(0, [], [], [A], [False])], 1, 0.5), 1) == 0
 
 
 def random_chips(rng, images=25):
@@ -153,7 +163,7 @@ def random_chips(rng, images=25):
             ]
             said = moved + boxes(rng.integers(0, 3))
             scores = np.round(rng.uniform(0, 1, len(said)), 1).tolist()  # with ties
-            chips.append(ScoredChip(image, said, scores, truth, [False] * len(truth)))
+            chips.append(Detections(image, said, scores, truth, [False] * len(truth)))
         classes.append(chips)
     return classes
 
@@ -174,7 +184,8 @@ def coco_average_precision(classes):
                 number = len(truth) + 1
                 truth.append({**where, "id": number, "bbox": row(box), "area": box.area, "iscrowd": 0})
             said += [
-                {**where, "bbox": row(b), "score": s} for b, s in zip(chip.said, chip.scores, strict=True)
+                {**where, "bbox": row(b), "score": s}
+                for b, s in zip(chip.predicted, chip.scores, strict=True)
             ]
     with contextlib.redirect_stdout(io.StringIO()):
         known = coco.COCO()
@@ -196,14 +207,14 @@ def test_average_precision_is_that_of_pycocotools(seed):
     classes = random_chips(np.random.default_rng(seed))
     at_half, over_all = coco_average_precision(classes)
     assert 0.1 < over_all < at_half < 0.95
-    ours = [[average_precision(chips, 25, iou) for iou in THRESHOLDS] for chips in classes]
+    ours = [[average_precision(chips, 25, iou) for iou in AP_IOUS] for chips in classes]
     half = mean_average_precision([at_ious[:1] for at_ious in ours])
     assert value(half, 25) == pytest.approx(at_half, abs=1e-9)
     assert value(mean_average_precision(ours), 25) == pytest.approx(over_all, abs=1e-9)
 
 
 def test_difficult_boxes_leave_average_precision_alone():
-    chip = ScoredChip(0, [A, B], [0.5, 0.9], [A, B], [False, True])
+    chip = Detections(0, [A, B], [0.5, 0.9], [A, B], [False, True])
     assert value(average_precision([chip], 1, 0.5), 1) == 1
 
 
@@ -283,7 +294,7 @@ def test_a_corpus_figure_moves_with_the_mean_of_its_captions():
 
 
 def test_without_java_there_is_a_notice(monkeypatch):
-    monkeypatch.setattr(java_captions.shutil, "which", lambda _: None)
+    monkeypatch.setattr(captions.shutil, "which", lambda _: None)
     with JavaCaptions() as programs:
         found, notices = programs.statistics(SAID, TRUTH)
     assert found == {}

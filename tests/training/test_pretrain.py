@@ -14,8 +14,9 @@ from fusar_gpt.model.processor import IGNORED
 from fusar_gpt.tasks import Question, Task
 from fusar_gpt.tasks.compact import render_boxes
 from fusar_train.cli import main
-from fusar_train.evaluation.card import write_card
-from fusar_train.evaluation.measure import answers, measure_all, simulated_test
+from fusar_train.evaluation.card import measure_all, write_card
+from fusar_train.evaluation.inference import replies
+from fusar_train.evaluation.labelled_images import image_of
 from fusar_train.pretrain import TINY
 from fusar_train.pretrain.batches import Batches, Mixture, model_inputs
 from fusar_train.pretrain.dense import (
@@ -39,6 +40,7 @@ from fusar_train.pretrain.packing import Packer
 from fusar_train.pretrain.questions import QuestionAnswer, ask, pairs, with_decoy
 from fusar_train.pretrain.train import PretrainSettings, TinyTrainer, backward, new_model, tiny_card
 from fusar_train.simulation import simulate_chip
+from fusar_train.simulation.chip import TEST_STREAM
 from fusar_train.simulation.records import caption
 
 
@@ -236,7 +238,8 @@ def test_a_few_steps_train_and_save_a_checkpoint_that_answers(trained):
 
     engine = LocalEngine(load_checkpoint(trainer.out, device="cpu"))
     assert engine.card.demonstration
-    [answer] = answers(engine, [simulate_chip(1)], [Question(Task.COUNT, target="ship")])
+    chip = image_of("", simulate_chip(1), (), ())
+    [(_, answer, _)] = replies(engine, [(chip, Question(Task.COUNT, target="ship"))])
     assert answer.value is not None
 
 
@@ -292,7 +295,8 @@ class Oracle:
 
 
 def test_an_oracle_is_measured_as_perfect_and_gets_a_card(tmp_path):
-    oracle = Oracle(simulated_test(20))
+    chips = [simulate_chip(number, TEST_STREAM) for number in range(20)]
+    oracle = Oracle(chips)
     results = measure_all(oracle, 20, None, tell=lambda _: None, twin=oracle)
     assert set(results["simulated"]["no prior"].values()) == {1.0}
     facts = {"parameters": 3.2, "questions": "-", "count": 20, "run": "never", "twin": "- in one night\n"}
@@ -302,7 +306,7 @@ def test_an_oracle_is_measured_as_perfect_and_gets_a_card(tmp_path):
     assert "| ship: exact count | 1.000 | 1.000 | 1.000 | 1.000 |" in card
     assert "+0.0 points from its twin" in card
     assert "| simulated, ship: exact count | 0.95 | 1.000 |" in card
-    ships = sum(len(record.boxes("ship")) for record in simulated_test(20))
+    ships = sum(len(record.boxes("ship")) for record in chips)
     assert f"| all | {ships} | 1.000 | 0.000 | 0.000 |" in card
     assert "- in one night" in card
 

@@ -19,14 +19,21 @@ from fusar_gpt.tasks import Task
 from fusar_train.cli import reproduce as cli_reproduce
 from fusar_train.corpus.records import read_records
 from fusar_train.evaluation.bootstrap import Estimate, ratio
-from fusar_train.evaluation.examples import SimulatedExamples, open_examples
-from fusar_train.evaluation.task_statistics import ALL, Key
+from fusar_train.evaluation.labelled_images import open_images, simulated_images
+from fusar_train.evaluation.metrics import ALL, MetricKey
 from fusar_train.pretrain.batches import Mixture
 from fusar_train.pretrain.train import PretrainSettings, TinyTrainer, tiny_card
-from fusar_train.reproduce import command, run
+from fusar_train.reproduce import scheduler, worker
 from fusar_train.reproduce.curves import curves_of, draw
-from fusar_train.reproduce.experiment import BASE_SETTINGS, ROWS, TABLES, Experiment, Run, plan
-from fusar_train.reproduce.outcome import T_975, Outcome, over_seeds, read_outcome, row_difference, row_mean
+from fusar_train.reproduce.experiment import BASE_SETTINGS, ROWS, TABLES, Experiment, TrainingRun, plan
+from fusar_train.reproduce.outcome import (
+    T_975,
+    RunOutcome,
+    over_seeds,
+    read_outcome,
+    row_difference,
+    row_mean,
+)
 from fusar_train.simulation.records import write_chips
 from fusar_train.stages import two_stage
 from fusar_train.stages.examples import load_examples
@@ -34,7 +41,7 @@ from fusar_train.stages.settings import RECIPES, Settings
 from fusar_train.stages.trainer import numbered
 from fusar_train.validation import read_yaml
 
-COUNTING = Key(Task.COUNT, ALL, "accuracy")
+COUNTING = MetricKey(Task.COUNT, ALL, "accuracy")
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +73,15 @@ def reproduce(out, *more):
 def test_stored_chips_are_the_simulated_ones(tmp_path):
     write_chips(tmp_path / "test", "test", 3, 4)
     card = tiny_card(real=False)
-    whole = SimulatedExamples(7, "test", card)
-    read = open_examples(str(tmp_path / "test"), "test", card)
+    whole = simulated_images(7, "test", card)
+    read = open_images(str(tmp_path / "test"), "test", card)
     assert [read.id_of(i) for i in range(len(read))] == [f"simulated/test-{n:06d}" for n in range(3, 7)]
     for i in range(4):
         mine, theirs = read[i], whole[i + 3]
-        assert np.array_equal(mine.image, theirs.image)
+        assert np.array_equal(mine.pixels, theirs.pixels)
         assert np.allclose(mine.values, theirs.values, atol=1e-6)
         assert np.allclose(mine.positions, theirs.positions, atol=1e-6)
-        assert set(mine.asked) == set(theirs.asked)
+        assert set(mine.questions) == set(theirs.questions)
     record = next(iter(read_records(tmp_path / "test")))
     assert record.provenance.items() >= {"simulated": True, "pixel_m": 3.0, "year": 2024}.items()
 
@@ -94,7 +101,7 @@ def test_stored_chips_are_what_a_stage_learns_from(tmp_path):
 
 def test_each_row_differs_by_what_its_table_says():
     experiment = Experiment(RECIPES, "full", "base", "", False, "cpu", False)
-    shown = {row: experiment.settings(Run(row, 4)) for row in ROWS}
+    shown = {row: experiment.settings(TrainingRun(row, 4)) for row in ROWS}
     assert {row: sorted(stages) for row, stages in shown.items()} == {
         "base": [], "sft2": [2], "sft1+sft2": [1, 2], "sft2+tlm": [2],
         "all": [1, 2], "sum": [1, 2], "concat": [1, 2], "tlm-alone": [1, 2],
@@ -124,38 +131,38 @@ def test_the_base_never_meets_a_prior_and_its_tlm_stays_the_identity(tmp_path):
     for phase in settings["phases"]:
         phase["steps"] = 1
     TinyTrainer(PretrainSettings(**settings), tmp_path, None).run()
-    assert not command.knows_prior(tmp_path)
+    assert not scheduler.knows_prior(tmp_path)
 
 
 def test_a_run_goes_on_where_it_was_stopped(base, tmp_path, monkeypatch):
     chosen = order(tmp_path, "--base", str(base))
-    experiment = command.begin(chosen, command.PRESETS["smoke"], command.Log(tmp_path))
+    experiment = scheduler.begin(chosen, scheduler.PRESETS["smoke"], scheduler.Log(tmp_path))
     assert experiment.knows_prior
-    mine = Run("all", 0)
+    mine = TrainingRun("all", 0)
     folder = experiment.folder(mine)
     write = two_stage.write_result
 
-    def stop(out, *rest):
-        if out.name == "stage2":
+    def stop(config, *rest):
+        if config.out.name == "stage2":
             raise KeyboardInterrupt
-        write(out, *rest)
+        write(config, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(two_stage, "write_result", stop)
         with pytest.raises(KeyboardInterrupt):
-            run.run_one(experiment, mine)
+            worker.run_one(experiment, mine)
     assert [step for step, _ in numbered(folder / "stage2.run")] == [3]
     made = (folder / "stage1/model.safetensors").stat().st_mtime_ns
     log = (folder / "stage2.run/log.jsonl").read_text()
-    run.run_one(replace(experiment, keep=True), mine)
+    worker.run_one(replace(experiment, keep=True), mine)
     assert (folder / "stage1/model.safetensors").stat().st_mtime_ns == made
     assert (folder / "stage2.run/log.jsonl").read_text() == log, "no step was made again"
-    run.run_one(experiment, mine)
+    worker.run_one(experiment, mine)
     assert sorted(path.name for path in folder.iterdir()) == [
         "predictions.jsonl", "result.json", "stage1.run", "stage2.run",
     ]  # fmt: skip
-    run.run_one(experiment, Run("base", 0))
-    untrained = read_outcome(experiment, Run("base", 0))
+    worker.run_one(experiment, TrainingRun("base", 0))
+    untrained = read_outcome(experiment, TrainingRun("base", 0))
     assert (len(untrained.images), untrained.losses) == (6, {})
 
 
@@ -174,7 +181,7 @@ def test_the_command_runs_the_rows_and_never_twice(base, tmp_path, monkeypatch):
     def never(*arguments):
         raise AssertionError("a finished run was started again")
 
-    monkeypatch.setattr(command, "opened", never)
+    monkeypatch.setattr(scheduler, "opened", never)
     assert reproduce(tmp_path, "--base", str(base), "--rows", "sft2")["runs"] == results["runs"]
     copy = tmp_path / "copy"
     copy.mkdir()
@@ -185,7 +192,7 @@ def test_the_command_runs_the_rows_and_never_twice(base, tmp_path, monkeypatch):
     with pytest.raises(FusarError, match="was begun with other base_sha256: give the same"):
         reproduce(tmp_path, "--base", str(copy), "--rows", "sft2")
     with pytest.raises(FusarError, match="holds the smoke experiment: give another --out"):
-        command.check_preset(tmp_path, command.PRESETS["full"])
+        scheduler.check_preset(tmp_path, scheduler.PRESETS["full"])
 
 
 def test_a_run_that_fails_is_named_and_does_not_stop_the_others(base, tmp_path, monkeypatch):
@@ -194,7 +201,7 @@ def test_a_run_that_fails_is_named_and_does_not_stop_the_others(base, tmp_path, 
         with log.open("wb") as said:
             return subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=said)
 
-    monkeypatch.setattr(command, "opened", fails)
+    monkeypatch.setattr(scheduler, "opened", fails)
     with pytest.raises(FusarError, match=r"2 of 2 runs failed \(sft2-seed0, all-seed0\)"):
         reproduce(tmp_path, "--base", str(base), "--rows", "all,sft2", "--jobs", "1")
     page = (tmp_path / "results.md").read_text()
@@ -203,7 +210,7 @@ def test_a_run_that_fails_is_named_and_does_not_stop_the_others(base, tmp_path, 
 
 
 def test_a_run_ends_when_the_command_is_gone():
-    source = inspect.getsource(run.end_with_parent)
+    source = inspect.getsource(worker.end_with_parent)
     script = f"import os, sys, threading, time\n{source}\nend_with_parent()\ntime.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE) as child:
         with pytest.raises(subprocess.TimeoutExpired):
@@ -224,8 +231,8 @@ def outcome(row, seed, right):
     statistic = ratio(np.array(right, float), np.ones(len(right)))
     value = Estimate(float(np.mean(right)), 0.0, 1.0, len(right))
     losses = {1: [], 2: [(1, 2.0 + seed), (6, 1.0)]}
-    mine = Run(row, seed)
-    return mine, Outcome(
+    mine = TrainingRun(row, seed)
+    return mine, RunOutcome(
         mine, tuple(map(str, range(len(right)))), {COUNTING: statistic}, {COUNTING: value}, losses, {}
     )
 

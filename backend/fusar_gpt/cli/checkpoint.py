@@ -76,9 +76,9 @@ def add_pull(parser: argparse.ArgumentParser) -> None:
 def run_import(args: argparse.Namespace) -> int:
     """``fusar checkpoint import``."""
     from fusar_gpt.model.released import import_release
-    from fusar_gpt.model.store import place
+    from fusar_gpt.model.store import new_folder
 
-    out = args.out or place(args.name)
+    out = args.out or new_folder(args.name)
     import_release(args.source, args.base, out, sigma=args.sigma, name=args.name, report=say)
     print(f"written: {out}")
     return 0

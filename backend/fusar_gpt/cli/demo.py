@@ -9,7 +9,7 @@ from fusar_gpt.cli.terminal import show_progress, show_summary
 from fusar_gpt.contract import Finished
 from fusar_gpt.engine import Engine, LocalEngine
 from fusar_gpt.errors import OutputError
-from fusar_gpt.findings import Result, draw_overlay, write_geopackage, write_overlay, write_report
+from fusar_gpt.findings import ReportedRun, draw_overlay, write_geopackage, write_overlay, write_report
 from fusar_gpt.imagery import Area, open_scene
 from fusar_gpt.interpret import interpret
 from fusar_gpt.model import load_checkpoint
@@ -29,7 +29,7 @@ def demonstrate(out: Path) -> int:
     """
     start = time.perf_counter()
     engine = LocalEngine(load_checkpoint("tiny"))
-    results: list[Result] = []
+    results: list[ReportedRun] = []
     for sample in SAMPLES:
         folder = out if sample is HARBOUR else out / sample.scene.stem
         try:
@@ -45,7 +45,7 @@ def demonstrate(out: Path) -> int:
     return 0
 
 
-def run_sample(sample: Sample, engine: Engine, folder: Path) -> list[Result]:
+def run_sample(sample: Sample, engine: Engine, folder: Path) -> list[ReportedRun]:
     """Run a sample's tasks one after the other; they share one GeoPackage, boxes and grid share one overlay."""
     print(f"\n{sample.title}")
     done: list[Finished] = []
@@ -63,6 +63,6 @@ def run_sample(sample: Sample, engine: Engine, folder: Path) -> list[Result]:
         drawn = [finding for finding in findings if finding.layer != "answers"]
         write_overlay(folder / "overlay.png", scene, done[0].run, drawn)
         return [
-            Result(event.run, event.findings, draw_overlay(scene, event.run, event.findings))
+            ReportedRun(event.run, event.findings, draw_overlay(scene, event.run, event.findings))
             for event in done
         ]

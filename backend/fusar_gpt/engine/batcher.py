@@ -167,8 +167,8 @@ class _Call:
 
     def request(self, index: int) -> DecodeRequest:
         """The request, which is aborted when the call is over."""
-        asked = self._requests[index]
-        return replace(asked, aborted=lambda: self.over.is_set() or asked.aborted())
+        request = self._requests[index]
+        return replace(request, aborted=lambda: self.over.is_set() or request.aborted())
 
     def report(self, index: int, piece: str, end: int) -> None:
         """Give ``on_text`` a piece that ends at character ``end``, less what it was given before."""

@@ -120,21 +120,7 @@ class EngineWrapper:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-
-    @property
-    def card(self) -> Card:
-        """The checkpoint's card."""
-        return self._engine.card
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the checkpoint."""
-        return self._engine.hash
-
-    @property
-    def device(self) -> str:
-        """Where the model runs."""
-        return self._engine.device
+        self.card, self.hash, self.device = engine.card, engine.hash, engine.device
 
     @property
     def batch_size(self) -> int:

@@ -20,7 +20,6 @@ from fusar_gpt.model.decoding import stop_ids
 
 _WAIT_S = 0.05  # how often a waiting call checks whether it was cancelled
 
-
 logger = logging.getLogger(__name__)
 
 

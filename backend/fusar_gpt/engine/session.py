@@ -105,19 +105,16 @@ class DecodeSession:
         """The prefixes of some requests, from the cache or encoded now."""
         found = {key: prefix for key in keys if (prefix := self._prefixes.get(key)) is not None}
         unseen = {key: request for key, request in zip(keys, requests, strict=True) if key not in found}
-        if unseen:
-            for key, prefix in zip(unseen, self._encode(list(unseen.values())), strict=True):
-                found[key] = prefix
-                self._prefixes.put(key, prefix)
-        return [found[key] for key in keys]
-
-    def _encode(self, requests: Sequence[DecodeRequest]) -> list[Prefix]:
-        return encode_prefixes(
+        encoded = encode_prefixes(
             self._checkpoint,
-            [request.image for request in requests],
-            [(request.values, request.positions) for request in requests],
+            [request.image for request in unseen.values()],
+            [(request.values, request.positions) for request in unseen.values()],
             lambda: check_cancelled(self._cancelled),
         )
+        for key, prefix in zip(unseen, encoded, strict=True):
+            found[key] = prefix
+            self._prefixes.put(key, prefix)
+        return [found[key] for key in keys]
 
     def _choose(self, answers: Sequence[_Answer], logits: Tensor) -> list[int]:
         """The next token of every answer, among those its grammar allows: the likeliest, or sampled."""

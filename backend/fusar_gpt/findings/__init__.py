@@ -6,12 +6,12 @@ from fusar_gpt.findings.georeference import georeference
 from fusar_gpt.findings.merge import Merge
 from fusar_gpt.findings.output import check_writable
 from fusar_gpt.findings.overlay import draw_overlay, write_overlay
-from fusar_gpt.findings.report import Result, write_report
+from fusar_gpt.findings.report import ReportedRun, write_report
 from fusar_gpt.findings.total import area_totals
 
 __all__ = [
     "Merge",
-    "Result",
+    "ReportedRun",
     "area_totals",
     "check_writable",
     "count_by_kind",

@@ -29,7 +29,7 @@ _ELLIPSOID = pyproj.Geod(ellps="WGS84")
 
 
 @dataclass(frozen=True)
-class Key:
+class LegendEntry:
     """One entry of the legend."""
 
     text: str
@@ -67,7 +67,7 @@ def warnings_of(run: Run) -> list[str]:
 
 def draw_caption(
     width: int,
-    keys: Sequence[Key],
+    entries: Sequence[LegendEntry],
     scene: Scene,
     window: SceneWindow,
     scale: float,
@@ -78,7 +78,7 @@ def draw_caption(
     unit, fine = width / 1000, 2
     pen = _Pen(fine, unit, Image.new("RGB", (width * fine, round(width * fine)), GROUND))
     right = pen.scale_bar(scene, window, scale)
-    bottom = pen.legend(keys, right)
+    bottom = pen.legend(entries, right)
     bottom = pen.footer(title, said, bottom)
     strip = pen.image.crop((0, 0, pen.image.width, math.ceil(bottom / fine) * fine))
     return strip.resize((width, strip.height // fine), Image.Resampling.BOX)
@@ -131,26 +131,26 @@ class _Pen:
         self._draw.polygon([point(11, 0), point(-17, 7), point(-12, 0), point(-17, -7)], fill=_INK)
         self._draw.text(point(19, 0), "N", fill=_INK, font=font(12 * u), anchor="mm")
 
-    def legend(self, keys: Sequence[Key], right: float) -> float:
-        """The keys from left to right, in as many lines as they need; returns the bottom."""
+    def legend(self, entries: Sequence[LegendEntry], right: float) -> float:
+        """The entries from left to right, in as many lines as they need; returns the bottom."""
         u = self._u
         x, y = 24 * u, 32 * u
-        for key in keys:
-            wide = 30 * u + self._font.getlength(key.text)
+        for entry in entries:
+            wide = 30 * u + self._font.getlength(entry.text)
             if x > 24 * u and x + wide > right - 24 * u:
                 x, y = 24 * u, y + 26 * u
             swatch = (x, y - 7 * u, x + 20 * u, y + 7 * u)
-            if key.shape == "line":
-                self._draw.line([(x, y), (x + 20 * u, y)], fill=key.colour, width=round(2.5 * u))
+            if entry.shape == "line":
+                self._draw.line([(x, y), (x + 20 * u, y)], fill=entry.colour, width=round(2.5 * u))
             else:
-                shade = tuple(round(0.35 * c + 0.65 * g) for c, g in zip(key.colour, GROUND, strict=True))
+                shade = tuple(round(0.35 * c + 0.65 * g) for c, g in zip(entry.colour, GROUND, strict=True))
                 self._draw.rectangle(
                     swatch,
-                    outline=key.colour,
+                    outline=entry.colour,
                     width=round(2.5 * u),
-                    fill=shade if key.shape == "cell" else None,
+                    fill=shade if entry.shape == "cell" else None,
                 )
-            self._draw.text((x + 28 * u, y), key.text, fill=_INK, font=self._font, anchor="lm")
+            self._draw.text((x + 28 * u, y), entry.text, fill=_INK, font=self._font, anchor="lm")
             x += wide + 24 * u
         return max(y + 24 * u, 62 * u)
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt.contract import Finding, Run
-from fusar_gpt.findings.caption import GROUND, Colour, Key, colours, draw_caption, font, warnings_of
+from fusar_gpt.findings.caption import GROUND, Colour, LegendEntry, colours, draw_caption, font, warnings_of
 from fusar_gpt.findings.output import whole_file
 from fusar_gpt.frames import SceneBox, SceneWindow, corner_array
 from fusar_gpt.imagery import Area, Scene, Stretch
@@ -61,7 +61,7 @@ def draw_overlay(scene: Scene, run: Run, findings: Iterable[Finding]) -> bytes:
     canvas = Image.new("RGBA", (max(picture.width, _MIN_WIDTH), picture.height), GROUND)
     canvas.paste(picture, ((canvas.width - picture.width) // 2, 0))
     caption = draw_caption(
-        canvas.width, _keys(findings), scene, view.window, view.scale, run.scene, warnings_of(run)
+        canvas.width, _legend(findings), scene, view.window, view.scale, run.scene, warnings_of(run)
     )
     whole = Image.new("RGB", (canvas.width, canvas.height + caption.height), GROUND)
     whole.paste(canvas, (0, 0))
@@ -239,13 +239,14 @@ def _classes(findings: Iterable[Finding]) -> list[str]:
     return sorted({str(name) for name in names if name is not None})
 
 
-def _keys(findings: Sequence[Finding]) -> list[Key]:
+def _legend(findings: Sequence[Finding]) -> list[LegendEntry]:
     """What the caption explains, most frequent class first."""
     colour = colours(_classes(findings))
     boxes = Counter(str(f.properties["label"]) for f in findings if f.properties.get("label") is not None)
     cells = Counter(str(f.properties["target"]) for f in findings if f.properties.get("hit"))
-    keys = [Key(f"{name} ({count})", colour[name], "box") for name, count in boxes.most_common()]
-    keys += [
-        Key(f"grid cell with {name} ({count})", colour[name], "cell") for name, count in cells.most_common()
+    entries = [LegendEntry(f"{name} ({count})", colour[name], "box") for name, count in boxes.most_common()]
+    entries += [
+        LegendEntry(f"grid cell with {name} ({count})", colour[name], "cell")
+        for name, count in cells.most_common()
     ]
-    return [*keys, Key("area", _AREA, "line")]
+    return [*entries, LegendEntry("area", _AREA, "line")]

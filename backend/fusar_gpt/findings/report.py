@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
 from fusar_gpt.contract import Finding, Run, Value
 from fusar_gpt.findings.finding import count_by_kind
@@ -39,7 +39,7 @@ _TASKS = {
 
 
 @dataclass(frozen=True)
-class Result:
+class ReportedRun:
     """A finished run: its findings, and its picture as PNG."""
 
     run: Run
@@ -47,14 +47,14 @@ class Result:
     picture: bytes
 
 
-def write_report(path: Path, results: Sequence[Result]) -> None:
+def write_report(path: Path, results: Sequence[ReportedRun]) -> None:
     """Writes one page with a section for each run.
 
     Raises:
         OutputError: The file cannot be written. What stood there is untouched.
     """
     runs = [result.run for result in results]
-    html = page_template("fusar_gpt.findings", "report.html").render(
+    html = load_template("fusar_gpt.findings", "report.html").render(
         title="Radar interpretation report",
         subtitle=", ".join(dict.fromkeys(run.scene for run in runs)),
         sections=[_section(result) for result in results],
@@ -66,20 +66,21 @@ def write_report(path: Path, results: Sequence[Result]) -> None:
         temporary.write_text(html, "utf-8")
 
 
-def page_template(package: str, name: str) -> Template:
-    """A package's HTML template, which may extend ``page.html``; every value put into it is escaped."""
+def load_template(package: str, name: str) -> Template:
+    """A template of a package, which may extend ``page.html``; HTML and SVG escape every value put into them."""
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader("fusar_gpt.findings", "")]),
-        autoescape=True,
+        autoescape=select_autoescape(("html", "svg")),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    environment.filters.update(place=_place, utc=_utc)
+    environment.filters.update(coordinates=_coordinates, utc=_utc)
     return environment.get_template(name)
 
 
-def _section(result: Result) -> dict[str, Any]:
+def _section(result: ReportedRun) -> dict[str, Any]:
     """One run's part of the page; rows are the properties of findings."""
     run, findings = result.run, result.findings
     rows: dict[str, list[dict[str, Value]]] = {"detections": [], "grid": [], "answers": []}
@@ -121,7 +122,7 @@ def _grid(cells: Iterable[dict[str, Value]]) -> list[dict[str, Any]]:
     return rows
 
 
-def _place(row: Mapping[str, Value]) -> str:
+def _coordinates(row: Mapping[str, Value]) -> str:
     lon, lat = float(row["lon"] or 0), float(row["lat"] or 0)
     return f"{abs(lat):.5f}° {'S' if lat < 0 else 'N'}, {abs(lon):.5f}° {'W' if lon < 0 else 'E'}"
 

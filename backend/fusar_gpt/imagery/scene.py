@@ -239,7 +239,7 @@ def open_scene(
     Args:
         path: A file, or the folder of a product (SAFE). URLs and GDAL's /vsi paths are refused.
         band: Name, polarisation or 1-based number; None takes VV, then HH, then the first.
-        policy: How far a file of somebody else is trusted; None trusts it wholly.
+        policy: Given for an untrusted file: what may be opened. None trusts the file.
 
     Raises:
         SceneError: No such file, not a raster, no such band, or no georeferencing; with a

@@ -9,12 +9,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub import DryRunFileInfo, HfApi, constants, snapshot_download
 from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # its HTTP library's, whichever that is
-from huggingface_hub.hf_api import ModelInfo, RepoSibling
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from fusar_gpt.errors import CheckpointError
@@ -28,33 +26,30 @@ _FAILED = (OSError, ValueError, HTTPError)
 
 @dataclass(frozen=True)
 class Remote:
-    """The chosen files of one repository: ``missing`` bytes of ``total`` are not in the cache yet."""
+    """The files of one repository that match ``patterns``, as the hub lists them."""
 
     repo: str
-    commit: str
-    files: tuple[RepoSibling, ...]
     patterns: tuple[str, ...]
-    total: int
-    missing: int
+    files: tuple[DryRunFileInfo, ...]
+
+    @property
+    def missing(self) -> int:
+        """Bytes that are not in the cache yet."""
+        return sum(file.file_size or 0 for file in self.files if file.will_download)
 
 
 def look_up(repo: str, patterns: Sequence[str]) -> Remote:
     """What a repository holds, as the hub (HF_ENDPOINT, if set) lists it. CheckpointError when that fails."""
     try:
-        info = HfApi(endpoint=_endpoint()).model_info(repo, files_metadata=True)
-        files = tuple(_chosen(info, patterns))
-        if not files:
-            raise CheckpointError(f"{repo} holds no {' or '.join(patterns)}: check its name and --subfolder")
         with _bars(shown=False):
-            planned = snapshot_download(
-                repo, revision=info.sha, allow_patterns=list(patterns), endpoint=_endpoint(), dry_run=True
-            )
+            files = snapshot_download(repo, allow_patterns=list(patterns), endpoint=_endpoint(), dry_run=True)
     except _FAILED as error:
         raise CheckpointError(
             f"{repo} cannot be fetched ({_reason(error)}): check its name and the network"
         ) from error
-    missing = sum(file.file_size or 0 for file in planned if file.will_download)
-    return Remote(repo, str(info.sha), files, tuple(patterns), sum(file.size or 0 for file in files), missing)
+    if not files:
+        raise CheckpointError(f"{repo} holds no {' or '.join(patterns)}: check its name and --subfolder")
+    return Remote(repo, tuple(patterns), tuple(files))
 
 
 def check_space(remotes: Sequence[Remote]) -> None:
@@ -76,7 +71,8 @@ def fetch(remote: Remote, report: Callable[[str], None]) -> Path:
     The hub library shows progress on a terminal, keeps complete files and resumes a file after a broken
     connection. A file whose checksum differs from the hub's is deleted: CheckpointError.
     """
-    report(f"{remote.repo}: {in_words(remote.missing)} of {in_words(remote.total)} to download")
+    total = in_words(sum(file.file_size or 0 for file in remote.files))
+    report(f"{remote.repo}: {in_words(remote.missing)} of {total} to download")
     try:
         # By branch and not by commit: later look-ups without network need the branch in the cache.
         with _bars(shown=sys.stderr.isatty()):
@@ -88,11 +84,11 @@ def fetch(remote: Remote, report: Callable[[str], None]) -> Path:
             f"{remote.repo} was not fetched completely ({_reason(error)}): run the command again to go on"
         )
         raise CheckpointError(message) from error
-    if folder.name != remote.commit:
+    if folder.name != remote.files[0].commit_hash:
         raise CheckpointError(f"{remote.repo} changed on the hub meanwhile: run the command again")
-    report(f"{remote.repo}: comparing {in_words(remote.total)} with the hub's checksums")
+    report(f"{remote.repo}: comparing {total} with the hub's checksums")
     try:
-        found = HfApi(endpoint=_endpoint()).verify_repo_checksums(remote.repo, revision=remote.commit)
+        found = HfApi(endpoint=_endpoint()).verify_repo_checksums(remote.repo, revision=folder.name)
     except _FAILED as error:
         raise CheckpointError(
             f"the checksums of {remote.repo} cannot be had ({_reason(error)}): run the command again"
@@ -126,7 +122,7 @@ def in_words(size: int) -> str:
 
 @contextmanager
 def _bars(*, shown: bool) -> Iterator[None]:
-    """Let the hub library draw progress bars, or not; somebody's own choice to have none stands."""
+    """Show or hide the hub library's progress bars; bars that the user has disabled stay hidden."""
     hide = not shown and not are_progress_bars_disabled()
     if hide:
         disable_progress_bars()
@@ -139,12 +135,6 @@ def _bars(*, shown: bool) -> Iterator[None]:
 
 def _endpoint() -> str | None:
     return os.environ.get("HF_ENDPOINT") or None
-
-
-def _chosen(info: ModelInfo, patterns: Sequence[str]) -> list[RepoSibling]:
-    return [
-        file for file in info.siblings or [] if any(fnmatch(file.rfilename, pattern) for pattern in patterns)
-    ]
 
 
 def _reason(error: Exception) -> str:

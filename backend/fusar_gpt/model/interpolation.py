@@ -122,9 +122,8 @@ class LatticeInterpolation(Interpolation):
     def _fields(self, values: Tensor) -> Iterator[tuple[slice, Tensor]]:
         share, down, across = (part.to(values) for part in (self._share, self._down, self._across))
         channels, size = values.shape[-1], math.prod(self._shape)
-        if not torch.equal(
-            self._cells, torch.arange(size)
-        ):  # add up the nodes at one place; zero where there is none
+        # Nodes at one place are added up; places without a node are zero.
+        if not torch.equal(self._cells, torch.arange(size)):
             values = values.new_zeros(size, channels).index_add(0, self._cells.to(values.device), values)
         cells = values.view(*self._shape, channels)
         for span in spans(len(down), _BLOCK // (channels * max(len(across), across[0].numel()))):

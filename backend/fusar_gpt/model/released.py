@@ -28,7 +28,7 @@ from fusar_gpt.model.checkpoint import check_fit, quiet
 from fusar_gpt.model.config import VEC_DIM, FusarGptConfig
 from fusar_gpt.model.folder import BROKEN, TLM_FILE, Card, deciding_files, refused, staged, write_card
 from fusar_gpt.model.processor import FusarGptProcessor
-from fusar_gpt.model.store import place
+from fusar_gpt.model.store import new_folder
 from fusar_gpt.model.tiny import CHAT_TEMPLATE
 
 FILM_FILE = "vec64_film.pt"
@@ -86,7 +86,7 @@ def pull(
         CheckpointError: no network, no room, a corrupted file, or a release that does not fit.
     """
     name = name or repo.rpartition("/")[2].lower()
-    out = place(name)
+    out = new_folder(name)
     if subfolder is None:
         subfolder = SUBFOLDER if repo == RELEASE else _only_adapter(repo)
     inside = f"{subfolder.strip('/')}/" if subfolder else ""
@@ -139,7 +139,7 @@ def import_release(
         images = _image_processor(source, opened, config, report)
         config.text_config.pad_token_id = tokenizer.pad_token_id
         check_fit(config, FusarGptProcessor(tokenizer, images, card))
-    report(f"taking the checksums of {opened.folder}")
+    report(f"computing the checksums of {opened.folder}")
     card.base_digests.update(opened.digests())
     with staged(out) as stage, quiet():
         config.save_pretrained(stage)
@@ -242,8 +242,8 @@ def _check_names(theirs: str | None, base: Base, report: Callable[[str], None]) 
     if theirs is None or ours is None:
         return
     theirs = _base_name(theirs) or theirs
-    told, other = _told_by(theirs), _told_by(ours)
-    if any(told[key] != other[key] for key in told.keys() & other.keys()):
+    adapter, other = _family_and_size(theirs), _family_and_size(ours)
+    if any(adapter[key] != other[key] for key in adapter.keys() & other.keys()):
         raise CheckpointError(
             f"the adapter was trained on {theirs}, and this base is {ours}: give --base {theirs}"
         )
@@ -253,16 +253,16 @@ def _check_names(theirs: str | None, base: Base, report: Callable[[str], None]) 
         )
 
 
-def _told_by(name: str) -> dict[str, str]:
+def _family_and_size(name: str) -> dict[str, str]:
     """What a model's name contains: its family with its version, and its size in billions."""
     name = name.lower()
-    told = {}
+    found = {}
     if family := re.search(r"qwen[-_]?(\d+(?:[-_.]\d+(?![\d.]*b))?)?", name):
-        sees = "vl" in re.split(r"[^a-z]+", name)
-        told["family"] = f"{re.sub('[-_]', '.', family[1] or '')} {sees}"
+        vision = "vl" in re.split(r"[^a-z]+", name)
+        found["family"] = f"{re.sub('[-_]', '.', family[1] or '')} {vision}"
     if size := re.search(r"(?<![\d.])(\d+(?:\.\d+)?)b(?![a-z])", name):
-        told["size"] = size[1]
-    return told
+        found["size"] = size[1]
+    return found
 
 
 def _base_name(name: str) -> str | None:
@@ -373,7 +373,7 @@ def _image_processor(
 def _only_adapter(repo: str) -> str:
     """The folder of a repository's only adapter; CheckpointError when it holds several."""
     files = hub.look_up(repo, [f"*{CONFIG_FILE}"]).files
-    folders = sorted(file.rfilename.rpartition("/")[0] for file in files)
+    folders = sorted(file.filename.rpartition("/")[0] for file in files)
     if len(folders) > 1:
         raise CheckpointError(f"{repo} holds several adapters: give one as --subfolder {', '.join(folders)}")
     return folders[0]

@@ -37,7 +37,7 @@ class Entry:
 
 
 def store_folder() -> Path:
-    """The folder of the user's checkpoints: in $FUSAR_HOME, else in the platform's place for data."""
+    """The folder of the user's checkpoints: in $FUSAR_HOME, else in the platform's folder for data."""
     if home := os.environ.get("FUSAR_HOME"):
         return Path(home).expanduser() / "checkpoints"
     return user_folder("data") / "fusar-gpt" / "checkpoints"
@@ -74,8 +74,8 @@ def find_folder(name: str) -> Path:
         ) from error
 
 
-def place(name: str) -> Path:
-    """Where a new checkpoint of that name goes; CheckpointError when the name is taken or impossible."""
+def new_folder(name: str) -> Path:
+    """The folder for a new checkpoint of that name; CheckpointError when the name is taken or invalid."""
     if not _NAME.fullmatch(name):
         raise CheckpointError(
             f"{name!r} is not a valid name for a checkpoint: use letters, digits, '.', '-' and '_'"

@@ -15,8 +15,8 @@ PATCH = 8
 MERGE = 2
 
 # Qwen's rotary settings suit wide heads and long texts: with 16 frequencies at theta 1e6 the width axis
-# hardly turns. A smaller theta, and the frequencies dealt out in turn (time, row, column, time, ...), give each
-# axis its share. In texts some must hardly turn, too, so that a token can be found by what it holds wherever it is.
+# hardly turns. A smaller theta, and interleaved frequencies (time, row, column, time, ...), serve all three axes.
+# In texts some frequencies must hardly turn, so that a token can be found by its content at any position.
 _THETA = 100.0
 _TEXT_THETA = 10_000.0
 _HEAD_DIM = 32

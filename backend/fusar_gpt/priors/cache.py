@@ -30,7 +30,7 @@ _HEADER = len(_MAGIC) + 4  # and a CRC-32
 _WHOLE = _HEADER + DIMENSIONS * TILE_PX * TILE_PX
 _SIZES = (_HEADER, _WHOLE)  # a tile without data is a header alone
 _BLOCK = 4096  # what the smallest file takes on a disk
-_SWEEP = 16  # the folder is walked once a sixteenth of the limit has been written
+_SWEEP = 16  # the folder is listed once a sixteenth of the limit has been written
 _STALE_S = 3600.0  # a half-written file of this age belongs to a process that died
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 
@@ -44,14 +44,6 @@ class CacheInfo:
     bytes: int
     limit_bytes: int
     by_source: dict[str, int]
-
-
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    key: str
-    used_ns: int
-    size: int
 
 
 def default_folder() -> Path:
@@ -68,7 +60,7 @@ class TileCache:
     does not match, cut off or damaged or misplaced, is removed and counts as absent. The codes are kept as they are,
     pixel by pixel: zlib saved a quarter of real vectors, and took ten times as long to read.
 
-    The tiles read longest ago go first. The folder is walked now and then, not at each tile, and swept to seven
+    The tiles read longest ago go first. The folder is listed now and then, not at each tile, and swept to seven
     eighths of the limit, so that two processes that write at once stay within it.
 
     Args:
@@ -80,7 +72,7 @@ class TileCache:
         self.folder = folder or default_folder()
         self.limit_bytes = limit_bytes
         self._lock = threading.Lock()
-        self._unswept = limit_bytes  # bytes put since the last walk; the first put walks
+        self._unswept = limit_bytes  # bytes put since the folder was last listed; the first put lists it
 
     def holds(self, key: str, year: int, tile: Tile) -> bool:
         """Whether there is such a file, of a right size; its content is not read."""
@@ -140,8 +132,8 @@ class TileCache:
         """What is kept now."""
         by_source: Counter[str] = Counter()
         tiles = list(self._files())
-        for file in tiles:
-            by_source[file.key] += file.size
+        for _, size, path in tiles:
+            by_source[path.parts[-4]] += size
         return CacheInfo(self.folder, len(tiles), by_source.total(), self.limit_bytes, by_source)
 
     def clear(self, key: str | None = None) -> int:
@@ -153,14 +145,14 @@ class TileCache:
         if key is not None:
             self._check(key)
         removed = 0
-        for file in self._files():
-            if key not in (None, file.key):
+        for _, _, path in self._files():
+            if key not in (None, path.parts[-4]):
                 continue
             try:
-                file.path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
             except OSError as error:
                 raise PriorError(
-                    f"{file.path} cannot be removed ({error.strerror}): check its permissions."
+                    f"{path} cannot be removed ({error.strerror}): check its permissions."
                 ) from error
             removed += 1
         return removed  # folders stay: another process may be about to write into them
@@ -196,30 +188,29 @@ class TileCache:
             raise
         return _on_disk(_HEADER + len(content))
 
-    def _files(self) -> Iterator[_File]:
-        """The tiles; what vanishes meanwhile is left out, and what a dead process left half-written is removed."""
-        for folder, _, names in os.walk(self.folder):
-            inside = Path(folder).relative_to(self.folder).parts
-            if len(inside) != 3:  # key, year, zone
-                continue
-            for path in (Path(folder, name) for name in names):
-                with contextlib.suppress(OSError):
-                    stat = path.lstat()
-                    if path.suffix == ".aef":
-                        yield _File(path, inside[0], stat.st_mtime_ns, _on_disk(stat.st_size))
-                    elif path.suffix == ".part" and time.time() - stat.st_mtime > _STALE_S:
-                        path.unlink()
+    def _files(self) -> Iterator[tuple[int, int, Path]]:
+        """When each tile was last read, in ns, its bytes on the disk, and its file: key, year, zone, tile.
+
+        What vanishes meanwhile is left out, and what a dead process left half-written is removed.
+        """
+        for path in self.folder.glob("*/*/*/*"):
+            with contextlib.suppress(OSError):
+                stat = path.lstat()
+                if path.suffix == ".aef":
+                    yield stat.st_mtime_ns, _on_disk(stat.st_size), path
+                elif path.suffix == ".part" and time.time() - stat.st_mtime > _STALE_S:
+                    path.unlink()
 
     def _sweep(self) -> None:
         """Removes the tiles read longest ago until an eighth of the limit is free."""
-        tiles = sorted(self._files(), key=lambda file: file.used_ns)
-        total = sum(file.size for file in tiles)
-        for file in tiles:
+        tiles = sorted(self._files())
+        total = sum(size for _, size, _ in tiles)
+        for _, size, path in tiles:
             if total <= self.limit_bytes * 7 // 8:
                 return
             with contextlib.suppress(OSError):  # another process still reads it (Windows)
-                file.path.unlink(missing_ok=True)
-                total -= file.size
+                path.unlink(missing_ok=True)
+                total -= size
 
 
 def _sound(content: bytes, name: bytes) -> bool:

@@ -16,7 +16,7 @@ from fusar_gpt.errors import Cancelled, PriorError
 from fusar_gpt.priors.cache import TileCache
 from fusar_gpt.priors.field import DIMENSIONS, NODATA_CODE
 from fusar_gpt.priors.retry import Deadline, RetryPolicy, Unavailable
-from fusar_gpt.priors.tiles import TILE_PX, Codes, Tile, TileSource
+from fusar_gpt.priors.tiles import TILE_PX, Codes, CodesOf, Tile, TileSource
 
 T = TypeVar("T")
 Key = tuple[Tile, int]
@@ -70,26 +70,32 @@ class TileFetcher:
 
     def holds(self, tiles: Sequence[Tile], year: int) -> bool:
         """Whether all tiles are in memory or in the cache."""
-        return all(self._holds(tile, year) for tile in tiles)
-
-    def _holds(self, tile: Tile, year: int) -> bool:
         with self._lock:
-            if (tile, year) in self._memory:
-                return True
-        return self._cache is not None and self._cache.holds(self._source.key, year, tile)
+            missing = [tile for tile in tiles if (tile, year) not in self._memory]
+        return not missing or (
+            self._cache is not None
+            and all(self._cache.holds(self._source.key, year, tile) for tile in missing)
+        )
 
-    def tile(self, tile: Tile, year: int) -> Codes:
-        """The tile, pixel-major: from memory, from the cache, or as soon as it is fetched.
+    def request(self, tiles: Sequence[Tile], year: int) -> CodesOf:
+        """Start to fetch the tiles that are not at hand; gives a function that waits for each, pixel-major.
 
-        Raises:
+        That function raises:
             Unavailable: The source fails, or has just failed several times.
             PriorError: What it gives is not AEF.
             Cancelled: The user has stopped waiting.
         """
-        codes = self._at_hand((tile, year))
-        return self.wait(self.start(tile, year)) if codes is None else codes
+        coming = {tile: self._start(tile, year) for tile in tiles if not self.holds([tile], year)}
 
-    def start(self, tile: Tile, year: int) -> Future[Codes]:
+        def codes(tile: Tile) -> Codes:
+            if tile in coming:
+                return self._wait(coming.pop(tile))
+            found = self._at_hand((tile, year))
+            return self._wait(self._start(tile, year)) if found is None else found
+
+        return codes
+
+    def _start(self, tile: Tile, year: int) -> Future[Codes]:
         """Request a tile unless it is on its way already."""
         key, block = (tile, year), (tile.corner(self._source.block), year)
         with self._lock:
@@ -103,11 +109,7 @@ class TileFetcher:
                     self._pool.submit(self._fetch_block, block)
             return self._coming[key]
 
-    def start_missing(self, tiles: Sequence[Tile], year: int) -> dict[Tile, Future[Codes]]:
-        """Request the tiles that are not at hand."""
-        return {tile: self.start(tile, year) for tile in tiles if not self._holds(tile, year)}
-
-    def wait(self, coming: Future[T]) -> T:
+    def _wait(self, coming: Future[T]) -> T:
         """What comes. A source that does not return, against its promise, has failed."""
         self._watch.extend()
         try:
@@ -123,25 +125,29 @@ class TileFetcher:
         return coming.result()
 
     def years(self, tile: Tile) -> Sequence[int]:
-        """The years that the source has there, asked for once; the errors of ``tile``."""
+        """The years that the source has there, asked for once; fails as the function of ``request``."""
         with self._lock:
             self._check_open()
             if tile not in self._years:
                 self._years[tile] = self._pool.submit(self._ask_years, tile)
             asked = self._years[tile]
-        return self.wait(asked)
+        return self._wait(asked)
 
-    def known_years(self, tile: Tile) -> Sequence[int] | None:
-        """The same if the source has answered already, else None."""
+    def known_years(self, tile: Tile) -> Sequence[int]:
+        """The same if the source has answered already, else none."""
         with self._lock:
             asked = self._years.get(tile)
-        return asked.result() if asked and asked.done() and not asked.exception() else None
+        return asked.result() if asked and asked.done() and not asked.exception() else ()
 
-    def year_to_use(self, tiles: Sequence[Tile], year: int | None) -> int | None:
-        """``year`` if all its tiles are at hand, else the nearest that the source has; None where it has nothing."""
+    def year_to_use(self, tiles: Sequence[Tile], year: int | None, ask: bool = True) -> int | None:
+        """``year`` if all its tiles are at hand, else the nearest that the source has, else None.
+
+        Unless it may be asked, only the years that it has named already count.
+        """
         if year is not None and self.holds(tiles, year):
             return year
-        years = next((years for tile in tiles if (years := self.years(tile))), None)
+        years_at = self.years if ask else self.known_years
+        years = next((years for tile in tiles if (years := years_at(tile))), None)
         return nearest(years, year) if years else None
 
     def close(self) -> None:

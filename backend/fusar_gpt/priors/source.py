@@ -127,15 +127,8 @@ class FallbackSource(PriorSource):
 
     def _ranked(self, footprint: Footprint, year: int | None) -> list[tuple[bool, TiledPrior]]:
         """Whether each source has it all at hand, and the source, in the order in which to ask."""
-        found = [(_is_cached(source, footprint, year), source) for source in self._sources]
+        found = [(source.cached(footprint, year), source) for source in self._sources]
         return sorted(found, key=lambda one: (not one[0], one[1].name in self._failed))
-
-
-def _is_cached(source: TiledPrior, footprint: Footprint, year: int | None) -> bool:
-    try:
-        return source.cached(footprint, year)
-    except PriorError:  # a footprint that is too large: ``prior`` will say so
-        return False
 
 
 def in_short(name: str, error: PriorError) -> str:
@@ -220,9 +213,8 @@ def open_source(name: str, settings: PriorSettings, report: Report) -> TileSourc
         )
     from fusar_gpt.priors.cog import CogTiles
 
-    return CogTiles(
-        settings.cogs, requester_pays=settings.requester_pays, folder=settings.index_folder, report=report
-    )
+    index = open_cache(settings).folder / "index"
+    return CogTiles(settings.cogs, requester_pays=settings.requester_pays, folder=index, report=report)
 
 
 def describe_source(name: str, settings: PriorSettings) -> list[str]:

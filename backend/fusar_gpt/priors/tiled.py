@@ -6,13 +6,14 @@ import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache as once
+from functools import lru_cache
 
 from fusar_gpt.errors import FusarError, PriorError
 from fusar_gpt.priors.cache import TileCache
-from fusar_gpt.priors.fetcher import TileFetcher, nearest
+from fusar_gpt.priors.fetcher import TileFetcher
 from fusar_gpt.priors.field import Footprint, Origin, PriorField, PriorSource
 from fusar_gpt.priors.retry import RetryPolicy, Unavailable
-from fusar_gpt.priors.sampling import Samples, Sampling
+from fusar_gpt.priors.sampling import Sampling
 from fusar_gpt.priors.tiles import Codes, CodesOf, Tile, TileSource
 
 AHEAD = 16
@@ -42,11 +43,10 @@ class TiledPrior(PriorSource):
         self.name = source.name
         self._source = source
         self._cache = cache
-        self._settings = settings
+        self._samples = lru_cache(maxsize=1)(settings.samples)  # ``cached`` and ``prior`` ask for the same
         self._report = once(report)
         self._fetcher = TileFetcher(source, cache, retry, report)
         self._ahead = ThreadPoolExecutor(1, f"prior-{source.name}-ahead")
-        self._last: tuple[Footprint, Samples] | None = None
 
     def prior(self, footprint: Footprint, year: int | None) -> PriorField:
         """The vectors on a chip, of the year or, reported once, of the nearest that the source has there.
@@ -63,14 +63,7 @@ class TiledPrior(PriorSource):
         if used is None:
             return PriorField.empty(self.name)
         self._report_year(year, used)
-        coming = self._fetcher.start_missing(samples.tiles, used)
-
-        def codes(tile: Tile) -> Codes:
-            if tile in coming:
-                return self._fetcher.wait(coming.pop(tile))
-            return self._fetcher.tile(tile, used)
-
-        values = samples.values(codes)
+        values = samples.values(self._fetcher.request(samples.tiles, used))
         return footprint.field(values, samples.chip, samples.lonlat, self._origin(used))
 
     def open_tiles(self, tiles: Sequence[Tile], year: int) -> tuple[CodesOf, Origin]:
@@ -91,8 +84,7 @@ class TiledPrior(PriorSource):
 
         def codes(tile: Tile) -> Codes:
             turn = number.get(tile, len(tiles))
-            self._fetcher.start_missing(tiles[turn : turn + AHEAD], used)
-            return self._fetcher.tile(tile, used)
+            return self._fetcher.request(tiles[turn : turn + AHEAD], used)(tile)
 
         return codes, self._origin(used)
 
@@ -105,15 +97,16 @@ class TiledPrior(PriorSource):
     def _prefetch(self, tiles: Sequence[Tile], year: int | None) -> None:
         with contextlib.suppress(FusarError):
             if (used := self._fetcher.year_to_use(tiles, year)) is not None:
-                self._fetcher.start_missing(tiles, used)
+                self._fetcher.request(tiles, used)
 
     def cached(self, footprint: Footprint, year: int | None) -> bool:
-        """Whether ``prior`` needs no network."""
-        tiles = self._samples(footprint).tiles
-        if year is not None and self._fetcher.holds(tiles, year):
-            return True
-        known = next((years for tile in tiles if (years := self._fetcher.known_years(tile))), None)
-        return known is not None and self._fetcher.holds(tiles, nearest(known, year))
+        """Whether ``prior`` needs no network; False where it will fail."""
+        try:
+            tiles = self._samples(footprint).tiles
+        except PriorError:
+            return False
+        used = self._fetcher.year_to_use(tiles, year, ask=False)
+        return used is not None and self._fetcher.holds(tiles, used)
 
     def close(self) -> None:
         """Stop every fetch."""
@@ -126,13 +119,6 @@ class TiledPrior(PriorSource):
     def _report_year(self, year: int | None, used: int) -> None:
         if year not in (None, used):
             self._report(f"prior: {self.name} has no {year} here, so the nearest year, {used}, is used.")
-
-    def _samples(self, footprint: Footprint) -> Samples:
-        """The samples of a footprint; the last ones are kept, for ``cached`` and ``prior`` ask for the same."""
-        last = self._last
-        if last is None or last[0] is not footprint:
-            last = self._last = footprint, self._settings.samples(footprint)
-        return last[1]
 
     def _year_to_use(self, tiles: Sequence[Tile], year: int | None) -> int | None:
         """The fetcher's choice; if any year will do and the source cannot be asked, the newest at hand."""

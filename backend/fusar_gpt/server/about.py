@@ -1,6 +1,6 @@
 """The routes that describe the server: landing page, conformance, processes, /health, /info, /metrics.
 
-:func:`describe` completes the OpenAPI document.
+:class:`DescribedApp` completes the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query, Response
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import PlainTextResponse
 from pydantic import TypeAdapter
 
@@ -145,32 +144,23 @@ def _inlined(schema: Any, shared: dict[str, Any]) -> Any:
     return {key: _inlined(each, shared) for key, each in schema.items() if key != "discriminator"}
 
 
-def describe(app: FastAPI) -> None:
-    """Make the OpenAPI document say what holds for every route: the bearer token, and problems as errors."""
+class DescribedApp(FastAPI):
+    """Its OpenAPI document says what holds for every route: the bearer token, and problems as errors."""
 
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _finished(
-                get_openapi(
-                    title="FUSAR-GPT",
-                    version=__version__,
-                    description="Ask a SAR vision-language model about an area; get georeferenced answers.",
-                    routes=app.routes,
-                )
-            )
-        return app.openapi_schema
-
-    app.openapi = document  # type: ignore[method-assign]
+    def openapi(self) -> dict[str, Any]:
+        """The document."""
+        if self.openapi_schema is None:
+            complete(super().openapi())
+        return super().openapi()
 
 
-def _finished(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with the bearer token and, for every operation, the problem as its error response."""
-    components = document.setdefault("components", {})
-    schemas = components.setdefault("schemas", {})
+def complete(document: dict[str, Any]) -> None:
+    """Add the bearer token to the document and, to every operation, the problem as its error response."""
+    schemas = document["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):  # validation errors are problems too
         schemas.pop(name, None)
     schemas["Problem"] = TypeAdapter(Problem).json_schema()
-    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"token": []}]
     problem = {
         "description": "An error, with one line for the user",
@@ -182,4 +172,3 @@ def _finished(document: dict[str, Any]) -> dict[str, Any]:
             operation["responses"]["default"] = problem
             if path == "/health":
                 operation["security"] = []
-    return document

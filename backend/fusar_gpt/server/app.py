@@ -86,8 +86,9 @@ def create_app(
         jobs.close()
         engine.close()
 
-    app = FastAPI(
+    app = about.DescribedApp(
         title="FUSAR-GPT",
+        description="Ask a SAR vision-language model about an area; get georeferenced answers.",
         version=__version__,
         docs_url=None,
         redoc_url=None,
@@ -102,5 +103,4 @@ def create_app(
     add_problems(app)
     for concern in (about, processes, preview, scenes, chat):
         app.include_router(concern.router(context))
-    about.describe(app)
     return app

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -61,30 +61,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where jobs and uploaded scenes are kept; default: FUSAR_STATE, else the user's state folder",
     )
-    add("--jobs", type=count, default=Options.jobs, metavar="N", help="jobs at a time; default: 2")
-    add(
-        "--keep-results",
-        dest="keep_results_s",
-        type=days,
-        default=Options.keep_results_s,
-        metavar="DAYS",
-        help="delete a job so long after its end; default: 7",
-    )
-    add(
-        "--keep-scenes",
-        dest="keep_scenes_s",
-        type=days,
-        default=Options.keep_scenes_s,
-        metavar="DAYS",
-        help="delete an uploaded scene so long after its last use; default: 7",
-    )
-    add(
-        "--max-upload",
-        type=gigabytes,
-        default=Options.max_upload,
-        metavar="GIB",
-        help="size of the largest uploaded scene; default: 4",
-    )
+    days = number("days", 3650, DAY_S)
+    for flag, field, parse, form, text in (
+        ("--jobs", "jobs", number("a whole number", 64, kind=int), "N", "jobs at a time; default: 2"),
+        ("--keep-results", "keep_results_s", days, "DAYS", "delete a job so long after its end; default: 7"),
+        (
+            "--keep-scenes",
+            "keep_scenes_s",
+            days,
+            "DAYS",
+            "delete an upload so long after its use; default: 7",
+        ),
+        (
+            "--max-upload",
+            "max_upload",
+            number("GiB", 1024, GIB),
+            "GIB",
+            "size of the largest upload; default: 4",
+        ),
+    ):
+        add(flag, dest=field, type=parse, default=getattr(Options, field), metavar=form, help=text)
     add(
         "--allow-origin",
         dest="origins",
@@ -110,22 +106,18 @@ def state_folder(given: Path | None) -> Path:
     return user_folder("state") / ("fusar/state" if mixed else "fusar")
 
 
-def count(text: str) -> int:
-    """A whole number from 1 to 64."""
-    if not 1 <= (number := int(text)) <= 64:
-        raise ValueError(text)
-    return number
+def number(
+    what: str, most: int, unit: float = 1, kind: Callable[[str], float] = float
+) -> Callable[[str], float]:
+    """Parses a number above zero and up to ``most``, such as "days", and multiplies it by its unit."""
 
+    def parse(text: str) -> float:
+        try:
+            parsed = kind(text)
+        except ValueError:
+            parsed = 0
+        if not 0 < parsed <= most:
+            raise argparse.ArgumentTypeError(f"expected {what} above 0 and up to {most}, found {text!r}")
+        return type(unit)(parsed * unit)  # bytes stay whole
 
-def days(text: str) -> float:
-    """Days above zero and up to ten years, as seconds."""
-    if not 0 < (number := float(text)) <= 3650:
-        raise ValueError(text)
-    return number * DAY_S
-
-
-def gigabytes(text: str) -> int:
-    """GiB above zero and up to 1024, as bytes."""
-    if not 0 < (number := float(text)) <= 1024:
-        raise ValueError(text)
-    return int(number * GIB)
+    return parse

@@ -34,7 +34,7 @@ class OtherApi(HTTPException):
 
 
 def add_problems(app: FastAPI) -> None:
-    """Let the application answer its errors so."""
+    """Have an application answer every error as a problem."""
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> Response:
@@ -48,7 +48,8 @@ def add_problems(app: FastAPI) -> None:
     async def malformed(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part != "body")
-        detail = f"{where}: {first['msg']}" if where else str(first["msg"])
+        reason = str(first["msg"]).removeprefix("Value error, ")  # pydantic's words before ours
+        detail = f"{where}: {reason}" if where else reason
         return wire.problem(422, detail, code="invalid-request")
 
     @app.exception_handler(FusarError)

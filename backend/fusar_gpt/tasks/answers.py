@@ -1,4 +1,4 @@
-"""What the model said about one chip, typed. ``raw`` is always the model's own text."""
+"""The typed answers of the model about one chip. ``raw`` is always the model's own text."""
 
 from __future__ import annotations
 

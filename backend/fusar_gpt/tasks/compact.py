@@ -12,13 +12,13 @@ ask      ask <text>            free text
 ======== ===================== ===============================================
 
 The answer to count or locate stands behind the colon. Before it come the cells of the objects, as in detect: a tiny
-model counts what it has said far better than what it sees. They may be left out, as by models trained before.
+model counts what it has written far better than what it sees. They may be left out, as by older checkpoints.
 
 A detected object is: the cell of a 14 x 14 grid that holds the box's centre, counted from 0 row by row as the model's
 visual tokens are; class; and how far the box reaches over that cell, in whole chip pixels: left from its right side, up
 from its bottom, right from its left side, down from its top. ``90 ship l12 u22 r24 d14`` is the box 100 90 120 110 of a
 chip of 224 px. So these numbers are never negative and depend on what is there, not on where the cell lies: a tiny
-model learns that from far fewer chips than a coordinate. No cell is said twice. Training writes its answers with the
+model learns that from far fewer chips than a coordinate. No cell is listed twice. Training writes its answers with the
 ``render_*`` functions, so that training and serving cannot disagree.
 """
 
@@ -38,7 +38,7 @@ GRID = 14
 Corners = tuple[int, int, int, int]
 _MAX_COUNT = 999
 SEEN = ":"
-"""Stands between where objects are seen and what is said of them."""
+"""Separates the cells where objects are seen from the answer."""
 SIDES = "lurd"
 _PIECE = re.compile(r"[^;\n]+")
 _OBJECT = re.compile(
@@ -58,9 +58,9 @@ def read_after_cells(
     read: Callable[[str, bool], Answer], raw: str, finished: bool, *context: object
 ) -> Answer:
     """What ``read`` makes of the text behind the colon, or of all of it where there is no colon."""
-    _, colon, said = raw.rpartition(SEEN)
+    _, colon, answer = raw.rpartition(SEEN)
     # Without a colon, an answer that was cut off has only cells of where the objects are.
-    return replace(read(said if colon or finished else "", finished), raw=raw)
+    return replace(read(answer if colon or finished else "", finished), raw=raw)
 
 
 def seen_in(boxes: Iterable[ChipBox], frame_size: FrameSize) -> list[int]:
@@ -99,8 +99,8 @@ def render_boxes(objects: Iterable[tuple[ChipBox, str]], frame_size: FrameSize) 
     """The answer to detect: objects sorted by the cell of their centre.
 
     Boxes are clipped to the frame (width, height) and rounded to whole pixels, at least one pixel a side. A cell is
-    said once: of several objects in it, the topmost, then leftmost. A model that could say it again would do so
-    without end.
+    listed once, with the topmost, then leftmost of its objects: a model that could repeat a cell would do so without
+    end.
     """
     rows: dict[int, tuple[int, int, str]] = {}
     for box, label in objects:
@@ -108,8 +108,8 @@ def render_boxes(objects: Iterable[tuple[ChipBox, str]], frame_size: FrameSize) 
         cell = _cell((left, top, right, bottom), frame_size)
         edges = _cell_edges(cell, frame_size)
         reaches = (edges[2] - left, edges[3] - top, right - edges[0], bottom - edges[1])
-        said = " ".join(f"{side}{reach}" for side, reach in zip(SIDES, reaches, strict=True))
-        row = (top, left, f"{cell} {render_label(label)} {said}")
+        sides = " ".join(f"{side}{reach}" for side, reach in zip(SIDES, reaches, strict=True))
+        row = (top, left, f"{cell} {render_label(label)} {sides}")
         rows[cell] = min(row, rows.get(cell, row))
     return "; ".join(rows[cell][-1] for cell in sorted(rows)) or NONE
 
@@ -153,10 +153,10 @@ def read_boxes(raw: str, finished: bool, _: str | None, frame_size: FrameSize) -
     return Boxes(raw, complete=complete and (bool(boxes) or says_none(raw)), boxes=tuple(boxes))
 
 
-def _box(said: re.Match[str], frame_size: FrameSize) -> ChipBox | None:
+def _box(found: re.Match[str], frame_size: FrameSize) -> ChipBox | None:
     """The box of an object; None for a cell that the grid lacks or sides that leave nothing between them."""
-    cell = int(said["cell"])
-    left, up, right, down = (int(said[side]) for side in SIDES)
+    cell = int(found["cell"])
+    left, up, right, down = (int(found[side]) for side in SIDES)
     edges = _cell_edges(cell, frame_size)
     box = (edges[2] - left, edges[3] - up, edges[0] + right, edges[1] + down)
     if cell >= GRID * GRID or box[0] >= box[2] or box[1] >= box[3]:

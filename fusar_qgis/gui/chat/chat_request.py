@@ -15,7 +15,7 @@ from ...connection.chat_stream import ChatStream
 from ...connection.client import Client
 from ...contract import Info, Preview, ProtocolError, read
 from ...core.chat import Answered, Conversation, request
-from ...core.completions import Refused, Working
+from ...core.completions import ChipsDone, Refused
 from ...layers.scene import Scene
 from ..scene_upload import SceneUpload
 from .on_map import AreaPicture, area_of, jpeg, read_picture
@@ -110,7 +110,7 @@ class ChatRequest(QObject):
         self.turn.answer += words
         self.changed.emit()
 
-    def _on_progress(self, work: Working) -> None:
+    def _on_progress(self, work: ChipsDone) -> None:
         self.turn.chips = max(self.turn.chips, work.chips)
         chip = min(work.done + 1, work.chips)
         self._report(self.tr("Looking at chip {chip} of {chips}…").format(chip=chip, chips=work.chips))

@@ -20,8 +20,6 @@ FORMATS = (
 )  # fmt: skip
 """As in ``corpus.formats``, which is too heavy to import for a help text."""
 
-RELEASE_PX, RELEASE_PATCH, RELEASE_MERGE = 504, 14, 2
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the subcommands. Heavy imports wait until one runs."""
@@ -33,13 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check = commands.add_parser("check", help="look for leaks and faults; exit status 1 if there are any")
     check.add_argument("folders", type=Path, nargs="+", metavar="DIR")
     check.add_argument("--shared-scenes", action="store_true", help="only note scenes that lie in two splits")
-    check.set_defaults(run=run_check)
+    check.set_defaults(run=_check)
 
     preview = commands.add_parser("preview", help="draw a contact sheet with the truth")
     preview.add_argument("folder", type=Path, metavar="DIR")
     add_out(preview, metavar="PNG")
     preview.add_argument("--count", type=int, default=24, help="default: %(default)s")
-    preview.set_defaults(run=run_preview)
+    preview.set_defaults(run=_preview)
 
     export = commands.add_parser("export", help="write ms-swift's JSONL, or WebDataset shards")
     export.add_argument("format", choices=["ms-swift", "shards"])
@@ -48,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export.add_argument(
         "--per-shard", type=int, default=1000, help="records in a shard (default %(default)s)"
     )
-    export.set_defaults(run=run_export)
+    export.set_defaults(run=_export)
 
 
 def _add_import(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +64,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         "--scene", type=pattern, metavar="REGEX", help="its first group, in an image's name, is the scene"
     )
     parser.add_argument("--skip-bad", action="store_true", help="leave out bad records and say which")
-    parser.set_defaults(run=run_import)
+    parser.set_defaults(run=_import_set)
 
 
 def _add_derive(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +86,7 @@ def _add_derive(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fine", action="store_true", help="answer classification with fine labels")
     parser.add_argument("--seed", type=int, default=0)
-    parser.set_defaults(run=run_derive)
+    parser.set_defaults(run=_derive)
 
 
 def _add_split(parser: argparse.ArgumentParser) -> None:
@@ -98,11 +96,10 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--again", action="store_true", help="draw anew where a split is given, even an official one"
     )
-    parser.set_defaults(run=run_split)
+    parser.set_defaults(run=_split)
 
 
-def run_import(arguments: argparse.Namespace) -> None:
-    """Stores a data set's records."""
+def _import_set(arguments: argparse.Namespace) -> None:
     from fusar_train.corpus.formats import import_dataset
 
     left_out = 0
@@ -121,24 +118,21 @@ def run_import(arguments: argparse.Namespace) -> None:
     print(f"{arguments.out}: {count} records" + (f", {left_out} left out" if left_out else ""))
 
 
-def run_derive(arguments: argparse.Namespace) -> None:
-    """Makes chips and questions."""
+def _derive(arguments: argparse.Namespace) -> None:
     from fusar_train.corpus.derive import DeriveOptions, derive
     from fusar_train.corpus.records import read_records
 
-    card = card_of(arguments.prompt_set, arguments.model)
-    plan = DeriveOptions(
-        card, arguments.prompt_set, arguments.empty_share, arguments.seed, arguments.window_px, arguments.fine
-    )
-    made = derive(read_records(arguments.folder), arguments.out, plan)
+    card = _card_of(arguments.prompt_set, arguments.model)
+    given = (arguments.empty_share, arguments.seed, arguments.window_px, arguments.fine)
+    options = DeriveOptions(card, arguments.prompt_set, *given)
+    made = derive(read_records(arguments.folder), arguments.out, options)
     print(
         f"{arguments.out}: {made.chips} chips, {made.empty} without a target, {made.crops} of them cut for balance, "
         f"{made.questions} questions; left out: {made.doubtful} with doubtful truth, {made.surplus} surplus empty"
     )
 
 
-def run_split(arguments: argparse.Namespace) -> None:
-    """Assigns splits in place."""
+def _split(arguments: argparse.Namespace) -> None:
     from collections import Counter
 
     from fusar_train.corpus.records import read_records, replace_records
@@ -148,11 +142,11 @@ def run_split(arguments: argparse.Namespace) -> None:
     divided = assign_splits(records, arguments.shares, arguments.seed, again=arguments.again)
     replace_records(divided, arguments.folder)
     counts = Counter(record.split for record in divided)
-    told = ", ".join(f"{counts[split]} {split}" for split in ("train", "val", "test"))
-    print(f"{arguments.folder}: {told}")
+    listed = ", ".join(f"{counts[split]} {split}" for split in ("train", "val", "test"))
+    print(f"{arguments.folder}: {listed}")
 
 
-def run_check(arguments: argparse.Namespace) -> None:
+def _check(arguments: argparse.Namespace) -> None:
     """Prints counts, notes and faults; CorpusError if there are faults."""
     from fusar_train.corpus.check import check
     from fusar_train.corpus.errors import CorpusError
@@ -168,8 +162,7 @@ def run_check(arguments: argparse.Namespace) -> None:
         raise CorpusError(f"{len(report.faults)} faults, see above: mend them before training.")
 
 
-def run_preview(arguments: argparse.Namespace) -> None:
-    """Draws the sheet."""
+def _preview(arguments: argparse.Namespace) -> None:
     from fusar_train.corpus.preview import write_preview
     from fusar_train.corpus.records import read_records
 
@@ -177,8 +170,7 @@ def run_preview(arguments: argparse.Namespace) -> None:
     print(f"{arguments.out}: {len(shown)} records")
 
 
-def run_export(arguments: argparse.Namespace) -> None:
-    """Writes another form."""
+def _export(arguments: argparse.Namespace) -> None:
     from fusar_train.corpus.records import read_records
     from fusar_train.corpus.shards import write_shards
     from fusar_train.corpus.swift import write_swift
@@ -190,7 +182,7 @@ def run_export(arguments: argparse.Namespace) -> None:
         print(f"{arguments.out}: {write_swift(records, arguments.out)} lines")
 
 
-def card_of(prompt_set: str, folder: Path | None) -> Card:
+def _card_of(prompt_set: str, folder: Path | None) -> Card:
     """The card of a checkpoint, else that of the bundled tiny model or of the authors' release."""
     import fusar_gpt
     from fusar_gpt.model.folder import Card
@@ -203,10 +195,10 @@ def card_of(prompt_set: str, folder: Path | None) -> Card:
         name="release",
         title="The frame of the authors' release",
         prompt_set="release",
-        width=RELEASE_PX,
-        height=RELEASE_PX,
-        patch=RELEASE_PATCH,
-        merge=RELEASE_MERGE,
+        width=504,
+        height=504,
+        patch=14,
+        merge=2,
         ground_m=None,
         targets=[],
         demonstration=False,

@@ -72,17 +72,15 @@ def add_card_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--twin", metavar="DIR", help="the same model trained without a prior, to compare with"
     )
-    parser.set_defaults(run=run_card)
+    parser.set_defaults(run=_card)
 
 
-def run_card(arguments: argparse.Namespace) -> None:
-    """Measures and writes the card."""
+def _card(arguments: argparse.Namespace) -> None:
     from fusar_gpt.engine import LocalEngine
     from fusar_gpt.model import load_checkpoint
     from fusar_gpt.model.store import find_folder
     from fusar_train.corpus.ssdd import read_voc, split
-    from fusar_train.evaluation.card import write_card
-    from fusar_train.evaluation.measure import measure_all
+    from fusar_train.evaluation.card import measure_all, write_card
     from fusar_train.pretrain.questions import TEXTS
 
     checkpoint = load_checkpoint(arguments.model, device="cpu")
@@ -93,8 +91,8 @@ def run_card(arguments: argparse.Namespace) -> None:
         "parameters": sum(p.numel() for p in checkpoint.model.parameters()) / 1e6,
         "questions": ", ".join(f'"{text}"' for text in TEXTS.values()),
         "count": arguments.count,
-        "run": how_long(find_folder(arguments.model)),
-        "twin": how_long(find_folder(arguments.twin)) if arguments.twin else "",
+        "run": _how_long(find_folder(arguments.model)),
+        "twin": _how_long(find_folder(arguments.twin)) if arguments.twin else "",
         "train": len(train),
         "test": len(test),
     }
@@ -102,7 +100,7 @@ def run_card(arguments: argparse.Namespace) -> None:
     write_card(arguments.out, results, facts)
 
 
-def how_long(folder: Path) -> str:
+def _how_long(folder: Path) -> str:
     """A model's training log in short: its remarks (lines that begin with #) and the last line of each phase."""
     log = folder / "log.txt"
     if not log.is_file():

@@ -35,6 +35,6 @@ def _words(text: str) -> list[str]:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the experiment; FusarError with one line where it cannot, or where a run failed."""
-    from fusar_train.reproduce import command
+    from fusar_train.reproduce import scheduler
 
-    command.run(args)
+    scheduler.run(args)

@@ -19,11 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scene.add_argument("--size", type=int, metavar="PX", help="rows and columns; default: the sample's")
     scene.add_argument("--pixel-m", type=float, metavar="M", help="pixel spacing, 0.5 to 20")
     scene.add_argument("--looks", type=int, default=4, help="default: %(default)s")
-    scene.set_defaults(run=run_scene)
+    scene.set_defaults(run=_scene)
     chips = kinds.add_parser("chips", help="a contact sheet of training chips beside their priors")
     add_out(chips)
     chips.add_argument("--seed", type=int, default=0, help="number of the first chip")
-    chips.set_defaults(run=run_chips)
+    chips.set_defaults(run=_chips)
     records = kinds.add_parser("records", help="chips as stored records, to train and evaluate with")
     add_out(records, "a new folder")
     records.add_argument("--count", type=whole, required=True, metavar="N", help="chips")
@@ -31,14 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     records.add_argument(
         "--stream", choices=["train", "val", "test"], default="train", help="they share no chip"
     )
-    records.set_defaults(run=run_records)
+    records.set_defaults(run=_records)
     probe = kinds.add_parser("probe", help="how much the image alone, and how much the prior, can tell")
     probe.add_argument("--count", type=int, default=200, help="chips (default %(default)s)")
-    probe.set_defaults(run=run_probe)
+    probe.set_defaults(run=_probe)
 
 
-def run_scene(arguments: argparse.Namespace) -> None:
-    """Writes a scene."""
+def _scene(arguments: argparse.Namespace) -> None:
     from fusar_train.simulation.ground import PIXEL_M
     from fusar_train.simulation.radar import Sensor
     from fusar_train.simulation.scene import SEED, SHAPE, write_scene
@@ -55,23 +54,20 @@ def run_scene(arguments: argparse.Namespace) -> None:
     print(*paths, sep="\n")
 
 
-def run_chips(arguments: argparse.Namespace) -> None:
-    """Writes a contact sheet."""
+def _chips(arguments: argparse.Namespace) -> None:
     from fusar_train.simulation.sheet import write_sheet
 
     print(write_sheet(arguments.out, arguments.seed, SHEET))
 
 
-def run_records(arguments: argparse.Namespace) -> None:
-    """Writes chips as records."""
+def _records(arguments: argparse.Namespace) -> None:
     from fusar_train.simulation.records import write_chips
 
     write_chips(arguments.out, arguments.stream, arguments.first, arguments.count)
     print(arguments.out)
 
 
-def run_probe(arguments: argparse.Namespace) -> None:
-    """Prints what ideal counters reach."""
+def _probe(arguments: argparse.Namespace) -> None:
     from fusar_train.simulation.ambiguity import measure
     from fusar_train.simulation.chip import TEST_STREAM
 

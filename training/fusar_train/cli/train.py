@@ -26,11 +26,10 @@ def add_tiny_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start", type=Path, metavar="DIR", help="begin from this checkpoint, not from scratch"
     )
-    parser.set_defaults(run=run_tiny)
+    parser.set_defaults(run=_tiny)
 
 
-def run_tiny(arguments: argparse.Namespace) -> None:
-    """Trains the tiny model from scratch."""
+def _tiny(arguments: argparse.Namespace) -> None:
     from fusar_train.pretrain.train import train_tiny
 
     train_tiny(arguments.out, arguments.real, arguments.settings, arguments.start)

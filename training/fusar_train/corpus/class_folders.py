@@ -56,11 +56,11 @@ def _record(path: Path, classes: tuple[str, ...], mmsi: str | None, dataset: Dat
     label, fine = labels_of(classes[0], dataset.coarse)
     if path.name.startswith(_SHIP_FILE):
         label, fine = SHIP, plain_name(classes[0])
-    kind = "/".join(classes[1:]) or None
-    return Record(
-        id=dataset.record_id(*classes, path.stem),
-        image=path,
+    return dataset.record(
+        path,
+        [*classes, path.stem],
+        (),
+        scene=f"{dataset.name}/mmsi-{mmsi}" if mmsi else None,
+        more={"subclass": "/".join(classes[1:]) or None},
         objects=(RecordObject(SceneBox(0, 0, width, height), label, fine),),
-        scene=f"{dataset.name}/mmsi-{mmsi}" if mmsi else dataset.scene_of(path.stem),
-        provenance=dataset.provenance(complete=[], subclass=kind),
     )

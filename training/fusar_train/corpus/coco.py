@@ -97,7 +97,8 @@ def _read_file(path: Path, split: str | None, dataset: Dataset) -> Iterator[Read
         checked_size(file, (width, height), where)
         objects = [_object(where, annotation, names, dataset) for where, annotation in annotations]
         classes = every if dataset.complete == "set" else {item.label for item in objects}
-        return dataset.annotated(file, [split, file.name] if split else [file.name], objects, split, classes)
+        words = [split, file.stem] if split else [file.stem]
+        return dataset.record(file, words, classes, objects=tuple(objects), split=split)
 
     yield from lenient(record, ((image, by_image[image["id"]]) for image in images))
 

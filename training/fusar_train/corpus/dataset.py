@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,24 +70,23 @@ class Dataset:
         label, fine = labels_of(name, self.coarse)
         return RecordObject(box, label, fine, difficult)
 
-    def annotated(
+    def record(
         self,
         image: Path,
         words: Sequence[str],
-        objects: Iterable[RecordObject],
-        split: str | None,
-        classes: Iterable[str] = (),
+        complete: Iterable[str],
+        *,
+        scene: str | None = None,
+        more: Mapping[str, Any] | None = None,
+        **fields: Any,
     ) -> Record:
-        """The record of an image with boxes; ``classes`` are the labels that are complete in it."""
-        stem = Path(words[-1]).stem
-        return Record(
-            id=self.record_id(*words[:-1], stem),
-            image=image,
-            objects=tuple(objects),
-            scene=self.scene_of(stem),
-            split=split,
-            provenance=self.provenance(complete=sorted(set(classes))),
-        )
+        """The record of an image whose id is made of ``words``; the last one tells its scene unless that is given.
+
+        ``complete`` are the labels of which every object is listed, ``more`` further entries of the provenance.
+        """
+        provenance = self.provenance(complete=sorted(set(complete)), **(more or {}))
+        scene = scene or self.scene_of(words[-1])
+        return Record(id=self.record_id(*words), image=image, scene=scene, provenance=provenance, **fields)
 
 
 def checked_size(image: Path, stated: tuple[float, float], where: str) -> None:

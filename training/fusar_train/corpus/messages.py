@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from fusar_gpt.frames import Box, ChipBox
+from fusar_gpt.frames import Box, ChipBox, SceneBox
 from fusar_gpt.imagery import ResizePlan
 from fusar_gpt.tasks import ANY, SEARCHES, Question, Task, cell_of, compact, prompt_set, release
 from fusar_train.corpus.record import Message, RecordObject, on_chip
@@ -68,7 +68,10 @@ def messages(
         made += [search(task, ANY, _of(placed, classes), words, size) for task in SEARCHES]
     sure = [one for one in placed if not one.item.difficult]
     for i in sorted(rng.permutation(len(sure))[:MOST_CLASSIFIED]):
-        made.append(classification(sure[i], words, size, fine))
+        item = sure[i].item
+        answer = compact.render_label(item.fine if fine and item.fine else item.label)
+        question = Question(Task.CLASSIFY, box=_whole_pixels(sure[i].box))
+        made.append(_message(question, answer, words, size, item.box))
     if caption is None and classes:
         caption = describe(_of(placed, classes), classes, size, int(rng.integers(len(_CAPTIONS))))
     return made if caption is None else [*made, description(caption, words, size)]
@@ -79,9 +82,7 @@ def search(
 ) -> Message:
     """Count, locate or detect a class, or "any"."""
     found = [(one.box, one.item.label) for one in objects if target in (one.item.label, ANY)]
-    question = prompt_set(words).prompt(Question(task, target=target), size)
-    answer = search_answer(task, found, words, size)
-    return Message(task=task, target=target, question=question, answer=answer)
+    return _message(Question(task, target=target), search_answer(task, found, words, size), words, size)
 
 
 def search_answer(task: Task, found: Sequence[tuple[ChipBox, str]], words: str, size: tuple[int, int]) -> str:
@@ -102,18 +103,16 @@ def search_answer(task: Task, found: Sequence[tuple[ChipBox, str]], words: str, 
     return compact.render_boxes(found, size)
 
 
-def classification(one: PlacedObject, words: str, size: tuple[int, int], fine: bool) -> Message:
-    """Which class an object has."""
-    question = prompt_set(words).prompt(Question(Task.CLASSIFY, box=_whole_pixels(one.box)), size)
-    label = one.item.fine if fine and one.item.fine else one.item.label
-    answer = compact.render_label(label)
-    return Message(task=Task.CLASSIFY, box=one.item.box, question=question, answer=answer)
-
-
 def description(caption: str, words: str, size: tuple[int, int]) -> Message:
     """The question to describe the chip, answered by a caption."""
-    question = prompt_set(words).prompt(Question(Task.DESCRIBE), size)
-    return Message(task=Task.DESCRIBE, question=question, answer=caption)
+    return _message(Question(Task.DESCRIBE), caption, words, size)
+
+
+def _message(
+    question: Question, answer: str, words: str, size: tuple[int, int], box: SceneBox | None = None
+) -> Message:
+    text = prompt_set(words).prompt(question, size)
+    return Message(task=question.task, target=question.target, box=box, question=text, answer=answer)
 
 
 def describe(

@@ -109,17 +109,15 @@ def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> Record:
         for one in said.boxes
     )
     asked = dataset.item(target, SceneBox(0, 0, 1, 1)).label
-    known: dict[str, Any] = {
-        "complete": [asked] if target != ANY else sorted({item.label for item in objects})
-    }
-    known |= {"frame": [side, side], "prompt_set": "release"}
-    name = str(line.id or image.stem)
-    return Record(
-        id=dataset.record_id(name),
-        image=image,
+    more: dict[str, Any] = {"frame": [side, side], "prompt_set": "release"}
+    if type(line.year) is int:
+        more["year"] = line.year
+    return dataset.record(
+        image,
+        [str(line.id or image.stem)],
+        [asked] if target != ANY else {item.label for item in objects},
+        more=more,
         objects=objects,
         prior=None if line.aef is None else inside(folder, line.aef, where),
         messages=(Message(task=Task.DETECT, target=asked, question=line.question, answer=line.answer),),
-        scene=dataset.scene_of(name),
-        provenance=dataset.provenance(**known | ({"year": line.year} if type(line.year) is int else {})),
     )

@@ -136,14 +136,13 @@ def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> Record:
     else:
         names = refs if len(refs) == len(boxes) else [refs[0] if refs else "object"] * len(boxes)
     targets = {one.target for one in asked if one.task in SEARCHES} - {None, ANY}
-    return Record(
-        id=dataset.record_id(image.stem),
-        image=image,
+    return dataset.record(
+        image,
+        [image.stem],
+        {labels_of(str(target))[0] for target in targets},
         objects=tuple(dataset.item(name, box) for name, box in zip(names, boxes, strict=False)),
         messages=asked,
         caption=next((one.answer for one in asked if one.task is Task.DESCRIBE), None),
-        scene=dataset.scene_of(image.stem),
-        provenance=dataset.provenance(complete=sorted({labels_of(str(target))[0] for target in targets})),
     )
 
 

@@ -94,9 +94,9 @@ def _record(path: Path, images: Path, split: str | None, dataset: Dataset, class
     if size is not None:
         checked_size(image, (_whole(size, "width"), _whole(size, "height")), str(path))
     items = enumerate(root.iter("object"), 1)
-    objects = [_object(item, f"{path}, object {number}", dataset) for number, item in items]
-    seen = classes or {item.label for item in objects}
-    return dataset.annotated(image, [path.stem], objects, split, seen)
+    objects = tuple(_object(item, f"{path}, object {number}", dataset) for number, item in items)
+    complete = classes or {item.label for item in objects}
+    return dataset.record(image, [path.stem], complete, objects=objects, split=split)
 
 
 def _object(item: ET.Element, where: str, dataset: Dataset) -> RecordObject:

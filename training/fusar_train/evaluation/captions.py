@@ -1,4 +1,4 @@
-"""Caption metrics over a corpus: BLEU and CIDEr; METEOR and SPICE are in ``java_captions``.
+"""Caption metrics over a corpus: BLEU, CIDEr, and METEOR and SPICE where Java is installed.
 
 BLEU (Papineni et al., 2002) and CIDEr-D (Vedantam et al., 2015) give the figures of pycocoevalcap on the same
 words. Words here are runs of letters, digits, ``.``, ``-`` and ``'`` between word characters, in lower case, so
@@ -7,10 +7,15 @@ that the figures are the same with and without Java; the PTB tokenizer of the CO
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import re
+import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +28,7 @@ _ORDERS = range(1, 5)
 _CIDER_SIGMA = 6.0
 
 Grams = Counter[tuple[str, ...]]
+_Corpus = dict[int, list[str]]
 
 
 def words(text: str) -> list[str]:
@@ -106,3 +112,86 @@ def caption_statistics(said: Sequence[str], truth: Sequence[Sequence[str]]) -> d
     """BLEU-1..4 and CIDEr as functions of how often each of N captions counts."""
     found = {f"BLEU-{order}": s for order, s in zip(_ORDERS, bleu(said, truth), strict=True)}
     return found | {"CIDEr": ratio(cider(said, truth), np.ones(len(said)))}
+
+
+class JavaCaptions:
+    """METEOR and SPICE, Java programs that pycocoevalcap brings along. Use it with ``with``.
+
+    METEOR, which takes seconds to load, runs once for all corpora.
+    """
+
+    def __init__(self) -> None:
+        self._meteor: Any = None
+
+    def __enter__(self) -> JavaCaptions:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._meteor is None:
+            return
+        process = self._meteor.meteor_p  # pycocoevalcap itself leaves it to the garbage collector
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            pipe.close()
+        self._meteor = None
+
+    def statistics(
+        self, said: Sequence[str], truth: Sequence[Sequence[str]]
+    ) -> tuple[dict[str, Statistic], list[str]]:
+        """The figures that can be had here, over N captions, and a notice for each that cannot.
+
+        Args:
+            said: N captions.
+            truth: The references of each.
+        """
+        found, notices = {}, []
+        references = {i: [" ".join(words(text)) for text in texts] for i, texts in enumerate(truth)}
+        answers = {i: [" ".join(words(text))] for i, text in enumerate(said)}
+        for name, score in (("METEOR", self._score_meteor), ("SPICE", _score_spice)):
+            missing = why_missing(name)
+            try:
+                if missing is None:
+                    found[name] = around(*score(references, answers))
+            except (OSError, ValueError, subprocess.SubprocessError) as error:
+                missing = f"its Java program failed ({error})."
+            notices += [f"{name} is left out: {missing}"] if missing else []
+        return found, notices
+
+    def _score_meteor(self, references: _Corpus, said: _Corpus) -> tuple[float, NDArray[np.float64]]:
+        if self._meteor is None:
+            from pycocoevalcap.meteor.meteor import Meteor
+
+            self._meteor = Meteor()
+        corpus, each = self._meteor.compute_score(references, said)
+        return float(corpus), np.array(each)
+
+
+def _score_spice(references: _Corpus, said: _Corpus) -> tuple[float, NDArray[np.float64]]:
+    from pycocoevalcap.spice.spice import Spice
+
+    _, each = Spice().compute_score(references, said)
+    scores = np.nan_to_num(np.array([row["All"]["f"] for row in each]))
+    return float(scores.mean()), scores
+
+
+def around(corpus: float, each: NDArray[np.float64]) -> Statistic:
+    """The corpus figure, moved from draw to draw as the mean of its captions [N] moves."""
+    mean, shift = ratio(each, np.ones(len(each))), corpus - each.mean()
+    return Statistic(mean.n, lambda weights: mean.of(weights) + shift)
+
+
+def why_missing(name: str) -> str | None:
+    """What METEOR or SPICE lacks on this machine, with what to do; None when it can be had."""
+    package = importlib.util.find_spec("pycocoevalcap")
+    if package is None or not package.submodule_search_locations:
+        return "pycocoevalcap is not installed; pip install pycocoevalcap."
+    if shutil.which("java") is None:
+        return "it needs Java, and there is no java on the PATH; install a Java runtime."
+    folder = Path(package.submodule_search_locations[0])
+    if name == "SPICE" and not list(folder.glob("spice/lib/stanford-corenlp-*-models.jar")):
+        return (
+            "its language models are not here; fetch them once (400 MB) with "
+            "python -m pycocoevalcap.spice.get_stanford_models."
+        )
+    return None

@@ -1,74 +1,33 @@
-"""The model card: what the tiny model is, what it was trained on, what it can do in figures, how to make it again."""
+"""The tiny model's card: what it is, what it was trained on, its figures on unseen chips, how to make it again."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from fusar_train.evaluation.measure import MISSES, PRIOR_COLUMNS, TWIN
+from fusar_gpt.engine import Engine
+from fusar_gpt.findings.report import load_template
+from fusar_gpt.frames import Box
+from fusar_gpt.tasks import Task
+from fusar_train.evaluation.baselines import commonest, neighbour
+from fusar_train.evaluation.inference import ask
+from fusar_train.evaluation.labelled_images import LabelledImages, simulated_images, ssdd_images
+from fusar_train.evaluation.metrics import ALL, WITH_ANY, MetricKey, detections_of
+from fusar_train.evaluation.predictions import Condition, Prediction, PriorKind
+from fusar_train.evaluation.results import evaluate_predictions
 
 Figures = Mapping[str, float]
+"""By the card's name of each."""
 
-TEXT = """# FUSAR-GPT tiny
+TWIN = "no prior, twin"
+MISSES = "simulated ships"
+PRIOR_COLUMNS: dict[PriorKind, str] = {"own": "right prior", "none": "no prior", "wrong": "wrong prior"}
+_IOUS = ("0.25", "0.5")
 
-**A demonstration model. Do not rely on its answers.** It exists so that FUSAR-GPT for QGIS can be tried on a laptop
-without a download; it has about {parameters:.1f} million parameters where the real model has seven billion.
-
-A small Qwen2.5-VL with token-wise linear modulation (TLM) by AlphaEarth Foundations vectors, trained from scratch.
-224 x 224 px chips of 672 m, prompt set `compact`, targets ship and plane; it can count, locate (3 x 3), classify,
-detect, describe (by a template) and answer the five questions it has been taught:
-{questions}.
-Any other question gets an answer too, but it will mean nothing.
-
-## Data and licence
-
-- Simulated SAR chips (`fusar_train.simulation`), endless and from fixed seeds, with priors made of real AEF vectors of
-  2024 of the same land cover. The AlphaEarth Foundations Satellite Embedding dataset is produced by Google and Google
-  DeepMind (CC-BY 4.0). Some chips were shown without a prior or with another chip's.
-- {real}
-
-## Training
-
-`fusar-train tiny --out DIR{option}` makes such a model with `training/fusar_train/pretrain/tiny.yaml`. This copy:
-
-{run}
-
-## Figures
-
-{sets}
-Asked through the serving engine and read by the serving parser, greedy. Chance: "commonest answer" always says what
-is commonest in the test set (for detect: nothing); "next chip's truth" answers with the truth of another chip.
-Reproduce: `fusar-train card --model DIR --out DIR --count {count}{option}{compared}`.
-All figures are in `figures.json`.
-
-{tables}### What the project wants of it
-
-{goals}
-### What the prior does to exact counts of ships
-
-{prior}
-{twin}### Which simulated ships get a box (right prior)
-
-{misses}
-## Limits
-
-- The simulated figures are upper bounds: the simulation is simpler than the world, and its prior fits its land cover.
-- Real images other than those of the training data's sensors have not been measured.
-- One model, no spread over seeds is known. A share measured on 200 chips is uncertain by up to 7 points (95 %).
-- On SSDD there is only one class, so the class of a box says nothing there.
-"""
-
-REAL = (
-    "Real SAR ship chips of SSDD ({train} images trained on, {test} others held out). SSDD carries no data licence "
-    "that we could find, therefore these weights are for **research and demonstration only**; no SSDD image ships "
-    "with them."
-)
-TWIN_RUN = """The twin, for comparison without a prior:
-
-{run}
-"""
-NO_REAL = "No real SAR image was used."
 ROWS = (
     ("count {0}", "exact count"),
     ("count {0}, chips with any", "exact count, chips with any"),
@@ -79,7 +38,13 @@ ROWS = (
     ("detect {0} @0.25 F1", "detection F1 at IoU .25"),
     ("detect {0} @0.5 F1", "detection F1 at IoU .5"),
 )
-COMMON_ROWS = (("classify", "class of a given box"), ("describe exact", "caption, word for word"))
+TITLES = {
+    **{key.format(label): f"{label}: {name}" for label in ("ship", "plane") for key, name in ROWS},
+    "classify": "class of a given box",
+    "describe exact": "caption, word for word",
+}
+"""What a figure of the tables is called, by its name."""
+
 GOALS = {
     ("simulated", "right prior"): {
         "count ship": 0.95,
@@ -91,59 +56,120 @@ GOALS = {
     ("ssdd", "no prior"): {"count ship": 0.75, "locate ship acc100": 0.75, "detect ship @0.5 F1": 0.8},
 }
 
-
-def table(title: str, columns: Mapping[str, Figures]) -> str:
-    """One markdown table: a row a figure, a column a condition."""
-    lines = [f"### {title}", "", f"| | {' | '.join(columns)} |", "| --- |" + " ---: |" * len(columns)]
-    for key, name in titles().items():
-        values = [figures.get(key) for figures in columns.values()]
-        if any(value is not None for value in values):
-            cells = ["" if value is None else f"{value:.3f}" for value in values]
-            lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", ""])
+SMALL_PX = 24.0
+NEAR_PX = 32.0
+SMALL, CROWDED, PLAIN = f"under {SMALL_PX:.0f} px long", "larger, crowded", "larger, alone"
+FOUND, LOOSE, UNSEEN = "box of IoU .5", "only of IoU .2 to .5", "none"
+_MATCHED_AT = {FOUND: 0.5, LOOSE: 0.2}
 
 
-def titles() -> dict[str, str]:
-    """What a figure of the tables is called, by its name."""
-    rows = [(key.format(label), f"{label}: {name}") for label in ("ship", "plane") for key, name in ROWS]
-    return dict([*rows, *COMMON_ROWS])
+def measure_all(
+    engine: Engine,
+    count: int,
+    real: Path | None,
+    tell: Callable[[str], None] = print,
+    twin: Engine | None = None,
+) -> dict[str, dict[str, Figures]]:
+    """The figures of a model on simulated chips (right, no and wrong prior) and on real held-out images.
 
+    Under ``MISSES`` stands which ships it misses with the right prior.
 
-def goals(results: Mapping[str, Mapping[str, Figures]]) -> str:
-    """A markdown table of what was wanted beside what was reached."""
-    lines = ["| | goal | reached |", "| --- | ---: | ---: |"]
-    for (data, column), wanted in GOALS.items():
-        for key, goal in wanted.items():
-            if data in results and key in results[data][column]:
-                lines.append(f"| {data}, {titles()[key]} | {goal:.2f} | {results[data][column][key]:.3f} |")
-    return "\n".join([*lines, ""])
-
-
-def kinds(missed: Mapping[str, Figures]) -> str:
-    """A markdown table of the ships of each kind, and the shares of them that get a good, a loose or no box."""
-    names = list(next(iter(missed.values()), {}))
-    lines = [f"| ships | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
-    for kind, (number, *shares) in ((kind, figures.values()) for kind, figures in missed.items()):
-        lines.append(f"| {kind} | {number:.0f} | {' | '.join(f'{share:.3f}' for share in shares)} |")
-    return "\n".join([*lines, ""])
-
-
-def prior_effect(columns: Mapping[str, Figures]) -> str:
-    """What its own and another place's prior change in ship counting, and what learning with priors costs, as a list.
-
-    Another place's prior cannot tell more than none: against its own, it costs at least what that brings.
+    Args:
+        engine: The model.
+        count: How many simulated chips, of the stream that training never draws from.
+        real: The folder of SSDD, if its held-out images are measured.
+        tell: Takes a line for each part.
+        twin: The same model trained without any prior: what a model that may get one loses when it gets none.
     """
-    points = {name: 100 * figures["count ship"] for name, figures in columns.items()}
-    right, none, wrong = (points[name] for name in PRIOR_COLUMNS.values())
-    lines = [
-        f"- Its own prior brings {right - none:+.1f} points over none (goal: at least +20).",
-        f"- Another place's prior brings {wrong - none:+.1f} points over none (goal: better than -10), "
-        f"{wrong - right:+.1f} over its own.",
-    ]
-    if TWIN in points:
-        twin = points[TWIN]
-        lines.append(f"- Without a prior it is {none - twin:+.1f} points from its twin (goal: within 2).")
-    return "\n".join([*lines, ""])
+    simulated = simulated_images(count, "test", engine.card)
+    asked = {PRIOR_COLUMNS[prior]: _asked(engine, simulated, prior, tell) for prior in PRIOR_COLUMNS}
+    if twin:
+        asked[TWIN] = _asked(twin, simulated, "none", tell)
+    results = {"simulated": _columns(asked), MISSES: misses(asked[PRIOR_COLUMNS["own"]], "ship")}
+    if real:
+        held_out = ssdd_images(real, "test", engine.card)
+        results["ssdd"] = _columns({PRIOR_COLUMNS["none"]: _asked(engine, held_out, "none", tell)})
+    return results
+
+
+def _asked(
+    engine: Engine, images: LabelledImages, prior: PriorKind, tell: Callable[[str], None]
+) -> list[Prediction]:
+    """What the engine says with one kind of prior."""
+    tell(f"{len(images)} images of {images.name}, {PRIOR_COLUMNS[prior]}")
+    condition = Condition(engine.card.name, "", prior, images.name)
+    return [one for batch in ask(engine, images, condition) for one in batch]
+
+
+def _columns(columns: dict[str, list[Prediction]]) -> dict[str, Figures]:
+    """The figures of each column, and those of two blind guessers."""
+    asked = next(iter(columns.values()))
+    guessers = {
+        "commonest answer": commonest(asked, [p.labelled_question for p in asked], "of these"),
+        "next chip's truth": neighbour(asked),
+    }
+    columns = columns | guessers
+    return {name: _named(evaluate_predictions(mine, java=False)[0].figures) for name, mine in columns.items()}
+
+
+def _named(figures: Mapping[MetricKey, Any]) -> Figures:
+    """The figures the card may show, by name."""
+    named = ((_name(key), figure.value) for key, figure in figures.items())
+    return {name: value for name, value in named if name and value is not None}
+
+
+def _name(key: MetricKey) -> str | None:
+    """The card's name of a figure; None for one it does not show."""
+    task, metric = key.task, key.metric
+    cases = ", chips with any" if key.cases == WITH_ANY else ""
+    if task is Task.CLASSIFY and metric == "accuracy":
+        return "classify" if key.target == ALL else f"classify {key.target}"
+    if task is Task.DESCRIBE and metric == "exact":
+        return "describe exact"
+    if key.target == ALL:
+        return None
+    if task is Task.COUNT and metric == "accuracy":
+        return f"count {key.target}{cases}"
+    if task is Task.LOCATE and (metric == "acc100" or not cases):
+        return f"locate {key.target} {metric}{cases}"
+    if task is Task.DETECT and metric.partition("@")[2] in _IOUS and metric[0] != "A":
+        kind, _, iou = metric.partition("@")
+        return f"detect {key.target} @{iou} {kind}"
+    return None
+
+
+def misses(predictions: Iterable[Prediction], target: str) -> dict[str, Figures]:
+    """How many true boxes of a class there are of every kind, and which box the detect answers give them.
+
+    A kind is ``SMALL``, ``CROWDED`` (another one's centre within ``NEAR_PX``), ``PLAIN`` or ``ALL``; its figures are
+    ``number`` and the shares ``FOUND``, ``LOOSE`` and ``UNSEEN``. A kind of which there is none is left out.
+    """
+    seen: dict[str, Counter[str]] = {kind: Counter() for kind in (ALL, PLAIN, CROWDED, SMALL)}
+    for prediction in predictions:
+        if prediction.task is Task.DETECT and prediction.target == target:
+            chip = replace(detections_of(prediction, frozenset([target])), difficult=())
+            found = {how: set(chip.match(iou).partner.tolist()) for how, iou in _MATCHED_AT.items()}
+            for number, box in enumerate(chip.truth):
+                how = next((how for how in _MATCHED_AT if number in found[how]), UNSEEN)
+                for kind in (ALL, _kind(box, chip.truth)):
+                    seen[kind][how] += 1
+    return {
+        kind: {"number": n.total(), **{how: n[how] / n.total() for how in (*_MATCHED_AT, UNSEEN)}}
+        for kind, n in seen.items()
+        if n
+    }
+
+
+def _kind(box: Box, boxes: Iterable[Box]) -> str:
+    """Whether a box in pixels is small, crowded by others among ``boxes`` or plain to see."""
+    if max(box.right - box.left, box.bottom - box.top) < SMALL_PX:
+        return SMALL
+    near = sum(
+        abs(box.left + box.right - other.left - other.right) <= 2 * NEAR_PX
+        and abs(box.top + box.bottom - other.top - other.bottom) <= 2 * NEAR_PX
+        for other in boxes
+    )
+    return CROWDED if near > 1 else PLAIN  # it is one of them itself
 
 
 def write_card(
@@ -152,27 +178,37 @@ def write_card(
     """Writes ``figures.json`` and ``README.md`` into a checkpoint's folder.
 
     Args:
-        folder: the checkpoint.
-        results: what ``measure_all`` returned.
+        folder: The checkpoint.
+        results: What ``measure_all`` returned.
         facts: ``parameters`` (millions), ``questions``, ``count`` (simulated test chips), ``run`` (how long it was
             trained), if there is a twin, ``twin`` (how it was trained) and, when real images were used, ``train`` and
             ``test``, their numbers.
     """
     (folder / "figures.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    real, twin = "ssdd" in results, facts.get("twin")
-    sets = f"Simulated: {facts['count']} chips of a stream that training never draws from. "
-    sets += f"SSDD: the {facts['test']} held-out images, whole, one chip each." if real else ""
-    tables = table("Simulated chips", results["simulated"])
-    tables += table("SSDD, real images (no prior exists for them)", results["ssdd"]) if real else ""
-    text = TEXT.format(
-        **{"train": 0, "test": 0, **facts, "twin": TWIN_RUN.format(run=twin) if twin else ""},
-        compared=" --twin TWIN" if twin else "",
-        real=REAL.format(**facts) if real else NO_REAL,
-        option=" --real SSDD_FOLDER" if real else "",
-        sets=sets,
-        tables=tables,
-        goals=goals(results),
-        prior=prior_effect(results["simulated"]),
-        misses=kinds(results[MISSES]),
+    simulated, missed = results["simulated"], results[MISSES]
+    text = load_template("fusar_train.evaluation", "card.md").render(
+        **{"twin": "", **facts},
+        simulated=simulated,
+        ssdd=results.get("ssdd"),
+        rows=_rows,
+        points={name: 100 * figures["count ship"] for name, figures in simulated.items()},
+        goals=list(_goals(results)),
+        shares=list(next(iter(missed.values()), {})),
+        missed=missed,
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _rows(columns: Mapping[str, Figures]) -> Iterator[tuple[str, list[str]]]:
+    """The rows of a table: the name of a figure, and the figure in each column that has it."""
+    for key, name in TITLES.items():
+        if any(key in figures for figures in columns.values()):
+            yield name, [f"{figures[key]:.3f}" if key in figures else "" for figures in columns.values()]
+
+
+def _goals(results: Mapping[str, Mapping[str, Figures]]) -> Iterator[tuple[str, float, float]]:
+    """What was wanted beside what was reached."""
+    for (data, column), wanted in GOALS.items():
+        for key, goal in wanted.items():
+            if data in results and key in results[data][column]:
+                yield f"{data}, {TITLES[key]}", goal, results[data][column][key]

@@ -15,35 +15,23 @@ from fusar_gpt.cli.terminal import progress_bar
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings.output import check_writable, whole_file
 from fusar_train.evaluation import baselines
-from fusar_train.evaluation.asking import ask
 from fusar_train.evaluation.bootstrap import LEVEL, RESAMPLES
 from fusar_train.evaluation.captions import TOKENIZER
 from fusar_train.evaluation.cfar import Cfar
-from fusar_train.evaluation.examples import Examples, open_examples
-from fusar_train.evaluation.figures import Measured, measure, to_json
+from fusar_train.evaluation.inference import ask
+from fusar_train.evaluation.labelled_images import LabelledImages, open_images
 from fusar_train.evaluation.papers import NOTE, PAPERS
-from fusar_train.evaluation.pictures import FALSE, MISSED, counting_errors, detection_errors
 from fusar_train.evaluation.predictions import (
     PREDICTIONS_FILE,
-    Asked,
     Condition,
+    LabelledQuestion,
     Prediction,
     PredictionsError,
     read_predictions,
     write_predictions,
 )
-from fusar_train.evaluation.report import (
-    COUNTING_KINDS,
-    DETECTION_KINDS,
-    Errors,
-    column,
-    interval,
-    models_of,
-    overall,
-    render,
-    shown,
-    title_of,
-)
+from fusar_train.evaluation.report import column, interval, models_of, overall, render, shown, title_of
+from fusar_train.evaluation.results import EvaluationResult, evaluate_predictions, to_json
 
 if TYPE_CHECKING:
     from fusar_gpt.engine import Engine
@@ -64,16 +52,16 @@ def run(args: argparse.Namespace) -> None:
         for name in (FIGURES_FILE, REPORT_FILE):
             check_writable(args.out / name)
     if args.recompute:
-        examples, predictions = None, read_predictions(args.recompute)
+        images, predictions = None, read_predictions(args.recompute)
     elif args.checkpoint and args.data:
-        examples, predictions = evaluate(args)
+        images, predictions = evaluate(args)
     else:
         raise PredictionsError("Give a checkpoint and data to evaluate, or predictions with --recompute.")
-    measured = measure(predictions, args.seed)
-    for line in summary(measured):
+    results = evaluate_predictions(predictions, args.seed)
+    for line in summary(results):
         print(line)
     if args.out:
-        write_results(args.out, measured, predictions, examples, args.seed)
+        write_results(args.out, results, predictions, images, args.seed)
 
 
 def make_folder(folder: Path) -> None:
@@ -84,24 +72,24 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"Cannot make {folder}: {error.strerror}. Give another --out.") from error
 
 
-def evaluate(args: argparse.Namespace) -> tuple[Examples, list[Prediction]]:
+def evaluate(args: argparse.Namespace) -> tuple[LabelledImages, list[Prediction]]:
     """Asks the model and the baselines; answers are written while they come, so that a stop loses none."""
     engine = None if args.checkpoint == _CFAR else load_engine(args.checkpoint)
     card = engine.card if engine else None
-    examples = open_examples(args.data, args.split, card, args.limit, args.seed)
+    images = open_images(args.data, args.split, card, args.limit, args.seed)
     path = args.predictions or (args.out / PREDICTIONS_FILE if args.out else None)
     if path:
         check_writable(path)
     append(path, [], "w")
     predictions: list[Prediction] = []
-    for batch in answers(engine, examples, args):
+    for batch in answers(engine, images, args):
         predictions += batch
         append(path, batch)
     if not predictions:
         raise PredictionsError(
             f"{args.data} has nothing that {args.checkpoint} could answer: take other tasks."
         )
-    return examples, predictions
+    return images, predictions
 
 
 def load_engine(checkpoint: str) -> Engine:
@@ -126,18 +114,18 @@ def append(path: Path | None, predictions: Sequence[Prediction], mode: Literal["
 
 
 def answers(
-    engine: Engine | None, examples: Examples, args: argparse.Namespace
+    engine: Engine | None, images: LabelledImages, args: argparse.Namespace
 ) -> Iterator[list[Prediction]]:
     """All answers: the model's with each kind of prior, then those of the baselines to the same questions."""
     first: list[Prediction] = []
     if engine:
         for prior in args.prior:
-            condition = Condition(engine.card.name, engine.hash, prior, examples.name)
-            with progress_bar(len(examples), "images", f"{prior} prior") as show:
-                for batch in ask(engine, examples, condition, args.tasks, show):
+            condition = Condition(engine.card.name, engine.hash, prior, images.name)
+            with progress_bar(len(images), "images", f"{prior} prior") as show:
+                for batch in ask(engine, images, condition, args.tasks, show):
                     first += batch if prior == args.prior[0] else []
                     yield batch
-    native = open_examples(args.data, args.split, None, args.limit, args.seed)
+    native = open_images(args.data, args.split, None, args.limit, args.seed)
     classical = list(baselines.detect_by_cfar(native, args.tasks, Cfar()))
     yield classical
     asked = first or classical
@@ -149,24 +137,26 @@ def answers(
     yield baselines.neighbour(asked)
 
 
-def train_questions(args: argparse.Namespace, asked: Sequence[Prediction]) -> tuple[list[Asked], str]:
+def train_questions(
+    args: argparse.Namespace, asked: Sequence[Prediction]
+) -> tuple[list[LabelledQuestion], str]:
     """Questions of the train split and its name; the questions asked, where there is none."""
     data = f"simulated:{_TRAIN_IMAGES}" if args.data.startswith("simulated:") else args.data
     try:
-        train = open_examples(data, "train", None, _TRAIN_IMAGES, args.seed)
+        train = open_images(data, "train", None, _TRAIN_IMAGES, args.seed)
     except PredictionsError:
         train = None
     if train is None or train.name == asked[0].condition.data:
-        return [p.asked for p in asked], "of this split"
-    return [question for i in range(len(train)) for question in train[i].asked], "of train"
+        return [p.labelled_question for p in asked], "of this split"
+    return [question for i in range(len(train)) for question in train[i].questions], "of train"
 
 
-def summary(measured: Sequence[Measured]) -> Iterator[str]:
+def summary(results: Sequence[EvaluationResult]) -> Iterator[str]:
     """The figures that the papers give too, one a line, of the models; of the first baseline without one."""
-    for m in models_of(measured):
-        yield f"{column(m)} on {m.condition.data}, {m.images} images, {m.questions} questions"
+    for result in models_of(results):
+        yield f"{column(result)} on {result.condition.data}, {result.images} images, {result.questions} questions"
         for key in PAPERS:
-            figure = overall(key, m.figures)
+            figure = overall(key, result.figures)
             if figure and figure.value is not None:
                 name = f"{key.task.value} {title_of(key)}"
                 yield f"  {name:26} {shown(key, figure.value):>6}  ({interval(key, figure)}; n = {figure.n})"
@@ -174,18 +164,18 @@ def summary(measured: Sequence[Measured]) -> Iterator[str]:
 
 def write_results(
     folder: Path,
-    measured: Sequence[Measured],
+    results: Sequence[EvaluationResult],
     predictions: Sequence[Prediction],
-    examples: Examples | None,
+    images: LabelledImages | None,
     seed: int,
 ) -> None:
-    """Writes ``figures.json`` and ``report.html``; pictures need the examples."""
+    """Writes ``figures.json`` and ``report.html``; pictures need the images."""
     figures = {
         "format": 1,
         "interval": {"method": "percentile bootstrap over images", "level": LEVEL, "resamples": RESAMPLES},
         "seed": seed,
         "caption_words": TOKENIZER,
-        "conditions": to_json(measured),
+        "conditions": to_json(results),
         "papers": {
             "note": NOTE,
             "figures": [
@@ -194,30 +184,18 @@ def write_results(
             ],
         },
     }
-    page = render(measured, errors(measured, predictions), pixels_of(examples), seed)
+    page = render(results, predictions, pixels_of(images), seed)
     with whole_file(folder / FIGURES_FILE) as path:
         path.write_text(json.dumps(figures, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
     with whole_file(folder / REPORT_FILE) as path:
         path.write_text(page, "utf-8")
 
 
-def errors(measured: Sequence[Measured], predictions: Sequence[Prediction]) -> list[Errors]:
-    """The errors to picture: those of the first condition, the model as it is meant to be used."""
-    condition = measured[0].condition
-    mine = [p for p in predictions if p.condition == condition]
-    name = column(measured[0])
-    return [
-        Errors(f"Most missed: {name}", DETECTION_KINDS, detection_errors(mine, MISSED)),
-        Errors(f"Most false alarms: {name}", DETECTION_KINDS, detection_errors(mine, FALSE)),
-        Errors(f"Worst counts: {name}", COUNTING_KINDS, counting_errors(mine)),
-    ]
-
-
-def pixels_of(examples: Examples | None) -> Callable[[str], NDArray[np.uint8] | None]:
+def pixels_of(images: LabelledImages | None) -> Callable[[str], NDArray[np.uint8] | None]:
     """Gives the chip of an image's id."""
-    number = {examples.id_of(i): i for i in range(len(examples))} if examples else {}
+    number = {images.id_of(i): i for i in range(len(images))} if images else {}
 
     def pixels(image: str) -> NDArray[np.uint8] | None:
-        return examples[number[image]].image if examples and image in number else None
+        return images[number[image]].pixels if images and image in number else None
 
     return pixels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fusar_gpt.tasks import Task
-from fusar_train.evaluation.task_statistics import ALL, Key
+from fusar_train.evaluation.metrics import ALL, MetricKey
 
 NOTE = (
     "FUSAR-GPT's paper, on its own data, which is not public: not comparable with the figures measured here"
@@ -12,12 +12,12 @@ QWEN, BASELINE, R3DET, FUSAR = "Qwen2.5-VL-7B", "best baseline", "R3Det", "FUSAR
 MODELS = (QWEN, BASELINE, R3DET, FUSAR)
 
 
-def _row(task: Task, target: str, metric: str, **percent: float) -> tuple[Key, dict[str, float]]:
+def _row(task: Task, target: str, metric: str, **percent: float) -> tuple[MetricKey, dict[str, float]]:
     names = {"qwen": QWEN, "baseline": BASELINE, "r3det": R3DET, "fusar": FUSAR}
-    return Key(task, target, metric), {names[name]: value / 100 for name, value in percent.items()}
+    return MetricKey(task, target, metric), {names[name]: value / 100 for name, value in percent.items()}
 
 
-PAPERS: dict[Key, dict[str, float]] = dict(
+PAPERS: dict[MetricKey, dict[str, float]] = dict(
     [
         _row(Task.COUNT, ALL, "accuracy", qwen=34.85, baseline=46.97, fusar=52.53),
         _row(Task.LOCATE, ALL, "acc100", qwen=30.81, baseline=43.94, fusar=52.02),

@@ -1,65 +1,109 @@
-"""Predictions: every answer beside its truth, one JSON object a line, enough to take all figures again."""
+"""Predictions: every answer beside its truth, one JSON object a line, enough to compute all figures again."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Annotated, Any, Literal, TextIO, get_args
+
+import pydantic
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+)
 
 from fusar_gpt.errors import FusarError
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import SEARCHES, Task
+from fusar_train.validation import first_fault
 
 PREDICTIONS_FILE = "predictions.jsonl"
-PRIORS = ("own", "none", "wrong")
-"""The image's own prior, none (S = 0), and the one of another place."""
-
-_MOST = 10**9
+PriorKind = Literal["own", "none", "wrong"]
+"""The image's own prior, none (S = 0), or the one of another place."""
+PRIORS: tuple[PriorKind, ...] = get_args(PriorKind)
 
 
 class PredictionsError(FusarError):
     """A file of predictions cannot be read, or there is nothing to measure."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """A box that was said, in chip pixels, with its score (larger is surer) if it has one."""
+_Whole = Annotated[int, Field(strict=True, ge=0, le=10**9)]
+_Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+_Side = Annotated[int, Field(strict=True, ge=1, le=10**9)]
+_Cell = Annotated[int, Field(strict=True, ge=1, le=9)]
+Cells = frozenset[_Cell]
+"""Cells of the 3 x 3 grid, numbered 1 to 9 row by row."""
 
-    box: ChipBox
+_FOUR_NUMBERS: TypeAdapter[tuple[float, float, float, float]] = TypeAdapter(
+    tuple[_Number, _Number, _Number, _Number]
+)
+_Box = Annotated[
+    ChipBox,
+    BeforeValidator(
+        lambda value: ChipBox(*_FOUR_NUMBERS.validate_python(value)) if isinstance(value, list) else value
+    ),
+    PlainSerializer(lambda box: [box.left, box.top, box.right, box.bottom]),
+]
+"""A box in chip pixels; left, top, right and bottom in JSON."""
+
+
+@pydantic.dataclasses.dataclass(frozen=True)
+class PredictedBox:
+    """A box that was answered, with its score (larger is surer) if it has one."""
+
+    box: _Box
     label: str
-    score: float | None = None
+    score: _Number | None = None
 
 
-@dataclass(frozen=True)
-class Target:
-    """A true object in chip pixels; ``fine`` is its finer class, ``difficult`` that it counts neither way."""
+@pydantic.dataclasses.dataclass(frozen=True)
+class TrueBox:
+    """A true object; ``fine`` is its finer class, ``difficult`` that it counts neither way."""
 
-    box: ChipBox
+    box: _Box
     label: str
     fine: str | None = None
-    difficult: bool = False
+    difficult: Annotated[bool, Field(strict=True)] = False
 
 
-@dataclass(frozen=True)
-class Name:
+@pydantic.dataclasses.dataclass(frozen=True)
+class TrueClass:
     """The true class of the object in a box, and its finer class if known."""
 
     label: str
     fine: str | None = None
 
 
-Said = int | frozenset[int] | str | tuple[Found, ...]
-"""A parsed answer: count, cells 1..9, class name or text, boxes."""
+PredictedAnswer = _Whole | Cells | str | tuple[PredictedBox, ...]
+"""A parsed answer: count, cells, class name or text, boxes."""
 
-Truth = int | frozenset[int] | Name | tuple[Target, ...] | tuple[str, ...]
-"""What would have been right: count, cells 1..9, class, boxes, texts of which any will do."""
+Truth = _Whole | Cells | TrueClass | tuple[TrueBox, ...] | tuple[str, ...]
+"""What would have been right: count, cells, class, boxes, texts of which any will do."""
+
+_TEXTS: Any = Annotated[tuple[str, ...], Field(min_length=1)]
+_TYPES: dict[Task, tuple[Any, Any]] = {
+    Task.COUNT: (_Whole, _Whole),
+    Task.LOCATE: (Cells, Cells),
+    Task.CLASSIFY: (str, TrueClass),
+    Task.DETECT: (tuple[PredictedBox, ...], tuple[TrueBox, ...]),
+    Task.DESCRIBE: (str, _TEXTS),
+    Task.ASK: (str, _TEXTS),
+}
+_READERS: dict[Task, dict[str, TypeAdapter[Any]]] = {
+    task: {"answer": TypeAdapter(answer | None), "truth": TypeAdapter(truth)}
+    for task, (answer, truth) in _TYPES.items()
+}
 
 
 @dataclass(frozen=True)
-class Asked:
+class LabelledQuestion:
     """One question about one image, with the truth.
 
     ``target`` is the class that count, locate and detect look for, ``box`` the one to classify, ``text`` the
@@ -78,93 +122,131 @@ class Condition:
     """Under which answers were given; all answers under one condition make up one set of figures.
 
     Attributes:
-        model: name of the model or baseline, ``hash`` the SHA-256 of its files (empty for baselines).
-        prior: one of ``PRIORS``.
-        data: the name of the data set and its split.
+        model: Name of the model or baseline, ``hash`` the SHA-256 of its files (empty for baselines).
+        prior: Which prior was shown.
+        data: Name of the data set and its split.
     """
 
     model: str
     hash: str
-    prior: str
+    prior: PriorKind
     data: str
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """One question, what was answered and what is true.
+@pydantic.dataclasses.dataclass(frozen=True)
+class ModelId:
+    """A model's name and the SHA-256 of its files; the hash of a baseline is empty."""
+
+    name: str
+    hash: str
+
+
+class Prediction(BaseModel):
+    """One question, what was answered and what is true: a line of the file, see docs/evaluation.md.
 
     Attributes:
-        image: the image's id.
-        frame: width and height of the chip in pixels; boxes are in this frame.
-        asked: the question and its truth.
-        question: the words the model was asked with; empty for baselines.
-        raw: the model's own text.
-        answer: what was read from it; None when nothing could be.
-        nodes: how many AEF vectors the model was given.
-        score: geometric mean token probability of the whole answer, if the model gives one.
+        image: The image's id.
+        frame: Width and height of the chip in pixels; boxes are in this frame.
+        task, target, box, text, truth: As in ``LabelledQuestion``.
+        question: The words the model was asked with; empty for baselines.
+        raw: The model's own text.
+        answer: What was read from it; None when nothing could be.
+        score: Geometric mean token probability of the whole answer, if the model gives one.
+        prior, model, data: See ``Condition``.
+        nodes: How many AEF vectors the model was given.
     """
 
-    condition: Condition
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
     image: str
-    frame: tuple[int, int]
-    asked: Asked
+    frame: tuple[_Side, _Side]
+    task: Task
+    target: str | None
+    box: _Box | None
+    text: str | None
     question: str
     raw: str
-    answer: Said | None
-    nodes: int = 0
-    score: float | None = None
+    answer: PredictedAnswer | None
+    truth: Truth
+    score: _Number | None
+    prior: PriorKind
+    nodes: _Whole
+    model: ModelId
+    data: str
+
+    @classmethod
+    def of(
+        cls,
+        condition: Condition,
+        image: str,
+        frame: tuple[int, int],
+        asked: LabelledQuestion,
+        answer: PredictedAnswer | None,
+        question: str = "",
+        raw: str = "",
+        nodes: int = 0,
+        score: float | None = None,
+    ) -> Prediction:
+        """The answer to a question under a condition."""
+        return cls(
+            image=image, frame=frame, **vars(asked), question=question, raw=raw, answer=answer, score=score,
+            prior=condition.prior, nodes=nodes, model=ModelId(condition.model, condition.hash), data=condition.data,
+        )  # fmt: skip
+
+    @pydantic.field_validator("answer", "truth", mode="before")
+    @classmethod
+    def _is_of_the_task(cls, value: object, info: pydantic.ValidationInfo) -> object:
+        try:
+            return _READERS[info.data["task"]][info.field_name or ""].validate_python(value)
+        except KeyError:
+            raise ValueError("its task is unknown") from None
+        except ValidationError as error:
+            raise ValueError(first_fault(error).strip()) from None
+
+    @pydantic.field_serializer("answer", "truth")
+    def _in_order(self, value: Any) -> Any:
+        return sorted(value) if isinstance(value, frozenset) else value
+
+    @pydantic.model_validator(mode="after")
+    def _has_what_it_looks_for(self) -> Prediction:
+        if self.task in SEARCHES and self.target is None:
+            raise ValueError(f"{self.task.value} has no target")
+        return self
 
     @property
-    def task(self) -> Task:
-        """The task asked."""
-        return self.asked.task
+    def condition(self) -> Condition:
+        """Under which it was given."""
+        return Condition(self.model.name, self.model.hash, self.prior, self.data)
+
+    @property
+    def predicted_boxes(self) -> tuple[PredictedBox, ...]:
+        """The boxes of a detect answer; none when it could not be read."""
+        return (
+            tuple(one for one in self.answer if isinstance(one, PredictedBox))
+            if isinstance(self.answer, tuple)
+            else ()
+        )
+
+    @property
+    def true_boxes(self) -> tuple[TrueBox, ...]:
+        """The true boxes of a detect question."""
+        return (
+            tuple(one for one in self.truth if isinstance(one, TrueBox))
+            if isinstance(self.truth, tuple)
+            else ()
+        )
+
+    @property
+    def labelled_question(self) -> LabelledQuestion:
+        """The question and its truth."""
+        return LabelledQuestion(self.task, self.truth, self.target, self.box, self.text)
 
 
 def write_predictions(file: TextIO, predictions: Iterable[Prediction]) -> None:
     """Appends predictions, a line each."""
     for prediction in predictions:
-        file.write(json.dumps(to_json(prediction), ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def to_json(prediction: Prediction) -> dict[str, Any]:
-    """The object of one line; see docs/evaluation.md."""
-    asked, condition = prediction.asked, prediction.condition
-    return {
-        "image": prediction.image,
-        "frame": list(prediction.frame),
-        "task": asked.task.value,
-        "target": asked.target,
-        "box": asked.box and _corners(asked.box),
-        "text": asked.text,
-        "question": prediction.question,
-        "raw": prediction.raw,
-        "answer": _plain(prediction.answer),
-        "truth": _plain(asked.truth),
-        "score": prediction.score,
-        "prior": condition.prior,
-        "nodes": prediction.nodes,
-        "model": {"name": condition.model, "hash": condition.hash},
-        "data": condition.data,
-    }
-
-
-def _corners(box: ChipBox) -> list[float]:
-    return [box.left, box.top, box.right, box.bottom]
-
-
-def _plain(value: object) -> Any:
-    if isinstance(value, frozenset):
-        return sorted(value)
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Found):
-        return {"box": _corners(value.box), "label": value.label, "score": value.score}
-    if isinstance(value, Target):
-        known = {"box": _corners(value.box), "label": value.label, "fine": value.fine}
-        return {**known, "difficult": value.difficult}
-    if isinstance(value, Name):
-        return {"label": value.label, "fine": value.fine}
-    return value
+        row = prediction.model_dump(mode="json")
+        file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_predictions(path: Path) -> list[Prediction]:
@@ -180,7 +262,7 @@ def read_predictions(path: Path) -> list[Prediction]:
                 if line.strip():
                     predictions.append(_read_line(line, f"{path}, line {number}"))
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise PredictionsError(f"{path} cannot be read: {reason}. Give a predictions.jsonl.") from error
     if not predictions:
         raise PredictionsError(f"{path} holds no prediction: run fusar-train evaluate with --predictions.")
@@ -189,116 +271,9 @@ def read_predictions(path: Path) -> list[Prediction]:
 
 def _read_line(line: str, where: str) -> Prediction:
     try:
-        return from_json(json.loads(line, parse_constant=_no_number))
-    except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else error
-        message = f"{where} is no prediction ({reason}): remove that line or evaluate again."
-        raise PredictionsError(" ".join(message.split())[:400]) from error
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def from_json(row: Mapping[str, Any]) -> Prediction:
-    """A prediction of one line's object; KeyError, TypeError or ValueError when something is wrong."""
-    task = Task(row["task"])
-    read_answer, read_truth = _READERS[task]
-    width, height = (_whole(side, 1) for side in row["frame"])
-    asked = Asked(
-        task,
-        read_truth(row["truth"]),
-        _maybe(_text, row["target"]),
-        _maybe(_box, row["box"]),
-        _maybe(_text, row["text"]),
-    )
-    model = row["model"]
-    condition = Condition(_text(model["name"]), _text(model["hash"]), _text(row["prior"]), _text(row["data"]))
-    if condition.prior not in PRIORS:
-        raise ValueError(f"prior must be one of {', '.join(PRIORS)}")
-    if task in SEARCHES and asked.target is None:
-        raise ValueError(f"{task.value} has no target")
-    return Prediction(
-        condition,
-        image=_text(row["image"]),
-        frame=(width, height),
-        asked=asked,
-        question=_text(row["question"]),
-        raw=_text(row["raw"]),
-        answer=_maybe(read_answer, row["answer"]),
-        nodes=_whole(row["nodes"]),
-        score=_maybe(_number, row["score"]),
-    )
-
-
-def _maybe(read: Callable[[Any], Any], value: Any) -> Any:
-    return None if value is None else read(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r:.60} is no text")
-    return value
-
-
-def _whole(value: Any, least: int = 0) -> int:
-    if type(value) is not int or not least <= value <= _MOST:
-        raise ValueError(f"{value!r:.60} is no whole number from {least} to {_MOST}")
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(f"{value!r:.60} is no number")
-    return float(value)
-
-
-def _box(value: Any) -> ChipBox:
-    left, top, right, bottom = map(_number, _list(value))
-    return ChipBox(left, top, right, bottom)
-
-
-def _list(value: Any) -> Sequence[Any]:
-    if not isinstance(value, list):
-        raise TypeError(f"{value!r:.60} is no list")
-    return value
-
-
-def _cells(value: Any) -> frozenset[int]:
-    cells = frozenset(_whole(cell, 1) for cell in _list(value))
-    if cells and max(cells) > 9:
-        raise ValueError(f"cell {max(cells)} is not in 1..9")
-    return cells
-
-
-def _found(value: Any) -> tuple[Found, ...]:
-    rows = _list(value)
-    return tuple(Found(_box(r["box"]), _text(r["label"]), _maybe(_number, r["score"])) for r in rows)
-
-
-def _targets(value: Any) -> tuple[Target, ...]:
-    return tuple(
-        Target(_box(row["box"]), _text(row["label"]), _maybe(_text, row["fine"]), row["difficult"] is True)
-        for row in _list(value)
-    )
-
-
-def _name(value: Any) -> Name:
-    return Name(_text(value["label"]), _maybe(_text, value["fine"]))
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    texts = tuple(map(_text, _list(value)))
-    if not texts:
-        raise ValueError("no text would be right")
-    return texts
-
-
-_READERS: dict[Task, tuple[Callable[[Any], Said], Callable[[Any], Truth]]] = {
-    Task.COUNT: (_whole, _whole),
-    Task.LOCATE: (_cells, _cells),
-    Task.CLASSIFY: (_text, _name),
-    Task.DETECT: (_found, _targets),
-    Task.DESCRIBE: (_text, _texts),
-    Task.ASK: (_text, _texts),
-}
+        return Prediction.model_validate_json(line)
+    except ValidationError as error:
+        fault = first_fault(error)[:300]
+        raise PredictionsError(
+            f"{where} is not a prediction ({fault}): remove that line or evaluate again."
+        ) from error

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusar_gpt.findings.report import page_template
+from fusar_gpt.findings.report import load_template
 from fusar_gpt.tasks import ANY, Task
 from fusar_train.evaluation.bootstrap import RESAMPLES, Estimate
 from fusar_train.evaluation.captions import TOKENIZER
-from fusar_train.evaluation.figures import Measured
+from fusar_train.evaluation.error_images import (
+    COLOURS,
+    FALSE,
+    FOUND,
+    MISSED,
+    TRUE,
+    counting_errors,
+    detection_errors,
+    draw,
+)
+from fusar_train.evaluation.metrics import ALL, MetricKey
 from fusar_train.evaluation.papers import MODELS, NOTE, PAPERS
-from fusar_train.evaluation.pictures import COLOURS, FALSE, FOUND, MISSED, TRUE, Error, draw
-from fusar_train.evaluation.task_statistics import ALL, Key
+from fusar_train.evaluation.predictions import Prediction
+from fusar_train.evaluation.results import EvaluationResult
 
 TASKS = {
     Task.COUNT: "Counting",
@@ -42,81 +52,77 @@ Pixels = Callable[[str], NDArray[np.uint8] | None]
 """The chip of an image's id; None when it is not at hand."""
 
 
-@dataclass(frozen=True)
-class Errors:
-    """The errors of one condition that are shown: a title, what the boxes' colours mean, and the pictures."""
-
-    title: str
-    kinds: Sequence[str]
-    errors: Sequence[Error]
-
-
-def render(measured: Sequence[Measured], errors: Sequence[Errors], pixels: Pixels, seed: int) -> str:
+def render(
+    results: Sequence[EvaluationResult], predictions: Sequence[Prediction], pixels: Pixels, seed: int
+) -> str:
     """The page. All words of models and data are escaped; it holds no script and no address.
 
     Args:
-        measured: the figures of the models, then those of the baselines.
-        errors: groups of errors to draw.
-        pixels: gives the chips to draw them on.
-        seed: of the bootstrap.
+        results: Those of the models, then those of the baselines.
+        predictions: Those of the first result give the errors that are drawn.
+        pixels: Gives the chips to draw them on.
+        seed: Of the bootstrap.
     """
-    models = models_of(measured)
-    gained = [m for m in measured if m.gains]
-    names = ", ".join(dict.fromkeys(m.condition.model for m in models))
-    data = ", ".join(dict.fromkeys(m.condition.data for m in measured))
-    return page_template("fusar_train.evaluation", "report.html").render(
+    models = models_of(results)
+    gained = [result for result in results if result.gains]
+    names = ", ".join(dict.fromkeys(result.condition.model for result in models))
+    data = ", ".join(dict.fromkeys(result.condition.data for result in results))
+    return load_template("fusar_train.evaluation", "report.html").render(
         title=f"Evaluation of {names}",
-        subtitle=f"{data}: {measured[0].images} images",
+        subtitle=f"{data}: {results[0].images} images",
         beside_papers=_beside_papers(models),
         papers_note=NOTE,
         gains=_table(
-            dict.fromkeys(key for m in gained for key in m.gains), {column(m): m.gains for m in gained}
+            dict.fromkeys(key for result in gained for key in result.gains),
+            {column(result): result.gains for result in gained},
         ),
         confusions=[
-            (f"{column(m)}, {name} classes", table) for m in models for name, table in m.confusion.items()
+            (f"{column(result)}, {level} classes", table)
+            for result in models
+            for level, table in result.confusion.items()
         ],
-        pictures=[drawn for group in errors if (drawn := _pictures(group, pixels))["pictures"]],
+        pictures=list(_pictures(results[0], predictions, pixels)),
         colours=COLOURS,
-        all_figures=_table(_keys(measured), {column(m): m.figures for m in measured}),
-        models=dict.fromkeys((m.condition.model, m.condition.hash) for m in measured if m.condition.hash),
-        notices=dict.fromkeys(notice for m in measured for notice in m.notices),
+        all_figures=_table(_keys(results), {column(result): result.figures for result in results}),
+        models=dict.fromkeys((r.condition.model, r.condition.hash) for r in results if r.condition.hash),
+        notices=dict.fromkeys(notice for result in results for notice in result.notices),
         resamples=RESAMPLES,
         seed=seed,
         tokenizer=TOKENIZER,
     )
 
 
-def models_of(measured: Sequence[Measured]) -> list[Measured]:
+def models_of(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
     """The models among models and baselines; the first baseline where there is no model."""
-    return [m for m in measured if m.condition.hash] or list(measured[:1])
+    return [result for result in results if result.condition.hash] or list(results[:1])
 
 
-def column(measured: Measured) -> str:
+def column(result: EvaluationResult) -> str:
     """What stands over a condition's figures."""
-    condition = measured.condition
+    condition = result.condition
     return f"{condition.model}, {PRIOR_NAMES[condition.prior]}" if condition.hash else condition.model
 
 
-def shown(key: Key, value: float | None) -> str:
+def shown(key: MetricKey, value: float | None) -> str:
     """A figure as text: percent, or a plain number for errors; CIDEr 1.6 is written 160 as in the papers."""
     if value is None:
         return "\u2013"
     return f"{value:.2f}" if key.metric in _PLAIN_NUMBERS else f"{100 * value:.1f}"
 
 
-def interval(key: Key, figure: Estimate) -> str:
+def interval(key: MetricKey, figure: Estimate) -> str:
     """The figure's 95 % interval as text."""
     return "" if figure.low is None else f"{shown(key, figure.low)} to {shown(key, figure.high)}"
 
 
-def title_of(key: Key) -> str:
+def title_of(key: MetricKey) -> str:
     """The name of a figure below its task's name."""
     metric = METRICS.get(key.metric, key.metric)
     cases = "" if key.cases == ALL else f", images {key.cases}"
     return f"{metric}{cases}" if key.target == ALL else f"{key.target}: {metric}{cases}"
 
 
-def overall(key: Key, figures: Mapping[Key, Estimate]) -> Estimate | None:
+def overall(key: MetricKey, figures: Mapping[MetricKey, Estimate]) -> Estimate | None:
     """The figure; where only one class was asked about, that class's stands for all."""
     if key in figures or key.target != ALL:
         return figures.get(key)
@@ -124,25 +130,25 @@ def overall(key: Key, figures: Mapping[Key, Estimate]) -> Estimate | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def _keys(measured: Sequence[Measured]) -> list[Key]:
+def _keys(results: Sequence[EvaluationResult]) -> list[MetricKey]:
     """All figures that any of them has, task by task, but none twice because every image has targets."""
     keys = dict.fromkeys(
         key
-        for m in measured
-        for key, figure in m.figures.items()
-        if key.cases == ALL or figure != m.figures[replace(key, cases=ALL)]
+        for result in results
+        for key, figure in result.figures.items()
+        if key.cases == ALL or figure != result.figures[replace(key, cases=ALL)]
     )
     return sorted(keys, key=lambda key: list(TASKS).index(key.task))
 
 
-def _beside_papers(models: Sequence[Measured]) -> dict[str, Any] | None:
+def _beside_papers(models: Sequence[EvaluationResult]) -> dict[str, Any] | None:
     columns = {column(m): {key: f for key in PAPERS if (f := overall(key, m.figures))} for m in models}
     keys = [key for key in PAPERS if any(key in figures for figures in columns.values())]
     return _table(keys, columns, MODELS)
 
 
 def _table(
-    keys: Iterable[Key], columns: Mapping[str, Mapping[Key, Estimate]], papers: Sequence[str] = ()
+    keys: Iterable[MetricKey], columns: Mapping[str, Mapping[MetricKey, Estimate]], papers: Sequence[str] = ()
 ) -> dict[str, Any] | None:
     """One row a figure, in the columns of conditions and then of papers; None without a row."""
     rows = []
@@ -162,16 +168,21 @@ def _table(
     return {"columns": list(columns), "papers": papers, "rows": rows} if rows else None
 
 
-def _pictures(group: Errors, pixels: Pixels) -> dict[str, Any]:
-    """The errors of a group drawn on those chips that are at hand."""
-    pictures = []
-    for error in group.errors:
-        image = pixels(error.image)
-        if image is not None:
-            png = base64.b64encode(draw(image, error)).decode("ascii")
-            pictures.append({"text": error.text, "image": error.image, "png": png})
-    return {"title": group.title, "kinds": group.kinds, "pictures": pictures}
-
-
-DETECTION_KINDS = (FOUND, MISSED, FALSE)
-COUNTING_KINDS = (TRUE,)
+def _pictures(
+    result: EvaluationResult, predictions: Sequence[Prediction], pixels: Pixels
+) -> Iterator[dict[str, Any]]:
+    """The worst errors of a result, drawn on those chips that are at hand."""
+    mine = [p for p in predictions if p.condition == result.condition]
+    detection = (FOUND, MISSED, FALSE)
+    for title, kinds, errors in (
+        ("Most missed", detection, detection_errors(mine, MISSED)),
+        ("Most false alarms", detection, detection_errors(mine, FALSE)),
+        ("Worst counts", (TRUE,), counting_errors(mine)),
+    ):
+        pictures = [
+            {"text": e.text, "image": e.image, "png": base64.b64encode(draw(chip, e)).decode("ascii")}
+            for e in errors
+            if (chip := pixels(e.image)) is not None
+        ]
+        if pictures:
+            yield {"title": f"{title}: {column(result)}", "kinds": kinds, "pictures": pictures}

@@ -20,6 +20,7 @@ from pydantic.dataclasses import dataclass
 from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, nn
 from torch.multiprocessing.spawn import spawn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from fusar_gpt.model import (
     Card,
@@ -156,7 +157,7 @@ class TinyTrainer:
         encode = partial(visual_tokens, self.model)
         stream = self.batches.remembered(kept, encode) if kept else iter(self.batches)
         optimizers = make_optimizers(trained, phase)
-        rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
+        rates = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
         start = saved = time.monotonic()
         recent: list[dict[str, float]] = []
         for step, batch in enumerate(stream, start=1):
@@ -165,7 +166,8 @@ class TinyTrainer:
             backward(losses, [p for _, p in trained])
             now = time.monotonic()
             done = from_process_0(max(step / phase.steps, (now - start) / 60 / phase.minutes))
-            set_rates(optimizers, rates, min(done / WARM_UP, 1.0) * max(0.01, 1 - done))
+            for group, rate in rates:
+                group["lr"] = rate * (min(done / WARM_UP, 1.0) * max(0.01, 1 - done))
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
@@ -248,22 +250,12 @@ def backward(losses: dict[str, Tensor], parameters: list[nn.Parameter]) -> None:
     torch.nn.utils.clip_grad_norm_(parameters, 1.0)
 
 
-def set_rates(optimizers: tuple[torch.optim.Optimizer, ...], rates: list[float], factor: float) -> None:
-    """Sets every group's learning rate to its own full rate times a factor."""
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    for group, rate in zip(groups, rates, strict=True):
-        group["lr"] = rate * factor
-
-
 def average(gradients: list[Tensor]) -> None:
     """Averages gradients over all processes, in place."""
     if distributed.is_initialized():
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        flat = parameters_to_vector(gradients)
         distributed.all_reduce(flat)
-        flat /= distributed.get_world_size()
-        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
+        vector_to_parameters(flat / distributed.get_world_size(), gradients)
 
 
 def from_process_0(value: float) -> float:

@@ -10,7 +10,8 @@ from typing import Any
 
 from fusar_gpt.errors import FusarError
 from fusar_gpt.tasks import Task
-from fusar_train.evaluation.task_statistics import ALL, Key
+from fusar_train.evaluation.metrics import ALL, MetricKey
+from fusar_train.evaluation.predictions import PriorKind
 from fusar_train.pretrain import MINI_BASE
 from fusar_train.stages.settings import RECIPES, Settings
 from fusar_train.validation import read_yaml
@@ -24,9 +25,9 @@ FREE = ("base", "device", "keep")
 
 BASE_SETTINGS = MINI_BASE
 METRICS = {
-    Key(Task.COUNT, ALL, "accuracy"): "counting",
-    Key(Task.LOCATE, ALL, "acc100"): "grid Acc@100",
-    Key(Task.DETECT, ALL, "F1@0.5"): "detection F1@.5",
+    MetricKey(Task.COUNT, ALL, "accuracy"): "counting",
+    MetricKey(Task.LOCATE, ALL, "acc100"): "grid Acc@100",
+    MetricKey(Task.DETECT, ALL, "F1@0.5"): "detection F1@.5",
 }
 """What is compared. The paper's ablations give counting only."""
 
@@ -36,7 +37,7 @@ class ReproduceError(FusarError):
 
 
 @dataclass(frozen=True)
-class Row:
+class Variant:
     """One way to train.
 
     Attributes:
@@ -46,7 +47,7 @@ class Row:
 
     stage1: tuple[str, ...] | None
     stage2: tuple[str, ...] | None
-    prior: str
+    prior: PriorKind
 
 
 def _fresh(fusion: str) -> str:
@@ -55,22 +56,22 @@ def _fresh(fusion: str) -> str:
 
 _BLIND = ("trainables=lora", "priors=false")
 ROWS = {
-    "base": Row(None, None, "none"),
-    "sft2": Row(None, _BLIND, "none"),
-    "sft1+sft2": Row(_BLIND, _BLIND, "none"),
+    "base": Variant(None, None, "none"),
+    "sft2": Variant(None, _BLIND, "none"),
+    "sft1+sft2": Variant(_BLIND, _BLIND, "none"),
     # Without stage 1 nothing else could teach TLM anything: here stage 2 does.
-    "sft2+tlm": Row(None, ("trainables=tlm+lora", _fresh("modulate")), "own"),
-    "all": Row((_fresh("modulate"),), (), "own"),
-    "sum": Row((_fresh("sum"),), (), "own"),
-    "concat": Row((_fresh("concat"),), (), "own"),
-    "tlm-alone": Row(("trainables=tlm", _fresh("modulate")), (), "own"),
+    "sft2+tlm": Variant(None, ("trainables=tlm+lora", _fresh("modulate")), "own"),
+    "all": Variant((_fresh("modulate"),), (), "own"),
+    "sum": Variant((_fresh("sum"),), (), "own"),
+    "concat": Variant((_fresh("concat"),), (), "own"),
+    "tlm-alone": Variant(("trainables=tlm", _fresh("modulate")), (), "own"),
 }
 UNTRAINED = "base"
 """The row that has no seed: it is measured once."""
 
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """A line of a table: its title, its row, and the paper's counting accuracy in percent, if it has one."""
 
     title: str
@@ -79,42 +80,42 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
+class AblationTable:
     """Rows that are compared, each with the row ``baseline``."""
 
     title: str
     baseline: str
-    lines: tuple[Line, ...]
+    lines: tuple[TableLine, ...]
 
 
 TABLES = (
-    Table(
+    AblationTable(
         "Table 9: the two stages and TLM",
         "sft2",
         (
-            Line("the base, as it is", "base"),
-            Line("SFT2 only", "sft2", 34.85),
-            Line("SFT1+SFT2, no TLM", "sft1+sft2", 36.36),
-            Line("SFT2+TLM", "sft2+tlm", 41.92),
-            Line("all: SFT1+SFT2+TLM", "all", 52.23),
+            TableLine("the base, as it is", "base"),
+            TableLine("SFT2 only", "sft2", 34.85),
+            TableLine("SFT1+SFT2, no TLM", "sft1+sft2", 36.36),
+            TableLine("SFT2+TLM", "sft2+tlm", 41.92),
+            TableLine("all: SFT1+SFT2+TLM", "all", 52.23),
         ),
     ),
     # The paper's base is its SFT2 row. Only sft1+sft2 differs from the fusions by nothing but the prior.
-    Table(
+    AblationTable(
         "Table 6: how the prior is fused",
         "sft1+sft2",
         (
-            Line("base: SFT2 only, no prior", "sft2", 34.85),
-            Line("base through both stages, no prior", "sft1+sft2"),
-            Line("sum", "sum", 36.36),
-            Line("concat", "concat", 37.88),
-            Line("TLM", "all", 52.53),
+            TableLine("base: SFT2 only, no prior", "sft2", 34.85),
+            TableLine("base through both stages, no prior", "sft1+sft2"),
+            TableLine("sum", "sum", 36.36),
+            TableLine("concat", "concat", 37.88),
+            TableLine("TLM", "all", 52.53),
         ),
     ),
-    Table(
+    AblationTable(
         "What stage 1 trains (the paper says both)",
         "all",
-        (Line("TLM and LoRA", "all"), Line("TLM alone", "tlm-alone")),
+        (TableLine("TLM and LoRA", "all"), TableLine("TLM alone", "tlm-alone")),
     ),
 )
 
@@ -123,6 +124,7 @@ TABLES = (
 class Preset:
     """How much: seeds, chips, changes to the settings of both stages, and steps of each phase of the base."""
 
+    name: str
     seeds: int
     train: int
     test: int
@@ -131,8 +133,9 @@ class Preset:
 
 
 PRESETS = {
-    "full": Preset(seeds=3, train=4000, test=300),
+    "full": Preset("full", seeds=3, train=4000, test=300),
     "smoke": Preset(
+        "smoke",
         seeds=1,
         train=24,
         test=6,
@@ -143,7 +146,7 @@ PRESETS = {
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """A row with a seed."""
 
     row: str
@@ -182,7 +185,7 @@ class Experiment:
         """The preset itself."""
         return PRESETS[self.preset]
 
-    def folder(self, run: Run) -> Path:
+    def folder(self, run: TrainingRun) -> Path:
         """Where a run keeps its files."""
         return self.out / "runs" / run.name
 
@@ -190,7 +193,7 @@ class Experiment:
         """The chips of a split."""
         return data_folder(self.out, split)
 
-    def settings(self, run: Run) -> dict[int, Settings]:
+    def settings(self, run: TrainingRun) -> dict[int, Settings]:
         """The settings of the stages of a run, by stage."""
         row = ROWS[run.row]
         more = [*self.size.changes, f"seed={run.seed}"]
@@ -204,7 +207,7 @@ class Experiment:
         """What must not change while the experiment goes on, and what may (``FREE``), as JSON can hold it."""
         fields = {name: value for name, value in asdict(self).items() if name != "out"}
         settings = {
-            row: {str(stage): one.record() for stage, one in self.settings(Run(row, 0)).items()}
+            row: {str(stage): one.record() for stage, one in self.settings(TrainingRun(row, 0)).items()}
             for row in ROWS
         }
         size = {"train": self.size.train, "test": self.size.test}
@@ -226,11 +229,11 @@ def work_folder(folder: Path, stage: int) -> Path:
     return folder / f"stage{stage}.run"
 
 
-def plan(rows: list[str], seeds: int) -> list[Run]:
+def plan(rows: list[str], seeds: int) -> list[TrainingRun]:
     """The runs, seed by seed: so an experiment that is stopped early has whole comparisons."""
     trained = [row for row in rows if row != UNTRAINED]
-    first = [Run(UNTRAINED, 0)] if UNTRAINED in rows else []
-    return first + [Run(row, seed) for seed in range(seeds) for row in trained]
+    first = [TrainingRun(UNTRAINED, 0)] if UNTRAINED in rows else []
+    return first + [TrainingRun(row, seed) for seed in range(seeds) for row in trained]
 
 
 def read_experiment(out: Path) -> Experiment:

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusar_train.evaluation.bootstrap import Estimate, Statistic, difference, estimate, mean
-from fusar_train.evaluation.figures import cases_of
+from fusar_train.evaluation.metrics import ALL, MetricKey, compute_metrics
 from fusar_train.evaluation.predictions import PREDICTIONS_FILE, read_predictions
-from fusar_train.evaluation.task_statistics import ALL, Key, statistics
+from fusar_train.evaluation.results import cases_of
 from fusar_train.reproduce.experiment import (
     METRICS,
     RESULT_FILE,
     UNTRAINED,
     Experiment,
     ReproduceError,
-    Run,
+    TrainingRun,
     work_folder,
 )
 from fusar_train.stages.run_log import read_log
@@ -31,7 +31,7 @@ _BOOTSTRAP_SEED = 0
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """A finished run.
 
     Attributes:
@@ -43,14 +43,14 @@ class Outcome:
         facts: ``result.json``.
     """
 
-    run: Run
+    run: TrainingRun
     images: tuple[str, ...]
-    statistics: Mapping[Key, Statistic]
-    figures: Mapping[Key, Estimate]
+    statistics: Mapping[MetricKey, Statistic]
+    figures: Mapping[MetricKey, Estimate]
     losses: Mapping[int, list[tuple[float, float]]]
     facts: Mapping[str, object]
 
-    def value(self, key: Key) -> float | None:
+    def value(self, key: MetricKey) -> float | None:
         """A figure."""
         return self.figures[key].value if key in self.figures else None
 
@@ -64,7 +64,7 @@ def percent(value: float | None) -> str:
     return "\u2013" if value is None else f"{100 * value:.1f}"
 
 
-def read_outcome(experiment: Experiment, run: Run) -> Outcome:
+def read_outcome(experiment: Experiment, run: TrainingRun) -> RunOutcome:
     """Reads a finished run.
 
     Raises:
@@ -74,7 +74,7 @@ def read_outcome(experiment: Experiment, run: Run) -> Outcome:
     folder = experiment.folder(run)
     predictions = read_predictions(folder / PREDICTIONS_FILE)
     images = list(dict.fromkeys(p.image for p in predictions))
-    taken, _ = statistics(cases_of(predictions, images))
+    taken, _ = compute_metrics(cases_of(predictions, images))
     kinds = {(key.task, key.metric) for key in METRICS}
     kept = {key: one for key, one in taken.items() if (key.task, key.metric) in kinds and key.cases == ALL}
     try:
@@ -86,11 +86,11 @@ def read_outcome(experiment: Experiment, run: Run) -> Outcome:
     except (OSError, ValueError, KeyError) as error:
         raise ReproduceError(f"{folder} makes no sense ({error}): remove it and repeat.") from error
     figures = dict(zip(kept, estimate(list(kept.values()), len(images), _BOOTSTRAP_SEED), strict=True))
-    return Outcome(run, tuple(images), kept, figures, losses, facts)
+    return RunOutcome(run, tuple(images), kept, figures, losses, facts)
 
 
 @dataclass(frozen=True)
-class Mean:
+class SeedMean:
     """A mean over ``n`` seeds; ``half`` is half the width of its 95 % t-interval, None with one seed."""
 
     value: float
@@ -103,20 +103,20 @@ class Mean:
         return self.half is not None and abs(self.value) > self.half
 
 
-def over_seeds(values: Sequence[float]) -> Mean:
+def over_seeds(values: Sequence[float]) -> SeedMean:
     """The mean of independent values and Student's interval for it."""
     n = len(values)
     if n < 2:
-        return Mean(float(values[0]), None, n)
+        return SeedMean(float(values[0]), None, n)
     spread = float(np.std(values, ddof=1))
-    return Mean(float(np.mean(values)), T_975[n - 2] * spread / math.sqrt(n), n)
+    return SeedMean(float(np.mean(values)), T_975[n - 2] * spread / math.sqrt(n), n)
 
 
 @dataclass(frozen=True)
-class Difference:
+class RowDifference:
     """A row minus another, seed by seed on the same chips: over seeds, and the bootstrap interval over chips."""
 
-    seeds: Mean
+    seeds: SeedMean
     chips: Estimate
 
     @property
@@ -126,23 +126,25 @@ class Difference:
         return self.seeds.decided and low is not None and high is not None and (low > 0 or high < 0)
 
 
-def row_mean(outcomes: Mapping[Run, Outcome], row: str, key: Key) -> Mean | None:
+def row_mean(outcomes: Mapping[TrainingRun, RunOutcome], row: str, key: MetricKey) -> SeedMean | None:
     """The mean of a row's figure over its seeds; None when none is measured."""
     mine = (outcome.value(key) for run, outcome in outcomes.items() if run.row == row)
     known = [value for value in mine if value is not None]
     return over_seeds(known) if known else None
 
 
-def row_difference(outcomes: Mapping[Run, Outcome], row: str, other: str, key: Key) -> Difference | None:
+def row_difference(
+    outcomes: Mapping[TrainingRun, RunOutcome], row: str, other: str, key: MetricKey
+) -> RowDifference | None:
     """How a row differs from another on the seeds that both have; None without any.
 
     Raises:
         ReproduceError: They were measured on different chips.
     """
     pairs = [
-        (mine, outcomes[Run(other, run.seed)])
+        (mine, outcomes[TrainingRun(other, run.seed)])
         for run, mine in outcomes.items()
-        if run.row == row and Run(other, run.seed) in outcomes
+        if run.row == row and TrainingRun(other, run.seed) in outcomes
     ]
     if not pairs or row in (other, UNTRAINED):
         return None
@@ -156,4 +158,4 @@ def row_difference(outcomes: Mapping[Run, Outcome], row: str, other: str, key: K
         return None
     apart = mean([difference(a.statistics[key], b.statistics[key]) for a, b in both])
     (chips,) = estimate([apart], len(both[0][0].images), _BOOTSTRAP_SEED)
-    return Difference(over_seeds([(a.value(key) or 0.0) - (b.value(key) or 0.0) for a, b in both]), chips)
+    return RowDifference(over_seeds([(a.value(key) or 0.0) - (b.value(key) or 0.0) for a, b in both]), chips)

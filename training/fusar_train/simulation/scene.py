@@ -118,19 +118,14 @@ def write_scene(
     paths = [folder / f"{stem}{end}" for end in (".tif", "_prior.tif", "_truth.geojson")]
     tags = {"FUSAR_SIMULATED": "YES", "TIFFTAG_IMAGEDESCRIPTION": SIMULATED, "FUSAR_SEED": str(seed)}
     amplitude = np.clip(np.rint(1000 * 10 ** (db / 20)), 1, 65535).astype(np.uint16)
-    write_raster(paths[0], amplitude[None], north_up(pixel_m), tags, ["HH"], 0)
+    write_raster(paths[0], amplitude[None], pixel_m, tags, ["HH"], 0)
     cell_m = cell_m or max(CELL_M, max(site.land.size) / 1000)
     codes = encode(prior_raster(site.land.cover(), pixel_m, rng, cell_m))
     bands = [f"A{band:02d}" for band in range(codes.shape[0])]
     tags |= {"AEF_YEAR": "2024", "AEF_ATTRIBUTION": AEF_ATTRIBUTION}
-    write_raster(paths[1], codes, north_up(cell_m), tags, bands, NODATA)
+    write_raster(paths[1], codes, cell_m, tags, bands, NODATA)
     paths[2].write_text(json.dumps(truth(site), indent=1) + "\n", encoding="utf-8")
     return paths
-
-
-def north_up(pixel_m: float) -> Affine:
-    """The geotransform of a raster with square pixels whose top-left corner is the scene's origin."""
-    return Affine(pixel_m, 0.0, ORIGIN[0], 0.0, -pixel_m, ORIGIN[1])
 
 
 def encode(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
@@ -140,9 +135,10 @@ def encode(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
 
 
 def write_raster(
-    path: Path, bands: NDArray[Any], transform: Affine, tags: dict[str, str], names: list[str], nodata: int
+    path: Path, bands: NDArray[Any], pixel_m: float, tags: dict[str, str], names: list[str], nodata: int
 ) -> None:
-    """Writes a compressed GeoTIFF of ``bands`` [bands, rows, cols] in the scene's CRS."""
+    """Writes a compressed GeoTIFF of ``bands`` [bands, rows, cols] in the scene's CRS, from its origin on."""
+    transform = Affine(pixel_m, 0.0, ORIGIN[0], 0.0, -pixel_m, ORIGIN[1])
     profile = {
         "driver": "GTiff", "count": len(bands), "height": bands.shape[1], "width": bands.shape[2],
         "dtype": str(bands.dtype), "crs": CRS, "transform": transform, "nodata": nodata,

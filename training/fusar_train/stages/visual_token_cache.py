@@ -18,33 +18,33 @@ from fusar_train.stages.settings import StageError
 _TOKENS = "tokens"
 
 
-class VisualTokenCache:
-    """Stands before the forward of a frozen encoder and keeps its tokens in files, one an image.
+def cache_visual_tokens(encoder: Any, folder: Path) -> None:
+    """From now on the encoder computes the tokens of an image once and keeps them in files, one an image.
 
     Encoders and images are known by their bytes, so several processes and bases may share a folder. Tokens before TLM
     are kept: the prior does not matter.
+
+    Raises:
+        StageError: The encoder trains. Its forward raises OutputError when new tokens cannot be written.
     """
+    if any(weight.requires_grad for weight in encoder.parameters()):
+        raise StageError(
+            "Visual tokens can be kept only while the encoder is frozen: set lora_vision to false."
+        )
+    compute, merged = encoder.forward, int(encoder.spatial_merge_size) ** 2
+    own = folder / _digest(*encoder.state_dict().values())[:16]
 
-    def __init__(self, encoder: Any, folder: Path) -> None:
-        self._forward = encoder.forward
-        self._merged = int(encoder.spatial_merge_size) ** 2
-        self._folder = folder / _digest(*encoder.state_dict().values())[:16]
-
-    def __call__(self, hidden_states: Tensor, grid_thw: Tensor, **options: Any) -> BaseModelOutputWithPooling:
-        """As Qwen's encoder, but for ``last_hidden_state``, which nobody reads.
-
-        Raises:
-            OutputError: New tokens cannot be written.
-        """
+    def forward(hidden_states: Tensor, grid_thw: Tensor, **options: Any) -> BaseModelOutputWithPooling:
+        """As Qwen's encoder, but for ``last_hidden_state``, which nobody reads."""
         patches = grid_thw.prod(-1).tolist()
         images = list(zip(torch.split(hidden_states, patches), grid_thw, strict=True))
         names = [_digest(*image) for image in images]
-        paths = [self._folder / name[:2] / f"{name[2:]}.safetensors" for name in names]
+        paths = [own / name[:2] / f"{name[2:]}.safetensors" for name in names]
         tokens = [_read(path, hidden_states.device) for path in paths]
         if new := [number for number, one in enumerate(tokens) if one is None]:
             pixels = torch.cat([images[number][0] for number in new])
-            output = self._forward(pixels, grid_thw=grid_thw[new], **options)
-            sizes = [patches[number] // self._merged for number in new]
+            output = compute(pixels, grid_thw=grid_thw[new], **options)
+            sizes = [patches[number] // merged for number in new]
             for number, computed in zip(new, torch.split(output.pooler_output, sizes), strict=True):
                 tokens[number] = computed
                 paths[number].parent.mkdir(parents=True, exist_ok=True)
@@ -52,14 +52,7 @@ class VisualTokenCache:
                     temporary.write_bytes(save({_TOKENS: computed.detach().cpu().contiguous()}))
         return BaseModelOutputWithPooling(pooler_output=torch.cat([one for one in tokens if one is not None]))
 
-
-def cache_visual_tokens(encoder: Any, folder: Path) -> None:
-    """From now on the encoder computes the tokens of an image once; StageError when the encoder trains."""
-    if any(weight.requires_grad for weight in encoder.parameters()):
-        raise StageError(
-            "Visual tokens can be kept only while the encoder is frozen: set lora_vision to false."
-        )
-    encoder.forward = VisualTokenCache(encoder, folder)
+    encoder.forward = forward
 
 
 def _digest(*tensors: Tensor) -> str:

@@ -46,8 +46,7 @@ class Header:
     Attributes:
         transform: Pixels (col, row) to its CRS; of any direction.
         crs: As WKT.
-        width: In pixels.
-        height: In pixels.
+        width, height: In pixels.
         block: Rows and columns of the blocks it is read in.
         planar: Whether each band has blocks of its own.
     """

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache as once
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -52,12 +53,7 @@ _TABLES = """
 
 @dataclass(frozen=True)
 class Area:
-    """The tiles whose middle lies in one square degree, and their surroundings.
-
-    Attributes:
-        lon: Its western edge.
-        lat: Its southern edge.
-    """
+    """The tiles whose middle lies in one square degree, by its south-western corner, and their surroundings."""
 
     lon: int
     lat: int
@@ -87,10 +83,12 @@ class CogCatalog(ABC):
     Attributes:
         key: Short word for where they come from, and for their state where that can change.
         host: What an error calls it.
+        credentials: Who asks a server; None for a folder.
     """
 
     key: str
     host: str
+    credentials: GcsCredentials | None = None
 
     def __init__(self) -> None:
         self._near: dict[Area, Sequence[CogFile]] = {}
@@ -144,9 +142,6 @@ class CogCatalog(ABC):
 
 class FolderCatalog(CogCatalog):
     """COGs in a folder: those of its index that are really there, or without an index all of them.
-
-    Args:
-        root: The folder.
 
     Raises:
         PriorError: There is no such folder, or no AEF in it.
@@ -204,22 +199,20 @@ class WebCatalog(CogCatalog):
 
     Args:
         web: Address of the COGs, of the bucket or of the mirror.
-        credentials: Who asks.
+        project: Project of Google Cloud that pays; None asks without an account.
         folder: Where what is learnt is kept.
         report: Takes a line when something long begins.
     """
 
-    def __init__(
-        self, web: str, credentials: GcsCredentials, folder: Path, report: Callable[[str], None]
-    ) -> None:
+    def __init__(self, web: str, project: str | None, folder: Path, report: Callable[[str], None]) -> None:
         super().__init__()
         below = _BELOW.get(web.rpartition("/")[2])
         self._web = f"{web}/{below}" if below else web
         self.key = _digest(self._web)
         self.host = host_of(web)
-        self._credentials = credentials
+        self.credentials = self._credentials = GcsCredentials(web, project)
         self._folder = folder
-        self._report = report
+        self._report = once(report)  # though the download may take several attempts
         self._lock = Lock()
         self._cache: IndexCache | None = None
         self._index: str | None = None
@@ -301,10 +294,7 @@ class WebCatalog(CogCatalog):
 class IndexCache:
     """Rows of one index on disk, without outlines, 100 bytes a file; shared by threads and processes.
 
-    A damaged one is thrown away.
-
-    Args:
-        path: The SQLite file.
+    A file that is no SQLite database is thrown away.
 
     Raises:
         PriorError: It cannot be read or written; so do all methods.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -168,7 +168,6 @@ def _scanned(path: Path, folder: Path) -> CogFile | None:
 
 
 def _year(tag: str, path: Path) -> int | None:
-    named: Iterable[str] = (part for part in (tag, *reversed(path.parts[:-1])) if _YEAR.fullmatch(part))
-    if (year := next(iter(named), None)) is None:
-        year = found[1] if (found := _YEAR.search(path.name)) else None
-    return int(year) if year else None
+    named = [part for part in (tag, *reversed(path.parts[:-1])) if _YEAR.fullmatch(part)]
+    found = named or _YEAR.findall(path.name)
+    return int(found[0]) if found else None

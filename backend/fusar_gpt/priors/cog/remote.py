@@ -37,10 +37,7 @@ _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 def web_address(root: str) -> str | None:
     """The https address of an ``https://``, ``gs://`` or ``s3://`` root; None for a local folder.
 
-    A bucket of S3 whose name tells no region is looked for in ``AWS_REGION``.
-
-    Raises:
-        PriorError: Another kind of address.
+    A bucket of S3 without a region in its name is looked for in ``AWS_REGION``. PriorError for other addresses.
     """
     scheme, found, rest = root.rstrip("/").partition("://")
     if not found:
@@ -117,12 +114,9 @@ class GcsCredentials:
 
 
 def gdal_path(url: str, seconds: float, headers: Mapping[str, str] | None = None) -> str:
-    """The name under which GDAL reads a file, bounded in time; no listing, no side files, no retries of its own.
+    """The name under which GDAL reads a file: no listing, no side files, no retries, each request bounded in time.
 
-    Args:
-        url: Of the file.
-        seconds: Until one request is given up.
-        headers: Sent with each request, from GDAL 3.11 on. They may be secret, and with them the name.
+    The headers are sent with each request, from GDAL 3.11 on. They may be secret, and with them the name.
     """
     options = {
         "list_dir": "no",
@@ -174,14 +168,7 @@ def first_bytes(url: str, headers: Mapping[str, str], seconds: float) -> bytes:
 def examine(
     url: str, headers: Mapping[str, str], seconds: float, starts: tuple[bytes, ...] = TIFF
 ) -> Unavailable:
-    """Why GDAL could not read a file, learnt by a plain request for it.
-
-    Args:
-        url: Of the file.
-        headers: Sent along.
-        seconds: Until the server is given up.
-        starts: How such a file may begin.
-    """
+    """Why GDAL could not read a file that should start as one of ``starts``, learnt by a plain request for it."""
     try:
         content = first_bytes(url, headers, seconds)
     except Unavailable as error:

@@ -15,11 +15,13 @@ from fusar_gpt.priors.cache import default_folder
 from fusar_gpt.priors.cog.blocks import BlockReader, Header, cut_tile
 from fusar_gpt.priors.cog.catalog import Area, CogCatalog, FolderCatalog, WebCatalog
 from fusar_gpt.priors.cog.files import CogFile, NotAtHandError
-from fusar_gpt.priors.cog.remote import GcsCredentials, web_address
+from fusar_gpt.priors.cog.remote import web_address
 from fusar_gpt.priors.retry import Deadline, RetryPolicy
 from fusar_gpt.priors.tiles import Codes, Tile, TileSource
 
 T = TypeVar("T")
+UsedBlocks = dict[tuple[CogFile, int, int], Header]
+"""The file, row and column of each block that was read, and the file's header."""
 
 
 class CogTiles(TileSource):
@@ -47,15 +49,13 @@ class CogTiles(TileSource):
         folder: Path | None = None,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
-        web = web_address(root)
-        credentials = None if web is None else GcsCredentials(web, requester_pays)
         self._catalog: CogCatalog
-        if web is None or credentials is None:
-            self._catalog = FolderCatalog(Path(root).expanduser())
+        if web := web_address(root):
+            self._catalog = WebCatalog(web, requester_pays, folder or default_folder() / "index", report)
         else:
-            self._catalog = WebCatalog(web, credentials, folder or default_folder() / "index", report)
+            self._catalog = FolderCatalog(Path(root).expanduser())
         self.key = f"aef-v1-cog-{self._catalog.key}"
-        self._reader = BlockReader(credentials)
+        self._reader = BlockReader(self._catalog.credentials)
 
     def years(self, tile: Tile, retry: RetryPolicy) -> Sequence[int]:
         """The years of the COGs that touch the tile."""
@@ -87,7 +87,7 @@ class CogTiles(TileSource):
         return retry.run(work, self._catalog.host)
 
     def _tiles(self, tile: Tile, year: int, deadline: Deadline) -> dict[Tile, Codes]:
-        used: dict[tuple[CogFile, int, int], Header] = {}
+        used: UsedBlocks = {}
         tiles = {tile: self._cut(tile, year, deadline, used)}
         for (_, row, col), header in used.items():
             for other in header.tiles_on(tile.signed_zone, row, col):
@@ -97,13 +97,7 @@ class CogTiles(TileSource):
                         tiles[other] = self._cut(other, year, None, {})
         return tiles
 
-    def _cut(
-        self,
-        tile: Tile,
-        year: int,
-        deadline: Deadline | None,
-        used: dict[tuple[CogFile, int, int], Header],
-    ) -> Codes:
+    def _cut(self, tile: Tile, year: int, deadline: Deadline | None, used: UsedBlocks) -> Codes:
         """A tile; ``used`` takes the blocks it was cut from. Without a deadline it fetches nothing: NotAtHandError."""
 
         def header(file: CogFile) -> Header:

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from fusar_gpt.server import wire
 from fusar_gpt.server.chat.grounding import ChatContext
-from fusar_gpt.server.chat.pictures import IMAGE_BYTES, IMAGES
+from fusar_gpt.server.chat.images import IMAGE_BYTES, IMAGES
 
 _URI = 4 * IMAGE_BYTES // 3 + 200
 
@@ -211,8 +211,7 @@ async def problem_of(request: Request, error: Exception) -> dict[str, Any]:
     if isinstance(error, RequestValidationError):
         where = [str(part) for part in error.errors()[0]["loc"] if part != "body"]
         param = ".".join(where)[:200] or None
-        detail = problem["detail"].replace("Value error, ", "")
-        problem |= {"status": 400, "title": HTTPStatus(400).phrase, "detail": detail}
+        problem |= {"status": 400, "title": HTTPStatus(400).phrase}
     elif isinstance(error, ModelNotFound):
         param, code = "model", "model_not_found"
     status = problem["status"]

@@ -6,10 +6,10 @@ import pathlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Literal, Protocol, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import ConfigDict, create_model, model_validator
 from pyproj import CRS, Geod, Transformer
 
 from fusar_gpt.contract import (
@@ -18,19 +18,17 @@ from fusar_gpt.contract import (
     Finding,
     Finished,
     InterpretRequest,
-    Outline,
     Run,
     Started,
     Task,
 )
-from fusar_gpt.contract.limits import BandNumber, CrsText, FileName, Flag, Metres, Name, Overlap, Year
 from fusar_gpt.engine import DecodeRequest, Engine, EngineWrapper, OnText, Reply, never
 from fusar_gpt.errors import AreaError
 from fusar_gpt.imagery import Area, RasterPolicy
 from fusar_gpt.interpret import interpret
 from fusar_gpt.planning import area_of
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.server.chat.pictures import Pixels, interpret_pictures
+from fusar_gpt.server.chat.images import Pixels, interpret_images
 
 CHIPS = 400
 """The most chips that one answer may need; a larger area needs a job."""
@@ -42,26 +40,27 @@ KEPT_RUNS = 16
 KEPT_FINDINGS = 5000
 
 
-class ChatContext(BaseModel):
+_HINTS = get_type_hints(InterpretRequest, include_extras=True)
+_OWN_FIELDS = ("task", "targets", "question", "boxes_crs", "model")
+_RequestFields = create_model(  # type: ignore[call-overload]
+    "_RequestFields",
+    __config__=ConfigDict(extra="forbid"),
+    **{
+        field.name: (_HINTS[field.name], ... if field.default is MISSING else field.default)
+        for field in fields(InterpretRequest)
+        if field.name not in _OWN_FIELDS
+    },
+)
+"""The fields of a request but for those that the conversation decides."""
+
+
+class ChatContext(_RequestFields):  # type: ignore[valid-type, misc]
     """The field ``fusar`` of a chat request: the scene and area of the conversation, as in the inputs of a job.
 
     ``boxes`` are the objects meant by "what is this?". ``self_check`` compares a count with the detections of the
     same area.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
-    scene: FileName
-    area: Outline | None = None
-    area_crs: CrsText = "EPSG:4326"
-    boxes: FeatureCollection | None = None
-    prior: FileName = "none"
-    allow_no_prior: Flag = False
-    year: Year | None = None
-    band: BandNumber | Name | None = None
-    ground_m: Metres | None = None
-    overlap: Overlap | None = None
-    aspect: Literal["undistorted", "stretched"] | None = None
     self_check: bool = True
 
     @model_validator(mode="after")
@@ -234,20 +233,20 @@ class SceneTarget:
         return self._cache.events((request, file.st_mtime_ns, file.st_size), run)
 
 
-class PictureTarget:
+class ImageTarget:
     """Plain images, by number."""
 
     unit: Literal["chip", "image"] = "image"
 
-    def __init__(self, pictures: Mapping[int, Pixels]) -> None:
-        self._pictures = pictures
+    def __init__(self, images: Mapping[int, Pixels]) -> None:
+        self._images = images
 
     def ask(
         self, task: Task, targets: Sequence[str], text: str, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event]:
         """Put a task to every image."""
         question = text if task is Task.ASK else None
-        return interpret_pictures(self._pictures, task, engine, cancelled, targets=targets, question=question)
+        return interpret_images(self._images, task, engine, cancelled, targets=targets, question=question)
 
     def classify(
         self, chosen: tuple[Run, Finding] | None, engine: Engine, cancelled: Callable[[], bool]
@@ -257,8 +256,8 @@ class PictureTarget:
             return None
         finding = chosen[1]
         number = int(finding.properties["image"] or 1)
-        picture = {number: self._pictures[number]}
-        return interpret_pictures(picture, Task.CLASSIFY, engine, cancelled, boxes=[finding.box])
+        image = {number: self._images[number]}
+        return interpret_images(image, Task.CLASSIFY, engine, cancelled, boxes=[finding.box])
 
 
 def _is_small(area: Area) -> bool:

@@ -30,10 +30,10 @@ from fusar_gpt.server.chat.completions import (
     refusal,
 )
 from fusar_gpt.server.chat.conversation import is_chinese, understand, with_history
-from fusar_gpt.server.chat.grounding import ChatTarget, PictureTarget, RunCache, SamplingParams, SceneTarget
+from fusar_gpt.server.chat.grounding import ChatTarget, ImageTarget, RunCache, SamplingParams, SceneTarget
+from fusar_gpt.server.chat.images import read_image
 from fusar_gpt.server.chat.narration import Progress, Report, StreamRenderer
 from fusar_gpt.server.chat.phrases import Templates
-from fusar_gpt.server.chat.pictures import read_picture
 from fusar_gpt.server.chat.vocabulary import Vocabulary
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import with_files
@@ -48,8 +48,8 @@ BEGIN_S = 10.0
 
 logger = logging.getLogger(__name__)
 
-Make = Callable[[Report, Callable[[], bool]], Answered]
-Item = str | Progress | Answered | Exception
+MakeAnswer = Callable[[Report, Callable[[], bool]], Answered]
+ReplyItem = str | Progress | Answered | Exception
 
 
 class OpenAiRoute(APIRoute):
@@ -121,7 +121,7 @@ def answer(
         request = with_files(chat.fusar.request(), context.roots)
         target: ChatTarget = SceneTarget(request, context.settings, cache)
     else:
-        target = PictureTarget(dict(enumerate(map(read_picture, chat.images), 1)))
+        target = ImageTarget(dict(enumerate(map(read_image, chat.images), 1)))
     engine = context.engine()
     questions = [message.text for message in chat.messages if message.role == "user"]
     intent = understand(questions, Vocabulary(engine.card.targets))
@@ -152,19 +152,19 @@ class StreamingReply:
     Once the client has closed its connection the model stops at its next token.
     """
 
-    def __init__(self, make: Make, request: Request, slots: Slots) -> None:
+    def __init__(self, make: MakeAnswer, request: Request, slots: Slots) -> None:
         """Start making it. Raises Busy if too many are being made already."""
         self.request = request
         self._slot = ExitStack()
         self._slot.enter_context(slots)
         self._gone = threading.Event()
         self._loop = asyncio.get_running_loop()
-        self._items: asyncio.Queue[Item] = asyncio.Queue()
+        self._items: asyncio.Queue[ReplyItem] = asyncio.Queue()
         self._watcher = asyncio.create_task(self._watch())
         # A daemon: a model inside native code must not keep the process alive.
         threading.Thread(target=self._run, args=(make,), name="fusar-chat", daemon=True).start()
 
-    async def next(self, timeout_s: float | None = None) -> Item | None:
+    async def next(self, timeout_s: float | None = None) -> ReplyItem | None:
         """The next item, the last of them :class:`Answered` or an error; None after so many seconds."""
         try:
             return await asyncio.wait_for(self._items.get(), timeout_s)
@@ -177,7 +177,7 @@ class StreamingReply:
             continue
         self._gone.set()
 
-    def _run(self, make: Make) -> None:
+    def _run(self, make: MakeAnswer) -> None:
         try:
             self._put(make(self._put, self._gone.is_set))
         except FusarError as error:
@@ -188,7 +188,7 @@ class StreamingReply:
         finally:
             self._slot.close()
 
-    def _put(self, item: Item) -> None:
+    def _put(self, item: ReplyItem) -> None:
         with suppress(RuntimeError):  # the loop was closed while the model worked
             self._loop.call_soon_threadsafe(self._items.put_nowait, item)
 
@@ -215,7 +215,12 @@ async def _streamed(
 
 
 async def _chunks(
-    item: Item | None, reply: StreamingReply, completion: Completion, heartbeat_s: float, *, with_usage: bool
+    item: ReplyItem | None,
+    reply: StreamingReply,
+    completion: Completion,
+    heartbeat_s: float,
+    *,
+    with_usage: bool,
 ) -> AsyncIterator[bytes]:
     more = {"usage": None} if with_usage else {}
     yield completion.chunk({"role": "assistant", "content": ""}, **more)

@@ -41,7 +41,7 @@ _BROKEN = (
 Pixels = NDArray[np.uint8]
 
 
-def read_picture(uri: str) -> Pixels:
+def read_image(uri: str) -> Pixels:
     """The grey image, uint8 [height, width], of a data: URI. More than 8 bits are read as amplitude, as in a scene.
 
     Raises:
@@ -80,8 +80,8 @@ def _grey(image: Image.Image) -> Pixels:
     return Stretch.of_samples(levels).quantise(levels)
 
 
-def interpret_pictures(
-    pictures: Mapping[int, Pixels],
+def interpret_images(
+    images: Mapping[int, Pixels],
     task: Task,
     engine: Engine,
     cancelled: Callable[[], bool],
@@ -96,7 +96,7 @@ def interpret_pictures(
     in the column ``image``.
 
     Args:
-        pictures: The images by number, at least one.
+        images: The images by number, at least one.
         task: The task.
         engine: The engine.
         cancelled: Whether the client has left.
@@ -104,12 +104,12 @@ def interpret_pictures(
         question: The question of the task ``ask``.
         boxes: The objects to classify, in pixels of every image.
     """
-    name = "image" if len(pictures) == 1 else f"{len(pictures)} images"
-    fingerprint = hashlib.sha256(b"".join(pixels.tobytes() for pixels in pictures.values())).hexdigest()
+    name = "image" if len(images) == 1 else f"{len(images)} images"
+    fingerprint = hashlib.sha256(b"".join(pixels.tobytes() for pixels in images.values())).hexdigest()
     identity = RunIdentity.new()
     run: Run | None = None
     findings: list[Finding] = []
-    for done, (number, pixels) in enumerate(pictures.items(), 1):
+    for done, (number, pixels) in enumerate(images.items(), 1):
         height, width = pixels.shape
         with plain_image(pixels, name) as path:
             request = request_for(
@@ -126,13 +126,13 @@ def interpret_pictures(
                     run = replace(
                         event.run, scene_crs="", scene_fingerprint=fingerprint, chip_ground_m=0.0, area=""
                     )
-                    yield Started(run, len(pictures))
+                    yield Started(run, len(images))
                 elif isinstance(event, Found):
                     found = tuple(_of_image(finding, number) for finding in event.added)
                     findings += found
                     yield Found(found)
                 elif isinstance(event, Progress):
-                    yield Progress(done, len(pictures))
+                    yield Progress(done, len(images))
     if run is not None:
         yield Finished(run, tuple(findings))
 

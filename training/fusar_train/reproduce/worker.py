@@ -1,4 +1,4 @@
-"""One run in a process of its own: python -m fusar_train.reproduce.run OUT ROW SEED, or OUT PRESET for the base."""
+"""One run in a process of its own: python -m fusar_train.reproduce.worker OUT ROW SEED, or OUT PRESET for the base."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from fusar_gpt.errors import FusarError
 from fusar_gpt.findings.output import whole_file
 from fusar_gpt.model import load_checkpoint
 from fusar_gpt.tasks import SEARCHES
-from fusar_train.evaluation.asking import ask
-from fusar_train.evaluation.examples import open_examples
+from fusar_train.evaluation.inference import ask
+from fusar_train.evaluation.labelled_images import open_images
 from fusar_train.evaluation.predictions import PREDICTIONS_FILE, Condition, write_predictions
 from fusar_train.pretrain.train import train_tiny
 from fusar_train.reproduce.experiment import (
@@ -29,7 +29,7 @@ from fusar_train.reproduce.experiment import (
     ROWS,
     Experiment,
     Preset,
-    Run,
+    TrainingRun,
     read_experiment,
     stage_folder,
     work_folder,
@@ -39,7 +39,7 @@ from fusar_train.stages.trainer import numbered
 from fusar_train.stages.two_stage import run_stage
 
 
-def run_one(experiment: Experiment, run: Run) -> None:
+def run_one(experiment: Experiment, run: TrainingRun) -> None:
     """Trains the stages of a run that are not finished yet, measures the result and says so in ``result.json``.
 
     Raises:
@@ -62,7 +62,7 @@ def run_one(experiment: Experiment, run: Run) -> None:
             shutil.rmtree(stage_folder(folder, stage), ignore_errors=True)
 
 
-def train(experiment: Experiment, run: Run, stage: int, settings: Settings, base: str) -> None:
+def train(experiment: Experiment, run: TrainingRun, stage: int, settings: Settings, base: str) -> None:
     """Trains a stage, or goes on with it; does nothing when its checkpoint is there."""
     out = stage_folder(experiment.folder(run), stage)
     if out.exists():
@@ -84,10 +84,10 @@ def train(experiment: Experiment, run: Run, stage: int, settings: Settings, base
     run_stage(order)
 
 
-def predict(experiment: Experiment, run: Run, checkpoint: str) -> str:
+def predict(experiment: Experiment, run: TrainingRun, checkpoint: str) -> str:
     """Asks a checkpoint about the test chips and writes ``predictions.jsonl``; returns the checkpoint's hash."""
     engine = LocalEngine(load_checkpoint(checkpoint, device=experiment.device))
-    examples = open_examples(str(experiment.data("test")), "test", engine.card)
+    examples = open_images(str(experiment.data("test")), "test", engine.card)
     condition = Condition(run.name, engine.hash, ROWS[run.row].prior, examples.name)
     with (
         whole_file(experiment.folder(run) / PREDICTIONS_FILE) as path,
@@ -129,7 +129,7 @@ def main(arguments: Sequence[str]) -> int:
         if len(what) == 1:
             make_base(Path(out), PRESETS[what[0]])
         else:
-            run_one(read_experiment(Path(out)), Run(what[0], int(what[1])))
+            run_one(read_experiment(Path(out)), TrainingRun(what[0], int(what[1])))
     except FusarError as error:
         print(error, file=sys.stderr)
         return 1

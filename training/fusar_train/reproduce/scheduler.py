@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -30,12 +29,12 @@ from fusar_train.reproduce.experiment import (
     Experiment,
     Preset,
     ReproduceError,
-    Run,
+    TrainingRun,
     data_folder,
     plan,
 )
-from fusar_train.reproduce.outcome import Outcome, read_outcome
-from fusar_train.reproduce.report import write_results
+from fusar_train.reproduce.outcome import RunOutcome, read_outcome
+from fusar_train.reproduce.results_files import write_results
 from fusar_train.simulation.records import write_chips
 
 LOG_FILE = "log.txt"
@@ -50,7 +49,10 @@ def run(args: argparse.Namespace) -> None:
         FusarError: It cannot start, or a run failed; results of the others are written and the failed ones named.
     """
     preset = PRESETS["smoke" if args.smoke else "full"]
-    runs = plan(chosen_rows(args.rows), chosen_seeds(args.seeds or preset.seeds))
+    seeds = args.seeds or preset.seeds
+    if seeds > MOST_SEEDS:  # the table of the t-distribution ends there
+        raise ReproduceError(f"{seeds} seeds are too many: take 1 to {MOST_SEEDS}.")
+    runs = plan(chosen_rows(args.rows), seeds)
     log = Log(args.out)
     try:
         experiment = begin(args, preset, log)
@@ -71,13 +73,6 @@ def chosen_rows(names: Sequence[str] | None) -> list[str]:
     if unknown := sorted(set(names or ()) - set(ROWS)):
         raise ReproduceError(f"There is no row {unknown[0]}: take some of {', '.join(ROWS)}.")
     return [row for row in ROWS if names is None or row in names]
-
-
-def chosen_seeds(seeds: int) -> int:
-    """The number of seeds; ReproduceError when they are too many for the table of the t-distribution."""
-    if seeds > MOST_SEEDS:
-        raise ReproduceError(f"{seeds} seeds are too many: take 1 to {MOST_SEEDS}.")
-    return seeds
 
 
 def cores() -> int:
@@ -122,21 +117,16 @@ def begin(args: argparse.Namespace, preset: Preset, log: Log) -> Experiment:
         make_base(args.out, preset)
     sha256 = digest(base, Card.read(base))
     experiment = Experiment(
-        args.out, name_of(preset), str(base.absolute()), sha256, knows_prior(base), args.device, args.keep
+        args.out, preset.name, str(base.absolute()), sha256, knows_prior(base), args.device, args.keep
     )
     write_experiment(experiment)
     return experiment
 
 
-def name_of(preset: Preset) -> str:
-    """The name of a preset."""
-    return next(name for name, one in PRESETS.items() if one == preset)
-
-
 def check_preset(out: Path, preset: Preset) -> None:
     """Before anything is made: the folder's experiment, if it has one, is of this preset."""
     path = out / EXPERIMENT_FILE
-    if path.is_file() and (before := stored(path).get("preset")) != name_of(preset):
+    if path.is_file() and (before := stored(path).get("preset")) != preset.name:
         raise ReproduceError(f"{out} holds the {before} experiment: give another --out for this one.")
 
 
@@ -179,22 +169,25 @@ def knows_prior(base: Path) -> bool:
 
 def make_base(out: Path, preset: Preset) -> None:
     """Trains the base in a process of its own; what it says goes to ``base.log``."""
-    with process([str(out), name_of(preset)], out / "base.log", cores()) as base:
-        status = base.wait()
+    child = opened([str(out), preset.name], out / "base.log", cores())
+    try:
+        status = child.wait()
+    finally:
+        close(child)
     if status:
         raise ReproduceError(f"The base could not be made: {reason(out / 'base.log', status)}")
 
 
 def carry_out(
-    experiment: Experiment, runs: Sequence[Run], jobs: int, log: Log
-) -> tuple[dict[Run, Outcome], dict[Run, str]]:
+    experiment: Experiment, runs: Sequence[TrainingRun], jobs: int, log: Log
+) -> tuple[dict[TrainingRun, RunOutcome], dict[TrainingRun, str]]:
     """Does what is left of the runs, ``jobs`` at a time.
 
     Returns:
         What came of each run that is finished, and why each of the others failed.
     """
     finished = {run: read_outcome(experiment, run) for run in runs if is_finished(experiment, run)}
-    failed: dict[Run, str] = {}
+    failed: dict[TrainingRun, str] = {}
     waiting = [run for run in runs if run not in finished]
     log.say(f"{len(runs)} runs, {len(finished)} of them finished before; {jobs} at a time")
     write_results(experiment, runs, finished, failed)
@@ -209,21 +202,26 @@ def carry_out(
     return finished, failed
 
 
-def is_finished(experiment: Experiment, run: Run) -> bool:
+def is_finished(experiment: Experiment, run: TrainingRun) -> bool:
     """Whether a run was measured."""
     return (experiment.folder(run) / RESULT_FILE).is_file()
 
 
-def statuses(experiment: Experiment, runs: Sequence[Run], jobs: int, log: Log) -> Iterator[tuple[Run, int]]:
+def statuses(
+    experiment: Experiment, runs: Sequence[TrainingRun], jobs: int, log: Log
+) -> Iterator[tuple[TrainingRun, int]]:
     """Carries out runs, some at a time; gives each with its exit status when it ends."""
     waiting = list(reversed(runs))
-    going: dict[Run, subprocess.Popen[bytes]] = {}
+    going: dict[TrainingRun, subprocess.Popen[bytes]] = {}
     try:
         while waiting or going:
             while waiting and len(going) < jobs:
                 run = waiting.pop()
                 log.say(f"{run.name} begins")
-                going[run] = start(experiment, run, max(cores() // jobs, 1))
+                folder = experiment.folder(run)
+                folder.mkdir(parents=True, exist_ok=True)
+                words = [str(experiment.out), run.row, str(run.seed)]
+                going[run] = opened(words, folder / LOG_FILE, max(cores() // jobs, 1))
             for run, child in list(going.items()):
                 if (status := child.poll()) is not None:
                     close(going.pop(run))
@@ -234,19 +232,12 @@ def statuses(experiment: Experiment, runs: Sequence[Run], jobs: int, log: Log) -
             close(child)
 
 
-def start(experiment: Experiment, run: Run, threads: int) -> subprocess.Popen[bytes]:
-    """Starts a run; what it says goes to its ``log.txt``."""
-    folder = experiment.folder(run)
-    folder.mkdir(parents=True, exist_ok=True)
-    return opened([str(experiment.out), run.row, str(run.seed)], folder / LOG_FILE, threads)
-
-
 def opened(arguments: Sequence[str], log: Path, threads: int) -> subprocess.Popen[bytes]:
-    """A process of ``fusar_train.reproduce.run``, which ends when its stdin closes."""
+    """A process of ``fusar_train.reproduce.worker``, which ends when its stdin closes."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     with log.open("ab") as said:
         return subprocess.Popen(
-            [sys.executable, "-m", "fusar_train.reproduce.run", *arguments],
+            [sys.executable, "-m", "fusar_train.reproduce.worker", *arguments],
             stdin=subprocess.PIPE,
             stdout=said,
             stderr=said,
@@ -260,16 +251,6 @@ def close(child: subprocess.Popen[bytes]) -> None:
     child.wait()
     if child.stdin:
         child.stdin.close()
-
-
-@contextmanager
-def process(arguments: Sequence[str], log: Path, threads: int) -> Iterator[subprocess.Popen[bytes]]:
-    """As ``opened``; it is ended with the block."""
-    child = opened(arguments, log, threads)
-    try:
-        yield child
-    finally:
-        close(child)
 
 
 def reason(log: Path, status: int) -> str:

@@ -1,4 +1,4 @@
-"""Pictures of errors: chips with what was found, missed and falsely seen, as small PNG."""
+"""Error images: chips with what was found, missed and falsely seen, as small PNG."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from PIL import Image, ImageDraw
 
 from fusar_gpt.frames import Box
 from fusar_gpt.tasks import Task
-from fusar_train.evaluation.metrics import pair
-from fusar_train.evaluation.predictions import Prediction, Target
-from fusar_train.evaluation.task_statistics import Boxes, classes_of, target_of
+from fusar_train.evaluation.metrics import classes_of, detections_of, target_of
+from fusar_train.evaluation.predictions import Prediction
 
 MOST = 12
-"""Pictures of one kind."""
+"""Images of one kind."""
 
 _IOU = 0.5
 _SIDE_PX = 336
@@ -28,8 +27,8 @@ COLOURS = {FOUND: "#4cc9f0", MISSED: "#ffd60a", FALSE: "#ff4d6d", TRUE: "#80ed99
 
 
 @dataclass(frozen=True)
-class Error:
-    """One picture to draw: the image's id, what is wrong in words, and boxes by kind (keys of ``COLOURS``)."""
+class ErrorImage:
+    """An image to draw: the image's id, what is wrong in words, and boxes by kind (keys of ``COLOURS``)."""
 
     image: str
     text: str
@@ -37,7 +36,7 @@ class Error:
     boxes: Mapping[str, Sequence[Box]]
 
 
-def detection_errors(predictions: Iterable[Prediction], kind: str) -> list[Error]:
+def detection_errors(predictions: Iterable[Prediction], kind: str) -> list[ErrorImage]:
     """The detect answers with most misses (``MISSED``) or false alarms (``FALSE``) at IoU 0.5, worst first."""
     asked = [p for p in predictions if p.task is Task.DETECT]
     classes = classes_of(asked)
@@ -45,51 +44,42 @@ def detection_errors(predictions: Iterable[Prediction], kind: str) -> list[Error
     return sorted(found, key=lambda error: -len(error.boxes[kind]))[:MOST]
 
 
-def _judged(prediction: Prediction, classes: frozenset[str]) -> Error:
-    boxes = Boxes.of(prediction, classes)
-    said, truth = [f.box for f in boxes.said], [t.box for t in boxes.truth]
-    pairing = pair(said, truth, _IOU, [t.difficult for t in boxes.truth])
-    taken = set(pairing.partner.tolist())
+def _judged(prediction: Prediction, classes: frozenset[str]) -> ErrorImage:
+    chip = detections_of(prediction, classes)
+    matching = chip.match(_IOU)
+    taken = set(matching.partner.tolist())
+    judged = list(zip(chip.predicted, matching.partner, matching.ignored, strict=True))
+    true = enumerate(zip(chip.truth, chip.difficult, strict=True))
     by_kind = {
-        FOUND: [box for box, partner in zip(said, pairing.partner, strict=True) if partner >= 0],
-        FALSE: [
-            box
-            for box, partner, ignored in zip(said, pairing.partner, pairing.ignored, strict=True)
-            if partner < 0 and not ignored
-        ],
-        MISSED: [t.box for j, t in enumerate(boxes.truth) if j not in taken and not t.difficult],
+        FOUND: [box for box, partner, _ in judged if partner >= 0],
+        FALSE: [box for box, partner, ignored in judged if partner < 0 and not ignored],
+        MISSED: [box for j, (box, difficult) in true if j not in taken and not difficult],
     }
     found, missed, false = (len(by_kind[kind]) for kind in (FOUND, MISSED, FALSE))
-    text = f"{target_of(prediction)}: {found} found, {missed} missed, {_times(false, 'false alarm')}"
-    return Error(prediction.image, text, prediction.frame, by_kind)
+    alarms = f"{false} false alarm{'' if false == 1 else 's'}"
+    text = f"{target_of(prediction)}: {found} found, {missed} missed, {alarms}"
+    return ErrorImage(prediction.image, text, prediction.frame, by_kind)
 
 
-def _times(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def counting_errors(predictions: Iterable[Prediction]) -> list[Error]:
+def counting_errors(predictions: Iterable[Prediction]) -> list[ErrorImage]:
     """The counts farthest from the truth, worst first; unreadable ones before all."""
     kept = list(predictions)
-    truths = {(p.image, p.asked.target): p.asked.truth for p in kept if p.task is Task.DETECT}
-    wrong = [p for p in kept if p.task is Task.COUNT and p.answer != p.asked.truth]
+    boxes = {(p.image, p.target): [t.box for t in p.true_boxes] for p in kept if p.task is Task.DETECT}
+    wrong = [p for p in kept if p.task is Task.COUNT and p.answer != p.truth]
     found = []
     for p in sorted(wrong, key=lambda p: -_distance(p))[:MOST]:
-        truth = truths.get((p.image, p.asked.target))
-        boxes = [t.box for t in truth if isinstance(t, Target)] if isinstance(truth, tuple) else []
         told = "nothing readable" if p.answer is None else p.answer
-        found.append(
-            Error(p.image, f"{target_of(p)}: {told} said, {p.asked.truth} true", p.frame, {TRUE: boxes})
-        )
+        text = f"{target_of(p)}: {told} said, {p.truth} true"
+        found.append(ErrorImage(p.image, text, p.frame, {TRUE: boxes.get((p.image, p.target), [])}))
     return found
 
 
 def _distance(prediction: Prediction) -> float:
-    said, truth = prediction.answer, prediction.asked.truth
+    said, truth = prediction.answer, prediction.truth
     return float(abs(said - truth)) if isinstance(said, int) and isinstance(truth, int) else float("inf")
 
 
-def draw(image: NDArray[np.uint8], error: Error) -> bytes:
+def draw(image: NDArray[np.uint8], error: ErrorImage) -> bytes:
     """A PNG of the chip, uint8 [H, W] or [H, W, 3] of the error's frame, with its boxes drawn on it."""
     grey = image if image.ndim == 2 else image.mean(axis=2).astype(np.uint8)
     scale = _SIDE_PX / max(grey.shape)
