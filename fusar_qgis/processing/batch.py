@@ -156,7 +156,7 @@ class Batch:
                 raise
             self._waiting.popleft()
             return self._without(item, str(error))
-        job = client.start_job({"scene": scene, **item.inputs()})
+        job = client.start_job(item.request(scene).to_json())
         # What is connected must not know the job: see Client.
         job.received.connect(partial(self._on_event, item, pace))
         job.interrupted.connect(partial(self._on_event, item, pace, None))

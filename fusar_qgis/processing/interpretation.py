@@ -24,7 +24,7 @@ from .. import compat
 from ..connection.backend import BackendChoice, ChoiceError
 from ..connection.child import ChildBackend
 from ..connection.diagnosis import RequestError
-from ..contract import SEARCHES
+from ..contract import SEARCHES, Task
 from ..core.journal import Journal, key_of
 from ..layers.features import fields_of
 from ..translation import translate
@@ -81,7 +81,11 @@ class InterpretationAlgorithm(FusarAlgorithm):
         if not raster_sources(parameters, RASTERS, context):
             return False, translate("Processing", "Choose at least one raster.")
         unchecked = {**parameters, RASTERS: [QgsVectorLayer("None", "", "memory")]}  # any layer passes
-        return super().checkParameterValues(unchecked, context)  # type: ignore[no-any-return]
+        fine, words = super().checkParameterValues(unchecked, context)
+        asking = fine and self.task(parameters, context) == "ask"
+        if asking and not self.parameterAsString(parameters, QUESTION, context).strip():
+            return False, translate("Processing", "The task ask needs a question.")
+        return fine, words
 
     def prepareAlgorithm(  # noqa: N802 - QGIS calls it by this name
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
@@ -148,11 +152,11 @@ class InterpretationAlgorithm(FusarAlgorithm):
         return self.TASK
 
     def asked(self, parameters: dict[str, Any], context: QgsProcessingContext, task: str) -> dict[str, Any]:
-        """Return a job's inputs but for scene, area and boxes."""
+        """Return the fields of each request but for scene, area and boxes."""
         targets = self.parameterAsString(parameters, TARGETS, context).split(",")
         return {
-            "task": task,
-            "targets": [word.strip() for word in targets if word.strip()] if task in SEARCHES else [],
+            "task": Task(task),
+            "targets": tuple(word.strip() for word in targets if word.strip() and task in SEARCHES),
             "question": self.parameterAsString(parameters, QUESTION, context) if task == "ask" else None,
             "model": self.parameterAsString(parameters, declared.MODEL, context) or None,
             "prior": self.parameterAsString(parameters, declared.PRIOR_FILE, context)

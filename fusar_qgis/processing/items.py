@@ -20,6 +20,7 @@ from qgis.core import (
     QgsRasterLayer,
 )
 
+from ..contract import FeatureCollection, InterpretRequest, Task, read_outline
 from ..core.journal import key_of
 from ..layers.scene import SceneError, crs_text, geojson, scene_of
 from ..translation import translate
@@ -143,7 +144,7 @@ class BatchItem:
         scene: The scene.
         places: The area; or the boxes to classify; nothing means the whole scene.
         crs: CRS of the places.
-        asked: The job's inputs but for ``scene``, ``area`` and ``boxes``.
+        asked: The fields of the request but for ``scene``, ``area`` and ``boxes``.
     """
 
     scene: OpenScene
@@ -169,20 +170,19 @@ class BatchItem:
         """The id of the area's feature; None for a whole scene."""
         return self.places[0].id if self.places else None
 
-    def inputs(self) -> dict[str, Any]:
-        """Return the job's inputs but for ``scene``."""
-        if not self.places:
-            return dict(self.asked)
-        inputs = {**self.asked, "area_crs": crs_text(self.crs)}
-        shapes = [geojson(place.geometry) for place in self.places]
-        if self.asked["task"] == "classify":
-            features = [{"type": "Feature", "geometry": shape} for shape in shapes]
-            return {**inputs, "boxes": {"type": "FeatureCollection", "features": features}}
-        return {**inputs, "area": shapes[0]}
+    def request(self, scene: str) -> InterpretRequest:
+        """Return the request; ``scene`` is what the backend knows the scene by."""
+        where: dict[str, Any] = {}
+        if self.places:
+            shapes = tuple(read_outline(geojson(place.geometry)) for place in self.places)
+            is_boxes = self.asked["task"] is Task.CLASSIFY
+            where = {"boxes": FeatureCollection.of(shapes)} if is_boxes else {"area": shapes[0]}
+            where["area_crs"] = crs_text(self.crs)
+        return InterpretRequest(scene=scene, **self.asked, **where)
 
     def key(self, backend: Sequence[str]) -> str:
         """Return what names this item in the journal, for answers of ``backend``: its version and model."""
-        return key_of([list(backend), self.scene.identity, self.inputs()])
+        return key_of([list(backend), self.scene.identity, self.request("").to_json()])
 
     def halves(self) -> tuple[BatchItem, BatchItem]:
         """Return two items with half of the boxes each."""
@@ -208,7 +208,7 @@ def items_of(
     for scene in scenes:
         transform = QgsCoordinateTransform(crs, scene.crs, transforms)
         near = [place for place in left if _touches(place.geometry, transform, scene.outline)]
-        if asked["task"] == "classify":
+        if asked["task"] is Task.CLASSIFY:
             size, taken = BOXES_AT_ONCE, {place.id for place in near}
             left = [place for place in left if place.id not in taken]
         for start in range(0, len(near), size):

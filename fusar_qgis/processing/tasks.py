@@ -6,10 +6,10 @@ from typing import Any
 
 from qgis.core import QgsProcessingContext
 
-from ..translation import QT_TRANSLATE_NOOP, translate
+from ..translation import QT_TRANSLATE_NOOP
 from . import parameters as declared
 from .interpretation import InterpretationAlgorithm
-from .parameters import QUESTION, TASK
+from .parameters import TASK
 
 _TASKS = ["detect", "locate", "count", "describe", "ask"]
 
@@ -34,15 +34,6 @@ class Interpret(InterpretationAlgorithm):
         self.addParameter(declared.task(_TASKS))
         self.addParameter(declared.targets())
         self.addParameter(declared.question(optional=True))
-
-    def checkParameterValues(  # noqa: N802 - QGIS calls it by this name
-        self, parameters: dict[str, Any], context: QgsProcessingContext
-    ) -> tuple[bool, str]:
-        """The task ask needs a question."""
-        asking = self.task(parameters, context) == "ask"
-        if asking and not self.parameterAsString(parameters, QUESTION, context).strip():
-            return False, translate("Processing", "The task ask needs a question.")
-        return super().checkParameterValues(parameters, context)
 
     def task(self, parameters: dict[str, Any], context: QgsProcessingContext) -> str:
         """Return the task."""

@@ -134,7 +134,9 @@ class Door(BaseHTTPRequestHandler):
         if self.path == "/preview":
             self.show(order)
             return
-        self.server.orders.append(order)
+        with self.server.one_writer:  # a batch submits two at a time
+            job = str(len(self.server.orders))
+            self.server.orders.append(order)
         self.server.clients.add(self.headers.get("X-Client"))
         self.server.keep_state()
         self.server.answer_submit.wait(10)
@@ -145,7 +147,6 @@ class Door(BaseHTTPRequestHandler):
         elif "broken" in order["targets"]:
             self.reply(500, "no JSON object")
         else:
-            job = str(len(self.server.orders) - 1)
             self.reply(201, {"jobID": job, "status": "accepted", "type": "process", "processID": "interpret"})
 
     def keep(self, content: bytes) -> None:
