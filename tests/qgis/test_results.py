@@ -56,7 +56,7 @@ def run(qgis_app, qtbot):
             qtbot.waitUntil(lambda: not layers._waiting and not layers._leaving)
             between()
         layers.finish()
-        qtbot.waitUntil(lambda: bool(gone))
+        qtbot.waitUntil(lambda: bool(gone), timeout=20_000)  # SQLite may wait 5 s for a reader of the file
         (layer,) = storage.findings_layers(QgsProject.instance())
         return layer, warnings
 
