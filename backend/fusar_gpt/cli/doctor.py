@@ -23,7 +23,6 @@ NEEDED = (
 )
 EXTRAS = {
     "ee": ("ee", "AEF priors from Earth Engine"),
-    "ray": ("ray", "several GPUs behind one server"),
     "train": ("accelerate", "training"),
 }
 
