@@ -15,9 +15,9 @@ lint: .venv/dev-installed
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/vermin --quiet --no-tips --target=3.9- --violations --lint fusar_qgis
-	.venv/bin/bandit --quiet --recursive fusar_qgis
-	find fusar_qgis metadata.txt -type f ! -path '*/__pycache__/*' -exec .venv/bin/detect-secrets-hook {} +
+	.venv/bin/vermin --quiet --no-tips --target=3.9- --violations --lint fusar_qgis fusar_qgis/contract
+	.venv/bin/bandit --quiet --recursive fusar_qgis fusar_qgis/contract/
+	find -L fusar_qgis metadata.txt -type f ! -path '*/__pycache__/*' -exec .venv/bin/detect-secrets-hook {} +
 
 test-backend: .venv/dev-installed
 	sh scripts/require_chromium.sh
