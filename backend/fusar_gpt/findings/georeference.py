@@ -14,10 +14,10 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
 
-from fusar_gpt.contract import Finding, Layer, Outline, Run, Value, read_outline
+from fusar_gpt.contract import Finding, Layer, Run, Value
 from fusar_gpt.findings.finding import overlap
 from fusar_gpt.frames import ChipBox, LonLatPoints, SceneBox, ScenePoints, chip_corners, scene_corners
-from fusar_gpt.imagery import Chip, Scene
+from fusar_gpt.imagery import Chip, Scene, outline_of
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, Question, Text
 
 _ELLIPSOID = pyproj.Geod(ellps="WGS84")
@@ -123,20 +123,16 @@ def finding_at(
     if scene.georeferenced:
         centre = scene.to_lonlat(ScenePoints.of([(box.left + box.right) / 2, (box.top + box.bottom) / 2]))
         columns = columns | {"lon": float(centre.x[0]), "lat": float(centre.y[0])}
-        lonlat = _outline(lonlat_polygon(scene.to_lonlat(scene_corners(box))))
+        lonlat = outline_of(lonlat_polygon(scene.to_lonlat(scene_corners(box))))
     return Finding(
         id=str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
         layer=layer,
-        geometry=_outline(orient(shapely.Polygon(scene.to_ground(scene_corners(box)).xy()))),
+        geometry=outline_of(orient(shapely.Polygon(scene.to_ground(scene_corners(box)).xy()))),
         crs=run.scene_crs,
         lonlat=lonlat,
         box=box,
         properties=columns,
     )
-
-
-def _outline(geometry: BaseGeometry) -> Outline:
-    return read_outline(shapely.geometry.mapping(geometry))
 
 
 def _is_placed(finding: Finding) -> bool:

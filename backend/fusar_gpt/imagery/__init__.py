@@ -5,7 +5,7 @@ may be far larger than memory.
 """
 
 from fusar_gpt.contract.stretch import Quantity, Stretch
-from fusar_gpt.imagery.area import Area, crs_text, read_polygons
+from fusar_gpt.imagery.area import Area, crs_text, outline_of, read_polygons
 from fusar_gpt.imagery.chips import Chip, ChipFormat, ChipPlan, ResizePlan, plan_chips, read_chip
 from fusar_gpt.imagery.raster_policy import RasterPolicy
 from fusar_gpt.imagery.scene import Scene, open_scene
@@ -22,6 +22,7 @@ __all__ = [
     "Stretch",
     "crs_text",
     "open_scene",
+    "outline_of",
     "plan_chips",
     "read_chip",
     "read_polygons",

@@ -91,7 +91,7 @@ class Area:
 
     def outline(self) -> Outline:
         """The polygons as they cross the HTTP API; the CRS is :meth:`crs_text`."""
-        return read_outline(shapely.geometry.mapping(self.geometry))
+        return outline_of(self.geometry)
 
     def crs_text(self) -> str:
         """As :func:`crs_text`."""
@@ -140,6 +140,11 @@ class Area:
         if not len(xy):
             raise AreaError(_outside(scene))
         return shapely.MultiPoint(xy).convex_hull.buffer(0.05 * np.ptp(xy, axis=0).max())
+
+
+def outline_of(geometry: BaseGeometry) -> Outline:
+    """A polygon or multi-polygon as it crosses the HTTP API."""
+    return read_outline(shapely.geometry.mapping(geometry))
 
 
 def crs_text(crs: CRS) -> str:
