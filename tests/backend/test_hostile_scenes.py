@@ -152,11 +152,14 @@ def test_what_is_no_plain_raster_is_refused_and_nothing_is_called_or_kept(
 
 
 def test_the_listener_hears_gdal_where_nothing_is_guarded(tmp_path: Path, listener: tuple[str, Path]) -> None:
-    """The refusals above mean something: the same file does call when it is opened as one's own."""
+    """The refusals above mean something: GDAL by itself does call, and even one's own scene does not."""
     url, log = listener
     with_overview_file(tmp_path / "x.tif", f"{url}/called")
     with open_scene(tmp_path / "x.tif") as scene:
         scene.read_resampled(SceneWindow(0, 0, 80, 64), (8, 8))
+    assert log.read_text() == ""
+    with rasterio.open(tmp_path / "x.tif") as dataset:
+        dataset.read(1, out_shape=(8, 8))
     assert log.read_text() != ""
     log.write_text("")
 

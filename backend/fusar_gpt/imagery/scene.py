@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 import warnings
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from rasterio.windows import Window
 
 from fusar_gpt.contract.dates import acquisition_date
 from fusar_gpt.contract.stretch import Quantity, Stretch, quantity_of, sample_scene, to_decibel
-from fusar_gpt.errors import FusarError, SceneError
+from fusar_gpt.errors import Cancelled, FusarError, SceneError
 from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints, SceneWindow
 from fusar_gpt.imagery.geolocation import Geolocation, LonLat, ground_sample_m, locate
 from fusar_gpt.imagery.product_metadata import band_names, choose_band
@@ -51,6 +51,7 @@ class Scene:
         crs: CRS of the ground coordinates; for a GCP-only scene that of the control points.
         bands: Names of all bands, in the file's order.
         band: Name of the band that is read.
+        block: Rows and columns of the blocks that the file stores it in.
         acquired: Day of acquisition, from the tags or the file name; None if neither says it.
         simulated: The tag ``FUSAR_SIMULATED=YES`` is set.
         attribution: Whom to credit, from the tags ``FUSAR_ATTRIBUTION`` or ``TIFFTAG_COPYRIGHT``.
@@ -66,14 +67,17 @@ class Scene:
         path: Path,
         band: str | int | None,
         policy: RasterPolicy | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self.path = path
+        self._cancelled = cancelled
         self._environment = _GDAL | policy.environment if policy else _GDAL
         self.name = path.name
         self.width, self.height = int(dataset.width), int(dataset.height)
         self.bands = band_names(dataset, path.stem)
         self._index = choose_band(self.bands, band)
         self.band = self.bands[self._index - 1]
+        self.block = dataset.block_shapes[self._index - 1]
         tags = dataset.tags()
         self.acquired = acquisition_date(tags, path.stem)
         self.simulated = tags.get("FUSAR_SIMULATED", "").upper() == "YES"
@@ -180,6 +184,8 @@ class Scene:
 
     def _values(self, window: SceneWindow, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """Stored numbers of a window inside the scene, magnitude if complex, NaN where masked."""
+        if self._cancelled():
+            raise Cancelled("cancelled")
         compound = "complex" in self._dataset.dtypes[self._index - 1]
         try:
             with rasterio.Env(**self._environment):
@@ -232,7 +238,11 @@ class Scene:
 
 
 def open_scene(
-    path: str | Path, *, band: str | int | None = None, policy: RasterPolicy | None = None
+    path: str | Path,
+    *,
+    band: str | int | None = None,
+    policy: RasterPolicy | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Scene:
     """Open a SAR raster of any format GDAL reads from disk.
 
@@ -240,6 +250,7 @@ def open_scene(
         path: A file, or the folder of a product (SAFE). URLs and GDAL's /vsi paths are refused.
         band: Name, polarisation or 1-based number; None takes VV, then HH, then the first.
         policy: Given for an untrusted file: what may be opened. None trusts the file.
+        cancelled: Asked before each read of pixels, which raises Cancelled once it is true.
 
     Raises:
         SceneError: No such file, not a raster, no such band, or no georeferencing; with a
@@ -253,7 +264,7 @@ def open_scene(
         if dataset.count == 0:
             inner = ", ".join(dataset.subdatasets[:4]) or "none"
             raise SceneError(f"'{file.name}' is a container; export one of its rasters to GeoTIFF: {inner}")
-        return Scene(dataset, file, band, policy)
+        return Scene(dataset, file, band, policy, cancelled)
     except FusarError:
         dataset.close()
         raise

@@ -164,7 +164,8 @@ def open_prior(
     if spec == NO_PRIOR:
         return NoPrior()
     if spec not in PRIOR_SOURCES:
-        return FilePrior(spec) if settings.nodes is None else FilePrior(spec, settings.nodes)
+        nodes = {} if settings.nodes is None else {"nodes": settings.nodes}
+        return FilePrior(spec, **nodes, drivers=settings.drivers)
     return open_tiled(str(spec), settings, report, cancelled)
 
 
