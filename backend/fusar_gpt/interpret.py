@@ -126,7 +126,7 @@ def interpret(
 
     with (
         open_scene(request.scene, band=request.band, policy=policy, cancelled=cancelled) as scene,
-        closing(open_prior(request.prior, settings, note, cancelled)) as source,
+        closing(open_prior(request.prior, settings, note, cancelled, policy and policy.drivers)) as source,
     ):
         area = scene_area(request, scene)
         total, planned = plan_questions(request, scene, area, engine.card)

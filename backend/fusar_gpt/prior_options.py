@@ -74,10 +74,7 @@ def switch(text: str) -> bool:
 
 @dataclass(frozen=True)
 class PriorSettings:
-    """How priors are fetched, as the help of ``OPTIONS`` says. The value None leaves the choice to the source.
-
-    ``drivers`` are those of GDAL that may open a prior in a file, where it is somebody else's.
-    """
+    """How priors are fetched, as the help of ``OPTIONS`` says. The value None leaves the choice to the source."""
 
     root: str | None = None
     ee_project: str | None = None
@@ -91,7 +88,6 @@ class PriorSettings:
     nodes: tuple[int, int] | None = None
     resampling: str = NEAREST
     allow_none: bool = False
-    drivers: tuple[str, ...] | None = None
 
     @property
     def cogs(self) -> str:

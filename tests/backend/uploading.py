@@ -51,3 +51,30 @@ def header(width: int, height: int, rows: int) -> bytes:
     starts = [pixels + index * rows * width for index in range(strips)]
     offsets = struct.pack(f"<{strips}I", *starts) + struct.pack(f"<{strips}I", *[rows * width] * strips)
     return struct.pack("<2sHI", b"II", 42, 8) + directory + bytes(4) + scale + tie + keys + offsets
+
+
+def geotiff_with_text(text: bytes) -> bytes:
+    """An 8 x 8 GeoTIFF whose projected CRS is user-defined by a citation."""
+    text += b"|\0"
+    scale, tie = struct.pack("<3d", 10, 10, 0), struct.pack("<6d", 0, 0, 0, 593000, 5749000, 0)
+    keys = struct.pack(
+        "<20H", 1, 1, 0, 4, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32767, 3073, 34737, len(text) - 1, 0
+    )
+    at = 8 + 2 + 13 * 12 + 4
+    starts = [at, at + 24, at + 72, at + 112, at + 112 + len(text)]
+    fields = [
+        (256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, starts[4]),
+        (277, 3, 1, 1), (278, 3, 1, 8), (279, 4, 1, 64), (33550, 12, 3, starts[0]), (33922, 12, 6, starts[1]),
+        (34735, 3, 20, starts[2]), (34737, 2, len(text), starts[3]),
+    ]  # fmt: skip
+    directory = struct.pack("<H", len(fields)) + b"".join(struct.pack("<HHII", *each) for each in fields)
+    return (
+        struct.pack("<2sHI", b"II", 42, 8)
+        + directory
+        + bytes(4)
+        + scale
+        + tie
+        + keys
+        + text
+        + bytes(range(64))
+    )

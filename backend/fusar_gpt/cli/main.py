@@ -18,25 +18,8 @@ from fusar_gpt import __version__
 from fusar_gpt.cli import checkpoint, interpret, prior
 from fusar_gpt.errors import FusarError
 
-NETWORK_DRIVERS = (
-    *(
-        "HTTP",
-        "WMS",
-        "WCS",
-        "WMTS",
-        "WFS",
-        "CSW",
-        "OGCAPI",
-        "OAPIF",
-        "STACIT",
-        "STACTA",
-        "DAAS",
-        "EEDA",
-        "EEDAI",
-    ),
-    *("PLMOSAIC", "PLSCENES", "Elasticsearch", "Carto", "AmigoCloud", "NGW", "ADBC", "GPSBabel"),
-)
-"""GDAL's drivers that call servers, or programs, for what a file or its name says."""
+NETWORK_DRIVERS = ("HTTP", "WMS", "WCS", "WMTS", "STACIT", "STACTA", "DAAS", "EEDA", "EEDAI", "PLMOSAIC")
+"""GDAL's drivers that call a server that a file or its name says."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

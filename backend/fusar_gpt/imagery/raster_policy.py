@@ -9,6 +9,7 @@ GDAL compares them.
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import stat
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import rasterio
@@ -43,6 +45,9 @@ _MAX_BLOCK_BYTES = 2**27
 
 _RASTER_SIDECAR = re.compile(r"\.(ovr|msk|aux|rrd|rset|r[0-9])", re.IGNORECASE)
 """What GDAL opens beside a raster, with any driver."""
+_TEXT_SIDECAR = re.compile(r"\.(xml|hdr|prj|qpj|tab)", re.IGNORECASE)
+_NAMES_FILES = re.compile(r"OVERVIEW_FILE|PROJ4_GRIDS|PARAMETERFILE|grids\s*=(?!\s*@null)", re.IGNORECASE)
+_MAX_TEXT = 2**24
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"EHFA")
 """How a TIFF or ERDAS file begins. No other driver takes such a file for its own."""
 
@@ -58,6 +63,7 @@ class RasterPolicy:
 
     alone: bool = False
     max_pixels: int = MAX_PIXELS
+    drivers: ClassVar[tuple[str, ...]] = DRIVERS
 
     @property
     def environment(self) -> dict[str, str]:
@@ -80,7 +86,7 @@ class RasterPolicy:
         with warnings.catch_warnings(), rasterio.Env(**self.environment):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             try:
-                dataset = rasterio.DatasetReader(path, driver=list(DRIVERS))
+                dataset = rasterio.DatasetReader(path, driver=list(self.drivers))
             except RasterioError as error:
                 raise SceneError(
                     f"'{path.name}' is not a raster that this server opens ({FORMATS}), or it is damaged: "
@@ -169,16 +175,29 @@ def _sidecars(path: Path) -> Iterator[Path]:
             continue
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise SceneError(f"'{name}' beside the scene is no plain file: delete it")
-        if _RASTER_SIDECAR.fullmatch(os.path.splitext(name)[1]) and stat.S_ISREG(mode):  # noqa: PTH122
+        suffix = os.path.splitext(name)[1]  # noqa: PTH122
+        if stat.S_ISREG(mode) and _TEXT_SIDECAR.fullmatch(suffix):
+            _check_text(Path(beside))
+        elif stat.S_ISREG(mode) and _RASTER_SIDECAR.fullmatch(suffix):
             _check_magic(Path(beside))
             yield Path(beside)
 
 
+def _check_text(sidecar: Path) -> None:
+    """Refuse metadata or a CRS that names files, before GDAL and PROJ read it: they would open a pipe at once."""
+    text = _first_bytes(sidecar, _MAX_TEXT + 1)
+    if len(text) > _MAX_TEXT or _NAMES_FILES.search(html.unescape(text.decode("utf-8", "replace"))):
+        raise SceneError(f"'{sidecar.name}' beside the scene names other files, or is no text: delete it")
+
+
 def _check_magic(sidecar: Path) -> None:
+    if _first_bytes(sidecar, 4) not in _MAGIC:
+        raise SceneError(f"'{sidecar.name}' beside the scene is neither TIFF nor ERDAS: delete it")
+
+
+def _first_bytes(sidecar: Path, count: int) -> bytes:
     try:
         with sidecar.open("rb") as file:
-            start = file.read(4)
+            return file.read(count)
     except OSError as error:
         raise SceneError(f"'{sidecar.name}' beside the scene cannot be read: delete it") from error
-    if start not in _MAGIC:
-        raise SceneError(f"'{sidecar.name}' beside the scene is neither TIFF nor ERDAS: delete it")

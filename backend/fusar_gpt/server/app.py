@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from fastapi import FastAPI
 from fusar_gpt import __version__
 from fusar_gpt.contract import Event, InterpretRequest
 from fusar_gpt.engine import Engine, ReplayEngine
-from fusar_gpt.imagery.raster_policy import DRIVERS
 from fusar_gpt.interpret import RunIdentity
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.server import about, chat, preview, processes, scenes
@@ -67,7 +65,7 @@ def create_app(
     Raises JournalError if the state folder cannot be used.
     """
     options = options or Options()
-    settings = replace(settings or PriorSettings.of(), drivers=DRIVERS)
+    settings = settings or PriorSettings.of()
     times = TaskTimes()
 
     def run(job: Job) -> Iterator[Event]:

@@ -98,6 +98,7 @@ class OpeningPool:
                 while self._idle:
                     if (process := self._idle.pop()).alive:
                         return process
+                    process.close()
             return _Process(_environment())
         except BaseException:
             self._slots.release()

@@ -22,6 +22,7 @@ from fusar_gpt.contract import Grey, InterpretRequest, Polygon, Preview, ShownCh
 from fusar_gpt.errors import Cancelled, FusarError, PriorError
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, crs_text, open_scene, read_chip
+from fusar_gpt.imagery.raster_policy import DRIVERS
 from fusar_gpt.interpret import footprint
 from fusar_gpt.model import Card
 from fusar_gpt.planning import ChipQuestions, plan_questions, scene_area
@@ -136,7 +137,7 @@ def _show_prior(
     )
     year = request.year or (scene.acquired.year if scene.acquired else None)
     try:
-        with closing(open_prior(request.prior, settings, said.append, cancelled)) as source:
+        with closing(open_prior(request.prior, settings, said.append, cancelled, DRIVERS)) as source:
             field = source.prior(footprint(scene, chip), year)
     except PriorError as error:
         return ShownPrior(said=(*said, str(error)))
