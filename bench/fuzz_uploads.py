@@ -32,7 +32,6 @@ import requests
 from rasterio.control import GroundControlPoint
 from rasterio.errors import NotGeoreferencedWarning
 
-from fusar_gpt.imagery.raster_policy import NO_NETWORK
 from fusar_gpt.samples import HARBOUR
 
 LIMIT_S = 60.0
@@ -81,9 +80,8 @@ def seeds(folder: Path) -> list[bytes]:
 class Mutations:
     """Mutated rasters, by a seed; those that name something name an address or a pipe."""
 
-    def __init__(self, rasters: list[bytes], folder: Path, targets: list[str], seed: int) -> None:
+    def __init__(self, rasters: list[bytes], targets: list[str], seed: int) -> None:
         self._rasters = rasters
-        self._folder = folder
         self._targets = targets
         self._seed = seed
 
@@ -155,18 +153,9 @@ class Mutations:
             "SUBDATASET_1_NAME",
         )
         domain, key = domains[int(random.integers(len(domains)))], keys[int(random.integers(len(keys)))]
-        path = self._folder / f"metadata {threading.get_ident()}.tif"
-        shape = {"width": 24, "height": 24, "count": 1, "dtype": "uint8"}
-        with (
-            rasterio.Env(**NO_NETWORK),  # else GDAL calls from this process, as it writes
-            rasterio.open(path, "w", driver="GTiff", **shape, **_PLACE) as raster,
-        ):
-            raster.write(random.integers(1, 200, (1, 24, 24), np.uint8))
-            if domain == "xml:VRT":
-                raster.update_tags(ns=domain, **{key: target})
-            else:
-                raster.update_tags(**({"ns": domain} if domain else {}), **{key: target})
-        return path.read_bytes()
+        where = f' domain="{domain}"' if domain else ""
+        text = f'<GDALMetadata><Item name="{key}"{where}>{target}</Item></GDALMetadata>'
+        return small_geotiff(metadata=text.encode())
 
     def crs(self, random: np.random.Generator, content: bytes) -> bytes:
         """GeoKeys and their texts damaged."""
@@ -200,7 +189,7 @@ class Mutations:
             base.format(f",TOWGS84[{','.join(['1e308'] * 7)}]"),
         )
         text = texts[int(random.integers(len(texts)))].encode()
-        return geotiff_with_text(b"ESRI PE String = " + text if random.random() < 0.7 else text)
+        return small_geotiff(b"ESRI PE String = " + text if random.random() < 0.7 else text)
 
     def spliced(self, random: np.random.Generator, content: bytes) -> bytes:
         """A piece of another file in the middle."""
@@ -232,31 +221,24 @@ def tiff_entries(content: bytes) -> Iterator[tuple[int, str, bool]]:
         (place,) = struct.unpack_from(f"{order}Q" if big else f"{order}I", content, end)
 
 
-def geotiff_with_text(text: bytes) -> bytes:
-    """An 8 x 8 GeoTIFF whose projected CRS is user-defined by a citation."""
-    text += b"|\0"
+def small_geotiff(citation: bytes = b"", metadata: bytes = b"") -> bytes:
+    """An 8 x 8 GeoTIFF in UTM, or in the CRS that a citation defines, with GDAL's metadata."""
+    citation += b"|\0"
+    metadata += b"\0"
     scale, tie = struct.pack("<3d", 10, 10, 0), struct.pack("<6d", 0, 0, 0, 593000, 5749000, 0)
-    keys = struct.pack(
-        "<20H", 1, 1, 0, 4, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32767, 3073, 34737, len(text) - 1, 0
-    )
-    at = 8 + 2 + 13 * 12 + 4
-    starts = [at, at + 24, at + 72, at + 112, at + 112 + len(text)]
+    code, place, size = (32767, 34737, len(citation) - 1) if len(citation) > 2 else (32631, 0, 1)
+    last = (3073, place, size, 0) if place else (3076, 0, 1, 9001)
+    keys = struct.pack("<20H", 1, 1, 0, 4, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, code, *last)
+    at = 8 + 2 + 14 * 12 + 4
+    parts = [scale, tie, keys, citation, metadata, bytes(range(1, 65))]
+    starts = [at + sum(map(len, parts[:number])) for number in range(len(parts))]
     fields = [
-        (256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, starts[4]),
+        (256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, starts[5]),
         (277, 3, 1, 1), (278, 3, 1, 8), (279, 4, 1, 64), (33550, 12, 3, starts[0]), (33922, 12, 6, starts[1]),
-        (34735, 3, 20, starts[2]), (34737, 2, len(text), starts[3]),
+        (34735, 3, 20, starts[2]), (34737, 2, len(citation), starts[3]), (42112, 2, len(metadata), starts[4]),
     ]  # fmt: skip
     directory = struct.pack("<H", len(fields)) + b"".join(struct.pack("<HHII", *each) for each in fields)
-    return (
-        struct.pack("<2sHI", b"II", 42, 8)
-        + directory
-        + bytes(4)
-        + scale
-        + tie
-        + keys
-        + text
-        + bytes(range(64))
-    )
+    return struct.pack("<2sHI", b"II", 42, 8) + directory + bytes(4) + b"".join(parts)
 
 
 @dataclass
@@ -308,7 +290,7 @@ def fuzz(url: str, token: str, pid: int, *, count: int, seed: int = 0, at_a_time
         address = f"http://127.0.0.1:{port}/x.tif"
         targets = [address, f"/vsicurl/{address}", f"/vsicurl_streaming/{address}", str(pipe), "/dev/zero"]
         targets += [f"WMS:{address}", f"/vsicurl/http://127.0.0.1:{port}/none"]
-        mutated = Mutations(seeds(folder), folder, targets, seed)
+        mutated = Mutations(seeds(folder), targets, seed)
         watcher = threading.Thread(target=_watch, args=(pid, own_port, done, outcome))
         watcher.start()
         sessions = threading.local()

@@ -17,7 +17,7 @@ from fusar_gpt.contract.crs_text import MAX_DEPTH, check_crs_text
 GEOGRAPHIC = (
     'GEOGCS["g",DATUM["d",SPHEROID["s",6378137,298.257]{}],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925]]'
 )
-PROJECTED = f'PROJCS["p",{GEOGRAPHIC.format("")},PROJECTION["Mercator_1SP"],PARAMETER["scale_factor",1],UNIT["m",1]{{}}]'
+PROJECTED = f'PROJCS["p",{GEOGRAPHIC.format("")},PROJECTION["Mercator_1SP"],PARAMETER["k",1],UNIT["m",1]{{}}]'
 
 
 @pytest.mark.parametrize("code", [4326, 3857, 32631, 2154, 27700, 5041, 7415, 5703, 4978, 3785, 31370, 28992])

@@ -16,7 +16,7 @@ import rasterio
 from rasterio.enums import Resampling
 from rasters import NORTH_UP, UTM, write
 from scripted_server import ApiServer, ask, serve_api
-from uploading import geotiff_with_text, header, raster, refused, upload
+from uploading import header, raster, refused, small_geotiff, upload
 
 from fusar_gpt.errors import PriorError, SceneError
 from fusar_gpt.frames import SceneWindow
@@ -235,7 +235,8 @@ def beside(kind: str, scene: Path, url: str) -> None:
 
 SIDECARS = (
     "metadata", "metadata lower", "metadata upper", "metadata spelt", "ovr", "Ovr", "OVR", "msk", "MSK", "aux", "rrd",
-    "vrt", "wms", "overview with metadata", "metadata of an overview", "pipe tif.aux.xml", "pipe tfw", "device", "grids",
+    "vrt", "wms", "overview with metadata", "metadata of an overview", "pipe tif.aux.xml", "pipe tfw", "device",
+    "grids",
 )  # fmt: skip
 
 
@@ -286,7 +287,7 @@ def test_a_pipe_that_a_crs_names_freezes_nobody(api: ApiServer, root: Path, tmp_
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     hostile = WKT.format(f',EXTENSION["PROJ4_GRIDS","{pipe}"]', "")
-    for body in (geotiff_with_text(f"ESRI PE String = {hostile}".encode()), geotiff_with_text(b"[" * 5000)):
+    for body in (small_geotiff(f"ESRI PE String = {hostile}".encode()), small_geotiff(b"[" * 5000)):
         assert upload(api, body).status_code == 400
     scene = raster(root, "beside_a_pipe.tif")
     Path(f"{scene}.aux.xml").write_text(pam_crs(hostile))

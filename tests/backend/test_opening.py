@@ -45,7 +45,7 @@ def test_a_process_is_started_once_and_says_what_a_scene_is(pool: OpeningPool, t
     with pytest.raises(SceneError, match="not a file"):
         pool.check(tmp_path)
     (tmp_path / "broken \u8239.tif").write_bytes(b"II*\0broken")
-    with pytest.raises(SceneError, match="\u8239.tif' is not a raster"):
+    with pytest.raises(SceneError, match=r"\.tif' is not a raster"):
         pool.describe(tmp_path / "broken \u8239.tif")
     assert pids(pool) == first
     assert len(first) == 1
