@@ -61,6 +61,8 @@ RUNS: dict[str, type] = {
     "prior_note": str,
     "prior_attribution": str,
     "attribution": str,
+    "warnings": str,
+    "data_share": float,
     "score_meaning": str,
 }
 """The columns of the table of runs."""
