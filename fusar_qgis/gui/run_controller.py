@@ -182,6 +182,7 @@ class RunController(QObject):
                 ("grid", self.tr("{n} grid cells")),
                 ("answers", self.tr("{n} answers")),
                 ("unclear", self.tr("{n} not understood")),
+                ("without_data", self.tr("{n} chips without enough data")),
             )
             if counts.get(kind)
         ]
