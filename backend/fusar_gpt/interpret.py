@@ -43,7 +43,7 @@ from fusar_gpt.findings import Merge, area_totals, georeference, not_asked
 from fusar_gpt.findings.coverage import ALL, Coverage, without_data
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene, read_chip
-from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area
+from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area, untaught_sizes
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import Footprint, PriorField, PriorSource, open_prior
 from fusar_gpt.tasks import Answer, PromptSet, Question, Task, prompt_set
@@ -214,6 +214,7 @@ def provenance(
         area=ground.wkt,
         started=identity.started,
         attribution=scene.attribution,
+        warnings=tuple(untaught_sizes(request, scene, first.chip, engine.card)),
     )
 
 
