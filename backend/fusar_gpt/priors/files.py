@@ -29,6 +29,7 @@ from fusar_gpt.priors.field import (
     Origin,
     PriorField,
     PriorSource,
+    check_lengths,
     dequantise,
 )
 from fusar_gpt.priors.tiles import (
@@ -82,7 +83,7 @@ class FilePrior(PriorSource):
             self._file = _Raster(path, self.name, nodes)
 
     def prior(self, footprint: Footprint, year: int | None) -> PriorField:
-        """The vectors on one chip. PriorError when the file breaks while it is read."""
+        """The vectors on one chip. PriorError when the file breaks while it is read, or they are not AEF's."""
         return self._file.field_on(footprint)
 
 
@@ -95,6 +96,7 @@ class _Points:
         stated = {name: arrays[name].item() for name in _STATED if name in arrays and arrays[name].size == 1}
         self._origin = Origin.stated(source, **stated)
         self._values = dequantise(self._array(arrays, "features", DIMENSIONS))
+        check_lengths(self._values, str(path))
         self._on_ground = "lon" in arrays and "lat" in arrays
         if self._on_ground:
             places = [self._array(arrays, "lon", None), self._array(arrays, "lat", None)]
@@ -201,8 +203,10 @@ class _Raster:
             inside = (col >= 0) & (col < self._raster.width) & (row >= 0) & (row < self._raster.height)
         values = np.full((len(lonlat), DIMENSIONS), np.nan)
         if inside.any():
-            stored = self._read(col[inside].astype(int), row[inside].astype(int))
-            values[inside] = dequantise(stored, self._raster.nodata)
+            pixels = np.stack([col[inside].astype(int), row[inside].astype(int)])
+            values[inside] = dequantise(self._read(*pixels), self._raster.nodata)
+            _, different = np.unique(pixels, axis=1, return_index=True)
+            check_lengths(values[inside][different], str(self._path))
         return footprint.field(values, footprint.lonlat_to_chip(lonlat), lonlat, self._origin)
 
     def _read(self, col: NDArray[np.int_], row: NDArray[np.int_]) -> NDArray[np.generic]:
