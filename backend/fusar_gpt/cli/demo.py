@@ -10,7 +10,7 @@ from fusar_gpt.contract import Finished
 from fusar_gpt.engine import Engine, LocalEngine
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings import ReportedRun, draw_overlay, write_geopackage, write_overlay, write_report
-from fusar_gpt.imagery import Area, open_scene
+from fusar_gpt.imagery import area_from_file, open_scene
 from fusar_gpt.interpret import interpret
 from fusar_gpt.model import load_checkpoint
 from fusar_gpt.planning import request_for
@@ -50,7 +50,7 @@ def run_sample(sample: Sample, engine: Engine, folder: Path) -> list[ReportedRun
     print(f"\n{sample.title}")
     done: list[Finished] = []
     prior = str(sample.prior) if sample.prior else "none"
-    area = Area.from_file(sample.area) if sample.area else None
+    area = area_from_file(sample.area) if sample.area else None
     for task in TASKS.get(sample, (Task.DETECT,)):
         request = request_for(sample.scene, task, area=area, prior=prior)
         for event in show_progress(interpret(request, engine)):

@@ -167,12 +167,12 @@ def check_place(args: argparse.Namespace) -> None:
 
 def request_from(args: argparse.Namespace) -> InterpretRequest:
     """The request that the arguments describe. Raises AreaError on unreadable files."""
-    from fusar_gpt.imagery import Area, read_polygons
+    from fusar_gpt.imagery import Area, area_from_file, read_polygons
     from fusar_gpt.planning import request_for
 
     area = None
     if args.area is not None:
-        area = Area.from_file(args.area)
+        area = area_from_file(args.area, report)
     elif args.bbox is not None:
         west, south, east, north = args.bbox
         area = Area.from_bbox(west, south, east, north, args.bbox_crs)
@@ -182,7 +182,7 @@ def request_from(args: argparse.Namespace) -> InterpretRequest:
         targets=tuple(args.target),
         area=area,
         question=args.question,
-        boxes=read_polygons(args.boxes) if args.boxes else (),
+        boxes=read_polygons(args.boxes, report) if args.boxes else (),
         prior=args.prior,
         year=args.year,
         aspect=args.aspect,

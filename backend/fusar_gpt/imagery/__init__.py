@@ -5,7 +5,8 @@ may be far larger than memory.
 """
 
 from fusar_gpt.contract.stretch import Quantity, Stretch
-from fusar_gpt.imagery.area import Area, crs_text, outline_of, read_polygons
+from fusar_gpt.imagery.area import Area, crs_text, outline_of
+from fusar_gpt.imagery.area_files import area_from_file, read_polygons
 from fusar_gpt.imagery.chips import Chip, ChipFormat, ChipPlan, ResizePlan, plan_chips, read_chip
 from fusar_gpt.imagery.raster_policy import RasterPolicy
 from fusar_gpt.imagery.scene import Scene, open_scene
@@ -20,6 +21,7 @@ __all__ = [
     "ResizePlan",
     "Scene",
     "Stretch",
+    "area_from_file",
     "crs_text",
     "open_scene",
     "outline_of",

@@ -13,14 +13,15 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
-from pyproj import Transformer
+from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import LonLatPoints, ScenePoints
+from fusar_gpt.lonlat import around, turn_of, wrap
 from fusar_gpt.priors.field import (
     DIMENSIONS,
     NODATA_CODE,
@@ -58,9 +59,9 @@ class FilePrior(PriorSource):
     say the rest: ``AEF_YEAR``, ``AEF_VERSION``, ``AEF_ATTRIBUTION``; ``FUSAR_SIMULATED=YES`` if simulated.
 
     A ``.npz`` holds ``features`` [S, 64] and ``positions`` [S, 2], which are (y, x) as fractions of the whole
-    scene, or ``lon`` and ``lat`` [S] in WGS84 degrees, which take precedence. Single values ``year``,
-    ``version``, ``attribution`` and ``simulated`` may be given too. A ``.npy`` is [S, 70]: lon, lat,
-    row, col, x, y, A00 to A63, of which lon and lat are used.
+    scene, or ``lon`` and ``lat`` [S] in WGS84 degrees, which take precedence and may be counted from -180 or from
+    0. Single values ``year``, ``version``, ``attribution`` and ``simulated`` may be given too. A ``.npy`` is
+    [S, 70]: lon, lat, row, col, x, y, A00 to A63, of which lon and lat are used.
 
     Args:
         path: The file.
@@ -97,7 +98,7 @@ class _Points:
         self._values = dequantise(self._array(arrays, "features", DIMENSIONS))
         self._on_ground = "lon" in arrays and "lat" in arrays
         if self._on_ground:
-            places = [self._array(arrays, "lon", None), self._array(arrays, "lat", None)]
+            places = [wrap(self._array(arrays, "lon", None)), self._array(arrays, "lat", None)]
         else:
             places = list(self._array(arrays, "positions", 2).T)
         if any(len(place) != len(self._values) for place in places):
@@ -160,7 +161,7 @@ class _Raster:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)  # refused below, in our words
-                self._raster = rasterio.open(path)
+                self._raster = rasterio.open(path.absolute())
         except RasterioError as error:
             raise PriorError(
                 f"{path} is not a prior: give a 64-band AEF raster, or AEF points as .npz or .npy."
@@ -175,8 +176,12 @@ class _Raster:
             tags.get("FUSAR_SIMULATED"),
         )
         try:
-            self._to_raster = Transformer.from_crs("EPSG:4326", self._raster.crs.to_wkt(), always_xy=True)
-        except ProjError as error:
+            # WKT1 would leave out what no code says.
+            crs = CRS.from_wkt(self._raster.crs.to_wkt(version="WKT2_2019")).to_2d()
+            self._to_raster = Transformer.from_crs("OGC:CRS84", crs, always_xy=True)
+            self._turn = turn_of(crs)
+            self._middle, _ = self._raster.transform @ (self._raster.width / 2, self._raster.height / 2)
+        except (ProjError, CRSError) as error:
             raise PriorError(f"{path} has a CRS that is not on Earth: warp it to a UTM zone.") from error
 
     def _check(self) -> None:
@@ -187,7 +192,7 @@ class _Raster:
             )
         if not set(raster.dtypes) <= set(STORED_AS):
             raise PriorError(f"{self._path} holds {raster.dtypes[0]}: give AEF as int8 codes or as floats.")
-        if raster.crs is None or raster.transform.is_identity or raster.transform.is_degenerate:
+        if raster.crs is None or not _is_placed(raster.transform):
             raise PriorError(
                 f"{self._path} is not georeferenced: give a raster with a CRS and a geotransform."
             )
@@ -196,6 +201,8 @@ class _Raster:
         """The nodes of eq. 2 with the vector of the pixel that each falls in."""
         lonlat = footprint.nodes(self._nodes)
         x, y = self._to_raster.transform(lonlat.x, lonlat.y)
+        if self._turn is not None:  # its longitudes may be counted from 0, or past 180
+            x = around(np.asarray(x), self._middle, self._turn)
         with np.errstate(invalid="ignore"):  # a place that the raster's CRS cannot express is infinite
             col, row = ~self._raster.transform @ (np.asarray(x), np.asarray(y))
             inside = (col >= 0) & (col < self._raster.width) & (row >= 0) & (row < self._raster.height)
@@ -219,6 +226,10 @@ class _Raster:
             raise PriorError(
                 f"{self._path} cannot be read, it is damaged or gone: fetch it again."
             ) from error
+
+
+def _is_placed(transform: Affine) -> bool:
+    return bool(np.isfinite(transform[:6]).all()) and not (transform.is_identity or transform.is_degenerate)
 
 
 def write_points(path: Path, field: PriorField) -> None:
