@@ -44,6 +44,7 @@ class Area:
     crs: CRS
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "crs", known_crs(self.crs))
         turn = lonlat.turn_of(self.crs)
         if turn is not None:
             _check_angles(self.geometry, turn)
