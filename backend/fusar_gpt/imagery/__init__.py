@@ -7,7 +7,16 @@ may be far larger than memory.
 from fusar_gpt.contract.stretch import Quantity, Stretch
 from fusar_gpt.imagery.area import Area, crs_text, outline_of
 from fusar_gpt.imagery.area_files import area_from_file, read_polygons
-from fusar_gpt.imagery.chips import Chip, ChipFormat, ChipPlan, ResizePlan, plan_chips, read_chip
+from fusar_gpt.imagery.chips import (
+    Chip,
+    ChipFormat,
+    ChipPixels,
+    ChipPlan,
+    ResizePlan,
+    area_mask,
+    plan_chips,
+    read_chip,
+)
 from fusar_gpt.imagery.raster_policy import RasterPolicy
 from fusar_gpt.imagery.scene import Scene, open_scene
 
@@ -15,6 +24,7 @@ __all__ = [
     "Area",
     "Chip",
     "ChipFormat",
+    "ChipPixels",
     "ChipPlan",
     "Quantity",
     "RasterPolicy",
@@ -22,6 +32,7 @@ __all__ = [
     "Scene",
     "Stretch",
     "area_from_file",
+    "area_mask",
     "crs_text",
     "open_scene",
     "outline_of",
