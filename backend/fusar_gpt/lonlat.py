@@ -168,7 +168,9 @@ def _inside(ring: NDArray[np.float64], turn: float, world: bool) -> BaseGeometry
     if abs(gained) < turn / 2:
         return shapely.Polygon(ring)
     pole = np.copysign(turn / 4, ring[:, 1].mean())
-    thrice = np.concatenate([ring[:-1] + np.array([shift * np.sign(gained), 0]) for shift in (-turn, 0, turn)])
+    thrice = np.concatenate(
+        [ring[:-1] + np.array([shift * np.sign(gained), 0]) for shift in (-turn, 0, turn)]
+    )
     around_pole = shapely.Polygon([*thrice, (thrice[-1, 0], pole), (thrice[0, 0], pole)])
     if not around_pole.is_valid:
         return around_pole

@@ -49,7 +49,7 @@ def read_polygons(path: str | Path, report: Callable[[str], None] = lambda line:
     Raises:
         AreaError: It is missing or no vector file, has no such layer, names no CRS, or holds no valid polygons.
     """
-    file, layer = _file_and_layer(path)
+    file, layer = split_layer(path)
     with _readable(file) as readable, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of unclosed rings and missing encodings, which do not matter here
         names = _layers(file, readable)
@@ -76,8 +76,8 @@ def read_polygons(path: str | Path, report: Callable[[str], None] = lambda line:
     return first + [_in_crs(area, first[0].crs) for areas in rest for area in areas]
 
 
-def _file_and_layer(path: str | Path) -> tuple[Path, str | None]:
-    """``FILE:layer`` split where FILE exists; a file whose own name has a colon is that file."""
+def split_layer(path: str | Path) -> tuple[Path, str | None]:
+    """``FILE:layer`` split where FILE exists; a file whose own name has a colon is that file. AreaError if none is."""
     text = os.fspath(path)
     at = len(text)
     while (at := text.rfind(":", 0, at)) > 0:

@@ -298,7 +298,7 @@ def _open(file: Path) -> rasterio.DatasetReader:
     try:
         with warnings.catch_warnings(), rasterio.Env(**_GDAL):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(file)
+            return rasterio.open(file.absolute())  # a relative name may look like an address
     except RasterioError as error:
         raise SceneError(
             f"'{file.name}' cannot be opened as a raster: give a GeoTIFF or another format that GDAL reads"

@@ -49,6 +49,7 @@ POINT_FILES = (".npz", ".npy")
 _WINDOW_LIMIT = 256 * 256  # pixels up to which one window is read faster than its nodes one by one
 _STATED = ("year", "version", "attribution", "simulated")
 _BEFORE_VECTOR = 6  # columns of a .npy: lon, lat, row, col, x, y
+_BANDS = tuple(f"A{band:02d}" for band in range(DIMENSIONS))
 _FARTHEST = 2.0  # a fraction beyond this is a position in pixels
 
 
@@ -245,6 +246,18 @@ def write_points(path: Path, field: PriorField) -> None:
     np.savez_compressed(path, **arrays, **known)  # type: ignore[arg-type]  # none is called allow_pickle
 
 
+def is_written_prior(path: Path) -> bool:
+    """Whether a file has the form of those that :func:`write_points` and :func:`write_raster` write."""
+    try:
+        if path.suffix.lower() in POINT_FILES:
+            return {"features", "positions", "lon", "lat"} <= set(_load_points(path))
+        with warnings.catch_warnings(), rasterio.open(path.absolute()) as raster:
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            return bool(raster.descriptions == _BANDS)
+    except (PriorError, RasterioError):
+        return False
+
+
 def write_raster(path: Path, box: BoundingBox, codes_of: CodesOf, origin: Origin) -> float:
     """Write the pixels of a box as a cloud-optimised GeoTIFF of int8 codes in the UTM zone of its middle.
 
@@ -272,7 +285,7 @@ def write_raster(path: Path, box: BoundingBox, codes_of: CodesOf, origin: Origin
         plain, "w", driver="GTiff", bigtiff="if_safer", crs=crs, transform=transform, **layout
     ) as raster:
         raster.update_tags(**_tags(origin))
-        raster.descriptions = tuple(f"A{band:02d}" for band in range(DIMENSIONS))
+        raster.descriptions = _BANDS
         for tile in raster_tiles(box):
             col, row = tile.col * TILE_PX - left, top - (tile.row + 1) * TILE_PX
             across = slice(max(-col, 0), min(width - col, TILE_PX))
