@@ -24,7 +24,7 @@ from shapely import Point, transform
 from shapely import box as shapely_box
 from shapely.geometry.base import BaseGeometry
 
-from fusar_gpt import __version__
+from fusar_gpt import __version__, lonlat
 from fusar_gpt.contract import (
     ENOUGH_DATA,
     NO_PRIOR,
@@ -282,13 +282,12 @@ def footprint(scene: Scene, chip: Chip) -> Footprint:
     outline = ScenePoints.of(
         np.asarray(chip.footprint.segmentize(chip.plan.window.width / 8).exterior.coords)
     )
-    lonlat = scene.to_lonlat(outline)
-    across = np.ptp(lonlat.x) > 180  # the antimeridian: west is then the least of the eastern longitudes
+    west, south, east, north = lonlat.bounds(scene.to_lonlat(outline).xy())
     return Footprint(
-        west=float(lonlat.x[lonlat.x > 0].min() if across else lonlat.x.min()),
-        south=float(lonlat.y.min()),
-        east=float(lonlat.x[lonlat.x < 0].max() if across else lonlat.x.max()),
-        north=float(lonlat.y.max()),
+        west=west,
+        south=south,
+        east=east,
+        north=north,
         width=chip.plan.width,
         height=chip.plan.height,
         lonlat_to_chip=lambda points: chip.plan.scene_to_chip(scene.from_lonlat(points)),

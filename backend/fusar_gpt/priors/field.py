@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusar_gpt import lonlat
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import ChipPoints, LonLatPoints, ScenePoints
 
@@ -155,11 +156,10 @@ class Footprint:
     @classmethod
     def of_box(cls, west: float, south: float, east: float, north: float) -> Footprint:
         """A box of degrees as a chip of one pixel; positions on it are fractions of the box."""
-        wide = east - west + (360 if east < west else 0)
+        wide = lonlat.span(west, east)
 
         def lonlat_to_chip(points: LonLatPoints) -> ChipPoints:
-            beyond = (points.x < west - 1e-9) & (east < west)
-            x = (np.where(beyond, points.x + 360, points.x) - west) / wide
+            x = (lonlat.around(points.x, west + wide / 2) - west) / wide
             return ChipPoints(x, (north - points.y) / (north - south))
 
         return cls(
@@ -178,7 +178,7 @@ class Footprint:
     @property
     def span(self) -> tuple[float, float]:
         """Width and height of B in degrees."""
-        return self.east - self.west + (360 if self.east < self.west else 0), self.north - self.south
+        return lonlat.span(self.west, self.east), self.north - self.south
 
     def nodes(self, shape: tuple[int, int]) -> LonLatPoints:
         """The regular N_lon x N_lat grid over B, end points included (FUSAR-GPT eq. 2), longitude fastest."""
@@ -186,9 +186,7 @@ class Footprint:
             np.linspace(self.west, self.west + self.span[0], shape[0]),
             np.linspace(self.south, self.north, shape[1]),
         )
-        if self.east < self.west:  # otherwise the scene itself may count beyond 180
-            lon = np.where(lon > 180, lon - 360, lon)
-        return LonLatPoints(lon, lat)
+        return LonLatPoints(lonlat.wrap(lon), lat)
 
     def holds(self, chip: ChipPoints) -> NDArray[np.bool_]:
         """Which of N points lie on the chip, its edge included."""
