@@ -2025,6 +2025,10 @@
         <source>Nothing found.</source>
         <translation>未发现任何目标。</translation>
     </message>
+    <message>
+        <source>{n} chips without enough data</source>
+        <translation>{n} 块影像数据不足</translation>
+    </message>
 </context>
 <context>
     <name>RunLayers</name>
@@ -2210,8 +2214,12 @@
         <translation>已回答</translation>
     </message>
     <message>
-        <source>not understood</source>
-        <translation>未能理解</translation>
+        <source>no data</source>
+        <translation>无数据</translation>
+    </message>
+    <message>
+        <source>not understood, or no data</source>
+        <translation>无法理解，或无数据</translation>
     </message>
 </context>
 <context>

@@ -72,6 +72,7 @@ class RunLayers(QObject):
         self._labels: list[str] = []
         self._kind_of: dict[str, str] = {}  # of every finding that stands
         self._unclear: set[str] = set()
+        self._without_data: set[str] = set()
         self._rows: dict[str, int] = {}  # finding id -> feature id in its layer
         self._waiting: dict[str, Finding] = {}
         self._leaving: dict[str, list[int]] = {}
@@ -96,13 +97,16 @@ class RunLayers(QObject):
         for finding_id in found.replaced:
             kind = self._kind_of.pop(finding_id, "")
             self._unclear.discard(finding_id)
+            self._without_data.discard(finding_id)
             if self._waiting.pop(finding_id, None) is None and finding_id in self._rows:
                 self._leaving.setdefault(kind, []).append(self._rows.pop(finding_id))
         for finding in found.added:
             self._waiting[finding.id] = finding
             self._kind_of[finding.id] = finding.layer
-            if finding.properties.get("complete") is False:
+            if finding.is_unclear:
                 self._unclear.add(finding.id)
+            elif finding.lacks_data:
+                self._without_data.add(finding.id)
         if not self._timer.isActive() and not self._over:
             self._timer.start(_FLUSH_MS)
 
@@ -126,12 +130,13 @@ class RunLayers(QObject):
     def finish(self) -> dict[str, int]:
         """Write the rest and let go of the layers; return how many findings of each kind there are.
 
-        ``answers`` are those that were understood, ``unclear`` the others.
+        ``answers`` are those that were understood, ``unclear`` the others but for chips ``without_data``.
         """
         self._finishing = True
         counts = Counter(kind for kind in self._kind_of.values() if kind not in self._dropped)
         counts["unclear"] = len(self._unclear)
-        counts["answers"] -= counts["unclear"]
+        counts["without_data"] = len(self._without_data)
+        counts["answers"] -= counts["unclear"] + counts["without_data"]
         if not self._over:
             self.flush()
         return dict(counts)

@@ -61,6 +61,8 @@ RUNS: dict[str, type] = {
     "prior_note": str,
     "prior_attribution": str,
     "attribution": str,
+    "warnings": str,
+    "data_share": float,
     "score_meaning": str,
 }
 """The columns of the table of runs."""
@@ -180,7 +182,7 @@ class BatchLog:
         self.done += item.weight
         self.resumed += item.weight * outcome.resumed
         found: Counter[str] = Counter(finding.layer for finding in entry.findings)
-        found[_UNCLEAR] = sum(finding.properties.get("complete") is False for finding in entry.findings)
+        found[_UNCLEAR] = sum(finding.is_unclear for finding in entry.findings)
         self._counts += found
         self._provenance(entry.run)
         said = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()) if count)

@@ -68,7 +68,9 @@ def test_it_shows_a_chip_of_the_plan_as_the_model_sees_it(api: ApiServer, root: 
         chips = list(plan_chips(scene, Area.whole(scene).on_scene(scene), ChipFormat(64, 64, 16)))
         assert answer["chips"] == len(chips)
         shown = pixels(answer["chip"]["image"])
-        (chip,) = [chip for chip in chips if np.array_equal(read_chip(scene, chip, scene.stretch()), shown)]
+        (chip,) = [
+            chip for chip in chips if np.array_equal(read_chip(scene, chip, scene.stretch()).grey, shown)
+        ]
         assert chip.footprint.distance(Area.whole(scene).on_scene(scene).centroid) < 1
         assert answer["chip"]["ground_m"] == pytest.approx(chip.plan.window.width * scene.pixel_size_m)
         assert answer["chip"]["stretch"]["quantity"] == scene.quantity == "power"

@@ -59,7 +59,11 @@ requests = st.builds(
     overlap=st.none() | st.floats(0, 0.9),
 )
 KINDS = {"str": words, "bool": st.booleans(), "float": numbers, "tuple[str, ...]": st.lists(words).map(tuple)}
-KINDS |= {"int | None": st.none() | st.integers(2017, 2030), "str | None": st.none() | words}
+KINDS |= {
+    "int | None": st.none() | st.integers(2017, 2030),
+    "str | None": st.none() | words,
+    "float | None": st.none() | numbers,
+}
 runs = st.builds(Run, **{field.name: KINDS[field.type] for field in fields(Run)})
 boxes = st.tuples(numbers, numbers).map(lambda at: SceneBox(*at, at[0] + 5, at[1] + 7.5))
 values = st.none() | words | numbers | st.booleans() | st.integers()

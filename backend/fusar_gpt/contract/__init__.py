@@ -16,7 +16,7 @@ from .events import (
     read,
     read_event,
 )
-from .finding import FINDING_COLUMNS, Finding, Layer, read_geojson, to_geojson
+from .finding import ENOUGH_DATA, FINDING_COLUMNS, Finding, Layer, read_geojson, to_geojson
 from .geometry import (
     Box,
     FeatureCollection,
@@ -46,6 +46,7 @@ from .run import RUN_COLUMNS, SCORE_MEANING, Columns, Run, Value
 __all__ = [
     "API",
     "API_MISMATCH",
+    "ENOUGH_DATA",
     "EXECUTION",
     "FETCHED_PRIORS",
     "FINDING_COLUMNS",

@@ -2,7 +2,7 @@
 
 from fusar_gpt.findings.finding import count_by_kind
 from fusar_gpt.findings.geopackage import write_geopackage
-from fusar_gpt.findings.georeference import georeference
+from fusar_gpt.findings.georeference import georeference, not_asked
 from fusar_gpt.findings.merge import Merge
 from fusar_gpt.findings.output import check_writable
 from fusar_gpt.findings.overlay import draw_overlay, write_overlay
@@ -17,6 +17,7 @@ __all__ = [
     "count_by_kind",
     "draw_overlay",
     "georeference",
+    "not_asked",
     "write_geopackage",
     "write_overlay",
     "write_report",

@@ -6,7 +6,16 @@ may be far larger than memory.
 
 from fusar_gpt.contract.stretch import Quantity, Stretch
 from fusar_gpt.imagery.area import Area, crs_text, outline_of, read_polygons
-from fusar_gpt.imagery.chips import Chip, ChipFormat, ChipPlan, ResizePlan, plan_chips, read_chip
+from fusar_gpt.imagery.chips import (
+    Chip,
+    ChipFormat,
+    ChipPixels,
+    ChipPlan,
+    ResizePlan,
+    area_mask,
+    plan_chips,
+    read_chip,
+)
 from fusar_gpt.imagery.raster_policy import RasterPolicy
 from fusar_gpt.imagery.scene import Scene, open_scene
 
@@ -14,12 +23,14 @@ __all__ = [
     "Area",
     "Chip",
     "ChipFormat",
+    "ChipPixels",
     "ChipPlan",
     "Quantity",
     "RasterPolicy",
     "ResizePlan",
     "Scene",
     "Stretch",
+    "area_mask",
     "crs_text",
     "open_scene",
     "outline_of",

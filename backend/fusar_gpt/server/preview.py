@@ -78,7 +78,7 @@ def _show_chip(scene: Scene, chip: Chip) -> ShownChip:
     stretch = scene.stretch()
     corners = scene.to_ground(ScenePoints.of(shapely.get_coordinates(chip.footprint)))
     return ShownChip(
-        image=_png(Image.fromarray(read_chip(scene, chip, stretch))),
+        image=_png(Image.fromarray(read_chip(scene, chip, stretch).grey)),
         size=(chip.plan.width, chip.plan.height),
         footprint=Polygon("Polygon", (tuple((float(x), float(y)) for x, y in corners.xy()),)),
         crs=crs_text(scene.crs),
