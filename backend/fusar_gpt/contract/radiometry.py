@@ -37,6 +37,7 @@ _ENDINGS: dict[str, Quantity] = {"P": "power", "A": "amplitude", "D": "dB"}
 
 _SAID = {"dB": "decibels", "grey": "grey levels"}
 _LEAST_SHARE, _LEAST_BORDER = 0.005, 0.02
+_ENOUGH = 200_000  # numbers for a percentile
 _NEAR_DB, _NEAR_STEPS, _NEAR_SHARE = 1.0, 10, 0.002
 
 
@@ -185,9 +186,11 @@ def _constants(sample: BandSample, band: StoredBand) -> dict[float, tuple[float,
 def _evidence(
     numbers: Numbers, patches: Numbers, constants: dict[float, tuple[float, float]], band: StoredBand
 ) -> _Evidence:
+    if not numbers.size:
+        numbers = np.zeros(1, np.float32)
+    ends = (np.array([numbers.min(), numbers.max()]) * band.scale + band.offset).tolist()
+    numbers = numbers[:: max(numbers.size // _ENOUGH, 1)]
     values = numbers * np.float32(band.scale) + np.float32(band.offset) if band.scaled else numbers
-    if not values.size:
-        values = np.zeros(1, np.float32)
     at = (0.1, 1, 50, 99, 99.9)
     low, first, middle, last, high = (float(value) for value in np.percentile(values, at))
     whole = np.dtype(_plain(band.dtype)).kind in "iu"
@@ -196,8 +199,8 @@ def _evidence(
         negative=float(np.mean(values < 0)),
         noise=-float(np.median(values[values < 0])) if np.any(values < 0) else 0.0,
         low=low, first=first, middle=middle, last=last, high=high,
-        may_be_grey=values.min() >= 0 and 127 < values.max() <= 255 and (whole or not np.any(numbers % 1)),
-        least=float(values.min()), most=float(values.max()),
+        may_be_grey=min(ends) >= 0 and 127 < max(ends) <= 255 and (whole or not np.any(numbers % 1)),
+        least=min(ends), most=max(ends),
         **_texture(patches[~np.isin(patches, np.array(list(constants), np.float32)).any(axis=(1, 2))], band),
     )  # fmt: skip
 
@@ -386,7 +389,7 @@ def _without_fill(
     found: Radiometry, numbers: Numbers, constants: dict[float, tuple[float, float]], band: StoredBand
 ) -> Radiometry:
     """Leave out the constants that stand apart from all other numbers."""
-    numbers = numbers[:: max(numbers.size // 100_000, 1)]
+    numbers = numbers[:: max(numbers.size // _ENOUGH, 1)]
     whole = np.dtype(_plain(band.dtype)).kind in "iu"
     fill = {
         number: share

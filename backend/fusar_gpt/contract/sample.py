@@ -98,10 +98,15 @@ def _summary(windows: list[NDArray[np.float32]], edges: list[NDArray[np.float32]
     for value in sorted(solid):
         share, border = np.mean(everything == np.float32(value)), np.mean(around == np.float32(value))
         constants[value] = (float(share), float(border))
-    patches = np.concatenate([_blocks(window, _PATCH, _PATCH) for window in windows])
-    patches = patches[(np.isfinite(patches) & (patches != 0)).all(axis=(1, 2))]
-    patches = patches[:: -(-len(patches) // _PATCHES) or 1]
+    patches = np.concatenate([_patches(window, max(_PATCHES // len(windows), 1)) for window in windows])
     return BandSample(everything[np.isfinite(everything) & (everything != 0)], patches, constants)
+
+
+def _patches(window: NDArray[np.float32], most: int) -> NDArray[np.float32]:
+    """Squares of a window without a gap, spread evenly over it."""
+    blocks = _blocks(window, _PATCH, _PATCH)
+    whole = np.flatnonzero((np.isfinite(blocks) & (blocks != 0)).all(axis=(1, 2)))
+    return blocks[whole[:: max(-(-whole.size // most), 1)]]
 
 
 def _solid(window: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -20,6 +20,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
+from fusar_gpt.contract import InterpretRequest
 from fusar_gpt.contract.bands import choose_band
 from fusar_gpt.contract.dates import acquisition_date
 from fusar_gpt.contract.radiometry import Radiometry, judge
@@ -147,7 +148,14 @@ class Scene:
         gcps = [(gcp.col, gcp.row, gcp.x, gcp.y) for gcp in dataset.gcps[0]]
         size = (self.width, self.height, dataset.dtypes, self.path.stat().st_size)
         described = repr((size, self._indexes, tuple(dataset.transform), gcps, self.crs.to_wkt()))
-        return hashlib.sha256(described.encode() + self._sample.numbers.tobytes()).hexdigest()
+        digest = hashlib.sha256(described.encode())
+        digest.update(self._sample.numbers.data)
+        return digest.hexdigest()
+
+    def check(self) -> None:
+        """Sample the whole scene, whatever its numbers are. Raises SceneError where the file is damaged or empty."""
+        if not self._sample.numbers.size:
+            raise SceneError(_no_data(self.band, self.name))
 
     def stretch(self) -> Stretch:
         """The scene's two limits for quantising, from at most a million pixels spread over it.
@@ -161,7 +169,7 @@ class Scene:
     def _stretch(self) -> Stretch:
         db = self.radiometry.decibels(self._sample.numbers)
         if not np.isfinite(db).any():
-            raise SceneError(f"band '{self.band}' of '{self.name}' holds no data: choose another with --band")
+            raise SceneError(_no_data(self.band, self.name))
         return Stretch.of_samples(db, self.quantity)
 
     def read(self, window: SceneWindow) -> NDArray[np.float32]:
@@ -258,6 +266,10 @@ class Scene:
         return sample_band(read, self.width, self.height)
 
 
+def _no_data(band: str, name: str) -> str:
+    return f"band '{band}' of '{name}' holds no data: choose another with --band"
+
+
 def open_scene(
     path: str | Path,
     *,
@@ -291,6 +303,12 @@ def open_scene(
     except FusarError:
         dataset.close()
         raise
+
+
+def open_scene_of(request: InterpretRequest, policy: RasterPolicy | None = None) -> Scene:
+    """Open the scene that a request names, as it says that it is to be read. Raises as :func:`open_scene`."""
+    quantity: Quantity | None = "dB" if request.quantity == "db" else request.quantity
+    return open_scene(request.scene, band=request.band, policy=policy, quantity=quantity, scale=request.scale)
 
 
 def _open(file: Path) -> rasterio.DatasetReader:

@@ -243,7 +243,7 @@ async def _pieces(body: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[b
 def _describe(scene_id: str, path: Path) -> Uploaded:
     """The properties of a file, read without anything beside it. Raises SceneError if it is no scene, or damaged."""
     with open_scene(path, policy=RasterPolicy(alone=True)) as scene:
-        scene.stretch()  # samples the whole scene, so that a truncated file is refused here
+        scene.check()
         return Uploaded(
             id=scene_id,
             scene=f"{UPLOADED}{scene_id}",
