@@ -36,7 +36,7 @@ FOLDER = Path(contract.__file__).parent
 LINK = Path(__file__).resolve().parents[2] / "fusar_qgis" / "contract"
 REQUEST = TypeAdapter(InterpretRequest)
 
-NUMERIC = ("stretch.py", "sample.py", "radiometry.py")
+NUMERIC = ("stretch.py", "sample.py", "radiometry.py", "evidence.py")
 words = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=8)
 numbers = st.floats(-1e7, 1e7)
 rings = st.lists(st.tuples(numbers, numbers), min_size=4, max_size=6).map(tuple)

@@ -54,7 +54,7 @@ def show_progress(events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
             if isinstance(event, Started):
                 if event.run.quantity_reason:
-                    print(f"band {event.run.band}: {event.run.quantity_reason}", file=sys.stderr)
+                    print(f"'{event.run.band}' taken for {event.run.quantity_reason}", file=sys.stderr)
                 told = [*warnings_of(event.run), *event.run.warnings]
                 for notice in told:
                     print(f"note: {notice}", file=sys.stderr)

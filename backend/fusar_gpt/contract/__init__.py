@@ -40,6 +40,7 @@ from .request import (
     UPLOADED,
     InterpretRequest,
     Need,
+    SaidQuantity,
     Task,
 )
 from .run import RUN_COLUMNS, SCORE_MEANING, Columns, Run, Value
@@ -82,6 +83,7 @@ __all__ = [
     "Progress",
     "ProtocolError",
     "Run",
+    "SaidQuantity",
     "SceneBox",
     "ShownChip",
     "ShownPrior",

@@ -18,6 +18,11 @@ def words(text: str) -> list[str]:
     return re.findall(r"[A-Z0-9]+", text.upper())
 
 
+def shows_ground(name: str) -> bool:
+    """Whether a band of that name shows the ground by itself."""
+    return _kind(name, "") == "image"
+
+
 def choose_band(
     names: Sequence[str], band: str | int | None = None, units: Sequence[str] = ()
 ) -> tuple[int, ...]:

@@ -1,9 +1,6 @@
 """What a band's stored numbers are (power, amplitude, decibels, grey levels), judged from all there is. Needs numpy.
 
 Names and units come first, and are held against the numbers: their type, sign and range, and the texture of speckle.
-The logarithm of multi-look intensity has a standard deviation s (natural logarithm) and a skewness of about -s; of
-amplitude, which is half of it, about -2 s. Decibels are skewed to the left themselves (Oliver and Quegan,
-Understanding SAR Images, chapter 4).
 """
 
 from __future__ import annotations
@@ -16,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .bands import words
+from .evidence import ENOUGH, Evidence, StoredBand, evidence_of
 from .sample import BandSample
 from .stretch import Quantity, to_decibel
 
@@ -37,31 +35,7 @@ _ENDINGS: dict[str, Quantity] = {"P": "power", "A": "amplitude", "D": "dB"}
 
 _SAID = {"dB": "decibels", "grey": "grey levels"}
 _LEAST_SHARE, _LEAST_BORDER = 0.005, 0.02
-_ENOUGH = 200_000  # numbers for a percentile
 _NEAR_DB, _NEAR_STEPS, _NEAR_SHARE = 1.0, 10, 0.002
-
-
-@dataclass(frozen=True)
-class StoredBand:
-    """What a file says of one band.
-
-    Attributes:
-        dtype: numpy's name of the type of its numbers; ``complex_int16`` too.
-        name: The band's name and unit.
-        context: Other words that may tell: the file's name, tags about units and radiometry.
-        scale, offset: By which the file says that its numbers are to be multiplied and increased.
-    """
-
-    dtype: str
-    name: str = ""
-    context: str = ""
-    scale: float = 1.0
-    offset: float = 0.0
-
-    @property
-    def scaled(self) -> bool:
-        """Whether the file states a scale or an offset."""
-        return (self.scale, self.offset) != (1.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -98,53 +72,15 @@ class Radiometry:
         return to_decibel(values, self.quantity, noise=self.noise, zeros=self.zeros)
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    """The numbers in figures: percentiles and texture, after the file's own scale."""
-
-    whole: bool  # stored as integers and not scaled
-    negative: float
-    noise: float  # the size of a negative number, in the middle
-    low: float  # 0.1, 1, 50, 99, 99.9 %
-    first: float
-    middle: float
-    last: float
-    high: float
-    may_be_grey: bool  # whole numbers from 0 to 255
-    least: float
-    most: float
-    deviation: float  # within homogeneous patches, as are the next three; NaN where there are none
-    variation: float
-    skew: float
-    log_ratio: float
-
-    @property
-    def texture(self) -> Quantity | None:
-        """What the speckle shows, where it is clear."""
-        if self.skew < -0.1 and self.variation < 0.3 and self.high < 3 * self.middle:
-            return "dB"
-        by_variation = self.skew / self.variation if self.variation > 0 else math.nan
-        if by_variation < 1.45 and self.log_ratio > 1.4 and 0.05 < self.variation < 0.6:
-            return "amplitude"
-        return "power" if by_variation > 1.65 and 0.7 < self.log_ratio < 1.2 else None
-
-    def decibel_factor(self, named: bool) -> int | None:
-        """1, 10 or 100: the numbers may be decibels times that; None: they are none."""
-        for factor in (1, 10, 100) if self.whole else (1,):
-            low, high = self.first / factor, self.last / factor
-            spread, deviation = high - low, self.deviation / factor
-            if self.negative < 0.01:
-                likely = high <= 150 and self.high < 10 * self.middle and spread >= 2
-            else:
-                likely = low >= -100 and high <= 60 and (spread >= 2 or named or self.negative > 0.9)
-            if likely and not deviation > 9:
-                return factor
-        return None
-
-    @property
-    def noise_removed(self) -> bool:
-        """Many numbers below zero, close to it beside those above: power less its noise."""
-        return self.negative >= 0.01 and (self.first > -1.5 or self.high > -20 * self.first)
+def quantity_of(said: str | None) -> Quantity | None:
+    """The quantity that a request names."""
+    known: dict[str | None, Quantity] = {
+        "power": "power",
+        "amplitude": "amplitude",
+        "db": "dB",
+        "grey": "grey",
+    }
+    return known.get(said)
 
 
 def judge(
@@ -164,7 +100,7 @@ def judge(
         8, sample.numbers.size // 2000
     ):  # nothing but constants: a drawing, or a flat scene
         constants, numbers = {}, sample.numbers
-    evidence = _evidence(numbers, sample.patches, constants, band)
+    evidence = evidence_of(numbers, sample.patches, constants, band)
     found = _asked(quantity, evidence, band, scale) if quantity else _guess(evidence, band)
     if 0.0 in sample.constants:
         found = replace(found, zeros=False)
@@ -183,57 +119,6 @@ def _constants(sample: BandSample, band: StoredBand) -> dict[float, tuple[float,
     return constants
 
 
-def _evidence(
-    numbers: Numbers, patches: Numbers, constants: dict[float, tuple[float, float]], band: StoredBand
-) -> _Evidence:
-    if not numbers.size:
-        numbers = np.zeros(1, np.float32)
-    ends = (np.array([numbers.min(), numbers.max()]) * band.scale + band.offset).tolist()
-    numbers = numbers[:: max(numbers.size // _ENOUGH, 1)]
-    values = numbers * np.float32(band.scale) + np.float32(band.offset) if band.scaled else numbers
-    at = (0.1, 1, 50, 99, 99.9)
-    low, first, middle, last, high = (float(value) for value in np.percentile(values, at))
-    whole = np.dtype(_plain(band.dtype)).kind in "iu"
-    return _Evidence(
-        whole=whole and not band.scaled,
-        negative=float(np.mean(values < 0)),
-        noise=-float(np.median(values[values < 0])) if np.any(values < 0) else 0.0,
-        low=low, first=first, middle=middle, last=last, high=high,
-        may_be_grey=min(ends) >= 0 and 127 < max(ends) <= 255 and (whole or not np.any(numbers % 1)),
-        least=min(ends), most=max(ends),
-        **_texture(patches[~np.isin(patches, np.array(list(constants), np.float32)).any(axis=(1, 2))], band),
-    )  # fmt: skip
-
-
-def _texture(patches: Numbers, band: StoredBand) -> dict[str, float]:
-    """Deviation, variation (deviation by mean), skewness, and -skewness by deviation of the logarithm."""
-    values = patches.astype(np.float64) * band.scale + band.offset
-    deviations = values.std(axis=(1, 2))
-    values, deviations = values[deviations > 0], deviations[deviations > 0]
-    none = dict.fromkeys(("deviation", "variation", "skew", "log_ratio"), math.nan)
-    if len(values) < 4:
-        return none
-    # The homogeneous half: where the quarters of a patch differ least.
-    quarters = values.reshape(-1, 2, 8, 2, 8).mean(axis=(2, 4)).std(axis=(1, 2)) / deviations
-    calm = quarters <= np.median(quarters)
-    values, deviations = values[calm], deviations[calm]
-    means = values.mean(axis=(1, 2))
-    standard = (values - means[:, None, None]) / deviations[:, None, None]
-    found = {
-        **none,
-        "deviation": float(np.median(deviations)),
-        "variation": float(np.median(deviations / np.maximum(np.abs(means), 1e-30))),
-        "skew": float(np.median((standard**3).mean(axis=(1, 2)))),
-    }
-    coarse = np.dtype(_plain(band.dtype)).kind in "iu" and np.median(np.abs(patches)) < 16
-    if (values > 0).all() and not coarse:
-        logs = np.log(values)
-        logs -= logs.mean(axis=(1, 2), keepdims=True)
-        square, cube = np.median((logs**2).mean(axis=(1, 2))), np.median((logs**3).mean(axis=(1, 2)))
-        found["log_ratio"] = float(-cube / square**2)
-    return found
-
-
 def _claim(band: StoredBand) -> tuple[Quantity | None, str]:
     """What the names say, and which of them: the band's own, else the file's."""
     for text in (band.name, band.context):
@@ -248,7 +133,7 @@ def _claim(band: StoredBand) -> tuple[Quantity | None, str]:
     return (_ENDINGS[made[1].upper()], band.context) if made else (None, "")
 
 
-def _guess(evidence: _Evidence, band: StoredBand) -> Radiometry:
+def _guess(evidence: Evidence, band: StoredBand) -> Radiometry:
     if band.dtype.startswith("complex"):
         return Radiometry("amplitude", "amplitude: the magnitude of complex numbers", band.scale, band.offset)
     claim, source = _claim(band)
@@ -262,11 +147,11 @@ def _guess(evidence: _Evidence, band: StoredBand) -> Radiometry:
     return _linear(evidence, band, claim, source)
 
 
-def _is_decibel(evidence: _Evidence, claim: Quantity | None) -> bool:
+def _is_decibel(evidence: Evidence, claim: Quantity | None) -> bool:
     return claim == "dB" or evidence.negative >= 0.01 or (claim is None and evidence.texture == "dB")
 
 
-def _grey(evidence: _Evidence, band: StoredBand, claim: Quantity | None) -> Radiometry | None:
+def _grey(evidence: Evidence, band: StoredBand, claim: Quantity | None) -> Radiometry | None:
     """8-bit grey levels, in 8 bits or kept in more; their scale and offset do not matter."""
     if band.dtype == "uint8" and not (band.scaled and (claim == "dB" or evidence.negative > 0.25)):
         return Radiometry("grey", "grey levels: 8 bits")
@@ -275,7 +160,7 @@ def _grey(evidence: _Evidence, band: StoredBand, claim: Quantity | None) -> Radi
     return None
 
 
-def _refuse_parts(evidence: _Evidence, claim: Quantity | None, band: StoredBand) -> None:
+def _refuse_parts(evidence: Evidence, claim: Quantity | None, band: StoredBand) -> None:
     if claim or set(words(band.name)) & _CALIBRATED:
         return
     say = "choose another with --band, or say what it is with --quantity"
@@ -297,7 +182,7 @@ def _refuse_parts(evidence: _Evidence, claim: Quantity | None, band: StoredBand)
 
 
 def _decibels(
-    evidence: _Evidence, band: StoredBand, factor: int, claim: Quantity | None, source: str
+    evidence: Evidence, band: StoredBand, factor: int, claim: Quantity | None, source: str
 ) -> Radiometry:
     what = "decibels" if factor == 1 else f"decibels times {factor}"
     span = f"values between {evidence.low:.4g} and {evidence.high:.4g}"
@@ -319,7 +204,7 @@ def _decibels(
     )
 
 
-def _linear(evidence: _Evidence, band: StoredBand, claim: Quantity | None, source: str) -> Radiometry:
+def _linear(evidence: Evidence, band: StoredBand, claim: Quantity | None, source: str) -> Radiometry:
     texture = evidence.texture
     signed = evidence.negative >= 0.01
     warnings = []
@@ -358,7 +243,7 @@ def _linear(evidence: _Evidence, band: StoredBand, claim: Quantity | None, sourc
     )
 
 
-def _asked(quantity: Quantity, evidence: _Evidence, band: StoredBand, scale: float | None) -> Radiometry:
+def _asked(quantity: Quantity, evidence: Evidence, band: StoredBand, scale: float | None) -> Radiometry:
     """As the analyst says, with a warning where the numbers can hardly be that."""
     said = _SAID.get(quantity, quantity)
     factor = (evidence.decibel_factor(True) or 1) if quantity == "dB" and scale is None else 1
@@ -381,7 +266,7 @@ def _asked(quantity: Quantity, evidence: _Evidence, band: StoredBand, scale: flo
     )
 
 
-def _span(evidence: _Evidence) -> str:
+def _span(evidence: Evidence) -> str:
     return f"they lie between {evidence.low:.4g} and {evidence.high:.4g}"
 
 
@@ -389,8 +274,8 @@ def _without_fill(
     found: Radiometry, numbers: Numbers, constants: dict[float, tuple[float, float]], band: StoredBand
 ) -> Radiometry:
     """Leave out the constants that stand apart from all other numbers."""
-    numbers = numbers[:: max(numbers.size // _ENOUGH, 1)]
-    whole = np.dtype(_plain(band.dtype)).kind in "iu"
+    numbers = numbers[:: max(numbers.size // ENOUGH, 1)]
+    whole = band.whole
     fill = {
         number: share
         for number, (share, border) in constants.items()
@@ -400,7 +285,7 @@ def _without_fill(
     if not fill:
         return found
     listed = " and ".join(
-        f"{number:.7g} ({share:.0%} of the scene)" for number, share in sorted(fill.items())
+        f"{number:.7g} (about {share:.0%} of the scene)" for number, share in sorted(fill.items())
     )
     told = f"The number {listed} is fill that the file does not declare; it was left out as no data."
     if len(fill) > 1:
@@ -425,7 +310,3 @@ def _apart(number: float, border: float, found: Radiometry, others: Numbers, who
     if near.mean() <= _NEAR_SHARE:
         return True
     return not whole and border >= 0.2 and bool(0.005 < np.mean(others < number) < 0.995)
-
-
-def _plain(dtype: str) -> str:
-    return dtype.replace("complex_int16", "complex64")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 from .geometry import FeatureCollection, Outline, read_boxes, read_outline
 from .limits import (
@@ -37,8 +37,9 @@ FETCHED_PRIORS = PRIOR_SOURCES[1:]
 """Those that are fetched from a network."""
 
 
-QUANTITIES = ("power", "amplitude", "db", "grey")
+SaidQuantity = Literal["power", "amplitude", "db", "grey"]
 """What the numbers of a scene may be said to be."""
+QUANTITIES: tuple[SaidQuantity, ...] = get_args(SaidQuantity)
 
 
 Need = Literal["target", "box", "text"]
@@ -117,7 +118,7 @@ class InterpretRequest:
     ground_m: Metres | None = None
     overlap: Overlap | None = None
     aspect: Literal["undistorted", "stretched"] | None = None
-    quantity: Literal["power", "amplitude", "db", "grey"] | None = None
+    quantity: SaidQuantity | None = None
     scale: Factor | None = None
 
     def __post_init__(self) -> None:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import rasterio
 
 from fusar_gpt.contract.bands import words
-from fusar_gpt.contract.radiometry import StoredBand
-
-_TELLING = re.compile(r"^(?!TIFFTAG_RES).*(UNIT|RADIOMETR|BACKSCATTER|QUANTITY|CALIBRATION)", re.IGNORECASE)
-"""The tags whose text may tell what a file's numbers are."""
+from fusar_gpt.contract.evidence import StoredBand
 
 
 def band_names(dataset: rasterio.DatasetReader, stem: str) -> tuple[str, ...]:
@@ -30,12 +25,10 @@ def band_names(dataset: rasterio.DatasetReader, stem: str) -> tuple[str, ...]:
 
 def describe_band(dataset: rasterio.DatasetReader, index: int, name: str, stem: str) -> StoredBand:
     """What the file says of a band's numbers: their type, scale, unit, and words that may tell what they are."""
-    tags = dataset.tags() | dataset.tags(index)
-    telling = [tags[key][:200] for key in sorted(tags) if _TELLING.search(key)]
     return StoredBand(
         dtype=dataset.dtypes[index - 1],
         name=f"{name} {dataset.units[index - 1] or ''}".strip(),
-        context=" ".join([stem, *telling]),
+        context=StoredBand.context_of(stem, dataset.tags() | dataset.tags(index)),
         scale=dataset.scales[index - 1],
         offset=dataset.offsets[index - 1],
     )

@@ -23,7 +23,7 @@ from rasterio.windows import Window
 from fusar_gpt.contract import InterpretRequest
 from fusar_gpt.contract.bands import choose_band
 from fusar_gpt.contract.dates import acquisition_date
-from fusar_gpt.contract.radiometry import Radiometry, judge
+from fusar_gpt.contract.radiometry import Radiometry, judge, quantity_of
 from fusar_gpt.contract.sample import BandSample, sample_band
 from fusar_gpt.contract.stretch import Quantity, Stretch
 from fusar_gpt.errors import FusarError, SceneError
@@ -307,8 +307,13 @@ def open_scene(
 
 def open_scene_of(request: InterpretRequest, policy: RasterPolicy | None = None) -> Scene:
     """Open the scene that a request names, as it says that it is to be read. Raises as :func:`open_scene`."""
-    quantity: Quantity | None = "dB" if request.quantity == "db" else request.quantity
-    return open_scene(request.scene, band=request.band, policy=policy, quantity=quantity, scale=request.scale)
+    return open_scene(
+        request.scene,
+        band=request.band,
+        policy=policy,
+        quantity=quantity_of(request.quantity),
+        scale=request.scale,
+    )
 
 
 def _open(file: Path) -> rasterio.DatasetReader:
