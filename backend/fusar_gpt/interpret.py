@@ -42,7 +42,7 @@ from fusar_gpt.errors import Cancelled, SceneError
 from fusar_gpt.findings import Merge, area_totals, georeference, not_asked
 from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data
 from fusar_gpt.frames import ScenePoints
-from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene, read_chip
+from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene_of, read_chip
 from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area, untaught_sizes
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import Footprint, PriorField, PriorSource, open_prior
@@ -136,7 +136,7 @@ def interpret(
         report(line)
 
     with (
-        open_scene(request.scene, band=request.band, policy=policy) as scene,
+        open_scene_of(request, policy) as scene,
         closing(open_prior(request.prior, settings, note, cancelled)) as source,
     ):
         area = scene_area(request, scene)
@@ -207,6 +207,7 @@ def provenance(
         scene_simulated=scene.simulated,
         band=scene.band,
         quantity=scene.quantity,
+        quantity_reason=scene.radiometry.reason,
         stretch_low_db=stretch.low_db,
         stretch_high_db=stretch.high_db,
         chip_ground_m=plan.window.width * scene.pixel_size_m,
@@ -215,7 +216,7 @@ def provenance(
         area=ground.wkt,
         started=identity.started,
         attribution=scene.attribution,
-        warnings=tuple(untaught_sizes(request, scene, first.chip, engine.card)),
+        warnings=(*scene.warnings, *untaught_sizes(request, scene, first.chip, engine.card)),
     )
 
 

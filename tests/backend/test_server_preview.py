@@ -121,14 +121,14 @@ def test_time_is_only_told_once_it_was_measured(api: ApiServer, root: Path) -> N
 
 
 def test_too_many_at_a_time_are_refused(api: ApiServer, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, inside, gate = preview.open_scene, threading.Semaphore(0), threading.Event()
+    real, inside, gate = preview.open_scene_of, threading.Semaphore(0), threading.Event()
 
     def held(*options: object, **more: object) -> object:
         inside.release()
         assert gate.wait(30)
         return real(*options, **more)
 
-    monkeypatch.setattr(preview, "open_scene", held)
+    monkeypatch.setattr(preview, "open_scene_of", held)
     scene = root / HARBOUR.scene.name
     threads = [threading.Thread(target=ask, args=(api, scene)) for _ in range(preview.MOST_AT_A_TIME)]
     for thread in threads:

@@ -27,11 +27,16 @@ def read_png(uri: str) -> bytes:
 
 @dataclass(frozen=True)
 class Grey:
-    """How stored numbers become grey: ``low_db`` and ``high_db`` are black and white, in dB unless ``grey``."""
+    """How stored numbers become grey: ``low_db`` and ``high_db`` are black and white, in dB unless ``grey``.
+
+    ``reason`` says in a phrase what the numbers were taken for and why, ``warnings`` what speaks against it.
+    """
 
     quantity: str
     low_db: float
     high_db: float
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,13 @@ class ShownChip:
             crs=str(data["crs"]),
             ground_m=float(data["ground_m"]),
             band=str(data["band"]),
-            stretch=Grey(str(stretch["quantity"]), float(stretch["low_db"]), float(stretch["high_db"])),
+            stretch=Grey(
+                quantity=str(stretch["quantity"]),
+                low_db=float(stretch["low_db"]),
+                high_db=float(stretch["high_db"]),
+                reason=str(stretch.get("reason", "")),
+                warnings=tuple(str(line) for line in stretch.get("warnings", ())),
+            ),
         )
         read_png(chip.image)
         return chip

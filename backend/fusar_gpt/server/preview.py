@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from fusar_gpt.contract import Grey, InterpretRequest, Polygon, Preview, ShownChip, ShownPrior, png_uri
 from fusar_gpt.errors import FusarError, PriorError
 from fusar_gpt.frames import ScenePoints
-from fusar_gpt.imagery import Chip, RasterPolicy, Scene, crs_text, open_scene, read_chip
+from fusar_gpt.imagery import Chip, RasterPolicy, Scene, crs_text, open_scene_of, read_chip
 from fusar_gpt.interpret import footprint
 from fusar_gpt.model import Card
 from fusar_gpt.planning import ChipQuestions, plan_questions, scene_area
@@ -46,7 +46,7 @@ def router(context: Context) -> APIRouter:
         """What a job with these inputs would look at; the model is not asked and no job is created."""
         request = check_request(execution.inputs, context)
         card = _card(context, request.model)
-        with slots, open_scene(request.scene, band=request.band, policy=RasterPolicy()) as scene:
+        with slots, open_scene_of(request, RasterPolicy()) as scene:
             area = scene_area(request, scene)
             chips, planned = plan_questions(request, scene, area, card)
             middle = _middle(planned, area)
@@ -84,7 +84,9 @@ def _show_chip(scene: Scene, chip: Chip) -> ShownChip:
         crs=crs_text(scene.crs),
         ground_m=chip.plan.window.width * scene.pixel_size_m,
         band=scene.band,
-        stretch=Grey(quantity=scene.quantity, low_db=stretch.low_db, high_db=stretch.high_db),
+        stretch=Grey(
+            scene.quantity, stretch.low_db, stretch.high_db, scene.radiometry.reason, scene.warnings
+        ),
     )
 
 
