@@ -111,6 +111,10 @@ class SceneStore:
         self._lock = threading.Lock()
         self._known: dict[str, Uploaded] = {}
         self._slots = Slots(MOST_AT_A_TIME, "uploads are running")
+        for lost in folder.glob(
+            f"{_INCOMING}*"
+        ):  # no upload runs yet, and the journal lets in one server alone
+            shutil.rmtree(lost, ignore_errors=True)
 
     async def receive(self, name: str, body: AsyncIterator[bytes]) -> tuple[Uploaded, bool]:
         """Store a file as it arrives; the scene, and whether it is new.
@@ -177,6 +181,11 @@ class SceneStore:
             self._known.pop(scene_id, None)
         shutil.rmtree(doomed, ignore_errors=True)
         return True
+
+    def discard_abandoned(self) -> None:
+        """Delete what uploads to an earlier server left; for the start, when none runs: the journal lets in one server."""
+        for lost in self._folder.glob(f"{_INCOMING}*"):
+            shutil.rmtree(lost, ignore_errors=True)
 
     def sweep(self) -> None:
         """Delete the scenes that were not used for long and that no job needs, and abandoned uploads."""
