@@ -111,10 +111,6 @@ class SceneStore:
         self._lock = threading.Lock()
         self._known: dict[str, Uploaded] = {}
         self._slots = Slots(MOST_AT_A_TIME, "uploads are running")
-        for lost in folder.glob(
-            f"{_INCOMING}*"
-        ):  # no upload runs yet, and the journal lets in one server alone
-            shutil.rmtree(lost, ignore_errors=True)
 
     async def receive(self, name: str, body: AsyncIterator[bytes]) -> tuple[Uploaded, bool]:
         """Store a file as it arrives; the scene, and whether it is new.
@@ -183,7 +179,7 @@ class SceneStore:
         return True
 
     def discard_abandoned(self) -> None:
-        """Delete what uploads to an earlier server left; for the start, when none runs: the journal lets in one server."""
+        """Delete what uploads to an earlier server left; only for the start, when no upload runs yet."""
         for lost in self._folder.glob(f"{_INCOMING}*"):
             shutil.rmtree(lost, ignore_errors=True)
 
