@@ -133,6 +133,25 @@ def source_of(layer: QgsVectorLayer) -> tuple[Path, str]:
     return Path(parts.get("path") or ""), str(parts.get("layerName") or "")
 
 
+def storable(crs: QgsCoordinateReferenceSystem) -> QgsCoordinateReferenceSystem:
+    """Return the CRS where a GeoPackage gives it back as it is, else WGS 84.
+
+    A UTM grid in kilometres, for one, comes back as the EPSG code of the one in metres. Findings are then placed by
+    ``features.outline_in``.
+    """
+    if crs.authid().startswith("EPSG:") or not crs.isValid():
+        return crs
+    with tempfile.TemporaryDirectory(prefix=_TEMPORARY) as folder:
+        path = Path(folder, "crs.gpkg")
+        try:
+            _write(path, "crs", QgsFields(), compat.MULTIPOLYGON, crs)
+        except StorageError:
+            return crs  # whoever stores it says why
+        back = open_table(str(path), "crs", "crs").crs()
+    alike = back == crs or (bool(crs.toProj()) and back.toProj() == crs.toProj())
+    return crs if alike else QgsCoordinateReferenceSystem("EPSG:4326")
+
+
 def make_first_table(
     paths: Sequence[Path], kind: str, run: dict[str, Any], fields: QgsFields, crs: str
 ) -> tuple[str, str, dict[str, str]]:
@@ -153,7 +172,7 @@ def make_first_table(
 def make_table(
     path: Path, kind: str, run: dict[str, Any], fields: QgsFields, crs: QgsCoordinateReferenceSystem
 ) -> str:
-    """Make an empty table of polygons, and the run's row in ``runs``; return the table's name.
+    """Make an empty table of polygons in ``storable(crs)``, and the run's row in ``runs``; return the table's name.
 
     Raises:
         StorageError: It cannot be made.
@@ -172,7 +191,7 @@ def make_table(
         table = next(
             name for name in (stem, *(f"{stem}_{n}" for n in range(2, 10_000))) if name not in tables
         )
-        _write(path, table, fields, compat.MULTIPOLYGON, crs)
+        _write(path, table, fields, compat.MULTIPOLYGON, storable(crs))
         _note_run(path, run, known="runs" in tables)
     return table
 
