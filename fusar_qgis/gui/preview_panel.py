@@ -149,7 +149,7 @@ class PreviewPanel(QWidget):
         if chip.stretch.reason:
             judged = self.tr("Taken for {reason}.").format(reason=chip.stretch.reason)
             words.append(f"<i>{escape(judged, quote=False)}</i>")
-        words += [f"<b>{escape(line, quote=False)}</b>" for line in chip.stretch.warnings]
+        words += [f"<b>{escape(line, quote=False)}</b>" for line in chip.warnings]
         return " ".join(words)
 
     def _prior_words(self, prior: ShownPrior) -> str:

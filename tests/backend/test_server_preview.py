@@ -83,6 +83,15 @@ def test_it_shows_a_chip_of_the_plan_as_the_model_sees_it(api: ApiServer, root: 
     }  # fmt: skip
 
 
+def test_what_speaks_against_a_run_is_said_before_it(api: ApiServer, root: Path) -> None:
+    power = speckle(300, 400)
+    power[:, 190:] = 0
+    coarse = write(root / "coarse.tif", power, names=["VV_dB"])
+    said = " ".join(ask(api, coarse)["chip"]["warnings"])
+    assert "'VV_dB' names decibels" in said
+    assert "of the area in this chip" in said
+
+
 def test_the_prior_beside_it(api: ApiServer, root: Path) -> None:
     answer = ask(api, root / HARBOUR.scene.name, prior=str(root / HARBOUR.prior.name))
     prior = answer["prior"]

@@ -9,11 +9,12 @@ from collections.abc import Callable
 import numpy as np
 import pyproj
 import shapely
-from shapely.affinity import translate
+from numpy.typing import NDArray
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
 
+from fusar_gpt import lonlat
 from fusar_gpt.contract import ENOUGH_DATA, Finding, Layer, Run, Value
 from fusar_gpt.findings.coverage import Coverage, without_data
 from fusar_gpt.findings.finding import overlap
@@ -22,6 +23,10 @@ from fusar_gpt.imagery import Chip, Scene, outline_of
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, Question, Text
 
 _ELLIPSOID = pyproj.Geod(ellps="WGS84")
+_BEND_PX = 0.05
+"""How far an edge in degrees may lie from the straight one in pixels."""
+_POLE = 90 - 1e-9
+_HAIR_PX = 1e-3
 
 
 def georeference(
@@ -153,17 +158,17 @@ def finding_at(
     box: SceneBox, scene: Scene, run: Run, layer: Layer, columns: dict[str, Value], name: str
 ) -> Finding:
     """The finding at a box of the scene, without lon and lat if that lies nowhere; ``name`` decides its id."""
-    lonlat = None
+    outline = None
     if scene.georeferenced:
         centre = scene.to_lonlat(ScenePoints.of([(box.left + box.right) / 2, (box.top + box.bottom) / 2]))
         columns = columns | {"lon": float(centre.x[0]), "lat": float(centre.y[0])}
-        lonlat = outline_of(lonlat_polygon(scene.to_lonlat(scene_corners(box))))
+        outline = outline_of(lonlat_polygon(box, scene))
     return Finding(
         id=str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
         layer=layer,
         geometry=outline_of(orient(shapely.Polygon(scene.to_ground(scene_corners(box)).xy()))),
         crs=run.scene_crs,
-        lonlat=lonlat,
+        lonlat=outline,
         box=box,
         properties=columns,
     )
@@ -184,16 +189,41 @@ def ground_size(box: SceneBox, scene: Scene) -> tuple[float, float]:
     return float(max(across, down)), float(min(across, down))
 
 
-def lonlat_polygon(corners: LonLatPoints) -> BaseGeometry:
-    """A counter-clockwise WGS84 polygon, cut in two where it crosses the antimeridian (RFC 7946, 3.1.9)."""
-    ring = corners.xy().copy()
-    if ring[:, 0].max() - ring[:, 0].min() <= 180:
-        return orient(shapely.Polygon(ring))
-    ring[ring[:, 0] < 0, 0] += 360
-    whole = shapely.Polygon(ring)
-    west = whole.intersection(shapely.box(0, -90, 180, 90))
-    east = translate(whole.intersection(shapely.box(180, -90, 360, 90)), xoff=-360)
-    return shapely.MultiPolygon([orient(west), orient(east)])
+def lonlat_polygon(box: SceneBox, scene: Scene) -> BaseGeometry:
+    """A box of the scene in WGS84 degrees, its edges bent as they are there, as RFC 7946 wants it.
+
+    That is counter-clockwise, cut where it crosses the antimeridian, and holding the pole that the box holds.
+    """
+
+    def in_degrees(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+        return scene.to_lonlat(ScenePoints.of(pixels)).xy()
+
+    def bend(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+        off = scene.from_lonlat(_middles(in_degrees(pixels))).xy() - (pixels[1:] + pixels[:-1]) / 2
+        return np.hypot(off[:, 0], off[:, 1])
+
+    corners = scene_corners(_beside_poles(box, scene)).xy()
+    ring = in_degrees(lonlat.refine(np.concatenate([corners, corners[:1]]), bend, _BEND_PX))
+    return lonlat.split(shapely.Polygon(ring)) if np.isfinite(ring).all() else shapely.Polygon(ring)
+
+
+def _beside_poles(box: SceneBox, scene: Scene) -> SceneBox:
+    """The box, smaller by a hair where an edge runs through a pole: there is no telling which way round it goes."""
+    left, top, right, bottom = box.left, box.top, box.right, box.bottom
+    for x, y in scene.from_lonlat(LonLatPoints.of([(0, 90), (0, -90)])).xy():
+        left += _HAIR_PX * (abs(x - left) < _HAIR_PX / 2)
+        right -= _HAIR_PX * (abs(x - right) < _HAIR_PX / 2)
+        top += _HAIR_PX * (abs(y - top) < _HAIR_PX / 2)
+        bottom -= _HAIR_PX * (abs(y - bottom) < _HAIR_PX / 2)
+    return SceneBox(left, top, right, bottom)
+
+
+def _middles(degrees: NDArray[np.float64]) -> LonLatPoints:
+    """The middles of a line's N - 1 edges, each going the shorter way; at a pole along the other end's meridian."""
+    start, end = degrees[:-1], degrees[1:]
+    step = np.where((np.abs([start[:, 1], end[:, 1]]) > _POLE).any(axis=0), 0, end[:, 0] - start[:, 0])
+    lon = np.where(np.abs(start[:, 1]) > _POLE, end[:, 0], start[:, 0]) + lonlat.around(step, 0.0) / 2
+    return LonLatPoints(lon, (start[:, 1] + end[:, 1]) / 2)
 
 
 def _words(answer: Answer) -> str | None:

@@ -5,7 +5,8 @@ may be far larger than memory.
 """
 
 from fusar_gpt.contract.stretch import Quantity, Stretch
-from fusar_gpt.imagery.area import Area, crs_text, outline_of, read_polygons
+from fusar_gpt.imagery.area import Area, crs_text, outline_of
+from fusar_gpt.imagery.area_files import area_from_file, read_polygons, split_layer
 from fusar_gpt.imagery.chips import (
     Chip,
     ChipFormat,
@@ -30,6 +31,7 @@ __all__ = [
     "ResizePlan",
     "Scene",
     "Stretch",
+    "area_from_file",
     "area_mask",
     "crs_text",
     "open_scene",
@@ -38,4 +40,5 @@ __all__ = [
     "plan_chips",
     "read_chip",
     "read_polygons",
+    "split_layer",
 ]

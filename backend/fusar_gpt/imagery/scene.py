@@ -27,16 +27,22 @@ from fusar_gpt.contract.radiometry import Radiometry, judge, quantity_of
 from fusar_gpt.contract.sample import BandSample, sample_band
 from fusar_gpt.contract.stretch import Quantity, Stretch
 from fusar_gpt.errors import FusarError, SceneError
-from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints, SceneWindow
+from fusar_gpt.frames import GroundPoints, LonLatPoints, SceneBox, ScenePoints, SceneWindow, scene_corners
 from fusar_gpt.imagery.geolocation import Geolocation, LonLat, ground_sample_m, locate
 from fusar_gpt.imagery.product_metadata import band_names, describe_band
 from fusar_gpt.imagery.product_parts import how_to_open, listed, part_named, parts_left_out, parts_of
 from fusar_gpt.imagery.raster_policy import NO_NETWORK, RasterPolicy
+from fusar_gpt.lonlat import around, turn_of
 
 _GDAL = {"GDAL_CACHEMAX": 256 * 2**20, **NO_NETWORK}
 """Around every access: a cache that does not grow with the machine, and no network (a VRT can name URLs)."""
 
 _SAMPLES_KEPT = 16  # of at most 5 MB
+
+_BACK_PX = 0.5
+"""How far a pixel may come back from degrees to elsewhere: far outside its domain a projection is not one to one."""
+_PIXEL_M = (1e-3, 10_000.0)
+"""What the side of a radar image's pixel lies between; degrees taken for metres, or metres for degrees, do not."""
 
 
 _SAMPLES: dict[Hashable, BandSample] = {}
@@ -98,11 +104,9 @@ class Scene:
         self._dataset = dataset
         self._geolocation: Geolocation = locate(dataset)
         self._lonlat = LonLat(self._geolocation.crs)
-        x, y = self.width / 2, self.height / 2
-        cross = self.to_lonlat(ScenePoints.of([(x - 0.5, y), (x + 0.5, y), (x, y - 0.5), (x, y + 0.5)]))
-        if not np.isfinite(cross.xy()).all():
-            raise SceneError(f"'{path.name}' lies outside its CRS '{self.crs.name}': assign the right CRS")
-        self.pixel_size_m = ground_sample_m(cross)
+        self._turn = turn_of(self.crs)
+        self._middle = float(self.to_ground(ScenePoints.of([(self.width / 2, self.height / 2)])).x[0])
+        self.pixel_size_m = self._check_place()
 
     @property
     def crs(self) -> CRS:
@@ -206,7 +210,9 @@ class Scene:
         return self._geolocation.to_ground(points)
 
     def to_scene(self, points: GroundPoints) -> ScenePoints:
-        """Ground coordinates in ``crs``, (x, y) order -> scene pixels."""
+        """Ground coordinates in ``crs``, (x, y) order -> scene pixels; longitudes may be whole turns away."""
+        if self._turn is not None:
+            points = GroundPoints(around(points.x, self._middle, self._turn), points.y)
         return self._geolocation.to_scene(points)
 
     def to_lonlat(self, points: ScenePoints) -> LonLatPoints:
@@ -216,6 +222,35 @@ class Scene:
     def from_lonlat(self, points: LonLatPoints) -> ScenePoints:
         """WGS84 degrees -> scene pixels; not finite where the scene's CRS does not reach."""
         return self.to_scene(self._lonlat.to_ground(points))
+
+    def _check_place(self) -> float:
+        """The pixel size in metres at the centre. Raises SceneError where the scene cannot lie as it says."""
+        x, y = self.width / 2, self.height / 2
+        corners = self.to_ground(scene_corners(SceneBox(0, 0, self.width, self.height)))
+        if self._turn is not None and not self._are_angles(corners):
+            raise SceneError(
+                f"'{self.name}' has coordinates up to {np.abs(corners.xy()).max():.10g}, which are no longitudes and "
+                f"latitudes as its CRS '{self.crs.name}' says: assign the CRS that they are in, or cut off what lies "
+                "beyond the pole"
+            )
+        ends = ScenePoints.of([(x - 0.5, y), (x + 0.5, y), (x, y - 0.5), (x, y + 0.5)])
+        cross = self.to_lonlat(ends)
+        back = self.from_lonlat(cross).xy()
+        if not (np.isfinite(cross.xy()).all() and (np.abs(back - ends.xy()) < _BACK_PX).all()):
+            raise SceneError(f"'{self.name}' lies outside its CRS '{self.crs.name}': assign the right CRS")
+        size = ground_sample_m(cross)
+        if not _PIXEL_M[0] < size < _PIXEL_M[1]:
+            raise SceneError(
+                f"a pixel of '{self.name}' would be {size:.3g} m on the ground by its CRS '{self.crs.name}', as no "
+                "radar image has it: its coordinates are in another CRS or unit, assign the right one"
+            )
+        return size
+
+    def _are_angles(self, ground: GroundPoints) -> bool:
+        """Whether they can be longitudes and latitudes, counted from -180 or from 0 and less than a turn in all."""
+        turn = self._turn or 0.0
+        on_globe = np.abs(ground.y) <= turn / 4 * (1 + 1e-12)
+        return bool((on_globe & (np.abs(ground.x) <= 1.5 * turn)).all() and np.ptp(ground.x) <= turn)
 
     def _stored(
         self, window: SceneWindow, shape: tuple[int, ...], *, exact: bool = False
@@ -337,7 +372,7 @@ def _open(file: Path | str, name: str) -> rasterio.DatasetReader:
     try:
         with warnings.catch_warnings(), rasterio.Env(**_GDAL):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(file)
+            return rasterio.open(file.absolute())  # a relative name may look like an address
     except RasterioError as error:
         raise SceneError(
             how_to_open(Path(file))
