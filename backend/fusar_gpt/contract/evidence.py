@@ -85,7 +85,7 @@ class Evidence:
     @property
     def texture(self) -> Quantity | None:
         """What the speckle shows, where it is clear."""
-        if self.skew < -0.1 and self.variation < 0.3 and self.high < 3 * self.middle:
+        if self.skew < -0.1 and self.variation < 0.6 and self.high < 10 * self.middle:
             return "dB"
         by_variation = self.skew / self.variation if self.variation > 0 else math.nan
         if by_variation < 1.45 and self.log_ratio > 1.4 and 0.05 < self.variation < 0.6:
@@ -108,7 +108,8 @@ class Evidence:
     @property
     def noise_removed(self) -> bool:
         """Many numbers below zero, close to it beside those above: power less its noise."""
-        return self.negative >= 0.01 and (self.first > -1.5 or self.high > -20 * self.first)
+        close = self.first > -1.5 or self.high > -20 * self.first
+        return self.negative >= 0.01 and close and not self.skew < -0.1
 
 
 def evidence_of(

@@ -209,6 +209,7 @@ def _decibels(
             f"'{source.strip()}' names the numbers {claim}, but they were taken for {what}, because they lie between "
             f"{evidence.low:.4g} and {evidence.high:.4g}; --quantity says otherwise."
         )
+    warnings += _grey_warning(evidence, band, claim, what)
     return Radiometry(
         "dB", reason, band.scale / factor, band.offset, zeros=evidence.whole, warnings=tuple(warnings)
     )
@@ -233,11 +234,7 @@ def _linear(evidence: Evidence, band: StoredBand, claim: Quantity | None, source
         quantity, reason = "amplitude", "amplitude, from the spread and skewness of the speckle"
     else:
         quantity, reason = "power", f"power, as {'scaled' if band.scaled else band.dtype} numbers usually are"
-    if evidence.may_be_grey and claim is None and not band.scaled:
-        warnings.append(
-            f"The whole numbers up to {evidence.most:.0f} were taken for {quantity}; if they are grey levels, "
-            "say so with --quantity grey."
-        )
+    warnings += _grey_warning(evidence, band, claim, quantity)
     if claim == "dB":
         warnings.append(
             f"'{source.strip()}' names decibels, but the numbers between {evidence.low:.4g} and {evidence.high:.4g} "
@@ -251,6 +248,15 @@ def _linear(evidence: Evidence, band: StoredBand, claim: Quantity | None, source
         noise=evidence.noise if signed and quantity == "power" else 0.0,
         warnings=tuple(warnings),
     )
+
+
+def _grey_warning(evidence: Evidence, band: StoredBand, claim: Quantity | None, taken: str) -> list[str]:
+    if not evidence.may_be_grey or claim or band.scaled:
+        return []
+    return [
+        f"The whole numbers up to {evidence.most:.0f} were taken for {taken}; if they are grey levels, say so with "
+        "--quantity grey."
+    ]
 
 
 def _asked(quantity: Quantity, evidence: Evidence, band: StoredBand, scale: float | None) -> Radiometry:

@@ -30,6 +30,7 @@ from fusar_gpt.errors import FusarError, SceneError
 from fusar_gpt.frames import GroundPoints, LonLatPoints, SceneBox, ScenePoints, SceneWindow, scene_corners
 from fusar_gpt.imagery.geolocation import Geolocation, LonLat, ground_sample_m, locate
 from fusar_gpt.imagery.product_metadata import band_names, describe_band
+from fusar_gpt.imagery.product_parts import how_to_open, listed, part_named, parts_left_out, parts_of
 from fusar_gpt.imagery.raster_policy import NO_NETWORK, RasterPolicy
 from fusar_gpt.lonlat import around, turn_of
 
@@ -84,6 +85,8 @@ class Scene:
         policy: RasterPolicy | None = None,
         quantity: Quantity | None = None,
         scale: float | None = None,
+        part: str = "",
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.path = path
         self._environment = _GDAL | policy.environment if policy else _GDAL
@@ -95,7 +98,10 @@ class Scene:
         except ValueError as error:
             raise SceneError(str(error)) from error
         self.band = " and ".join(self.bands[index - 1] for index in self._indexes)
+        if part:
+            self.band = part if len(self.bands) == 1 else f"{part}, {self.band}"
         self._asked = quantity, scale
+        self._notes = notes
         tags = dataset.tags()
         self.acquired = acquisition_date(tags, path.stem)
         self.simulated = tags.get("FUSAR_SIMULATED", "").upper() == "YES"
@@ -148,7 +154,7 @@ class Scene:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What whoever reads a result must know of how the scene was read."""
-        return self.radiometry.warnings
+        return self._notes + self.radiometry.warnings
 
     @cached_property
     def fingerprint(self) -> str:
@@ -286,7 +292,7 @@ class Scene:
         except OSError:  # in an archive, or in memory
             return self._read_sample()
         files = tuple((name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states)
-        key = (self._indexes, files)
+        key = (self._dataset.name, self._indexes, files)
         with _SAMPLES_LOCK:
             found = _SAMPLES.get(key)
         if found is None:
@@ -322,7 +328,8 @@ def open_scene(
 
     Args:
         path: A file, or the folder of a product (SAFE). URLs and GDAL's /vsi paths are refused.
-        band: Name, polarisation or 1-based number; None takes VV, then HH, then the first.
+        band: Name, polarisation or 1-based number; None takes VV, then HH, then the first. Of a product of several
+            rasters also the name of one of them: IW2_VV, "page 2", a variable.
         policy: Given for an untrusted file: what may be opened. None trusts the file.
         quantity: What its numbers are; None judges by names, units, range and texture.
         scale: They are multiplied by this instead of by the scale and offset that the file states.
@@ -334,12 +341,22 @@ def open_scene(
     if (scene := IN_MEMORY.get(Path(path))) is not None:
         return scene
     file = local_path(path, "scene", SceneError)
-    dataset = policy.open(file) if policy else _open(file)
+    dataset = policy.open(file) if policy else _open(file, file.name)
     try:
+        chosen: str = ""
+        notes: tuple[str, ...] = ()
+        if parts := parts_of(dataset):
+            # A part's address is no file, which a policy could look at.
+            part = part_named(parts, band) if policy is None else None
+            if part is not None:
+                dataset.close()
+                dataset, band, chosen = _open(part.address, file.name), None, part.name
+            else:
+                notes = parts_left_out(dataset, parts, file.name, choosable=policy is None)
         if dataset.count == 0:
-            inner = ", ".join(dataset.subdatasets[:4]) or "none"
-            raise SceneError(f"'{file.name}' is a container; export one of its rasters to GeoTIFF: {inner}")
-        return Scene(dataset, file, band, policy, quantity, scale)
+            inner = f"name one with --band: {listed(parts)}" if parts else "give a raster"
+            raise SceneError(f"'{file.name}' is a container of rasters: {inner}")
+        return Scene(dataset, file, band, policy, quantity, scale, chosen, notes)
     except FusarError:
         dataset.close()
         raise
@@ -356,14 +373,15 @@ def open_scene_of(request: InterpretRequest, policy: RasterPolicy | None = None)
     )
 
 
-def _open(file: Path) -> rasterio.DatasetReader:
+def _open(file: Path | str, name: str) -> rasterio.DatasetReader:
     try:
         with warnings.catch_warnings(), rasterio.Env(**_GDAL):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             return rasterio.open(file.absolute())  # a relative name may look like an address
     except RasterioError as error:
         raise SceneError(
-            f"'{file.name}' cannot be opened as a raster: give a GeoTIFF or another format that GDAL reads"
+            how_to_open(Path(file))
+            or f"'{name}' cannot be opened as a raster: give a GeoTIFF or another format that GDAL reads"
         ) from error
 
 
