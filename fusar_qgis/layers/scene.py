@@ -187,7 +187,7 @@ def _is_placed_alike(dataset: gdal.Dataset, crs: QgsCoordinateReferenceSystem) -
         shown = to_degrees.transform(x, y)
     except (RuntimeError, QgsCsException):
         return True  # the backend says what is wrong
-    return max(abs(shown.x() - lon), abs(shown.y() - lat)) < _SAME_DEGREES
+    return bool(max(abs(shown.x() - lon), abs(shown.y() - lat)) < _SAME_DEGREES)
 
 
 def _srs(crs: QgsCoordinateReferenceSystem) -> osr.SpatialReference:

@@ -377,7 +377,8 @@ def _open(file: Path | str, name: str) -> rasterio.DatasetReader:
     try:
         with warnings.catch_warnings(), rasterio.Env(**_GDAL):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(file.absolute())  # a relative name may look like an address
+            # A relative name may look like an address; the address of a part is one.
+            return rasterio.open(file.absolute() if isinstance(file, Path) else file)
     except RasterioError as error:
         raise SceneError(
             how_to_open(Path(file))
