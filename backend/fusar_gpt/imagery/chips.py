@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import DTypeLike, NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
+from rasterio.features import geometry_mask
+from rasterio.transform import Affine
 from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt.contract.stretch import Stretch
@@ -20,6 +22,7 @@ from fusar_gpt.imagery.scene import Scene
 _PIECE_PIXELS = 4_000_000
 _SNAP_PX = 1e-3
 _SMALL_REST = 0.15
+_FADE_PX = 2
 
 
 @dataclass(frozen=True)
@@ -197,8 +200,34 @@ def chip_starts(low: float, high: float, side: int, overlap: float, scene_side: 
     return low + np.arange(count) * (high - low - side) // (count - 1)
 
 
-def read_chip(scene: Scene, chip: Chip, stretch: Stretch) -> NDArray[np.uint8]:
-    """The chip as the model sees it: uint8 [height, width], 0 where there is no data or no scene.
+@dataclass(frozen=True)
+class ChipPixels:
+    """A chip that was read: ``grey`` uint8 [height, width] as the model sees it, ``has_data`` bool [height, width].
+
+    ``grey`` is 0 where there is no data or no scene. A single pixel without data among others is a fade of speckle,
+    so ``has_data`` is false only where there is none within ``_FADE_PX`` chip pixels either.
+    """
+
+    grey: NDArray[np.uint8]
+    has_data: NDArray[np.bool_]
+
+
+def area_mask(plan: ResizePlan, area_px: BaseGeometry) -> NDArray[np.bool_]:
+    """Which chip pixels an area touches, bool [height, width]; the area is in scene pixels."""
+    window = plan.window
+    across, down = window.width / plan.width, window.height / plan.height
+    to_scene = Affine(across, 0.0, window.col, 0.0, down, window.row)
+    box = (window.col, window.row, window.col + window.width, window.row + window.height)
+    part = shapely.clip_by_rect(area_px, *box)
+    size = (plan.height, plan.width)
+    if part.is_empty:
+        return np.zeros(size, dtype=bool)
+    mask: NDArray[np.bool_] = geometry_mask([part], size, to_scene, all_touched=True, invert=True)
+    return mask
+
+
+def read_chip(scene: Scene, chip: Chip, stretch: Stretch) -> ChipPixels:
+    """The chip as the model sees it, and where the scene has data.
 
     Quantised at the scene's resolution, then resized by an antialiased bicubic filter. A window much larger
     than the chip is averaged by a whole factor first, to at least twice the chip's size. It is read in pieces,
@@ -215,11 +244,16 @@ def read_chip(scene: Scene, chip: Chip, stretch: Stretch) -> NDArray[np.uint8]:
         for side, wanted in ((window.width, plan.width), (window.height, plan.height))
     )
     means = CellMeans(window, factor_x, factor_y)
+    seen = CellMeans(window, factor_x, factor_y)
     for piece in pieces(window, scene):
-        means.add(piece, stretch.quantise(scene.read(piece)))
+        db = scene.read(piece)
+        means.add(piece, stretch.quantise(db))
+        seen.add(piece, np.isfinite(db) * np.uint8(255))
     box = (0.0, 0.0, window.width / factor_x, window.height / factor_y)
     size = plan.width, plan.height
-    return np.array(Image.fromarray(means.rounded()).resize(size, Image.Resampling.BICUBIC, box=box))
+    grey = Image.fromarray(means.rounded()).resize(size, Image.Resampling.BICUBIC, box=box)
+    data = Image.fromarray(seen.rounded()).resize(size, Image.Resampling.BOX, box=box)
+    return ChipPixels(np.array(grey), np.array(data.filter(ImageFilter.MaxFilter(2 * _FADE_PX + 1))) > 0)
 
 
 def pieces(window: SceneWindow, scene: Scene) -> Iterator[SceneWindow]:

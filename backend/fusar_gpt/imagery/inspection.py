@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fusar_gpt.contract.bands import words
 from fusar_gpt.errors import FusarError
 from fusar_gpt.imagery.area import crs_text
-from fusar_gpt.imagery.product_metadata import tokens
 from fusar_gpt.imagery.raster_policy import RasterPolicy
 from fusar_gpt.imagery.scene import Scene, open_scene
 
@@ -77,7 +77,7 @@ def _answer(path: Path, question: str) -> dict[str, Any]:
 
 def _describe(path: Path) -> Described:
     with open_scene(path, policy=RasterPolicy(alone=True)) as scene:
-        scene.stretch()  # samples the whole scene, so that a truncated file is refused here
+        scene.check()
         return Described(
             width=scene.width,
             height=scene.height,
@@ -91,8 +91,8 @@ def _describe(path: Path) -> Described:
 
 
 def _polarisations(scene: Scene) -> list[str]:
-    words = (word for band in scene.bands for word in tokens(band))
-    return list(dict.fromkeys(word for word in words if word in ("VV", "VH", "HH", "HV")))
+    named = (word for band in scene.bands for word in words(band))
+    return list(dict.fromkeys(word for word in named if word in ("VV", "VH", "HH", "HV")))
 
 
 def limit_memory() -> None:
