@@ -32,7 +32,7 @@ WAIT_S = 5.0
 """Seconds that a file waits for a process: the thread that waits is one that other requests need."""
 START_S = 120.0
 MOST_PROCESSES = 8
-IDLE_PROCESSES = 2
+IDLE_PROCESSES = 4
 """Processes that are kept while nothing is opened."""
 
 _COMMAND = "from fusar_gpt.imagery.inspection import main; main()"
