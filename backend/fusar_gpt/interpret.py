@@ -40,10 +40,10 @@ from fusar_gpt.contract import (
 from fusar_gpt.engine import DecodeRequest, Engine, Reply
 from fusar_gpt.errors import Cancelled, SceneError
 from fusar_gpt.findings import Merge, area_totals, georeference, not_asked
-from fusar_gpt.findings.coverage import ALL, Coverage, without_data
+from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data
 from fusar_gpt.frames import ScenePoints
-from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene, read_chip
-from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area
+from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene_of, read_chip
+from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area, untaught_sizes
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import Footprint, PriorField, PriorSource, open_prior
 from fusar_gpt.tasks import Answer, PromptSet, Question, Task, prompt_set
@@ -124,7 +124,8 @@ def interpret(
         policy: Which rasters may be opened, where the scene is somebody else's file; None trusts it.
 
     Raises a :class:`~fusar_gpt.errors.FusarError` that names what is wrong with the scene, area, prior or
-    question, and :class:`~fusar_gpt.errors.Cancelled` at the next token once ``cancelled()`` is true.
+    question, and :class:`~fusar_gpt.errors.Cancelled` at the next token or piece of the scene once ``cancelled()`` is
+    true.
     """
     prompts = prompt_set(engine.card.prompt_set)
     settings = settings or PriorSettings.of()
@@ -136,8 +137,10 @@ def interpret(
         report(line)
 
     with (
-        open_scene(request.scene, band=request.band, policy=policy) as scene,
-        closing(open_prior(request.prior, settings, note, cancelled)) as source,
+        open_scene_of(request, policy, cancelled) as scene,
+        closing(
+            open_prior(request.prior, settings, note, cancelled, policy.drivers if policy else None)
+        ) as source,
     ):
         area = scene_area(request, scene)
         total, planned = plan_questions(request, scene, area, engine.card)
@@ -152,22 +155,23 @@ def interpret(
         merge = Merge(scene)
         findings: dict[str, Finding] = {}
         used: dict[str, PriorField] = {}
-        sizes: list[tuple[float, float]] = []
+        covered = AreaCoverage()
         ahead = max(2 * engine.batch_size, AHEAD)
         prefetched = prefetch_priors(chain([first], planned), scene, source, year, ahead)
         for batch in batches(prefetched, engine.batch_size):
             inputs = [read_input(scene, chip, area, stretch, source, year, cancelled) for chip in batch]
             for seen, answered in zip(inputs, ask(engine, prompts, inputs, cancelled), strict=True):
-                sizes.append(seen.coverage.size_px)
+                lacks_prior = seen.prior.source != NO_PRIOR and not len(seen.prior)
+                covered.add(seen.coverage, asked=seen.is_asked, lacks_prior=lacks_prior)
                 if seen.is_asked:
                     used.setdefault(seen.prior.source, seen.prior)
                 found = merge.add(seen.chip, georeference_answers(seen, answered, scene, area, run))
                 if found.added:
                     apply_changes(findings, found)
                     yield found
-                yield Progress(len(sizes), total)
+                yield Progress(covered.chips, total)
 
-        run = with_coverage(run, sizes, scene, asked=bool(used))
+        run = with_coverage(run, covered, scene)
         run = with_priors(run, used.values(), year, notes)
         totals = Found(tuple(area_totals(findings.values(), scene, run)))
         if totals.added:
@@ -206,6 +210,7 @@ def provenance(
         scene_simulated=scene.simulated,
         band=scene.band,
         quantity=scene.quantity,
+        quantity_reason=scene.radiometry.reason,
         stretch_low_db=stretch.low_db,
         stretch_high_db=stretch.high_db,
         chip_ground_m=plan.window.width * scene.pixel_size_m,
@@ -214,6 +219,7 @@ def provenance(
         area=ground.wkt,
         started=identity.started,
         attribution=scene.attribution,
+        warnings=(*scene.warnings, *untaught_sizes(request, scene, first.chip, engine.card)),
     )
 
 
@@ -232,22 +238,14 @@ def with_priors(run: Run, priors: Iterable[PriorField], year: int | None, notes:
     )
 
 
-def with_coverage(run: Run, sizes: Sequence[tuple[float, float]], scene: Scene, *, asked: bool) -> Run:
-    """The run with the share of its area that has data, from each chip's ``size_px``.
-
-    Raises SceneError if there was nothing to ask about.
-    """
-    seen_px, asked_px = (sum(size) for size in zip(*sizes, strict=True))
-    share = seen_px / asked_px if asked_px else 0.0
-    if not asked:
+def with_coverage(run: Run, seen: AreaCoverage, scene: Scene) -> Run:
+    """The run with what was seen of its area. Raises SceneError if there was nothing to ask about."""
+    if not seen.asked:
         raise SceneError(
-            f"there is no data on {without_data(share)} of the area, band '{scene.band}' of '{scene.name}', so the "
-            "model was not asked: draw the area where the scene has data, or choose another band"
+            f"there is no data on {without_data(seen.share)} of the area, band '{scene.band}' of '{scene.name}', so "
+            "the model was not asked: draw the area where the scene has data, or choose another band"
         )
-    if share < ALL:
-        unknown = f"No data on {without_data(share)} of the area: nothing is known of that ground."
-        run = replace(run, warnings=(*run.warnings, unknown))
-    return replace(run, data_share=share)
+    return replace(run, data_share=seen.share, warnings=(*run.warnings, *seen.warnings()))
 
 
 def prefetch_priors(

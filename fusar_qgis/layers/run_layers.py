@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from functools import partial
 from pathlib import Path
@@ -127,12 +127,18 @@ class RunLayers(QObject):
         elif self._finishing and not self._making:
             self._settle()
 
-    def finish(self) -> dict[str, int]:
+    def finish(self, warnings: Sequence[str] = ()) -> dict[str, int]:
         """Write the rest and let go of the layers; return how many findings of each kind there are.
 
+        ``warnings`` are all those of a run that is complete; it has kept those of its beginning.
         ``answers`` are those that were understood, ``unclear`` the others but for chips ``without_data``.
         """
         self._finishing = True
+        if warnings:
+            self._run = {**self._run, "warnings": "\n".join(warnings)}
+            self._properties[storage.RUN_PROPERTY] = json.dumps(self._run, ensure_ascii=False)
+            for layer in self._layers.values():
+                layer.setCustomProperty(storage.RUN_PROPERTY, self._properties[storage.RUN_PROPERTY])
         counts = Counter(kind for kind in self._kind_of.values() if kind not in self._dropped)
         counts["unclear"] = len(self._unclear)
         counts["without_data"] = len(self._without_data)

@@ -18,10 +18,12 @@ from qgis.core import (
     QgsMapLayer,
     QgsProviderRegistry,
     QgsRasterLayer,
+    QgsRasterRenderer,
     QgsSingleBandGrayRenderer,
 )
 
 from .. import compat
+from ..contract.bands import choose_band, shows_ground
 from ..core.acquisition import Acquisition, acquisition
 from ..translation import translate
 
@@ -43,7 +45,7 @@ class Scene:
         layer_id: The layer's id.
         name: The layer's name.
         crs: The layer's CRS, always valid.
-        band: The band on the screen, counted from 1.
+        band: The band on the screen, counted from 1; the one that a backend takes where that shows no ground.
         path: The file, where a backend on this computer may open it itself and places it where QGIS does; else None.
         bands: How many there are.
         acquired: When it was taken, if tags or names tell.
@@ -87,7 +89,7 @@ def scene_of(layer: QgsMapLayer | None) -> Scene:
         layer_id=layer.id(),
         name=layer.name(),
         crs=layer.crs(),
-        band=compat.gray_band(renderer) if isinstance(renderer, QgsSingleBandGrayRenderer) else 1,
+        band=_usual_band(layer, renderer),
         path=path,
         bands=layer.bandCount(),
         acquired=_acquired(layer, dataset),
@@ -134,6 +136,17 @@ def is_placed(dataset: gdal.Dataset) -> bool:
     return dataset.GetGeoTransform(can_return_null=True) is not None or dataset.GetGCPCount() > 0
 
 
+def _usual_band(layer: QgsRasterLayer, renderer: QgsRasterRenderer | None) -> int:
+    names = [layer.bandName(number).partition(": ")[2] for number in range(1, layer.bandCount() + 1)]
+    shown = compat.gray_band(renderer) if isinstance(renderer, QgsSingleBandGrayRenderer) else 0
+    if 1 <= shown <= len(names) and shows_ground(names[shown - 1]):
+        return int(shown)
+    try:
+        return choose_band(names)[0]
+    except ValueError:  # the backend says why
+        return max(int(shown), 1)
+
+
 def _local_file(layer: QgsRasterLayer) -> str:
     """The one raster of a file on this computer; empty for archives, one of several rasters, and services."""
     if layer.providerType() != "gdal":
@@ -174,7 +187,7 @@ def _is_placed_alike(dataset: gdal.Dataset, crs: QgsCoordinateReferenceSystem) -
         shown = to_degrees.transform(x, y)
     except (RuntimeError, QgsCsException):
         return True  # the backend says what is wrong
-    return max(abs(shown.x() - lon), abs(shown.y() - lat)) < _SAME_DEGREES
+    return bool(max(abs(shown.x() - lon), abs(shown.y() - lat)) < _SAME_DEGREES)
 
 
 def _srs(crs: QgsCoordinateReferenceSystem) -> osr.SpatialReference:

@@ -60,6 +60,8 @@ _NEW_STYLE = """INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_tab
 styleName, styleQML, styleSLD, useAsDefault, description, owner, ui)
 VALUES ('', '', :table, 'geom', :table, :qml, '', 1, 'FUSAR-GPT', '', '')"""
 
+_WARNED = "UPDATE runs SET warnings = ?, record = ? WHERE id = ?"
+
 _one_writer = threading.Lock()
 _OWN_WRITER_S = 0.5
 
@@ -255,6 +257,8 @@ def is_locked(path: Path) -> bool:
 def save_style(layer: QgsVectorLayer) -> BackgroundTask:
     """Keep the layer's style, labels, map tip and provenance in its file, as what QGIS opens the table with.
 
+    What was learnt of the run since its row in ``runs`` was written goes there too.
+
     It is written in the background, a moment later. The layer's file must be held until then: while it has no
     write-ahead log, whoever reads during the write finds nothing.
     """
@@ -262,13 +266,16 @@ def save_style(layer: QgsVectorLayer) -> BackgroundTask:
     layer.exportNamedStyle(document)
     path, table = source_of(layer)
     task = BackgroundTask(
-        table, partial(_write_style, path, table, document.toString()), (sqlite3.Error,), quiet=True
+        table,
+        partial(_write_style, path, table, document.toString(), run_of(layer)),
+        (sqlite3.Error,),
+        quiet=True,
     )
     task.start()
     return task
 
 
-def _write_style(path: Path, table: str, qml: str) -> None:
+def _write_style(path: Path, table: str, qml: str, run: dict[str, Any]) -> None:
     """Write a style as QGIS does, who would ask whether to replace an older one, and on the GUI thread."""
     with _one_writer, closing(sqlite3.connect(path)) as database, database:
         database.execute("PRAGMA synchronous = NORMAL")  # the GUI may wait for this one
@@ -276,6 +283,10 @@ def _write_style(path: Path, table: str, qml: str) -> None:
         database.execute(_STYLES_KNOWN)
         database.execute("DELETE FROM layer_styles WHERE f_table_name = ?", (table,))
         database.execute(_NEW_STYLE, {"table": table, "qml": qml})
+        kept = {name for _, name, *_ in database.execute("PRAGMA table_info(runs)")}
+        if run.get("warnings") and "warnings" in kept:  # an older file has no such column
+            record = json.dumps(run, ensure_ascii=False)
+            database.execute(_WARNED, (run["warnings"], record, str(run.get("id"))))
 
 
 def _tables(path: Path) -> set[str]:

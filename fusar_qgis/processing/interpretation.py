@@ -165,6 +165,8 @@ class InterpretationAlgorithm(FusarAlgorithm):
             "allow_no_prior": self.parameterAsBool(parameters, declared.NO_PRIOR, context),
             "year": self._number(parameters, declared.YEAR, context, int),
             "band": self._number(parameters, declared.BAND, context, int),
+            "quantity": self.parameterAsEnumString(parameters, declared.QUANTITY, context) or None,
+            "scale": self._number(parameters, declared.SCALE, context, float),
             "ground_m": self._number(parameters, declared.GROUND, context, float),
         }
 

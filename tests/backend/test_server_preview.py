@@ -83,6 +83,15 @@ def test_it_shows_a_chip_of_the_plan_as_the_model_sees_it(api: ApiServer, root: 
     }  # fmt: skip
 
 
+def test_what_speaks_against_a_run_is_said_before_it(api: ApiServer, root: Path) -> None:
+    power = speckle(300, 400)
+    power[:, 190:] = 0
+    coarse = write(root / "coarse.tif", power, names=["VV_dB"])
+    said = " ".join(ask(api, coarse)["chip"]["warnings"])
+    assert "'VV_dB' names decibels" in said
+    assert "of the area in this chip" in said
+
+
 def test_the_prior_beside_it(api: ApiServer, root: Path) -> None:
     answer = ask(api, root / HARBOUR.scene.name, prior=str(root / HARBOUR.prior.name))
     prior = answer["prior"]
@@ -121,14 +130,14 @@ def test_time_is_only_told_once_it_was_measured(api: ApiServer, root: Path) -> N
 
 
 def test_too_many_at_a_time_are_refused(api: ApiServer, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, inside, gate = preview.open_scene, threading.Semaphore(0), threading.Event()
+    real, inside, gate = preview.open_scene_of, threading.Semaphore(0), threading.Event()
 
     def held(*options: object, **more: object) -> object:
         inside.release()
         assert gate.wait(30)
         return real(*options, **more)
 
-    monkeypatch.setattr(preview, "open_scene", held)
+    monkeypatch.setattr(preview, "open_scene_of", held)
     scene = root / HARBOUR.scene.name
     threads = [threading.Thread(target=ask, args=(api, scene)) for _ in range(preview.MOST_AT_A_TIME)]
     for thread in threads:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fusar_gpt import engine_options, prior_options
 from fusar_gpt.cli.prior import report
-from fusar_gpt.contract import FETCHED_PRIORS, NO_PRIOR
+from fusar_gpt.contract import FETCHED_PRIORS, NO_PRIOR, QUANTITIES
 from fusar_gpt.tasks import Task
 
 if TYPE_CHECKING:
@@ -56,6 +56,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--year", type=int, metavar="Y", help="year of the prior; default: the scene's")
     parser.add_argument(
         "--band", metavar="NAME|N", help="polarisation or band number; default: the scene's co-pol"
+    )
+    parser.add_argument(
+        "--quantity",
+        type=str.lower,
+        choices=QUANTITIES,
+        help="what the band's numbers are; default: judged by names, units, range and texture",
+    )
+    parser.add_argument(
+        "--scale",
+        type=float,
+        metavar="N",
+        help="multiply the stored numbers by this, such as 0.01 for decibels times 100; default: as the file states",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="OUT.gpkg")
     parser.add_argument(
@@ -163,6 +175,8 @@ def check_usage(args: argparse.Namespace) -> None:
     task = Task(args.task)
     if args.out.suffix.lower() != ".gpkg":
         args.usage_error("--out must end in .gpkg, as GeoPackages do")
+    if args.scale is not None and not 0 < args.scale <= 1e12:
+        args.usage_error("--scale must be a number above 0, such as 0.01")
     if args.area is None and args.bbox is None and not (task is Task.CLASSIFY and args.boxes):
         args.usage_error("say where: --area FILE or --bbox W,S,E,N")
     if task is Task.CLASSIFY and not args.boxes:
@@ -208,5 +222,7 @@ def request_from(args: argparse.Namespace) -> InterpretRequest:
         prior=args.prior,
         year=args.year,
         aspect=args.aspect,
+        quantity=args.quantity,
+        scale=args.scale,
         band=int(args.band) if args.band and args.band.isdecimal() else args.band,
     )

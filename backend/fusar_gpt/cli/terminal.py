@@ -53,6 +53,8 @@ def show_progress(events: Iterable[Event]) -> Iterator[Event]:
     with ExitStack() as stack:
         for event in events:
             if isinstance(event, Started):
+                if event.run.quantity_reason:
+                    print(f"'{event.run.band}' taken for {event.run.quantity_reason}", file=sys.stderr)
                 told = [*warnings_of(event.run), *event.run.warnings]
                 for notice in told:
                     print(f"note: {notice}", file=sys.stderr)

@@ -35,10 +35,12 @@ from .request import (
     FETCHED_PRIORS,
     NO_PRIOR,
     PRIOR_SOURCES,
+    QUANTITIES,
     SEARCHES,
     UPLOADED,
     InterpretRequest,
     Need,
+    SaidQuantity,
     Task,
 )
 from .run import RUN_COLUMNS, SCORE_MEANING, Columns, Run, Value
@@ -52,6 +54,7 @@ __all__ = [
     "FINDING_COLUMNS",
     "NO_PRIOR",
     "PRIOR_SOURCES",
+    "QUANTITIES",
     "RUN_COLUMNS",
     "SCORE_MEANING",
     "SEARCHES",
@@ -80,6 +83,7 @@ __all__ = [
     "Progress",
     "ProtocolError",
     "Run",
+    "SaidQuantity",
     "SceneBox",
     "ShownChip",
     "ShownPrior",

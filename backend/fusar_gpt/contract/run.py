@@ -35,6 +35,7 @@ class Run:
         scene_simulated: True when no radar ever saw the scene.
         band: The band that was read.
         quantity: What its numbers are: ``amplitude``, ``power``, ``dB``, or ``grey`` (8 bits as stored).
+        quantity_reason: What its numbers were taken for and why, one phrase.
         stretch_low_db: What became black, in dB (a grey level if ``quantity`` is grey).
         stretch_high_db: What became white, likewise.
         chip_ground_m: Ground side of one chip in metres.
@@ -84,6 +85,7 @@ class Run:
     attribution: str | None = None
     warnings: tuple[str, ...] = ()
     data_share: float | None = None
+    quantity_reason: str = ""
     score_meaning: str = SCORE_MEANING
 
     def record(self) -> dict[str, Value]:

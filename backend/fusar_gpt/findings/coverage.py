@@ -40,14 +40,50 @@ class Coverage:
         per_pixel = plan.window.width * plan.window.height / asked.size
         return cls(mask, float(mask[asked].mean()) if asked.any() else 0.0, float(asked.sum() * per_pixel))
 
-    @property
-    def size_px(self) -> tuple[float, float]:
-        """How many scene pixels of the ground asked about have data, and how many there are."""
-        return self.share * self.ground_px, self.ground_px
-
     def share_of(self, box: ChipBox) -> float:
         """The share of a box of the chip."""
         return float(self.mask[_box_mask(self.mask, box)].mean())
+
+
+class AreaCoverage:
+    """What was seen of an area, chip by chip.
+
+    Attributes:
+        chips: How many chips were looked at.
+        asked: About how many of them the model was asked.
+    """
+
+    def __init__(self) -> None:
+        self.chips = self.asked = 0
+        self._seen_px = self._ground_px = 0.0
+        self._without_prior = 0
+
+    def add(self, coverage: Coverage, *, asked: bool, lacks_prior: bool) -> None:
+        """One more chip; ``lacks_prior``: a source was to give its prior, and had no vectors there."""
+        self.chips += 1
+        self.asked += asked
+        self._seen_px += coverage.share * coverage.ground_px
+        self._ground_px += coverage.ground_px
+        self._without_prior += asked and lacks_prior
+
+    @property
+    def share(self) -> float:
+        """The share of the area that has data; ground that several chips see counts as often."""
+        return self._seen_px / self._ground_px if self._ground_px else 0.0
+
+    def warnings(self) -> list[str]:
+        """Sentences about what was not seen."""
+        said = []
+        if self.share < ALL:
+            said.append(
+                f"No data on {without_data(self.share)} of the area: nothing is known of that ground."
+            )
+        if self._without_prior:
+            said.append(
+                f"The prior has no vectors on {self._without_prior} of {self.asked} chips: there the model saw the "
+                "radar image alone."
+            )
+        return said
 
 
 def without_data(share: float) -> str:

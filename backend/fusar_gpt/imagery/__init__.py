@@ -18,7 +18,7 @@ from fusar_gpt.imagery.chips import (
     read_chip,
 )
 from fusar_gpt.imagery.raster_policy import RasterPolicy
-from fusar_gpt.imagery.scene import Scene, open_scene
+from fusar_gpt.imagery.scene import Scene, open_scene, open_scene_of
 
 __all__ = [
     "Area",
@@ -35,6 +35,7 @@ __all__ = [
     "area_mask",
     "crs_text",
     "open_scene",
+    "open_scene_of",
     "outline_of",
     "plan_chips",
     "read_chip",

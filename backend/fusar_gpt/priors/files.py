@@ -30,6 +30,7 @@ from fusar_gpt.priors.field import (
     Origin,
     PriorField,
     PriorSource,
+    check_lengths,
     dequantise,
 )
 from fusar_gpt.priors.tiles import (
@@ -67,12 +68,18 @@ class FilePrior(PriorSource):
     Args:
         path: The file.
         nodes: N_lon and N_lat of the grid that a raster is sampled on (FUSAR-GPT eq. 2).
+        drivers: Those of GDAL that may open a raster; None is any.
 
     Raises:
         PriorError: The file is missing, unreadable or of another form.
     """
 
-    def __init__(self, path: str | Path, nodes: tuple[int, int] = (16, 16)) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        nodes: tuple[int, int] = (16, 16),
+        drivers: tuple[str, ...] | None = None,
+    ) -> None:
         path = Path(path)
         if not path.is_file():
             raise PriorError(f"There is no prior file {path}: give the path of a file, or none.")
@@ -81,10 +88,10 @@ class FilePrior(PriorSource):
         if path.suffix.lower() in POINT_FILES:
             self._file = _Points(path, self.name)
         else:
-            self._file = _Raster(path, self.name, nodes)
+            self._file = _Raster(path, self.name, nodes, drivers)
 
     def prior(self, footprint: Footprint, year: int | None) -> PriorField:
-        """The vectors on one chip. PriorError when the file breaks while it is read."""
+        """The vectors on one chip. PriorError when the file breaks while it is read, or they are not AEF's."""
         return self._file.field_on(footprint)
 
 
@@ -97,6 +104,7 @@ class _Points:
         stated = {name: arrays[name].item() for name in _STATED if name in arrays and arrays[name].size == 1}
         self._origin = Origin.stated(source, **stated)
         self._values = dequantise(self._array(arrays, "features", DIMENSIONS))
+        check_lengths(self._values, str(path))
         self._on_ground = "lon" in arrays and "lat" in arrays
         if self._on_ground:
             places = [wrap(self._array(arrays, "lon", None)), self._array(arrays, "lat", None)]
@@ -156,13 +164,17 @@ def _load_points(path: Path) -> Mapping[str, NDArray[Any]]:
 class _Raster:
     """A raster kept open, so that neighbouring chips share its decoded blocks. It may be south-up or rotated."""
 
-    def __init__(self, path: Path, source: str, nodes: tuple[int, int]) -> None:
+    def __init__(
+        self, path: Path, source: str, nodes: tuple[int, int], drivers: tuple[str, ...] | None
+    ) -> None:
         self._path = path
         self._nodes = nodes
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), rasterio.Env():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)  # refused below, in our words
-                self._raster = rasterio.open(path.absolute())
+                self._raster = rasterio.DatasetReader(
+                    path.absolute(), driver=list(drivers) if drivers else None
+                )
         except RasterioError as error:
             raise PriorError(
                 f"{path} is not a prior: give a 64-band AEF raster, or AEF points as .npz or .npy."
@@ -209,8 +221,10 @@ class _Raster:
             inside = (col >= 0) & (col < self._raster.width) & (row >= 0) & (row < self._raster.height)
         values = np.full((len(lonlat), DIMENSIONS), np.nan)
         if inside.any():
-            stored = self._read(col[inside].astype(int), row[inside].astype(int))
-            values[inside] = dequantise(stored, self._raster.nodata)
+            pixels = np.stack([col[inside].astype(int), row[inside].astype(int)])
+            values[inside] = dequantise(self._read(*pixels), self._raster.nodata)
+            _, different = np.unique(pixels, axis=1, return_index=True)
+            check_lengths(values[inside][different], str(self._path))
         return footprint.field(values, footprint.lonlat_to_chip(lonlat), lonlat, self._origin)
 
     def _read(self, col: NDArray[np.int_], row: NDArray[np.int_]) -> NDArray[np.generic]:
