@@ -210,7 +210,7 @@ shifts = st.none() | st.tuples(*[st.floats(-800, 800)] * 3, *[st.floats(-5, 5)] 
 
 
 @given(st.sampled_from(PROJECTIONS), st.sampled_from(DATUMS), st.sampled_from(list(UNITS)), shifts)
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=8)
 def test_any_crs_of_a_file_places_it_where_gdal_does(tmp_path_factory, projection, datum, unit, shift):
     text = f"+proj={projection} {datum}"
     text += "" if projection == "longlat" else f" +units={unit}"

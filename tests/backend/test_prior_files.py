@@ -240,7 +240,7 @@ def test_points_counted_from_0_are_found(tmp_path):
 
 @pytest.mark.parametrize("west", [179.99, -180.01, 539.99 - 360])
 def test_a_raster_in_degrees_may_count_on_over_180(tmp_path, west):
-    codes = np.full((64, 40, 40), 7, np.int8)
+    codes = REAL[:1600].T.reshape(64, 40, 40)
     with rasterio.open(
         tmp_path / "prior.tif", "w", driver="GTiff", count=64, width=40, height=40, dtype="int8",
         crs="EPSG:4326", transform=rasterio.Affine(5e-4, 0, west, 0, -5e-4, 10.01),
