@@ -239,6 +239,12 @@ def test_a_box_without_area_is_refused(box):
         Area.from_bbox(*box)
 
 
+@pytest.mark.parametrize("crs", ["EPSG:4978", "EPSG:5773"])
+def test_a_crs_that_no_map_has_is_refused(crs):
+    with pytest.raises(AreaError, match="is none that maps are drawn in"):
+        Area.from_bbox(4, 51, 5, 52, crs)
+
+
 def test_an_unknown_crs_is_refused():
     with pytest.raises(AreaError, match="CRS 'EPSG:99999999' is unknown"):
         Area.from_bbox(4, 51, 5, 52, "EPSG:99999999")

@@ -18,7 +18,7 @@ from rasters import NORTH_UP, ROTATED, SOUTH_UP, UTM, speckle, swath_gcps, write
 
 from fusar_gpt.errors import SceneError
 from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints
-from fusar_gpt.imagery import crs_text, open_scene
+from fusar_gpt.imagery import Area, crs_text, open_scene
 from fusar_gpt.imagery.geolocation import AffineGeolocation, GcpGeolocation
 
 WIDTH, HEIGHT = 400, 300
@@ -145,6 +145,7 @@ def test_pixel_size_is_measured_on_the_ground(tmp_path):
             "do not place it|outside",
         ),
         ({"gcps": POLAR_GCPS}, "go round a pole"),
+        ({"crs": "EPSG:4978"}, "is none of a map"),
         ({"transform": Affine(10, 0, 5e5, 0, -10, 5e6), "crs": "EPSG:4326"}, "no longitudes and latitudes"),
         (
             {"transform": Affine(1e-4, 0, 30, 0, -1e-4, 120), "crs": "EPSG:4326"},
@@ -279,6 +280,22 @@ def test_control_points_across_the_antimeridian_are_those_of_a_scene_elsewhere(t
             np.testing.assert_allclose(
                 scene.from_lonlat(LonLatPoints(placed.x + turn, placed.y)).xy(), points.xy(), atol=1e-3
             )
+
+
+@pytest.mark.parametrize(
+    ("crs", "x"), [("EPSG:3857", 20_037_508.34), ("EPSG:3395", -20_037_508.34), ("EPSG:3832", 3_339_584.7)]
+)
+@pytest.mark.parametrize("offset", [-2000, -1500, 500, -20_000])
+def test_a_scene_in_mercator_may_run_past_180(tmp_path, crs, x, offset):
+    path = write(
+        tmp_path / "s.tif", speckle(200, 200), transform=Affine(10, 0, x + offset, 0, -10, 1e6), crs=crs
+    )
+    with open_scene(path) as scene:
+        points = ScenePoints.of([(0, 0), (200, 200), (100, 50)])
+        placed = scene.to_lonlat(points)
+        assert (np.abs(placed.x) <= 180).all()
+        np.testing.assert_allclose(scene.from_lonlat(placed).xy(), points.xy(), atol=1e-3)
+        assert Area.whole(scene).on_scene(scene).area == pytest.approx(40_000)
 
 
 @pytest.mark.parametrize("west", [179.99, 190.0, -180.01, 359.99, -0.01])

@@ -232,11 +232,16 @@ def check_polygon(geometry: BaseGeometry) -> None:
 
 
 def known_crs(crs: CRS | str) -> CRS:
-    """A CRS without heights, from an authority code or WKT. Raises AreaError where it is unknown."""
+    """A CRS without heights, from an authority code or WKT. Raises AreaError where it is not known, or no map's."""
     try:
-        return CRS.from_user_input(crs).to_2d()
+        known = CRS.from_user_input(crs).to_2d()
     except CRSError as error:
         raise AreaError(f"the area's CRS '{crs}' is unknown: give one such as EPSG:4326") from error
+    if known.is_geocentric or known.is_vertical:
+        raise AreaError(
+            f"the area's CRS '{known.name}' is none that maps are drawn in: give one such as EPSG:4326"
+        )
+    return known
 
 
 def _transformer(source: CRS, target: CRS) -> Transformer:

@@ -28,7 +28,14 @@ from fusar_gpt.contract.sample import BandSample, sample_band
 from fusar_gpt.contract.stretch import Quantity, Stretch
 from fusar_gpt.errors import Cancelled, FusarError, SceneError
 from fusar_gpt.frames import GroundPoints, LonLatPoints, SceneBox, ScenePoints, SceneWindow, scene_corners
-from fusar_gpt.imagery.geolocation import Geolocation, LonLat, ground_sample_m, locate
+from fusar_gpt.imagery.geolocation import (
+    Geolocation,
+    LonLat,
+    are_angles,
+    check_sample_m,
+    ground_sample_m,
+    locate,
+)
 from fusar_gpt.imagery.product_metadata import band_names, describe_band
 from fusar_gpt.imagery.product_parts import how_to_open, listed, part_named, parts_left_out, parts_of
 from fusar_gpt.imagery.raster_policy import NO_NETWORK, RasterPolicy
@@ -37,17 +44,10 @@ from fusar_gpt.lonlat import around, turn_of
 _GDAL = {"GDAL_CACHEMAX": 256 * 2**20, **NO_NETWORK}
 """Around every access: a cache that does not grow with the machine, and no network (a VRT can name URLs)."""
 
-_PROJ_DATA = Path(rasterio.__file__).with_name("proj_data")
-if _PROJ_DATA.is_dir() and not {"PROJ_DATA", "PROJ_LIB"} & set(os.environ):
-    # GDAL's GeoTIFF library looks for it by itself; where it finds none it says so on the user's terminal.
-    os.environ["PROJ_DATA"] = str(_PROJ_DATA)
-
 _SAMPLES_KEPT = 16  # of at most 5 MB
 
 _BACK_PX = 100.0
 """How far a pixel may come back from degrees to elsewhere: far outside its domain a projection is not one to one."""
-_PIXEL_M = (1e-3, 10_000.0)
-"""What the side of a radar image's pixel lies between; degrees taken for metres, or metres for degrees, do not."""
 
 
 _SAMPLES: dict[Hashable, BandSample] = {}
@@ -113,7 +113,7 @@ class Scene:
         self._dataset = dataset
         self._geolocation: Geolocation = locate(dataset)
         self._lonlat = LonLat(self._geolocation.crs)
-        self._turn = turn_of(self.crs)
+        self._turn = turn_of(self.crs) or self._lonlat.turn()
         self._middle = float(self.to_ground(ScenePoints.of([(self.width / 2, self.height / 2)])).x[0])
         self.pixel_size_m = self._check_place()
 
@@ -236,7 +236,8 @@ class Scene:
         """The pixel size in metres at the centre. Raises SceneError where the scene cannot lie as it says."""
         x, y = self.width / 2, self.height / 2
         corners = self.to_ground(scene_corners(SceneBox(0, 0, self.width, self.height)))
-        if self._turn is not None and not self._are_angles(corners):
+        turn = turn_of(self.crs)
+        if turn is not None and not are_angles(corners, turn):
             raise SceneError(
                 f"'{self.name}' has coordinates up to {np.abs(corners.xy()).max():.10g}, which are no longitudes and "
                 f"latitudes as its CRS '{self.crs.name}' says: assign the CRS that they are in, or cut off what lies "
@@ -248,18 +249,8 @@ class Scene:
         if not (np.isfinite(cross.xy()).all() and (np.abs(back - ends.xy()) < _BACK_PX).all()):
             raise SceneError(f"'{self.name}' lies outside its CRS '{self.crs.name}': assign the right CRS")
         size = ground_sample_m(cross)
-        if not _PIXEL_M[0] < size < _PIXEL_M[1]:
-            raise SceneError(
-                f"a pixel of '{self.name}' would be {size:.3g} m on the ground by its CRS '{self.crs.name}', as no "
-                "radar image has it: its coordinates are in another CRS or unit, assign the right one"
-            )
+        check_sample_m(size, self.name, self.crs)
         return size
-
-    def _are_angles(self, ground: GroundPoints) -> bool:
-        """Whether they can be longitudes and latitudes, counted from -180 or from 0 and less than a turn in all."""
-        turn = self._turn or 0.0
-        on_globe = np.abs(ground.y) <= turn / 4 * (1 + 1e-12)
-        return bool((on_globe & (np.abs(ground.x) <= 1.5 * turn)).all() and np.ptp(ground.x) <= turn)
 
     def _stored(
         self, window: SceneWindow, shape: tuple[int, ...], *, exact: bool = False
