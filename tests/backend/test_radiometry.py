@@ -1,4 +1,4 @@
-"""What a band's numbers are: judged from names, units, type, range and speckle, told, and overridden; undeclared fill."""
+"""What a band's numbers are: judged from names, units, type, range and speckle, told, overridden; undeclared fill."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_the_reason_is_told_in_a_phrase():
     ("stored", "said", "quantity", "warning"),
     [
         (POWER, {"context": "test_db"}, "power", "'test_db' names decibels, but the numbers between"),
-        (DB, {"name": "Intensity_VV"}, "dB", "'Intensity_VV' names the numbers power, but they were taken for decibels"),
+        (DB, {"name": "Intensity_VV"}, "dB", "names the numbers power, but they were taken for decibels"),
         (AMPLITUDE, {"name": "Intensity_VV"}, "power", "names power, but the speckle is that of amplitude"),
         ((GREY // 2 + 20).astype(np.uint16), {}, "dB", "if they are grey levels, say so with --quantity grey"),
     ],

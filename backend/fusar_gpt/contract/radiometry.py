@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,6 +84,7 @@ def quantity_of(said: str | None) -> Quantity | None:
     return known.get(said)
 
 
+@lru_cache(maxsize=16)  # a scene is opened anew for each area and question
 def judge(
     sample: BandSample, band: StoredBand, quantity: Quantity | None = None, scale: float | None = None
 ) -> Radiometry:

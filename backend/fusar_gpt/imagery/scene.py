@@ -336,22 +336,19 @@ def open_scene(
     if (scene := IN_MEMORY.get(Path(path))) is not None:
         return scene
     file = local_path(path, "scene", SceneError)
-    dataset = policy.open(file) if policy else _open(file, file.name)
+    dataset = policy.open(file) if policy else _open(str(file.absolute()), file)
     try:
-        chosen: str = ""
-        notes: tuple[str, ...] = ()
-        if parts := parts_of(dataset):
-            # A part's address is no file, which a policy could look at.
-            part = part_named(parts, band) if policy is None else None
-            if part is not None:
-                dataset.close()
-                dataset, band, chosen = _open(part.address, file.name), None, part.name
-            else:
-                notes = parts_left_out(dataset, parts, file.name, choosable=policy is None)
+        parts = parts_of(dataset)
+        # A part's address is no file, which a policy could look at.
+        if policy is None and (part := part_named(parts, band)):
+            dataset.close()
+            dataset = _open(part.address, file)
+            return Scene(dataset, file, None, None, quantity, scale, part.name)
         if dataset.count == 0:
             inner = f"name one with --band: {listed(parts)}" if parts else "give a raster"
             raise SceneError(f"'{file.name}' is a container of rasters: {inner}")
-        return Scene(dataset, file, band, policy, quantity, scale, chosen, notes)
+        notes = parts_left_out(dataset, parts, file.name, choosable=policy is None)
+        return Scene(dataset, file, band, policy, quantity, scale, "", notes)
     except FusarError:
         dataset.close()
         raise
@@ -368,15 +365,16 @@ def open_scene_of(request: InterpretRequest, policy: RasterPolicy | None = None)
     )
 
 
-def _open(file: Path | str, name: str) -> rasterio.DatasetReader:
+def _open(address: str, file: Path) -> rasterio.DatasetReader:
+    """Open what GDAL calls ``address``: the file, or a part of it."""
     try:
         with warnings.catch_warnings(), rasterio.Env(**_GDAL):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(file.absolute())  # a relative name may look like an address
+            return rasterio.open(address)
     except RasterioError as error:
         raise SceneError(
-            how_to_open(Path(file))
-            or f"'{name}' cannot be opened as a raster: give a GeoTIFF or another format that GDAL reads"
+            how_to_open(file)
+            or f"'{file.name}' cannot be opened as a raster: give a GeoTIFF or another format that GDAL reads"
         ) from error
 
 
