@@ -2123,6 +2123,10 @@
         <source>The findings are in a temporary file. Save the project to keep them.</source>
         <translation>结果在临时文件中。保存工程即可保留。</translation>
     </message>
+    <message>
+        <source>The findings are in WGS 84: a GeoPackage cannot hold the CRS of the scene as it is.</source>
+        <translation>解译结果采用 WGS 84：GeoPackage 无法如实保存场景的坐标系。</translation>
+    </message>
 </context>
 <context>
     <name>RunProgress</name>

@@ -112,7 +112,7 @@ def write(taken: Snapshot, form: str, path: Path) -> str:
         "coco": _write_coco,
         "training": _write_training,
     }
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=".fusar-", dir=path.parent) as folder:
         partial = Path(folder) / path.name
         more = writers[form](taken, partial)
         if path.is_dir():
@@ -122,22 +122,28 @@ def write(taken: Snapshot, form: str, path: Path) -> str:
 
 
 def _write_geopackage(taken: Snapshot, path: Path) -> str:
-    table = storage.make_table(path, taken.kind or "findings", taken.run, taken.fields, taken.crs)
-    storage.fill_table(path, table, taken.fields, taken.features)
+    crs = storage.storable(taken.crs)
+    table = storage.make_table(path, taken.kind or "findings", taken.run, taken.fields, crs)
+    storage.fill_table(path, table, taken.fields, _moved(taken, crs))
     return ""
 
 
 def _write_geojson(taken: Snapshot, path: Path) -> str:
     wgs84 = QgsCoordinateReferenceSystem("EPSG:4326")
-    move = QgsCoordinateTransform(taken.crs, wgs84, taken.context)
+    storage.write_geojson(path, taken.fields, wgs84, _moved(taken, wgs84))
+    return ""
+
+
+def _moved(taken: Snapshot, crs: QgsCoordinateReferenceSystem) -> list[QgsFeature]:
+    """Return the features in another CRS."""
+    move = QgsCoordinateTransform(taken.crs, crs, taken.context)
     moved = []
     for feature in taken.features:
         geometry = feature.geometry()
         geometry.transform(move)
         moved.append(QgsFeature(feature))
         moved[-1].setGeometry(geometry)
-    storage.write_geojson(path, taken.fields, wgs84, moved)
-    return ""
+    return moved
 
 
 def _write_coco(taken: Snapshot, path: Path) -> str:

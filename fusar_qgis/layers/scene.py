@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from osgeo import gdal
+from osgeo import gdal, osr
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCoordinateTransformContext,
+    QgsCsException,
     QgsGeometry,
     QgsMapLayer,
     QgsProviderRegistry,
@@ -24,6 +27,7 @@ from ..contract.bands import choose_band, shows_ground
 from ..core.acquisition import Acquisition, acquisition
 from ..translation import translate
 
+_SAME_DEGREES = 1e-7  # a centimetre
 _DECIMALS = 17  # as many as a number has
 # What the backend opens by path; everything else is clipped and sent.
 _PLAIN = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "HFA", "NITF", "ENVI")
@@ -160,7 +164,36 @@ def _is_plain(dataset: gdal.Dataset, layer: QgsRasterLayer) -> bool:
             return False  # QGIS warps it, the backend does not
         raise SceneError(_unplaced(layer.name(), dataset))
     # The analyst may have given the layer another CRS than the file has.
-    return dataset.GetDriver().ShortName in _PLAIN and layer.dataProvider().crs() == layer.crs()
+    same = layer.dataProvider().crs() == layer.crs() and _is_placed_alike(dataset, layer.crs())
+    return same and dataset.GetDriver().ShortName in _PLAIN
+
+
+def _is_placed_alike(dataset: gdal.Dataset, crs: QgsCoordinateReferenceSystem) -> bool:
+    """Whether QGIS took the file's CRS for itself, and not for an EPSG code that looks like it."""
+    own = dataset.GetSpatialRef() or dataset.GetGCPSpatialRef()
+    if own is None or dataset.GetGCPCount() or own.IsSame(_srs(crs)):
+        return True
+    geotransform = dataset.GetGeoTransform()
+    x, y = gdal.ApplyGeoTransform(geotransform, dataset.RasterXSize / 2, dataset.RasterYSize / 2)
+    wgs84 = osr.SpatialReference()
+    wgs84.ImportFromEPSG(4326)
+    own.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+    wgs84.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+    try:
+        lon, lat, _ = osr.CoordinateTransformation(own, wgs84).TransformPoint(x, y)
+        to_degrees = QgsCoordinateTransform(
+            crs, QgsCoordinateReferenceSystem("EPSG:4326"), QgsCoordinateTransformContext()
+        )
+        shown = to_degrees.transform(x, y)
+    except (RuntimeError, QgsCsException):
+        return True  # the backend says what is wrong
+    return bool(max(abs(shown.x() - lon), abs(shown.y() - lat)) < _SAME_DEGREES)
+
+
+def _srs(crs: QgsCoordinateReferenceSystem) -> osr.SpatialReference:
+    srs = osr.SpatialReference()
+    srs.SetFromUserInput(crs.toWkt(crs.WktVariant.WKT_PREFERRED))
+    return srs
 
 
 def _unplaced(name: str, dataset: gdal.Dataset | None) -> str:

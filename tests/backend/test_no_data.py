@@ -127,3 +127,17 @@ def test_a_prior_that_does_not_cover_the_area_is_told(tmp_path):
     assert last.run.warnings == (
         "The prior has no vectors on 4 of 4 chips: there the model saw the radar image alone.",
     )
+
+
+@pytest.mark.parametrize(("floor", "has_data"), [(80, False), (0, True)])
+def test_a_black_frame_of_greys_is_no_data_and_dark_water_is_some(tmp_path, floor, has_data):
+    noise = np.random.default_rng(0).normal(20, 30, (600, 600))
+    grey = np.clip(noise + floor, floor and 1, 255).astype(np.uint8)
+    grey[:, :200] = 0
+    path = write(tmp_path / "grey.tif", grey)
+    request = request_for(path, Task.COUNT, area=in_pixels(path, 0, 0, 150, 150))
+    if has_data:
+        assert run(request)[-1].run.warnings == ()
+    else:
+        with pytest.raises(SceneError, match="no data"):
+            run(request)

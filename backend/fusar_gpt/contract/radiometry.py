@@ -36,6 +36,7 @@ _ENDINGS: dict[str, Quantity] = {"P": "power", "A": "amplitude", "D": "dB"}
 
 _SAID = {"dB": "decibels", "grey": "grey levels"}
 _LEAST_SHARE, _LEAST_BORDER = 0.005, 0.02
+_FRAME, _ALMOST_BLACK, _RARELY = 0.1, 3, 0.02
 _NEAR_DB, _NEAR_STEPS, _NEAR_SHARE = 1.0, 10, 0.002
 
 
@@ -106,7 +107,16 @@ def judge(
     found = _asked(quantity, evidence, band, scale) if quantity else _guess(evidence, band)
     if 0.0 in sample.constants:
         found = replace(found, zeros=False)
-    return _without_fill(found, numbers, constants, band)
+    found = _without_fill(found, numbers, constants, band)
+    return replace(found, fill=(0.0, *found.fill)) if _is_black_frame(found, sample) else found
+
+
+def _is_black_frame(found: Radiometry, sample: BandSample) -> bool:
+    """Whether black is no data in 8-bit greys: it fills the edge of the scene, and next to nothing is almost black."""
+    _, border = sample.constants.get(0.0, (0.0, 0.0))
+    if found.quantity != "grey" or border < _FRAME or not sample.numbers.size:
+        return False
+    return bool(np.mean(np.abs(sample.numbers) <= _ALMOST_BLACK) <= _RARELY)
 
 
 def _constants(sample: BandSample, band: StoredBand) -> dict[float, tuple[float, float]]:

@@ -37,6 +37,11 @@ from fusar_gpt.lonlat import around, turn_of
 _GDAL = {"GDAL_CACHEMAX": 256 * 2**20, **NO_NETWORK}
 """Around every access: a cache that does not grow with the machine, and no network (a VRT can name URLs)."""
 
+_PROJ_DATA = Path(rasterio.__file__).with_name("proj_data")
+if _PROJ_DATA.is_dir() and not {"PROJ_DATA", "PROJ_LIB"} & set(os.environ):
+    # GDAL's GeoTIFF library looks for it by itself; where it finds none it says so on the user's terminal.
+    os.environ["PROJ_DATA"] = str(_PROJ_DATA)
+
 _SAMPLES_KEPT = 16  # of at most 5 MB
 
 _BACK_PX = 0.5

@@ -178,6 +178,11 @@ class SceneStore:
         shutil.rmtree(doomed, ignore_errors=True)
         return True
 
+    def discard_abandoned(self) -> None:
+        """Delete what uploads to an earlier server left; only for the start, when no upload runs yet."""
+        for lost in self._folder.glob(f"{_INCOMING}*"):
+            shutil.rmtree(lost, ignore_errors=True)
+
     def sweep(self) -> None:
         """Delete the scenes that were not used for long and that no job needs, and abandoned uploads."""
         for scene_id in self._ids():
