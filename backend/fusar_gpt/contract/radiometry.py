@@ -219,6 +219,8 @@ def _decibels(
 
 def _linear(evidence: Evidence, band: StoredBand, claim: Quantity | None, source: str) -> Radiometry:
     texture = evidence.texture
+    if claim == "power" and evidence.whole and source == band.context:
+        claim = None  # a word of the file's name, such as that of a power plant
     signed = evidence.negative >= 0.01
     warnings = []
     if claim in ("power", "amplitude"):

@@ -118,7 +118,7 @@ def _solid(window: NDArray[np.float32]) -> NDArray[np.float32]:
         down = across = max(min(height // 8, width // 8, _BLOCK[1]), _BLOCK[0])
     blocks = _blocks(window, down, across)
     low, high = blocks.min(axis=(1, 2), initial=np.inf), blocks.max(axis=(1, 2), initial=-np.inf)
-    return np.unique(low[low == high])
+    return np.unique(low[(low == high) & np.isfinite(low)])
 
 
 def _blocks(window: NDArray[np.float32], down: int, across: int) -> NDArray[np.float32]:
