@@ -199,9 +199,12 @@ def test_a_bright_spot_lands_where_the_plan_says(tmp_path, side):
     np.testing.assert_allclose(found, chip.plan.scene_to_chip(centre).xy()[0], atol=0.1)
 
 
-def test_strips_and_factors_change_nothing_but_rounding(tmp_path, monkeypatch):
-    monkeypatch.setattr("fusar_gpt.imagery.chips._STRIP_PIXELS", 20_000)
-    with open_scene(write(tmp_path / "s.tif", speckle(700, 700))) as scene:
+@pytest.mark.parametrize(
+    "layout", [{}, {"tiled": True, "blockxsize": 256, "blockysize": 128}, {"blockysize": 700}]
+)
+def test_pieces_and_factors_change_nothing_but_rounding(tmp_path, monkeypatch, layout):
+    monkeypatch.setattr("fusar_gpt.imagery.chips._PIECE_PIXELS", 20_000)
+    with open_scene(write(tmp_path / "s.tif", speckle(700, 700), **layout)) as scene:
         stretch = scene.stretch()
         chip = next(
             iter(plan_chips(scene, shapely.box(0, 0, 689, 689), FRAME, ground_m=689 * scene.pixel_size_m))

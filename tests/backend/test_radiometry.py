@@ -57,7 +57,7 @@ FORMS = {
     "amplitude with a scale": ((AMPLITUDE * 1000).astype(np.uint16), {"scale": 0.001}, "amplitude", 0.001),
     "power with a scale": ((POWER * 1e4).clip(0, 65535).astype(np.uint16), {"scale": 1e-4}, "power", 1e-4),
     "digital numbers": ((AMPLITUDE * 1000).astype(np.uint16), {}, "amplitude", 1),
-    "digital numbers of a power plant": ((AMPLITUDE * 1000).astype(np.uint16), {"context": "power_plant"}, "amplitude", 1),
+    "a power plant": ((AMPLITUDE * 1000).astype(np.uint16), {"context": "power_plant"}, "amplitude", 1),
     "intensities": ((POWER * 1e6).astype(np.uint32), {"name": "Intensity_VV"}, "power", 1),
     "complex": ((AMPLITUDE * 1j).astype(np.complex64), {}, "amplitude", 1),
     "HyP3 amplitude": (AMPLITUDE, {"context": "S1A_IW_20150621T120220_DVP_RTC10_G_saufem_F8E2_VV"}, "amplitude", 1),

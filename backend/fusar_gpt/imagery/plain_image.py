@@ -42,6 +42,7 @@ class PlainImage(Scene):
         self.bands, self.band = ("1",), "1"
         self.acquired, self.simulated, self.attribution = None, False, None
         self.pixel_size_m = 1.0
+        self.block = pixels.shape
         self._pixels = pixels
 
     @property
