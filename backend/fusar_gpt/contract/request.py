@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
+from .crs_text import check_crs_text
 from .geometry import FeatureCollection, Outline, read_boxes, read_outline
 from .limits import (
     MAX_TARGETS,
     BandNumber,
     CrsText,
+    Factor,
     FileName,
     Flag,
     Limits,
@@ -34,6 +35,11 @@ PRIOR_SOURCES = (NO_PRIOR, "auto", "cog", "earth-engine")
 """What a request may name as its prior, besides a file."""
 FETCHED_PRIORS = PRIOR_SOURCES[1:]
 """Those that are fetched from a network."""
+
+
+SaidQuantity = Literal["power", "amplitude", "db", "grey"]
+"""What the numbers of a scene may be said to be."""
+QUANTITIES: tuple[SaidQuantity, ...] = get_args(SaidQuantity)
 
 
 Need = Literal["target", "box", "text"]
@@ -84,12 +90,14 @@ class InterpretRequest:
         allow_no_prior: Go on without a prior where none can be had.
         year: Year of the prior; None means that of the scene's acquisition.
         band: Number from 1, name or polarisation; None takes VV, then HH, then the first.
+        quantity: What the band's numbers are; None judges by names, units, range and texture.
+        scale: The stored numbers are multiplied by it, instead of by the scale and offset that the file states.
         ground_m: Ground side of a chip in metres; None leaves it to the checkpoint.
         overlap: Share of a chip's side that its neighbour sees too; None leaves it to the task.
         aspect: Overrides the checkpoint's way to fit ground of another shape into its frame.
 
     Raises:
-        ValueError: The task lacks what it needs, or a CRS names a file.
+        ValueError: The task lacks what it needs, or a CRS is none of the forms that may be given.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -110,16 +118,16 @@ class InterpretRequest:
     ground_m: Metres | None = None
     overlap: Overlap | None = None
     aspect: Literal["undistorted", "stretched"] | None = None
+    quantity: SaidQuantity | None = None
+    scale: Factor | None = None
 
     def __post_init__(self) -> None:
         if self.task.needs == "text" and not (self.question and self.question.strip()):
             raise ValueError(f"the task {self.task.value} needs a question: write what you want to know")
         if self.task.needs == "box" and self.boxes is None:
             raise ValueError(f"the task {self.task.value} needs boxes: give the polygons of the objects")
-        for crs in (self.area_crs, self.boxes_crs or ""):
-            if re.search(r"grids\s*=|init\s*=|PARAMETERFILE", crs, re.IGNORECASE):
-                # PROJ opens what a definition names, be it a pipe.
-                raise ValueError("a CRS may not name files; give its EPSG code or plain WKT")
+        for crs in filter(None, (self.area_crs, self.boxes_crs)):
+            check_crs_text(crs)
 
     def to_json(self) -> dict[str, Any]:
         """The ``inputs`` of a POST to ``EXECUTION``; what is None is left out."""

@@ -67,6 +67,8 @@ class Card:
     ``base`` names the folder or hub id whose weights this checkpoint's adapter and TLM belong to, with
     ``base_digests`` (SHA-256) and ``base_sizes`` (bytes) of its files; None when the folder holds all weights
     itself.
+    ``pixel_m`` and ``chip_m`` are the smallest and greatest pixel side of the scenes and ground side of the chips
+    that it was taught, in metres; None when that is not known.
     ``digests`` maps weight files to their SHA-256 and is written by ``save_checkpoint``.
     """
 
@@ -88,6 +90,8 @@ class Card:
     base: str | None = None
     base_digests: dict[str, str] = field(default_factory=dict)
     base_sizes: dict[str, int] = field(default_factory=dict)
+    pixel_m: list[float] | None = None
+    chip_m: list[float] | None = None
     digests: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -96,6 +100,9 @@ class Card:
             raise ValueError(f"{self.width} x {self.height} px is not a whole number of {step} px tokens")
         if self.aspect not in ASPECTS:
             raise ValueError(f"aspect must be one of {', '.join(ASPECTS)}, not {self.aspect!r}")
+        for taught in (self.pixel_m, self.chip_m):
+            if taught is not None and not (len(taught) == 2 and 0 < taught[0] <= taught[1]):
+                raise ValueError(f"a smallest and a greatest size in metres are wanted, not {taught}")
         if self.ground_m is not None and not 0 < self.ground_m < math.inf:
             raise ValueError(f"ground_m must be a number of metres above 0, not {self.ground_m}")
 
@@ -176,10 +183,12 @@ def _code_setting(content: Any) -> str | None:
 def digest(folder: Path, card: Card) -> str:
     """SHA-256 of what decides an answer: the card, and the weights and settings beside it.
 
-    The base's location is left out; its content is in it through ``base_digests``. CheckpointError when a file
-    is missing or altered.
+    The base's location is left out; its content is in it through ``base_digests``. So is what decides no answer but
+    only warnings. CheckpointError when a file is missing or altered.
     """
-    described = {key: value for key, value in asdict(card).items() if key != "base"}
+    described = {
+        key: value for key, value in asdict(card).items() if key not in ("base", "pixel_m", "chip_m")
+    }
     total = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     found = set()
     for path in deciding_files(folder):

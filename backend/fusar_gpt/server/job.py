@@ -57,6 +57,7 @@ class Job:
         self._journal = journal
         self._emitted = 0  # events of this run so far, those repeated after a restart included
         self._results: str | None = None
+        self._warnings: tuple[str, ...] = ()
         self._new_replies: list[tuple[bytes, Reply]] = []
         self._pace = Pace()
         self._cancel = threading.Event()
@@ -145,7 +146,7 @@ class Job:
         """
         data = wire.encode(event.to_json())
         if isinstance(event, Finished):
-            self._results = data
+            self._results, self._warnings = data, event.run.warnings
             return
         repeated = self._emitted < self.log.count
         progress = self._advance(event, repeated=repeated) if isinstance(event, Progress) else None
@@ -191,7 +192,7 @@ class Job:
         progress = 100 if status == "successful" else self.record.progress
         message = _storable(message)
         record = replace(self.record, status=status, message=message, progress=progress, finished=_now())
-        event = Ended(status, message)
+        event = Ended(status, message, self._warnings if status == "successful" else ())
         return record, wire.sse(self.log.count + 1, event.name, wire.encode(event.to_json()))
 
     def settle(self) -> bool:
