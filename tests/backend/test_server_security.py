@@ -27,6 +27,7 @@ from fusar_gpt.server.security import (
     PathRefused,
     Roots,
     host_allowed,
+    is_loopback,
     remove_token_file,
     write_token_file,
 )
@@ -414,3 +415,14 @@ def test_a_busy_port_is_said_in_one_line() -> None:
         serve.bind("127.0.0.1", taken.getsockname()[1])
     with pytest.raises(ServeError, match="cannot listen"):
         serve.bind("127.0.0.1", 70_000)
+
+
+def test_the_systemd_unit_lets_nothing_leave_the_machine_and_its_command_is_understood() -> None:
+    unit = Path(__file__).parents[2] / "deploy" / "fusar.service"
+    lines = [line.partition("=") for line in unit.read_text(encoding="utf-8").splitlines()]
+    settings = {name: value for name, _, value in lines if name.isalpha()}
+    assert settings["IPAddressDeny"] == "any"
+    assert all(is_loopback(address) for address in settings["IPAddressAllow"].split())
+    program, command, *given = settings["ExecStart"].split()
+    assert (Path(program).name, command) == ("fusar", "serve")
+    assert is_loopback(arguments(*given).host)
