@@ -294,7 +294,9 @@ class Scene:
     def _sample(self) -> BandSample:
         """As ``_read_sample``; cached while the files are unchanged."""
         try:
-            states = [(name, Path(name).stat()) for name in self._dataset.files]
+            with rasterio.Env(**self._environment):  # to name the files GDAL opens overviews
+                names = self._dataset.files
+            states = [(name, Path(name).stat()) for name in names]
         except OSError:  # in an archive, or in memory
             return self._read_sample()
         files = tuple((name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states)
