@@ -118,7 +118,9 @@ def _read_file(path: Path, split: str | None, dataset: Dataset) -> Iterator[Read
             objects.append(_object(place, annotation, file.names, dataset, form, size))
         classes = every if dataset.complete == "set" else {item.label for item in objects}
         words = _words(file, image["file_name"])
-        return dataset.record(found, words, classes, objects=objects, split=split, size=_stated(image))
+        return dataset.record(
+            found, words, classes, objects=objects, split=split, size=_stated(image), where=where
+        )
 
     yield from lenient(record, ((image,) for image in file.images))
 
@@ -144,9 +146,9 @@ def _parsed(path: Path, split: str | None, dataset: Dataset) -> _File:
             f"{path} is no COCO detection file (it lacks {error}): give the right one."
         ) from error
     if len(shown) < len(images):
-        dataset.notes["an image of a hidden folder is no part of the data and was left out"] += len(images) - len(
-            shown
-        )
+        dataset.notes["an image of a hidden folder is no part of the data and was left out"] += len(
+            images
+        ) - len(shown)
     _once("file name", [str(image.get("file_name")).replace("\\", "/") for image in shown], path)
     return _File(path, split, names, shown, annotations, stray)
 
@@ -165,9 +167,7 @@ def _again(keys: Iterable[Any]) -> set[Any]:
     return {key for key, times in counts.items() if times > 1}
 
 
-def _check_id(
-    annotation: Mapping[str, Any], where: str, again: set[Any], beside: list[Annotation]
-) -> None:
+def _check_id(annotation: Mapping[str, Any], where: str, again: set[Any], beside: list[Annotation]) -> None:
     """Refuses an annotation whose id another one has, unless it is the same one again."""
     key = annotation.get("id")
     if isinstance(key, (int, float, str)) and key in again:
@@ -222,7 +222,9 @@ def _size(image: Mapping[str, Any], found: Path) -> Size:
 def _image(file: _File, image: Mapping[str, Any], where: str) -> Path:
     path, split, name = file.path, file.split, image.get("file_name")
     base = path.parent.parent if path.parent.name.lower() == "annotations" else path.parent
-    inner = inside(base, name, where).relative_to(base.absolute())  # refuses a name that leads out of the folder
+    inner = inside(base, name, where).relative_to(
+        base.absolute()
+    )  # refuses a name that leads out of the folder
     folders = [base / folder for folder in _FOLDERS]
     deeper = [folder / tail for folder in folders for tail in ((split, f"{split}2017") if split else ())]
     found = find_image([*deeper, *folders], str(inner))
@@ -251,7 +253,7 @@ def _object(
 ) -> RecordObject:
     category = annotation.get("category_id")
     if not isinstance(category, (int, float, str)) or category not in names:
-        raise CorpusError(f"{where} has category {str(category)[:60]!r}, which is not listed: correct it.")
+        raise CorpusError(f"{where} has category {str(category)[:60]}, which is not listed: correct it.")
     box = coco_box(annotation, where, form, size)
     if not form.endswith("share") and is_share(_numbers(annotation) or (0, 0, 0, 0)):
         raise CorpusError(f"{where} is smaller than a pixel, as if it were shares of the image: correct it.")

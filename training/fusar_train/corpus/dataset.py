@@ -99,6 +99,7 @@ class Dataset:
         objects: Sequence[RecordObject] = (),
         scene: str | None = None,
         size: tuple[float, float] = (0, 0),
+        where: str | None = None,
         more: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> Record:
@@ -114,6 +115,7 @@ class Dataset:
             objects: What it shows.
             scene: Where something else than its name tells it.
             size: Width and height that the annotation states; 0 where it does not.
+            where: Its place in the data set, for errors.
             more: Further entries of the provenance.
             fields: Further fields of the record.
 
@@ -121,7 +123,7 @@ class Dataset:
             CorpusError: The image cannot be read, is of another size than stated, a link out of the data set, or
                 has an EXIF orientation and nothing tells whether its boxes were drawn before or after turning.
         """
-        where = "/".join(words)
+        where = where or "/".join(words)
         if self.root is not None:
             check_links(self.root, image, where)
         turn = checked_size(image, size, where, bool(objects))

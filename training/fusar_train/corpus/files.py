@@ -83,7 +83,7 @@ def xml_file(path: Path) -> ET.Element:
 
 
 def inside(folder: Path, name: object, where: str) -> Path:
-    """The file ``name`` of a folder, as an absolute path; \\ parts its folders as / does.
+    """The file ``name`` of a folder, as an absolute path; a backslash parts folders as / does.
 
     Raises:
         CorpusError: ``name`` is no relative path that stays inside the folder, or a link leads out of it.
@@ -110,8 +110,10 @@ def check_links(folder: Path, path: Path, where: str) -> None:
 
 
 def is_litter(path: PurePath) -> bool:
-    """Whether a path in a data set is what a desktop or a notebook left there: hidden, a preview, or in such a folder."""
-    return any(part.startswith(".") and part not in (".", "..") or part.lower() in _LITTER for part in path.parts)
+    """Whether a path in a data set is what a desktop or a notebook left there: hidden, or in such a folder."""
+    return any(
+        (part.startswith(".") and part not in (".", "..")) or part.lower() in _LITTER for part in path.parts
+    )
 
 
 def without_litter(root: Path, paths: Iterable[Path], notes: Counter[str]) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from fusar_gpt.tasks import ANY
@@ -104,8 +104,23 @@ def plain_name(label: str) -> str:
     words = [word if word[0].isalpha() else f"type-{word}" for word in words if word]
     name = " ".join(words)[:60].rstrip()
     if name.casefold() in _NO_CLASS:
-        raise CorpusError(f"{label!r} is no name of a class that can be asked for: give it one with --map FILE.")
+        raise CorpusError(
+            f"{label!r} is no name of a class that can be asked for: give it one with --map FILE."
+        )
     return name
+
+
+def class_faults(labels: Iterable[str], where: str) -> Iterator[str]:
+    """What is wrong with labels that stand in one data set: names that mean one class, or none."""
+    by_words: dict[str, str] = {}
+    for label in sorted(labels):
+        try:
+            words = plain_name(written(label)).casefold()
+        except CorpusError:
+            yield f"{where}: {label!r} is no name of a class that can be asked for: rename it."
+            continue
+        if (other := by_words.setdefault(words, label)) != label:
+            yield f"{where}: the classes {other!r} and {label!r} are one in questions: give them one name, or two."
 
 
 def read_map(path: Path) -> dict[str, Label]:

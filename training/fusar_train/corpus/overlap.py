@@ -18,13 +18,13 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter, uniform_filter
 
-from fusar_gpt.frames import SceneBox, SceneWindow
-from fusar_train.corpus.record import Record
+from fusar_gpt.frames import SceneBox
+from fusar_train.corpus.record import Record, whole_window
 
 Texture = NDArray[np.float32]
 
 SAME_GROUND = 0.25
-"""Correlation from which an overlap is the same ground. On SSDD the same ground has .39 to .96, other ground below .1."""
+"""Correlation from which an overlap is the same ground; on SSDD that has .27 to .98, other ground below .1."""
 
 PAIRS_PER_SECOND = 1500
 """About how many pairs of images one CPU core compares."""
@@ -35,6 +35,7 @@ _LEAST_PX = 8  # side of the smallest overlap, on the reduced images
 _CANDIDATE = 5.2  # standard deviations; chance gives more to about one pair in 300
 _SHARP = 2.5  # how far a confirmed peak stands above all else around it
 _AROUND_PX, _PEAK_PX = 12, 3
+_CLEAR = 8.0  # standard deviations above chance, for very small overlaps
 _REDUCED_SIGMA, _FULL_SIGMA = 1.5, 4.0
 _BLOCK_PX = 8
 _LEAST_SPREAD = 0.02  # of the logarithm: less is rounding
@@ -66,19 +67,23 @@ class Overlap:
     correlation: float
 
 
+def same_ground(
+    records: Sequence[Record], scenes: Sequence[object], sides: Sequence[object] | None = None
+) -> Iterator[Overlap]:
+    """``find_overlaps`` of records, with the default number of threads."""
+    return find_overlaps([picture_of(record) for record in records], scenes, sides)
+
+
 def picture_of(record: Record) -> Picture:
     """What a record shows, with its objects in pixels of its window."""
-    window = record.window or SceneWindow(0, 0, 0, 0)
+    window = whole_window(record)
     boxes = (
         SceneBox(
-            *(
-                edge - start
-                for edge, start in zip(astuple(o.box), (window.col, window.row) * 2, strict=True)
-            )
+            *(edge - start for edge, start in zip(astuple(o.box), (window.col, window.row) * 2, strict=True))
         )
         for o in record.objects
     )
-    return Picture(record.pixels, record.size(), tuple(boxes))
+    return Picture(record.pixels, (window.width, window.height), tuple(boxes))
 
 
 def pair_count(scenes: Sequence[object], sides: Sequence[object] | None = None) -> int:
@@ -111,7 +116,7 @@ def find_overlaps(
     Raises:
         CorpusError: An image cannot be read.
     """
-    if len(pictures) < 2:
+    if pair_count(scenes, sides) == 0:
         return
     factor = int(np.ceil(np.quantile([max(picture.size) for picture in pictures], 0.9) / _REDUCED_PX))
     search = _Search(pictures, factor, _codes(scenes), None if sides is None else _codes(sides))
@@ -147,7 +152,8 @@ def texture(pixels: NDArray[np.uint8], boxes: Iterable[SceneBox], factor: int, s
     rough: Texture = (grey - local) * known
     width = 2 * round(3 * sigma) + 1
     variance = uniform_filter(rough**2, width) / (uniform_filter(known, width) + 1e-6)
-    return np.clip(rough / np.sqrt(np.maximum(variance, _LEAST_SPREAD**2)), -3, 3) * known
+    even: Texture = np.clip(rough / np.sqrt(np.maximum(variance, _LEAST_SPREAD**2)), -3, 3) * known
+    return even
 
 
 @dataclass(frozen=True)
@@ -191,7 +197,7 @@ class _Search:
     def partners(self, picture: int) -> list[Overlap]:
         """The later pictures that show ground of this one."""
         best: dict[int, Overlap] = {}
-        for number in np.flatnonzero(self._picture == picture):
+        for number in np.flatnonzero(self._picture == picture).tolist():
             others = np.flatnonzero(self._compared(picture))
             for start in range(0, len(others), _BATCH):
                 for other, shift in self._candidates(number, others[start : start + _BATCH]):
@@ -242,8 +248,9 @@ class _Search:
         peak = float(sums[y, x])
         sums[max(y - _PEAK_PX, 0) : y + _PEAK_PX + 1, max(x - _PEAK_PX, 0) : x + _PEAK_PX + 1] = 0
         exact = shift[0] + int(near[x]), shift[1] + int(near[y])
-        correlation = _correlation(*_over_each_other(one, two, exact))
-        if correlation < SAME_GROUND or peak < _SHARP * float(np.abs(sums).max()):
+        correlation, pixels = _correlation(*_over_each_other(one, two, exact))
+        clear = correlation >= SAME_GROUND and correlation * pixels**0.5 >= _CLEAR
+        if not clear or peak < _SHARP * float(np.abs(sums).max()):
             return None
         return Overlap(picture, other, exact, correlation)
 
@@ -260,11 +267,12 @@ def _over_each_other(one: Texture, two: Texture, shift: tuple[int, int]) -> tupl
     return first[: second.shape[0], : second.shape[1]], second
 
 
-def _correlation(first: Texture, second: Texture) -> float:
+def _correlation(first: Texture, second: Texture) -> tuple[float, int]:
+    """The correlation over the pixels that are known in both, and their number."""
     both = (first != 0) & (second != 0)
     first, second = first[both], second[both]
     power = float((first**2).sum()) * float((second**2).sum())
-    return float((first * second).sum()) / power**0.5 if power else 0.0
+    return (float((first * second).sum()) / power**0.5 if power else 0.0), len(first)
 
 
 def _tiles(picture: int, height: int, width: int) -> Iterator[_Tile]:
@@ -295,7 +303,8 @@ def _rough(grey: Texture) -> Texture:
     blocks = np.pad(grey, ((0, below), (0, beside)), "edge").reshape(height, _BLOCK_PX, width, _BLOCK_PX)
     flat = binary_dilation(blocks.max((1, 3)) == blocks.min((1, 3)), np.ones((3, 3)))
     known = (~flat).astype(np.float32).repeat(_BLOCK_PX, 0).repeat(_BLOCK_PX, 1)
-    return known[: grey.shape[0], : grey.shape[1]]
+    kept: Texture = known[: grey.shape[0], : grey.shape[1]]
+    return kept
 
 
 def _codes(keys: Sequence[object]) -> NDArray[np.int64]:

@@ -91,7 +91,9 @@ def _annotations(root: Path, dataset: Dataset) -> Iterator[_File]:
             folder = root / f"{base}{tail}"
             for path in without_litter(root, folder.rglob("*.xml"), dataset.notes):
                 inner = path.relative_to(folder).parts[:-1]
-                found.append(_File(path, root / f"JPEGImages{tail}" / Path(*inner), (*inner, path.stem), split))
+                found.append(
+                    _File(path, root / f"JPEGImages{tail}" / Path(*inner), (*inner, path.stem), split)
+                )
     times = Counter(file.words for file in found)
     for file in found:
         words = (file.split, *file.words) if file.split and times[file.words] > 1 else file.words
@@ -170,7 +172,9 @@ def _record(
     items = enumerate(root.iter("object"), 1)
     objects = [_object(item, f"{path}, object {number}", dataset, counted) for number, item in items]
     complete = classes or {item.label for item in objects}
-    return dataset.record(image, file.words, complete, objects=objects, split=split, size=size)
+    return dataset.record(
+        image, file.words, complete, objects=objects, split=split, size=size, where=str(path)
+    )
 
 
 def _object(item: ET.Element, where: str, dataset: Dataset, counted: PixelCount) -> RecordObject:
