@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,11 +18,20 @@ _SLACK_PX = 2.0
 _MOST_OUTSIDE = 0.2
 
 
-def told_format(boxes: Sequence[tuple[Numbers, Size]], where: str) -> BoxFormat:
+@dataclass(frozen=True)
+class BoxEvidence:
+    """The numbers of a box, the width and height of its image, and the object's area where it is stated."""
+
+    numbers: Numbers
+    size: Size
+    area: float | None = None
+
+
+def told_format(boxes: Sequence[BoxEvidence], where: str) -> BoxFormat:
     """COCO's own format, [x, y, width, height] in pixels, unless the boxes speak against it.
 
     Args:
-        boxes: The numbers of each box, and the width and height of its image.
+        boxes: All boxes of the file.
         where: The file, for errors.
 
     Raises:
@@ -29,13 +39,18 @@ def told_format(boxes: Sequence[tuple[Numbers, Size]], where: str) -> BoxFormat:
     """
     if not boxes:
         return "xywh"
-    numbers = np.array([box for box, _ in boxes])
-    room = np.array([size for _, size in boxes])
+    numbers = np.array([box.numbers for box in boxes])
+    room = np.array([box.size for box in boxes])
+    area = np.array([-1.0 if box.area is None else box.area for box in boxes])
+    between = numbers[:, 2:] - numbers[:, :2]
     slack = np.maximum(_SLACK * room, _SLACK_PX)
     outside = (numbers[:, :2] + numbers[:, 2:] > room + slack).any(axis=1)
-    corners = ((numbers[:, 2:] > numbers[:, :2]) & (numbers[:, 2:] <= room + slack)).all(axis=1)
+    corners = ((between > 0) & (numbers[:, 2:] <= room + slack)).all(axis=1)
+    of_corners = np.isclose(between.prod(axis=1), area, 0.02, 1) & ~np.isclose(
+        numbers[:, 2:].prod(axis=1), area, 0.02, 1
+    )
     many = f"{where}: {int(outside.sum())} of {len(boxes)} boxes reach out of their images"
-    if all(is_share(box) for box, _ in boxes):
+    if all(is_share(box.numbers) for box in boxes):
         raise CorpusError(
             f"{where}: all boxes lie between 0 and 1, as shares of the image's sides do: "
             "give --box-format xywh-share, or xyxy-share if they are two corners."
@@ -44,6 +59,11 @@ def told_format(boxes: Sequence[tuple[Numbers, Size]], where: str) -> BoxFormat:
         raise CorpusError(
             f"{many} when read as [x, y, width, height], and none does as [x1, y1, x2, y2]: "
             "give --box-format xyxy, or xywh if they do reach out."
+        )
+    if of_corners.mean() > _MOST_OUTSIDE and corners.all():
+        raise CorpusError(
+            f"{where}: the areas of {int(of_corners.sum())} of {len(boxes)} boxes are those of [x1, y1, x2, y2], "
+            "not of [x, y, width, height]: give --box-format xyxy, or xywh if the areas are wrong."
         )
     if outside.mean() > _MOST_OUTSIDE:
         raise CorpusError(

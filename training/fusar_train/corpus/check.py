@@ -20,7 +20,7 @@ from fusar_train.corpus.records import read_leniently
 
 FIRST_AEF_YEAR = 2017
 
-_OUTSIDE, _MOST_OUTSIDE = "objects that reach out of their image", 0.2
+_OUTSIDE, _MOST_OUTSIDE, _FEW = "objects that reach out of their image", 0.2, 5
 
 
 @dataclass
@@ -85,7 +85,7 @@ def check(
             report.faults.append(f"{folder} is empty: it holds no record that can be read.")
         report.faults += class_faults(labels, str(folder))
     outside, all_objects = report.counts[_OUTSIDE], report.counts["objects"]
-    if outside > _MOST_OUTSIDE * all_objects:
+    if outside > max(_MOST_OUTSIDE * all_objects, _FEW):
         report.notes.append(
             f"{outside} of {all_objects} objects reach out of their images: look at them with fusar-train data preview."
         )

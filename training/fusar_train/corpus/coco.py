@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fusar_gpt.frames import SceneBox
-from fusar_train.corpus.box_format import Numbers, Size, edges_of, is_share, told_format
+from fusar_train.corpus.box_format import BoxEvidence, Numbers, Size, edges_of, is_share, told_format
 from fusar_train.corpus.dataset import BoxFormat, Dataset, Read, find_image, lenient, scene_box
 from fusar_train.corpus.errors import CorpusError, naming
 from fusar_train.corpus.files import inside, is_litter, json_file, without_litter
@@ -111,16 +111,15 @@ def _read_file(path: Path, split: str | None, dataset: Dataset) -> Iterator[Read
     def record(image: Mapping[str, Any]) -> Record:
         where = _where(file, image)
         found = _image(file, image, where)
-        size = _size(image, found)
+        stated = _stated(image, where)
+        size = stated if all(stated) else image_facts(found, str(found))[0]
         objects = []
         for place, annotation in file.annotations[image["id"]]:
             _check_id(annotation, place, again, file.annotations[image["id"]])
             objects.append(_object(place, annotation, file.names, dataset, form, size))
         classes = every if dataset.complete == "set" else {item.label for item in objects}
         words = _words(file, image["file_name"])
-        return dataset.record(
-            found, words, classes, objects=objects, split=split, size=_stated(image), where=where
-        )
+        return dataset.record(found, words, classes, objects=objects, split=split, size=stated, where=where)
 
     yield from lenient(record, ((image,) for image in file.images))
 
@@ -184,39 +183,40 @@ def _is_litter(image: Mapping[str, Any]) -> bool:
     return is_litter(PurePosixPath(str(image.get("file_name")).replace("\\", "/")))
 
 
-def _boxes(file: _File) -> Iterator[tuple[Numbers, Size]]:
-    """Every box that can be read, with its image's size; the others are told when their turn comes."""
+def _boxes(file: _File) -> Iterator[BoxEvidence]:
+    """Every box that can be read, with what speaks for its format; the others are told when their turn comes."""
     for image in file.images:
-        size = _stated(image)
+        try:
+            size = _stated(image)
+            if not all(size):
+                size = image_facts(_image(file, image, ""), "")[0]
+        except CorpusError:
+            continue
         for _, annotation in file.annotations[image["id"]]:
             try:
                 numbers = _numbers(annotation)
-                if not all(size):
-                    size = _size(image, _image(file, image, ""))
-            except (CorpusError, TypeError, ValueError):
+            except (TypeError, ValueError):
                 continue
             if numbers is not None:
-                yield numbers, size
+                yield BoxEvidence(numbers, size, _area(annotation))
+
+
+def _area(annotation: Mapping[str, Any]) -> float | None:
+    try:
+        return number_of(annotation.get("area"))
+    except ValueError:
+        return None
 
 
 def _where(file: _File, image: Mapping[str, Any]) -> str:
     return f"{file.path}, image {str(image['id'])[:60]}"
 
 
-def _stated(image: Mapping[str, Any]) -> Size:
+def _stated(image: Mapping[str, Any], where: str = "") -> Size:
     """Width and height as the file states them; 0 where it does not."""
-    sides = []
-    for name in ("width", "height"):
-        try:
-            sides.append(number_of(image.get(name)))
-        except ValueError:
-            sides.append(0.0)
-    return sides[0], sides[1]
-
-
-def _size(image: Mapping[str, Any], found: Path) -> Size:
-    stated = _stated(image)
-    return stated if all(stated) else image_facts(found, str(found))[0]
+    with naming(f"{where}: its size"):
+        width, height = (number_of(image.get(name) or 0) for name in ("width", "height"))
+    return width, height
 
 
 def _image(file: _File, image: Mapping[str, Any], where: str) -> Path:

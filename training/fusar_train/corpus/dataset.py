@@ -121,12 +121,14 @@ class Dataset:
 
         Raises:
             CorpusError: The image cannot be read, is of another size than stated, a link out of the data set, or
-                has an EXIF orientation and nothing tells whether its boxes were drawn before or after turning.
+                has an EXIF orientation and nothing tells whether its boxes were drawn before or after turning; or an
+                object lies outside it.
         """
         where = where or "/".join(words)
         if self.root is not None:
             check_links(self.root, image, where)
         turn = checked_size(image, size, where, bool(objects))
+        _check_inside(objects, image, turn, where)
         kept = list(dict.fromkeys(objects))
         repaired = []
         if again := len(objects) - len(kept):
@@ -144,6 +146,19 @@ class Dataset:
             objects=tuple(kept),
             **fields,
         )
+
+
+def _check_inside(objects: Sequence[RecordObject], image: Path, turn: Turn | None, where: str) -> None:
+    width, height = image_facts(image, str(image))[0]
+    if turn == "turned" and turn_of(image) > 4:
+        width, height = height, width
+    for number, item in enumerate(objects, 1):
+        box = item.box
+        if box.left >= width or box.top >= height or box.right <= 0 or box.bottom <= 0:
+            edges = f"{box.left:g}, {box.top:g}, {box.right:g}, {box.bottom:g}"
+            raise CorpusError(
+                f"{where}: object {number}, {edges}, lies outside its {width} x {height} px: correct or remove it."
+            )
 
 
 def was_turned(record: Record) -> bool:

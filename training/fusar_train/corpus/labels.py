@@ -54,7 +54,7 @@ class ClassNames:
         label, fine = self._mapped.get(written(name).casefold()) or labels_of(name, coarse)
         label, fine = self._one(0, label), None if fine is None else self._one(1, fine)
         if name != (fine or label):
-            self._notes[f"the class {name!r} is read as {fine or label!r}"] += 1
+            self._notes[f"the class {name!r} is read as {fine or label!r}"] = 1
         return label, fine
 
     def _one(self, level: int, label: str) -> str:

@@ -71,7 +71,8 @@ def messages(
     sure = [one for one in placed if not one.item.difficult]
     for i in sorted(rng.permutation(len(sure))[:MOST_CLASSIFIED]):
         item = sure[i].item
-        answer = compact.render_label(item.fine if fine and item.fine else item.label)
+        answer = item.fine if fine and item.fine else item.label
+        answer = compact.render_label(answer) if words == "compact" else answer
         question = Question(Task.CLASSIFY, box=_whole_pixels(sure[i].box))
         made.append(_message(question, answer, words, size, item.box))
     if caption is None and classes:

@@ -20,7 +20,7 @@ from fusar_train.corpus.record import number_of
 
 IMAGE, BBOX, REF = "<image>", "<bbox>", "<ref-object>"
 
-_MARK = re.compile(rf"{BBOX}|{REF}|\{{|\}}")
+_MARK = re.compile(rf"{BBOX}|{REF}")
 _STATED = re.compile(r'"label"\s*:\s*"([^"\\]+)"')
 _TYPES = ("real", "norm1")
 _ROUNDING = 1.01
@@ -76,7 +76,7 @@ class SwiftLine:
         texts = [text for _, text in self.turns]
         marks = Counter(mark for text in texts for mark in _MARK.findall(text))
         for mark, given in ((BBOX, len(self.corners)), (REF, len(self.refs))):
-            if marks[mark] != given and (marks[mark] or (mark == REF and marks[BBOX] and given > 1)):
+            if marks[mark] not in (0, given):
                 less = "more" if marks[mark] > given else "fewer"
                 listed = "boxes" if mark == BBOX else "refs"
                 raise CorpusError(
@@ -92,8 +92,17 @@ class SwiftLine:
                 )
             return [self.refs[0]] * len(self.corners) if one else list(self.refs)
         refs = iter(self.refs)
-        found = [name for text in texts for name in _names(text, refs)]
+        found = [name for texts in self._exchanges() for name in _named(texts, refs, where)]
         return found or [None] * len(self.corners)
+
+    def _exchanges(self) -> list[list[str]]:
+        """The texts, each question with its answer."""
+        exchanges: list[list[str]] = [[]]
+        for role, text in self.turns:
+            if role == "user":
+                exchanges.append([])
+            exchanges[-1].append(text)
+        return exchanges
 
 
 def read_line(raw: Any, where: str) -> SwiftLine:
@@ -156,30 +165,49 @@ def _shares(kinds: Any, count: int, where: str) -> tuple[bool, ...]:
     return tuple(kind == "norm1" for kind in listed)
 
 
-def _names(text: str, refs: Iterator[str]) -> list[str | None]:
-    """The name of each box of a text, taking the names of its own placeholders off ``refs``."""
-    names: list[str | None] = []
-    before: str | None = None
-    unnamed: list[int] = []
-    start = 0
-
-    def give(name: str | None) -> None:
-        for number in unnamed:
+def _named(texts: list[str], refs: Iterator[str], where: str) -> list[str | None]:
+    """The name of each box of a question and its answer; what one of them only names is the box of the other."""
+    found = [_names(text, refs) for text in texts]
+    names = [name for named, _ in found for name in named]
+    free = [name for _, spare in found for name in spare]
+    missing = [number for number, name in enumerate(names) if name is None]
+    if len(set(free)) == 1:
+        free = free[:1] * len(missing)
+    if missing and free:
+        if len(missing) != len(free):
+            raise CorpusError(
+                f"{where} names {len(free)} things and has {len(missing)} boxes without a name: "
+                f"write {REF} beside each {BBOX}."
+            )
+        for number, name in zip(missing, free, strict=True):
             names[number] = name
-        unnamed.clear()
-
-    for mark in _MARK.finditer(text):
-        if mark.group() == BBOX:
-            names.append(before)
-            if before is None:
-                unnamed.append(len(names) - 1)
-        elif mark.group() == REF:
-            before = next(refs)
-            give(before)
-        else:  # a JSON object begins or ends: a name goes no further
-            stated = _STATED.search(text[start : mark.end()])
-            if mark.group() == "}" and stated and stated[1] != REF:
-                give(stated[1])
-            before, start = None, mark.start()
-            unnamed.clear()
     return names
+
+
+def _names(text: str, refs: Iterator[str]) -> tuple[list[str | None], list[str]]:
+    """The name of each box of a text, and the names that no box has, of its own placeholders, taken off ``refs``.
+
+    Where a box comes first, boxes stand before their names, else behind. A JSON object is a text of its own.
+    """
+    names: list[str | None] = []
+    spare: list[str] = []
+    for part in re.split(r"[{}]", text):
+        marks = _MARK.findall(part)
+        last = next((label for label in _STATED.findall(part) if label != REF), None)
+        waits = bool(marks) and marks[0] == BBOX and last is None
+        waiting: list[int] = []
+        for mark in marks:
+            if mark == REF:
+                last = next(refs)
+                if not waiting:
+                    spare.append(last)
+                for number in waiting:
+                    names[number] = last
+                waiting = []
+            else:
+                names.append(last)
+                if last in spare[-1:]:
+                    spare.pop()
+                if waits:
+                    waiting.append(len(names) - 1)
+    return names, spare

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fusar_gpt.frames import SceneBox
+from fusar_train.corpus.box_format import is_share
 from fusar_train.corpus.dataset import Dataset, Read, find_image, lenient, scene_box
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import without_litter, xml_file
@@ -78,6 +79,8 @@ def voc_box(corners: ET.Element, where: str, counted: PixelCount = FROM_ONE) -> 
         left, top, right, bottom = (float(corners.findtext(name) or "") for name in _CORNERS)
     except ValueError:
         raise CorpusError(f"{where}: bndbox lacks xmin, ymin, xmax or ymax. Correct or remove it.") from None
+    if is_share((left, top, right, bottom)):
+        raise CorpusError(f"{where} is smaller than a pixel, as if it were shares of the image. Correct it.")
     first, last = counted.first, counted.last
     return scene_box((left - first, top - first, right + last, bottom + last), where)
 
@@ -187,4 +190,4 @@ def _object(item: ET.Element, where: str, dataset: Dataset, counted: PixelCount)
 
 def _whole(size: ET.Element, name: str) -> int:
     text = (size.findtext(name) or "0").strip()
-    return int(text) if text.isdecimal() and len(text) < 10 else 0
+    return int(text[:10]) if text.isdecimal() else 0
