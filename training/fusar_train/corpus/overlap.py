@@ -38,6 +38,7 @@ _AROUND_PX, _PEAK_PX = 12, 3
 _CLEAR = 8.0  # standard deviations above chance, for very small overlaps
 _REDUCED_SIGMA, _FULL_SIGMA = 1.5, 4.0
 _BLOCK_PX = 8
+_LEAST_KNOWN = 0.02  # share of a tile
 _LEAST_SPREAD = 0.02  # of the logarithm: less is rounding
 _BATCH = 64
 
@@ -184,10 +185,8 @@ class _Search:
         shape = (self._side, self._side)
         self._spectra = np.zeros((len(self._tiles), self._side, self._side // 2 + 1), np.complex64)
         for number, tile in enumerate(self._tiles):
-            shown = textures[tile.picture][
-                tile.top : tile.top + tile.height, tile.left : tile.left + tile.width
-            ]
-            self._spectra[number] = scipy.fft.rfft2(shown, shape)
+            at = slice(tile.top, tile.top + tile.height), slice(tile.left, tile.left + tile.width)
+            self._spectra[number] = scipy.fft.rfft2(_even(textures[tile.picture][at]), shape)
         self._picture = np.array([tile.picture for tile in self._tiles])
         self._heights = np.array([tile.height for tile in self._tiles])
         self._widths = np.array([tile.width for tile in self._tiles])
@@ -273,6 +272,13 @@ def _correlation(first: Texture, second: Texture) -> tuple[float, int]:
     first, second = first[both], second[both]
     power = float((first**2).sum()) * float((second**2).sum())
     return (float((first * second).sum()) / power**0.5 if power else 0.0), len(first)
+
+
+def _even(shown: Texture) -> Texture:
+    """The texture with a mean square of 1, as if all of it were known; nothing where hardly any of it is."""
+    power = float((shown**2).mean())
+    even: Texture = shown / power**0.5 if power > _LEAST_KNOWN else np.zeros_like(shown)
+    return even
 
 
 def _tiles(picture: int, height: int, width: int) -> Iterator[_Tile]:
