@@ -1123,6 +1123,10 @@
         <source>simulated</source>
         <translation>模拟</translation>
     </message>
+    <message>
+        <source>Taken for {reason}.</source>
+        <translation>判定为：{reason}。</translation>
+    </message>
 </context>
 <context>
     <name>PreviewRequest</name>
@@ -1724,6 +1728,26 @@
         <source>The raster is not a file on this computer. Save it as a GeoTIFF first.</source>
         <translation>该栅格不是本机上的文件。请先将其另存为 GeoTIFF。</translation>
     </message>
+    <message>
+        <source>“{path}” cannot be used: {reason}.</source>
+        <translation>无法使用“{path}”：{reason}。</translation>
+    </message>
+    <message>
+        <source>What the numbers of the band are</source>
+        <translation>波段数值的含义</translation>
+    </message>
+    <message>
+        <source>What the stored numbers are multiplied by</source>
+        <translation>存储数值的乘数</translation>
+    </message>
+    <message>
+        <source>Empty: judged by names, units, range and texture.</source>
+        <translation>留空：根据名称、单位、范围和纹理判断。</translation>
+    </message>
+    <message>
+        <source>Such as 0.01 for decibels times 100. Empty: as the file states.</source>
+        <translation>例如分贝乘以 100 时填 0.01。留空：按文件说明。</translation>
+    </message>
 </context>
 <context>
     <name>PythonSearch</name>
@@ -1742,6 +1766,41 @@
     <message>
         <source>No Python {oldest} or newer (64 bit) was found outside QGIS. Install one from python.org or choose one under “Python”, then try again.</source>
         <translation>在 QGIS 之外未找到 Python {oldest} 或更高版本（64 位）。请从 python.org 安装，或在“Python 解释器”处选择一个，然后重试。</translation>
+    </message>
+</context>
+<context>
+    <name>QuantityChoice</name>
+    <message>
+        <source>as stored</source>
+        <translation>按存储值</translation>
+    </message>
+    <message>
+        <source>What the stored numbers are multiplied by, such as 0.01 for decibels times 100.</source>
+        <translation>存储数值的乘数，例如分贝乘以 100 时填 0.01。</translation>
+    </message>
+    <message>
+        <source>As judged: {quantity}</source>
+        <translation>自动判断：{quantity}</translation>
+    </message>
+    <message>
+        <source>As judged</source>
+        <translation>自动判断</translation>
+    </message>
+    <message>
+        <source>power</source>
+        <translation>功率</translation>
+    </message>
+    <message>
+        <source>amplitude</source>
+        <translation>幅度</translation>
+    </message>
+    <message>
+        <source>decibels</source>
+        <translation>分贝</translation>
+    </message>
+    <message>
+        <source>grey levels</source>
+        <translation>灰度级</translation>
     </message>
 </context>
 <context>
@@ -1852,6 +1911,10 @@
     <message>
         <source>&lt;b&gt;Demonstration model.&lt;/b&gt; It shows how the work is done; do not rely on its answers.</source>
         <translation>&lt;b&gt;演示模型。&lt;/b&gt;仅用于展示工作流程，请勿依赖其结果。</translation>
+    </message>
+    <message>
+        <source>&amp;Numbers</source>
+        <translation>数值(&amp;N)</translation>
     </message>
 </context>
 <context>
@@ -2025,6 +2088,10 @@
         <source>Nothing found.</source>
         <translation>未发现任何目标。</translation>
     </message>
+    <message>
+        <source>{n} chips without enough data</source>
+        <translation>{n} 块影像数据不足</translation>
+    </message>
 </context>
 <context>
     <name>RunLayers</name>
@@ -2055,6 +2122,10 @@
     <message>
         <source>The findings are in a temporary file. Save the project to keep them.</source>
         <translation>结果在临时文件中。保存工程即可保留。</translation>
+    </message>
+    <message>
+        <source>The findings are in WGS 84: a GeoPackage cannot hold the CRS of the scene as it is.</source>
+        <translation>解译结果采用 WGS 84：GeoPackage 无法如实保存场景的坐标系。</translation>
     </message>
 </context>
 <context>
@@ -2210,8 +2281,12 @@
         <translation>已回答</translation>
     </message>
     <message>
-        <source>not understood</source>
-        <translation>未能理解</translation>
+        <source>no data</source>
+        <translation>无数据</translation>
+    </message>
+    <message>
+        <source>not understood, or no data</source>
+        <translation>无法理解，或无数据</translation>
     </message>
 </context>
 <context>

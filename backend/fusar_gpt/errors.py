@@ -34,6 +34,10 @@ class CheckpointError(FusarError):
     """The checkpoint is missing, corrupted or not one of ours."""
 
 
+class TooLarge(FusarError):  # noqa: N818 - a refusal, not a fault
+    """More was given than is taken at once; the message names the limit."""
+
+
 class OutputError(FusarError):
     """The result cannot be written; whatever stood there before is untouched."""
 

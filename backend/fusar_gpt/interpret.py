@@ -24,8 +24,9 @@ from shapely import Point, transform
 from shapely import box as shapely_box
 from shapely.geometry.base import BaseGeometry
 
-from fusar_gpt import __version__
+from fusar_gpt import __version__, lonlat
 from fusar_gpt.contract import (
+    ENOUGH_DATA,
     NO_PRIOR,
     Event,
     Finding,
@@ -37,14 +38,18 @@ from fusar_gpt.contract import (
     Started,
 )
 from fusar_gpt.engine import DecodeRequest, Engine, Reply
-from fusar_gpt.errors import Cancelled
-from fusar_gpt.findings import Merge, area_totals, georeference
+from fusar_gpt.errors import Cancelled, SceneError
+from fusar_gpt.findings import Merge, area_totals, georeference, not_asked
+from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data
 from fusar_gpt.frames import ScenePoints
-from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene, read_chip
-from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area
+from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene_of, read_chip
+from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area, untaught_sizes
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import Footprint, PriorField, PriorSource, open_prior
-from fusar_gpt.tasks import Answer, PromptSet, Question, prompt_set
+from fusar_gpt.tasks import Answer, PromptSet, Question, Task, prompt_set
+
+SOME_DATA = 0.1
+"""The least share of a chip with data in which objects are looked for."""
 
 AHEAD = 8
 """Chips, at least, whose priors are on their way before their turn comes."""
@@ -69,12 +74,19 @@ class RunIdentity:
 
 @dataclass(frozen=True)
 class ChipInput:
-    """One chip as the model sees it, and what to ask about it: pixels uint8 [H, W] and its prior."""
+    """One chip as the model sees it, and what to ask about it: pixels uint8 [H, W], their data and the prior."""
 
     chip: Chip
     questions: tuple[Question, ...]
     pixels: NDArray[np.uint8]
+    coverage: Coverage
     prior: PriorField
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether there is enough data to ask about; single objects are found wherever there is some."""
+        least = SOME_DATA if self.questions[0].task is Task.DETECT else ENOUGH_DATA
+        return self.coverage.share >= least
 
     @property
     def size(self) -> tuple[int, int]:
@@ -124,7 +136,7 @@ def interpret(
         report(line)
 
     with (
-        open_scene(request.scene, band=request.band, policy=policy) as scene,
+        open_scene_of(request, policy) as scene,
         closing(open_prior(request.prior, settings, note, cancelled)) as source,
     ):
         area = scene_area(request, scene)
@@ -140,26 +152,29 @@ def interpret(
         merge = Merge(scene)
         findings: dict[str, Finding] = {}
         used: dict[str, PriorField] = {}
-        done = 0
+        covered = AreaCoverage()
         ahead = max(2 * engine.batch_size, AHEAD)
         prefetched = prefetch_priors(chain([first], planned), scene, source, year, ahead)
         for batch in batches(prefetched, engine.batch_size):
-            inputs = [read_input(scene, chip, stretch, source, year, cancelled) for chip in batch]
+            inputs = [read_input(scene, chip, area, stretch, source, year, cancelled) for chip in batch]
             for seen, answered in zip(inputs, ask(engine, prompts, inputs, cancelled), strict=True):
-                done += 1
-                used.setdefault(seen.prior.source, seen.prior)
+                lacks_prior = seen.prior.source != NO_PRIOR and not len(seen.prior)
+                covered.add(seen.coverage, asked=seen.is_asked, lacks_prior=lacks_prior)
+                if seen.is_asked:
+                    used.setdefault(seen.prior.source, seen.prior)
                 found = merge.add(seen.chip, georeference_answers(seen, answered, scene, area, run))
                 if found.added:
                     apply_changes(findings, found)
                     yield found
-                yield Progress(done, total)
+                yield Progress(covered.chips, total)
 
+        run = with_coverage(run, covered, scene)
         run = with_priors(run, used.values(), year, notes)
         totals = Found(tuple(area_totals(findings.values(), scene, run)))
         if totals.added:
             apply_changes(findings, totals)
             yield totals
-            yield Progress(done, total)
+            yield Progress(total, total)
         yield Finished(run, tuple(findings.values()))
 
 
@@ -192,6 +207,7 @@ def provenance(
         scene_simulated=scene.simulated,
         band=scene.band,
         quantity=scene.quantity,
+        quantity_reason=scene.radiometry.reason,
         stretch_low_db=stretch.low_db,
         stretch_high_db=stretch.high_db,
         chip_ground_m=plan.window.width * scene.pixel_size_m,
@@ -200,6 +216,7 @@ def provenance(
         area=ground.wkt,
         started=identity.started,
         attribution=scene.attribution,
+        warnings=(*scene.warnings, *untaught_sizes(request, scene, first.chip, engine.card)),
     )
 
 
@@ -218,6 +235,16 @@ def with_priors(run: Run, priors: Iterable[PriorField], year: int | None, notes:
     )
 
 
+def with_coverage(run: Run, seen: AreaCoverage, scene: Scene) -> Run:
+    """The run with what was seen of its area. Raises SceneError if there was nothing to ask about."""
+    if not seen.asked:
+        raise SceneError(
+            f"there is no data on {without_data(seen.share)} of the area, band '{scene.band}' of '{scene.name}', so "
+            "the model was not asked: draw the area where the scene has data, or choose another band"
+        )
+    return replace(run, data_share=seen.share, warnings=(*run.warnings, *seen.warnings()))
+
+
 def prefetch_priors(
     planned: Iterator[ChipQuestions], scene: Scene, source: PriorSource, year: int | None, ahead: int
 ) -> Iterator[ChipQuestions]:
@@ -234,17 +261,21 @@ def prefetch_priors(
 def read_input(
     scene: Scene,
     planned: ChipQuestions,
+    area: BaseGeometry,
     stretch: Stretch,
     source: PriorSource,
     year: int | None,
     cancelled: Callable[[], bool],
 ) -> ChipInput:
-    """Read and quantise one chip and get its prior."""
+    """Read and quantise one chip and, if it has data enough to be asked about, get its prior."""
     if cancelled():
         raise Cancelled("cancelled")
     pixels = read_chip(scene, planned.chip, stretch)
-    prior = source.prior(footprint(scene, planned.chip), year)
-    return ChipInput(planned.chip, planned.questions, pixels, prior)
+    coverage = Coverage.of(pixels.has_data, planned.chip, area, planned.questions[0].box)
+    seen = ChipInput(planned.chip, planned.questions, pixels.grey, coverage, PriorField.empty(NO_PRIOR))
+    if not seen.is_asked:
+        return seen
+    return replace(seen, prior=source.prior(footprint(scene, planned.chip), year))
 
 
 def footprint(scene: Scene, chip: Chip) -> Footprint:
@@ -252,13 +283,12 @@ def footprint(scene: Scene, chip: Chip) -> Footprint:
     outline = ScenePoints.of(
         np.asarray(chip.footprint.segmentize(chip.plan.window.width / 8).exterior.coords)
     )
-    lonlat = scene.to_lonlat(outline)
-    across = np.ptp(lonlat.x) > 180  # the antimeridian: west is then the least of the eastern longitudes
+    west, south, east, north = lonlat.bounds(scene.to_lonlat(outline).xy())
     return Footprint(
-        west=float(lonlat.x[lonlat.x > 0].min() if across else lonlat.x.min()),
-        south=float(lonlat.y.min()),
-        east=float(lonlat.x[lonlat.x < 0].max() if across else lonlat.x.max()),
-        north=float(lonlat.y.max()),
+        west=west,
+        south=south,
+        east=east,
+        north=north,
         width=chip.plan.width,
         height=chip.plan.height,
         lonlat_to_chip=lambda points: chip.plan.scene_to_chip(scene.from_lonlat(points)),
@@ -271,7 +301,7 @@ def footprint(scene: Scene, chip: Chip) -> Footprint:
 def ask(
     engine: Engine, prompts: PromptSet, inputs: Sequence[ChipInput], cancelled: Callable[[], bool]
 ) -> list[list[AnsweredQuestion]]:
-    """Ask every question about every chip in one go; the answers come back grouped by chip, in order."""
+    """Ask every question about every chip that has data in one go; the answers come back grouped by chip, in order."""
     requests = [
         DecodeRequest(
             image=seen.pixels,
@@ -282,6 +312,7 @@ def ask(
             max_tokens=prompts.max_tokens(question),
         )
         for seen in inputs
+        if seen.is_asked
         for question in seen.questions
     ]
     replies = iter(engine.answer(requests, cancelled))
@@ -290,7 +321,7 @@ def ask(
             AnsweredQuestion(
                 question, reply, prompts.parse(question, reply.text, seen.size, finished=reply.finished)
             )
-            for question, reply in zip(seen.questions, replies, strict=False)
+            for question, reply in zip(seen.questions if seen.is_asked else (), replies, strict=False)
         ]
         for seen in inputs
     ]
@@ -301,11 +332,20 @@ def georeference_answers(
 ) -> list[Finding]:
     """The findings in the answers about one chip; objects and cells outside the area are left out."""
     run = replace(run, prior=seen.prior.source)  # each finding says where its own chip's prior came from
+    if not seen.is_asked:
+        return [not_asked(question, seen.chip, scene, run, seen.coverage) for question in seen.questions]
     found = [
         finding
         for each in answered
         for finding in georeference(
-            each.answer, each.question, seen.chip, scene, run, each.reply.score, len(seen.prior)
+            each.answer,
+            each.question,
+            seen.chip,
+            scene,
+            run,
+            each.reply.score,
+            len(seen.prior),
+            seen.coverage,
         )
     ]
     return [finding for finding in found if in_area(finding, area)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,17 @@ from fusar_gpt.frames import ChipBox, ScenePoints
 from fusar_gpt.imagery import Area, Chip, ChipFormat, Scene, plan_chips
 from fusar_gpt.model import Card
 from fusar_gpt.tasks import SEARCHES, Question, Task
+
+LONGEST_M = {
+    "ship": 400.0,
+    "plane": 85.0,
+    "airplane": 85.0,
+    "aircraft": 85.0,
+    "helicopter": 40.0,
+    "vehicle": 25.0,
+}
+"""The longest objects of some classes in the world."""
+_LEEWAY = 1.1
 
 DETECTION_OVERLAP = 0.25
 """Share of a chip's side seen again by its neighbour: an object cut by one edge is whole in another chip."""
@@ -84,7 +96,7 @@ def plan_questions(
     if request.task is Task.CLASSIFY:
         boxes = boxes_of(request)
         return len(boxes), (chip_around(box, index, scene, frame) for index, box in enumerate(boxes))
-    questions = area_questions(request, card)
+    questions = area_questions(request, card, scene)
     plan = plan_chips(scene, area, frame, overlap=chip_overlap(request))
     return len(plan), (ChipQuestions(chip, questions) for chip in plan)
 
@@ -96,8 +108,12 @@ def chip_overlap(request: InterpretRequest) -> float:
     return DETECTION_OVERLAP if request.task is Task.DETECT else 0.0
 
 
-def area_questions(request: InterpretRequest, card: Card) -> tuple[Question, ...]:
-    """The questions asked of every chip: one a target, or one where the task needs no target."""
+def area_questions(request: InterpretRequest, card: Card, scene: Scene) -> tuple[Question, ...]:
+    """The questions asked of every chip: one a target, or one where the task needs no target.
+
+    Raises:
+        TaskError: The checkpoint does not know a target, or none is large enough to be seen in the scene.
+    """
     if request.task not in SEARCHES:
         return (Question(request.task, text=request.question),)
     known = tuple(card.targets)
@@ -107,7 +123,44 @@ def area_questions(request: InterpretRequest, card: Card) -> tuple[Question, ...
     targets = request.targets or known
     if not targets:
         raise TaskError("this checkpoint takes any target: name at least one with --target NAME")
+    hopeless = [target for target in targets if is_too_small(target, scene)]
+    if hopeless and (request.targets or len(hopeless) == len(targets)):
+        raise TaskError(
+            f"a {hopeless[0]} is at most {LONGEST_M[hopeless[0]]:g} m long, not even two of the scene's pixels of "
+            f"{scene.pixel_size_m:.3g} m: take a finer scene"
+        )
+    targets = tuple(target for target in targets if target not in hopeless)
     return tuple(Question(request.task, target=target) for target in targets)
+
+
+def is_too_small(target: str, scene: Scene) -> bool:
+    """Whether even the longest object of a class is shorter than two of the scene's pixels."""
+    return scene.georeferenced and LONGEST_M.get(target, math.inf) < 2 * scene.pixel_size_m
+
+
+def untaught_sizes(request: InterpretRequest, scene: Scene, chip: Chip, card: Card) -> list[str]:
+    """Sentences about pixels and chips of sizes that the model was not taught, and targets too small to ask for."""
+    if not scene.georeferenced:
+        return []
+    said = []
+    pixel_m, chip_m = scene.pixel_size_m, chip.plan.window.width * scene.pixel_size_m
+    least, greatest = card.pixel_m or (0.0, math.inf)
+    # Where chips have a ground size, the pixels of finer scenes are averaged.
+    if pixel_m > _LEEWAY * greatest or (pixel_m * _LEEWAY < least and card.ground_m is None):
+        said.append(
+            f"The scene's pixels of {pixel_m:.3g} m are not of a size that the model was taught ({least:g} to "
+            f"{greatest:g} m): its answers are guesses there."
+        )
+    least, greatest = card.chip_m or (0.0, math.inf)
+    if not least / _LEEWAY <= chip_m <= _LEEWAY * greatest:
+        said.append(
+            f"Chips of {chip_m:.0f} m of ground are not of a size that the model was taught ({least:.0f} to "
+            f"{greatest:.0f} m): objects look smaller or larger in them than it knows them."
+        )
+    if request.task in SEARCHES and not request.targets:
+        small = [target for target in card.targets if is_too_small(target, scene)]
+        said += [f"Not asked for {target}: none is two pixels long in this scene." for target in small]
+    return said
 
 
 def chip_around(box: Area, index: int, scene: Scene, frame: ChipFormat) -> ChipQuestions:

@@ -62,7 +62,7 @@ class Job(QObject):
         """Stop at once here, and tell the backend; if its answer is still under way, when it comes."""
         if self.end is not None:
             return
-        self._end("dismissed")
+        self._end(Ended("dismissed", ""))
         if self.id:
             self._client.dismiss(self.id)
 
@@ -92,7 +92,7 @@ class Job(QObject):
             self._again.start(_FIRST_PAUSE_MS)
         else:
             self.is_lost = error.is_gone
-            self._end("failed", str(error))
+            self._end(Ended("failed", str(error)))
 
     def _follow(self) -> None:
         headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
@@ -110,7 +110,7 @@ class Job(QObject):
                 self._last_id = raw.last_id
                 self._lost_at, self._pause_ms = None, _FIRST_PAUSE_MS
                 if isinstance(event, Ended):
-                    self._end(event.status, event.message)
+                    self._end(event)
                 elif event is not None:
                     self.received.emit(event)
                 if self.end is not None:  # a listener may have cancelled
@@ -131,10 +131,8 @@ class Job(QObject):
         if status is None or status == 200 or status >= 500:
             self._wait()
         elif status == 404:
-            self._end(
-                "failed",
-                self.tr("The backend stopped in mid-run and has lost the run. Start the run again."),
-            )
+            lost = self.tr("The backend stopped in mid-run and has lost the run. Start the run again.")
+            self._end(Ended("failed", lost))
         else:
             self._stop(self._client.problem(stream))
 
@@ -158,10 +156,10 @@ class Job(QObject):
     def _stop(self, problem: str) -> None:
         if self.id:
             self._client.dismiss(self.id)
-        self._end("failed", problem)
+        self._end(Ended("failed", problem))
 
-    def _end(self, status: str, message: str = "") -> None:
-        self.end = Ended(status, message)
+    def _end(self, end: Ended) -> None:
+        self.end = end
         self._again.stop()
         stream, self._stream = self._stream, None
         if stream is not None:

@@ -145,7 +145,12 @@ class PreviewPanel(QWidget):
             stretch = self.tr("{band}: {low:.0f} to {high:.0f} dB from black to white.").format(
                 band=chip.band, low=chip.stretch.low_db, high=chip.stretch.high_db
             )
-        return f"{place} {escape(stretch, quote=False)}"
+        words = [place, escape(stretch, quote=False)]
+        if chip.stretch.reason:
+            judged = self.tr("Taken for {reason}.").format(reason=chip.stretch.reason)
+            words.append(f"<i>{escape(judged, quote=False)}</i>")
+        words += [f"<b>{escape(line, quote=False)}</b>" for line in chip.warnings]
+        return " ".join(words)
 
     def _prior_words(self, prior: ShownPrior) -> str:
         if not prior.png:

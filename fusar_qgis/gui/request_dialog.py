@@ -29,6 +29,7 @@ from .boxes_choice import BoxesChoice
 from .choices import Rows, choose, remember, remembered, remembered_list
 from .preview_panel import PreviewPanel
 from .prior_choice import PriorChoice
+from .quantity_choice import QuantityChoice
 
 _TASKS = ("detect", "locate", "count", "classify", "describe", "ask")  # the most used first
 _ANY_QUESTION = "?"  # a preview does not depend on it
@@ -60,6 +61,7 @@ class RequestDialog(QDialog):
         self._targets.checkedItemsChanged.connect(self._refresh)
         self._boxes.changed.connect(self._refresh)
         self._band.bandChanged.connect(self._refresh)
+        self._quantity.changed.connect(self._refresh)
         for line in (self._question, self._any_targets):
             line.textChanged.connect(self._refresh)
         choose(self._task, remembered("task"))
@@ -73,6 +75,7 @@ class RequestDialog(QDialog):
         self._band.setLayer(scene.layer)
         self._band.setBand(scene.band)
         self._rows.show(self._band, scene.bands > 1)
+        self._quantity.reset()
         self._boxes.ask_about(area, crs)
         self._prior.suit(self._model.currentData(), scene.acquired, anew=True)
         self._estimate.clear()
@@ -116,6 +119,8 @@ class RequestDialog(QDialog):
         boxes = self._boxes.boxes() if task == "classify" else None
         if self.scene is None or model is None or prior is None or (task == "classify" and boxes is None):
             return None
+        if not self._quantity.is_complete:
+            return None
         return LayerRequest(
             scene=self.scene.path or "",
             area=read_outline(self._area) if self._area else None,
@@ -126,6 +131,8 @@ class RequestDialog(QDialog):
             prior=prior,
             year=self._prior.chosen_year,
             band=self._band.currentBand() if self.scene.bands > 1 else None,
+            quantity=self._quantity.quantity,
+            scale=self._quantity.scale,
             question=_ANY_QUESTION if task == "ask" else None,
             boxes=read_boxes(boxes) if boxes else None,
             allow_no_prior=self._prior.allow_none,
@@ -153,6 +160,7 @@ class RequestDialog(QDialog):
     def show_preview(self, preview: Preview) -> None:
         """Show what the model will see, and how long it will look."""
         self.preview.show_preview(preview)
+        self._quantity.show_judged(preview.chip.stretch.quantity)
         time = self.tr("How long that takes is known after the first run.")
         if preview.seconds is not None:
             time = self._time_text(preview.seconds)
@@ -162,6 +170,7 @@ class RequestDialog(QDialog):
     def _make_fields(self) -> None:
         self._scene_name = QLabel(self)
         self._band = QgsRasterBandComboBox(self)
+        self._quantity = QuantityChoice(self)
         self._task = QComboBox(self)
         for task in _TASKS:
             self._task.addItem(f"{task_name(task)}: {task_explanation(task)}", task)
@@ -197,6 +206,7 @@ class RequestDialog(QDialog):
         self._rows = Rows(form, self)
         self._rows.add(self.tr("Scene"), self._scene_name)
         self._rows.add(self.tr("&Band"), self._band)
+        self._rows.add(self.tr("&Numbers"), self._quantity)
         self._rows.add(self.tr("&Task"), self._task)
         self._rows.add(self.tr("T&argets"), self._targets)
         self._rows.add(self.tr("T&argets"), self._any_targets)

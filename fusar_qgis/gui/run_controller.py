@@ -42,6 +42,7 @@ class RunController(QObject):
         self._job: Job | None = None
         self._name = run_title(request.task.value, ", ".join(request.targets))
         self._caveats = ""
+        self._warned: set[str] = set()
         self._layers: RunLayers | None = None
         self._began = 0.0
         self._first = 0  # chips that were done when the clock started
@@ -109,6 +110,7 @@ class RunController(QObject):
             {**self._request.to_json(), "layer_id": self._request.layer_id},
         )
         self._layers.warned.connect(self._warn)
+        self._warn_once(event.run.warnings)
         self._show(0, event.chips)
 
     def _show(self, done: int, total: int) -> None:
@@ -128,7 +130,8 @@ class RunController(QObject):
 
     def _on_ended(self, end: Ended) -> None:
         self._end = end
-        self._counts = self._layers.finish() if self._layers is not None else {}
+        self._warn_once(end.warnings)
+        self._counts = self._layers.finish(end.warnings) if self._layers is not None else {}
         self._progress.finish(end.status == "successful")
         if end.status == "successful" and self._layers is not None and not self._layers.is_settled:
             self._layers.settled.connect(self._report)
@@ -161,6 +164,13 @@ class RunController(QObject):
         self.over.emit()
         self.deleteLater()
 
+    def _warn_once(self, warnings: tuple[str, ...]) -> None:
+        """Show what a reader of the run must know and has not been told yet."""
+        new = [warning for warning in warnings if warning not in self._warned]
+        if new:
+            self._warned.update(new)
+            self._warn(" ".join(new))
+
     def _warn(self, text: str) -> None:
         self._show_message(text, Qgis.MessageLevel.Warning)
 
@@ -172,6 +182,7 @@ class RunController(QObject):
                 ("grid", self.tr("{n} grid cells")),
                 ("answers", self.tr("{n} answers")),
                 ("unclear", self.tr("{n} not understood")),
+                ("without_data", self.tr("{n} chips without enough data")),
             )
             if counts.get(kind)
         ]

@@ -43,6 +43,8 @@ class Snapshot:
         run: The provenance.
         scene: The raster's source for GDAL.
         band: Its band.
+        quantity: What the analyst said that its numbers are, if anything.
+        scale: What they are multiplied by, likewise.
         crs: Of the features.
         fields: Without the row's number.
         features: Those that are exported.
@@ -55,6 +57,8 @@ class Snapshot:
     run: dict[str, Any]
     scene: str
     band: int
+    quantity: str | None
+    scale: float | None
     crs: QgsCoordinateReferenceSystem
     fields: QgsFields
     features: list[QgsFeature]
@@ -78,11 +82,14 @@ def snapshot(
         for feature, decision in zip(features, reviews)  # noqa: B905 - QGIS for Windows has Python 3.9
         if review.is_kept(decision, unreviewed_too=unreviewed_too)
     ]
+    asked = _asked(layer)
     return Snapshot(
         kind=str(layer.customProperty(storage.KIND_PROPERTY) or ""),
         run=storage.run_of(layer),
         scene=str(layer.customProperty(storage.SCENE_PROPERTY) or ""),
-        band=_band(layer),
+        band=int(asked.get("band") or 1),
+        quantity=asked.get("quantity"),
+        scale=asked.get("scale"),
         crs=layer.crs(),
         fields=fields,
         features=kept,
@@ -105,7 +112,7 @@ def write(taken: Snapshot, form: str, path: Path) -> str:
         "coco": _write_coco,
         "training": _write_training,
     }
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=".fusar-", dir=path.parent) as folder:
         partial = Path(folder) / path.name
         more = writers[form](taken, partial)
         if path.is_dir():
@@ -115,22 +122,28 @@ def write(taken: Snapshot, form: str, path: Path) -> str:
 
 
 def _write_geopackage(taken: Snapshot, path: Path) -> str:
-    table = storage.make_table(path, taken.kind or "findings", taken.run, taken.fields, taken.crs)
-    storage.fill_table(path, table, taken.fields, taken.features)
+    crs = storage.storable(taken.crs)
+    table = storage.make_table(path, taken.kind or "findings", taken.run, taken.fields, crs)
+    storage.fill_table(path, table, taken.fields, _moved(taken, crs))
     return ""
 
 
 def _write_geojson(taken: Snapshot, path: Path) -> str:
     wgs84 = QgsCoordinateReferenceSystem("EPSG:4326")
-    move = QgsCoordinateTransform(taken.crs, wgs84, taken.context)
+    storage.write_geojson(path, taken.fields, wgs84, _moved(taken, wgs84))
+    return ""
+
+
+def _moved(taken: Snapshot, crs: QgsCoordinateReferenceSystem) -> list[QgsFeature]:
+    """Return the features in another CRS."""
+    move = QgsCoordinateTransform(taken.crs, crs, taken.context)
     moved = []
     for feature in taken.features:
         geometry = feature.geometry()
         geometry.transform(move)
         moved.append(QgsFeature(feature))
         moved[-1].setGeometry(geometry)
-    storage.write_geojson(path, taken.fields, wgs84, moved)
-    return ""
+    return moved
 
 
 def _write_coco(taken: Snapshot, path: Path) -> str:
@@ -176,7 +189,7 @@ def _write_training(taken: Snapshot, path: Path) -> str:
 def _scene(taken: Snapshot) -> SarFile:
     """Open the scene. Raises StorageError."""
     try:
-        return SarFile(taken.scene, taken.band)
+        return SarFile(taken.scene, taken.band, taken.quantity, taken.scale)
     except SceneError as error:
         raise StorageError(
             translate("Export", "{reason} Bring the scene back to its place, or export as GeoJSON.").replace(
@@ -229,11 +242,13 @@ def _around(area: Rings, objects: list[export.Labelled]) -> export.Box:
     return min(xs) - margin, min(ys) - margin, max(xs) + margin, max(ys) + margin
 
 
-def _band(layer: QgsVectorLayer) -> int:
+def _asked(layer: QgsVectorLayer) -> dict[str, Any]:
+    """The request that the layer answers; empty where that is not known."""
     try:
-        return int(json.loads(layer.customProperty(storage.REQUEST_PROPERTY) or "{}").get("band") or 1)
-    except (ValueError, TypeError, AttributeError):
-        return 1
+        asked = json.loads(layer.customProperty(storage.REQUEST_PROPERTY) or "{}")
+    except (ValueError, TypeError):
+        return {}
+    return asked if isinstance(asked, dict) and isinstance(asked.get("band") or 1, int) else {}
 
 
 def _as_row(feature: QgsFeature, fields: QgsFields) -> QgsFeature:

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qgis.core import NULL, QgsFeature, QgsFields, QgsGeometry, QgsPointXY
+from qgis.core import (
+    NULL,
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCoordinateTransformContext,
+    QgsFeature,
+    QgsFields,
+    QgsGeometry,
+    QgsPointXY,
+)
 
 from .. import compat
-from ..contract import Finding
+from ..contract import Finding, Outline
+from .scene import crs_of
 
 
 def fields_of(columns: Mapping[str, type]) -> QgsFields:
@@ -38,9 +48,24 @@ def value_of(feature: QgsFeature, name: str) -> Any:
 
 def geometry_of(finding: Finding) -> QgsGeometry:
     """Return a finding's geometry, in its CRS."""
+    return _geometry(finding.geometry)
+
+
+def outline_in(
+    finding: Finding, crs: QgsCoordinateReferenceSystem, context: QgsCoordinateTransformContext
+) -> QgsGeometry:
+    """Return a finding's outline in another CRS; in WGS 84 the backend's own, cut at the antimeridian."""
+    own = crs_of(finding.crs)
+    if own == crs:
+        return geometry_of(finding)
+    if crs.authid() == "EPSG:4326" and finding.lonlat is not None:
+        return _geometry(finding.lonlat)
+    geometry = geometry_of(finding)
+    geometry.transform(QgsCoordinateTransform(own, crs, context))
+    return geometry
+
+
+def _geometry(outline: Outline) -> QgsGeometry:
     return QgsGeometry.fromMultiPolygonXY(
-        [
-            [[QgsPointXY(*point) for point in ring] for ring in polygon]
-            for polygon in finding.geometry.polygons
-        ]
+        [[[QgsPointXY(*point[:2]) for point in ring] for ring in polygon] for polygon in outline.polygons]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from ..background import BackgroundTask
 from ..contract import FINDING_COLUMNS, Finding, Found
 from ..core import review
 from . import storage
-from .features import feature_of, fields_of, geometry_of
+from .features import feature_of, fields_of, outline_in
 from .scene import crs_of
 from .styles import map_tip, style
 from .wording import run_name
@@ -72,6 +72,7 @@ class RunLayers(QObject):
         self._labels: list[str] = []
         self._kind_of: dict[str, str] = {}  # of every finding that stands
         self._unclear: set[str] = set()
+        self._without_data: set[str] = set()
         self._rows: dict[str, int] = {}  # finding id -> feature id in its layer
         self._waiting: dict[str, Finding] = {}
         self._leaving: dict[str, list[int]] = {}
@@ -96,13 +97,16 @@ class RunLayers(QObject):
         for finding_id in found.replaced:
             kind = self._kind_of.pop(finding_id, "")
             self._unclear.discard(finding_id)
+            self._without_data.discard(finding_id)
             if self._waiting.pop(finding_id, None) is None and finding_id in self._rows:
                 self._leaving.setdefault(kind, []).append(self._rows.pop(finding_id))
         for finding in found.added:
             self._waiting[finding.id] = finding
             self._kind_of[finding.id] = finding.layer
-            if finding.properties.get("complete") is False:
+            if finding.is_unclear:
                 self._unclear.add(finding.id)
+            elif finding.lacks_data:
+                self._without_data.add(finding.id)
         if not self._timer.isActive() and not self._over:
             self._timer.start(_FLUSH_MS)
 
@@ -123,15 +127,22 @@ class RunLayers(QObject):
         elif self._finishing and not self._making:
             self._settle()
 
-    def finish(self) -> dict[str, int]:
+    def finish(self, warnings: Sequence[str] = ()) -> dict[str, int]:
         """Write the rest and let go of the layers; return how many findings of each kind there are.
 
-        ``answers`` are those that were understood, ``unclear`` the others.
+        ``warnings`` are all those of a run that is complete; it has kept those of its beginning.
+        ``answers`` are those that were understood, ``unclear`` the others but for chips ``without_data``.
         """
         self._finishing = True
+        if warnings:
+            self._run = {**self._run, "warnings": "\n".join(warnings)}
+            self._properties[storage.RUN_PROPERTY] = json.dumps(self._run, ensure_ascii=False)
+            for layer in self._layers.values():
+                layer.setCustomProperty(storage.RUN_PROPERTY, self._properties[storage.RUN_PROPERTY])
         counts = Counter(kind for kind in self._kind_of.values() if kind not in self._dropped)
         counts["unclear"] = len(self._unclear)
-        counts["answers"] -= counts["unclear"]
+        counts["without_data"] = len(self._without_data)
+        counts["answers"] -= counts["unclear"] + counts["without_data"]
         if not self._over:
             self.flush()
         return dict(counts)
@@ -154,6 +165,7 @@ class RunLayers(QObject):
             if layer is None or not layer.isValid():
                 layer = self._memory_layer(kind, _fields(first), crs_of(first.crs))
             self._warn_of(reasons, in_memory=layer.providerType() == "memory")
+            self._warn_of_crs(layer.crs(), crs_of(first.crs))
             self._add_layer(kind, layer)
         self._timer.start(_REST_MS)  # not at once: each step takes some milliseconds
 
@@ -199,7 +211,7 @@ class RunLayers(QObject):
             return None
         if not findings:
             return []
-        written, features = provider.addFeatures([_feature(layer.fields(), one) for one in findings])
+        written, features = provider.addFeatures([_feature(layer, one) for one in findings])
         return [feature.id() for feature in features] if written else None
 
     def _done_with(self, kind: str, findings: Iterable[Finding]) -> None:
@@ -249,6 +261,14 @@ class RunLayers(QObject):
                 else self.tr("The findings are in a temporary file. Save the project to keep them.")
             )
             self.warned.emit(f"{text} {where}")
+
+    def _warn_of_crs(
+        self, crs: QgsCoordinateReferenceSystem, scene_crs: QgsCoordinateReferenceSystem
+    ) -> None:
+        if crs.authid() == "EPSG:4326" != scene_crs.authid() and not self._layers:
+            self.warned.emit(
+                self.tr("The findings are in WGS 84: a GeoPackage cannot hold the CRS of the scene as it is.")
+            )
 
     def _its_group(self) -> QgsLayerTreeGroup:
         root = QgsProject.instance().layerTreeRoot()
@@ -325,10 +345,11 @@ def _fields(first: Finding) -> QgsFields:
     return fields_of(kinds)
 
 
-def _feature(fields: QgsFields, finding: Finding) -> QgsFeature:
+def _feature(layer: QgsVectorLayer, finding: Finding) -> QgsFeature:
     values: dict[str, Any] = {**finding.properties, "id": finding.id}
     values.update(zip(_BOX, astuple(finding.box)))  # noqa: B905 - QGIS for Windows has Python 3.9
-    return feature_of(fields, values, geometry_of(finding))
+    outline = outline_in(finding, layer.crs(), QgsProject.instance().transformContext())
+    return feature_of(layer.fields(), values, outline)
 
 
 def _metadata(run: dict[str, Any], layer: QgsVectorLayer) -> QgsLayerMetadata:

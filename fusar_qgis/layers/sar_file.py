@@ -9,7 +9,11 @@ import numpy as np
 from osgeo import gdal, gdal_array, osr
 from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransformContext, QgsDistanceArea, QgsPointXY
 
-from ..contract.stretch import Stretch, quantity_of, sample_scene, to_decibel
+from ..contract.bands import choose_band
+from ..contract.evidence import StoredBand
+from ..contract.radiometry import Radiometry, judge, quantity_of
+from ..contract.sample import sample_band
+from ..contract.stretch import Stretch
 from ..translation import translate
 from .scene import SceneError, is_placed, open_raster
 
@@ -23,8 +27,13 @@ class SarFile:
         simulated: The file says that no radar ever saw it.
     """
 
-    def __init__(self, path: str, band: int | None) -> None:
-        """Open the file; raises SceneError. Without ``band``: VV, else HH, else the first."""
+    def __init__(
+        self, path: str, band: int | None, quantity: str | None = None, scale: float | None = None
+    ) -> None:
+        """Open the file; raises SceneError.
+
+        Without ``band``: VV, else HH, else the first that shows the ground. ``quantity`` and ``scale`` as in a request.
+        """
         dataset = open_raster(path)
         if dataset is None or not dataset.RasterCount:
             raise SceneError(
@@ -44,19 +53,24 @@ class SarFile:
         self.crs = QgsCoordinateReferenceSystem.fromWkt(spatial.ExportToWkt())
         self.width, self.height = self._dataset.RasterXSize, self._dataset.RasterYSize
         self.simulated = self._dataset.GetMetadataItem("FUSAR_SIMULATED") == "YES"
-        self._band = self._dataset.GetRasterBand(band or self._usual_band(path))
-        if self._band is None:
+        if band is not None and not 1 <= band <= dataset.RasterCount:
             raise SceneError(
                 translate("Processing", "“{path}” has no band {band}. Choose one that it has.").format(
                     path=path, band=band
                 )
             )
         self._placing = gdal.Transformer(self._dataset, None, [])
-        self._set_stretch(Path(path).stem)
+        try:
+            self._bands = self._choose(band)
+            self._radiometry, self._stretch = self._judge(Path(path).stem, quantity, scale)
+        except ValueError as error:
+            raise SceneError(
+                translate("Processing", "“{path}” cannot be used: {reason}.").format(path=path, reason=error)
+            ) from error
 
     def grey(self, col: int, row: int, width: int, height: int) -> Any:
         """Return a window as the model's grey, uint8 [height, width]; raises SceneError where it is damaged."""
-        return self._stretch.quantise(to_decibel(self._values(col, row, width, height), self._quantity))
+        return self._stretch.quantise(self._radiometry.decibels(self._stored(col, row, width, height)))
 
     def to_pixel(self, points: list[QgsPointXY]) -> list[tuple[float, float]]:
         """Return the pixel coordinates of ground points in ``crs``; the first pixel is 0 to 1."""
@@ -73,47 +87,54 @@ class SarFile:
         measure.setEllipsoid("EPSG:7030")
         return float((measure.measureLine(*ends[:2]) * measure.measureLine(*ends[2:])) ** 0.5)
 
-    def _set_stretch(self, stem: str) -> None:
-        sample = sample_scene(self._values, self.width, self.height)
-        names = f"{self._band.GetDescription()} {self._band.GetUnitType()} {stem}"
-        dtype = np.dtype(gdal_array.GDALTypeCodeToNumericTypeCode(self._band.DataType)).name
-        self._quantity = quantity_of(sample, dtype=dtype, scaled=self._scaled, names=names)
-        db = to_decibel(sample, self._quantity)
+    def _choose(self, band: int | None) -> list[Any]:
+        """Return the band, or the two whose magnitude is wanted. Raises ValueError."""
+        bands = [self._dataset.GetRasterBand(number) for number in range(1, self._dataset.RasterCount + 1)]
+        names = [one.GetDescription() for one in bands]
+        return [
+            bands[number - 1] for number in choose_band(names, band, [one.GetUnitType() for one in bands])
+        ]
+
+    def _judge(self, stem: str, quantity: str | None, scale: float | None) -> tuple[Radiometry, Stretch]:
+        """Return what the numbers are, as the backend judges them, and their stretch. Raises ValueError."""
+        band = self._bands[0]
+        stored = StoredBand(
+            dtype="complex64" if len(self._bands) == 2 else _dtype(band),
+            name=f"{band.GetDescription()} {band.GetUnitType()}".strip(),
+            context=StoredBand.context_of(stem, {**self._dataset.GetMetadata(), **band.GetMetadata()}),
+            scale=band.GetScale() or 1.0,
+            offset=band.GetOffset() or 0.0,
+        )
+        sample = sample_band(self._stored, self.width, self.height)
+        radiometry = judge(sample, stored, quantity_of(quantity), scale)
+        db = radiometry.decibels(sample.numbers)
         if not np.isfinite(db).any():
             raise SceneError(translate("Processing", "The band holds no data. Choose another band."))
-        self._stretch = Stretch.of_samples(db, self._quantity)
+        return radiometry, Stretch.of_samples(db, radiometry.quantity)
 
-    @property
-    def _scaled(self) -> bool:
-        return (self._band.GetScale() or 1.0, self._band.GetOffset() or 0.0) != (1.0, 0.0)
-
-    def _values(self, col: int, row: int, width: int, height: int) -> Any:
+    def _stored(self, col: int, row: int, width: int, height: int) -> Any:
         """Return stored numbers float32 [height, width], magnitudes if complex, NaN where masked."""
+        parts, masks = [], []
         try:
-            stored = self._band.ReadAsArray(col, row, width, height)
-            mask = self._band.GetMaskBand().ReadAsArray(col, row, width, height)
+            for band in self._bands:
+                parts.append(band.ReadAsArray(col, row, width, height))
+                masks.append(band.GetMaskBand().ReadAsArray(col, row, width, height))
         except RuntimeError:
-            stored = mask = None
-        if stored is None or mask is None:
+            parts.append(None)
+        if any(part is None for part in (*parts, *masks)):
             raise SceneError(
                 translate("Processing", "The raster is damaged or truncated. Download or copy it again.")
             )
+        stored = np.hypot(*parts) if len(parts) == 2 else parts[0]
         values = (np.abs(stored) if np.iscomplexobj(stored) else stored).astype(np.float32)
-        if self._scaled:
-            scale, offset = self._band.GetScale() or 1.0, self._band.GetOffset() or 0.0
-            values = values * np.float32(scale) + np.float32(offset)
-        values[mask == 0] = np.nan
+        for mask in masks:
+            values[mask == 0] = np.nan
         return values
 
-    def _usual_band(self, path: str) -> int:
-        """Return the number of VV, else HH, else the first band."""
-        bands = range(1, self._dataset.RasterCount + 1)
-        named = [self._dataset.GetRasterBand(number).GetDescription().upper() for number in bands]
-        for wanted in ("VV", "HH"):
-            for number, name in enumerate(named, 1):
-                if wanted in name:
-                    return number
-        return 1
+
+def _dtype(band: Any) -> str:
+    """Return numpy's name of the type of a band's numbers."""
+    return str(np.dtype(gdal_array.GDALTypeCodeToNumericTypeCode(band.DataType)).name)
 
 
 def write_png(path: Path, pixels: Any) -> None:

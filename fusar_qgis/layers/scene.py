@@ -8,20 +8,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from osgeo import gdal
+from osgeo import gdal, osr
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCoordinateTransformContext,
+    QgsCsException,
     QgsGeometry,
     QgsMapLayer,
     QgsProviderRegistry,
     QgsRasterLayer,
+    QgsRasterRenderer,
     QgsSingleBandGrayRenderer,
 )
 
 from .. import compat
+from ..contract.bands import choose_band, shows_ground
 from ..core.acquisition import Acquisition, acquisition
 from ..translation import translate
 
+_SAME_DEGREES = 1e-7  # a centimetre
 _DECIMALS = 17  # as many as a number has
 # What the backend opens by path; everything else is clipped and sent.
 _PLAIN = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "HFA", "NITF", "ENVI")
@@ -39,7 +45,7 @@ class Scene:
         layer_id: The layer's id.
         name: The layer's name.
         crs: The layer's CRS, always valid.
-        band: The band on the screen, counted from 1.
+        band: The band on the screen, counted from 1; the one that a backend takes where that shows no ground.
         path: The file, where a backend on this computer may open it itself and places it where QGIS does; else None.
         bands: How many there are.
         acquired: When it was taken, if tags or names tell.
@@ -83,7 +89,7 @@ def scene_of(layer: QgsMapLayer | None) -> Scene:
         layer_id=layer.id(),
         name=layer.name(),
         crs=layer.crs(),
-        band=compat.gray_band(renderer) if isinstance(renderer, QgsSingleBandGrayRenderer) else 1,
+        band=_usual_band(layer, renderer),
         path=path,
         bands=layer.bandCount(),
         acquired=_acquired(layer, dataset),
@@ -130,6 +136,17 @@ def is_placed(dataset: gdal.Dataset) -> bool:
     return dataset.GetGeoTransform(can_return_null=True) is not None or dataset.GetGCPCount() > 0
 
 
+def _usual_band(layer: QgsRasterLayer, renderer: QgsRasterRenderer | None) -> int:
+    names = [layer.bandName(number).partition(": ")[2] for number in range(1, layer.bandCount() + 1)]
+    shown = compat.gray_band(renderer) if isinstance(renderer, QgsSingleBandGrayRenderer) else 0
+    if 1 <= shown <= len(names) and shows_ground(names[shown - 1]):
+        return int(shown)
+    try:
+        return choose_band(names)[0]
+    except ValueError:  # the backend says why
+        return max(int(shown), 1)
+
+
 def _local_file(layer: QgsRasterLayer) -> str:
     """The one raster of a file on this computer; empty for archives, one of several rasters, and services."""
     if layer.providerType() != "gdal":
@@ -147,7 +164,36 @@ def _is_plain(dataset: gdal.Dataset, layer: QgsRasterLayer) -> bool:
             return False  # QGIS warps it, the backend does not
         raise SceneError(_unplaced(layer.name(), dataset))
     # The analyst may have given the layer another CRS than the file has.
-    return dataset.GetDriver().ShortName in _PLAIN and layer.dataProvider().crs() == layer.crs()
+    same = layer.dataProvider().crs() == layer.crs() and _is_placed_alike(dataset, layer.crs())
+    return same and dataset.GetDriver().ShortName in _PLAIN
+
+
+def _is_placed_alike(dataset: gdal.Dataset, crs: QgsCoordinateReferenceSystem) -> bool:
+    """Whether QGIS took the file's CRS for itself, and not for an EPSG code that looks like it."""
+    own = dataset.GetSpatialRef() or dataset.GetGCPSpatialRef()
+    if own is None or dataset.GetGCPCount() or own.IsSame(_srs(crs)):
+        return True
+    geotransform = dataset.GetGeoTransform()
+    x, y = gdal.ApplyGeoTransform(geotransform, dataset.RasterXSize / 2, dataset.RasterYSize / 2)
+    wgs84 = osr.SpatialReference()
+    wgs84.ImportFromEPSG(4326)
+    own.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+    wgs84.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+    try:
+        lon, lat, _ = osr.CoordinateTransformation(own, wgs84).TransformPoint(x, y)
+        to_degrees = QgsCoordinateTransform(
+            crs, QgsCoordinateReferenceSystem("EPSG:4326"), QgsCoordinateTransformContext()
+        )
+        shown = to_degrees.transform(x, y)
+    except (RuntimeError, QgsCsException):
+        return True  # the backend says what is wrong
+    return bool(max(abs(shown.x() - lon), abs(shown.y() - lat)) < _SAME_DEGREES)
+
+
+def _srs(crs: QgsCoordinateReferenceSystem) -> osr.SpatialReference:
+    srs = osr.SpatialReference()
+    srs.SetFromUserInput(crs.toWkt(crs.WktVariant.WKT_PREFERRED))
+    return srs
 
 
 def _unplaced(name: str, dataset: gdal.Dataset | None) -> str:

@@ -60,6 +60,8 @@ _NEW_STYLE = """INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_tab
 styleName, styleQML, styleSLD, useAsDefault, description, owner, ui)
 VALUES ('', '', :table, 'geom', :table, :qml, '', 1, 'FUSAR-GPT', '', '')"""
 
+_WARNED = "UPDATE runs SET warnings = ?, record = ? WHERE id = ?"
+
 _one_writer = threading.Lock()
 _OWN_WRITER_S = 0.5
 
@@ -131,6 +133,25 @@ def source_of(layer: QgsVectorLayer) -> tuple[Path, str]:
     return Path(parts.get("path") or ""), str(parts.get("layerName") or "")
 
 
+def storable(crs: QgsCoordinateReferenceSystem) -> QgsCoordinateReferenceSystem:
+    """Return the CRS where a GeoPackage gives it back as it is, else WGS 84.
+
+    A UTM grid in kilometres, for one, comes back as the EPSG code of the one in metres. Findings are then placed by
+    ``features.outline_in``.
+    """
+    if crs.authid().startswith("EPSG:") or not crs.isValid():
+        return crs
+    with tempfile.TemporaryDirectory(prefix=_TEMPORARY) as folder:
+        path = Path(folder, "crs.gpkg")
+        try:
+            _write(path, "crs", QgsFields(), compat.MULTIPOLYGON, crs)
+        except StorageError:
+            return crs  # whoever stores it says why
+        back = open_table(str(path), "crs", "crs").crs()
+    alike = back == crs or (bool(crs.toProj()) and back.toProj() == crs.toProj())
+    return crs if alike else QgsCoordinateReferenceSystem("EPSG:4326")
+
+
 def make_first_table(
     paths: Sequence[Path], kind: str, run: dict[str, Any], fields: QgsFields, crs: str
 ) -> tuple[str, str, dict[str, str]]:
@@ -151,7 +172,7 @@ def make_first_table(
 def make_table(
     path: Path, kind: str, run: dict[str, Any], fields: QgsFields, crs: QgsCoordinateReferenceSystem
 ) -> str:
-    """Make an empty table of polygons, and the run's row in ``runs``; return the table's name.
+    """Make an empty table of polygons in ``storable(crs)``, and the run's row in ``runs``; return the table's name.
 
     Raises:
         StorageError: It cannot be made.
@@ -170,7 +191,7 @@ def make_table(
         table = next(
             name for name in (stem, *(f"{stem}_{n}" for n in range(2, 10_000))) if name not in tables
         )
-        _write(path, table, fields, compat.MULTIPOLYGON, crs)
+        _write(path, table, fields, compat.MULTIPOLYGON, storable(crs))
         _note_run(path, run, known="runs" in tables)
     return table
 
@@ -236,6 +257,8 @@ def is_locked(path: Path) -> bool:
 def save_style(layer: QgsVectorLayer) -> BackgroundTask:
     """Keep the layer's style, labels, map tip and provenance in its file, as what QGIS opens the table with.
 
+    What was learnt of the run since its row in ``runs`` was written goes there too.
+
     It is written in the background, a moment later. The layer's file must be held until then: while it has no
     write-ahead log, whoever reads during the write finds nothing.
     """
@@ -243,13 +266,16 @@ def save_style(layer: QgsVectorLayer) -> BackgroundTask:
     layer.exportNamedStyle(document)
     path, table = source_of(layer)
     task = BackgroundTask(
-        table, partial(_write_style, path, table, document.toString()), (sqlite3.Error,), quiet=True
+        table,
+        partial(_write_style, path, table, document.toString(), run_of(layer)),
+        (sqlite3.Error,),
+        quiet=True,
     )
     task.start()
     return task
 
 
-def _write_style(path: Path, table: str, qml: str) -> None:
+def _write_style(path: Path, table: str, qml: str, run: dict[str, Any]) -> None:
     """Write a style as QGIS does, who would ask whether to replace an older one, and on the GUI thread."""
     with _one_writer, closing(sqlite3.connect(path)) as database, database:
         database.execute("PRAGMA synchronous = NORMAL")  # the GUI may wait for this one
@@ -257,6 +283,10 @@ def _write_style(path: Path, table: str, qml: str) -> None:
         database.execute(_STYLES_KNOWN)
         database.execute("DELETE FROM layer_styles WHERE f_table_name = ?", (table,))
         database.execute(_NEW_STYLE, {"table": table, "qml": qml})
+        kept = {name for _, name, *_ in database.execute("PRAGMA table_info(runs)")}
+        if run.get("warnings") and "warnings" in kept:  # an older file has no such column
+            record = json.dumps(run, ensure_ascii=False)
+            database.execute(_WARNED, (run["warnings"], record, str(run.get("id"))))
 
 
 def _tables(path: Path) -> set[str]:

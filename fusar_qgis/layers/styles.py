@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
+    QgsExpression,
     QgsExpressionContextUtils,
     QgsFillSymbol,
     QgsPalLayerSettings,
@@ -19,6 +20,7 @@ from qgis.core import (
 from qgis.PyQt.QtGui import QColor
 
 from .. import compat
+from ..contract import ENOUGH_DATA
 from ..translation import translate
 from .storage import run_of
 
@@ -40,11 +42,22 @@ _SCORED = (
 LEAST_SCORE = "fusar_least_score"
 _SHOWN = f'if("score" is null or "score" >= coalesce(to_real(@{LEAST_SCORE}), 0), {_NAMED}, NULL)'
 _FAINT = f"if({_REJECTED}, 30, 100)"
-# What was not understood is shown as such; the model's own words are in the table.
-_ANSWERED = (
-    "concat(if(\"chip\" is null, 'Σ ', ''), \"target\", if(\"target\" is null, '', ': '),"
-    ' coalesce("reviewed_label", if("complete", coalesce(to_string("count"), "label", "text"), NULL), \'?\'))'
-)
+# Layers of older runs have no column data_share.
+_LACKS_DATA = f"coalesce(attribute('data_share'), 1) < {ENOUGH_DATA}"
+_SUM = "concat(if(\"complete\", '', '≥ '), to_string(\"count\"))"
+_SAID = 'if("complete", coalesce(to_string("count"), "label", "text"), NULL)'
+
+
+def _answered() -> str:
+    """Return the words of an answer: the model's own are in the table where they were not understood.
+
+    An incomplete sum is the least that it can be.
+    """
+    no_data = QgsExpression.quotedString(translate("Styles", "no data"))
+    return (
+        "concat(if(\"chip\" is null, 'Σ ', ''), \"target\", if(\"target\" is null, '', ': '),"
+        f' coalesce("reviewed_label", if("chip" is null, {_SUM}, {_SAID}), if({_LACKS_DATA}, {no_data}, \'?\')))'
+    )
 
 
 def style(layer: QgsVectorLayer, kind: str, labels: Sequence[str] = ()) -> None:
@@ -94,12 +107,12 @@ def _style_answers(layer: QgsVectorLayer) -> None:
             "complete",
             [
                 QgsRendererCategory(True, clear, translate("Styles", "answered")),
-                QgsRendererCategory(False, unclear, translate("Styles", "not understood")),
+                QgsRendererCategory(False, unclear, translate("Styles", "not understood, or no data")),
             ],
         )
     )
-    _label(layer, f"wordwrap({_ANSWERED}, 50)", total='"chip" is null', side=side, least_mm=10)
-    layer.setDisplayExpression(_ANSWERED)
+    _label(layer, f"wordwrap({_answered()}, 50)", total='"chip" is null', side=side, least_mm=10)
+    layer.setDisplayExpression(_answered())
 
 
 def labels_of(layer: QgsVectorLayer) -> list[str]:

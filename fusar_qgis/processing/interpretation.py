@@ -27,6 +27,7 @@ from ..connection.diagnosis import RequestError
 from ..contract import SEARCHES, Task
 from ..core.journal import Journal, key_of
 from ..layers.features import fields_of
+from ..layers.storage import storable
 from ..translation import translate
 from . import parameters as declared
 from .base import FusarAlgorithm
@@ -164,6 +165,8 @@ class InterpretationAlgorithm(FusarAlgorithm):
             "allow_no_prior": self.parameterAsBool(parameters, declared.NO_PRIOR, context),
             "year": self._number(parameters, declared.YEAR, context, int),
             "band": self._number(parameters, declared.BAND, context, int),
+            "quantity": self.parameterAsEnumString(parameters, declared.QUANTITY, context) or None,
+            "scale": self._number(parameters, declared.SCALE, context, float),
             "ground_m": self._number(parameters, declared.GROUND, context, float),
         }
 
@@ -205,7 +208,7 @@ class InterpretationAlgorithm(FusarAlgorithm):
         What else may come, answers that nobody understood, makes its layer when there is the first.
         """
         self._sinks: dict[str, FindingsSink] = {}
-        self._wanted = (parameters, context, crs)
+        self._wanted = (parameters, context, storable(crs))
         for kind in self.KINDS:
             if kind == _MAIN_KIND.get(task, _ANSWERS) or not _is_temporary(parameters.get(SINKS[kind])):
                 self._open_sink(kind)

@@ -17,13 +17,14 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
-from ..contract import PRIOR_SOURCES
+from ..contract import PRIOR_SOURCES, QUANTITIES
 from ..contract.limits import PRIOR_YEARS
 from ..translation import translate
 
 RASTERS, AREAS, BOXES, TASK, TARGETS, QUESTION = "INPUT", "AREAS", "BOXES", "TASK", "TARGETS", "QUESTION"
 PRIOR, PRIOR_FILE, YEAR, NO_PRIOR = "PRIOR", "PRIOR_FILE", "YEAR", "ALLOW_NO_PRIOR"
 BAND, GROUND, MODEL, JOURNAL = "BAND", "GROUND_M", "MODEL", "JOURNAL"
+QUANTITY, SCALE = "QUANTITY", "SCALE"
 RUNS_TABLE = "RUNS"
 SINKS = {"detections": "DETECTIONS", "grid": "GRID", "answers": "ANSWERS"}
 
@@ -116,7 +117,7 @@ def runs() -> QgsProcessingParameterDefinition:
 
 
 def add_choices(algorithm: QgsProcessingAlgorithm) -> None:
-    """Declare prior, year, band, ground, model and journal."""
+    """Declare prior, year, band, its numbers, ground, model and journal."""
     for parameter in (*_priors(), *_views(), _journal()):
         algorithm.addParameter(parameter)
 
@@ -186,10 +187,42 @@ def _views() -> list[QgsProcessingParameterDefinition]:
     model = QgsProcessingParameterString(MODEL, translate("Processing", "Model"), optional=True)
     return [
         with_help(band, translate("Processing", "Empty: VV, else HH, else the first."), advanced=True),
+        *numbers(),
         with_help(ground, translate("Processing", "Empty: as the model was trained."), advanced=True),
         with_help(
             model,
             translate("Processing", "A name that the backend offers. Empty: the one it runs."),
+            advanced=True,
+        ),
+    ]
+
+
+def numbers() -> list[QgsProcessingParameterDefinition]:
+    """Return the parameters of what the numbers of a band are."""
+    quantity = QgsProcessingParameterEnum(
+        QUANTITY,
+        translate("Processing", "What the numbers of the band are"),
+        list(QUANTITIES),
+        optional=True,
+        usesStaticStrings=True,
+    )
+    scale = QgsProcessingParameterNumber(
+        SCALE,
+        translate("Processing", "What the stored numbers are multiplied by"),
+        _DOUBLE,
+        optional=True,
+        minValue=1e-12,
+        maxValue=1e12,
+    )
+    return [
+        with_help(
+            quantity,
+            translate("Processing", "Empty: judged by names, units, range and texture."),
+            advanced=True,
+        ),
+        with_help(
+            scale,
+            translate("Processing", "Such as 0.01 for decibels times 100. Empty: as the file states."),
             advanced=True,
         ),
     ]

@@ -33,7 +33,7 @@ from ..layers.sar_file import SarFile, write_png
 from ..layers.scene import SceneError, scene_of
 from ..translation import QT_TRANSLATE_NOOP, translate
 from .base import TRAINING, FusarAlgorithm
-from .parameters import with_help
+from .parameters import QUANTITY, SCALE, numbers, with_help
 
 RASTER, BAND, TRUTH, LABEL, FINE = "INPUT", "BAND", "TRUTH", "LABEL_FIELD", "FINE_FIELD"
 SIZE, EMPTY, COMPLETE, DATASET, LICENCE = "SIZE", "KEEP_EMPTY", "COMPLETE", "DATASET", "LICENCE"
@@ -68,6 +68,7 @@ class PrepareChips(FusarAlgorithm):
                 ),
                 translate("Processing", "Empty: VV, else HH, else the first."),
             ),
+            *numbers(),
             QgsProcessingParameterFeatureSource(TRUTH, translate("Processing", "Truth polygons"), polygons),
             QgsProcessingParameterField(
                 LABEL, translate("Processing", "Field of the class"), parentLayerParameterName=TRUTH
@@ -156,7 +157,9 @@ class PrepareChips(FusarAlgorithm):
         folder: Path,
     ) -> dict[str, int]:
         band = self.parameterAsInt(parameters, BAND, context) if parameters.get(BAND) else None
-        raster = SarFile(self._path, band)
+        quantity = self.parameterAsEnumString(parameters, QUANTITY, context) or None
+        scale = self.parameterAsDouble(parameters, SCALE, context) if parameters.get(SCALE) else None
+        raster = SarFile(self._path, band, quantity, scale)
         objects = list(self._objects(parameters, context, raster))
         size = self.parameterAsInt(parameters, SIZE, context)
         empty = self.parameterAsBool(parameters, EMPTY, context)

@@ -9,7 +9,6 @@ from typing import Any
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
-    QgsCoordinateTransform,
     QgsFeature,
     QgsFeatureSink,
     QgsFields,
@@ -22,8 +21,7 @@ from qgis.core import (
 )
 
 from ..contract import FINDING_COLUMNS, Finding
-from ..layers.features import feature_of, fields_of, geometry_of
-from ..layers.scene import crs_of
+from ..layers.features import feature_of, fields_of, outline_in
 from ..layers.storage import RUN_PROPERTY
 from ..layers.styles import map_tip, style
 from ..layers.wording import run_caveats
@@ -61,6 +59,8 @@ RUNS: dict[str, type] = {
     "prior_note": str,
     "prior_attribution": str,
     "attribution": str,
+    "warnings": str,
+    "data_share": float,
     "score_meaning": str,
 }
 """The columns of the table of runs."""
@@ -83,24 +83,13 @@ class FindingsSink:
         self._sink = sink
         self._crs = crs
         self._context = context
-        self._transforms: dict[str, QgsCoordinateTransform] = {}
 
     def add(self, item: BatchItem, finding: Finding) -> None:
         """Write a finding. Raises QgsProcessingException."""
         known = {**finding.properties, "id": finding.id, "scene": item.scene.name, "area": item.area}
-        geometry = geometry_of(finding)
-        transform = self._transform(finding.crs)
-        if not transform.isShortCircuited():
-            geometry.transform(transform)
-        write(self._sink, feature_of(self._fields, known, geometry))
+        outline = outline_in(finding, self._crs, self._context.transformContext())
+        write(self._sink, feature_of(self._fields, known, outline))
         self.labels.add(str(finding.properties.get("label")))
-
-    def _transform(self, crs: str) -> QgsCoordinateTransform:
-        if crs not in self._transforms:
-            self._transforms[crs] = QgsCoordinateTransform(
-                crs_of(crs), self._crs, self._context.transformContext()
-            )
-        return self._transforms[crs]
 
 
 def write(sink: QgsFeatureSink, feature: QgsFeature) -> None:
@@ -180,7 +169,7 @@ class BatchLog:
         self.done += item.weight
         self.resumed += item.weight * outcome.resumed
         found: Counter[str] = Counter(finding.layer for finding in entry.findings)
-        found[_UNCLEAR] = sum(finding.properties.get("complete") is False for finding in entry.findings)
+        found[_UNCLEAR] = sum(finding.is_unclear for finding in entry.findings)
         self._counts += found
         self._provenance(entry.run)
         said = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()) if count)

@@ -12,6 +12,7 @@ import shapely
 from affine import Affine
 
 from fusar_gpt.contract import Finding, Run, read_outline
+from fusar_gpt.findings.coverage import Coverage
 from fusar_gpt.frames import SceneBox
 from fusar_gpt.imagery import Area, Chip, ChipFormat, Scene, crs_text, open_scene, plan_chips
 
@@ -41,6 +42,12 @@ def open_sample(folder: Path, **how: object) -> Scene:
 
 def chips_of(scene: Scene, overlap: float = 0.1) -> list[Chip]:
     return list(plan_chips(scene, shapely.box(0, 0, scene.width, scene.height), FRAME, overlap=overlap))
+
+
+def all_seen(chip: Chip) -> Coverage:
+    """The scene has data on all of the chip."""
+    plan = chip.plan
+    return Coverage(np.ones((plan.height, plan.width), dtype=bool), 1.0, chip.footprint.area)
 
 
 def run_on(scene: Scene, /, **changes: object) -> Run:

@@ -39,15 +39,15 @@ def write(
     return path
 
 
-def swath_gcps(width: int, height: int, step: int = 5) -> list[GroundControlPoint]:
-    """Control points like a Sentinel-1 GRD's: a bent, turned swath with a little terrain in it."""
+def swath_gcps(width: int, height: int, step: int = 5, size: float = 1.0) -> list[GroundControlPoint]:
+    """Control points like a Sentinel-1 GRD's: a bent, turned swath, ``size`` x 50 km, with a little terrain in it."""
     gcps = []
     for row in np.linspace(0, height, step):
         for col in np.linspace(0, width, step):
             u, v = col / width, row / height
             bump = 2e-4 * np.sin(7 * u + 5 * v)
-            lon = 76.0 + 0.5 * u + 0.08 * v + 0.02 * u * v + 0.01 * u * u + bump
-            lat = 10.0 + 0.09 * u - 0.4 * v + 0.015 * u * v - 0.01 * v * v - bump
+            lon = 76.0 + size * (0.5 * u + 0.08 * v + 0.02 * u * v + 0.01 * u * u + bump)
+            lat = 10.0 + size * (0.09 * u - 0.4 * v + 0.015 * u * v - 0.01 * v * v - bump)
             gcps.append(GroundControlPoint(row=row, col=col, x=lon, y=lat, z=0.0))
     return gcps
 

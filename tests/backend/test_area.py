@@ -19,7 +19,7 @@ from rasters import NORTH_UP, ROTATED, SOUTH_UP, UTM, speckle, swath_gcps, write
 
 from fusar_gpt.errors import AreaError
 from fusar_gpt.frames import GroundPoints, SceneBox, ScenePoints, scene_corners
-from fusar_gpt.imagery import Area, open_scene, read_polygons
+from fusar_gpt.imagery import Area, area_from_file, open_scene, read_polygons
 
 PLACES = {
     "north": {"transform": NORTH_UP},
@@ -161,7 +161,7 @@ def test_files_of_any_vector_format_are_one_area(utm_scene, tmp_path, name, driv
         lonlat_polygon(utm_scene, [(50, 50), (90, 50), (90, 90), (50, 90)]),
     ]
     path = save(tmp_path / name, parts, driver=driver)
-    area = Area.from_file(path).on_scene(utm_scene)
+    area = area_from_file(path).on_scene(utm_scene)
     assert area.geom_type == "Polygon"
     assert area.area == pytest.approx(50 * 50 + 40 * 40 - 100, rel=1e-3)
     each = [part.on_scene(utm_scene).bounds for part in read_polygons(path)]
@@ -172,7 +172,7 @@ def test_a_file_in_another_crs_with_heights(utm_scene, tmp_path):
     ground = utm_scene.to_ground(scene_corners(SceneBox(10, 20, 70, 60))).xy()
     solid = shapely.force_3d(shapely.Polygon(ground), 12.0)
     path = save(tmp_path / "z.gpkg", [solid], crs=UTM, kind="Polygon Z")
-    assert Area.from_file(path).on_scene(utm_scene).bounds == bounds((10, 20, 70, 60))
+    assert area_from_file(path).on_scene(utm_scene).bounds == bounds((10, 20, 70, 60))
 
 
 BOW_TIE = {"type": "Polygon", "coordinates": [[[4, 51], [5, 52], [5, 51], [4, 52], [4, 51]]]}
@@ -192,7 +192,7 @@ POINT = {"type": "Point", "coordinates": [4, 51]}
 def test_what_is_no_area_is_refused_from_file_and_from_geojson(tmp_path, geometry, message):
     for make in (
         lambda: Area.from_geojson(geometry),
-        lambda: Area.from_file(geojson(tmp_path / "a.geojson", geometry)),
+        lambda: area_from_file(geojson(tmp_path / "a.geojson", geometry)),
     ):
         with pytest.raises(AreaError, match=message) as caught:
             make()
@@ -210,23 +210,23 @@ def test_what_is_no_geojson_is_refused(mapping):
 
 def test_files_that_hold_no_area_are_refused(tmp_path):
     with pytest.raises(AreaError, match="does not exist"):
-        Area.from_file(tmp_path / "none.gpkg")
+        area_from_file(tmp_path / "none.gpkg")
     with pytest.raises(AreaError, match="not a local file"):
-        Area.from_file("https://x.org/a.geojson")
+        area_from_file("https://x.org/a.geojson")
     (tmp_path / "note.gpkg").write_text("hello")
     with pytest.raises(AreaError, match="not a vector file"):
-        Area.from_file(tmp_path / "note.gpkg")
+        area_from_file(tmp_path / "note.gpkg")
     with pytest.raises(AreaError, match="is empty"):
-        Area.from_file(geojson(tmp_path / "empty.geojson", None))
+        area_from_file(geojson(tmp_path / "empty.geojson", None))
     with zipfile.ZipFile(tmp_path / "a.zip", "w"), pytest.raises(AreaError, match="not a vector file"):
-        Area.from_file(tmp_path / "a.zip")
+        area_from_file(tmp_path / "a.zip")
 
 
 def test_a_file_without_a_crs_is_refused(tmp_path):
     with pytest.warns(UserWarning, match="crs"):
         path = save(tmp_path / "a.shp", [shapely.box(0, 0, 1, 1)], crs=None, driver="ESRI Shapefile")
     with pytest.raises(AreaError, match="has no CRS: save it again with one"):
-        Area.from_file(path)
+        area_from_file(path)
 
 
 @pytest.mark.parametrize("box", [(5, 51, 4, 52), (4, 52, 5, 51), (4, 51, float("nan"), 52), (4, 51, 4, 52)])

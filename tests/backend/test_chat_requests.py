@@ -17,6 +17,9 @@ from scripted_server import TOKEN
 
 from fusar_gpt.server.chat import grounding
 
+ASKED = [{"role": "user", "content": "count ships"}]
+CONTENT = "messages.0.content.constrained-str"
+
 
 def test_the_models_are_listed_as_openai_lists_them(chat: ChatClient) -> None:
     (model,) = chat.client.models.list().data
@@ -57,11 +60,32 @@ def test_an_area_that_is_a_jobs_work_is_refused_before_the_model_is_asked(
         ({"messages": [{"role": "user", "content": " "}]}, 400, None, "the last message must be"),
         ({"fusar": None}, 400, None, "nothing to look at"),
         ({"messages": [{"role": "user", "content": shown(PNG)}]}, 400, None, "not both"),
-        ({"fusar": None, "messages": [{"role": "user", "content": shown(*[PNG] * 9)}]}, 400, None, "at most"),
+        ({"messages": [{"role": "user", "content": "x" * 4001}]}, 413, None, "over 4000 characters"),
+        ({"messages": [{"role": "user", "content": "\ufdfa" * 300}]}, 413, None, "over 4000 characters"),
+        (
+            {"messages": [{"role": "user", "content": "\ufdfa" * 300}, *ASKED]},
+            413,
+            None,
+            "over 4000 characters",
+        ),
+        (
+            {"messages": [*[{"role": "assistant", "content": "x" * 190_000}] * 6, *ASKED]},
+            413,
+            None,
+            "1000000",
+        ),
+        (
+            {"messages": [{"role": "assistant", "content": "x" * 200_001}, *ASKED]},
+            413,
+            CONTENT,
+            "at most 200000",
+        ),
+        ({"messages": ASKED * 201}, 413, "messages", "at most 200 items"),
         ({"tools": [{"type": "function"}]}, 400, None, "tools is not supported"),
         ({"n": 2}, 400, None, "n is not supported"),
         ({"logprobs": True}, 400, None, "logprobs is not supported"),
         ({"temperature": -1}, 400, "temperature", "greater than or equal"),
+        ({"max_tokens": 10**9}, 400, "max_tokens", "less than or equal to 1048576"),
         ({"max_tokens": 0}, 400, "max_tokens", "greater than or equal"),
         ({"fusar": {"scene": "/etc/passwd"}}, 403, None, "outside the folders"),
         ({"fusar": {"scene": "https://example.org/a.tif"}}, 403, None, "URLs"),
@@ -83,7 +107,9 @@ def test_refusals_are_openais_and_ours(
     assert error.response.headers["Content-Type"] == "application/problem+json"
     problem = error.response.json()
     assert (problem["status"], problem["detail"]) == (status, error.body["message"])
-    assert problem["code"] == {404: "not-found", 403: "path-refused"}.get(status, "invalid-request")
+    assert problem["code"] == {404: "not-found", 403: "path-refused", 413: "too-large"}.get(
+        status, "invalid-request"
+    )
     assert "\n" not in problem["detail"]
 
 
@@ -113,3 +139,14 @@ def test_odd_characters_in_a_request_come_back_in_a_plain_refusal(chat: ChatClie
     with requests.post(f"{chat.api.url}/v1/chat/completions", body, headers=headers, timeout=10) as reply:
         assert reply.status_code == 400
         assert reply.json()["error"]["param"]
+
+
+def test_a_body_of_millions_of_empty_lists_is_not_even_parsed(chat: ChatClient) -> None:
+    body = b'{"model": "scripted", "messages": [' + b",".join([b"[]"] * 400_000) + b"]}"
+    reply = requests.post(
+        f"{chat.api.url}/v1/chat/completions", body, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=20
+    )
+    assert (reply.status_code, reply.json()["detail"]) == (
+        413,
+        "the request has over 500000 values; send fewer messages",
+    )

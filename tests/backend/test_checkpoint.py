@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model import Card, load_checkpoint, save_checkpoint
 from fusar_gpt.model.checkpoint import default_attention
+from fusar_gpt.model.folder import refuse_code
 
 PROCESSOR = fresh_processor()
 
@@ -133,6 +134,47 @@ def test_weights_are_never_unpickled(folder):
     refused(folder, "lacks model.safetensors")
 
 
+@pytest.mark.parametrize("name", ["fusar.json", "config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, '{"a":' * 100_000, '{"title":' + "[" * 900 + "]" * 900 + "}", "9" * 10_000]
+)
+def test_json_that_is_nested_without_end_or_of_other_types(folder, name, content):
+    (folder / name).write_text(content)
+    refused(folder, "checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", {"auto_map": {"AutoModel": "evil.Model"}}),
+        ("config.json", {"text_config": {"auto_map": {"AutoModel": "somebody/evil--evil.Model"}}}),
+        ("config.json", {"_attn_implementation": "somebody/kernel"}),
+        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["evil.Tokenizer", None]}}),
+        ("tokenizer_config.json", {"auto_map": ["evil.Tokenizer", None]}),
+        ("preprocessor_config.json", {"auto_map": {"AutoImageProcessor": "evil.Images"}}),
+        ("processor_config.json", {"image_processor": {"auto_map": {"AutoProcessor": "evil.All"}}}),
+        ("video_preprocessor_config.json", {"auto_map": {"AutoVideoProcessor": "evil.Video"}}),
+        ("generation_config.json", {"custom_generate": "somebody/evil"}),
+        ("modeling_evil.py", None),
+        ("custom_generate/generate.py", None),
+    ],
+)
+def test_code_that_comes_with_a_checkpoint_is_refused_by_name_and_nobody_is_asked(
+    folder, monkeypatch, name, content
+):
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    if content is None:
+        path.write_text("raise SystemExit('it ran')")
+    else:
+        known = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps(known | content))
+    refused(folder, f"{path.name}: .* get a checkpoint without code")
+    with pytest.raises(CheckpointError, match="without code"):
+        refuse_code(folder)
+
+
 @pytest.mark.parametrize("change", ["left out", "renamed", "reshaped"])
 def test_weights_that_do_not_fit_the_model(folder, change):
     weights = load_file(folder / "model.safetensors")
@@ -147,7 +189,18 @@ def test_weights_that_do_not_fit_the_model(folder, change):
     refused(folder, "cannot be loaded")
 
 
-@pytest.mark.parametrize("change", [{"patch": 16, "merge": 1}, {"width": 65}, {"patch": "8"}, {"merge": 0}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"patch": 16, "merge": 1},
+        {"width": 65},
+        {"patch": "8"},
+        {"merge": 0},
+        {"targets": "ship"},
+        {"targets": [1]},
+        {"ground_m": 0.0},
+    ],
+)
 def test_a_card_that_does_not_fit(folder, change):
     edit(folder / "fusar.json", **change)
     refused(folder, "get the checkpoint again")

@@ -193,7 +193,7 @@ def test_a_bright_spot_lands_where_the_plan_says(tmp_path, side):
     with open_scene(write(tmp_path / "s.tif", grey)) as scene:
         area = shapely.box(406, 316, 407, 318)
         chip = next(iter(plan_chips(scene, area, frame, ground_m=side * scene.pixel_size_m)))
-        image = read_chip(scene, chip, scene.stretch()).astype(float)
+        image = read_chip(scene, chip, scene.stretch()).grey.astype(float)
     rows, cols = np.mgrid[0:64, 0:64] + 0.5
     found = [(image * cols).sum() / image.sum(), (image * rows).sum() / image.sum()]
     np.testing.assert_allclose(found, chip.plan.scene_to_chip(centre).xy()[0], atol=0.1)
@@ -206,7 +206,7 @@ def test_strips_and_factors_change_nothing_but_rounding(tmp_path, monkeypatch):
         chip = next(
             iter(plan_chips(scene, shapely.box(0, 0, 689, 689), FRAME, ground_m=689 * scene.pixel_size_m))
         )
-        got = read_chip(scene, chip, stretch).astype(int)
+        got = read_chip(scene, chip, stretch).grey.astype(int)
         whole = Image.fromarray(stretch.quantise(scene.read(chip.plan.window)))
         once = np.asarray(whole.resize((64, 64), Image.Resampling.BICUBIC)).astype(int)
     assert chip.plan.window.width == 689
@@ -218,7 +218,7 @@ def test_native_pixels_are_not_touched_and_the_edge_is_black(tmp_path):
     with open_scene(write(tmp_path / "s.tif", speckle(40, 200))) as scene:
         stretch = Stretch(-60, 0)
         chip = next(iter(plan_chips(scene, shapely.box(100, 0, 110, 40), FRAME)))
-        image = read_chip(scene, chip, stretch)
+        image = read_chip(scene, chip, stretch).grey
         np.testing.assert_array_equal(image[12:52], stretch.quantise(scene.read(SceneWindow(73, 0, 64, 40))))
     assert image.dtype == np.uint8
     assert not image[:12].any()
@@ -273,4 +273,4 @@ def test_a_stretched_chip_is_resized_with_the_bicubic_filter_alone(tmp_path):
         (chip,) = plan_chips(scene, shapely.box(100, 50, 160, 90), STRETCHED)
         grey = Image.fromarray(stretch.quantise(scene.read(SceneWindow(100, 50, 60, 40))))
         expected = np.asarray(grey.resize((64, 64), Image.Resampling.BICUBIC))
-        np.testing.assert_array_equal(read_chip(scene, chip, stretch), expected)
+        np.testing.assert_array_equal(read_chip(scene, chip, stretch).grey, expected)

@@ -99,7 +99,7 @@ def test_a_server_yields_the_events_of_a_local_run(desk: Desk, task: Task) -> No
 
 PLACED = {
     "rotated": {"transform": ROTATED},
-    "gcps": {"gcps": swath_gcps(220, 160)},
+    "gcps": {"gcps": swath_gcps(220, 160, size=0.1)},
     "antimeridian": {"transform": Affine(10, 0, 818_400, 0, -10, 8_120_800), "crs": "EPSG:32760"},
 }
 

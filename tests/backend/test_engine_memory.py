@@ -15,7 +15,7 @@ from fresh_model import CARD, fresh_model
 from fusar_gpt.engine import LocalEngine, memory
 from fusar_gpt.engine.memory import DeviceFullError
 from fusar_gpt.engine.prefixes import PrefixCache, prefix_key
-from fusar_gpt.errors import Cancelled
+from fusar_gpt.errors import Cancelled, TooLarge
 from fusar_gpt.model import Checkpoint, decoding
 from fusar_gpt.model.decoding import Prefix
 
@@ -201,3 +201,30 @@ def test_a_row_is_reckoned_with_at_least_its_keys_and_values():
     layer = 2 * 4 * text.num_key_value_heads * head * (len(PROCESSOR.prefix) + 1280)
     assert large - small >= 10 * layer
     assert small < 100 * 2**20
+
+
+def test_a_prompt_beyond_the_models_context_is_refused_before_the_chip_is_looked_at(looked):
+    asked = engine()
+    with pytest.raises(TooLarge, match=r"has \d+ tokens, and beside .* has room for \d+: shorten it"):
+        asked.answer([request(0), request(1, "ask " + "x " * 5000)])
+    assert not looked
+    assert asked.answer([request(0)])
+
+
+def test_an_answer_ends_where_the_models_context_does(monkeypatch):
+    asked = engine()
+    room = memory.answer_room(asked._checkpoint, 6, 10**6)
+    context = asked._checkpoint.model.config.text_config.max_position_embeddings
+    assert room + 6 + len(PROCESSOR.prefix) == context
+    monkeypatch.setattr(
+        asked._checkpoint.model.config.text_config, "max_position_embeddings", context - room + 5
+    )
+    (reply,) = asked.answer([request(0, "describe", None, 100)])
+    assert len(reply.token_ends) <= 6
+
+
+def test_a_prompt_beyond_the_free_memory_is_refused(shared, monkeypatch):
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 2**20)
+    with pytest.raises(TooLarge, match="MiB of memory, more than is free"):
+        shared.answer([request(0, "ask " + "why " * 1400)])
+    assert shared.answer([request(0)])

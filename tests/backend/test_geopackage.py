@@ -13,7 +13,7 @@ import pyogrio
 import pyproj
 import pytest
 import shapely
-from findings_samples import chips_of, open_sample, run_on
+from findings_samples import all_seen, chips_of, open_sample, run_on
 from shapely.geometry import shape
 
 from fusar_gpt.contract import Finding, Run
@@ -38,7 +38,7 @@ def findings_on(scene: Scene, run: Run) -> list[Finding]:
     return [
         f
         for question, answer in asked
-        for f in georeference(answer, question, chip, scene, run, lambda _: 0.5, 3)
+        for f in georeference(answer, question, chip, scene, run, lambda _: 0.5, 3, all_seen(chip))
     ]
 
 

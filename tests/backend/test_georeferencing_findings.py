@@ -11,7 +11,7 @@ import pyproj
 import pytest
 import rasterio
 import shapely
-from findings_samples import chips_of, open_sample, run_on, write_scene
+from findings_samples import all_seen, chips_of, open_sample, run_on, write_scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import shape
@@ -30,7 +30,7 @@ LOCATE = Question(Task.LOCATE, target="ship")
 def ask(
     scene: Scene, chip: Chip, answer: Answer, question: Question = DETECT, score: float = 0.5
 ) -> list[Finding]:
-    return georeference(answer, question, chip, scene, run_on(scene), lambda span: score, prior_nodes=7)
+    return georeference(answer, question, chip, scene, run_on(scene), lambda span: score, 7, all_seen(chip))
 
 
 def boxes(*corners: tuple[float, float, float, float], complete: bool = True) -> Boxes:

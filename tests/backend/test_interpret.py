@@ -79,7 +79,7 @@ PLACED = {
     "north-up": {"transform": NORTH_UP},
     "south-up": {"transform": SOUTH_UP},
     "rotated": {"transform": ROTATED},
-    "gcps": {"gcps": swath_gcps(220, 160)},
+    "gcps": {"gcps": swath_gcps(220, 160, size=0.1)},
 }
 
 

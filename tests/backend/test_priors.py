@@ -170,7 +170,7 @@ def test_real_codes_are_unit_vectors():
         ("float32", np.nan, None, 0),
         ("float32", -9999, -9999, 0),
         ("float64", np.inf, None, 0),
-        ("float32", 0.5, None, 4),
+        ("float32", 0.125, None, 4),
     ],
 )
 def test_nodes_without_data_are_dropped(tmp_path, dtype, hole, nodata, kept):
@@ -228,13 +228,52 @@ def test_tags_become_provenance(tmp_path):
 
 def test_positions_are_fractions_of_the_scene(tmp_path):
     positions = np.array([[0.1, 0.2], [0.0, 0.0], [0.224, 0.1], [0.9, 0.1], [np.nan, 0.1]], dtype=np.float32)
-    values = 3 * unit(5)
+    values = 1.1 * unit(5)
     values[1, 0] = np.nan
     np.savez(tmp_path / "aef.npz", features=values, positions=positions)
     field = FilePrior(tmp_path / "aef.npz").prior(CHIP, None)
     np.testing.assert_allclose(field.positions, [[100 / SIZE, 200 / SIZE], [1, 100 / SIZE]], atol=1e-6)
     np.testing.assert_allclose(field.values, unit(5)[[0, 2]], atol=1e-6)
     assert np.isnan(field.lonlat.xy()).all()
+
+
+def codes_of(vectors):
+    """AEF's codes of vectors, as numbers that are not rounded."""
+    return 127.5 * np.sqrt(np.abs(vectors)) * np.sign(vectors)
+
+
+@pytest.mark.parametrize(
+    ("form", "why"),
+    [
+        (lambda vectors: np.rint(codes_of(vectors)), "they look like codes: store them as int8"),
+        (lambda vectors: codes_of(vectors) / 127, "only divided by 127: square them"),
+        (lambda vectors: 10 * vectors, "vectors of length 10"),
+        (lambda vectors: vectors / 4, "vectors of length 0.25"),
+        (lambda vectors: np.rint(127 * vectors).astype(np.int8), "vectors of length"),
+        (lambda vectors: np.broadcast_to(vectors[:1], vectors.shape), "the same vector at all 40 places"),
+    ],
+)
+def test_what_is_no_aef_vector_is_refused(tmp_path, form, why):
+    stored = form(unit(40))
+    stored = stored if stored.dtype == np.int8 else stored.astype(np.float32)
+    np.savez(tmp_path / "aef.npz", features=stored, positions=np.zeros((40, 2), np.float32))
+    with pytest.raises(PriorError, match=why):
+        FilePrior(tmp_path / "aef.npz")
+    bands = np.asarray(stored).T.reshape(64, 5, 8)
+    path = write_raster(
+        tmp_path / "aef.tif", np.repeat(np.repeat(bands, 30, 1), 20, 2), TRANSFORMS["north-up"]
+    )
+    if "same" not in why:
+        with pytest.raises(PriorError, match=why.replace(" all 40 ", " all ")):
+            FilePrior(path).prior(CHIP, None)
+
+
+@pytest.mark.parametrize(
+    "form", [lambda v: v, lambda v: np.rint(codes_of(v)).astype(np.int8), lambda v: 0.9 * v]
+)
+def test_vectors_that_were_rounded_or_resampled_are_taken(tmp_path, form):
+    np.savez(tmp_path / "aef.npz", features=form(unit(40)), positions=np.full((40, 2), 0.1, np.float32))
+    assert len(FilePrior(tmp_path / "aef.npz").prior(CHIP, None)) == 40
 
 
 def test_lon_and_lat_rule_over_positions(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from findings_samples import chips_of, open_sample, run_on
+from findings_samples import all_seen, chips_of, open_sample, run_on
 from PIL import Image
 
 from fusar_gpt.contract import Finding, Run
@@ -69,7 +69,7 @@ def findings_on(scene: Scene, run: Run, ships: int = 2) -> list[Finding]:
     return [
         f
         for question, answer in asked
-        for f in georeference(answer, question, chip, scene, run, lambda _: 0.5, 3)
+        for f in georeference(answer, question, chip, scene, run, lambda _: 0.5, 3, all_seen(chip))
     ]
 
 
@@ -156,6 +156,7 @@ def test_overlay_draws_each_box_where_it_is(tmp_path: Path) -> None:
             run,
             lambda _: 0.5,
             0,
+            all_seen(chip),
         )
         write_overlay(tmp_path / "overlay.png", scene, run, findings)
     with Image.open(tmp_path / "overlay.png") as picture:

@@ -68,7 +68,9 @@ def test_it_shows_a_chip_of_the_plan_as_the_model_sees_it(api: ApiServer, root: 
         chips = list(plan_chips(scene, Area.whole(scene).on_scene(scene), ChipFormat(64, 64, 16)))
         assert answer["chips"] == len(chips)
         shown = pixels(answer["chip"]["image"])
-        (chip,) = [chip for chip in chips if np.array_equal(read_chip(scene, chip, scene.stretch()), shown)]
+        (chip,) = [
+            chip for chip in chips if np.array_equal(read_chip(scene, chip, scene.stretch()).grey, shown)
+        ]
         assert chip.footprint.distance(Area.whole(scene).on_scene(scene).centroid) < 1
         assert answer["chip"]["ground_m"] == pytest.approx(chip.plan.window.width * scene.pixel_size_m)
         assert answer["chip"]["stretch"]["quantity"] == scene.quantity == "power"
@@ -79,6 +81,15 @@ def test_it_shows_a_chip_of_the_plan_as_the_model_sees_it(api: ApiServer, root: 
     assert answer["prior"] == {
         "image": None, "nodes": 0, "source": "none", "year": None, "simulated": False, "said": [],
     }  # fmt: skip
+
+
+def test_what_speaks_against_a_run_is_said_before_it(api: ApiServer, root: Path) -> None:
+    power = speckle(300, 400)
+    power[:, 190:] = 0
+    coarse = write(root / "coarse.tif", power, names=["VV_dB"])
+    said = " ".join(ask(api, coarse)["chip"]["warnings"])
+    assert "'VV_dB' names decibels" in said
+    assert "of the area in this chip" in said
 
 
 def test_the_prior_beside_it(api: ApiServer, root: Path) -> None:
@@ -119,14 +130,14 @@ def test_time_is_only_told_once_it_was_measured(api: ApiServer, root: Path) -> N
 
 
 def test_too_many_at_a_time_are_refused(api: ApiServer, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, inside, gate = preview.open_scene, threading.Semaphore(0), threading.Event()
+    real, inside, gate = preview.open_scene_of, threading.Semaphore(0), threading.Event()
 
     def held(*options: object, **more: object) -> object:
         inside.release()
         assert gate.wait(30)
         return real(*options, **more)
 
-    monkeypatch.setattr(preview, "open_scene", held)
+    monkeypatch.setattr(preview, "open_scene_of", held)
     scene = root / HARBOUR.scene.name
     threads = [threading.Thread(target=ask, args=(api, scene)) for _ in range(preview.MOST_AT_A_TIME)]
     for thread in threads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from fusar_gpt.engine import DecodeRequest
 from fusar_gpt.errors import Cancelled
 from fusar_gpt.server import jobs as jobs_module
 from fusar_gpt.server.journal import Journal
+from fusar_gpt.server.journal_file import FILE
 from fusar_gpt.server.options import Options
 
 
@@ -117,6 +119,69 @@ def test_a_full_disk_fails_the_job_and_not_the_server(
         until(lambda: events_in(api.journal, running)[-1:] == [ended[1]])
         assert events(api, running)[-1] == ended
         assert events(api, submit(api))[-1][2]["status"] == "successful"
+
+
+@pytest.mark.parametrize("state", ["failed", "running", "accepted"])
+def test_a_deletion_that_cannot_be_written_is_refused_and_one_that_was_outlives_a_restart(
+    tmp_path: Path, state: str
+) -> None:
+    GATE.clear()
+    with serve_api(tmp_path, options=Options(jobs=1)) as api:
+        job = submit(api, question="gated")
+        until(lambda: ask(api, "GET", f"/jobs/{job}").json()["progress"] > 0)
+        if state == "accepted":
+            job = submit(api)
+        api.journal._db.execute("PRAGMA query_only = ON")
+        if state == "failed":
+            GATE.set()
+            assert events(api, job)[-1][2]["status"] == "failed"
+        assert ask(api, "GET", f"/jobs/{job}").json()["status"] == state
+        refused = ask(api, "DELETE", f"/jobs/{job}")
+        assert refused.status_code == 507
+        assert "a restart would run it again" in refused.json()["detail"]
+        api.journal._db.execute("PRAGMA query_only = OFF")
+        assert job in {record.id for record in api.journal.unfinished()}
+        assert ask(api, "DELETE", f"/jobs/{job}").status_code == 200
+        with connect(tmp_path / "state" / FILE, tmp_path / "copy") as copy:  # what a kill -9 would leave
+            assert job not in {record.id for record in copy.unfinished() if record.status != "dismissed"}
+        GATE.set()
+
+
+@contextmanager
+def connect(file: Path, folder: Path) -> Iterator[Journal]:
+    """A copy of a journal that a server has open."""
+    shutil.copytree(file.parent, folder)
+    journal = Journal(folder)
+    yield journal
+    journal.close()
+
+
+def test_results_of_a_job_that_is_deleted_meanwhile_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_api(tmp_path) as api:
+        job = submit(api)
+        assert events(api, job)[-1][2]["status"] == "successful"
+        read = Journal.results
+
+        def deleted(journal: Journal, name: str) -> str | None:
+            journal.delete(name)
+            return read(journal, name)
+
+        monkeypatch.setattr(Journal, "results", deleted)
+        assert ask(api, "GET", f"/jobs/{job}/results").status_code == 404
+
+
+def test_what_was_wrong_with_the_journal_is_told_in_info(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / FILE).write_bytes(b"no database" * 1000)
+    with serve_api(tmp_path) as api:
+        (notice,) = ask(api, "GET", "/info").json()["notices"]
+        assert notice.startswith(
+            "the journal was damaged (file is not a database): it is kept as jobs.sqlite."
+        )
+    with serve_api(tmp_path) as api:
+        assert ask(api, "GET", "/info").json()["notices"] == []
 
 
 @contextmanager

@@ -234,3 +234,11 @@ def peak() -> int:
     """The most memory that this process has held, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+def test_uploads_that_an_earlier_server_did_not_end_go_at_its_start(tmp_path: Path) -> None:
+    lost = tmp_path / "state" / "scenes" / "incoming-abc"
+    lost.mkdir(parents=True)
+    (lost / "part.tif").write_bytes(b"half")
+    with serve_api(tmp_path):
+        assert not lost.exists()

@@ -36,6 +36,7 @@ FOLDER = Path(contract.__file__).parent
 LINK = Path(__file__).resolve().parents[2] / "fusar_qgis" / "contract"
 REQUEST = TypeAdapter(InterpretRequest)
 
+NUMERIC = ("stretch.py", "sample.py", "radiometry.py", "evidence.py")
 words = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=8)
 numbers = st.floats(-1e7, 1e7)
 rings = st.lists(st.tuples(numbers, numbers), min_size=4, max_size=6).map(tuple)
@@ -58,7 +59,11 @@ requests = st.builds(
     overlap=st.none() | st.floats(0, 0.9),
 )
 KINDS = {"str": words, "bool": st.booleans(), "float": numbers, "tuple[str, ...]": st.lists(words).map(tuple)}
-KINDS |= {"int | None": st.none() | st.integers(2017, 2030), "str | None": st.none() | words}
+KINDS |= {
+    "int | None": st.none() | st.integers(2017, 2030),
+    "str | None": st.none() | words,
+    "float | None": st.none() | numbers,
+}
 runs = st.builds(Run, **{field.name: KINDS[field.type] for field in fields(Run)})
 boxes = st.tuples(numbers, numbers).map(lambda at: SceneBox(*at, at[0] + 5, at[1] + 7.5))
 values = st.none() | words | numbers | st.booleans() | st.integers()
@@ -80,8 +85,8 @@ def test_the_plugin_has_the_same_files():
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)
-def test_it_needs_the_standard_library_alone_and_the_stretch_numpy(path):
-    allowed = sys.stdlib_module_names | ({"numpy"} if path.name == "stretch.py" else set())
+def test_it_needs_the_standard_library_alone_and_the_numbers_numpy(path):
+    allowed = sys.stdlib_module_names | ({"numpy"} if path.name in NUMERIC else set())
     for node in ast.walk(ast.parse(path.read_text("utf-8"), feature_version=(3, 9))):
         if isinstance(node, ast.Import):
             assert {alias.name.split(".")[0] for alias in node.names} <= allowed

@@ -75,7 +75,7 @@ def test_an_area_over_the_ships_of_rotterdam_is_read_where_it_lies(tmp_path):
     path = GEOREF / "spacenet6_rotterdam" / "sar_hh.tif"
     with open_scene(path) as scene, rasterio.open(path) as raster:
         (chip,) = plan_chips(scene, Area.whole(scene).on_scene(scene), ChipFormat(200, 200, 10))
-        seen = read_chip(scene, chip, scene.stretch())
+        seen = read_chip(scene, chip, scene.stretch()).grey
         amplitude = np.abs(raster.read(1, window=Window(0, 0, 200, 200)))
     brightest = np.argsort(amplitude.ravel())[-200:]
     assert np.percentile(seen, 98) < np.median(seen.ravel()[brightest])

@@ -27,6 +27,8 @@ import standin_chat
 from fusar_qgis.contract import Progress, Run, Started
 
 TOKEN = "secret-of-the-standin"
+GUESSED = "The numbers are taken for decibels."
+UNSEEN = "No data on 80 % of the area: nothing is known of that ground."
 CHIPS = 6
 INFO = {
     "api": 1,
@@ -37,7 +39,7 @@ INFO = {
             "name": "tiny",
             "title": "FUSAR tiny",
             "demonstration": True,
-            "targets": ["ship", "storage tank", "endless", "crowded"],
+            "targets": ["ship", "storage tank", "endless", "crowded", "unseen"],
             "prior_years": [2017, 2024],
         }
     ],
@@ -225,7 +227,8 @@ class Door(BaseHTTPRequestHandler):
             self.event("findings", data)
             self.event("progress", Progress(chip + 1, chips).to_json())
         self.server.end(str(number))
-        self.event("end", {"status": "successful", "message": "Done."})
+        warnings = [GUESSED, UNSEEN] if kind == "unseen" else []
+        self.event("end", {"status": "successful", "message": "Done.", "warnings": warnings})
 
     def event(self, name: str, data: object) -> None:
         self.received += 1
@@ -269,6 +272,7 @@ def run_of(order: dict) -> Run:
         quantity="power", stretch_low_db=-21.5, stretch_high_db=4.0, chip_ground_m=640.0, aspect="undistorted",
         overlap=0.0, area="", started="2026-01-01T00:00:00Z", prior=order.get("prior", "none"),
         attribution="Simulated, no radar ever saw it", score_meaning="token probability",
+        warnings=(GUESSED,) if "unseen" in order["targets"] else (),
     )  # fmt: skip
 
 
@@ -343,7 +347,9 @@ def findings_of(order: dict, chip: int) -> tuple[list[dict], dict[str, str]]:
         "text": None,
     }
     row |= {"score": 0.5, "complete": True}
-    if order["task"] == "count":
+    if target == "unseen":
+        row |= {"text": "no data on 80 % of this ground", "complete": False, "score": None, "data_share": 0.2}
+    elif order["task"] == "count":
         row["count"] = 7
     else:
         row["text"] = "A harbour <script>alert(1)</script> with seven ships & 港口 beside a long quay."

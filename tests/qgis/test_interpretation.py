@@ -1,13 +1,18 @@
 """The button's whole story: a layer, a drag, a question, findings; each mistake in one clear message."""
 
 import json
+import sqlite3
 import zipfile
+from contextlib import closing
 
 import pytest
 from conftest import shows, write_tiff
 from qgis.core import (
     QgsApplication,
     QgsCoordinateReferenceSystem,
+    QgsExpression,
+    QgsExpressionContext,
+    QgsExpressionContextUtils,
     QgsGeometry,
     QgsProject,
     QgsRasterLayer,
@@ -17,7 +22,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QAction, QPushButton
-from standin import CHIPS
+from standin import CHIPS, GUESSED, UNSEEN
 
 from fusar_qgis.connection.backend import Backend
 from fusar_qgis.contract import Task
@@ -28,6 +33,7 @@ from fusar_qgis.gui.interpretation import Interpretation
 from fusar_qgis.gui.request_dialog import RequestDialog
 from fusar_qgis.gui.run_progress import RunTask
 from fusar_qgis.layers import clipping
+from fusar_qgis.layers.storage import run_of, source_of
 
 LEFT = Qt.MouseButton.LeftButton
 ON_SCENE = (40, 8), (60, 20)  # a hidden canvas takes its size much later
@@ -145,9 +151,26 @@ def test_grid_and_answers(ask, bar, qtbot):
     assert len(QgsProject.instance().layerTreeRoot().findGroups()) == 2
 
 
-def test_a_models_words_are_no_html_in_the_map_tip(ask, bar, qtbot):
-    from qgis.core import QgsExpression, QgsExpressionContext, QgsExpressionContextUtils
+def kept_warnings(layer: QgsVectorLayer) -> str:
+    with closing(sqlite3.connect(source_of(layer)[0])) as database:
+        return database.execute("SELECT warnings FROM runs").fetchone()[0]
 
+
+def test_no_data_is_told_and_is_no_empty_sea(ask, bar, qtbot):
+    ask("count", ["unseen"])
+    qtbot.waitUntil(lambda: finished(bar, "1 chips without enough data"))
+    said = " ".join(texts(bar))
+    assert said.count(GUESSED) == 1
+    assert said.count(UNSEEN) == 1
+    answers = layers()["Answers"]
+    context = QgsExpressionContext(QgsExpressionContextUtils.globalProjectLayerScopes(answers))
+    context.setFeature(next(answers.getFeatures()))
+    assert QgsExpression(answers.displayExpression()).evaluate(context) == "unseen: no data"
+    assert run_of(answers)["warnings"] == f"{GUESSED}\n{UNSEEN}"
+    qtbot.waitUntil(lambda: kept_warnings(answers) == f"{GUESSED}\n{UNSEEN}", timeout=20_000)
+
+
+def test_a_models_words_are_no_html_in_the_map_tip(ask, bar, qtbot):
     ask("describe")
     qtbot.waitUntil(lambda: finished(bar, "1 answers"))
     answers = layers()["Answers"]

@@ -4,15 +4,18 @@ import json
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
-from qgis.core import QgsProject, QgsSettings, QgsVectorLayer
+from qgis.core import QgsCoordinateReferenceSystem, QgsProject, QgsSettings, QgsVectorLayer
 
-from fusar_qgis.contract import Finding, Found, Polygon, SceneBox
+from fusar_qgis.contract import Finding, Found, MultiPolygon, Polygon, SceneBox
 from fusar_qgis.core.setting_names import PLACE
 from fusar_qgis.gui.results_relocator import ResultsRelocator
-from fusar_qgis.layers import storage
+from fusar_qgis.layers import exports, storage
+from fusar_qgis.layers.features import outline_in
 from fusar_qgis.layers.run_layers import RunLayers
+from fusar_qgis.layers.scene import crs_of
 from fusar_qgis.layers.wording import time_left
 
 RUN = {
@@ -256,3 +259,42 @@ def test_the_time_that_is_left():
     assert [time_left(seconds) for seconds in (0, 58, 61, 5000, 5500)] == [
         "about 5 s left", "about 60 s left", "about 1 min left", "about 83 min left", "about 1.5 h left",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", ["km", "us-ft"])
+def test_a_crs_that_a_geopackage_takes_for_another_gives_way_to_wgs84_and_that_is_said(
+    project, run, tmp_path, unit
+):
+    here = QgsCoordinateReferenceSystem()
+    here.createFromProj(f"+proj=utm +zone=50 +datum=WGS84 +units={unit} +no_defs")
+    ring = ((117.0, 36.0), (117.1, 36.0), (117.1, 36.1), (117.0, 36.1), (117.0, 36.0))
+    there = replace(
+        finding(1), crs=here.toWkt(QgsCoordinateReferenceSystem.WKT_PREFERRED),
+        lonlat=Polygon("Polygon", (ring,)),
+    )  # fmt: skip
+    layer, warnings = run(Found((there,), {}))
+    assert layer.crs().authid() == "EPSG:4326"
+    (feature,) = layer.getFeatures()
+    assert feature.geometry().boundingBox().center().x() == pytest.approx(117.05)
+    assert any("WGS 84" in warning for warning in warnings)
+    exported, context = tmp_path / "exported.gpkg", QgsProject.instance().transformContext()
+    taken = exports.snapshot(layer, unreviewed_too=True, context=context)
+    exports.write(taken, "gpkg", exported)
+    (table,) = tables(exported) - {"runs", "layer_styles"}
+    assert storage.open_table(str(exported), table, "x").crs().authid() == "EPSG:4326"
+
+
+def test_a_crs_with_its_own_datum_shift_is_kept(qgis_app):
+    shifted = QgsCoordinateReferenceSystem()
+    shifted.createFromProj("+proj=utm +zone=33 +ellps=intl +towgs84=-87,-98,-121,0,0,0,0 +units=m +no_defs")
+    assert storage.storable(shifted) == shifted
+
+
+def test_an_outline_across_the_antimeridian_stays_two_parts_in_wgs84(qgis_app):
+    parts = tuple(
+        (((west, 1.0), (west + 0.1, 1.0), (west + 0.1, 1.1), (west, 1.0)),) for west in (179.9, -180.0)
+    )
+    across = replace(finding(1), crs="EPSG:32660", lonlat=MultiPolygon("MultiPolygon", parts))
+    wgs84 = QgsCoordinateReferenceSystem("EPSG:4326")
+    assert outline_in(across, wgs84, QgsProject.instance().transformContext()).area() < 0.1
+    assert outline_in(across, crs_of("EPSG:32660"), QgsProject.instance().transformContext()).area() == 180

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 from conftest import write_tiff
-from osgeo import gdal
+from osgeo import gdal, osr
 from qgis.core import QgsCoordinateReferenceSystem, QgsRasterLayer, QgsVectorLayer
 
 from fusar_qgis.layers.scene import SceneError, scene_of
@@ -110,3 +110,17 @@ def test_what_is_no_raster(tmp_path):
     assert "No layer is active" in reason(None)
     assert "is not a raster" in reason(QgsVectorLayer("Point", "x", "memory"))
     assert "cannot be read" in reason(QgsRasterLayer(str(tmp_path / "gone.tif"), "x"))
+
+
+def test_a_crs_that_qgis_takes_for_another_does_not_go_by_path(tmp_path):
+    path = write_tiff(tmp_path / "x.tif", epsg=None)
+    dataset = gdal.Open(str(path), gdal.GA_Update)
+    srs = osr.SpatialReference()
+    srs.ImportFromProj4("+proj=utm +zone=33 +ellps=intl +units=m +no_defs")
+    dataset.SetProjection(srs.ExportToWkt())
+    dataset.SetGeoTransform((500000, 5, 0, 4000000, 0, -5))
+    dataset = None
+    layer = QgsRasterLayer(str(path), "x")
+    scene = scene_of(layer)
+    # Some releases of QGIS show it by an EPSG code's datum shift; then the backend gets what QGIS shows.
+    assert (scene.path is None) == layer.crs().authid().startswith("EPSG:")

@@ -9,8 +9,15 @@ from fusar_gpt.cli.terminal import show_progress, show_summary
 from fusar_gpt.contract import Finished
 from fusar_gpt.engine import Engine, LocalEngine
 from fusar_gpt.errors import OutputError
-from fusar_gpt.findings import ReportedRun, draw_overlay, write_geopackage, write_overlay, write_report
-from fusar_gpt.imagery import Area, open_scene
+from fusar_gpt.findings import (
+    ReportedRun,
+    draw_overlay,
+    is_findings_file,
+    write_geopackage,
+    write_overlay,
+    write_report,
+)
+from fusar_gpt.imagery import area_from_file, open_scene
 from fusar_gpt.interpret import interpret
 from fusar_gpt.model import load_checkpoint
 from fusar_gpt.planning import request_for
@@ -28,6 +35,7 @@ def demonstrate(out: Path) -> int:
         OutputError: The folder cannot be made or written to.
     """
     start = time.perf_counter()
+    _check_folder(out)
     engine = LocalEngine(load_checkpoint("tiny"))
     results: list[ReportedRun] = []
     for sample in SAMPLES:
@@ -45,12 +53,24 @@ def demonstrate(out: Path) -> int:
     return 0
 
 
+def _check_folder(out: Path) -> None:
+    """An earlier demonstration may be replaced, nothing else. Raises OutputError."""
+    try:
+        others = out.is_dir() and any(out.iterdir()) and not is_findings_file(out / "findings.gpkg")
+    except OSError as error:
+        raise OutputError(f"Cannot read {out}: {error.strerror}. Choose another with --out DIR.") from error
+    if others:
+        raise OutputError(
+            f"{out} holds other files than an earlier demonstration: choose another with --out DIR."
+        )
+
+
 def run_sample(sample: Sample, engine: Engine, folder: Path) -> list[ReportedRun]:
     """Run a sample's tasks one after the other; they share one GeoPackage, boxes and grid share one overlay."""
     print(f"\n{sample.title}")
     done: list[Finished] = []
     prior = str(sample.prior) if sample.prior else "none"
-    area = Area.from_file(sample.area) if sample.area else None
+    area = area_from_file(sample.area) if sample.area else None
     for task in TASKS.get(sample, (Task.DETECT,)):
         request = request_for(sample.scene, task, area=area, prior=prior)
         for event in show_progress(interpret(request, engine)):

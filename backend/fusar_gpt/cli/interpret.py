@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fusar_gpt import engine_options, prior_options
 from fusar_gpt.cli.prior import report
-from fusar_gpt.contract import FETCHED_PRIORS, NO_PRIOR
+from fusar_gpt.contract import FETCHED_PRIORS, NO_PRIOR, QUANTITIES
 from fusar_gpt.tasks import Task
 
 if TYPE_CHECKING:
@@ -23,15 +23,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``fusar interpret``, which others script against."""
     parser.add_argument("scene", type=Path, metavar="SCENE", help="a georeferenced SAR raster")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--area", type=Path, metavar="FILE", help="polygons in any vector format")
-    where.add_argument("--bbox", type=bbox, metavar="W,S,E,N")
+    where.add_argument(
+        "--area",
+        type=Path,
+        metavar="FILE[:LAYER]",
+        help="polygons in any vector format; default: those of all its layers",
+    )
+    where.add_argument(
+        "--bbox", type=bbox, metavar="W,S,E,N", help="in degrees W > E is across the antimeridian"
+    )
     parser.add_argument("--bbox-crs", default="EPSG:4326", metavar="CRS", help="default: %(default)s")
     parser.add_argument("--task", required=True, choices=[task.value for task in Task])
     parser.add_argument(
         "--target", action="append", default=[], metavar="NAME", help="default: all the model knows"
     )
     parser.add_argument("--question", metavar="TEXT", help="what to ask (task ask)")
-    parser.add_argument("--boxes", type=Path, metavar="FILE", help="polygons to classify (task classify)")
+    parser.add_argument(
+        "--boxes", type=Path, metavar="FILE[:LAYER]", help="polygons to classify (task classify)"
+    )
     engine_options.add_arguments(parser)
     parser.add_argument(
         "--aspect",
@@ -48,7 +57,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--band", metavar="NAME|N", help="polarisation or band number; default: the scene's co-pol"
     )
+    parser.add_argument(
+        "--quantity",
+        type=str.lower,
+        choices=QUANTITIES,
+        help="what the band's numbers are; default: judged by names, units, range and texture",
+    )
+    parser.add_argument(
+        "--scale",
+        type=float,
+        metavar="N",
+        help="multiply the stored numbers by this, such as 0.01 for decibels times 100; default: as the file states",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="OUT.gpkg")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a file at --out that fusar interpret did not write"
+    )
     parser.add_argument(
         "--json", action="store_true", help="print run, counts and findings as one JSON object"
     )
@@ -81,9 +105,8 @@ def run_interpret(args: argparse.Namespace) -> int:
     request = request_from(args)
     from fusar_gpt.cli.terminal import show_progress
     from fusar_gpt.contract import Finished
-    from fusar_gpt.findings import check_writable
 
-    check_writable(args.out)
+    check_out(args)
     with closing(
         events_from_server(request, args) if args.server else events_from_here(request, args)
     ) as events:
@@ -91,6 +114,18 @@ def run_interpret(args: argparse.Namespace) -> int:
             if isinstance(event, Finished):
                 deliver(event, args)
     return 0
+
+
+def check_out(args: argparse.Namespace) -> None:
+    """Before anything is computed: the output must be writable, and no input nor somebody else's file."""
+    from fusar_gpt.findings import check_output, is_findings_file
+    from fusar_gpt.imagery import split_layer
+
+    read = {"area": args.area, "boxes": args.boxes}
+    inputs = {what: split_layer(path)[0] if path else None for what, path in read.items()}
+    inputs |= {"scene": args.scene, "prior": Path(args.prior)}
+    if said := check_output(args.out, is_findings_file, inputs=inputs, overwrite=args.overwrite):
+        report(said)
 
 
 def events_from_here(request: InterpretRequest, args: argparse.Namespace) -> Generator[Event, None, None]:
@@ -121,15 +156,14 @@ def deliver(finished: Finished, args: argparse.Namespace) -> None:
     from fusar_gpt.contract import to_geojson
     from fusar_gpt.findings import count_by_kind, write_geopackage
 
-    write_geopackage(args.out, [finished.run], finished.findings)
+    told = write_geopackage(args.out, [finished.run], finished.findings)
+    for warning in told:
+        report(warning)
     if args.json:
         findings = to_geojson(finished.findings)
         counts = count_by_kind(finished.findings)
-        print(
-            json.dumps(
-                {"run": finished.run.record(), "counts": counts, "findings": findings}, allow_nan=False
-            )
-        )
+        run = replace(finished.run, warnings=(*finished.run.warnings, *told))
+        print(json.dumps({"run": run.record(), "counts": counts, "findings": findings}, allow_nan=False))
     else:
         show_summary(finished)
         print(f"written: {args.out}")
@@ -141,6 +175,8 @@ def check_usage(args: argparse.Namespace) -> None:
     task = Task(args.task)
     if args.out.suffix.lower() != ".gpkg":
         args.usage_error("--out must end in .gpkg, as GeoPackages do")
+    if args.scale is not None and not 0 < args.scale <= 1e12:
+        args.usage_error("--scale must be a number above 0, such as 0.01")
     if args.area is None and args.bbox is None and not (task is Task.CLASSIFY and args.boxes):
         args.usage_error("say where: --area FILE or --bbox W,S,E,N")
     if task is Task.CLASSIFY and not args.boxes:
@@ -167,12 +203,12 @@ def check_place(args: argparse.Namespace) -> None:
 
 def request_from(args: argparse.Namespace) -> InterpretRequest:
     """The request that the arguments describe. Raises AreaError on unreadable files."""
-    from fusar_gpt.imagery import Area, read_polygons
+    from fusar_gpt.imagery import Area, area_from_file, read_polygons
     from fusar_gpt.planning import request_for
 
     area = None
     if args.area is not None:
-        area = Area.from_file(args.area)
+        area = area_from_file(args.area, report)
     elif args.bbox is not None:
         west, south, east, north = args.bbox
         area = Area.from_bbox(west, south, east, north, args.bbox_crs)
@@ -182,9 +218,11 @@ def request_from(args: argparse.Namespace) -> InterpretRequest:
         targets=tuple(args.target),
         area=area,
         question=args.question,
-        boxes=read_polygons(args.boxes) if args.boxes else (),
+        boxes=read_polygons(args.boxes, report) if args.boxes else (),
         prior=args.prior,
         year=args.year,
         aspect=args.aspect,
+        quantity=args.quantity,
+        scale=args.scale,
         band=int(args.band) if args.band and args.band.isdecimal() else args.band,
     )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fusar_gpt.priors.tiles import BoundingBox, CodesOf, Tile
 
 _CACHE = ("cache_folder", "cache_bytes")
+_DRAWN = ("Software", "fusar prior show")
 _REACH = ("root", "ee_project", "ee_credentials", "ee_url", "high_volume", "requester_pays", "deadline_s")
 
 
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser("show", help="draw channels 1, 16 and 9 of a prior file as red, green and blue")
     show.add_argument("file", type=Path, metavar="FILE")
     show.add_argument("--out", type=Path, required=True, metavar="x.png")
+    add_overwrite(show)
     show.set_defaults(run=run_show, usage_error=show.error)
 
     add_cache(actions.add_parser("cache", help="what has been fetched and kept"))
@@ -54,9 +56,17 @@ def add_fetch(parser: argparse.ArgumentParser) -> None:
         metavar="prior.tif|prior.npz",
         help="all pixels as 64 bands of int8 codes, or the nodes of the grid as vectors",
     )
+    add_overwrite(parser)
     settings = (*_REACH, *_CACHE, "nodes", "resampling")
     prior_options.add_arguments(parser, only=settings, prefix="")
     parser.set_defaults(run=run_fetch, usage_error=parser.error)
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """What allows to replace a file that the command did not write."""
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a file at --out that this command did not write"
+    )
 
 
 def add_cache(parser: argparse.ArgumentParser) -> None:
@@ -93,11 +103,13 @@ def run_fetch(args: argparse.Namespace) -> int:
         args.usage_error("--out must end in .tif or .npz")
     if form == ".tif" and (args.prior_nodes or args.prior_resampling):
         args.usage_error("--nodes and --resampling are for .npz: a .tif keeps every pixel as it is")
-    from fusar_gpt.findings.output import check_writable
+    from fusar_gpt.findings.output import check_output
+    from fusar_gpt.priors.files import is_written_prior
     from fusar_gpt.priors.tiles import BoundingBox
 
     settings, box = PriorSettings.of(args), BoundingBox(*args.bbox)
-    check_writable(args.out)
+    if said := check_output(args.out, is_written_prior, inputs={}, overwrite=args.overwrite):
+        report(said)
     said = fetch_raster(args, settings, box) if form == ".tif" else fetch_points(args, settings, box)
     print(f"written: {args.out} ({said})")
     return 0
@@ -139,14 +151,31 @@ def run_show(args: argparse.Namespace) -> int:
     """``fusar prior show``."""
     if args.out.suffix.lower() != ".png":
         args.usage_error("--out must end in .png")
-    from fusar_gpt.findings.output import whole_file
+    from PIL.PngImagePlugin import PngInfo
+
+    from fusar_gpt.findings.output import check_output, whole_file
     from fusar_gpt.priors.preview import draw_prior
 
+    if said := check_output(args.out, is_drawn_prior, inputs={"prior": args.file}, overwrite=args.overwrite):
+        report(said)
     picture, lines = draw_prior(args.file)
+    mark = PngInfo()
+    mark.add_text(*_DRAWN)
     with whole_file(args.out) as temporary:
-        picture.save(temporary)
+        picture.save(temporary, pnginfo=mark)
     print(*lines, f"written: {args.out}", sep="\n")
     return 0
+
+
+def is_drawn_prior(path: Path) -> bool:
+    """Whether a picture was drawn by ``fusar prior show``."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get(_DRAWN[0]) == _DRAWN[1]
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return False
 
 
 def run_cache_info(args: argparse.Namespace) -> int:

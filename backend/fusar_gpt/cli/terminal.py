@@ -53,13 +53,19 @@ def show_progress(events: Iterable[Event]) -> Iterator[Event]:
     with ExitStack() as stack:
         for event in events:
             if isinstance(event, Started):
-                for notice in warnings_of(event.run):
+                if event.run.quantity_reason:
+                    print(f"'{event.run.band}' taken for {event.run.quantity_reason}", file=sys.stderr)
+                told = [*warnings_of(event.run), *event.run.warnings]
+                for notice in told:
                     print(f"note: {notice}", file=sys.stderr)
                 show = stack.enter_context(progress_bar(event.chips, "chips"))
             elif isinstance(event, Progress):
                 show(event.done)
             elif isinstance(event, Finished):
                 stack.close()
+                for notice in event.run.warnings:
+                    if notice not in told:
+                        print(f"note: {notice}", file=sys.stderr)
             yield event
 
 

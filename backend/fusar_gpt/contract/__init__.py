@@ -16,7 +16,7 @@ from .events import (
     read,
     read_event,
 )
-from .finding import FINDING_COLUMNS, Finding, Layer, read_geojson, to_geojson
+from .finding import ENOUGH_DATA, FINDING_COLUMNS, Finding, Layer, read_geojson, to_geojson
 from .geometry import (
     Box,
     FeatureCollection,
@@ -35,10 +35,12 @@ from .request import (
     FETCHED_PRIORS,
     NO_PRIOR,
     PRIOR_SOURCES,
+    QUANTITIES,
     SEARCHES,
     UPLOADED,
     InterpretRequest,
     Need,
+    SaidQuantity,
     Task,
 )
 from .run import RUN_COLUMNS, SCORE_MEANING, Columns, Run, Value
@@ -46,11 +48,13 @@ from .run import RUN_COLUMNS, SCORE_MEANING, Columns, Run, Value
 __all__ = [
     "API",
     "API_MISMATCH",
+    "ENOUGH_DATA",
     "EXECUTION",
     "FETCHED_PRIORS",
     "FINDING_COLUMNS",
     "NO_PRIOR",
     "PRIOR_SOURCES",
+    "QUANTITIES",
     "RUN_COLUMNS",
     "SCORE_MEANING",
     "SEARCHES",
@@ -79,6 +83,7 @@ __all__ = [
     "Progress",
     "ProtocolError",
     "Run",
+    "SaidQuantity",
     "SceneBox",
     "ShownChip",
     "ShownPrior",

@@ -107,20 +107,23 @@ class Finished:
 
 @dataclass(frozen=True)
 class Ended:
-    """A job is over: ``successful``, ``failed`` or ``dismissed``."""
+    """A job is over: ``successful``, ``failed`` or ``dismissed``; ``warnings`` are all those of the finished run."""
 
     name: ClassVar[str] = "end"
     status: str
     message: str
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The event's data."""
-        return {"status": self.status, "message": self.message}
+        data = {"status": self.status, "message": self.message}
+        return {**data, "warnings": list(self.warnings)} if self.warnings else data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Ended:
         """Back from :meth:`to_json`."""
-        return cls(str(data["status"]), str(data.get("message") or ""))
+        warnings = tuple(str(warning) for warning in data.get("warnings") or ())
+        return cls(str(data["status"]), str(data.get("message") or ""), warnings)
 
 
 Event = Union[Started, Found, Progress, Finished]

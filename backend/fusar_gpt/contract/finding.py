@@ -43,10 +43,17 @@ FINDING_COLUMNS: dict[str, Columns] = {
         "question": str,
         "score": float,
         "complete": bool,
+        "data_share": float,
         **_SHARED,
     },
 }
-"""The columns of each layer of findings; any of them may be null. ``lon`` and ``lat``: WGS84, of the centre."""
+"""The columns of each layer of findings; any of them may be null. ``lon`` and ``lat``: WGS84, of the centre.
+
+``data_share``: the share of the ground asked about where the scene has data, in [0, 1].
+"""
+
+ENOUGH_DATA = 0.5
+"""The least share of ground with data that an answer may speak for."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,18 @@ class Finding:
     lonlat: Outline | None
     box: SceneBox
     properties: dict[str, Value]
+
+    @property
+    def lacks_data(self) -> bool:
+        """Whether it is about a chip with too little data to say what is there."""
+        share = self.properties.get("data_share")
+        return "chip" in self.properties and isinstance(share, float) and share < ENOUGH_DATA
+
+    @property
+    def is_unclear(self) -> bool:
+        """Whether it is an answer of the model that was cut off or not understood."""
+        incomplete = "chip" in self.properties and self.properties.get("complete") is False
+        return incomplete and not self.lacks_data
 
     def to_json(self) -> dict[str, Any]:
         """A GeoJSON feature; ``scene_geometry``, ``scene_crs`` and ``scene_box`` stand beside its geometry."""

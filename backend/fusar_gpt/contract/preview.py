@@ -27,16 +27,23 @@ def read_png(uri: str) -> bytes:
 
 @dataclass(frozen=True)
 class Grey:
-    """How stored numbers become grey: ``low_db`` and ``high_db`` are black and white, in dB unless ``grey``."""
+    """How stored numbers become grey: ``low_db`` and ``high_db`` are black and white, in dB unless ``grey``.
+
+    ``reason`` says in a phrase what the numbers were taken for and why.
+    """
 
     quantity: str
     low_db: float
     high_db: float
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class ShownChip:
-    """The chip in the middle of the area: a PNG as the model sees it, its size in px, its place and ground width."""
+    """The chip in the middle of the area: a PNG as the model sees it, its size in px, its place and ground width.
+
+    ``warnings`` are those of a run, as far as they are known before it.
+    """
 
     image: str
     size: tuple[int, int]
@@ -45,6 +52,7 @@ class ShownChip:
     ground_m: float
     band: str
     stretch: Grey
+    warnings: tuple[str, ...] = ()
 
     @property
     def png(self) -> bytes:
@@ -62,7 +70,13 @@ class ShownChip:
             crs=str(data["crs"]),
             ground_m=float(data["ground_m"]),
             band=str(data["band"]),
-            stretch=Grey(str(stretch["quantity"]), float(stretch["low_db"]), float(stretch["high_db"])),
+            stretch=Grey(
+                quantity=str(stretch["quantity"]),
+                low_db=float(stretch["low_db"]),
+                high_db=float(stretch["high_db"]),
+                reason=str(stretch.get("reason", "")),
+            ),
+            warnings=tuple(str(line) for line in data.get("warnings", ())),
         )
         read_png(chip.image)
         return chip

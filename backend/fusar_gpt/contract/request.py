@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 from .geometry import FeatureCollection, Outline, read_boxes, read_outline
 from .limits import (
     MAX_TARGETS,
     BandNumber,
     CrsText,
+    Factor,
     FileName,
     Flag,
     Limits,
@@ -34,6 +35,11 @@ PRIOR_SOURCES = (NO_PRIOR, "auto", "cog", "earth-engine")
 """What a request may name as its prior, besides a file."""
 FETCHED_PRIORS = PRIOR_SOURCES[1:]
 """Those that are fetched from a network."""
+
+
+SaidQuantity = Literal["power", "amplitude", "db", "grey"]
+"""What the numbers of a scene may be said to be."""
+QUANTITIES: tuple[SaidQuantity, ...] = get_args(SaidQuantity)
 
 
 Need = Literal["target", "box", "text"]
@@ -84,6 +90,8 @@ class InterpretRequest:
         allow_no_prior: Go on without a prior where none can be had.
         year: Year of the prior; None means that of the scene's acquisition.
         band: Number from 1, name or polarisation; None takes VV, then HH, then the first.
+        quantity: What the band's numbers are; None judges by names, units, range and texture.
+        scale: The stored numbers are multiplied by it, instead of by the scale and offset that the file states.
         ground_m: Ground side of a chip in metres; None leaves it to the checkpoint.
         overlap: Share of a chip's side that its neighbour sees too; None leaves it to the task.
         aspect: Overrides the checkpoint's way to fit ground of another shape into its frame.
@@ -110,6 +118,8 @@ class InterpretRequest:
     ground_m: Metres | None = None
     overlap: Overlap | None = None
     aspect: Literal["undistorted", "stretched"] | None = None
+    quantity: SaidQuantity | None = None
+    scale: Factor | None = None
 
     def __post_init__(self) -> None:
         if self.task.needs == "text" and not (self.question and self.question.strip()):

@@ -12,7 +12,7 @@ Value = Union[str, int, float, bool, None]
 Columns = dict[str, type]
 
 SCORE_MEANING = "token probability: geometric mean over the answer's tokens, not a calibrated confidence"
-_LISTS = {"targets": ", ", "prompts": "\n"}
+_LISTS = {"targets": ", ", "prompts": "\n", "warnings": "\n"}
 """What is a list, and how it is joined in a table."""
 
 
@@ -35,6 +35,7 @@ class Run:
         scene_simulated: True when no radar ever saw the scene.
         band: The band that was read.
         quantity: What its numbers are: ``amplitude``, ``power``, ``dB``, or ``grey`` (8 bits as stored).
+        quantity_reason: What its numbers were taken for and why, one phrase.
         stretch_low_db: What became black, in dB (a grey level if ``quantity`` is grey).
         stretch_high_db: What became white, likewise.
         chip_ground_m: Ground side of one chip in metres.
@@ -49,6 +50,8 @@ class Run:
         prior_attribution: What its licence wants said.
         prior_simulated: True when the prior's values do not describe the place.
         attribution: What the scene's licence wants said.
+        warnings: Whole sentences that a reader must know: what was guessed against the evidence or left out.
+        data_share: Share of the area where the scene has data, in [0, 1]; None while it is not known.
         score_meaning: What the number called score is.
     """
 
@@ -80,10 +83,13 @@ class Run:
     prior_attribution: str | None = None
     prior_simulated: bool = False
     attribution: str | None = None
+    warnings: tuple[str, ...] = ()
+    data_share: float | None = None
+    quantity_reason: str = ""
     score_meaning: str = SCORE_MEANING
 
     def record(self) -> dict[str, Value]:
-        """The run as one flat row: targets joined by commas, prompts by new lines."""
+        """The run as one flat row: targets joined by commas, prompts and warnings by new lines."""
         row = {field.name: getattr(self, field.name) for field in fields(self)}
         return {**row, **{name: mark.join(row[name]) for name, mark in _LISTS.items()}}
 
@@ -104,7 +110,7 @@ class Run:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Run:
         """Back from :meth:`to_json`; what a newer backend adds is not read. Raises KeyError or TypeError."""
-        row = {**data["run"], **{name: tuple(data[name]) for name in _LISTS}}
+        row = {**data["run"], **{name: tuple(data.get(name, ())) for name in _LISTS}}
         return cls(**{field.name: row[field.name] for field in fields(cls) if field.name in row})
 
 

@@ -69,7 +69,8 @@ class LocalEngine:
     ) -> list[Reply]:
         """As :meth:`Engine.answer`.
 
-        Raises :class:`~fusar_gpt.engine.memory.DeviceFullError` when not even one answer fits into memory.
+        Raises TooLarge for a prompt beyond the model's context or the free memory, and
+        :class:`~fusar_gpt.engine.memory.DeviceFullError` when not even one answer fits into memory.
         """
         session = DecodeSession(
             self._checkpoint, self._grammars, self._prefixes, requests, cancelled, on_text
@@ -78,12 +79,20 @@ class LocalEngine:
             check_cancelled(cancelled)
         try:
             while session.pending:
-                size = min(self.batch_size, session.pending)
+                size = min(self.batch_size, session.pending, self._fitting(session.longest))
                 if problem := session.advance(size):
                     self._shrink(size, problem)
         finally:
             self._running.release()
         return session.replies()
+
+    def _fitting(self, text_tokens: int) -> int:
+        """How many answers fit at a time where prompt and answer are longer than the batch size was estimated with."""
+        if text_tokens <= memory.LONGEST_TEXT:
+            return self.batch_size
+        device = self._checkpoint.device
+        row = memory.row_bytes(self._checkpoint, text_tokens)
+        return memory.batch_size(memory.free_bytes(device), row, device.type)
 
     def _shrink(self, size: int, problem: str) -> None:
         """Halve the batch size and free memory, after ``size`` answers at a time did not fit."""

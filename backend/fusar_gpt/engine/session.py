@@ -13,7 +13,7 @@ from torch import Tensor
 from fusar_gpt.engine.detokenizer import IncrementalDetokenizer
 from fusar_gpt.engine.engine import DecodeRequest, OnText, Reply
 from fusar_gpt.engine.grammar import Grammars
-from fusar_gpt.engine.memory import is_out_of_memory
+from fusar_gpt.engine.memory import answer_room, is_out_of_memory
 from fusar_gpt.engine.prefixes import PrefixCache, prefix_key
 from fusar_gpt.errors import Cancelled
 from fusar_gpt.model import Checkpoint
@@ -44,6 +44,11 @@ class DecodeSession:
         self._requests = requests
         self._cancelled = cancelled
         self._on_text = on_text
+        self._prompts = [checkpoint.processor.ids_after_image(request.prompt) for request in requests]
+        self._limits = [
+            answer_room(checkpoint, len(prompt), request.max_tokens)
+            for prompt, request in zip(self._prompts, requests, strict=True)
+        ]
         self._keys = [prefix_key(request, checkpoint.hash) for request in requests]
         first: dict[bytes, int] = {}
         for i, key in enumerate(self._keys):
@@ -55,6 +60,12 @@ class DecodeSession:
         # Characters given to on_text: not given again when an answer has to start anew after running out of memory.
         self._reported = [0] * len(requests)
         self._stops = stop_ids(checkpoint)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest prompt and answer."""
+        pairs = zip(self._prompts, self._limits, strict=True)
+        return max((len(prompt) + limit for prompt, limit in pairs), default=0)
 
     @property
     def pending(self) -> int:
@@ -96,9 +107,9 @@ class DecodeSession:
 
     def _begin(self, index: int, request: DecodeRequest, prefix: Prefix) -> _Answer:
         matcher = None if request.grammar is None else self._grammars.matcher(request.grammar)
-        prompt = self._checkpoint.processor.ids_after_image(request.prompt)
+        detokenizer = IncrementalDetokenizer(self._checkpoint.tokenizer)
         return _Answer(
-            index, request, prefix, prompt, matcher, IncrementalDetokenizer(self._checkpoint.tokenizer)
+            index, request, prefix, self._prompts[index], self._limits[index], matcher, detokenizer
         )
 
     def _prefixes_of(self, keys: Sequence[bytes], requests: Sequence[DecodeRequest]) -> list[Prefix]:
@@ -149,10 +160,11 @@ class _Answer(Row):
         request: DecodeRequest,
         prefix: Prefix,
         prompt: Sequence[int],
+        limit: int,
         matcher: xgrammar.GrammarMatcher | None,
         detokenizer: IncrementalDetokenizer,
     ) -> None:
-        super().__init__(prefix, prompt, request.max_tokens)
+        super().__init__(prefix, prompt, limit)
         self.index = index
         self.request = request
         self.matcher = matcher

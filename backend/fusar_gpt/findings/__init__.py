@@ -1,10 +1,10 @@
 """Findings: answers become georeferenced features, merged across chips, written for maps and for people."""
 
 from fusar_gpt.findings.finding import count_by_kind
-from fusar_gpt.findings.geopackage import write_geopackage
-from fusar_gpt.findings.georeference import georeference
+from fusar_gpt.findings.geopackage import is_findings_file, write_geopackage
+from fusar_gpt.findings.georeference import georeference, not_asked
 from fusar_gpt.findings.merge import Merge
-from fusar_gpt.findings.output import check_writable
+from fusar_gpt.findings.output import check_output, check_writable
 from fusar_gpt.findings.overlay import draw_overlay, write_overlay
 from fusar_gpt.findings.report import ReportedRun, write_report
 from fusar_gpt.findings.total import area_totals
@@ -13,10 +13,13 @@ __all__ = [
     "Merge",
     "ReportedRun",
     "area_totals",
+    "check_output",
     "check_writable",
     "count_by_kind",
     "draw_overlay",
     "georeference",
+    "is_findings_file",
+    "not_asked",
     "write_geopackage",
     "write_overlay",
     "write_report",

@@ -62,6 +62,8 @@ def warnings_of(run: Run) -> list[str]:
         said.append("No prior")
     elif run.prior_simulated:
         said.append("Simulated prior")
+    if run.warnings:
+        said.append("See the run's warnings")
     return said
 
 

@@ -13,7 +13,9 @@ def count_by_kind(findings: Iterable[Finding]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for finding in findings:
         p = finding.properties
-        if finding.layer == "detections":
+        if finding.lacks_data:
+            counts["chips with too little data"] += 1
+        elif finding.layer == "detections":
             counts[f"{p['label']} detected"] += 1
         elif finding.layer == "grid":
             counts[f"grid cells with {p['target']}"] += bool(p["hit"])
@@ -21,7 +23,7 @@ def count_by_kind(findings: Iterable[Finding]) -> dict[str, int]:
             counts[f"{p['label']} classified"] += 1
         elif isinstance(count := p.get("count"), int) and "chip" in p:
             counts[f"{p['target']} counted"] += count
-        elif not p["complete"]:
+        elif finding.is_unclear:
             counts["answers cut off or not understood"] += 1
         elif p.get("text") and "chip" in p:
             counts["answers in words"] += 1

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyogrio.raw
+import pyogrio.util
 import pyproj
 import shapely
 from numpy.typing import NDArray
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from fusar_gpt import lonlat
 from fusar_gpt.contract import FINDING_COLUMNS, RUN_COLUMNS, Columns, Finding, Run, Value
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings.output import whole_file
@@ -29,16 +34,39 @@ _NUMPY: dict[type, tuple[str, Value]] = {
 }
 
 
-def write_geopackage(path: Path, runs: Sequence[Run], findings: Iterable[Finding]) -> None:
+_WGS84 = "EPSG:4326"
+_NOT_HELD = (
+    "The GeoPackage is in WGS 84, because the format would hold the scene's own CRS only as another one that looks "
+    "like it."
+)
+_SAME_DEGREES = 1e-8  # a millimetre
+
+
+def is_findings_file(path: Path) -> bool:
+    """Whether a file is a GeoPackage of :func:`write_geopackage` to which nobody has added a layer."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            tables = {name for (name,) in database.execute("SELECT table_name FROM gpkg_contents")}
+            columns = {name for _, name, *_ in database.execute("PRAGMA table_info(runs)")}
+    except sqlite3.Error:
+        return False
+    return tables - {"layer_styles"} == {*FINDING_COLUMNS, "runs"} and "scene_fingerprint" in columns
+
+
+def write_geopackage(path: Path, runs: Sequence[Run], findings: Iterable[Finding]) -> tuple[str, ...]:
     """Writes the layers ``detections``, ``grid``, ``answers`` (even if empty) and ``runs``.
 
-    They are in the CRS of the runs' scenes; a layer has only one, so runs in different CRSs meet in WGS84.
+    They are in the CRS of the runs' scenes; a layer has only one, so runs in different CRSs meet in WGS84, and so
+    does a run whose CRS does not come back from the file as it is.
     Every layer has the columns ``lon`` and ``lat``: WGS84 degrees of the feature's centre.
 
     Args:
         path: The file to write or to replace; its folder must exist.
         runs: At least one run; its area is the geometry of its row in ``runs``.
         findings: The findings of all these runs, in any order.
+
+    Returns:
+        Warnings about the file, which the runs in it carry too.
 
     Raises:
         OutputError: The file cannot be written, or another program has it open; the old file is untouched.
@@ -47,22 +75,61 @@ def write_geopackage(path: Path, runs: Sequence[Run], findings: Iterable[Finding
     for finding in findings:
         by_layer[finding.layer].append(finding)
     shared = len({run.scene_crs for run in runs}) == 1
-    crs, kind = (runs[0].scene_crs, "Polygon") if shared else ("EPSG:4326", "MultiPolygon")
-    with whole_file(path) as temporary:
+    told: tuple[str, ...] = ()
+    with whole_file(path) as whole, _plain_path(whole) as temporary:
         try:
-            for name, columns in FINDING_COLUMNS.items():
-                shapes = [shape(each.geometry if shared else each.lonlat) for each in by_layer[name]]
-                rows = [{"id": finding.id, **finding.properties} for finding in by_layer[name]]
-                _write_layer(temporary, name, crs, kind, shapes, columns, rows)
-            areas = [_in_crs(shapely.from_wkt(run.area), run.scene_crs, crs) for run in runs]
-            rows = [run.record() | _centre(area, crs) for run, area in zip(runs, areas, strict=True)]
-            _write_layer(temporary, "runs", crs, "MultiPolygon", areas, _RUN_COLUMNS, rows)
+            _write_layers(temporary, runs, by_layer, own_crs=shared)
+            if shared and not _came_back(temporary, runs[0]):
+                told = (_NOT_HELD,)
+                temporary.unlink()
+                runs = [replace(run, warnings=(*run.warnings, *told)) for run in runs]
+                _write_layers(temporary, runs, by_layer, own_crs=False)
             _check_complete(temporary)
         except (RuntimeError, sqlite3.Error) as error:  # RuntimeError is the base of all of pyogrio's
             reason = " ".join(str(error).split())
             raise OutputError(
                 f"Cannot write {path}: {reason}. Check the folder and its free space, or write elsewhere."
             ) from error
+    return told
+
+
+@contextmanager
+def _plain_path(path: Path) -> Iterator[Path]:
+    """A path that pyogrio takes as it is written: ``!``, ``;`` and control characters are parts of an address to it."""
+    if pyogrio.util.vsi_path(str(path)) == str(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="fusar-") as folder:
+        yield Path(folder, "findings.gpkg")
+        shutil.copyfile(Path(folder, "findings.gpkg"), path)
+
+
+def _write_layers(
+    path: Path, runs: Sequence[Run], by_layer: dict[str, list[Finding]], *, own_crs: bool
+) -> None:
+    """All layers in the CRS of the runs' scenes, else in WGS84."""
+    crs, kind = (runs[0].scene_crs, "Polygon") if own_crs else (_WGS84, "MultiPolygon")
+    for name, columns in FINDING_COLUMNS.items():
+        shapes = [shape(each.geometry if own_crs else each.lonlat) for each in by_layer[name]]
+        rows = [{"id": finding.id, **finding.properties} for finding in by_layer[name]]
+        _write_layer(path, name, crs, kind, shapes, columns, rows)
+    own = [shapely.from_wkt(run.area) for run in runs]
+    areas = own if own_crs else [_degrees(area, run.scene_crs) for run, area in zip(runs, own, strict=True)]
+    rows = [run.record() | _centre(area, run.scene_crs) for run, area in zip(runs, own, strict=True)]
+    _write_layer(path, "runs", crs, "MultiPolygon", areas, _RUN_COLUMNS, rows)
+
+
+def _came_back(path: Path, run: Run) -> bool:
+    """Whether a reader of the file places the run's area where its scene does."""
+    meta, _, wkb, _ = pyogrio.raw.read(path, layer="runs", columns=[])
+    written, meant = pyproj.CRS(meta["crs"]), pyproj.CRS(run.scene_crs)
+    corners = shapely.get_coordinates(shapely.from_wkt(run.area))
+    if not np.array_equal(shapely.get_coordinates(shapely.from_wkb(wkb[0])), corners):
+        return False
+    if written == meant:
+        return True
+    there, here = (_lonlat(corners, crs) for crs in (written, meant))
+    return bool((np.abs(there - here) < _SAME_DEGREES).all())
 
 
 def _check_complete(path: Path) -> None:
@@ -107,14 +174,17 @@ def _column(values: Sequence[Value], kind: type) -> tuple[NDArray[Any], NDArray[
     return np.array([filler if value is None else value for value in values], dtype=dtype), null
 
 
-def _in_crs(geometry: BaseGeometry, source: str, target: str) -> BaseGeometry:
-    """Coordinates are easting or longitude first in both."""
-    if source == target:
-        return geometry
-    move = pyproj.Transformer.from_crs(source, target, always_xy=True)
-    return shapely.transform(geometry, lambda xy: np.stack(move.transform(xy[:, 0], xy[:, 1]), axis=1))
+def _degrees(geometry: BaseGeometry, crs: str) -> BaseGeometry:
+    """Polygons in a CRS, easting or longitude first, as RFC 7946 wants them."""
+    return lonlat.split(shapely.transform(geometry, lambda xy: _lonlat(xy, crs)))
 
 
 def _centre(area: BaseGeometry, crs: str) -> dict[str, Value]:
-    centre = _in_crs(area.centroid, crs, "EPSG:4326")
-    return {"lon": centre.x, "lat": centre.y}
+    lon, lat = _lonlat(shapely.get_coordinates(area.centroid), crs)[0]
+    return {"lon": float(lonlat.wrap(lon)), "lat": float(lat)}
+
+
+def _lonlat(xy: NDArray[np.float64], crs: str | pyproj.CRS) -> NDArray[np.float64]:
+    """Points [N, 2] in a CRS as WGS84 degrees [N, 2], longitude first."""
+    move = pyproj.Transformer.from_crs(crs, _WGS84, always_xy=True)
+    return np.stack(move.transform(xy[:, 0], xy[:, 1]), axis=1)

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
+from rasterio.features import geometry_mask
+from rasterio.transform import Affine
 from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt.contract.stretch import Stretch
@@ -19,6 +21,7 @@ from fusar_gpt.imagery.scene import Scene
 _STRIP_PIXELS = 4_000_000
 _SNAP_PX = 1e-3
 _SMALL_REST = 0.15
+_FADE_PX = 2
 
 
 @dataclass(frozen=True)
@@ -196,8 +199,34 @@ def chip_starts(low: float, high: float, side: int, overlap: float, scene_side: 
     return low + np.arange(count) * (high - low - side) // (count - 1)
 
 
-def read_chip(scene: Scene, chip: Chip, stretch: Stretch) -> NDArray[np.uint8]:
-    """The chip as the model sees it: uint8 [height, width], 0 where there is no data or no scene.
+@dataclass(frozen=True)
+class ChipPixels:
+    """A chip that was read: ``grey`` uint8 [height, width] as the model sees it, ``has_data`` bool [height, width].
+
+    ``grey`` is 0 where there is no data or no scene. A single pixel without data among others is a fade of speckle,
+    so ``has_data`` is false only where there is none within ``_FADE_PX`` chip pixels either.
+    """
+
+    grey: NDArray[np.uint8]
+    has_data: NDArray[np.bool_]
+
+
+def area_mask(plan: ResizePlan, area_px: BaseGeometry) -> NDArray[np.bool_]:
+    """Which chip pixels an area touches, bool [height, width]; the area is in scene pixels."""
+    window = plan.window
+    across, down = window.width / plan.width, window.height / plan.height
+    to_scene = Affine(across, 0.0, window.col, 0.0, down, window.row)
+    box = (window.col, window.row, window.col + window.width, window.row + window.height)
+    part = shapely.clip_by_rect(area_px, *box)
+    size = (plan.height, plan.width)
+    if part.is_empty:
+        return np.zeros(size, dtype=bool)
+    mask: NDArray[np.bool_] = geometry_mask([part], size, to_scene, all_touched=True, invert=True)
+    return mask
+
+
+def read_chip(scene: Scene, chip: Chip, stretch: Stretch) -> ChipPixels:
+    """The chip as the model sees it, and where the scene has data.
 
     Quantised at the scene's resolution, then resized by an antialiased bicubic filter. A window much larger
     than the chip is read in strips and averaged by a whole factor first, to at least twice the chip's size.
@@ -206,11 +235,16 @@ def read_chip(scene: Scene, chip: Chip, stretch: Stretch) -> NDArray[np.uint8]:
     window = plan.window
     factor = max(min(window.width // (2 * plan.width), window.height // (2 * plan.height)), 1)
     rows = max(_STRIP_PIXELS // (window.width * factor), 1) * factor
-    strips = []
+    strips: list[NDArray[np.uint8]] = []
+    seen: list[NDArray[np.uint8]] = []
     for top in range(0, window.height, rows):
         strip = SceneWindow(window.col, window.row + top, window.width, min(rows, window.height - top))
-        image = Image.fromarray(stretch.quantise(scene.read(strip)))
-        strips.append(np.asarray(image.reduce(factor) if factor > 1 else image))
-    reduced = Image.fromarray(np.concatenate(strips))
+        db = scene.read(strip)
+        for images, values in (strips, stretch.quantise(db)), (seen, np.isfinite(db) * np.uint8(255)):
+            image = Image.fromarray(values)
+            images.append(np.asarray(image.reduce(factor) if factor > 1 else image))
     box = (0.0, 0.0, window.width / factor, window.height / factor)
-    return np.array(reduced.resize((plan.width, plan.height), Image.Resampling.BICUBIC, box=box))
+    size = (plan.width, plan.height)
+    grey = Image.fromarray(np.concatenate(strips)).resize(size, Image.Resampling.BICUBIC, box=box)
+    data = Image.fromarray(np.concatenate(seen)).resize(size, Image.Resampling.BOX, box=box)
+    return ChipPixels(np.array(grey), np.array(data.filter(ImageFilter.MaxFilter(2 * _FADE_PX + 1))) > 0)

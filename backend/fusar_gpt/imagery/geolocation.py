@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import rasterio
+import rasterio.errors
 import rasterio.transform
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS, Geod, Transformer
 from pyproj.exceptions import CRSError, ProjError
 from rasterio._err import CPLE_BaseError
+from rasterio.control import GroundControlPoint
 
+from fusar_gpt import lonlat
 from fusar_gpt.errors import SceneError
 from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints
 
@@ -24,6 +27,10 @@ class AffineGeolocation:
 
     def __init__(self, affine: Affine, crs: CRS) -> None:
         self.crs = crs
+        if not np.isfinite(affine[:6]).all():
+            raise SceneError(
+                "the scene's geotransform has numbers that are not finite: georeference it again"
+            )
         if affine.is_degenerate:
             raise SceneError("the scene's geotransform is degenerate (pixels without area): export it again")
         self._forward = np.array(affine, dtype=np.float64).reshape(3, 3)
@@ -43,11 +50,15 @@ class GcpGeolocation:
 
     GDAL fits two polynomials to the points, one for each direction, and they are not each other's inverse
     (0.017 px apart on a Sentinel-1 GRD). A warp uses ground -> pixel, so that one is exact here; pixel ->
-    ground inverts it by iteration, with GDAL's own pixel -> ground as the approximate inverse.
+    ground inverts it by iteration, with GDAL's own pixel -> ground as the approximate inverse. Points on both
+    sides of the antimeridian are counted on from the first, as GDAL's warp does.
     """
 
-    def __init__(self, gcps: list[rasterio.transform.GroundControlPoint], crs: CRS) -> None:
+    def __init__(self, gcps: list[GroundControlPoint], crs: CRS) -> None:
         self.crs = crs
+        if not np.isfinite([(gcp.col, gcp.row, gcp.x, gcp.y) for gcp in gcps]).all():
+            raise SceneError("the scene has ground control points that are not finite: georeference it again")
+        gcps = _on_one_side(gcps, lonlat.turn_of(crs))
         try:
             with rasterio.Env():  # keeps GDAL's own message off the user's terminal
                 self._gdal = rasterio.transform.GCPTransformer(gcps)
@@ -93,7 +104,7 @@ Geolocation = AffineGeolocation | GcpGeolocation
 
 
 class LonLat:
-    """WGS84 longitude and latitude <-> ground coordinates of one CRS, always in (x, y) order."""
+    """WGS84 longitude (-180 to 180) and latitude <-> ground coordinates of one CRS, always in (x, y) order."""
 
     def __init__(self, crs: CRS) -> None:
         try:
@@ -106,7 +117,8 @@ class LonLat:
 
     def from_ground(self, points: GroundPoints) -> LonLatPoints:
         """Ground -> WGS84; infinite where the CRS does not reach."""
-        return LonLatPoints(*self._to_lonlat.transform(points.x, points.y))
+        lon, lat = self._to_lonlat.transform(points.x, points.y)
+        return LonLatPoints(lonlat.wrap(lon), lat)
 
     def to_ground(self, points: LonLatPoints) -> GroundPoints:
         """WGS84 -> ground; infinite where the CRS does not reach."""
@@ -121,9 +133,9 @@ def locate(dataset: rasterio.DatasetReader) -> Geolocation:
     """
     gcps, gcp_crs = dataset.gcps
     if dataset.transform != Affine.identity():
-        return AffineGeolocation(dataset.transform, _crs(dataset.crs, "a geotransform"))
+        return AffineGeolocation(dataset.transform, own_crs(dataset.crs, "a geotransform"))
     if gcps:
-        return GcpGeolocation(gcps, _crs(gcp_crs, "ground control points"))
+        return GcpGeolocation(gcps, own_crs(gcp_crs, "ground control points"))
     raise SceneError(
         "the scene has no georeferencing, so no answer can be put on a map: georeference it in QGIS "
         "(Layer > Georeferencer), or open the product's own file instead of an exported picture"
@@ -140,15 +152,36 @@ def ground_sample_m(lonlat_of_cross: LonLatPoints) -> float:
     return float(np.sqrt(metres[0] * metres[1]))
 
 
-def _crs(crs: rasterio.crs.CRS | None, holder: str) -> CRS:
+def own_crs(crs: rasterio.crs.CRS | None, holder: str) -> CRS:
+    """The file's own CRS, whole: with its datum shift, its units and whatever else no code says.
+
+    Raises:
+        SceneError: There is none, or PROJ does not understand it; ``holder`` names what lacks it.
+    """
     if not crs:
         raise SceneError(
             f"the scene has {holder} but no CRS: assign one (gdal_edit.py -a_srs EPSG:..., or QGIS)"
         )
     try:
-        return CRS.from_user_input(crs.to_string()).to_2d()
-    except CRSError as error:
+        # Not to_string(), which puts the code of a look-alike, nor WKT1, which leaves things out.
+        return CRS.from_wkt(crs.to_wkt(version="WKT2_2019")).to_2d()
+    except (CRSError, rasterio.errors.CRSError) as error:
         raise SceneError("the scene's CRS is not understood: assign one by its EPSG code") from error
+
+
+def _on_one_side(gcps: list[GroundControlPoint], turn: float | None) -> list[GroundControlPoint]:
+    """The points with their longitudes counted on from the first, where they are longitudes."""
+    if turn is None or not gcps:
+        return gcps
+    lon = lonlat.around(np.array([gcp.x for gcp in gcps]), gcps[0].x, turn)
+    if np.ptp(lon) > turn / 2:
+        raise SceneError(
+            "the scene's ground control points go round a pole, or are no longitudes: warp it to a polar "
+            "projection (gdalwarp -t_srs EPSG:3413, or EPSG:3031 in the south)"
+        )
+    return [
+        GroundControlPoint(gcp.row, gcp.col, float(x), gcp.y, gcp.z) for gcp, x in zip(gcps, lon, strict=True)
+    ]
 
 
 def _bad_gcps(count: int) -> str:

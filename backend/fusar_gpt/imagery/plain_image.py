@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pyproj import CRS
 
-from fusar_gpt.contract.stretch import Quantity, Stretch
+from fusar_gpt.contract.radiometry import Radiometry
+from fusar_gpt.contract.stretch import Stretch
 from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints, SceneWindow
 from fusar_gpt.imagery.scene import IN_MEMORY, Scene
 
@@ -52,9 +53,9 @@ class PlainImage(Scene):
         """Nothing is open."""
 
     @cached_property
-    def quantity(self) -> Quantity:
+    def radiometry(self) -> Radiometry:
         """Grey levels, which reach the model as they are."""
-        return "grey"
+        return Radiometry("grey", "grey levels: a plain image")
 
     @cached_property
     def fingerprint(self) -> str:
@@ -81,7 +82,9 @@ class PlainImage(Scene):
         """NaN."""
         return ScenePoints(np.full(len(points), np.nan), np.full(len(points), np.nan))
 
-    def _values(self, window: SceneWindow, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    def _stored(
+        self, window: SceneWindow, shape: tuple[int, ...], *, exact: bool = False
+    ) -> NDArray[np.float32]:
         rows = slice(window.row, window.row + window.height)
         inside = self._pixels[rows, window.col : window.col + window.width]
         if inside.shape != shape:

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import rasterio
 
-from fusar_gpt.errors import SceneError
-
-
-def tokens(text: str) -> list[str]:
-    """The words of a name in upper case: 'S1_vv-db.tif' -> S1, VV, DB, TIF."""
-    return re.findall(r"[A-Z0-9]+", text.upper())
+from fusar_gpt.contract.bands import words
+from fusar_gpt.contract.evidence import StoredBand
 
 
 def band_names(dataset: rasterio.DatasetReader, stem: str) -> tuple[str, ...]:
@@ -29,28 +23,19 @@ def band_names(dataset: rasterio.DatasetReader, stem: str) -> tuple[str, ...]:
     )
 
 
-def choose_band(names: tuple[str, ...], band: str | int | None) -> int:
-    """The 1-based number of the band meant by a number, a whole name, or one word of a name (a polarisation).
-
-    Raises:
-        SceneError: There is no such band; the message lists those there are.
-    """
-    wanted = ["VV", "HH"] if band is None else [str(band).strip().upper()]
-    for word in wanted:
-        if word.isdecimal() and 1 <= int(word) <= len(names):
-            return int(word)
-        whole = [number for number, name in enumerate(names, 1) if name.upper() == word]
-        part = [number for number, name in enumerate(names, 1) if word in tokens(name)]
-        if whole or part:
-            return (whole or part)[0]
-    if band is None:
-        return 1
-    have = ", ".join(f"{number} = {name}" for number, name in enumerate(names, 1))
-    raise SceneError(f"the scene has no band '{band}'; it has: {have}")
+def describe_band(dataset: rasterio.DatasetReader, index: int, name: str, stem: str) -> StoredBand:
+    """What the file says of a band's numbers: their type, scale, unit, and words that may tell what they are."""
+    return StoredBand(
+        dtype=dataset.dtypes[index - 1],
+        name=f"{name} {dataset.units[index - 1] or ''}".strip(),
+        context=StoredBand.context_of(stem, dataset.tags() | dataset.tags(index)),
+        scale=dataset.scales[index - 1],
+        offset=dataset.offsets[index - 1],
+    )
 
 
 def _polarisations(text: str) -> list[str]:
-    return list(dict.fromkeys(word for word in tokens(text) if word in ("VV", "VH", "HH", "HV")))
+    return list(dict.fromkeys(word for word in words(text) if word in ("VV", "VH", "HH", "HV")))
 
 
 def _polarisation_tag(tags: dict[str, str]) -> str | None:

@@ -7,6 +7,7 @@ import os
 import threading
 import warnings
 from collections.abc import Hashable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -19,21 +20,37 @@ from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
+from fusar_gpt.contract import InterpretRequest
+from fusar_gpt.contract.bands import choose_band
 from fusar_gpt.contract.dates import acquisition_date
-from fusar_gpt.contract.stretch import Quantity, Stretch, quantity_of, sample_scene, to_decibel
+from fusar_gpt.contract.radiometry import Radiometry, judge, quantity_of
+from fusar_gpt.contract.sample import BandSample, sample_band
+from fusar_gpt.contract.stretch import Quantity, Stretch
 from fusar_gpt.errors import FusarError, SceneError
-from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints, SceneWindow
+from fusar_gpt.frames import GroundPoints, LonLatPoints, SceneBox, ScenePoints, SceneWindow, scene_corners
 from fusar_gpt.imagery.geolocation import Geolocation, LonLat, ground_sample_m, locate
-from fusar_gpt.imagery.product_metadata import band_names, choose_band
+from fusar_gpt.imagery.product_metadata import band_names, describe_band
+from fusar_gpt.imagery.product_parts import how_to_open, listed, part_named, parts_left_out, parts_of
 from fusar_gpt.imagery.raster_policy import NO_NETWORK, RasterPolicy
+from fusar_gpt.lonlat import around, turn_of
 
 _GDAL = {"GDAL_CACHEMAX": 256 * 2**20, **NO_NETWORK}
 """Around every access: a cache that does not grow with the machine, and no network (a VRT can name URLs)."""
 
-_SAMPLES_KEPT = 16  # of at most 4 MB
+_PROJ_DATA = Path(rasterio.__file__).with_name("proj_data")
+if _PROJ_DATA.is_dir() and not {"PROJ_DATA", "PROJ_LIB"} & set(os.environ):
+    # GDAL's GeoTIFF library looks for it by itself; where it finds none it says so on the user's terminal.
+    os.environ["PROJ_DATA"] = str(_PROJ_DATA)
+
+_SAMPLES_KEPT = 16  # of at most 5 MB
+
+_BACK_PX = 0.5
+"""How far a pixel may come back from degrees to elsewhere: far outside its domain a projection is not one to one."""
+_PIXEL_M = (1e-3, 10_000.0)
+"""What the side of a radar image's pixel lies between; degrees taken for metres, or metres for degrees, do not."""
 
 
-_SAMPLES: dict[Hashable, NDArray[np.float32]] = {}
+_SAMPLES: dict[Hashable, BandSample] = {}
 """The latest scenes' samples: each area of a batch, and each question of a chat, opens its scene anew."""
 _SAMPLES_LOCK = threading.Lock()
 
@@ -50,7 +67,7 @@ class Scene:
         width, height: Size in pixels.
         crs: CRS of the ground coordinates; for a GCP-only scene that of the control points.
         bands: Names of all bands, in the file's order.
-        band: Name of the band that is read.
+        band: Name of the band that is read; of two whose magnitude it is, both.
         acquired: Day of acquisition, from the tags or the file name; None if neither says it.
         simulated: The tag ``FUSAR_SIMULATED=YES`` is set.
         attribution: Whom to credit, from the tags ``FUSAR_ATTRIBUTION`` or ``TIFFTAG_COPYRIGHT``.
@@ -66,14 +83,25 @@ class Scene:
         path: Path,
         band: str | int | None,
         policy: RasterPolicy | None = None,
+        quantity: Quantity | None = None,
+        scale: float | None = None,
+        part: str = "",
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.path = path
         self._environment = _GDAL | policy.environment if policy else _GDAL
         self.name = path.name
         self.width, self.height = int(dataset.width), int(dataset.height)
         self.bands = band_names(dataset, path.stem)
-        self._index = choose_band(self.bands, band)
-        self.band = self.bands[self._index - 1]
+        try:
+            self._indexes = choose_band(self.bands, band, [unit or "" for unit in dataset.units])
+        except ValueError as error:
+            raise SceneError(str(error)) from error
+        self.band = " and ".join(self.bands[index - 1] for index in self._indexes)
+        if part:
+            self.band = part if len(self.bands) == 1 else f"{part}, {self.band}"
+        self._asked = quantity, scale
+        self._notes = notes
         tags = dataset.tags()
         self.acquired = acquisition_date(tags, path.stem)
         self.simulated = tags.get("FUSAR_SIMULATED", "").upper() == "YES"
@@ -81,11 +109,9 @@ class Scene:
         self._dataset = dataset
         self._geolocation: Geolocation = locate(dataset)
         self._lonlat = LonLat(self._geolocation.crs)
-        x, y = self.width / 2, self.height / 2
-        cross = self.to_lonlat(ScenePoints.of([(x - 0.5, y), (x + 0.5, y), (x, y - 0.5), (x, y + 0.5)]))
-        if not np.isfinite(cross.xy()).all():
-            raise SceneError(f"'{path.name}' lies outside its CRS '{self.crs.name}': assign the right CRS")
-        self.pixel_size_m = ground_sample_m(cross)
+        self._turn = turn_of(self.crs)
+        self._middle = float(self.to_ground(ScenePoints.of([(self.width / 2, self.height / 2)])).x[0])
+        self.pixel_size_m = self._check_place()
 
     @property
     def crs(self) -> CRS:
@@ -105,11 +131,30 @@ class Scene:
         self._dataset.close()
 
     @cached_property
+    def radiometry(self) -> Radiometry:
+        """What the stored numbers are, as :func:`judge` tells.
+
+        Raises:
+            SceneError: They show no objects, such as phases, or the file is damaged.
+        """
+        index = self._indexes[0]
+        stored = describe_band(self._dataset, index, self.band, self.path.stem)
+        if len(self._indexes) == 2:
+            stored = replace(stored, dtype="complex64")
+        try:
+            return judge(self._sample, stored, *self._asked)
+        except ValueError as error:
+            raise SceneError(f"band '{self.band}' of '{self.name}': {error}") from error
+
+    @property
     def quantity(self) -> Quantity:
-        """What the stored numbers are, as :func:`quantity_of` tells."""
-        names = f"{self.band} {self._dataset.units[self._index - 1] or ''} {self.path.stem}"
-        dtype = self._dataset.dtypes[self._index - 1]
-        return quantity_of(self._sample, dtype=dtype, scaled=self._scaled, names=names)
+        """What the stored numbers are."""
+        return self.radiometry.quantity
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What whoever reads a result must know of how the scene was read."""
+        return self._notes + self.radiometry.warnings
 
     @cached_property
     def fingerprint(self) -> str:
@@ -117,8 +162,15 @@ class Scene:
         dataset = self._dataset
         gcps = [(gcp.col, gcp.row, gcp.x, gcp.y) for gcp in dataset.gcps[0]]
         size = (self.width, self.height, dataset.dtypes, self.path.stat().st_size)
-        described = repr((size, self._index, tuple(dataset.transform), gcps, self.crs.to_wkt()))
-        return hashlib.sha256(described.encode() + self._sample.tobytes()).hexdigest()
+        described = repr((size, self._indexes, tuple(dataset.transform), gcps, self.crs.to_wkt()))
+        digest = hashlib.sha256(described.encode())
+        digest.update(self._sample.numbers.data)
+        return digest.hexdigest()
+
+    def check(self) -> None:
+        """Sample the whole scene, whatever its numbers are. Raises SceneError where the file is damaged or empty."""
+        if not self._sample.numbers.size:
+            raise SceneError(_no_data(self.band, self.name))
 
     def stretch(self) -> Stretch:
         """The scene's two limits for quantising, from at most a million pixels spread over it.
@@ -130,9 +182,9 @@ class Scene:
 
     @cached_property
     def _stretch(self) -> Stretch:
-        db = to_decibel(self._sample, self.quantity)
+        db = self.radiometry.decibels(self._sample.numbers)
         if not np.isfinite(db).any():
-            raise SceneError(f"band '{self.band}' of '{self.name}' holds no data: choose another with --band")
+            raise SceneError(_no_data(self.band, self.name))
         return Stretch.of_samples(db, self.quantity)
 
     def read(self, window: SceneWindow) -> NDArray[np.float32]:
@@ -154,8 +206,8 @@ class Scene:
         rows = slice(round((top - window.row) * per_y), round((bottom - window.row) * per_y))
         if left < right and top < bottom and db[rows, columns].size:
             inside = SceneWindow(left, top, right - left, bottom - top)
-            values = self._values(inside, db[rows, columns].shape)
-            db[rows, columns] = to_decibel(values, self.quantity)
+            stored = self._stored(inside, db[rows, columns].shape, exact=bool(self.radiometry.fill))
+            db[rows, columns] = self.radiometry.decibels(stored)
         return db
 
     def to_ground(self, points: ScenePoints) -> GroundPoints:
@@ -163,7 +215,9 @@ class Scene:
         return self._geolocation.to_ground(points)
 
     def to_scene(self, points: GroundPoints) -> ScenePoints:
-        """Ground coordinates in ``crs``, (x, y) order -> scene pixels."""
+        """Ground coordinates in ``crs``, (x, y) order -> scene pixels; longitudes may be whole turns away."""
+        if self._turn is not None:
+            points = GroundPoints(around(points.x, self._middle, self._turn), points.y)
         return self._geolocation.to_scene(points)
 
     def to_lonlat(self, points: ScenePoints) -> LonLatPoints:
@@ -174,72 +228,111 @@ class Scene:
         """WGS84 degrees -> scene pixels; not finite where the scene's CRS does not reach."""
         return self.to_scene(self._lonlat.to_ground(points))
 
-    @property
-    def _scaled(self) -> bool:
-        return (self._dataset.scales[self._index - 1], self._dataset.offsets[self._index - 1]) != (1.0, 0.0)
+    def _check_place(self) -> float:
+        """The pixel size in metres at the centre. Raises SceneError where the scene cannot lie as it says."""
+        x, y = self.width / 2, self.height / 2
+        corners = self.to_ground(scene_corners(SceneBox(0, 0, self.width, self.height)))
+        if self._turn is not None and not self._are_angles(corners):
+            raise SceneError(
+                f"'{self.name}' has coordinates up to {np.abs(corners.xy()).max():.10g}, which are no longitudes and "
+                f"latitudes as its CRS '{self.crs.name}' says: assign the CRS that they are in, or cut off what lies "
+                "beyond the pole"
+            )
+        ends = ScenePoints.of([(x - 0.5, y), (x + 0.5, y), (x, y - 0.5), (x, y + 0.5)])
+        cross = self.to_lonlat(ends)
+        back = self.from_lonlat(cross).xy()
+        if not (np.isfinite(cross.xy()).all() and (np.abs(back - ends.xy()) < _BACK_PX).all()):
+            raise SceneError(f"'{self.name}' lies outside its CRS '{self.crs.name}': assign the right CRS")
+        size = ground_sample_m(cross)
+        if not _PIXEL_M[0] < size < _PIXEL_M[1]:
+            raise SceneError(
+                f"a pixel of '{self.name}' would be {size:.3g} m on the ground by its CRS '{self.crs.name}', as no "
+                "radar image has it: its coordinates are in another CRS or unit, assign the right one"
+            )
+        return size
 
-    def _values(self, window: SceneWindow, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """Stored numbers of a window inside the scene, magnitude if complex, NaN where masked."""
-        compound = "complex" in self._dataset.dtypes[self._index - 1]
+    def _are_angles(self, ground: GroundPoints) -> bool:
+        """Whether they can be longitudes and latitudes, counted from -180 or from 0 and less than a turn in all."""
+        turn = self._turn or 0.0
+        on_globe = np.abs(ground.y) <= turn / 4 * (1 + 1e-12)
+        return bool((on_globe & (np.abs(ground.x) <= 1.5 * turn)).all() and np.ptp(ground.x) <= turn)
+
+    def _stored(
+        self, window: SceneWindow, shape: tuple[int, ...], *, exact: bool = False
+    ) -> NDArray[np.float32]:
+        """Stored numbers of a window inside the scene, magnitude if complex, NaN where masked.
+
+        ``exact``: numbers that the file has, no means of them, where it is read at less than its resolution.
+        """
+        indexes = list(self._indexes)
+        compound = len(indexes) == 2 or "complex" in self._dataset.dtypes[indexes[0] - 1]
         try:
             with rasterio.Env(**self._environment):
                 masked = self._dataset.read(
-                    self._index,
+                    indexes,
                     window=Window(window.col, window.row, window.width, window.height),
-                    out_shape=shape,
+                    out_shape=(len(indexes), *shape),
                     masked=True,
-                    # Complex pixels that are averaged cancel each other by their phases.
-                    resampling=Resampling.nearest if compound else Resampling.average,
+                    # Complex pixels that are averaged cancel each other by their phases; fill would blend with data.
+                    resampling=Resampling.nearest if compound or exact else Resampling.average,
                 )
         except RasterioError as error:
             raise SceneError(f"'{self.name}' is damaged or cut short: copy or download it again") from error
         with np.errstate(over="ignore", invalid="ignore"):
-            stored = np.abs(masked.data) if compound else masked.data
-            values: NDArray[np.float32] = stored.astype(np.float32)
-        if self._scaled:
-            scale, offset = self._dataset.scales[self._index - 1], self._dataset.offsets[self._index - 1]
-            values = values * np.float32(scale) + np.float32(offset)
-        values[np.ma.getmaskarray(masked)] = np.nan
+            stored = np.hypot(*masked.data) if len(indexes) == 2 else masked.data[0]
+            values: NDArray[np.float32] = (np.abs(stored) if compound else stored).astype(np.float32)
+        values[np.ma.getmaskarray(masked).any(axis=0)] = np.nan
         return values
 
     @cached_property
-    def _sample(self) -> NDArray[np.float32]:
+    def _sample(self) -> BandSample:
         """As ``_read_sample``; cached while the files are unchanged."""
         try:
             states = [(name, Path(name).stat()) for name in self._dataset.files]
         except OSError:  # in an archive, or in memory
             return self._read_sample()
         files = tuple((name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states)
-        key = (self._index, files)
+        key = (self._dataset.name, self._indexes, files)
         with _SAMPLES_LOCK:
             found = _SAMPLES.get(key)
         if found is None:
             found = self._read_sample()
-            found.setflags(write=False)
             with _SAMPLES_LOCK:
                 _SAMPLES[key] = found
                 while len(_SAMPLES) > _SAMPLES_KEPT:
                     del _SAMPLES[next(iter(_SAMPLES))]
         return found
 
-    def _read_sample(self) -> NDArray[np.float32]:
-        """As :func:`sample_scene`."""
+    def _read_sample(self) -> BandSample:
+        """As :func:`sample_band`."""
 
         def read(col: int, row: int, width: int, height: int) -> NDArray[np.float32]:
-            return self._values(SceneWindow(col, row, width, height), (height, width))
+            return self._stored(SceneWindow(col, row, width, height), (height, width))
 
-        return sample_scene(read, self.width, self.height)
+        return sample_band(read, self.width, self.height)
+
+
+def _no_data(band: str, name: str) -> str:
+    return f"band '{band}' of '{name}' holds no data: choose another with --band"
 
 
 def open_scene(
-    path: str | Path, *, band: str | int | None = None, policy: RasterPolicy | None = None
+    path: str | Path,
+    *,
+    band: str | int | None = None,
+    policy: RasterPolicy | None = None,
+    quantity: Quantity | None = None,
+    scale: float | None = None,
 ) -> Scene:
     """Open a SAR raster of any format GDAL reads from disk.
 
     Args:
         path: A file, or the folder of a product (SAFE). URLs and GDAL's /vsi paths are refused.
-        band: Name, polarisation or 1-based number; None takes VV, then HH, then the first.
+        band: Name, polarisation or 1-based number; None takes VV, then HH, then the first. Of a product of several
+            rasters also the name of one of them: IW2_VV, "page 2", a variable.
         policy: Given for an untrusted file: what may be opened. None trusts the file.
+        quantity: What its numbers are; None judges by names, units, range and texture.
+        scale: They are multiplied by this instead of by the scale and offset that the file states.
 
     Raises:
         SceneError: No such file, not a raster, no such band, or no georeferencing; with a
@@ -248,25 +341,48 @@ def open_scene(
     if (scene := IN_MEMORY.get(Path(path))) is not None:
         return scene
     file = local_path(path, "scene", SceneError)
-    dataset = policy.open(file) if policy else _open(file)
+    dataset = policy.open(file) if policy else _open(file, file.name)
     try:
+        chosen: str = ""
+        notes: tuple[str, ...] = ()
+        if parts := parts_of(dataset):
+            # A part's address is no file, which a policy could look at.
+            part = part_named(parts, band) if policy is None else None
+            if part is not None:
+                dataset.close()
+                dataset, band, chosen = _open(part.address, file.name), None, part.name
+            else:
+                notes = parts_left_out(dataset, parts, file.name, choosable=policy is None)
         if dataset.count == 0:
-            inner = ", ".join(dataset.subdatasets[:4]) or "none"
-            raise SceneError(f"'{file.name}' is a container; export one of its rasters to GeoTIFF: {inner}")
-        return Scene(dataset, file, band, policy)
+            inner = f"name one with --band: {listed(parts)}" if parts else "give a raster"
+            raise SceneError(f"'{file.name}' is a container of rasters: {inner}")
+        return Scene(dataset, file, band, policy, quantity, scale, chosen, notes)
     except FusarError:
         dataset.close()
         raise
 
 
-def _open(file: Path) -> rasterio.DatasetReader:
+def open_scene_of(request: InterpretRequest, policy: RasterPolicy | None = None) -> Scene:
+    """Open the scene that a request names, as it says that it is to be read. Raises as :func:`open_scene`."""
+    return open_scene(
+        request.scene,
+        band=request.band,
+        policy=policy,
+        quantity=quantity_of(request.quantity),
+        scale=request.scale,
+    )
+
+
+def _open(file: Path | str, name: str) -> rasterio.DatasetReader:
     try:
         with warnings.catch_warnings(), rasterio.Env(**_GDAL):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(file)
+            # A relative name may look like an address; the address of a part is one.
+            return rasterio.open(file.absolute() if isinstance(file, Path) else file)
     except RasterioError as error:
         raise SceneError(
-            f"'{file.name}' cannot be opened as a raster: give a GeoTIFF or another format that GDAL reads"
+            how_to_open(Path(file))
+            or f"'{name}' cannot be opened as a raster: give a GeoTIFF or another format that GDAL reads"
         ) from error
 
 

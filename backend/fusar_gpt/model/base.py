@@ -16,7 +16,7 @@ from transformers import GenerationConfig, Qwen2_5_VLConfig
 from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model import hub
 from fusar_gpt.model.config import FusarGptConfig
-from fusar_gpt.model.folder import Card, refused, sha256
+from fusar_gpt.model.folder import Card, refuse_code, refused, sha256
 from fusar_gpt.model.fusar import OLDER_NAMES, FusarGptForConditionalGeneration
 
 BASE_FILES = ("*.safetensors", "*.json", "*.jinja", "merges.txt")
@@ -96,7 +96,10 @@ def read_base_config(base: Base) -> FusarGptConfig:
         config = FusarGptConfig.from_dict(content)
         ends = config.text_config.eos_token_id
         if (base.folder / "generation_config.json").is_file():
-            ends = GenerationConfig.from_pretrained(base.folder).eos_token_id or ends
+            found = GenerationConfig.from_pretrained(
+                base.folder, local_files_only=True, trust_remote_code=False
+            )
+            ends = found.eos_token_id or ends
         config.text_config.eos_token_id = ends
         return config
 
@@ -149,7 +152,8 @@ def _of_hub(name: str, report: Callable[[str], None]) -> Path:
 
 
 def _weight_files(folder: Path) -> tuple[Path, ...]:
-    """The weight files that the library would read; CheckpointError when one is missing."""
+    """The weight files that the library would read; CheckpointError when one is missing, or code must be run."""
+    refuse_code(folder)
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.is_file():
         return (single,)

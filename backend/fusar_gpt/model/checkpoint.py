@@ -98,8 +98,12 @@ def load_checkpoint(
             model = _load_weights(folder, config, options)
         else:
             model = _load_adapted(folder, card, config, options, where)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
-        images = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, padding_side="left"
+        )
+        images = Qwen2VLImageProcessorPil.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
         processor = FusarGptProcessor(tokenizer, images, card)
         check_fit(model.config, processor)
         if quantize is None:
@@ -221,6 +225,7 @@ def _load_weights(
             folder,
             config=config,
             local_files_only=True,
+            trust_remote_code=False,
             use_safetensors=True,
             ignore_mismatched_sizes=True,  # reported below like the others
             output_loading_info=True,

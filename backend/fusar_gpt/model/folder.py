@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
+from pydantic import TypeAdapter
 from safetensors import SafetensorError
 
 from fusar_gpt.errors import CheckpointError
@@ -47,6 +49,11 @@ _DECIDING = (
 )
 _REQUIRED = ("config.json", "preprocessor_config.json", "tokenizer.json")
 
+_CODE_FILES = (".py", ".pyc", ".so", ".pyd")
+_CODE_FOLDERS = ("custom_generate",)
+_CODE_SETTINGS = ("auto_map", "custom_generate", "custom_pipelines", "trust_remote_code")
+_ATTENTION_SETTINGS = ("attn_implementation", "_attn_implementation", "experts_implementation")
+
 
 @dataclass(frozen=True)
 class Card:
@@ -60,6 +67,8 @@ class Card:
     ``base`` names the folder or hub id whose weights this checkpoint's adapter and TLM belong to, with
     ``base_digests`` (SHA-256) and ``base_sizes`` (bytes) of its files; None when the folder holds all weights
     itself.
+    ``pixel_m`` and ``chip_m`` are the smallest and greatest pixel side of the scenes and ground side of the chips
+    that it was taught, in metres; None when that is not known.
     ``digests`` maps weight files to their SHA-256 and is written by ``save_checkpoint``.
     """
 
@@ -81,6 +90,8 @@ class Card:
     base: str | None = None
     base_digests: dict[str, str] = field(default_factory=dict)
     base_sizes: dict[str, int] = field(default_factory=dict)
+    pixel_m: list[float] | None = None
+    chip_m: list[float] | None = None
     digests: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -89,6 +100,11 @@ class Card:
             raise ValueError(f"{self.width} x {self.height} px is not a whole number of {step} px tokens")
         if self.aspect not in ASPECTS:
             raise ValueError(f"aspect must be one of {', '.join(ASPECTS)}, not {self.aspect!r}")
+        for taught in (self.pixel_m, self.chip_m):
+            if taught is not None and not (len(taught) == 2 and 0 < taught[0] <= taught[1]):
+                raise ValueError(f"a smallest and a greatest size in metres are wanted, not {taught}")
+        if self.ground_m is not None and not 0 < self.ground_m < math.inf:
+            raise ValueError(f"ground_m must be a number of metres above 0, not {self.ground_m}")
 
     @property
     def token_rows(self) -> int:
@@ -102,16 +118,15 @@ class Card:
 
     @classmethod
     def read(cls, folder: Path) -> Card:
-        """The card of a folder; CheckpointError when it is missing or invalid."""
+        """The card of a folder; CheckpointError when it is missing or invalid, or the folder wants code to be run."""
         path = folder / CARD_FILE
         if not path.exists():
             raise CheckpointError(
                 f"{folder} is not a FUSAR-GPT checkpoint (it has no {CARD_FILE}): give a folder that has one"
             )
-        known = {f.name for f in fields(cls)}
+        refuse_code(folder)
         with refused(f"{path} cannot be read", "get the checkpoint again"):
-            content: Any = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**{key: value for key, value in content.items() if key in known})
+            return TypeAdapter(cls).validate_json(path.read_text(encoding="utf-8"), strict=True)
 
     def write(self, folder: Path) -> None:
         """Write the card into a folder."""
@@ -129,13 +144,51 @@ def refused(what: str, then: str = "") -> Iterator[None]:
         raise CheckpointError(f"{what} ({reason}): {then}" if then else f"{what}: {reason}") from error
 
 
+def refuse_code(folder: Path) -> None:
+    """CheckpointError when a folder of a model, adapter or tokenizer wants code of its own to be run.
+
+    Call it before transformers reads the folder: the library would ask on the terminal whether to run the code.
+    """
+    with refused(f"{folder} cannot be read", "check its permissions"):
+        paths = sorted(folder.iterdir())
+        paths += [inside for path in paths if path.name in _CODE_FOLDERS for inside in path.iterdir()]
+    for path in paths:
+        name = path.name.casefold()
+        wanted = "it is code" if name.endswith(_CODE_FILES) else None
+        if "config" in name and name.endswith(".json"):
+            with refused(f"{path} cannot be read", "get the checkpoint again"):
+                wanted = _code_setting(json.loads(path.read_text(encoding="utf-8")))
+        if wanted:
+            raise CheckpointError(
+                f"{folder} wants code of its own to be run ({path.relative_to(folder)}: {wanted}), and only weights "
+                "and settings are loaded: get a checkpoint without code"
+            )
+
+
+def _code_setting(content: Any) -> str | None:
+    """The first setting, at any depth, that makes transformers run code which comes with a checkpoint."""
+    waiting = [content]
+    while waiting:
+        one = waiting.pop()
+        settings = one.items() if isinstance(one, dict) else ()
+        for key, value in settings:
+            # An implementation with a slash is a repository of compiled code on the hub.
+            remote = key in _ATTENTION_SETTINGS and "/" in str(value)
+            if remote or (key in _CODE_SETTINGS and value):
+                return f"the setting {key}"
+        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+    return None
+
+
 def digest(folder: Path, card: Card) -> str:
     """SHA-256 of what decides an answer: the card, and the weights and settings beside it.
 
-    The base's location is left out; its content is in it through ``base_digests``. CheckpointError when a file
-    is missing or altered.
+    The base's location is left out; its content is in it through ``base_digests``. So is what decides no answer but
+    only warnings. CheckpointError when a file is missing or altered.
     """
-    described = {key: value for key, value in asdict(card).items() if key != "base"}
+    described = {
+        key: value for key, value in asdict(card).items() if key not in ("base", "pixel_m", "chip_m")
+    }
     total = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     found = set()
     for path in deciding_files(folder):

@@ -26,7 +26,16 @@ from fusar_gpt.model.adapter import CONFIG_FILE, check_targets, read_adapter, wr
 from fusar_gpt.model.base import BASE_FILES, Base, check_weights, open_base, read_base_config
 from fusar_gpt.model.checkpoint import check_fit, quiet
 from fusar_gpt.model.config import VEC_DIM, FusarGptConfig
-from fusar_gpt.model.folder import BROKEN, TLM_FILE, Card, deciding_files, refused, staged, write_card
+from fusar_gpt.model.folder import (
+    BROKEN,
+    TLM_FILE,
+    Card,
+    deciding_files,
+    refuse_code,
+    refused,
+    staged,
+    write_card,
+)
 from fusar_gpt.model.processor import FusarGptProcessor
 from fusar_gpt.model.store import new_folder
 from fusar_gpt.model.tiny import CHAT_TEMPLATE
@@ -123,6 +132,7 @@ def import_release(
         CheckpointError: something does not fit; nothing is written.
     """
     source = find_release(source.expanduser())
+    refuse_code(source)
     with refused(f"{source} cannot be imported"):
         settings = read_settings(source, sigma)
         adapter = read_adapter(source)
@@ -338,7 +348,9 @@ def _has_tokenizer(folder: Path) -> bool:
 
 def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     with quiet():
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
+        return AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, padding_side="left"
+        )
 
 
 def _template_beside(folder: Path) -> str | None:
@@ -358,7 +370,9 @@ def _image_processor(
         for name in ("preprocessor_config.json", "processor_config.json"):
             path = folder / name
             if path.is_file() and (name.startswith("pre") or "image_processor" in path.read_text("utf-8")):
-                return Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
+                return Qwen2VLImageProcessorPil.from_pretrained(
+                    folder, local_files_only=True, trust_remote_code=False
+                )
     report(
         f"neither {source} nor {base.folder} has an image processor: taking Qwen2.5-VL's own mean and spread"
     )

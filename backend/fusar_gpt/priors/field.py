@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusar_gpt import lonlat
+from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import ChipPoints, LonLatPoints, ScenePoints
 
 DIMENSIONS = 64
@@ -22,6 +24,11 @@ NODATA_CODE = -128
 STORED_AS = ("int8", "float16", "float32", "float64")
 """The types an AEF vector may be stored in."""
 
+_LENGTH_LEEWAY = 0.25
+"""How far the usual length may be from 1: codes are rounded, and vectors that were resampled are shorter."""
+_LARGEST = 1.5
+_ENOUGH = 16
+"""Different places that cannot all have the same vector."""
 _EDGE = 1e-6  # the outermost nodes lie exactly on the chip's edge, up to rounding
 
 
@@ -149,11 +156,10 @@ class Footprint:
     @classmethod
     def of_box(cls, west: float, south: float, east: float, north: float) -> Footprint:
         """A box of degrees as a chip of one pixel; positions on it are fractions of the box."""
-        wide = east - west + (360 if east < west else 0)
+        wide = lonlat.span(west, east)
 
         def lonlat_to_chip(points: LonLatPoints) -> ChipPoints:
-            beyond = (points.x < west - 1e-9) & (east < west)
-            x = (np.where(beyond, points.x + 360, points.x) - west) / wide
+            x = (lonlat.around(points.x, west + wide / 2) - west) / wide
             return ChipPoints(x, (north - points.y) / (north - south))
 
         return cls(
@@ -172,7 +178,7 @@ class Footprint:
     @property
     def span(self) -> tuple[float, float]:
         """Width and height of B in degrees."""
-        return self.east - self.west + (360 if self.east < self.west else 0), self.north - self.south
+        return lonlat.span(self.west, self.east), self.north - self.south
 
     def nodes(self, shape: tuple[int, int]) -> LonLatPoints:
         """The regular N_lon x N_lat grid over B, end points included (FUSAR-GPT eq. 2), longitude fastest."""
@@ -180,9 +186,7 @@ class Footprint:
             np.linspace(self.west, self.west + self.span[0], shape[0]),
             np.linspace(self.south, self.north, shape[1]),
         )
-        if self.east < self.west:  # otherwise the scene itself may count beyond 180
-            lon = np.where(lon > 180, lon - 360, lon)
-        return LonLatPoints(lon, lat)
+        return LonLatPoints(lonlat.wrap(lon), lat)
 
     def holds(self, chip: ChipPoints) -> NDArray[np.bool_]:
         """Which of N points lie on the chip, its edge included."""
@@ -211,6 +215,33 @@ class Footprint:
             positions.clip(0, 1).astype(np.float32),
             LonLatPoints(lonlat.x[keep], lonlat.y[keep]),
             **vars(origin),
+        )
+
+
+def check_lengths(values: NDArray[np.float64], file: str) -> None:
+    """Refuse vectors [N, 64] that are not AlphaEarth's, whose length is 1; rows that are not finite are not looked at.
+
+    Raises:
+        PriorError: Their usual length is far from 1, or all of them are the same.
+    """
+    values = values[np.isfinite(values).all(axis=1) & values.any(axis=1)]
+    if not len(values):
+        return
+    usual = float(np.median(np.linalg.norm(values, axis=1)))
+    if abs(usual - 1) > _LENGTH_LEEWAY:
+        squared = float(np.median(np.linalg.norm(values**2, axis=1)))
+        if np.abs(values).max() > _LARGEST and (values == np.rint(values)).all():
+            why = "they look like codes: store them as int8, or take (v / 127.5)^2 with the sign of v"
+        elif abs(squared - 1) <= _LENGTH_LEEWAY:
+            why = "they look like codes that were only divided by 127: square them, with their sign"
+        else:
+            why = "export the bands A00 to A63 as they are"
+        raise PriorError(
+            f"{file} holds vectors of length {usual:.3g}, and AlphaEarth's have length 1: {why}."
+        )
+    if len(values) >= _ENOUGH and (values == values[0]).all():
+        raise PriorError(
+            f"{file} holds the same vector at all {len(values)} places looked at: export it again."
         )
 
 

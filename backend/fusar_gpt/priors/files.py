@@ -13,14 +13,15 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
-from pyproj import Transformer
+from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import LonLatPoints, ScenePoints
+from fusar_gpt.lonlat import around, turn_of, wrap
 from fusar_gpt.priors.field import (
     DIMENSIONS,
     NODATA_CODE,
@@ -29,6 +30,7 @@ from fusar_gpt.priors.field import (
     Origin,
     PriorField,
     PriorSource,
+    check_lengths,
     dequantise,
 )
 from fusar_gpt.priors.tiles import (
@@ -48,6 +50,7 @@ POINT_FILES = (".npz", ".npy")
 _WINDOW_LIMIT = 256 * 256  # pixels up to which one window is read faster than its nodes one by one
 _STATED = ("year", "version", "attribution", "simulated")
 _BEFORE_VECTOR = 6  # columns of a .npy: lon, lat, row, col, x, y
+_BANDS = tuple(f"A{band:02d}" for band in range(DIMENSIONS))
 _FARTHEST = 2.0  # a fraction beyond this is a position in pixels
 
 
@@ -58,9 +61,9 @@ class FilePrior(PriorSource):
     say the rest: ``AEF_YEAR``, ``AEF_VERSION``, ``AEF_ATTRIBUTION``; ``FUSAR_SIMULATED=YES`` if simulated.
 
     A ``.npz`` holds ``features`` [S, 64] and ``positions`` [S, 2], which are (y, x) as fractions of the whole
-    scene, or ``lon`` and ``lat`` [S] in WGS84 degrees, which take precedence. Single values ``year``,
-    ``version``, ``attribution`` and ``simulated`` may be given too. A ``.npy`` is [S, 70]: lon, lat,
-    row, col, x, y, A00 to A63, of which lon and lat are used.
+    scene, or ``lon`` and ``lat`` [S] in WGS84 degrees, which take precedence and may be counted from -180 or from
+    0. Single values ``year``, ``version``, ``attribution`` and ``simulated`` may be given too. A ``.npy`` is
+    [S, 70]: lon, lat, row, col, x, y, A00 to A63, of which lon and lat are used.
 
     Args:
         path: The file.
@@ -82,7 +85,7 @@ class FilePrior(PriorSource):
             self._file = _Raster(path, self.name, nodes)
 
     def prior(self, footprint: Footprint, year: int | None) -> PriorField:
-        """The vectors on one chip. PriorError when the file breaks while it is read."""
+        """The vectors on one chip. PriorError when the file breaks while it is read, or they are not AEF's."""
         return self._file.field_on(footprint)
 
 
@@ -95,9 +98,10 @@ class _Points:
         stated = {name: arrays[name].item() for name in _STATED if name in arrays and arrays[name].size == 1}
         self._origin = Origin.stated(source, **stated)
         self._values = dequantise(self._array(arrays, "features", DIMENSIONS))
+        check_lengths(self._values, str(path))
         self._on_ground = "lon" in arrays and "lat" in arrays
         if self._on_ground:
-            places = [self._array(arrays, "lon", None), self._array(arrays, "lat", None)]
+            places = [wrap(self._array(arrays, "lon", None)), self._array(arrays, "lat", None)]
         else:
             places = list(self._array(arrays, "positions", 2).T)
         if any(len(place) != len(self._values) for place in places):
@@ -160,7 +164,7 @@ class _Raster:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)  # refused below, in our words
-                self._raster = rasterio.open(path)
+                self._raster = rasterio.open(path.absolute())
         except RasterioError as error:
             raise PriorError(
                 f"{path} is not a prior: give a 64-band AEF raster, or AEF points as .npz or .npy."
@@ -175,8 +179,12 @@ class _Raster:
             tags.get("FUSAR_SIMULATED"),
         )
         try:
-            self._to_raster = Transformer.from_crs("EPSG:4326", self._raster.crs.to_wkt(), always_xy=True)
-        except ProjError as error:
+            # WKT1 would leave out what no code says.
+            crs = CRS.from_wkt(self._raster.crs.to_wkt(version="WKT2_2019")).to_2d()
+            self._to_raster = Transformer.from_crs("OGC:CRS84", crs, always_xy=True)
+            self._turn = turn_of(crs)
+            self._middle, _ = self._raster.transform @ (self._raster.width / 2, self._raster.height / 2)
+        except (ProjError, CRSError) as error:
             raise PriorError(f"{path} has a CRS that is not on Earth: warp it to a UTM zone.") from error
 
     def _check(self) -> None:
@@ -187,7 +195,7 @@ class _Raster:
             )
         if not set(raster.dtypes) <= set(STORED_AS):
             raise PriorError(f"{self._path} holds {raster.dtypes[0]}: give AEF as int8 codes or as floats.")
-        if raster.crs is None or raster.transform.is_identity or raster.transform.is_degenerate:
+        if raster.crs is None or not _is_placed(raster.transform):
             raise PriorError(
                 f"{self._path} is not georeferenced: give a raster with a CRS and a geotransform."
             )
@@ -196,13 +204,17 @@ class _Raster:
         """The nodes of eq. 2 with the vector of the pixel that each falls in."""
         lonlat = footprint.nodes(self._nodes)
         x, y = self._to_raster.transform(lonlat.x, lonlat.y)
+        if self._turn is not None:  # its longitudes may be counted from 0, or past 180
+            x = around(np.asarray(x), self._middle, self._turn)
         with np.errstate(invalid="ignore"):  # a place that the raster's CRS cannot express is infinite
             col, row = ~self._raster.transform @ (np.asarray(x), np.asarray(y))
             inside = (col >= 0) & (col < self._raster.width) & (row >= 0) & (row < self._raster.height)
         values = np.full((len(lonlat), DIMENSIONS), np.nan)
         if inside.any():
-            stored = self._read(col[inside].astype(int), row[inside].astype(int))
-            values[inside] = dequantise(stored, self._raster.nodata)
+            pixels = np.stack([col[inside].astype(int), row[inside].astype(int)])
+            values[inside] = dequantise(self._read(*pixels), self._raster.nodata)
+            _, different = np.unique(pixels, axis=1, return_index=True)
+            check_lengths(values[inside][different], str(self._path))
         return footprint.field(values, footprint.lonlat_to_chip(lonlat), lonlat, self._origin)
 
     def _read(self, col: NDArray[np.int_], row: NDArray[np.int_]) -> NDArray[np.generic]:
@@ -221,6 +233,10 @@ class _Raster:
             ) from error
 
 
+def _is_placed(transform: Affine) -> bool:
+    return bool(np.isfinite(transform[:6]).all()) and not (transform.is_identity or transform.is_degenerate)
+
+
 def write_points(path: Path, field: PriorField) -> None:
     """Write the nodes as ``.npz``, in the form of the FUSAR-GPT authors with their coordinates added.
 
@@ -232,6 +248,18 @@ def write_points(path: Path, field: PriorField) -> None:
     origin = {"year": field.year, "version": field.version, "attribution": field.attribution}
     known = {name: np.asarray(value) for name, value in origin.items() if value is not None}
     np.savez_compressed(path, **arrays, **known)  # type: ignore[arg-type]  # none is called allow_pickle
+
+
+def is_written_prior(path: Path) -> bool:
+    """Whether a file has the form of those that :func:`write_points` and :func:`write_raster` write."""
+    try:
+        if path.suffix.lower() in POINT_FILES:
+            return {"features", "positions", "lon", "lat"} <= set(_load_points(path))
+        with warnings.catch_warnings(), rasterio.open(path.absolute()) as raster:
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            return bool(raster.descriptions == _BANDS)
+    except (PriorError, RasterioError):
+        return False
 
 
 def write_raster(path: Path, box: BoundingBox, codes_of: CodesOf, origin: Origin) -> float:
@@ -261,7 +289,7 @@ def write_raster(path: Path, box: BoundingBox, codes_of: CodesOf, origin: Origin
         plain, "w", driver="GTiff", bigtiff="if_safer", crs=crs, transform=transform, **layout
     ) as raster:
         raster.update_tags(**_tags(origin))
-        raster.descriptions = tuple(f"A{band:02d}" for band in range(DIMENSIONS))
+        raster.descriptions = _BANDS
         for tile in raster_tiles(box):
             col, row = tile.col * TILE_PX - left, top - (tile.row + 1) * TILE_PX
             across = slice(max(-col, 0), min(width - col, TILE_PX))

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 
+from fusar_gpt import lonlat
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import LonLatPoints
 from fusar_gpt.priors.field import Footprint, PriorField, dequantise
@@ -122,13 +123,13 @@ def _of_points(field: PriorField, path: Path) -> tuple[NDArray[np.float64], floa
 
 def _plane(field: PriorField) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Coordinates: x to the right, y down, and how long a unit of x is in units of y."""
-    lonlat: LonLatPoints = field.lonlat
-    if not np.isfinite(lonlat.xy()).all():
+    points: LonLatPoints = field.lonlat
+    if not np.isfinite(points.xy()).all():
         y, x = field.positions.astype(np.float64).T
         return x, y, 1.0
-    across = np.ptp(lonlat.x) > 180  # the antimeridian
-    lon = np.where(across & (lonlat.x < 0), lonlat.x + 360, lonlat.x)
-    return lon, -lonlat.y, max(math.cos(math.radians(float(lonlat.y.mean()))), 0.01)
+    west, east = lonlat.extent(points.x)
+    lon = lonlat.around(points.x, west + lonlat.span(west, east) / 2)
+    return lon, -points.y, max(math.cos(math.radians(float(points.y.mean()))), 0.01)
 
 
 def _nearest(ticks: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.int_]:

@@ -16,6 +16,7 @@ from rasterio.transform import Affine
 from rasterio.warp import transform_bounds
 from shapely.geometry.base import BaseGeometry
 
+from fusar_gpt import lonlat
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import LonLatPoints
 from fusar_gpt.priors.field import Footprint
@@ -129,7 +130,7 @@ def overlap_on_earth(one: Bounds, other: Bounds) -> bool:
 
     def eastward(bounds: Bounds, turn: int = 0) -> Bounds:
         left, bottom, right, top = bounds
-        return left + turn, bottom, right + turn + (360 if right < left else 0), top
+        return left + turn, bottom, left + turn + lonlat.span(left, right), top
 
     return any(overlap(eastward(one, turn), eastward(other)) for turn in (-360, 0, 360))
 
@@ -137,6 +138,8 @@ def overlap_on_earth(one: Bounds, other: Bounds) -> bool:
 @dataclass(frozen=True)
 class BoundingBox:
     """B of FUSAR-GPT eq. 1 without its year, WGS84 degrees; ``west > east`` across the antimeridian.
+
+    Longitudes may be given from -180 or from 0; they are kept from -180.
 
     Raises:
         PriorError: It is empty, not on Earth, or larger than ``MOST_TILES``.
@@ -148,12 +151,15 @@ class BoundingBox:
     north: float
 
     def __post_init__(self) -> None:
-        on_earth = -180 <= self.west <= 180 and -180 <= self.east <= 180
-        if not (on_earth and -90 <= self.south < self.north <= 90 and self.west != self.east):
+        west, east = (float(lonlat.wrap(side)) for side in (self.west, self.east))
+        on_earth = min(self.west, self.east) >= -180 and max(self.west, self.east) <= 360
+        if not (on_earth and west != east and -90 <= self.south < self.north <= 90):
             raise PriorError(
                 f"Invalid bounding box {self.west:g},{self.south:g},{self.east:g},{self.north:g}: "
                 "expected west,south,east,north in degrees with south < north."
             )
+        object.__setattr__(self, "west", west)
+        object.__setattr__(self, "east", east)
         flattest = min(abs(self.south), abs(self.north)) if self.south * self.north > 0 else 0.0
         width_m = self.span * 111_320 * math.cos(math.radians(flattest))
         height_m = (self.north - self.south) * 111_320
@@ -165,16 +171,14 @@ class BoundingBox:
 
     @classmethod
     def around(cls, points: LonLatPoints) -> BoundingBox:
-        """The least box that holds the points, which lie within 180 degrees of each other."""
-        west, east = float(points.x.min()), float(points.x.max())
-        if east - west > 180:  # the antimeridian
-            west, east = float(points.x[points.x > 0].min()), float(points.x[points.x < 0].max())
+        """The least box that holds the points."""
+        west, east = lonlat.extent(points.x)
         return cls(west, float(points.y.min()), east, float(points.y.max()))
 
     @property
     def span(self) -> float:
         """Degrees from west to east."""
-        return self.east - self.west + (360 if self.east < self.west else 0)
+        return lonlat.span(self.west, self.east)
 
     @property
     def zone(self) -> int:
@@ -208,10 +212,11 @@ class BoundingBox:
         first, last = math.floor(self.west / 6), math.ceil((self.west + self.span) / 6)
         for number in range(first, last):
             west, east = max(self.west, 6.0 * number), min(self.west + self.span, 6.0 * (number + 1))
-            around = 360 if west >= 180 else 0
             for south, north in ((self.south, min(self.north, 0.0)), (max(self.south, 0.0), self.north)):
                 if south < north and east - west > _LEAST:
-                    yield BoundingBox(west - around, south, east - around, north)
+                    middle = float(lonlat.wrap((west + east) / 2))
+                    left, right = lonlat.around([west, east], middle).tolist()
+                    yield BoundingBox(left, south, right, north)
 
 
 def tiles_within(zone: int, bounds: Sequence[float]) -> Iterator[Tile]:

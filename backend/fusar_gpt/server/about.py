@@ -102,13 +102,17 @@ def router(context: Context) -> APIRouter:
 
     @routes.get("/info")
     def info(api: Annotated[int | None, Query(ge=1)] = None) -> dict[str, Any]:
-        """Versions, models, device, memory, priors. ``api`` is the version that the client speaks."""
+        """Versions, models, device, memory, priors, and what its owner must know, such as a journal that was damaged.
+
+        ``api`` is the version that the client speaks.
+        """
         served = context.info["api"]
         if api is not None and api != served:
             older = "server" if api > served else "client"
             detail = f"this server speaks API {served}, the client {api}; update the {older}"
             raise OtherApi(409, detail, served)
-        return context.info | {"memory": memory()}
+        notice = context.jobs.journal.notice
+        return context.info | {"memory": memory(), "notices": [notice] if notice else []}
 
     @routes.get("/metrics", response_class=PlainTextResponse)
     def show_metrics() -> Response:

@@ -55,6 +55,7 @@ class Job:
         self._journal = journal
         self._emitted = 0  # events of this run so far, those repeated after a restart included
         self._results: str | None = None
+        self._warnings: tuple[str, ...] = ()
         self._new_replies: list[tuple[bytes, Reply]] = []
         self._pace = Pace()
         self._cancel = threading.Event()
@@ -88,19 +89,25 @@ class Job:
         return self._cancel.is_set() or self._leave.is_set()
 
     def cancel(self) -> None:
-        """Cancel the job: at once if it waits, at the next token if it runs, without effect after its end."""
+        """Cancel the job: at once if it waits, at the next token if it runs, without effect after its end.
+
+        Raises JournalError, with the job cancelled here, where the next server would resume it.
+        """
         with self._lock:
             if self._ending:
                 return
             waiting = self.record.status == "accepted"
             self._cancel.set()
             self.record = replace(self.record, status="dismissed", message=CANCELLED)
+        problem = None
         try:
             self._journal.dismiss(self.id)
         except JournalError as error:
-            logger.warning("job %s is cancelled, but a restart would resume it: %s", self.id, error)
+            problem = error
         if waiting:
             self.end("dismissed", CANCELLED)
+        if problem is not None and (self._unsaved_end or self.record.finished is None):
+            raise problem
 
     def leave(self) -> None:
         """Stop without an end: the server shuts down, the job stays in the journal."""
@@ -137,7 +144,7 @@ class Job:
         """
         data = wire.encode(event.to_json())
         if isinstance(event, Finished):
-            self._results = data
+            self._results, self._warnings = data, event.run.warnings
             return
         repeated = self._emitted < self.log.count
         progress = self._advance(event, repeated=repeated) if isinstance(event, Progress) else None
@@ -151,12 +158,12 @@ class Job:
         self._emitted += 1
 
     def _advance(self, event: Progress, *, repeated: bool) -> tuple[int, str]:
-        percent = 100 * event.done // max(1, event.total)
+        percent, message = 100 * event.done // max(1, event.total), _storable(event.message)
         with self._lock:
             self._pace.advance(event.done, event.total, repeated=repeated)
             if not self._cancel.is_set():
-                self.record = replace(self.record, progress=percent, message=event.message)
-        return percent, event.message
+                self.record = replace(self.record, progress=percent, message=message)
+        return percent, message
 
     def end(self, status: End, message: str) -> None:
         """Publish the event ``end``. An earlier cancel wins; a success that cannot be journalled becomes a failure."""
@@ -181,8 +188,9 @@ class Job:
 
     def _ended(self, status: End, message: str) -> tuple[Record, bytes]:
         progress = 100 if status == "successful" else self.record.progress
+        message = _storable(message)
         record = replace(self.record, status=status, message=message, progress=progress, finished=_now())
-        event = Ended(status, message)
+        event = Ended(status, message, self._warnings if status == "successful" else ())
         return record, wire.sse(self.log.count + 1, event.name, wire.encode(event.to_json()))
 
     def settle(self) -> bool:
@@ -217,6 +225,11 @@ class Job:
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="microseconds")
+
+
+def _storable(text: str) -> str:
+    """The text without the lone surrogates of file names in other encodings, which SQLite does not take."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _same(before: bytes, now: bytes) -> bool:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from fusar_gpt.contract import Event, Progress, Started, Task
@@ -180,7 +181,8 @@ class Jobs:
             if self._lasting:
                 job.leave()
             else:
-                job.cancel()
+                with suppress(JournalError):  # nobody will read it
+                    job.cancel()
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the threads after :meth:`close`, then close the journal; false if one is still running."""
@@ -189,6 +191,8 @@ class Jobs:
             thread.join(max(0.0, until - time.monotonic()))
         if any(thread.is_alive() for thread in self._threads):
             return False
+        for job in self.live():
+            self._release(job)  # the last chance to write ends that a full disk refused
         self.journal.close()
         return True
 
@@ -230,15 +234,25 @@ class Jobs:
         return self.journal.counts() | {status: live.count(status) for status in ("running", "accepted")}
 
     def dismiss(self, job: Job) -> None:
-        """Cancel a job that has not ended; delete one that has. Raises JournalError."""
-        if job.record.finished:
-            with self._lock:
-                self._live.pop(job.id, None)
-            self.journal.delete(job.id)
-            return
-        self._queue.remove(job.record.client, job)
-        job.cancel()
-        self._release(job)
+        """Cancel a job that has not ended; delete one that has.
+
+        Raises JournalError if that cannot be written: the job does not run on, but the next server would run it again.
+        """
+        try:
+            if job.record.finished:
+                self.journal.delete(job.id)
+            else:
+                self._queue.remove(job.record.client, job)
+                job.cancel()
+                self._release(job)
+                return
+        except JournalError as error:
+            raise JournalError(
+                f"the job is stopped, but that cannot be written, so a restart would run it again ({error}); "
+                "free some space, then delete it again"
+            ) from error
+        with self._lock:
+            self._live.pop(job.id, None)
 
     def _release(self, job: Job) -> None:
         """Drop an ended job from memory, once its end is in the journal."""

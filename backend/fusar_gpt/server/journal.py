@@ -2,13 +2,13 @@
 
 An event is written here before any client receives it, so after a crash no client knows more than the journal.
 SQLite's write-ahead log makes every transaction complete or absent, even after kill -9. A power cut may lose the last
-moments; the resumed job computes them again.
+events; the resumed job computes them again. That a job came, ended or was deleted is on the disk before it is said.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import logging
 import sqlite3
 import threading
 import time
@@ -22,31 +22,13 @@ import numpy as np
 
 from fusar_gpt.engine import Reply
 from fusar_gpt.errors import FusarError
+from fusar_gpt.server.journal_file import open_file
 
-FILE = "jobs.sqlite"
-VERSION = 1
 BUSY_S = 5.0  # a server that is shutting down may hold the file that long
 PAGE = 256
 """The most events that one query reads."""
 
-_TABLES = """
-CREATE TABLE jobs (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, client TEXT NOT NULL, inputs TEXT NOT NULL,
-    run TEXT NOT NULL, started TEXT NOT NULL, created TEXT NOT NULL, status TEXT NOT NULL, message TEXT NOT NULL,
-    progress INTEGER NOT NULL, finished TEXT, ended REAL, tries INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE events (
-    job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, number INTEGER NOT NULL, data BLOB NOT NULL,
-    PRIMARY KEY (job, number)
-) WITHOUT ROWID;
-CREATE TABLE replies (
-    job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, key BLOB NOT NULL, text TEXT NOT NULL,
-    token_ends TEXT NOT NULL, logprobs BLOB NOT NULL, finished INTEGER NOT NULL, PRIMARY KEY (job, key)
-) WITHOUT ROWID;
-CREATE TABLE results (
-    job TEXT PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE, data TEXT NOT NULL
-);
-"""
+logger = logging.getLogger(__name__)
 
 
 class JournalError(FusarError):
@@ -83,51 +65,33 @@ class Record:
 
 
 class Journal:
-    """One file, used by one server at a time; safe to use from any thread."""
+    """One file, used by one server at a time; safe to use from any thread.
+
+    Attributes:
+        notice: What was wrong with the file when it was opened and what became of it; None if nothing.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """Open the journal of a state folder, or create it.
+        """Open the journal of a state folder, or create it; a damaged one is set aside and what can be read goes on.
 
         Raises JournalError if the folder cannot be used, or another server uses it.
         """
         self._lock = threading.Lock()
         self._offset = time.time() - time.monotonic()
-        path = folder / FILE
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(
-                os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-            )  # private: only the owner reads the findings
-            self._db = sqlite3.connect(path, BUSY_S, isolation_level=None, check_same_thread=False)
-            self._prepare()
+            self._file = open_file(folder, BUSY_S)
         except (OSError, sqlite3.Error) as error:
             hint = "another server uses it" if "locked" in str(error) else str(error)
             raise JournalError(f"cannot keep jobs in {folder} ({hint}); choose another --state") from error
-
-    def _prepare(self) -> None:
-        for pragma in (
-            "locking_mode = EXCLUSIVE",  # else two servers would run the same jobs
-            "auto_vacuum = FULL",
-            "journal_mode = WAL",
-            "synchronous = NORMAL",
-            "secure_delete = ON",  # what is deleted cannot be recovered from the file
-            "foreign_keys = ON",
-        ):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.execute("BEGIN IMMEDIATE")
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            for statement in _TABLES.strip().split(";")[:-1]:
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {VERSION}")
-        self._db.execute("COMMIT")
-        if version not in (0, VERSION):
-            raise sqlite3.DatabaseError(f"it is of version {version}, not {VERSION}")
+        self._db, self.notice = self._file.db, self._file.notice
+        if self.notice is not None:
+            logger.warning("%s", self.notice)
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            self._db.close()
+            self._file.close()
 
     def clock(self) -> float:
         """Seconds since 1970, counted monotonically from the opening on: setting the system clock changes no age."""
@@ -135,14 +99,17 @@ class Journal:
 
     def add(self, record: Record) -> None:
         """Insert a new job."""
-        with self._writing() as db:
+        columns = ", ".join(field.name for field in fields(Record))
+        with self._writing(firm=True) as db:
             db.execute(
-                "INSERT INTO jobs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0)", astuple(record)
+                f"INSERT INTO jobs ({columns}, tries, sum) "  # noqa: S608 - our own words
+                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, crc(?1, ?2, ?3, ?4, ?5, ?6))",
+                astuple(record),
             )
 
     def dismiss(self, job: str) -> None:
         """Mark a job as cancelled by the user, so that no restart resumes it."""
-        with self._writing() as db:
+        with self._writing(firm=True) as db:
             db.execute("UPDATE jobs SET status = 'dismissed' WHERE id = ?", (job,))
 
     def begin(self, job: str) -> int:
@@ -162,27 +129,27 @@ class Journal:
     ) -> None:
         """Insert an event with the replies behind it, and update the progress (percent, message) if one is given."""
         with self._writing() as db:
-            db.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?)", _rows(job, replies))
-            db.execute("INSERT INTO events VALUES (?, ?, ?)", (job, number, event))
+            db.executemany(_REPLY, _rows(job, replies))
+            db.execute(_EVENT, (job, number, event))
             db.execute("UPDATE jobs SET tries = 0 WHERE id = ?", (job,))
             if progress is not None:
                 db.execute("UPDATE jobs SET progress = ?, message = ? WHERE id = ?", (*progress, job))
 
     def finish(self, record: Record, number: int, event: bytes, results: str | None) -> None:
         """Write the end of a job: its row, its last event and its results. Its replies are deleted."""
-        with self._writing() as db:
+        with self._writing(firm=True) as db:
             db.execute(
                 "UPDATE jobs SET status = ?, message = ?, progress = ?, finished = ?, ended = ? WHERE id = ?",
                 (record.status, record.message, record.progress, record.finished, self.clock(), record.id),
             )
-            db.execute("INSERT INTO events VALUES (?, ?, ?)", (record.id, number, event))
+            db.execute(_EVENT, (record.id, number, event))
             db.execute("DELETE FROM replies WHERE job = ?", (record.id,))
             if results is not None:
-                db.execute("INSERT INTO results VALUES (?, ?)", (record.id, results))
+                db.execute("INSERT INTO results VALUES (?1, ?2, crc(?1, ?2))", (record.id, results))
 
     def delete(self, job: str) -> None:
         """Delete a job with its events, replies and results."""
-        with self._writing() as db:
+        with self._writing(firm=True) as db:
             db.execute("DELETE FROM jobs WHERE id = ?", (job,))
 
     def delete_older(self, seconds: float) -> None:
@@ -243,12 +210,17 @@ class Journal:
                 raise _explained(error) from error
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, rolled back on any error. Raises JournalError for one of SQLite."""
+    def _writing(self, *, firm: bool = False) -> Iterator[sqlite3.Connection]:
+        """One transaction, rolled back on any error; a firm one is on the disk when it returns.
+
+        Raises JournalError for an error of SQLite.
+        """
         with self._lock:
             try:
+                self._db.execute(f"PRAGMA synchronous = {'FULL' if firm else 'NORMAL'}")
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
+                self._db.execute("UPDATE state SET entries = entries + 1, firm = firm + ?", (firm,))
                 self._db.execute("COMMIT")
             except BaseException as error:
                 with suppress(sqlite3.Error):  # some errors roll back by themselves
@@ -256,6 +228,12 @@ class Journal:
                 if isinstance(error, sqlite3.Error):
                     raise _explained(error) from error
                 raise
+            with suppress(OSError):  # the count may stay behind the journal, never the other way round
+                self._file.counted(firm=firm)
+
+
+_EVENT = "INSERT INTO events VALUES (?1, ?2, ?3, crc(?1, ?2, ?3))"
+_REPLY = "INSERT OR REPLACE INTO replies VALUES (?1, ?2, ?3, ?4, ?5, ?6, crc(?1, ?2, ?3, ?4, ?5, ?6))"
 
 
 def _rows(job: str, replies: Iterable[tuple[bytes, Reply]]) -> Iterator[tuple[Any, ...]]:

@@ -15,11 +15,12 @@ from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt.contract import Grey, InterpretRequest, Polygon, Preview, ShownChip, ShownPrior, png_uri
 from fusar_gpt.errors import FusarError, PriorError
+from fusar_gpt.findings.coverage import ALL, Coverage, without_data
 from fusar_gpt.frames import ScenePoints
-from fusar_gpt.imagery import Chip, RasterPolicy, Scene, crs_text, open_scene, read_chip
+from fusar_gpt.imagery import Chip, RasterPolicy, Scene, crs_text, open_scene_of, read_chip
 from fusar_gpt.interpret import footprint
 from fusar_gpt.model import Card
-from fusar_gpt.planning import ChipQuestions, plan_questions, scene_area
+from fusar_gpt.planning import ChipQuestions, plan_questions, scene_area, untaught_sizes
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import open_prior
 from fusar_gpt.priors.preview import draw_field
@@ -46,14 +47,14 @@ def router(context: Context) -> APIRouter:
         """What a job with these inputs would look at; the model is not asked and no job is created."""
         request = check_request(execution.inputs, context)
         card = _card(context, request.model)
-        with slots, open_scene(request.scene, band=request.band, policy=RasterPolicy()) as scene:
+        with slots, open_scene_of(request, RasterPolicy()) as scene:
             area = scene_area(request, scene)
             chips, planned = plan_questions(request, scene, area, card)
             middle = _middle(planned, area)
             return Preview(
                 chips=chips,
                 seconds=context.times.estimate(request.task, chips * len(middle.questions)),
-                chip=_show_chip(scene, middle.chip),
+                chip=_show_chip(scene, middle.chip, area, untaught_sizes(request, scene, middle.chip, card)),
                 prior=_show_prior(request, context.settings, scene, middle.chip),
             )
 
@@ -74,17 +75,23 @@ def _middle(planned: Iterator[ChipQuestions], area: BaseGeometry) -> ChipQuestio
     return min(islice(planned, _SEARCHED), key=lambda each: each.chip.footprint.centroid.distance(centre))
 
 
-def _show_chip(scene: Scene, chip: Chip) -> ShownChip:
+def _show_chip(scene: Scene, chip: Chip, area: BaseGeometry, warnings: list[str]) -> ShownChip:
     stretch = scene.stretch()
+    pixels = read_chip(scene, chip, stretch)
+    warnings = [*scene.warnings, *warnings]
+    coverage = Coverage.of(pixels.has_data, chip, area)
+    if coverage.share < ALL:
+        warnings.append(f"No data on {without_data(coverage.share)} of the area in this chip.")
     corners = scene.to_ground(ScenePoints.of(shapely.get_coordinates(chip.footprint)))
     return ShownChip(
-        image=_png(Image.fromarray(read_chip(scene, chip, stretch))),
+        image=_png(Image.fromarray(pixels.grey)),
         size=(chip.plan.width, chip.plan.height),
         footprint=Polygon("Polygon", (tuple((float(x), float(y)) for x, y in corners.xy()),)),
         crs=crs_text(scene.crs),
         ground_m=chip.plan.window.width * scene.pixel_size_m,
         band=scene.band,
-        stretch=Grey(quantity=scene.quantity, low_db=stretch.low_db, high_db=stretch.high_db),
+        stretch=Grey(scene.quantity, stretch.low_db, stretch.high_db, scene.radiometry.reason),
+        warnings=tuple(warnings),
     )
 
 

@@ -7,14 +7,18 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from fusar_gpt.contract import API_MISMATCH
-from fusar_gpt.errors import Cancelled, CheckpointError, FusarError
+from fusar_gpt.errors import Cancelled, CheckpointError, FusarError, TooLarge
 from fusar_gpt.server import jobs, wire
+from fusar_gpt.server.chat.images import PictureError
 from fusar_gpt.server.jobs import Busy
 from fusar_gpt.server.journal import JournalError
 from fusar_gpt.server.security import PathRefused
 
 _OGC = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
-_STATUS = {PathRefused: 403, Busy: 429, CheckpointError: 503, Cancelled: 503, JournalError: 507}
+_STATUS = {
+    PathRefused: 403, TooLarge: 413, PictureError: 422, Busy: 429, CheckpointError: 503, Cancelled: 503,
+    JournalError: 507,
+}  # fmt: skip
 
 
 class Missing(HTTPException):

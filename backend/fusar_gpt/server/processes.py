@@ -34,6 +34,10 @@ def check_request(request: InterpretRequest, context: Context) -> InterpretReque
 
 def _known(job_id: str, request: Request) -> Job:
     context: Context = request.app.state.context
+    return _found(context, job_id)
+
+
+def _found(context: Context, job_id: str) -> Job:
     if (job := context.jobs.get(job_id)) is None:
         raise Missing(404, "no-such-job", "there is no such job, or it was deleted; start it again")
     return job
@@ -79,6 +83,7 @@ def router(context: Context) -> APIRouter:
             raise Missing(404, "result-not-ready", "the job has not ended yet; watch its events")
         results = job.results
         if results is None:
+            _found(context, job.id)  # it may have been deleted meanwhile
             raise HTTPException(409, f"the job has no results: {job.record.message}")
         return Response(results, media_type="application/json")
 

@@ -42,6 +42,7 @@ def router(context: Context) -> APIRouter:
         keep_s=context.options.keep_scenes_s,
         needed=lambda: needed(context),
     )
+    scenes.discard_abandoned()
     context.roots.uploads = scenes.path
 
     @asynccontextmanager

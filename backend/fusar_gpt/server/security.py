@@ -28,6 +28,8 @@ OPEN_PATHS = frozenset({"/health"})
 BODY_LIMIT = 2 * 2**20
 LARGER_BODIES: dict[str, int | None] = {"/v1/chat/completions": 48 * 2**20, "/scenes": None}
 """Limits in bytes that replace ``BODY_LIMIT``: images as base64, and scenes, whose route has its own limit."""
+VALUES = 500_000
+"""The most values of a body that may be larger: millions of empty lists take a hundred times their bytes as objects."""
 SILENCE_S = 30.0
 """Longest pause in a request body."""
 BODY_S = 120.0
@@ -156,11 +158,12 @@ def _with_cors(send: Send, origin: str) -> Send:
 def _limited(receive: Receive, path: str) -> Receive:
     """Count and time the body as it arrives, whatever Content-Length says. Raises HTTPException 408 or 413."""
     limit = LARGER_BODIES.get(path, BODY_LIMIT)
+    many = VALUES if path in LARGER_BODIES and limit is not None else None
     until = asyncio.get_running_loop().time() + LONGER_BODIES.get(path, BODY_S)
-    seen, whole = 0, False
+    seen, values, whole = 0, 0, False
 
     async def limited() -> Message:
-        nonlocal seen, whole
+        nonlocal seen, values, whole
         if whole:  # the next message is the disconnect, which may come any time later
             return await receive()
         left = until - asyncio.get_running_loop().time()
@@ -174,6 +177,10 @@ def _limited(receive: Receive, path: str) -> Receive:
         whole = not message.get("more_body", False)
         if limit is not None and seen > limit:
             raise HTTPException(413, f"the request is over {limit // 1024} KiB; simplify the area")
+        if many is not None:
+            values += sum(message.get("body", b"").count(mark) for mark in (b",", b"[", b"{"))
+            if values > many:
+                raise HTTPException(413, f"the request has over {many} values; send fewer messages")
         return message
 
     return limited

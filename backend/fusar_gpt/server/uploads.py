@@ -21,9 +21,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from fusar_gpt.contract import UPLOADED
+from fusar_gpt.contract.bands import words
 from fusar_gpt.errors import FusarError
 from fusar_gpt.imagery import Scene, crs_text, open_scene
-from fusar_gpt.imagery.product_metadata import tokens
 from fusar_gpt.imagery.raster_policy import RasterPolicy
 from fusar_gpt.server.jobs import Slots
 from fusar_gpt.server.security import LONGER_BODIES
@@ -178,6 +178,11 @@ class SceneStore:
         shutil.rmtree(doomed, ignore_errors=True)
         return True
 
+    def discard_abandoned(self) -> None:
+        """Delete what uploads to an earlier server left; only for the start, when no upload runs yet."""
+        for lost in self._folder.glob(f"{_INCOMING}*"):
+            shutil.rmtree(lost, ignore_errors=True)
+
     def sweep(self) -> None:
         """Delete the scenes that were not used for long and that no job needs, and abandoned uploads."""
         for scene_id in self._ids():
@@ -243,7 +248,7 @@ async def _pieces(body: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[b
 def _describe(scene_id: str, path: Path) -> Uploaded:
     """The properties of a file, read without anything beside it. Raises SceneError if it is no scene, or damaged."""
     with open_scene(path, policy=RasterPolicy(alone=True)) as scene:
-        scene.stretch()  # samples the whole scene, so that a truncated file is refused here
+        scene.check()
         return Uploaded(
             id=scene_id,
             scene=f"{UPLOADED}{scene_id}",
@@ -262,8 +267,8 @@ def _describe(scene_id: str, path: Path) -> Uploaded:
 
 
 def _polarisations(scene: Scene) -> list[str]:
-    words = (word for band in scene.bands for word in tokens(band))
-    return list(dict.fromkeys(word for word in words if word in ("VV", "VH", "HH", "HV")))
+    named = (word for band in scene.bands for word in words(band))
+    return list(dict.fromkeys(word for word in named if word in ("VV", "VH", "HH", "HV")))
 
 
 def _last_use(file: Path) -> datetime:

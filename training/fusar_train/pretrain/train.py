@@ -106,6 +106,10 @@ def tiny_card(real: bool) -> Card:
         licence="research and demonstration only" if real else "GPL-3.0-or-later; demonstration only",
         trained_on=f"{data}, and real SSDD ship chips (no data licence)" if real else data,
         position_ramps=True,
+        pixel_m=[1.0, 15.0]
+        if real
+        else [PIXEL_M, PIXEL_M],  # SSDD's are 1 to 15 m, in images of about 500 px
+        chip_m=[500.0, 7500.0] if real else [224 * PIXEL_M, 224 * PIXEL_M],
     )
 
 

@@ -79,6 +79,7 @@ def _card(config: StageConfig, base: Card, records: Sequence[Record]) -> Card:
     targets = {item.label for record in records for item in record.objects} - set(base.targets)
     years = [record.provenance["year"] for record in records if record.prior and "year" in record.provenance]
     years += base.prior_years or []
+    sizes = [size for record in records if (size := record.provenance.get("pixel_m"))] + (base.pixel_m or [])
     return replace(
         base,
         name=config.out.name,
@@ -87,6 +88,7 @@ def _card(config: StageConfig, base: Card, records: Sequence[Record]) -> Card:
         prior_years=[min(years), max(years)] if years else None,
         licence="; ".join(dict.fromkeys([base.licence, *_stated(records, "licence")])),
         trained_on=f"{base.trained_on}; stage {config.stage}: {', '.join(_stated(records, 'dataset'))}",
+        pixel_m=[min(sizes), max(sizes)] if sizes else None,
         base=None,
         base_digests={},
         base_sizes={},

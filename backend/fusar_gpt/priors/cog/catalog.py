@@ -17,6 +17,7 @@ from threading import Lock
 from typing import TypeVar
 from urllib.parse import quote
 
+from fusar_gpt import lonlat
 from fusar_gpt.errors import PriorError
 from fusar_gpt.priors.cog import remote
 from fusar_gpt.priors.cog.files import (
@@ -62,8 +63,9 @@ class Area:
     def of(cls, bounds: Bounds) -> Area:
         """The area of the middle of a rectangle of degrees."""
         west, south, east, north = bounds
-        middle = (west + east + (360 if east < west else 0)) / 2
-        return cls(math.floor((middle + 180) % 360 - 180), math.floor((south + north) / 2))
+        middle = float(lonlat.wrap(west + lonlat.span(west, east) / 2))
+        # The meridian of 180 is that of -180 here.
+        return cls(math.floor(middle) if middle < 180 else -180, math.floor((south + north) / 2))
 
     @property
     def name(self) -> str:
@@ -123,8 +125,8 @@ class CogCatalog(ABC):
         return sorted(files, key=lambda file: (file.crs != f"EPSG:{tile.epsg}", file.path))
 
     def _around(self, tile: Tile, deadline: Deadline | None) -> list[CogFile]:
-        own, lonlat = f"EPSG:{tile.epsg}", bounds_in_degrees(tile)
-        area = Area.of(lonlat)
+        own, degrees = f"EPSG:{tile.epsg}", bounds_in_degrees(tile)
+        area = Area.of(degrees)
         if area not in self._near:
             if deadline is None:
                 raise NotAtHandError(area)
@@ -135,7 +137,7 @@ class CogCatalog(ABC):
             if (
                 overlap(file.bounds, tile.bounds)
                 if file.crs == own
-                else overlap_on_earth(file.lonlat, lonlat)
+                else overlap_on_earth(file.lonlat, degrees)
             )
         ]
 

@@ -211,8 +211,11 @@ def _size(finding: Finding) -> float:
 
 
 def _unclear(text: CitedText, found: Sequence[Finding]) -> None:
-    """Report answers that were cut off or not understood: they do not mean that nothing is there."""
+    """Report chips without data, and answers cut off or not understood: they do not mean that nothing is there."""
     rows = [row for row in of_chips(found) if row.layer == "answers"]
-    if unclear := [row for row in rows if not row.properties["complete"]]:
+    if unseen := [row for row in rows if row.lacks_data]:
+        text.write("\n")
+        text.fill("no data", unseen, number=len(unseen))
+    if unclear := [row for row in rows if row.is_unclear]:
         text.write("\n")
         text.fill("unclear", unclear, number=len(unclear))

@@ -16,9 +16,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from starlette.exceptions import HTTPException
 
+from fusar_gpt.errors import TooLarge
 from fusar_gpt.server import wire
 from fusar_gpt.server.chat.grounding import ChatContext
-from fusar_gpt.server.chat.images import IMAGE_BYTES, IMAGES
+from fusar_gpt.server.chat.images import IMAGE_BYTES
 
 _URI = 4 * IMAGE_BYTES // 3 + 200
 
@@ -28,6 +29,12 @@ _ONLY_VALUES: Mapping[str, tuple[Any, ...]] = {
     "response_format": ({"type": "text"},), "audio": (), "web_search_options": (),
 }  # fmt: skip
 """Parameters that would change the answer, each with the only values that this server accepts."""
+
+_TOO_LONG = ("too_long", "string_too_long")
+"""What pydantic calls a text or list over its limit."""
+
+TOKENS = 2**20
+"""The most tokens that may be asked for; a task makes at most its own number in any case."""
 
 _RING = [[169.45, -19.529], [169.46, -19.529], [169.46, -19.528], [169.45, -19.529]]
 EXAMPLES: list[Any] = [
@@ -110,8 +117,8 @@ class ChatRequest(BaseModel):
     messages: Annotated[list[Message], Field(min_length=1, max_length=200)]
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=TOKENS)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=TOKENS)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     fusar: ChatContext | None = None
@@ -128,8 +135,6 @@ class ChatRequest(BaseModel):
             raise ValueError("there is nothing to look at: name a scene in fusar.scene, or send an image")
         if self.fusar is not None and self.images:
             raise ValueError("give either fusar.scene or images, not both")
-        if len(self.images) > IMAGES:
-            raise ValueError(f"a message takes at most {IMAGES} images: send fewer")
         return self
 
     @property
@@ -211,7 +216,10 @@ async def problem_of(request: Request, error: Exception) -> dict[str, Any]:
     if isinstance(error, RequestValidationError):
         where = [str(part) for part in error.errors()[0]["loc"] if part != "body"]
         param = ".".join(where)[:200] or None
-        problem |= {"status": 400, "title": HTTPStatus(400).phrase}
+        status = 400
+        if error.errors()[0]["type"] in _TOO_LONG:
+            status, problem["code"] = 413, TooLarge("").code
+        problem |= {"status": status, "title": HTTPStatus(status).phrase}
     elif isinstance(error, ModelNotFound):
         param, code = "model", "model_not_found"
     status = problem["status"]

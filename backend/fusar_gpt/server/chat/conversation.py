@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fusar_gpt.errors import TooLarge
 from fusar_gpt.server.chat.vocabulary import Vocabulary, singular
 from fusar_gpt.tasks import SEARCHES, Task
 
@@ -19,7 +20,13 @@ Pick = int | Literal["largest", "smallest"]
 """One of several objects: its number in the answer from 1 on, -1 for the last, or its size."""
 
 LONGEST = 4000
-"""Characters of a message that the rules read."""
+"""The most characters of a user's message, before and after Unicode normalisation (which makes 18 of some)."""
+
+CONVERSATION = 1_000_000
+"""The most characters of a whole conversation."""
+
+READ = 20
+"""The user's messages that the rules read, the newest ones."""
 
 HISTORY = 1500
 """Characters of the earlier conversation that are sent along with a free question."""
@@ -124,11 +131,31 @@ def understand(messages: Sequence[str], vocabulary: Vocabulary) -> Intent:
         vocabulary: The classes the checkpoint knows.
     """
     intent, topic = Intent(Task.ASK), None
-    for text in messages:
+    for text in messages[-READ:]:
         intent = _intent(text, vocabulary, topic)
         if intent.task in SEARCHES or intent.pick is not None:
             topic = intent
     return intent
+
+
+def check_length(messages: Sequence[tuple[str, str]]) -> None:
+    """Raise TooLarge for a conversation, (role, text) of each message, that is longer than what is read."""
+    total = sum(len(text) for _, text in messages)
+    if total > CONVERSATION:
+        raise TooLarge(
+            f"the conversation has {total} characters, at most {CONVERSATION} are taken: begin a new one"
+        )
+    for role, text in messages:
+        # A text that is too long already is not normalised: that takes time with the square of its length.
+        if role == "user" and (len(text) > LONGEST or len(normalised(text)) > LONGEST):
+            raise TooLarge(
+                f"a message of the user has over {LONGEST} characters (after Unicode normalisation): shorten it"
+            )
+
+
+def normalised(text: str) -> str:
+    """The text in Unicode's compatibility form."""
+    return unicodedata.normalize("NFKC", text)
 
 
 def is_chinese(text: str) -> bool:
@@ -137,7 +164,8 @@ def is_chinese(text: str) -> bool:
 
 
 def _intent(text: str, vocabulary: Vocabulary, before: Intent | None) -> Intent:
-    words = " ".join(unicodedata.normalize("NFKC", text[:LONGEST]).casefold().replace("\u2019", "'").split())
+    plain = normalised(text[:LONGEST])[:LONGEST]
+    words = " ".join(plain.casefold().replace("\u2019", "'").split())
     named = vocabulary.named(words)
     earlier = before.targets if before else ()
     task = next((task for task, rule in _RULES if rule.search(words)), None)

@@ -79,7 +79,8 @@ class StreamRenderer:
         except TaskError as error:
             self.text.write(str(error))  # a class that the model was not taught: the conversation goes on
         if self._runs:
-            self.text.write(f"\n\n{self.text.templates.provenance(self._runs[0].run)}")
+            run = self._runs[0].run
+            self.text.write("\n\n" + "\n".join([self.text.templates.provenance(run), *run.warnings]))
 
     def evidence(self) -> dict[str, Any]:
         """What the answer rests on: the run, the findings with the spans of text that mean them, the self-check."""
@@ -208,6 +209,6 @@ class StreamRenderer:
             self._begin_words()
             self.text.write("".join(str(row.properties.get("text") or "") for row in rows))
         self.text.cite(self._words_from or 0, rows)
-        if not all(row.properties["complete"] for row in rows):
+        if any(row.is_unclear for row in rows):
             self.text.fill("cut")
         self._words_from, self._blank = None, ""

@@ -29,9 +29,9 @@ from fusar_gpt.server.chat.completions import (
     problem_of,
     refusal,
 )
-from fusar_gpt.server.chat.conversation import is_chinese, understand, with_history
+from fusar_gpt.server.chat.conversation import check_length, is_chinese, understand, with_history
 from fusar_gpt.server.chat.grounding import ChatTarget, ImageTarget, RunCache, SamplingParams, SceneTarget
-from fusar_gpt.server.chat.images import read_image
+from fusar_gpt.server.chat.images import read_images
 from fusar_gpt.server.chat.narration import Progress, Report, StreamRenderer
 from fusar_gpt.server.chat.phrases import Templates
 from fusar_gpt.server.chat.vocabulary import Vocabulary
@@ -117,11 +117,12 @@ def answer(
 
     Raises a FusarError that says what is wrong with the scene, the images or the question.
     """
+    check_length([(message.role, message.text) for message in chat.messages])
     if chat.fusar is not None:
         request = with_files(chat.fusar.request(), context.roots)
         target: ChatTarget = SceneTarget(request, context.settings, cache)
     else:
-        target = ImageTarget(dict(enumerate(map(read_image, chat.images), 1)))
+        target = ImageTarget(read_images(chat.images))
     engine = context.engine()
     questions = [message.text for message in chat.messages if message.role == "user"]
     intent = understand(questions, Vocabulary(engine.card.targets))
