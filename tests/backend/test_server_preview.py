@@ -17,7 +17,7 @@ from PIL import Image
 from rasters import ROTATED, speckle, write
 from scripted_server import AUTH, CARD, ApiServer, ScriptedEngine, serve_api
 
-from fusar_gpt.frames import LonLatPoints
+from fusar_gpt.frames import LonLatPoints, SceneWindow
 from fusar_gpt.imagery import Area, open_scene, plan_chips, read_chip
 from fusar_gpt.imagery.chips import ChipFormat
 from fusar_gpt.priors.field import PriorField
@@ -177,3 +177,29 @@ def test_the_picture_of_a_prior_shows_where_it_is_and_where_not() -> None:
     picture = np.asarray(draw_field(field, 80, 80))
     assert (picture[:, :40] == (255, 128, 128)).all()
     assert (picture[:, 46:] == (13, 18, 26)).all()
+
+
+def test_a_preview_has_an_end_by_time_and_with_its_client(
+    api: ApiServer, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = write(root / "endless.tif", speckle(64, 64))
+    began, ended = threading.Semaphore(0), threading.Semaphore(0)
+
+    def endless(scene: object, *_: object) -> object:
+        began.release()
+        try:
+            while True:
+                scene._stored(SceneWindow(0, 0, 4, 4), (4, 4))
+        finally:
+            ended.release()
+
+    monkeypatch.setattr(preview, "read_chip", endless)
+    with monkeypatch.context() as patched:
+        patched.setattr(preview, "LIMIT_S", 0.5)
+        assert "longer than 0.5 s" in ask(api, scene, 503)["detail"]
+    assert ended.acquire(timeout=10)
+    body = {"inputs": {"scene": str(scene), "task": "detect", "targets": ["ship"]}}
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        requests.post(f"{api.url}/preview", json=body, headers=AUTH, timeout=3)
+    assert began.acquire(timeout=10)
+    assert ended.acquire(timeout=10)
