@@ -124,7 +124,8 @@ def interpret(
         policy: Which rasters may be opened, where the scene is somebody else's file; None trusts it.
 
     Raises a :class:`~fusar_gpt.errors.FusarError` that names what is wrong with the scene, area, prior or
-    question, and :class:`~fusar_gpt.errors.Cancelled` at the next token once ``cancelled()`` is true.
+    question, and :class:`~fusar_gpt.errors.Cancelled` at the next token or piece of the scene once ``cancelled()`` is
+    true.
     """
     prompts = prompt_set(engine.card.prompt_set)
     settings = settings or PriorSettings.of()
@@ -136,8 +137,10 @@ def interpret(
         report(line)
 
     with (
-        open_scene_of(request, policy) as scene,
-        closing(open_prior(request.prior, settings, note, cancelled)) as source,
+        open_scene_of(request, policy, cancelled) as scene,
+        closing(
+            open_prior(request.prior, settings, note, cancelled, policy.drivers if policy else None)
+        ) as source,
     ):
         area = scene_area(request, scene)
         total, planned = plan_questions(request, scene, area, engine.card)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import os
 import shutil
 import subprocess
 import sys
@@ -11,14 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from rasterio.enums import Resampling
 from rasters import NORTH_UP, UTM, write
 from scripted_server import ApiServer, ask, serve_api
-from uploading import header, raster, refused, upload
+from uploading import header, raster, refused, small_geotiff, upload
 
-from fusar_gpt.errors import SceneError
+from fusar_gpt.errors import PriorError, SceneError
 from fusar_gpt.frames import SceneWindow
 from fusar_gpt.imagery import open_scene
 from fusar_gpt.imagery.raster_policy import RasterPolicy
+from fusar_gpt.priors.files import FilePrior
 from fusar_gpt.server.options import Options
 
 MAX_UPLOAD = 3 * 2**20
@@ -152,37 +156,99 @@ def test_what_is_no_plain_raster_is_refused_and_nothing_is_called_or_kept(
 
 
 def test_the_listener_hears_gdal_where_nothing_is_guarded(tmp_path: Path, listener: tuple[str, Path]) -> None:
-    """The refusals above mean something: the same file does call when it is opened as one's own."""
+    """The refusals above mean something: GDAL by itself does call, and even one's own scene does not."""
     url, log = listener
     with_overview_file(tmp_path / "x.tif", f"{url}/called")
     with open_scene(tmp_path / "x.tif") as scene:
         scene.read_resampled(SceneWindow(0, 0, 80, 64), (8, 8))
+    assert log.read_text() == ""
+    with rasterio.open(tmp_path / "x.tif") as dataset:
+        dataset.read(1, out_shape=(8, 8))
     assert log.read_text() != ""
     log.write_text("")
 
 
+DOMAINS = ("OVERVIEWS", "overviews", "Overviews")
+KEYS = ("OVERVIEW_FILE", "overview_file", "Overview_File")
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_metadata_is_compared_without_case(tmp_path: Path, domain: str, key: str) -> None:
+    scene = raster(tmp_path)
+    RasterPolicy(alone=True).check(scene)
+    with rasterio.open(scene, "r+") as dataset:
+        dataset.update_tags(ns=domain, **{key: "/etc/passwd"})
+    for policy in (RasterPolicy(alone=True), RasterPolicy()):
+        with pytest.raises(SceneError, match="refers to"):
+            policy.check(scene)
+
+
+WKT = (
+    'PROJCS["p",GEOGCS["g",DATUM["d",SPHEROID["s",6378137,298.257]{}],PRIMEM["G",0],UNIT["degree",0.0174532925]],'
+    'PROJECTION["Transverse_Mercator"],PARAMETER["central_meridian",3],PARAMETER["scale_factor",0.9996],'
+    'PARAMETER["false_easting",500000],UNIT["metre",1]{}]'
+)
+
+
+def pam_crs(wkt: str) -> str:
+    return f"<PAMDataset><SRS>{html.escape(wkt)}</SRS></PAMDataset>"
+
+
+def pam(url: str, domain: str = "OVERVIEWS", key: str = "OVERVIEW_FILE") -> str:
+    text = f'<MDI key="{key}">{url}/aux</MDI>'
+    return f'<PAMDataset><Metadata domain="{domain}">{text}</Metadata></PAMDataset>'
+
+
 def beside(kind: str, scene: Path, url: str) -> None:
     """Something hostile beside a good raster, or in its place."""
-    if kind == "metadata":
-        text = f'<MDI key="OVERVIEW_FILE">{url}/aux</MDI>'
-        Path(f"{scene}.aux.xml").write_text(
-            f'<PAMDataset><Metadata domain="OVERVIEWS">{text}</Metadata></PAMDataset>'
-        )
-    elif kind in ("ovr", "msk"):
-        Path(f"{scene}.{kind}").write_bytes(vrt(f"{url}/{kind}"))
-    elif kind == "aux":
-        scene.with_suffix(".aux").write_bytes(vrt("/etc/passwd"))
+    whole, stem = str(scene), str(scene.with_suffix(""))
+    texts = {
+        "metadata": (f"{whole}.aux.xml", pam(url)),
+        "metadata lower": (f"{whole}.aux.xml", pam(url, "overviews", "overview_file")),
+        "metadata upper": (f"{whole}.AUX.XML", pam(url)),
+        "metadata spelt": (f"{whole}.aux.xml", pam(url, "OVERVIEWS", "OVERVIEW&#x5f;FILE")),
+        "grids": (f"{whole}.aux.xml", pam_crs(WKT.format(f',EXTENSION["PROJ4_GRIDS","{url}"]', ""))),
+        "wms": (
+            f"{whole}.ovr",
+            '<GDAL_WMS><Service name="WMS"><ServerUrl>{url}</ServerUrl></Service></GDAL_WMS>',
+        ),
+        "aux": (f"{stem}.aux", vrt("/etc/passwd").decode()),
+        "vrt": (whole, vrt("/etc/passwd").decode()),
+    }
+    made = raster(scene.parent, "made.tif")
+    if kind in texts:
+        name, text = texts[kind]
+        Path(name).write_text(text)
+    elif kind == "overview with metadata":
+        Path(f"{whole}.ovr").write_bytes(with_overview_file(made, f"{url}/deep"))
+    elif kind == "metadata of an overview":
+        made.rename(f"{whole}.ovr")
+        Path(f"{whole}.ovr.aux.xml").write_text(pam(url))
+    elif kind.startswith("pipe "):
+        os.mkfifo(f"{stem}.{kind.removeprefix('pipe ')}")
+    elif kind == "device":
+        Path(f"{whole}.msk").symlink_to("/dev/zero")
     else:
-        scene.write_bytes(vrt("/etc/passwd"))
+        Path(f"{whole}.{kind}").write_bytes(vrt(f"{url}/{kind}"))
+
+
+SIDECARS = (
+    "metadata", "metadata lower", "metadata upper", "metadata spelt", "ovr", "Ovr", "OVR", "msk", "MSK", "aux", "rrd",
+    "vrt", "wms", "overview with metadata", "metadata of an overview", "pipe tif.aux.xml", "pipe tfw", "device",
+    "grids",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("what", ["scene", "prior"])
-@pytest.mark.parametrize("kind", ["metadata", "ovr", "msk", "aux", "vrt"])
+@pytest.mark.parametrize("kind", SIDECARS)
 def test_hostile_sidecars_under_a_root_are_refused(
     api: ApiServer, root: Path, listener: tuple[str, Path], kind: str, what: str
 ) -> None:
     url, log = listener
-    scene = raster(root, f"{kind}_{what}.tif")
+    folder = root / f"{what} {kind}"
+    folder.mkdir()
+    scene = raster(folder, "scene.tif")
     RasterPolicy().check(scene)
     beside(kind, scene, url)
     order = {"inputs": api.inputs | {what: str(scene)}}
@@ -201,3 +267,52 @@ def test_sidecars_of_an_upload_are_never_read(tmp_path: Path, listener: tuple[st
     assert log.read_text() == ""
     with pytest.raises(SceneError, match="1,000 pixels"):
         RasterPolicy(alone=True, max_pixels=1000).check(scene)
+
+
+def test_good_sidecars_are_read(tmp_path: Path) -> None:
+    scene = raster(tmp_path, nodata=0)
+    with rasterio.Env(TIFF_USE_OVR=True), rasterio.open(scene, "r+") as dataset:
+        dataset.build_overviews([2], Resampling.average)
+    Path(f"{scene}.aux.xml").write_text('<PAMDataset><Metadata><MDI key="A">b</MDI></Metadata></PAMDataset>')
+    (tmp_path / "s1_vv_20240102.tfw").write_text("10\n0\n0\n-10\n0\n0\n")
+    (tmp_path / "s1_vv_20240102.files").mkdir()
+    os.mkfifo(tmp_path / "s1_vv_2024010299")  # somebody else's
+    assert Path(f"{scene}.ovr").exists()
+    with RasterPolicy().open(scene) as dataset:
+        assert dataset.tags()["A"] == "b"
+        assert dataset.overviews(1) == [2]
+
+
+def test_a_pipe_that_a_crs_names_freezes_nobody(api: ApiServer, root: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    hostile = WKT.format(f',EXTENSION["PROJ4_GRIDS","{pipe}"]', "")
+    for body in (small_geotiff(f"ESRI PE String = {hostile}".encode()), small_geotiff(b"[" * 5000)):
+        assert upload(api, body).status_code == 400
+    scene = raster(root, "beside_a_pipe.tif")
+    Path(f"{scene}.aux.xml").write_text(pam_crs(hostile))
+    refused(
+        ask(api, "POST", "/preview", json={"inputs": api.inputs | {"scene": str(scene)}}), 400, "names other"
+    )
+    shifted = WKT.format(",TOWGS84[565,50,465,0,0,0,0]", "")
+    Path(f"{scene}.aux.xml").write_text(pam_crs(shifted))
+    RasterPolicy().check(scene)
+    polygon = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
+    for crs in (f"+proj=longlat +nadgrids={pipe}", hostile, '{"a":' * 3000, f"+proj=longlat +model={pipe}"):
+        order = {"inputs": api.inputs | {"area": polygon, "area_crs": crs}}
+        for path in ("/preview", "/processes/interpret/execution"):
+            refused(ask(api, "POST", path, json=order), 422, "EPSG")
+    assert ask(api, "GET", "/health").status_code == 200
+
+
+def test_a_raw_raster_that_is_also_a_vrt_is_no_prior(tmp_path: Path) -> None:
+    """ENVI's pixels have no first bytes of their own, so GDAL alone would take this file for a VRT."""
+    path = tmp_path / "prior.img"
+    path.write_bytes(vrt("/etc/passwd").ljust(64 * 64, b" "))
+    path.with_suffix(".hdr").write_text(
+        "ENVI\nsamples = 64\nlines = 64\nbands = 1\ndata type = 1\ninterleave = bsq\nbyte order = 0\n"
+    )
+    with pytest.raises(PriorError, match="1 bands"):
+        FilePrior(path, drivers=RasterPolicy.drivers)
+    with rasterio.open(path) as dataset:
+        assert dataset.driver == "VRT"

@@ -18,9 +18,13 @@ from fusar_gpt import __version__
 from fusar_gpt.cli import checkpoint, interpret, prior
 from fusar_gpt.errors import FusarError
 
+NETWORK_DRIVERS = ("HTTP", "WMS", "WCS", "WMTS", "STACIT", "STACTA", "DAAS", "EEDA", "EEDAI", "PLMOSAIC")
+"""GDAL's drivers that call a server that a file or its name says."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    forbid_network_drivers()
     args = build_parser().parse_args(join_bbox(sys.argv[1:] if argv is None else argv))
     try:
         return int(args.run(args))
@@ -35,6 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                 1
             )  # Python would wait for threads that wait for a server, and nobody wants what they bring
     return 1
+
+
+def forbid_network_drivers() -> None:
+    """Have GDAL forget them, which it does while it starts, and PROJ fetch no grids."""
+    skipped = os.environ.get("GDAL_SKIP", "")
+    others = skipped.split("," if "," in skipped else None)
+    os.environ["GDAL_SKIP"] = ",".join(dict.fromkeys([*filter(None, others), *NETWORK_DRIVERS]))
+    os.environ["PROJ_NETWORK"] = "OFF"
 
 
 def join_bbox(argv: Sequence[str]) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
+from .crs_text import MAX_LENGTH
+
 Schema = dict[str, Any]
 
 
@@ -39,7 +41,7 @@ PRIOR_YEARS = (2017, 2100)
 
 Name = Annotated[str, Limits(min_length=1, max_length=100, pattern=NO_CONTROLS)]
 FileName = Annotated[str, Limits(min_length=1, max_length=4096, pattern=NO_CONTROLS)]
-CrsText = Annotated[str, Limits(min_length=1, max_length=16384)]
+CrsText = Annotated[str, Limits(min_length=1, max_length=MAX_LENGTH)]
 Words = Annotated[str, Limits(max_length=2000)]
 Number = Annotated[float, Limits(allow_inf_nan=False)]
 Flag = Annotated[bool, Limits(strict=True)]

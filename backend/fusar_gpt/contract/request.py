@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
+from .crs_text import check_crs_text
 from .geometry import FeatureCollection, Outline, read_boxes, read_outline
 from .limits import (
     MAX_TARGETS,
@@ -97,7 +97,7 @@ class InterpretRequest:
         aspect: Overrides the checkpoint's way to fit ground of another shape into its frame.
 
     Raises:
-        ValueError: The task lacks what it needs, or a CRS names a file.
+        ValueError: The task lacks what it needs, or a CRS is none of the forms that may be given.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -126,10 +126,8 @@ class InterpretRequest:
             raise ValueError(f"the task {self.task.value} needs a question: write what you want to know")
         if self.task.needs == "box" and self.boxes is None:
             raise ValueError(f"the task {self.task.value} needs boxes: give the polygons of the objects")
-        for crs in (self.area_crs, self.boxes_crs or ""):
-            if re.search(r"grids\s*=|init\s*=|PARAMETERFILE", crs, re.IGNORECASE):
-                # PROJ opens what a definition names, be it a pipe.
-                raise ValueError("a CRS may not name files; give its EPSG code or plain WKT")
+        for crs in filter(None, (self.area_crs, self.boxes_crs)):
+            check_crs_text(crs)
 
     def to_json(self) -> dict[str, Any]:
         """The ``inputs`` of a POST to ``EXECUTION``; what is None is left out."""

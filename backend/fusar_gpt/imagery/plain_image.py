@@ -42,7 +42,8 @@ class PlainImage(Scene):
         self.bands, self.band = ("1",), "1"
         self.acquired, self.simulated, self.attribution = None, False, None
         self.pixel_size_m = 1.0
-        self._pixels = pixels
+        self.block = pixels.shape
+        self._notes, self._pixels = (), pixels
 
     @property
     def crs(self) -> CRS:

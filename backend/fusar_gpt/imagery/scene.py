@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 import warnings
-from collections.abc import Hashable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -26,12 +25,13 @@ from fusar_gpt.contract.dates import acquisition_date
 from fusar_gpt.contract.radiometry import Radiometry, judge, quantity_of
 from fusar_gpt.contract.sample import BandSample, sample_band
 from fusar_gpt.contract.stretch import Quantity, Stretch
-from fusar_gpt.errors import FusarError, SceneError
+from fusar_gpt.errors import Cancelled, FusarError, SceneError
 from fusar_gpt.frames import GroundPoints, LonLatPoints, SceneBox, ScenePoints, SceneWindow, scene_corners
 from fusar_gpt.imagery.geolocation import Geolocation, LonLat, ground_sample_m, locate
 from fusar_gpt.imagery.product_metadata import band_names, describe_band
 from fusar_gpt.imagery.product_parts import how_to_open, listed, part_named, parts_left_out, parts_of
 from fusar_gpt.imagery.raster_policy import NO_NETWORK, RasterPolicy
+from fusar_gpt.imagery.sample_cache import cached_sample
 from fusar_gpt.lonlat import around, turn_of
 
 _GDAL = {"GDAL_CACHEMAX": 256 * 2**20, **NO_NETWORK}
@@ -42,17 +42,10 @@ if _PROJ_DATA.is_dir() and not {"PROJ_DATA", "PROJ_LIB"} & set(os.environ):
     # GDAL's GeoTIFF library looks for it by itself; where it finds none it says so on the user's terminal.
     os.environ["PROJ_DATA"] = str(_PROJ_DATA)
 
-_SAMPLES_KEPT = 16  # of at most 5 MB
-
-_BACK_PX = 0.5
+_BACK_PX = 100.0
 """How far a pixel may come back from degrees to elsewhere: far outside its domain a projection is not one to one."""
 _PIXEL_M = (1e-3, 10_000.0)
 """What the side of a radar image's pixel lies between; degrees taken for metres, or metres for degrees, do not."""
-
-
-_SAMPLES: dict[Hashable, BandSample] = {}
-"""The latest scenes' samples: each area of a batch, and each question of a chat, opens its scene anew."""
-_SAMPLES_LOCK = threading.Lock()
 
 IN_MEMORY: dict[Path, Scene] = {}
 """Scenes that are in no file, by the path under which :func:`open_scene` finds them."""
@@ -68,6 +61,7 @@ class Scene:
         crs: CRS of the ground coordinates; for a GCP-only scene that of the control points.
         bands: Names of all bands, in the file's order.
         band: Name of the band that is read; of two whose magnitude it is, both.
+        block: Rows and columns of the blocks that the file stores it in.
         acquired: Day of acquisition, from the tags or the file name; None if neither says it.
         simulated: The tag ``FUSAR_SIMULATED=YES`` is set.
         attribution: Whom to credit, from the tags ``FUSAR_ATTRIBUTION`` or ``TIFFTAG_COPYRIGHT``.
@@ -87,8 +81,10 @@ class Scene:
         scale: float | None = None,
         part: str = "",
         notes: tuple[str, ...] = (),
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self.path = path
+        self._cancelled = cancelled
         self._environment = _GDAL | policy.environment if policy else _GDAL
         self.name = path.name
         self.width, self.height = int(dataset.width), int(dataset.height)
@@ -100,6 +96,7 @@ class Scene:
         self.band = " and ".join(self.bands[index - 1] for index in self._indexes)
         if part:
             self.band = part if len(self.bands) == 1 else f"{part}, {self.band}"
+        self.block = dataset.block_shapes[self._indexes[0] - 1]
         self._asked = quantity, scale
         self._notes = notes
         tags = dataset.tags()
@@ -264,6 +261,8 @@ class Scene:
 
         ``exact``: numbers that the file has, no means of them, where it is read at less than its resolution.
         """
+        if self._cancelled():
+            raise Cancelled("cancelled")
         indexes = list(self._indexes)
         compound = len(indexes) == 2 or "complex" in self._dataset.dtypes[indexes[0] - 1]
         try:
@@ -287,21 +286,8 @@ class Scene:
     @cached_property
     def _sample(self) -> BandSample:
         """As ``_read_sample``; cached while the files are unchanged."""
-        try:
-            states = [(name, Path(name).stat()) for name in self._dataset.files]
-        except OSError:  # in an archive, or in memory
-            return self._read_sample()
-        files = tuple((name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states)
-        key = (self._dataset.name, self._indexes, files)
-        with _SAMPLES_LOCK:
-            found = _SAMPLES.get(key)
-        if found is None:
-            found = self._read_sample()
-            with _SAMPLES_LOCK:
-                _SAMPLES[key] = found
-                while len(_SAMPLES) > _SAMPLES_KEPT:
-                    del _SAMPLES[next(iter(_SAMPLES))]
-        return found
+        with rasterio.Env(**self._environment):  # to name the files GDAL opens overviews
+            return cached_sample(self._dataset, self._indexes, self._read_sample)
 
     def _read_sample(self) -> BandSample:
         """As :func:`sample_band`."""
@@ -323,6 +309,7 @@ def open_scene(
     policy: RasterPolicy | None = None,
     quantity: Quantity | None = None,
     scale: float | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Scene:
     """Open a SAR raster of any format GDAL reads from disk.
 
@@ -333,6 +320,7 @@ def open_scene(
         policy: Given for an untrusted file: what may be opened. None trusts the file.
         quantity: What its numbers are; None judges by names, units, range and texture.
         scale: They are multiplied by this instead of by the scale and offset that the file states.
+        cancelled: Asked before each read of pixels, which raises Cancelled once it is true.
 
     Raises:
         SceneError: No such file, not a raster, no such band, or no georeferencing; with a
@@ -341,28 +329,29 @@ def open_scene(
     if (scene := IN_MEMORY.get(Path(path))) is not None:
         return scene
     file = local_path(path, "scene", SceneError)
-    dataset = policy.open(file) if policy else _open(file, file.name)
+    dataset = policy.open(file) if policy else _open(str(file.absolute()), file)
     try:
-        chosen: str = ""
-        notes: tuple[str, ...] = ()
-        if parts := parts_of(dataset):
-            # A part's address is no file, which a policy could look at.
-            part = part_named(parts, band) if policy is None else None
-            if part is not None:
-                dataset.close()
-                dataset, band, chosen = _open(part.address, file.name), None, part.name
-            else:
-                notes = parts_left_out(dataset, parts, file.name, choosable=policy is None)
+        parts = parts_of(dataset)
+        # A part's address is no file, which a policy could look at.
+        if policy is None and (part := part_named(parts, band)):
+            dataset.close()
+            dataset = _open(part.address, file)
+            return Scene(dataset, file, None, None, quantity, scale, part.name, (), cancelled)
         if dataset.count == 0:
             inner = f"name one with --band: {listed(parts)}" if parts else "give a raster"
             raise SceneError(f"'{file.name}' is a container of rasters: {inner}")
-        return Scene(dataset, file, band, policy, quantity, scale, chosen, notes)
+        notes = parts_left_out(dataset, parts, file.name, choosable=policy is None)
+        return Scene(dataset, file, band, policy, quantity, scale, "", notes, cancelled)
     except FusarError:
         dataset.close()
         raise
 
 
-def open_scene_of(request: InterpretRequest, policy: RasterPolicy | None = None) -> Scene:
+def open_scene_of(
+    request: InterpretRequest,
+    policy: RasterPolicy | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Scene:
     """Open the scene that a request names, as it says that it is to be read. Raises as :func:`open_scene`."""
     return open_scene(
         request.scene,
@@ -370,19 +359,20 @@ def open_scene_of(request: InterpretRequest, policy: RasterPolicy | None = None)
         policy=policy,
         quantity=quantity_of(request.quantity),
         scale=request.scale,
+        cancelled=cancelled,
     )
 
 
-def _open(file: Path | str, name: str) -> rasterio.DatasetReader:
+def _open(address: str, file: Path) -> rasterio.DatasetReader:
+    """Open what GDAL calls ``address``: the file, or a part of it."""
     try:
         with warnings.catch_warnings(), rasterio.Env(**_GDAL):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            # A relative name may look like an address; the address of a part is one.
-            return rasterio.open(file.absolute() if isinstance(file, Path) else file)
+            return rasterio.open(address)
     except RasterioError as error:
         raise SceneError(
-            how_to_open(Path(file))
-            or f"'{name}' cannot be opened as a raster: give a GeoTIFF or another format that GDAL reads"
+            how_to_open(file)
+            or f"'{file.name}' cannot be opened as a raster: give a GeoTIFF or another format that GDAL reads"
         ) from error
 
 

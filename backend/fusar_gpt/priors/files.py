@@ -68,12 +68,18 @@ class FilePrior(PriorSource):
     Args:
         path: The file.
         nodes: N_lon and N_lat of the grid that a raster is sampled on (FUSAR-GPT eq. 2).
+        drivers: Those of GDAL that may open a raster; None is any.
 
     Raises:
         PriorError: The file is missing, unreadable or of another form.
     """
 
-    def __init__(self, path: str | Path, nodes: tuple[int, int] = (16, 16)) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        nodes: tuple[int, int] = (16, 16),
+        drivers: tuple[str, ...] | None = None,
+    ) -> None:
         path = Path(path)
         if not path.is_file():
             raise PriorError(f"There is no prior file {path}: give the path of a file, or none.")
@@ -82,7 +88,7 @@ class FilePrior(PriorSource):
         if path.suffix.lower() in POINT_FILES:
             self._file = _Points(path, self.name)
         else:
-            self._file = _Raster(path, self.name, nodes)
+            self._file = _Raster(path, self.name, nodes, drivers)
 
     def prior(self, footprint: Footprint, year: int | None) -> PriorField:
         """The vectors on one chip. PriorError when the file breaks while it is read, or they are not AEF's."""
@@ -158,13 +164,17 @@ def _load_points(path: Path) -> Mapping[str, NDArray[Any]]:
 class _Raster:
     """A raster kept open, so that neighbouring chips share its decoded blocks. It may be south-up or rotated."""
 
-    def __init__(self, path: Path, source: str, nodes: tuple[int, int]) -> None:
+    def __init__(
+        self, path: Path, source: str, nodes: tuple[int, int], drivers: tuple[str, ...] | None
+    ) -> None:
         self._path = path
         self._nodes = nodes
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), rasterio.Env():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)  # refused below, in our words
-                self._raster = rasterio.open(path.absolute())
+                self._raster = rasterio.DatasetReader(
+                    path.absolute(), driver=list(drivers) if drivers else None
+                )
         except RasterioError as error:
             raise PriorError(
                 f"{path} is not a prior: give a 64-band AEF raster, or AEF points as .npz or .npy."

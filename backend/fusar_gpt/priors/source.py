@@ -149,6 +149,7 @@ def open_prior(
     settings: PriorSettings = PriorSettings(),  # noqa: B008 - frozen
     report: Report = lambda line: None,
     cancelled: Callable[[], bool] = lambda: False,
+    drivers: tuple[str, ...] | None = None,
 ) -> PriorSource:
     """The source a user names.
 
@@ -157,6 +158,7 @@ def open_prior(
         settings: How it is fetched.
         report: Takes what the user should hear, line by line: which source answers, which fails and why.
         cancelled: Whether the user has stopped waiting.
+        drivers: Those of GDAL that may open a raster, where it is somebody else's; None is any.
 
     Raises:
         PriorError: The file is missing or no prior; the source is not configured.
@@ -164,7 +166,8 @@ def open_prior(
     if spec == NO_PRIOR:
         return NoPrior()
     if spec not in PRIOR_SOURCES:
-        return FilePrior(spec) if settings.nodes is None else FilePrior(spec, settings.nodes)
+        nodes = {} if settings.nodes is None else {"nodes": settings.nodes}
+        return FilePrior(spec, **nodes, drivers=drivers)
     return open_tiled(str(spec), settings, report, cancelled)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from fusar_gpt.contract import PRIOR_SOURCES, UPLOADED, InterpretRequest
-from fusar_gpt.imagery.raster_policy import RasterPolicy
 from fusar_gpt.planning import area_of, boxes_of
+from fusar_gpt.server.opening import OPENINGS
 from fusar_gpt.server.security import Roots
 
 EXAMPLES: list[Any] = [
@@ -56,5 +56,5 @@ def _file(text: str, roots: Roots) -> Path:
     path = roots.resolve(text)
     # An empty file plays no tricks; the job says that it is no raster.
     if not text.startswith(UPLOADED) and path.suffix.lower() not in _ARRAYS and path.stat().st_size:
-        RasterPolicy().check(path)
+        OPENINGS.check(path)
     return path

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import fields, replace
 from itertools import islice
 
 import shapely
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from PIL import Image
 from shapely.geometry.base import BaseGeometry
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 from fusar_gpt.contract import Grey, InterpretRequest, Polygon, Preview, ShownChip, ShownPrior, png_uri
-from fusar_gpt.errors import FusarError, PriorError
+from fusar_gpt.errors import Cancelled, FusarError, PriorError
 from fusar_gpt.findings.coverage import ALL, Coverage, without_data
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, crs_text, open_scene_of, read_chip
+from fusar_gpt.imagery.raster_policy import DRIVERS
 from fusar_gpt.interpret import footprint
 from fusar_gpt.model import Card
 from fusar_gpt.planning import ChipQuestions, plan_questions, scene_area, untaught_sizes
@@ -30,6 +36,8 @@ from fusar_gpt.server.jobs import Slots
 from fusar_gpt.server.processes import check_request
 
 MOST_AT_A_TIME = 4
+LIMIT_S = 30.0
+"""The longest time for a preview."""
 DEADLINE_S = 10.0
 """The longest wait for a prior tile in a preview; a job may wait longer."""
 _SEARCHED = 5000
@@ -42,12 +50,10 @@ def router(context: Context) -> APIRouter:
     # Each preview holds a thread that other routes need.
     slots = Slots(MOST_AT_A_TIME, "previews are being made")
 
-    @routes.post("/preview")
-    def preview(execution: Execution) -> Preview:
-        """What a job with these inputs would look at; the model is not asked and no job is created."""
-        request = check_request(execution.inputs, context)
+    def make(inputs: InterpretRequest, cancelled: Callable[[], bool]) -> Preview:
+        request = check_request(inputs, context)
         card = _card(context, request.model)
-        with slots, open_scene_of(request, RasterPolicy()) as scene:
+        with slots, open_scene_of(request, RasterPolicy(), cancelled) as scene:
             area = scene_area(request, scene)
             chips, planned = plan_questions(request, scene, area, card)
             middle = _middle(planned, area)
@@ -55,10 +61,34 @@ def router(context: Context) -> APIRouter:
                 chips=chips,
                 seconds=context.times.estimate(request.task, chips * len(middle.questions)),
                 chip=_show_chip(scene, middle.chip, area, untaught_sizes(request, scene, middle.chip, card)),
-                prior=_show_prior(request, context.settings, scene, middle.chip),
+                prior=_show_prior(request, context.settings, scene, middle.chip, cancelled),
             )
 
+    @routes.post("/preview")
+    async def preview(execution: Execution, http: Request) -> Preview:
+        """What a job with these inputs would look at; the model is not asked and no job is created."""
+        stop = threading.Event()
+        until = time.monotonic() + LIMIT_S
+        watching = asyncio.create_task(_set_when_gone(http, stop))
+        try:
+            return await run_in_threadpool(
+                make, execution.inputs, lambda: stop.is_set() or time.monotonic() > until
+            )
+        except Cancelled as error:
+            raise HTTPException(
+                503, f"the preview took longer than {LIMIT_S:g} s; draw a smaller area, or start the job"
+            ) from error
+        finally:
+            watching.cancel()
+
     return routes
+
+
+async def _set_when_gone(request: Request, stop: threading.Event) -> None:
+    """Set ``stop`` once the client has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    stop.set()
 
 
 def _card(context: Context, name: str | None) -> Card:
@@ -95,7 +125,13 @@ def _show_chip(scene: Scene, chip: Chip, area: BaseGeometry, warnings: list[str]
     )
 
 
-def _show_prior(request: InterpretRequest, settings: PriorSettings, scene: Scene, chip: Chip) -> ShownPrior:
+def _show_prior(
+    request: InterpretRequest,
+    settings: PriorSettings,
+    scene: Scene,
+    chip: Chip,
+    cancelled: Callable[[], bool],
+) -> ShownPrior:
     """The prior of a chip; if it cannot be fetched, the preview succeeds and ``said`` gives the reason."""
     said: list[str] = []
     settings = replace(
@@ -105,7 +141,7 @@ def _show_prior(request: InterpretRequest, settings: PriorSettings, scene: Scene
     )
     year = request.year or (scene.acquired.year if scene.acquired else None)
     try:
-        with closing(open_prior(request.prior, settings, said.append)) as source:
+        with closing(open_prior(request.prior, settings, said.append, cancelled, DRIVERS)) as source:
             field = source.prior(footprint(scene, chip), year)
     except PriorError as error:
         return ShownPrior(said=(*said, str(error)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -17,6 +18,7 @@ from fusar_gpt.errors import FusarError, SceneError
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import REQUEST
 from fusar_gpt.server.jobs import Busy
+from fusar_gpt.server.opening import OPENINGS
 from fusar_gpt.server.uploads import SceneStore, Uploaded
 
 SWEEP_S = 3600.0
@@ -48,6 +50,7 @@ def router(context: Context) -> APIRouter:
     @asynccontextmanager
     async def swept(_: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(sweep(scenes, min(SWEEP_S, context.options.keep_scenes_s)))
+        threading.Thread(target=OPENINGS.warm, daemon=True).start()
         yield
         task.cancel()
 

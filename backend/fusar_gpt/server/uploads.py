@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from datetime import date, datetime, timezone
 from pathlib import Path
 
@@ -21,11 +22,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from fusar_gpt.contract import UPLOADED
-from fusar_gpt.contract.bands import words
 from fusar_gpt.errors import FusarError
-from fusar_gpt.imagery import Scene, crs_text, open_scene
-from fusar_gpt.imagery.raster_policy import RasterPolicy
 from fusar_gpt.server.jobs import Slots
+from fusar_gpt.server.opening import OPENINGS
 from fusar_gpt.server.security import LONGER_BODIES
 
 PIECE = 2**20
@@ -247,28 +246,16 @@ async def _pieces(body: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[b
 
 def _describe(scene_id: str, path: Path) -> Uploaded:
     """The properties of a file, read without anything beside it. Raises SceneError if it is no scene, or damaged."""
-    with open_scene(path, policy=RasterPolicy(alone=True)) as scene:
-        scene.check()
-        return Uploaded(
-            id=scene_id,
-            scene=f"{UPLOADED}{scene_id}",
-            name=path.name,
-            bytes=path.stat().st_size,
-            width=scene.width,
-            height=scene.height,
-            bands=list(scene.bands),
-            polarisations=_polarisations(scene),
-            crs=crs_text(scene.crs),
-            acquired=scene.acquired,
-            pixel_size_m=scene.pixel_size_m,
-            simulated=scene.simulated,
-            used=_last_use(path),
-        )
-
-
-def _polarisations(scene: Scene) -> list[str]:
-    named = (word for band in scene.bands for word in words(band))
-    return list(dict.fromkeys(word for word in named if word in ("VV", "VH", "HH", "HV")))
+    return Uploaded.model_validate(
+        {
+            "id": scene_id,
+            "scene": f"{UPLOADED}{scene_id}",
+            "name": path.name,
+            "bytes": path.stat().st_size,
+            **asdict(OPENINGS.describe(path)),
+            "used": _last_use(path),
+        }
+    )
 
 
 def _last_use(file: Path) -> datetime:
