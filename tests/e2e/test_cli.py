@@ -189,6 +189,76 @@ def test_an_output_that_cannot_be_written_is_told_before_the_model_runs(fusar, t
     assert pipe.is_fifo()
 
 
+@pytest.mark.parametrize("what", ["scene", "area", "area with a layer", "boxes", "prior"])
+def test_an_input_is_not_overwritten(fusar, tmp_path, what):
+    scene, out = tmp_path / "scene.tif", tmp_path / "in.gpkg"
+    shutil.copy(HARBOUR.scene, scene)
+    if what in ("scene", "prior"):
+        shutil.copy(HARBOUR.scene, out)
+    else:
+        shape_ = shapely.to_wkb(np.array([shapely.box(*map(float, HARBOUR_BOX.split(",")))]))
+        pyogrio.raw.write(out, shape_, [], [], geometry_type="Polygon", crs=HARBOUR_CRS, layer="a")
+    before = out.read_bytes()
+    given = {
+        "scene": [out, *HERE],
+        "area": [scene, "--area", out],
+        "area with a layer": [scene, "--area", f"{out}:a"],
+        "boxes": [scene, *HERE, "--boxes", out],
+        "prior": [scene, *HERE, "--prior", out],
+    }[what]
+    done = fusar("interpret", *given, "--task", "count", "--out", out, "--overwrite")
+    assert done.returncode == 1
+    assert f"it is the {what.split()[0]} itself" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert out.read_bytes() == before
+
+
+def test_a_file_of_somebody_else_is_replaced_only_when_that_is_said(fusar, tmp_path):
+    out = tmp_path / "out.gpkg"
+    out.write_text("mine")
+    count = ["interpret", HARBOUR.scene, *HERE, "--task", "count", "--target", "ship", "--out", out]
+    done = fusar(*count)
+    assert (done.returncode, out.read_text()) == (1, "mine")
+    assert "give --overwrite" in done.stderr
+    done = fusar(*count, "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert f"replacing {out}" in done.stderr
+    assert fusar(*count).returncode == 0, "its own result is replaced as ever"
+
+
+def test_an_area_of_several_layers_is_used_whole_and_that_is_said(fusar, tmp_path):
+    area = tmp_path / "two!.gpkg"
+    plain = tmp_path / "two.gpkg"
+    x, y = (float(edge) for edge in HARBOUR_BOX.split(",")[:2])
+    for layer, west in (("berths", x), ("anchorage", x + 300)):
+        drawn = shapely.to_wkb(np.array([shapely.box(west, y, west + 200, y + 200)]))
+        pyogrio.raw.write(
+            plain, drawn, [], [], geometry_type="Polygon", crs=HARBOUR_CRS, layer=layer, append=plain.exists()
+        )
+    plain.rename(area)
+    size = {}
+    for given in (area, f"{area}:berths"):
+        out = tmp_path / "out.gpkg"
+        done = fusar(
+            "interpret",
+            HARBOUR.scene,
+            "--area",
+            given,
+            "--task",
+            "count",
+            "--target",
+            "ship",
+            "--out",
+            out,
+            "--json",
+        )
+        assert done.returncode == 0, done.stderr
+        assert ("the polygons of 2 layers are used" in done.stderr) is (given == area)
+        size[given] = shapely.from_wkt(json.loads(done.stdout)["run"]["area"]).area
+    assert size[area] == pytest.approx(80_000)
+    assert size[f"{area}:berths"] == pytest.approx(40_000)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

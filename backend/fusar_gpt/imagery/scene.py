@@ -44,7 +44,7 @@ if _PROJ_DATA.is_dir() and not {"PROJ_DATA", "PROJ_LIB"} & set(os.environ):
 
 _SAMPLES_KEPT = 16  # of at most 5 MB
 
-_BACK_PX = 0.5
+_BACK_PX = 100.0
 """How far a pixel may come back from degrees to elsewhere: far outside its domain a projection is not one to one."""
 _PIXEL_M = (1e-3, 10_000.0)
 """What the side of a radar image's pixel lies between; degrees taken for metres, or metres for degrees, do not."""
