@@ -322,6 +322,9 @@ def fuzz(url: str, token: str, pid: int, *, count: int, seed: int = 0, at_a_time
                 outcome.kinds.setdefault(kind, Counter())[status] += 1
                 outcome.times.append(took)
                 outcome.slowest_s = max(outcome.slowest_s, took)
+                if sum(outcome.statuses.values()) % 500 == 0:
+                    slowest = f"slowest {outcome.slowest_s:.1f} s, {len(outcome.faults)} faults"
+                    print(dict(outcome.statuses), slowest, file=sys.stderr, flush=True)
                 if status == 0 or status >= 500:
                     outcome.faults.append(f"{number} {kind}: {status} {text[:300]}")
 

@@ -1,6 +1,6 @@
 """Measure the server and print the tables of bench/RESULTS.md.
 
-    .venv/bin/python bench/server.py [overhead|fairness|watchers|upload ...] [--runs N]
+    .venv/bin/python bench/server.py [opening|overhead|fairness|watchers|upload ...] [--runs N]
 
 A real ``fusar serve`` in a process of its own, over real HTTP, with the bundled tiny model.
 """
@@ -256,7 +256,38 @@ def upload(runs: int) -> None:
             )
 
 
-PARTS = {"overhead": overhead, "fairness": fairness, "watchers": watchers, "upload": upload}
+def opening(runs: int) -> None:
+    """How long an upload and a preview of the sample harbour take, from their first byte to the answer."""
+    body = {"scene": str(HARBOUR.scene), "task": "detect", "targets": ["ship"], "prior": str(HARBOUR.prior)}
+    times: dict[str, list[float]] = {"upload": [], "preview": []}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        server("--state", Path(folder, "state")) as served,
+        requests.Session() as session,
+    ):
+        session.headers["Authorization"] = f"Bearer {served.token}"
+        for number in range(runs + 3):
+            content = HARBOUR.scene.read_bytes() + bytes(8 * number + 8)  # new to the server
+            start = time.perf_counter()
+            session.post(f"{served.url}/scenes", params={"name": "s.tif"}, data=content).raise_for_status()
+            middle = time.perf_counter()
+            session.post(f"{served.url}/preview", json={"inputs": body}).raise_for_status()
+            if number >= 3:  # the first ones warm it up
+                times["upload"].append(middle - start)
+                times["preview"].append(time.perf_counter() - middle)
+    row("", "median", "least")
+    row(*["---"] * 3)
+    for name, taken in times.items():
+        row(name, f"{1000 * np.median(taken):.0f} ms", f"{1000 * min(taken):.0f} ms")
+
+
+PARTS = {
+    "opening": opening,
+    "overhead": overhead,
+    "fairness": fairness,
+    "watchers": watchers,
+    "upload": upload,
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(

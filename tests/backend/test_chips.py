@@ -7,15 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import rasterio
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from rasters import ROTATED, SOUTH_UP, speckle, swath_gcps, write
+from rasters import NORTH_UP, ROTATED, SOUTH_UP, UTM, speckle, swath_gcps, write
 
+from fusar_gpt.contract.radiometry import Radiometry
+from fusar_gpt.errors import Cancelled
 from fusar_gpt.frames import ChipPoints, ScenePoints, SceneWindow, TokenPoints, scene_corners
 from fusar_gpt.imagery import ChipFormat, ResizePlan, Stretch, open_scene, plan_chips, read_chip
-from fusar_gpt.imagery.chips import chip_starts, window_size
+from fusar_gpt.imagery.chips import Chip, chip_starts, pieces, window_size
+from fusar_gpt.imagery.scene import Scene
 
 FRAME = ChipFormat(width=64, height=64, token_px=16)
 sides = st.integers(1, 5000)
@@ -277,3 +281,75 @@ def test_a_stretched_chip_is_resized_with_the_bicubic_filter_alone(tmp_path):
         grey = Image.fromarray(stretch.quantise(scene.read(SceneWindow(100, 50, 60, 40))))
         expected = np.asarray(grey.resize((64, 64), Image.Resampling.BICUBIC))
         np.testing.assert_array_equal(read_chip(scene, chip, stretch).grey, expected)
+
+
+LARGE = 2**15
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"tiled": True, "blockxsize": 512, "blockysize": 512},
+        {"tiled": True, "blockxsize": 8192, "blockysize": 8192},
+        {"blockysize": 1},
+        {"blockysize": 2048},
+    ],
+)
+def test_a_cancel_reaches_into_a_large_chip_and_its_stretch(tmp_path, monkeypatch, layout):
+    """Reads are small whatever the blocks, so the flag is looked at often; it took 100 s for one chip."""
+    path = tmp_path / "large.tif"
+    profile = {"driver": "GTiff", "width": LARGE, "height": LARGE, "count": 1, "dtype": "uint8"}
+    profile |= {"crs": UTM, "transform": NORTH_UP, "sparse_ok": True, "compress": "deflate"}
+    with rasterio.open(path, "w", **(profile | layout)):
+        pass
+    reads: list[int] = []
+    real = Scene._stored
+
+    def counted(scene, window, shape, **options):
+        reads.append(window.width * window.height)
+        return real(scene, window, shape, **options)
+
+    monkeypatch.setattr(Scene, "_stored", counted)
+    with open_scene(path, cancelled=lambda: len(reads) > 3) as scene:
+        (chip,) = plan_chips(
+            scene, shapely.box(0, 0, LARGE, LARGE), FRAME, ground_m=LARGE * scene.pixel_size_m
+        )
+        assert chip.plan.window.width == LARGE
+        with pytest.raises(Cancelled):
+            scene.stretch()
+        assert len(reads) == 4
+        reads.clear()
+        scene.__dict__["radiometry"] = Radiometry("grey", reason="")
+        with pytest.raises(Cancelled):
+            read_chip(scene, chip, Stretch(0, 255))
+    assert len(reads) == 4
+    assert max(reads) <= 2**23
+
+
+@given(
+    st.tuples(st.integers(-300, 900), st.integers(-300, 900), st.integers(1, 700), st.integers(1, 700)),
+    st.sampled_from([(1, 800), (16, 16), (64, 32), (800, 800), (300, 700)]),
+    st.sampled_from([1, 500, 20_000, 10**6]),
+)
+@settings(deadline=None)
+def test_pieces_cover_a_window_once(window, block, most):
+    extent = Extent(800, 600)
+    extent.block = block
+    seen = np.zeros((600, 800), int)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("fusar_gpt.imagery.chips._PIECE_PIXELS", most)
+        for piece in pieces(SceneWindow(*window), extent):
+            assert piece.width * piece.height <= max(most, block[1])
+            seen[piece.row : piece.row + piece.height, piece.col : piece.col + piece.width] += 1
+    col, row, width, height = window
+    expected = np.zeros((600, 800), int)
+    expected[max(row, 0) : max(row + height, 0), max(col, 0) : max(col + width, 0)] = 1
+    np.testing.assert_array_equal(seen, expected)
+
+
+def test_a_window_far_larger_than_its_scene_costs_no_memory(tmp_path):
+    """A hostile pixel size makes a chip's window as large as it likes."""
+    with open_scene(write(tmp_path / "s.tif", speckle(40, 200))) as scene:
+        plan = ResizePlan(SceneWindow(-(10**9), -(10**9), 2 * 10**9, 2 * 10**9), 64, 64, 4, 4)
+        seen = read_chip(scene, Chip(0, plan, shapely.box(0, 0, 1, 1)), scene.stretch())
+    assert not seen.grey.any()

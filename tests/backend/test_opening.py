@@ -79,7 +79,7 @@ def test_one_that_hangs_is_killed_and_holds_nobody_up(
         os.kill(stopped, 0)
     monkeypatch.setattr(pool, "_slots", threading.BoundedSemaphore(1))
     pool._slots.acquire()
-    pool.limit_s = 0.1
+    monkeypatch.setattr(opening, "WAIT_S", 0.1)
     with pytest.raises(Busy, match="try again"):
         pool.check(scene)
 

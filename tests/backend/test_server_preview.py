@@ -17,7 +17,7 @@ from PIL import Image
 from rasters import ROTATED, speckle, write
 from scripted_server import AUTH, CARD, ApiServer, ScriptedEngine, serve_api
 
-from fusar_gpt.frames import LonLatPoints
+from fusar_gpt.frames import LonLatPoints, SceneWindow
 from fusar_gpt.imagery import Area, open_scene, plan_chips, read_chip
 from fusar_gpt.imagery.chips import ChipFormat
 from fusar_gpt.priors.field import PriorField
@@ -81,6 +81,23 @@ def test_it_shows_a_chip_of_the_plan_as_the_model_sees_it(api: ApiServer, root: 
     assert answer["prior"] == {
         "image": None, "nodes": 0, "source": "none", "year": None, "simulated": False, "said": [],
     }  # fmt: skip
+
+
+def test_what_the_numbers_were_taken_for_is_shown_and_can_be_said_otherwise(
+    api: ApiServer, root: Path
+) -> None:
+    stored = (1000 * np.log10(speckle(300, 400))).astype(np.int16)
+    path = write(root / "centibel.tif", stored)
+    stretch = ask(api, path)["chip"]["stretch"]
+    assert stretch["quantity"] == "dB"
+    assert stretch["reason"].startswith("decibels times 100, from int16 values between -")
+    said = ask(api, path, quantity="db", scale=0.02)["chip"]["stretch"]
+    assert said["reason"] == "decibels, as asked"
+    assert said["low_db"] == pytest.approx(2 * stretch["low_db"], abs=0.1)
+    wrong = ask(api, path, quantity="power")["chip"]
+    assert "look like decibels" in " ".join(wrong["warnings"])
+    for inputs in ({"quantity": "volts"}, {"scale": 0}, {"scale": "inf"}):
+        assert "inputs" in str(ask(api, path, 422, **inputs))
 
 
 def test_what_speaks_against_a_run_is_said_before_it(api: ApiServer, root: Path) -> None:
@@ -160,3 +177,29 @@ def test_the_picture_of_a_prior_shows_where_it_is_and_where_not() -> None:
     picture = np.asarray(draw_field(field, 80, 80))
     assert (picture[:, :40] == (255, 128, 128)).all()
     assert (picture[:, 46:] == (13, 18, 26)).all()
+
+
+def test_a_preview_has_an_end_by_time_and_with_its_client(
+    api: ApiServer, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = write(root / "endless.tif", speckle(64, 64))
+    began, ended = threading.Semaphore(0), threading.Semaphore(0)
+
+    def endless(scene: object, *_: object) -> object:
+        began.release()
+        try:
+            while True:
+                scene._stored(SceneWindow(0, 0, 4, 4), (4, 4))
+        finally:
+            ended.release()
+
+    monkeypatch.setattr(preview, "read_chip", endless)
+    with monkeypatch.context() as patched:
+        patched.setattr(preview, "LIMIT_S", 0.5)
+        assert "longer than 0.5 s" in ask(api, scene, 503)["detail"]
+    assert ended.acquire(timeout=10)
+    body = {"inputs": {"scene": str(scene), "task": "detect", "targets": ["ship"]}}
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        requests.post(f"{api.url}/preview", json=body, headers=AUTH, timeout=3)
+    assert began.acquire(timeout=10)
+    assert ended.acquire(timeout=10)

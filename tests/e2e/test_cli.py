@@ -59,6 +59,22 @@ def test_a_task_writes_one_geopackage_and_prints_one_json_object(fusar, tmp_path
     assert list(tmp_path.iterdir()) == [out], "something else was left beside the result"
 
 
+def test_what_the_numbers_are_is_told_and_can_be_said(fusar, tmp_path):
+    asking = ["interpret", HARBOUR.scene, *HERE, "--task", "count", "--target", "ship", "--json"]
+    done = fusar(*asking, "--out", tmp_path / "judged.gpkg")
+    run = json.loads(done.stdout)["run"]
+    assert (run["quantity"], run["quantity_reason"]) == (
+        "amplitude",
+        "amplitude, as uint16 numbers usually are",
+    )
+    assert "'HH' taken for amplitude, as uint16 numbers usually are" in done.stderr
+    done = fusar(*asking, "--out", tmp_path / "said.gpkg", "--quantity", "dB", "--scale", "0.001")
+    run = json.loads(done.stdout)["run"]
+    assert (run["quantity"], run["quantity_reason"]) == ("dB", "decibels, as asked")
+    assert run["stretch_low_db"] < 1
+    assert "note: The numbers were read as decibels, as asked, but look like none" in done.stderr
+
+
 def test_the_prior_reaches_the_model_and_is_named(fusar, tmp_path):
     runs = {}
     for prior in ("none", HARBOUR.prior):
@@ -268,6 +284,8 @@ def test_an_area_of_several_layers_is_used_whole_and_that_is_said(fusar, tmp_pat
         ["--task", "classify", *HERE],
         ["--task", "count", "--bbox", "1,2,3"],
         ["--task", "count", *HERE, "--out", "findings.shp"],
+        ["--task", "count", *HERE, "--quantity", "volts"],
+        ["--task", "count", *HERE, "--scale", "0"],
     ],
 )
 def test_wrong_usage_exits_2(fusar, tmp_path, arguments):

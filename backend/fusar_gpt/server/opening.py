@@ -28,9 +28,11 @@ from fusar_gpt.server.jobs import Busy
 
 LIMIT_S = 30.0
 """Seconds that an opening may take, its samples included."""
+WAIT_S = 5.0
+"""Seconds that a file waits for a process: the thread that waits is one that other requests need."""
 START_S = 120.0
 MOST_PROCESSES = 8
-IDLE_PROCESSES = 2
+IDLE_PROCESSES = 4
 """Processes that are kept while nothing is opened."""
 
 _COMMAND = "from fusar_gpt.imagery.inspection import main; main()"
@@ -91,7 +93,7 @@ class OpeningPool:
         return answer
 
     def _take(self) -> _Process:
-        if not self._slots.acquire(timeout=self.limit_s):
+        if not self._slots.acquire(timeout=WAIT_S):
             raise Busy("too many scenes are being opened; try again in a moment")
         try:
             with self._lock:
