@@ -57,8 +57,11 @@ def extent(lon: Lon) -> tuple[float, float]:
 def bounds(ring: NDArray[np.float64]) -> tuple[float, float, float, float]:
     """West, south, east and north of what a closed ring [N, 2] in degrees holds; west > east across the antimeridian.
 
-    The ring may jump at the antimeridian; one that goes round a pole holds the pole and all longitudes.
+    The ring may jump at the antimeridian; one that goes round a pole holds the pole and all longitudes. NaN of one
+    that is nowhere.
     """
+    if not np.isfinite(ring).all():
+        return np.nan, np.nan, np.nan, np.nan
     west, south, east, north = _inside(ring, 360.0, False).bounds
     if east - west > 360 * (1 - _SLIVER):
         return -180.0, float(south), 180.0, float(north)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pyogrio
@@ -17,8 +19,9 @@ from hypothesis import strategies as st
 from pyproj import CRS
 from rasters import NORTH_UP, ROTATED, SOUTH_UP, UTM, speckle, swath_gcps, write
 
+from fusar_gpt import lonlat
 from fusar_gpt.errors import AreaError
-from fusar_gpt.frames import GroundPoints, SceneBox, ScenePoints, scene_corners
+from fusar_gpt.frames import GroundPoints, LonLatPoints, SceneBox, ScenePoints, scene_corners
 from fusar_gpt.imagery import Area, area_from_file, open_scene, read_polygons
 
 PLACES = {
@@ -42,7 +45,7 @@ def utm_scene(tmp_path):
         yield opened
 
 
-def save(path, geometries, crs="EPSG:4326", kind="Polygon", driver="GPKG"):
+def save(path, geometries, crs="EPSG:4326", kind="Polygon", driver="GPKG", **how):
     pyogrio.raw.write(
         path,
         geometry=shapely.to_wkb(np.array(geometries, dtype=object)),
@@ -51,6 +54,7 @@ def save(path, geometries, crs="EPSG:4326", kind="Polygon", driver="GPKG"):
         crs=crs,
         geometry_type=kind,
         driver=driver,
+        **how,
     )
     return path
 
@@ -235,6 +239,12 @@ def test_a_box_without_area_is_refused(box):
         Area.from_bbox(*box)
 
 
+@pytest.mark.parametrize("crs", ["EPSG:4978", "EPSG:5773"])
+def test_a_crs_that_no_map_has_is_refused(crs):
+    with pytest.raises(AreaError, match="is none that maps are drawn in"):
+        Area.from_bbox(4, 51, 5, 52, crs)
+
+
 def test_an_unknown_crs_is_refused():
     with pytest.raises(AreaError, match="CRS 'EPSG:99999999' is unknown"):
         Area.from_bbox(4, 51, 5, 52, "EPSG:99999999")
@@ -261,3 +271,197 @@ def test_far_places_that_gdals_polynomial_folds_onto_the_scene_are_outside(tmp_p
         assert (folded < (200, 160)).all()
         with pytest.raises(AreaError, match="outside the scene"):
             Area.from_bbox(lon - 0.01, lat - 0.01, lon + 0.01, lat + 0.01).on_scene(scene)
+
+
+DEGREES = {"crs": "EPSG:4326", "transform": Affine(1e-3, 0, 179.9, 0, -1e-3, 10)}
+FROM_0 = {"crs": "EPSG:4326", "transform": Affine(1e-3, 0, -180.1, 0, -1e-3, 10)}
+ACROSS = {
+    "past 180": DEGREES,
+    "before -180": FROM_0,
+    "utm": {"crs": "EPSG:32660", "transform": Affine(100, 0, 819_000, 0, -100, 1_106_000)},
+}
+
+
+@pytest.mark.parametrize("place", ACROSS)
+@given(st.floats(-0.08, 0.04), st.floats(0.005, 0.05))
+@settings(deadline=None, max_examples=10)
+def test_a_box_across_180_is_found_however_it_is_written(tmp_path_factory, place, offset, width):
+    path = tmp_path_factory.getbasetemp() / f"{place}.tif"
+    if not path.exists():
+        write(path, speckle(160, 200), **ACROSS[place])
+    west, east = 180 + offset, 180 + offset + width
+    jumping = [
+        (x if x <= 180 else x - 360, y) for x, y in [(west, 9.9), (east, 9.9), (east, 9.95), (west, 9.95)]
+    ]
+    with open_scene(path) as scene:
+        found = [
+            Area.from_bbox(west, 9.9, east, 9.95),
+            Area.from_bbox(west - 360, 9.9, east - 360, 9.95),
+            Area.from_bbox(*(x if x <= 180 else x - 360 for x in (west, 9.9, east, 9.95))),
+            Area(shapely.Polygon(jumping), CRS(4326)),
+            Area(lonlat.split(shapely.Polygon(jumping)), CRS(4326)),
+        ]
+        first, *others = [area.on_scene(scene) for area in found]
+    assert place == "utm" or first.area == pytest.approx(width * 1e3 * 50, rel=1e-6)
+    for other in others:
+        assert other.symmetric_difference(first).area < 1e-3 * first.length
+
+
+@pytest.mark.parametrize("crs", ["EPSG:3031", "EPSG:3413"])
+def test_an_area_round_the_pole_holds_the_pole(tmp_path, crs):
+    polar = Affine(1000, 0, -100_000, 0, -1000, 80_000)
+    lat = -89.5 if crs == "EPSG:3031" else 89.5
+    with open_scene(write(tmp_path / "s.tif", speckle(160, 200), transform=polar, crs=crs)) as scene:
+        radius = np.hypot(*(scene.from_lonlat(LonLatPoints(0.0, lat)).xy()[0] - (100, 80)))
+        circle = shapely.Point(100, 80).buffer(radius, quad_segs=256)
+        ring = [(lon, lat) for lon in range(-180, 180, 20)]
+        south, north = sorted((lat, np.sign(lat) * 90))
+        band = Area.from_bbox(-180, south, 180, north)
+        for area in (Area(shapely.Polygon(ring), CRS(4326)), band):
+            assert area.on_scene(scene).symmetric_difference(circle).area < 0.1 * circle.length
+        assert Area.from_bbox(-180, -90, 180, 90).on_scene(scene).area == pytest.approx(200 * 160)
+        assert Area.whole(scene).on_scene(scene).area == pytest.approx(200 * 160)
+
+
+@pytest.mark.parametrize("box", [(500_000, 4_900_000, 501_000, 4_901_000), (4, 89, 5, 91), (600, 1, 601, 2)])
+def test_what_are_no_degrees_is_refused(box):
+    with pytest.raises(AreaError, match="are no longitudes and latitudes: give the CRS") as caught:
+        Area.from_bbox(*box)
+    assert "\n" not in str(caught.value)
+
+
+def test_metres_may_not_be_swapped():
+    with pytest.raises(AreaError, match="only longitudes may have west > east"):
+        Area.from_bbox(600_000, 1, 500_000, 2, UTM)
+
+
+def square(west, east):
+    return shapely.box(west, 51.7, east, 51.8)
+
+
+def one_or_more(path, report=lambda line: None):
+    return area_from_file(path, report).geometry.area
+
+
+@pytest.mark.parametrize("form", ["kml", "gpkg", "folder"])
+def test_every_layer_is_used_and_one_can_be_named(tmp_path, form):
+    layers = {"berths": square(4.0, 4.1), "anchor:age": square(4.2, 4.5)}
+    path = tmp_path / f"x.{form}"
+    if form == "kml":
+        folder = "<Folder><name>{}</name><Placemark><Polygon><outerBoundaryIs><LinearRing><coordinates>{}" \
+            "</coordinates></LinearRing></outerBoundaryIs></Polygon></Placemark></Folder>"  # fmt: skip
+        drawn = [
+            folder.format(name, " ".join(f"{x},{y},0" for x, y in polygon.exterior.coords))
+            for name, polygon in layers.items()
+        ]
+        kml = '<kml xmlns="http://www.opengis.net/kml/2.2"><Document>{}</Document></kml>'
+        path.write_text(kml.format("".join(drawn)))
+    elif form == "gpkg":
+        for name, polygon in layers.items():
+            save(path, [polygon], layer=name, append=path.exists())
+    else:
+        path.mkdir()
+        layers = {"berths": layers["berths"], "anchorage": layers["anchor:age"]}
+        for name, polygon in layers.items():
+            save(path / f"{name}.shp", [polygon], driver="ESRI Shapefile")
+    said = []
+    assert one_or_more(path, said.append) == pytest.approx(0.04)
+    assert len(said) == 1
+    assert "the polygons of 2 layers are used" in said[0]
+    for name, polygon in layers.items():
+        assert one_or_more(f"{path}:{name}") == pytest.approx(polygon.area)
+    with pytest.raises(AreaError, match="has no layer 'pier': choose one of "):
+        one_or_more(f"{path}:pier")
+
+
+def test_layers_in_two_crs_are_one_area(tmp_path, utm_scene):
+    path = save(
+        tmp_path / "x.gpkg", [lonlat_polygon(utm_scene, [(0, 0), (50, 0), (50, 50), (0, 50)])], layer="a"
+    )
+    ground = shapely.Polygon(on_ground(utm_scene, [(60, 60), (90, 60), (90, 90), (60, 90)]))
+    save(path, [ground], crs=UTM, layer="b", append=True)
+    areas = read_polygons(path)
+    assert {area.crs for area in areas} == {CRS(4326)}
+    found = shapely.get_parts(area_from_file(path).on_scene(utm_scene))
+    assert sorted(part.bounds for part in found) == [bounds((0, 0, 50, 50)), bounds((60, 60, 90, 90))]
+
+
+def test_rings_are_closed_and_what_is_no_polygon_is_left_out_and_said(tmp_path):
+    ring = [[4, 51], [5, 51], [5, 52], [4, 52]]
+    polygon = {"type": "Polygon", "coordinates": [ring]}
+    shapes = [
+        {"type": "GeometryCollection", "geometries": [polygon, POINT]}, POINT, LINE,
+        {"type": "Polygon", "coordinates": []}, None,
+    ]  # fmt: skip
+    features = [{"type": "Feature", "properties": {}, "geometry": shape} for shape in shapes]
+    path = tmp_path / "x.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    said = []
+    assert one_or_more(path, said.append) == 1
+    assert said == ["area 'x.geojson': left out 1 Point, 1 LineString, 2 empty, as only polygons are areas"]
+
+
+NAMES = [
+    "a!b", "!a", "a;b", "a#b?c=d&e %20", "a\nb", " a", "-a", "a'b\"c", "a:b", "港口" * 40, "a.zip!", "zip:a", "a?",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("driver", ["GPKG", "ESRI Shapefile"])
+def test_any_name_of_a_file_is_only_its_name(tmp_path, monkeypatch, name, driver):
+    suffix = ".gpkg" if driver == "GPKG" else ".shp"
+    folder = tmp_path / name
+    folder.mkdir()
+    plain = save(tmp_path / f"x{suffix}", [square(4, 5)], driver=driver)
+    decoy = save(tmp_path / f"b{suffix}", [square(4, 9)], driver=driver)
+    for file in tmp_path.glob("x.*"):
+        file.rename(folder / (name + file.suffix))
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    assert one_or_more(folder / f"{name}{suffix}") == pytest.approx(0.1)
+    assert one_or_more(Path(name, f"{name}{suffix}")) == pytest.approx(0.1)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert not plain.exists()
+    assert decoy.exists()
+
+
+def test_a_shapefile_without_its_index_is_read_and_none_is_made(tmp_path):
+    path = save(tmp_path / "x.shp", [square(4, 5)], driver="ESRI Shapefile")
+    path.with_suffix(".shx").unlink()
+    path.with_suffix(".cpg").write_text("NONSENSE-8")
+    before = sorted(tmp_path.iterdir())
+    assert one_or_more(path) == pytest.approx(0.1)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_no_area_comes_out_of_says_what_to_do(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AreaError, match="is a folder without a vector file that can be read: name a file"):
+        one_or_more(tmp_path / "empty")
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("inner/side/x.shp", b"")
+    with pytest.raises(AreaError, match=r"unpack it and give the file inside, such as 'inner/side/x.shp'"):
+        one_or_more(tmp_path / "x.zip")
+
+
+@pytest.mark.parametrize("driver", ["GPKG", "ESRI Shapefile"])
+@pytest.mark.parametrize(
+    "own",
+    ["+proj=utm +zone=31 +datum=WGS84 +units=km", "+proj=utm +zone=31 +ellps=intl +towgs84=-87,-98,-121"],
+)
+def test_a_file_keeps_its_own_crs(utm_scene, tmp_path, driver, own):
+    ground = shapely.Polygon(on_ground(utm_scene, [(10, 20), (70, 20), (70, 60), (10, 60)]))
+    xs, ys = rasterio.warp.transform(UTM, own, *shapely.get_coordinates(ground).T)
+    path = tmp_path / ("x.gpkg" if driver == "GPKG" else "x.shp")
+    if driver == "GPKG":
+        # A GeoPackage whose writer did not fall for the look-alike.
+        save(path, [shapely.Polygon(zip(xs, ys, strict=True))], crs="+proj=tmerc +lat_0=1 +lon_0=2")
+        with sqlite3.connect(path) as database:
+            definition = CRS(own).to_wkt("WKT1_GDAL")
+            database.execute(
+                "UPDATE gpkg_spatial_ref_sys SET definition = ? WHERE srs_id > 99999", (definition,)
+            )
+    else:
+        save(path, [shapely.Polygon(zip(xs, ys, strict=True))], driver=driver)
+        path.with_suffix(".prj").write_text(CRS(own).to_wkt("WKT1_GDAL"))
+    assert area_from_file(path).on_scene(utm_scene).bounds == bounds((10, 20, 70, 60))

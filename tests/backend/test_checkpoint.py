@@ -13,9 +13,11 @@ from fresh_model import CARD, chip, fresh_model, fresh_processor, prior
 from safetensors.torch import load_file, save_file
 
 from fusar_gpt.errors import CheckpointError
-from fusar_gpt.model import Card, load_checkpoint, save_checkpoint
+from fusar_gpt.model import Card, chat_template, load_checkpoint, save_checkpoint
+from fusar_gpt.model.chat_template import render_chat
 from fusar_gpt.model.checkpoint import default_attention
 from fusar_gpt.model.folder import refuse_code
+from fusar_gpt.model.released import QWEN_TEMPLATE
 
 PROCESSOR = fresh_processor()
 
@@ -173,6 +175,43 @@ def test_code_that_comes_with_a_checkpoint_is_refused_by_name_and_nobody_is_aske
     refused(folder, f"{path.name}: .* get a checkpoint without code")
     with pytest.raises(CheckpointError, match="without code"):
         refuse_code(folder)
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "more than 1 s"),
+        (
+            "{% set n = namespace(x='a') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+            "memory",
+        ),
+        ("{{ 'a' * 10**10 }}", "memory"),
+        ("{{ 'a' * 10**6 }}", "it makes 1000000 characters"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "RecursionError"),
+        ("{{ messages.__class__.__mro__ }}", "SecurityError"),
+        ("{% if", "TemplateSyntaxError"),
+        ("x" * 200_000, "it has 200000 characters"),
+        ("no question and no image", "cannot be loaded"),
+    ],
+)
+def test_a_chat_template_that_does_not_end_or_fails_is_refused(folder, monkeypatch, template, why):
+    monkeypatch.setattr(chat_template, "_COMMAND", (*chat_template._COMMAND, "1"))
+    (folder / "chat_template.jinja").write_text(template)
+    refused(folder, f"{why}.*get the checkpoint again")
+
+
+def test_a_chat_template_is_rendered_as_transformers_renders_it(saved):
+    tokenizer = load_checkpoint(saved, device="cpu").tokenizer
+    content = [{"type": "image"}, {"type": "text", "text": "how many?"}]
+    for template in (
+        tokenizer.chat_template,
+        QWEN_TEMPLATE,
+        "{% generation %}{{ messages | tojson(indent=1) }}{% endgeneration %}\n{{ eos_token }}",
+    ):
+        tokenizer.chat_template = template
+        assert render_chat(tokenizer, "how many?") == tokenizer.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
 
 
 @pytest.mark.parametrize("change", ["left out", "renamed", "reshaped"])

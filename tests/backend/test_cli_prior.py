@@ -161,6 +161,7 @@ def test_where_there_is_nothing_nothing_is_written(capsys, tmp_path, cogs, name,
         cogs,
         "--out",
         out,
+        "--overwrite",
     )
     assert re.search(told, line)
     assert out.read_text() == "what stood there"
@@ -227,6 +228,19 @@ def test_a_silent_server_is_given_up(capsys, tmp_path):
 
 
 # Show, cache, doctor.
+
+
+@pytest.mark.parametrize("name", ["prior.tif", "prior.npz", "x.png"])
+def test_only_their_own_output_is_replaced_unless_it_is_said(capsys, tmp_path, cogs, name):
+    fetch = ("prior", "fetch", "--bbox", HERE, "--year", 2022, "--root", cogs, "--out")
+    ok(capsys, *fetch, tmp_path / "here.npz")
+    command = fetch if name != "x.png" else ("prior", "show", tmp_path / "here.npz", "--out")
+    out = tmp_path / name
+    out.write_text("mine")
+    assert "give --overwrite" in failed(capsys, *command, out)
+    assert out.read_text() == "mine"
+    assert f"replacing {out}" in ok(capsys, *command, out, "--overwrite").err
+    assert "replacing" not in ok(capsys, *command, out).err
 
 
 def test_show_draws_what_fetch_wrote(capsys, tmp_path, cogs):

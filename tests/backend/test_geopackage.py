@@ -18,7 +18,13 @@ from shapely.geometry import shape
 
 from fusar_gpt.contract import Finding, Run
 from fusar_gpt.errors import OutputError
-from fusar_gpt.findings import check_writable, georeference, write_geopackage
+from fusar_gpt.findings import (
+    check_output,
+    check_writable,
+    georeference,
+    is_findings_file,
+    write_geopackage,
+)
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.imagery import Scene, crs_text
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, LabelledBox, Question, Task, Text
@@ -198,3 +204,120 @@ def test_a_failure_while_the_findings_stream_in_leaves_nothing(tmp_path: Path) -
     with open_sample(tmp_path) as scene, pytest.raises(ValueError, match="stop"):
         write_geopackage(tmp_path / "out.gpkg", [run_on(scene)], broken())
     assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
+
+
+@pytest.mark.parametrize(
+    ("crs", "origin", "pixel", "kept"),
+    [
+        ("+proj=utm +zone=33 +datum=WGS84 +units=km", (500, 5000), (0.01, -0.01), False),
+        ("+proj=utm +zone=33 +datum=WGS84 +units=us-ft", (1640416, 16404166), (33, -33), False),
+        ("+proj=utm +zone=33 +ellps=intl +towgs84=-87,-98,-121", (500_000, 5_000_000), (10, -10), True),
+        (
+            "+proj=longlat +ellps=bessel +towgs84=598.1,73.7,418.2,0.2,0,-2.4,6.7",
+            (15, 45),
+            (1e-4, -1e-4),
+            True,
+        ),
+    ],
+)
+def test_what_is_written_is_where_the_scene_is_or_in_wgs84_and_said(
+    tmp_path: Path, crs: str, origin: tuple[float, float], pixel: tuple[float, float], kept: bool
+) -> None:
+    out = tmp_path / "out.gpkg"
+    with open_sample(tmp_path, crs=crs, origin=origin, pixel=pixel) as scene:
+        run = run_on(scene, warnings=("Mind the gap.",))
+        findings = findings_on(scene, run)
+        told = write_geopackage(out, [run], findings)
+    assert bool(told) is not kept
+    assert columns(out, "runs")["warnings"] == ["\n".join(("Mind the gap.", *told))]
+    for layer in LAYERS:
+        meta, _, wkb, _ = pyogrio.raw.read(out, layer=layer)
+        place = columns(out, layer)
+        assert (meta["crs"] == "EPSG:4326") is not kept
+        to_degrees = pyproj.Transformer.from_crs(meta["crs"], "EPSG:4326", always_xy=True)
+        for shape_, lon, lat in zip(shapely.from_wkb(wkb), place["lon"], place["lat"], strict=True):
+            at = to_degrees.transform(shape_.centroid.x, shape_.centroid.y)
+            assert at == pytest.approx((lon, lat), abs=1e-6)
+
+
+def test_a_run_across_the_antimeridian_has_its_middle_there_and_its_area_in_two(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    fiji = {"crs": "EPSG:3832", "origin": (3_338_600, -1_900_000), "pixel": (20, -20)}
+    with open_sample(tmp_path, **fiji) as a, open_sample(tmp_path / "b") as b:
+        runs = [run_on(a), run_on(b, id="run-2")]
+        write_geopackage(tmp_path / "out.gpkg", runs, [])
+    _, _, wkb, _ = pyogrio.raw.read(tmp_path / "out.gpkg", layer="runs")
+    assert shapely.area(shapely.from_wkb(wkb)).max() < 0.01
+    assert abs(columns(tmp_path / "out.gpkg", "runs")["lon"][0]) > 179.9  # type: ignore[operator, arg-type]
+
+
+NAMES = [
+    "a!b", "!a", "a;b", "a#b?c=d&e %20", "a\nb", " a", "-a", "a'b\"c", "a:b", "港口" * 40, "s.zip!", "zip:a", "a?",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("relative", [False, True])
+def test_only_the_named_file_is_written_whatever_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, relative: bool
+) -> None:
+    with open_sample(tmp_path) as scene:
+        run = run_on(scene)
+    folder = name[:40]  # SQLite, and so QGIS, opens no path of more than 512 bytes
+    (tmp_path / folder).mkdir()
+    (tmp_path / "b.gpkg").write_text("mine")
+    out = tmp_path / folder / f"{name}.gpkg"
+    before = set(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    path = Path(folder, f"{name}.gpkg") if relative else out
+    for _ in range(2):
+        assert check_output(path, is_findings_file, inputs={}, overwrite=False) is None
+        write_geopackage(path, [run], [])
+    assert set(tmp_path.rglob("*")) == before | {out}
+    assert (tmp_path / "b.gpkg").read_text() == "mine"
+    assert is_findings_file(out)
+
+
+def test_a_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="Cannot write") as raised:
+        check_writable(tmp_path / ("港" * 90 + ".gpkg"))
+    assert "\n" not in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("link", ["itself", "symbolic", "hard"])
+def test_an_input_is_never_replaced(tmp_path: Path, link: str) -> None:
+    scene, out = tmp_path / "scene.gpkg", tmp_path / "out.gpkg"
+    scene.write_text("a scene")
+    if link == "itself":
+        out = scene
+    elif link == "symbolic":
+        out.symlink_to(scene)
+    else:
+        out.hardlink_to(scene)
+    with pytest.raises(OutputError, match="it is the scene itself"):
+        check_output(out, lambda _: True, inputs={"area": None, "scene": scene}, overwrite=True)
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "sqlite", "geopackage", "ours with a layer more"])
+def test_somebody_elses_file_is_replaced_only_when_that_is_said(tmp_path: Path, kind: str) -> None:
+    out = tmp_path / "out.gpkg"
+    square = shapely.to_wkb(np.array([shapely.box(0, 0, 1, 1)], dtype=object))
+    if kind == "text":
+        out.write_text("hello")
+    elif kind == "empty":
+        out.touch()
+    elif kind == "sqlite":
+        sqlite3.connect(out).execute("CREATE TABLE runs (scene_fingerprint)").connection.close()
+    else:
+        if kind != "geopackage":
+            with open_sample(tmp_path) as scene:
+                write_geopackage(out, [run_on(scene)], [])
+        pyogrio.raw.write(
+            out, square, [], [], layer="mine", driver="GPKG", geometry_type="Polygon", crs="EPSG:4326",
+            append=out.exists(),
+        )  # fmt: skip
+    with pytest.raises(OutputError, match=r"this command did not write it.*--overwrite"):
+        check_output(out, is_findings_file, inputs={}, overwrite=False)
+    told = check_output(out, is_findings_file, inputs={}, overwrite=True)
+    assert told == f"replacing {out}, which this command did not write"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
 import pyproj
 import pytest
 import rasterio
+import rasterio.warp
 import shapely
 from findings_samples import all_seen, chips_of, open_sample, run_on, write_scene
 from hypothesis import given, settings
@@ -18,7 +20,8 @@ from shapely.geometry import shape
 
 from fusar_gpt.contract import Finding, to_geojson
 from fusar_gpt.findings import georeference
-from fusar_gpt.frames import ChipBox, GroundPoints, LonLatPoints, corner_array, scene_corners
+from fusar_gpt.findings.georeference import lonlat_polygon
+from fusar_gpt.frames import ChipBox, GroundPoints, LonLatPoints, SceneBox, corner_array, scene_corners
 from fusar_gpt.imagery import Chip, Scene, open_scene
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, LabelledBox, Question, Task, Text
 
@@ -219,3 +222,62 @@ def test_a_box_across_the_antimeridian_is_cut_in_two(tmp_path: Path) -> None:
     assert all(part.is_valid and part.exterior.is_ccw for part in shape(found.lonlat).geoms)
     assert west.bounds[2] - west.bounds[0] + east.bounds[2] - east.bounds[0] < 0.1
     assert shape(found.geometry).geom_type == "Polygon"
+
+
+PLACES = {
+    "south pole": {"crs": "EPSG:3031", "origin": (-1200, 900), "pixel": (10, -10)},
+    "north pole": {"crs": "EPSG:3413", "origin": (-1200, 900), "pixel": (10, -10)},
+    "right of the antimeridian, polar": {"crs": "EPSG:3031", "origin": (0, -1_300_000), "pixel": (10, -10)},
+    "across it, polar": {"crs": "EPSG:3031", "origin": (-1200, -1_300_000), "pixel": (10, -10)},
+    "across it, utm": {"crs": "EPSG:32660", "origin": (830_000, 2_000_000), "pixel": (200, -200)},
+    "across it, degrees": {"crs": "EPSG:4326", "origin": (179.988, 10), "pixel": (1e-4, -1e-4)},
+    "counted from 0": {"crs": "EPSG:4326", "origin": (190, 10), "pixel": (1e-4, -1e-4)},
+    "long edges": {"crs": "EPSG:32633", "origin": (400_000, 8_000_000), "pixel": (400, -400)},
+}
+edges = st.tuples(st.integers(0, 24), st.integers(0, 24)).filter(lambda edge: edge[0] != edge[1]).map(sorted)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@given(across=edges, down=edges)
+@settings(deadline=None, max_examples=12)
+def test_any_box_lies_in_degrees_where_gdal_places_its_pixels(
+    tmp_path_factory: pytest.TempPathFactory, place: str, across: list[int], down: list[int]
+) -> None:
+    how = PLACES[place]
+    path = tmp_path_factory.getbasetemp() / f"{place}.tif"
+    if not path.exists():
+        write_scene(path, **how)  # type: ignore[arg-type]
+    # A step of 10 x 7.5 pixels: edges run through the poles and along the antimeridian too.
+    box = SceneBox(across[0] * 10, down[0] * 7.5, across[1] * 10, down[1] * 7.5)
+    with open_scene(path) as scene:
+        outline = lonlat_polygon(box, scene)
+    assert outline.is_valid
+    assert outline.bounds[0] >= -180
+    assert outline.bounds[2] <= 180
+    back = shapely.union_all([in_pixels(part, how) for part in shapely.get_parts(outline)])
+    expected = shapely.box(*astuple(box))
+    assert shapely.hausdorff_distance(back.buffer(0.002).buffer(-0.002), expected, densify=0.1) < 0.1
+
+
+def in_pixels(part: shapely.Polygon, how: dict[str, object]) -> shapely.Geometry:
+    """By GDAL; an edge in degrees is straight there."""
+    piece = max(part.bounds[2] - part.bounds[0], part.bounds[3] - part.bounds[1]) / 300
+    lon, lat = shapely.get_coordinates(shapely.segmentize(part, piece)).T
+    x, y = rasterio.warp.transform("EPSG:4326", how["crs"], lon, lat)
+    (left, top), (width, height) = how["origin"], how["pixel"]  # type: ignore[misc]
+    across = (np.array(x) - left) / width
+    if how["crs"] == "EPSG:4326":
+        across = np.where(across < -1e6, across + 360 / width, across)
+    return shapely.make_valid(shapely.Polygon(np.stack([across, (np.array(y) - top) / height], axis=1)))
+
+
+@pytest.mark.parametrize("left", [-4480, 0, -2240])
+def test_answers_that_touch_the_antimeridian_are_on_earth(tmp_path: Path, left: int) -> None:
+    path = write_scene(tmp_path / "tile.tif", crs="EPSG:3031", origin=(left, -1_300_000), pixel=(20, -20))
+    with open_scene(path) as scene:
+        for chip in chips_of(scene):
+            for finding in ask(scene, chip, Grid("1", True, frozenset({1})), LOCATE):
+                west, _, east, _ = shape(finding.lonlat).bounds
+                assert -180 <= west < east <= 180
+                assert shape(finding.lonlat).is_valid
+                assert -180 <= float(finding.properties["lon"]) <= 180  # type: ignore[arg-type]

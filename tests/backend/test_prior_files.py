@@ -18,7 +18,7 @@ from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import LonLatPoints
 from fusar_gpt.priors import FilePrior
 from fusar_gpt.priors.field import NODATA_CODE, Origin, dequantise
-from fusar_gpt.priors.files import write_points, write_raster
+from fusar_gpt.priors.files import is_written_prior, write_points, write_raster
 from fusar_gpt.priors.preview import draw_prior
 from fusar_gpt.priors.tiles import AEF_ATTRIBUTION, TILE_M, TILE_PX, BoundingBox, Tile, utm_zones
 
@@ -86,6 +86,16 @@ def test_a_place_around_points_on_both_sides_of_the_antimeridian():
     place = BoundingBox.around(LonLatPoints([179.9, -179.8, 179.95], [1, 2, 1.5]))
     assert (place.west, place.east) == (179.9, -179.8)
     assert place.span == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    "box", [(190, 10, 190.01, 10.01), (359.99, 10, 0.01, 10.01), (179.99, 10, 180.01, 10.01)]
+)
+def test_longitudes_of_a_box_may_be_counted_from_0(box):
+    place = BoundingBox(*box)
+    assert -180 <= place.west <= 180
+    assert -180 <= place.east <= 180
+    assert place.span == pytest.approx((box[2] - box[0]) % 360)
 
 
 BORDERS = {
@@ -216,3 +226,35 @@ def test_what_is_no_prior_has_no_picture(tmp_path):
     for path in (tmp_path / "photo.tif", tmp_path / "none.npz", tmp_path / "missing.tif"):
         with pytest.raises(PriorError, match=path.name):
             draw_prior(path)
+
+
+def test_points_counted_from_0_are_found(tmp_path):
+    path, field = points_file(tmp_path)
+    with np.load(path) as arrays:
+        moved = {**arrays, "lon": arrays["lon"] % 360}
+    np.savez(tmp_path / "moved.npz", **moved)
+    again = FilePrior(tmp_path / "moved.npz").prior(BORDERS["over the antimeridian"].footprint(), None)
+    np.testing.assert_allclose(again.values, field.values, atol=1e-6)
+    assert (np.abs(again.lonlat.x) <= 180).all()
+
+
+@pytest.mark.parametrize("west", [179.99, -180.01, 539.99 - 360])
+def test_a_raster_in_degrees_may_count_on_over_180(tmp_path, west):
+    codes = REAL[:1600].T.reshape(64, 40, 40)
+    with rasterio.open(
+        tmp_path / "prior.tif", "w", driver="GTiff", count=64, width=40, height=40, dtype="int8",
+        crs="EPSG:4326", transform=rasterio.Affine(5e-4, 0, west, 0, -5e-4, 10.01),
+    ) as raster:  # fmt: skip
+        raster.write(codes)
+    place = BoundingBox(179.992, 9.992, -179.992, 10.008)
+    assert len(FilePrior(tmp_path / "prior.tif", (8, 8)).prior(place.footprint(), None)) == 64
+
+
+def test_what_fetch_wrote_is_told_from_what_others_wrote(tmp_path):
+    points_file(tmp_path)
+    assert is_written_prior(tmp_path / "whole.tif")
+    assert is_written_prior(tmp_path / "prior.npz")
+    np.savez(tmp_path / "mine.npz", features=np.zeros(3))
+    (tmp_path / "text.tif").write_text("hello")
+    assert not is_written_prior(tmp_path / "mine.npz")
+    assert not is_written_prior(tmp_path / "text.tif")

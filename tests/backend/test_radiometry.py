@@ -1,4 +1,4 @@
-"""What a band's numbers are: judged from names, units, type, range and speckle, told, and overridden; undeclared fill."""
+"""What a band's numbers are: judged from names, units, type, range and speckle, told, overridden; undeclared fill."""
 
 from __future__ import annotations
 
@@ -57,6 +57,8 @@ FORMS = {
     "amplitude with a scale": ((AMPLITUDE * 1000).astype(np.uint16), {"scale": 0.001}, "amplitude", 0.001),
     "power with a scale": ((POWER * 1e4).clip(0, 65535).astype(np.uint16), {"scale": 1e-4}, "power", 1e-4),
     "digital numbers": ((AMPLITUDE * 1000).astype(np.uint16), {}, "amplitude", 1),
+    "a power plant": ((AMPLITUDE * 1000).astype(np.uint16), {"context": "power_plant"}, "amplitude", 1),
+    "intensities": ((POWER * 1e6).astype(np.uint32), {"name": "Intensity_VV"}, "power", 1),
     "complex": ((AMPLITUDE * 1j).astype(np.complex64), {}, "amplitude", 1),
     "HyP3 amplitude": (AMPLITUDE, {"context": "S1A_IW_20150621T120220_DVP_RTC10_G_saufem_F8E2_VV"}, "amplitude", 1),
     "decibels": (DB, {}, "dB", 1),
@@ -106,7 +108,7 @@ def test_the_reason_is_told_in_a_phrase():
     ("stored", "said", "quantity", "warning"),
     [
         (POWER, {"context": "test_db"}, "power", "'test_db' names decibels, but the numbers between"),
-        (DB, {"name": "Intensity_VV"}, "dB", "'Intensity_VV' names the numbers power, but they were taken for decibels"),
+        (DB, {"name": "Intensity_VV"}, "dB", "names the numbers power, but they were taken for decibels"),
         (AMPLITUDE, {"name": "Intensity_VV"}, "power", "names power, but the speckle is that of amplitude"),
         ((GREY // 2 + 20).astype(np.uint16), {}, "dB", "if they are grey levels, say so with --quantity grey"),
     ],
@@ -211,12 +213,12 @@ def test_several_fills_and_thin_frames_are_found():
         np.where(np.random.default_rng(0).random(POWER.shape) < 0.01, 65535, AMPLITUDE * 1000).astype(
             np.uint16
         ),
-        frame(0, GREY),
+        GREY.clip(60) - np.uint8(60),
         np.maximum(DB, np.median(DB)),
         (AMPLITUDE * 20).astype(np.uint16),
         np.full((64, 64), 7, np.float32),
     ],
-    ids=["saturation", "black paper", "clipped", "few levels", "nothing else"],
+    ids=["saturation", "black sea", "clipped", "few levels", "nothing else"],
 )
 def test_true_data_is_no_fill(stored):
     assert judged(stored).fill == ()

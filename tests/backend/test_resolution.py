@@ -49,10 +49,10 @@ def test_other_sizes_are_told_before_the_first_answer(tmp_path, pixel_m):
 
 def test_a_class_that_cannot_be_two_pixels_long_is_refused_or_left_out(tmp_path):
     assert warnings(tmp_path, 50.0)[-1] == "Not asked for plane: none is two pixels long in this scene."
-    for targets, pixel_m in (("plane",), 50.0), (("ship",), 250.0), ((), 250.0):
+    for targets, pixel_m in (("plane",), 50.0), (("ship",), 300.0), ((), 300.0):
         with pytest.raises(TaskError, match="not even two of the scene's pixels"):
             warnings(tmp_path, pixel_m, targets=targets)
-    assert warnings(tmp_path, 250.0, Task.DESCRIBE)  # told, not refused: a coast is larger
+    assert warnings(tmp_path, 300.0, Task.DESCRIBE)  # told, not refused: a coast is larger
 
 
 @pytest.mark.parametrize("taught", [[1.0], [0.0, 1.0], [2.0, 1.0]])

@@ -84,6 +84,11 @@ def test_a_window_beside_the_scene_is_all_nan(tmp_path):
         ("a.tif", ("Sigma0_VV", "Sigma0_VH"), "VH", 2),
         ("a.tif", ("VH", "VV"), 1, 1),
         ("a.tif", ("VH", "VV"), "1", 1),
+        ("a.tif", ("Phase_VV", "Intensity_VV"), None, 2),
+        ("a.tif", ("i_VV", "Intensity_VH"), None, 2),
+        ("a.tif", ("Phase_VV", "Intensity_VV"), "VV", 2),
+        ("a.tif", ("angle", "VH"), None, 2),
+        ("a.tif", ("coh_VV", "Sigma0_HV"), None, 2),
         ("S1A_VH_VV_x.tif", (), None, 2),
         ("S1A_1SDV.tif", (), None, 1),
     ],
@@ -94,6 +99,57 @@ def test_bands_are_chosen_by_name_polarisation_or_number(tmp_path, file, names, 
         np.testing.assert_allclose(scene.read(WHOLE), 10 * np.log10(POWER * expected), atol=1e-4)
         assert scene.band == scene.bands[expected - 1]
         assert not names or scene.bands == names
+
+
+def test_the_parts_of_complex_numbers_make_a_magnitude(tmp_path):
+    random = np.random.default_rng(0)
+    parts = (random.normal(0, 100, (2, 30, 40))).astype(np.int16)
+    stored = np.concatenate([parts, np.zeros((1, 30, 40), np.int16)])
+    path = write(tmp_path / "s.tif", stored, names=("i_VV", "q_VV", "Phase_VV"))
+    for band in (None, "VV", "q_VV", 1):
+        with open_scene(path, band=band) as scene:
+            assert (scene.band, scene.quantity) == ("i_VV and q_VV", "amplitude")
+            expected = 20 * np.log10(np.hypot(*parts.astype(np.float32)))
+            np.testing.assert_allclose(scene.read(WHOLE), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("names", "band", "message"),
+    [
+        (
+            ("Phase_VV", "Intensity_VV"),
+            "Phase_VV",
+            "holds phases, .*--band; the scene has: 1 = Phase_VV, 2 = Int",
+        ),
+        (("Phase_VV", "Phase_VH"), None, "holds phases"),
+        (("i_VV", "q_VH"), None, "is one part of complex numbers, and the other part is missing"),
+    ],
+)
+def test_phases_and_half_numbers_are_refused(tmp_path, names, band, message):
+    path = write(tmp_path / "s.tif", np.stack([POWER, POWER]), names=names)
+    with pytest.raises(SceneError, match=message):
+        open_scene(path, band=band)
+
+
+def test_undeclared_fill_is_no_data_in_every_read(tmp_path):
+    power = np.full((300, 300), 1e-10, np.float32)
+    power[100:250, 50:220] = speckle(150, 170)
+    with open_scene(write(tmp_path / "s.tif", power)) as scene:
+        np.testing.assert_array_equal(np.isfinite(scene.read(SceneWindow(0, 0, 300, 300))), power > 1e-9)
+        small = scene.read_resampled(SceneWindow(0, 0, 300, 300), (60, 60))
+        assert np.nanmin(small) > -70  # no mean of fill and data
+        assert scene.warnings[0].startswith("The number 1e-10 (about 72% of the scene) is fill")
+        assert scene.stretch().low_db == pytest.approx(
+            np.percentile(10 * np.log10(speckle(150, 170)), 1), abs=0.5
+        )
+
+
+def test_quantity_and_scale_can_be_said(tmp_path):
+    path = write(tmp_path / "s.tif", (POWER * 1e5).astype(np.uint16))
+    with open_scene(path, quantity="power", scale=1e-5) as scene:
+        assert scene.radiometry.reason == "power, as asked"
+        np.testing.assert_allclose(scene.read(WHOLE)[POWER > 1e-3], POWER_DB[POWER > 1e-3], atol=0.1)
+        assert scene.fingerprint == open_scene(path).fingerprint
 
 
 @pytest.mark.parametrize("band", ["HH", 3, 0, "", "-1"])
@@ -141,7 +197,7 @@ def test_a_missing_file_and_a_text_are_refused(tmp_path, capfd):
     (tmp_path / "note.tif").write_text("hello")
     with pytest.raises(SceneError, match=r"'note\.tif' cannot be opened as a raster"):
         open_scene(tmp_path / "note.tif")
-    with pytest.raises(SceneError, match="opened as a raster"):
+    with pytest.raises(SceneError, match=r"is a folder: give one of its rasters, such as .*note\.tif"):
         open_scene(tmp_path)
     assert capfd.readouterr().err == ""
 

@@ -83,6 +83,23 @@ def test_it_shows_a_chip_of_the_plan_as_the_model_sees_it(api: ApiServer, root: 
     }  # fmt: skip
 
 
+def test_what_the_numbers_were_taken_for_is_shown_and_can_be_said_otherwise(
+    api: ApiServer, root: Path
+) -> None:
+    stored = (1000 * np.log10(speckle(300, 400))).astype(np.int16)
+    path = write(root / "centibel.tif", stored)
+    stretch = ask(api, path)["chip"]["stretch"]
+    assert stretch["quantity"] == "dB"
+    assert stretch["reason"].startswith("decibels times 100, from int16 values between -")
+    said = ask(api, path, quantity="db", scale=0.02)["chip"]["stretch"]
+    assert said["reason"] == "decibels, as asked"
+    assert said["low_db"] == pytest.approx(2 * stretch["low_db"], abs=0.1)
+    wrong = ask(api, path, quantity="power")["chip"]
+    assert "look like decibels" in " ".join(wrong["warnings"])
+    for inputs in ({"quantity": "volts"}, {"scale": 0}, {"scale": "inf"}):
+        assert "inputs" in str(ask(api, path, 422, **inputs))
+
+
 def test_what_speaks_against_a_run_is_said_before_it(api: ApiServer, root: Path) -> None:
     power = speckle(300, 400)
     power[:, 190:] = 0

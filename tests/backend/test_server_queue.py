@@ -17,6 +17,7 @@ from scripted_server import (
     GATE,
     INFO,
     RUN,
+    TOKEN,
     ApiServer,
     ScriptedEngine,
     ask,
@@ -58,6 +59,43 @@ def test_the_queue_is_bounded_for_each_client_and_in_all(
         api.client.cancel(job)
     for job in jobs:
         events(api, job)
+
+
+def test_invented_names_do_not_fill_the_queue_and_a_token_has_one_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs_module, "QUEUE_LIMIT", 12)
+    monkeypatch.setattr(jobs_module, "ACCOUNT_LIMIT", 5)
+    tokens = {name: name * 20 for name in ("anna", "bert")}
+    gate = threading.Event()
+    BEGUN.clear()
+
+    def load() -> ScriptedEngine:
+        assert gate.wait(30)
+        return ScriptedEngine()
+
+    with serve_api(tmp_path, load=load, tokens=tokens, options=Options(jobs=1)) as api:
+        jobs, told = [], set()
+
+        def outcome(token: str, name: str) -> int:
+            headers = {"Authorization": f"Bearer {token}", "X-Client": name}
+            body = {"inputs": api.inputs | {"question": next(k for k, v in tokens.items() if v == token)}}
+            reply = ask(api, "POST", "/processes/interpret/execution", json=body, headers=headers)
+            if reply.status_code != 201:
+                told.add(reply.json()["detail"].partition(" already")[0])
+                return reply.status_code
+            jobs.append(reply.json()["jobID"])
+            return 201
+
+        assert [outcome(tokens["anna"], f"invented {i}") for i in range(7)] == [201] * 5 + [429] * 2
+        assert [outcome(tokens["bert"], "bert") for _ in range(3)] == [201] * 3
+        tokens["shared"] = TOKEN
+        assert [outcome(TOKEN, f"invented {i}") for i in range(5)] == [201] * 4 + [429]
+        assert told == {"too many of your jobs are waiting", "12 jobs are waiting"}
+        gate.set()
+        for job in jobs:
+            events(api, job)
+    assert BEGUN[:2] == ["anna", "bert"], "one turn for a token, under whatever names"
 
 
 def test_fifty_jobs_of_ten_clients_take_turns(tmp_path: Path) -> None:

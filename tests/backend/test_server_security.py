@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 from scripted_server import AUTH, INFO, TOKEN, ApiServer, ScriptedEngine, scripted, serve_api
+from serving import served, stage
 
 from fusar_gpt.errors import FusarError
 from fusar_gpt.server import options, security, serve
@@ -25,12 +26,13 @@ from fusar_gpt.server.security import (
     BODY_LIMIT,
     PathRefused,
     Roots,
-    ServeError,
     host_allowed,
+    is_loopback,
     remove_token_file,
     write_token_file,
 )
 from fusar_gpt.server.serve import StoppableServer
+from fusar_gpt.server.tokens import ServeError, read_tokens
 
 
 def status(api: ApiServer, method: str, path: str, headers: dict[str, str], **options: object) -> int:
@@ -211,6 +213,20 @@ def test_tls_by_flags(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
     assert app.state.jobs.join(5)
 
 
+def test_a_handshake_that_does_not_come_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path]
+) -> None:
+    monkeypatch.setattr(serve, "HEAD_S", 0.5)
+    with (
+        served(stage(tmp_path), tls=certificate) as url,
+        socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10) as hanging,
+    ):
+        headers = {"Connection": "close"}
+        with requests.get(f"{url}/health", headers=headers, timeout=10, verify=str(certificate[0])) as reply:
+            assert reply.status_code == 200
+        assert hanging.recv(1) == b""
+
+
 def test_a_certificate_without_its_key_is_said_before_anything_starts(
     tmp_path: Path, certificate: tuple[Path, Path]
 ) -> None:
@@ -357,6 +373,37 @@ def test_a_server_open_to_others_needs_a_token_of_its_own(host: str, monkeypatch
         serve.run(arguments("--host", host))
 
 
+def test_each_analyst_may_have_a_token(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(f"# the group\n\nanna {'a' * 32}\nchén.wei {'b' * 32}  # since May\n", encoding="utf-8")
+    tokens = read_tokens(file)
+    assert tokens == {"anna": "a" * 32, "chén.wei": "b" * 32}
+    with serve_api(tmp_path, tokens=tokens) as api:
+        for token, expected in (("a" * 32, 200), ("b" * 32, 200), (TOKEN, 200), ("a" * 31, 401), ("", 401)):
+            assert status(api, "GET", "/info", {"Authorization": f"Bearer {token}"}) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "holds no tokens"),
+        ("anna", "line 1 .* is not a name and a token"),
+        ("anna short", "line 1 .* is not a name and a token"),
+        (f"anna {'a' * 32} x", "line 1 .* is not a name and a token"),
+        (f"anna {'a' * 32}\nanna {'b' * 32}", "line 2 .* repeats a name or a token"),
+        (f"anna {'a' * 32}\nbert {'a' * 32}", "line 2 .* repeats a name or a token"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_file_of_tokens_that_makes_no_sense_is_refused(tmp_path: Path, text: str | None, why: str) -> None:
+    file = tmp_path / "tokens"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ServeError, match=why) as caught:
+        serve.run(arguments("--tokens", str(file)))
+    assert "aaaa" not in str(caught.value)
+
+
 @pytest.mark.parametrize("token", ["short", "with blank in the middle", "caf\xe9" * 8, "line\nline" * 4])
 def test_a_weak_or_unsendable_token_is_refused(token: str) -> None:
     with pytest.raises(ServeError, match="token"):
@@ -368,3 +415,14 @@ def test_a_busy_port_is_said_in_one_line() -> None:
         serve.bind("127.0.0.1", taken.getsockname()[1])
     with pytest.raises(ServeError, match="cannot listen"):
         serve.bind("127.0.0.1", 70_000)
+
+
+def test_the_systemd_unit_lets_nothing_leave_the_machine_and_its_command_is_understood() -> None:
+    unit = Path(__file__).parents[2] / "deploy" / "fusar.service"
+    lines = [line.partition("=") for line in unit.read_text(encoding="utf-8").splitlines()]
+    settings = {name: value for name, _, value in lines if name.isalpha()}
+    assert settings["IPAddressDeny"] == "any"
+    assert all(is_loopback(address) for address in settings["IPAddressAllow"].split())
+    program, command, *given = settings["ExecStart"].split()
+    assert (Path(program).name, command) == ("fusar", "serve")
+    assert is_loopback(arguments(*given).host)

@@ -1,5 +1,7 @@
 """Training chips made in QGIS have the grey of the chips that the backend makes, whatever a file stores."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import rasterio
@@ -7,7 +9,10 @@ from rasterio.transform import Affine
 
 from fusar_gpt.frames import SceneWindow
 from fusar_gpt.imagery import open_scene
-from fusar_qgis.contract.stretch import Stretch, quantity_of, sample_scene, to_decibel
+from fusar_qgis.contract.evidence import StoredBand
+from fusar_qgis.contract.radiometry import judge
+from fusar_qgis.contract.sample import sample_band
+from fusar_qgis.contract.stretch import Stretch, to_decibel
 
 GENERATOR = np.random.default_rng(3)
 SHAPE = (1400, 1500)
@@ -40,14 +45,13 @@ def test_same_grey_as_the_backend(tmp_path, name):
     with open_scene(path) as scene:
         stretch = scene.stretch()
         theirs = stretch.quantise(scene.read(SceneWindow(100, 200, 300, 250)))
-        assert scene.quantity in ("grey", "amplitude", "power", "dB")
-        quantity = scene.quantity
-    sample = sample_scene(read, SHAPE[1], SHAPE[0])
-    kind = quantity_of(sample, dtype=stored.dtype.name, scaled=False, names=f"{name} VV")
-    assert kind == quantity
-    ours = Stretch.of_samples(to_decibel(sample, kind), kind)
+        theirs_judged = scene.radiometry
+    sample = sample_band(read, SHAPE[1], SHAPE[0])
+    judged = judge(sample, StoredBand(stored.dtype.name, name="band 1", context=name))
+    assert asdict(judged) == asdict(theirs_judged)
+    ours = Stretch.of_samples(judged.decibels(sample.numbers), judged.quantity)
     assert (ours.low_db, ours.high_db) == (stretch.low_db, stretch.high_db)
-    assert np.array_equal(ours.quantise(to_decibel(read(100, 200, 300, 250), kind)), theirs)
+    assert np.array_equal(ours.quantise(judged.decibels(read(100, 200, 300, 250))), theirs)
 
 
 def test_a_band_of_zeros_holds_no_data():

@@ -59,6 +59,22 @@ def test_a_task_writes_one_geopackage_and_prints_one_json_object(fusar, tmp_path
     assert list(tmp_path.iterdir()) == [out], "something else was left beside the result"
 
 
+def test_what_the_numbers_are_is_told_and_can_be_said(fusar, tmp_path):
+    asking = ["interpret", HARBOUR.scene, *HERE, "--task", "count", "--target", "ship", "--json"]
+    done = fusar(*asking, "--out", tmp_path / "judged.gpkg")
+    run = json.loads(done.stdout)["run"]
+    assert (run["quantity"], run["quantity_reason"]) == (
+        "amplitude",
+        "amplitude, as uint16 numbers usually are",
+    )
+    assert "'HH' taken for amplitude, as uint16 numbers usually are" in done.stderr
+    done = fusar(*asking, "--out", tmp_path / "said.gpkg", "--quantity", "dB", "--scale", "0.001")
+    run = json.loads(done.stdout)["run"]
+    assert (run["quantity"], run["quantity_reason"]) == ("dB", "decibels, as asked")
+    assert run["stretch_low_db"] < 1
+    assert "note: The numbers were read as decibels, as asked, but look like none" in done.stderr
+
+
 def test_the_prior_reaches_the_model_and_is_named(fusar, tmp_path):
     runs = {}
     for prior in ("none", HARBOUR.prior):
@@ -189,6 +205,76 @@ def test_an_output_that_cannot_be_written_is_told_before_the_model_runs(fusar, t
     assert pipe.is_fifo()
 
 
+@pytest.mark.parametrize("what", ["scene", "area", "area with a layer", "boxes", "prior"])
+def test_an_input_is_not_overwritten(fusar, tmp_path, what):
+    scene, out = tmp_path / "scene.tif", tmp_path / "in.gpkg"
+    shutil.copy(HARBOUR.scene, scene)
+    if what in ("scene", "prior"):
+        shutil.copy(HARBOUR.scene, out)
+    else:
+        shape_ = shapely.to_wkb(np.array([shapely.box(*map(float, HARBOUR_BOX.split(",")))]))
+        pyogrio.raw.write(out, shape_, [], [], geometry_type="Polygon", crs=HARBOUR_CRS, layer="a")
+    before = out.read_bytes()
+    given = {
+        "scene": [out, *HERE],
+        "area": [scene, "--area", out],
+        "area with a layer": [scene, "--area", f"{out}:a"],
+        "boxes": [scene, *HERE, "--boxes", out],
+        "prior": [scene, *HERE, "--prior", out],
+    }[what]
+    done = fusar("interpret", *given, "--task", "count", "--out", out, "--overwrite")
+    assert done.returncode == 1
+    assert f"it is the {what.split()[0]} itself" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert out.read_bytes() == before
+
+
+def test_a_file_of_somebody_else_is_replaced_only_when_that_is_said(fusar, tmp_path):
+    out = tmp_path / "out.gpkg"
+    out.write_text("mine")
+    count = ["interpret", HARBOUR.scene, *HERE, "--task", "count", "--target", "ship", "--out", out]
+    done = fusar(*count)
+    assert (done.returncode, out.read_text()) == (1, "mine")
+    assert "give --overwrite" in done.stderr
+    done = fusar(*count, "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert f"replacing {out}" in done.stderr
+    assert fusar(*count).returncode == 0, "its own result is replaced as ever"
+
+
+def test_an_area_of_several_layers_is_used_whole_and_that_is_said(fusar, tmp_path):
+    area = tmp_path / "two!.gpkg"
+    plain = tmp_path / "two.gpkg"
+    x, y = (float(edge) for edge in HARBOUR_BOX.split(",")[:2])
+    for layer, west in (("berths", x), ("anchorage", x + 300)):
+        drawn = shapely.to_wkb(np.array([shapely.box(west, y, west + 200, y + 200)]))
+        pyogrio.raw.write(
+            plain, drawn, [], [], geometry_type="Polygon", crs=HARBOUR_CRS, layer=layer, append=plain.exists()
+        )
+    plain.rename(area)
+    size = {}
+    for given in (area, f"{area}:berths"):
+        out = tmp_path / "out.gpkg"
+        done = fusar(
+            "interpret",
+            HARBOUR.scene,
+            "--area",
+            given,
+            "--task",
+            "count",
+            "--target",
+            "ship",
+            "--out",
+            out,
+            "--json",
+        )
+        assert done.returncode == 0, done.stderr
+        assert ("the polygons of 2 layers are used" in done.stderr) is (given == area)
+        size[given] = shapely.from_wkt(json.loads(done.stdout)["run"]["area"]).area
+    assert size[area] == pytest.approx(80_000)
+    assert size[f"{area}:berths"] == pytest.approx(40_000)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -198,6 +284,8 @@ def test_an_output_that_cannot_be_written_is_told_before_the_model_runs(fusar, t
         ["--task", "classify", *HERE],
         ["--task", "count", "--bbox", "1,2,3"],
         ["--task", "count", *HERE, "--out", "findings.shp"],
+        ["--task", "count", *HERE, "--quantity", "volts"],
+        ["--task", "count", *HERE, "--scale", "0"],
     ],
 )
 def test_wrong_usage_exits_2(fusar, tmp_path, arguments):

@@ -251,7 +251,12 @@ def preview_of(order: dict) -> dict:
             "crs": "EPSG:32650",
             "ground_m": 640.0,
             "band": "VV",
-            "stretch": {"quantity": "power", "low_db": -21.5, "high_db": 4.0},
+            "stretch": {
+                "quantity": "power",
+                "low_db": -21.5,
+                "high_db": 4.0,
+                "reason": "power, as float32 numbers usually are",
+            },
         },
         "prior": {
             "image": PICTURE if asked else None,

@@ -79,6 +79,7 @@ def test_detect_writes_every_pair(provider, standin, scene_path, areas, out):
     log = Log()
     found = run(
         "detect", log, INPUT=[str(scene_path)], AREAS=areas, TARGETS="ship, storage tank", YEAR=2020, BAND=1,
+        QUANTITY="amplitude", SCALE=0.5,
         DETECTIONS=out("found.gpkg"), RUNS=out("runs.csv"),
     )  # fmt: skip
     assert found["DONE"] == 3
@@ -97,6 +98,7 @@ def test_detect_writes_every_pair(provider, standin, scene_path, areas, out):
         ["ship", "storage tank"],
     )
     assert (first["year"], first["band"], first["prior"], first.get("model")) == (2020, 1, "none", None)
+    assert (first["quantity"], first["scale"]) == ("amplitude", 0.5)
     assert (first["area_crs"], first["area"]["type"]) == ("EPSG:32650", "Polygon")
     assert [row["status"] for row in rows(out("runs.csv"))] == ["done"] * 3
     assert "demonstration model, no prior, simulated scene" in log.text

@@ -88,6 +88,28 @@ def test_the_order_is_what_was_chosen(make, tmp_path):
     assert json.loads(json.dumps(request.to_json()))["allow_no_prior"] is False
 
 
+def test_the_numbers_are_as_judged_until_the_analyst_says_otherwise(make):
+    dialog = make()
+    asked = []
+    dialog.changed.connect(lambda: asked.append(dialog.preview_request()))
+    assert (dialog.request().quantity, dialog.request().scale) == (None, None)
+    dialog.show_preview(read(Preview, json.dumps(preview_of({"prior": "none"})).encode()))
+    combo = dialog._quantity._quantity
+    assert combo.currentText() == "As judged: power"
+    assert "Taken for power, as float32 numbers usually are." in dialog.preview._chip_text.text()
+    choose(combo, "db")
+    dialog._quantity._scale.setText("0,01")
+    request = dialog.request()
+    assert (request.quantity, request.scale) == ("db", 0.01)
+    assert asked[-1].quantity == "db"
+    assert type(request).from_json(request.to_json()).scale == 0.01
+    for typed in ("-1", "x", "1e999"):
+        dialog._quantity._scale.setText(typed)
+        assert dialog.request() is None
+    dialog.ask(dialog.scene, AREA, UTM)
+    assert (dialog.request().quantity, dialog.request().scale) == (None, None)
+
+
 def test_a_year_without_a_prior_and_a_target_without_need_are_not_sent(make):
     dialog = make()
     assert dialog._prior.year.isHidden()
@@ -211,7 +233,10 @@ def test_the_preview_says_what_is_seen_and_how_long_it_takes(make):
     answer = preview_of({"prior": "cog", "year": 2021})
     dialog.show_preview(read(Preview, json.dumps(answer).encode()))
     assert shows(dialog.preview._chip)
-    assert dialog.preview._chip_text.text() == "One chip, 640 m wide. VV: -22 to 4 dB from black to white."
+    assert dialog.preview._chip_text.text() == (
+        "One chip, 640 m wide. VV: -22 to 4 dB from black to white. "
+        "<i>Taken for power, as float32 numbers usually are.</i>"
+    )
     assert "cog, 2021, 256 vectors" in dialog.preview._prior_text.text()
     assert "known after the first run" in dialog._estimate.text()
     nothing = answer["prior"] | {"image": None, "said": ["prior: <b>cog</b> has nothing at some places."]}

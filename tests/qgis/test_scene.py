@@ -49,6 +49,19 @@ def test_a_plain_file_goes_by_its_path(tmp_path):
     assert scene.layer_id == layer.id()
 
 
+@pytest.mark.parametrize(
+    ("names", "band"),
+    [(("VH", "VV"), 2), (("Phase_VV", "Intensity_VV"), 2), (("i_VV", "q_VV"), 1), (("angle", "VH"), 2)],
+)
+def test_a_band_that_shows_no_ground_is_not_taken_by_itself(tmp_path, names, band):
+    path = write_tiff(tmp_path / "s.tif", bands=2)
+    dataset = gdal.Open(str(path), gdal.GA_Update)
+    for number, name in enumerate(names, 1):
+        dataset.GetRasterBand(number).SetDescription(name)
+    dataset = None
+    assert scene_of(QgsRasterLayer(str(path), "s")).band == band
+
+
 def test_control_points_place_a_file_where_qgis_shows_it(tmp_path):
     scene = scene_of(QgsRasterLayer(str(swath(tmp_path / "swath.tif")), "swath"))
     assert scene.path

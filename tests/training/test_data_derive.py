@@ -232,11 +232,20 @@ def test_whole_images_stay_without_what_is_mostly_outside(tmp_path):
     assert kept.boxes("ship") == [SceneBox(280, 10, 300, 30)]
 
 
-def test_a_class_that_no_question_can_hold_is_named(tmp_path):
-    odd = RecordObject(SceneBox(1, 1, 9, 9), "A320/321")
-    one = record(tmp_path, objects=[odd], complete=["A320/321"])
-    with pytest.raises(CorpusError, match="Record set/a: 'A320/321' is not a target"):
-        derive([one], tmp_path / "out", DeriveOptions(RELEASE, "release"))
+def test_a_class_is_asked_for_in_words_or_named_when_it_has_none(tmp_path):
+    for label, asked in (("A320/321", "A320-321"), ("舰船", "舰船"), ("2S1", "type-2S1")):
+        one = record(tmp_path, objects=[RecordObject(SceneBox(1, 1, 9, 9), label)], complete=[label])
+        derive([one], tmp_path / asked, DeriveOptions(RELEASE, "release", empty_share=None))
+        (chip,) = read_records(tmp_path / asked)
+        assert chip.objects[0].label == label
+        assert {message.target for message in chip.messages} == {asked, None}
+        assert f'"label": "{asked}"' in "".join(message.answer for message in chip.messages)
+    odd = record(tmp_path, objects=[RecordObject(SceneBox(1, 1, 9, 9), "***")])
+    with pytest.raises(CorpusError, match=r"'\*\*\*' is no name of a class"):
+        derive([odd], tmp_path / "out", DeriveOptions(RELEASE, "release"))
+    chinese = record(tmp_path, objects=[RecordObject(SceneBox(1, 1, 9, 9), "舰船")])
+    with pytest.raises(CorpusError, match=r"Record set/a: .* Rename the class"):
+        derive([chinese], tmp_path / "out", DeriveOptions(TINY, "compact"))
 
 
 def test_an_object_of_less_than_a_pixel_keeps_one():

@@ -1,6 +1,7 @@
 """The two stages: exactly the right weights learn, from the right base, and the result loads and answers."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from stage_samples import (
     write_release,
 )
 
+from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model.adapter import merge, read_adapter
 from fusar_gpt.model.base import current_name
 from fusar_gpt.model.loaded import load
@@ -163,3 +165,29 @@ def test_a_stage_refuses_the_checkpoint_of_the_other(base, stage1, data, tmp_pat
     (acts / "training.json").write_text('{"stages": [{"stage": 7}]}')
     with pytest.raises(StageError, match="makes no sense"):
         check_stage(2, acts, without_stage1=False)
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "plain"])
+@pytest.mark.parametrize(
+    "brought", ["config.json", "preprocessor_config.json", "tokenizer_config.json", "code.py"]
+)
+def test_a_base_that_wants_code_is_refused_by_name(base, data, tmp_path, kind, brought):
+    folder = tmp_path / "base"
+    if kind == "plain":
+        write_plain(folder)
+    else:
+        shutil.copytree(base, folder)
+    path = folder / brought
+    if path.suffix == ".py":
+        path.write_text("raise SystemExit('was run')\n")
+    else:
+        auto_map = {
+            "AutoConfig": "code.Config",
+            "AutoTokenizer": ["code.Words", None],
+            "AutoImageProcessor": "code.P",
+        }
+        path.write_text(json.dumps({**json.loads(path.read_text()), "auto_map": auto_map}))
+    chip = {"chip": {"width": 112, "height": 84}} if kind == "plain" else {}
+    with pytest.raises(CheckpointError, match=rf"wants code of its own to be run \({brought}"):
+        train(1, folder, data, tmp_path / "out", **chip)
+    assert not (tmp_path / "out").exists()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float32]
 
-ENOUGH = 200_000
+ENOUGH = 100_000
 """Numbers for a percentile."""
 _TELLING = re.compile(r"^(?!TIFFTAG_RES).*(UNIT|RADIOMETR|BACKSCATTER|QUANTITY|CALIBRATION)", re.IGNORECASE)
 """The tags whose text may tell what a file's numbers are."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,6 +85,7 @@ def quantity_of(said: str | None) -> Quantity | None:
     return known.get(said)
 
 
+@lru_cache(maxsize=16)  # a scene is opened anew for each area and question
 def judge(
     sample: BandSample, band: StoredBand, quantity: Quantity | None = None, scale: float | None = None
 ) -> Radiometry:
@@ -217,6 +219,8 @@ def _decibels(
 
 def _linear(evidence: Evidence, band: StoredBand, claim: Quantity | None, source: str) -> Radiometry:
     texture = evidence.texture
+    if claim == "power" and evidence.whole and source == band.context:
+        claim = None  # a word of the file's name, such as that of a power plant
     signed = evidence.negative >= 0.01
     warnings = []
     if claim in ("power", "amplitude"):

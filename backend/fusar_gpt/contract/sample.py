@@ -17,17 +17,17 @@ _SIDE = 1024
 _GRIDS = (8, 32)
 _ENOUGH = 10_000
 _PATCH = 16
-_PATCHES = 1024
+_PATCHES = 512
 _BLOCK = (4, 32)  # the least and the largest side of a block of one number
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is its own, as a key of what was judged from it
 class BandSample:
     """Stored numbers of one band.
 
     Attributes:
         numbers: Those that are finite and not zero, float32 [n].
-        patches: Squares without a gap, float32 [k, 16, 16], at most 1024 of them: the texture.
+        patches: Squares without a gap, float32 [k, 16, 16], at most 512 of them: the texture.
         constants: Each number that fills a whole block, or a whole piece of the raster's outermost rows and
             columns, and its share of all sampled numbers and of the sampled part of these rows and columns.
     """
@@ -118,7 +118,7 @@ def _solid(window: NDArray[np.float32]) -> NDArray[np.float32]:
         down = across = max(min(height // 8, width // 8, _BLOCK[1]), _BLOCK[0])
     blocks = _blocks(window, down, across)
     low, high = blocks.min(axis=(1, 2), initial=np.inf), blocks.max(axis=(1, 2), initial=-np.inf)
-    return np.unique(low[low == high])
+    return np.unique(low[(low == high) & np.isfinite(low)])
 
 
 def _blocks(window: NDArray[np.float32], down: int, across: int) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -182,10 +183,11 @@ def _on_pixels(part: BaseGeometry, crs: CRS, scene: Scene) -> BaseGeometry:
     return shapely.make_valid(shapely.Polygon(placed[0], placed[1:]))
 
 
+@lru_cache(maxsize=64)  # to look for the code of a CRS without one takes PROJ up to a second
 def crs_text(crs: CRS) -> str:
     """The CRS as ``AUTHORITY:CODE`` when it is exactly that one, else as WKT2 without any code for the whole."""
-    code = crs.to_authority(min_confidence=100)
-    if code and not crs.is_bound and _is_exactly(crs, code):
+    code = None if crs.is_bound else crs.to_authority(min_confidence=100)
+    if code and _is_exactly(crs, code):
         return ":".join(code)
     return _without_code(crs).to_wkt()
 
@@ -230,11 +232,16 @@ def check_polygon(geometry: BaseGeometry) -> None:
 
 
 def known_crs(crs: CRS | str) -> CRS:
-    """A CRS without heights, from an authority code or WKT. Raises AreaError where it is unknown."""
+    """A CRS without heights, from an authority code or WKT. Raises AreaError where it is not known, or no map's."""
     try:
-        return CRS.from_user_input(crs).to_2d()
+        known = CRS.from_user_input(crs).to_2d()
     except CRSError as error:
         raise AreaError(f"the area's CRS '{crs}' is unknown: give one such as EPSG:4326") from error
+    if known.is_geocentric or known.is_vertical:
+        raise AreaError(
+            f"the area's CRS '{known.name}' is none that maps are drawn in: give one such as EPSG:4326"
+        )
+    return known
 
 
 def _transformer(source: CRS, target: CRS) -> Transformer:

@@ -99,8 +99,8 @@ def _readable(file: Path) -> Iterator[Path]:
     """
     path = str(file.absolute())
     plain = pyogrio.util.vsi_path(path) in (path, f"/vsizip/{path}")
-    indexed = any(file.with_suffix(suffix).exists() for suffix in (".shx", ".SHX"))
-    if plain and (indexed or file.suffix.lower() != ".shp"):
+    shapefile = file.suffix.lower() == ".shp"
+    if plain and (not shapefile or any(file.with_suffix(index).exists() for index in (".shx", ".SHX"))):
         yield file.absolute()
         return
     with tempfile.TemporaryDirectory(prefix="fusar-") as folder:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import rasterio
 import rasterio.errors
@@ -17,9 +20,17 @@ from fusar_gpt import lonlat
 from fusar_gpt.errors import SceneError
 from fusar_gpt.frames import GroundPoints, LonLatPoints, ScenePoints
 
+_PROJ_DATA = Path(rasterio.__file__).with_name("proj_data")
+if _PROJ_DATA.is_dir() and not {"PROJ_DATA", "PROJ_LIB"} & set(os.environ):
+    # GDAL's GeoTIFF library looks for it by itself; where it finds none it says so on the user's terminal.
+    os.environ["PROJ_DATA"] = str(_PROJ_DATA)
+
+_PIXEL_M = (1e-3, 10_000.0)
+"""What the side of a radar image's pixel lies between; degrees taken for metres, or metres for degrees, do not."""
 _CONVERGED_PX = 1e-8
 _FAILED_PX = 1e-3
 _MAX_STEPS = 20
+_EVEN = 1e-6
 
 
 class AffineGeolocation:
@@ -115,6 +126,18 @@ class LonLat:
                 f"the scene's CRS '{crs.name}' cannot be transformed to WGS84: assign a geographic or projected CRS"
             ) from error
 
+    def turn(self) -> float | None:
+        """By how much x grows in a turn round the globe, where it keeps step with longitude as Mercator's does."""
+        middle = self.from_ground(GroundPoints.of([(0.0, 0.0)]))
+        lon, lat = np.meshgrid(middle.x[0] + np.array([-1.0, 0.0, 1.0]), [0.0, 40.0])
+        ground = self.to_ground(LonLatPoints(lon.ravel(), lat.ravel())).xy()
+        if not np.isfinite(ground).all():
+            return None
+        x, y = ground[:, 0].reshape(2, 3), ground[:, 1].reshape(2, 3)
+        steps = np.diff(x, axis=1)
+        uneven = np.abs([*np.ravel(steps - steps[0, 0]), *(x[0] - x[1]), *np.ptp(y, axis=1)]).max()
+        return float(360 * steps.mean()) if uneven < _EVEN * abs(steps[0, 0]) else None
+
     def from_ground(self, points: GroundPoints) -> LonLatPoints:
         """Ground -> WGS84; infinite where the CRS does not reach."""
         lon, lat = self._to_lonlat.transform(points.x, points.y)
@@ -142,6 +165,12 @@ def locate(dataset: rasterio.DatasetReader) -> Geolocation:
     )
 
 
+def are_angles(ground: GroundPoints, turn: float) -> bool:
+    """Whether they can be longitudes and latitudes, counted from -180 or from 0 and less than a turn in all."""
+    on_globe = np.abs(ground.y) <= turn / 4 * (1 + 1e-12)
+    return bool((on_globe & (np.abs(ground.x) <= 1.5 * turn)).all() and np.ptp(ground.x) <= turn)
+
+
 def ground_sample_m(lonlat_of_cross: LonLatPoints) -> float:
     """Side in metres of a square as large as one pixel, geodesic on WGS84.
 
@@ -150,6 +179,15 @@ def ground_sample_m(lonlat_of_cross: LonLatPoints) -> float:
     x, y = lonlat_of_cross.x, lonlat_of_cross.y
     _, _, metres = Geod(ellps="WGS84").inv(x[[0, 2]], y[[0, 2]], x[[1, 3]], y[[1, 3]])
     return float(np.sqrt(metres[0] * metres[1]))
+
+
+def check_sample_m(size: float, name: str, crs: CRS) -> None:
+    """Raises SceneError where no radar image has pixels of that side on the ground."""
+    if not _PIXEL_M[0] < size < _PIXEL_M[1]:
+        raise SceneError(
+            f"a pixel of '{name}' would be {size:.3g} m on the ground by its CRS '{crs.name}', as no radar image has "
+            "it: its coordinates are in another CRS or unit, assign the right one"
+        )
 
 
 def own_crs(crs: rasterio.crs.CRS | None, holder: str) -> CRS:
@@ -164,9 +202,14 @@ def own_crs(crs: rasterio.crs.CRS | None, holder: str) -> CRS:
         )
     try:
         # Not to_string(), which puts the code of a look-alike, nor WKT1, which leaves things out.
-        return CRS.from_wkt(crs.to_wkt(version="WKT2_2019")).to_2d()
+        own = CRS.from_wkt(crs.to_wkt(version="WKT2_2019")).to_2d()
     except (CRSError, rasterio.errors.CRSError) as error:
         raise SceneError("the scene's CRS is not understood: assign one by its EPSG code") from error
+    if own.is_geocentric or own.is_vertical:
+        raise SceneError(
+            f"the scene's CRS '{own.name}' is none of a map: warp it to a geographic or projected one"
+        )
+    return own
 
 
 def _on_one_side(gcps: list[GroundControlPoint], turn: float | None) -> list[GroundControlPoint]:

@@ -43,7 +43,7 @@ class PlainImage(Scene):
         self.acquired, self.simulated, self.attribution = None, False, None
         self.pixel_size_m = 1.0
         self.block = pixels.shape
-        self._pixels = pixels
+        self._notes, self._pixels = (), pixels
 
     @property
     def crs(self) -> CRS:

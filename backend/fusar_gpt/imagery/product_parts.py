@@ -72,7 +72,7 @@ def how_to_open(path: Path) -> str:
     """What to open instead of a folder or file that is no raster; empty where nothing is known."""
     if path.suffix.lower() == ".dim":
         inside = sorted(path.with_suffix(".data").glob("*.img"))
-        what = "a BEAM-DIMAP of SNAP, whose rasters are files"
+        what = "a BEAM-DIMAP of SNAP"
     elif path.is_dir():
         inside = sorted(_rasters_in(path))
         what = "a folder"
@@ -81,7 +81,7 @@ def how_to_open(path: Path) -> str:
     if not inside:
         return f"'{path.name}' is {what}, and no raster lies there: give the raster's own file"
     names = ", ".join(str(file.relative_to(path.parent)) for file in inside[:6])
-    return f"'{path.name}' is {what}: give one of them, such as {names}"
+    return f"'{path.name}' is {what}: give one of its rasters, such as {names}"
 
 
 def _rasters_in(folder: Path) -> list[Path]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -28,31 +27,25 @@ from fusar_gpt.contract.sample import BandSample, sample_band
 from fusar_gpt.contract.stretch import Quantity, Stretch
 from fusar_gpt.errors import Cancelled, FusarError, SceneError
 from fusar_gpt.frames import GroundPoints, LonLatPoints, SceneBox, ScenePoints, SceneWindow, scene_corners
-from fusar_gpt.imagery.geolocation import Geolocation, LonLat, ground_sample_m, locate
+from fusar_gpt.imagery.geolocation import (
+    Geolocation,
+    LonLat,
+    are_angles,
+    check_sample_m,
+    ground_sample_m,
+    locate,
+)
 from fusar_gpt.imagery.product_metadata import band_names, describe_band
 from fusar_gpt.imagery.product_parts import how_to_open, listed, part_named, parts_left_out, parts_of
 from fusar_gpt.imagery.raster_policy import NO_NETWORK, RasterPolicy
+from fusar_gpt.imagery.sample_cache import cached_sample
 from fusar_gpt.lonlat import around, turn_of
 
 _GDAL = {"GDAL_CACHEMAX": 256 * 2**20, **NO_NETWORK}
 """Around every access: a cache that does not grow with the machine, and no network (a VRT can name URLs)."""
 
-_PROJ_DATA = Path(rasterio.__file__).with_name("proj_data")
-if _PROJ_DATA.is_dir() and not {"PROJ_DATA", "PROJ_LIB"} & set(os.environ):
-    # GDAL's GeoTIFF library looks for it by itself; where it finds none it says so on the user's terminal.
-    os.environ["PROJ_DATA"] = str(_PROJ_DATA)
-
-_SAMPLES_KEPT = 16  # of at most 5 MB
-
-_BACK_PX = 0.5
+_BACK_PX = 100.0
 """How far a pixel may come back from degrees to elsewhere: far outside its domain a projection is not one to one."""
-_PIXEL_M = (1e-3, 10_000.0)
-"""What the side of a radar image's pixel lies between; degrees taken for metres, or metres for degrees, do not."""
-
-
-_SAMPLES: dict[Hashable, BandSample] = {}
-"""The latest scenes' samples: each area of a batch, and each question of a chat, opens its scene anew."""
-_SAMPLES_LOCK = threading.Lock()
 
 IN_MEMORY: dict[Path, Scene] = {}
 """Scenes that are in no file, by the path under which :func:`open_scene` finds them."""
@@ -113,7 +106,7 @@ class Scene:
         self._dataset = dataset
         self._geolocation: Geolocation = locate(dataset)
         self._lonlat = LonLat(self._geolocation.crs)
-        self._turn = turn_of(self.crs)
+        self._turn = turn_of(self.crs) or self._lonlat.turn()
         self._middle = float(self.to_ground(ScenePoints.of([(self.width / 2, self.height / 2)])).x[0])
         self.pixel_size_m = self._check_place()
 
@@ -236,7 +229,8 @@ class Scene:
         """The pixel size in metres at the centre. Raises SceneError where the scene cannot lie as it says."""
         x, y = self.width / 2, self.height / 2
         corners = self.to_ground(scene_corners(SceneBox(0, 0, self.width, self.height)))
-        if self._turn is not None and not self._are_angles(corners):
+        turn = turn_of(self.crs)
+        if turn is not None and not are_angles(corners, turn):
             raise SceneError(
                 f"'{self.name}' has coordinates up to {np.abs(corners.xy()).max():.10g}, which are no longitudes and "
                 f"latitudes as its CRS '{self.crs.name}' says: assign the CRS that they are in, or cut off what lies "
@@ -248,18 +242,8 @@ class Scene:
         if not (np.isfinite(cross.xy()).all() and (np.abs(back - ends.xy()) < _BACK_PX).all()):
             raise SceneError(f"'{self.name}' lies outside its CRS '{self.crs.name}': assign the right CRS")
         size = ground_sample_m(cross)
-        if not _PIXEL_M[0] < size < _PIXEL_M[1]:
-            raise SceneError(
-                f"a pixel of '{self.name}' would be {size:.3g} m on the ground by its CRS '{self.crs.name}', as no "
-                "radar image has it: its coordinates are in another CRS or unit, assign the right one"
-            )
+        check_sample_m(size, self.name, self.crs)
         return size
-
-    def _are_angles(self, ground: GroundPoints) -> bool:
-        """Whether they can be longitudes and latitudes, counted from -180 or from 0 and less than a turn in all."""
-        turn = self._turn or 0.0
-        on_globe = np.abs(ground.y) <= turn / 4 * (1 + 1e-12)
-        return bool((on_globe & (np.abs(ground.x) <= 1.5 * turn)).all() and np.ptp(ground.x) <= turn)
 
     def _stored(
         self, window: SceneWindow, shape: tuple[int, ...], *, exact: bool = False
@@ -293,23 +277,8 @@ class Scene:
     @cached_property
     def _sample(self) -> BandSample:
         """As ``_read_sample``; cached while the files are unchanged."""
-        try:
-            with rasterio.Env(**self._environment):  # to name the files GDAL opens overviews
-                names = self._dataset.files
-            states = [(name, Path(name).stat()) for name in names]
-        except OSError:  # in an archive, or in memory
-            return self._read_sample()
-        files = tuple((name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states)
-        key = (self._dataset.name, self._indexes, files)
-        with _SAMPLES_LOCK:
-            found = _SAMPLES.get(key)
-        if found is None:
-            found = self._read_sample()
-            with _SAMPLES_LOCK:
-                _SAMPLES[key] = found
-                while len(_SAMPLES) > _SAMPLES_KEPT:
-                    del _SAMPLES[next(iter(_SAMPLES))]
-        return found
+        with rasterio.Env(**self._environment):  # to name the files GDAL opens overviews
+            return cached_sample(self._dataset, self._indexes, self._read_sample)
 
     def _read_sample(self) -> BandSample:
         """As :func:`sample_band`."""
@@ -351,22 +320,19 @@ def open_scene(
     if (scene := IN_MEMORY.get(Path(path))) is not None:
         return scene
     file = local_path(path, "scene", SceneError)
-    dataset = policy.open(file) if policy else _open(file, file.name)
+    dataset = policy.open(file) if policy else _open(str(file.absolute()), file)
     try:
-        chosen: str = ""
-        notes: tuple[str, ...] = ()
-        if parts := parts_of(dataset):
-            # A part's address is no file, which a policy could look at.
-            part = part_named(parts, band) if policy is None else None
-            if part is not None:
-                dataset.close()
-                dataset, band, chosen = _open(part.address, file.name), None, part.name
-            else:
-                notes = parts_left_out(dataset, parts, file.name, choosable=policy is None)
+        parts = parts_of(dataset)
+        # A part's address is no file, which a policy could look at.
+        if policy is None and (part := part_named(parts, band)):
+            dataset.close()
+            dataset = _open(part.address, file)
+            return Scene(dataset, file, None, None, quantity, scale, part.name, (), cancelled)
         if dataset.count == 0:
             inner = f"name one with --band: {listed(parts)}" if parts else "give a raster"
             raise SceneError(f"'{file.name}' is a container of rasters: {inner}")
-        return Scene(dataset, file, band, policy, quantity, scale, chosen, notes, cancelled)
+        notes = parts_left_out(dataset, parts, file.name, choosable=policy is None)
+        return Scene(dataset, file, band, policy, quantity, scale, "", notes, cancelled)
     except FusarError:
         dataset.close()
         raise
@@ -388,16 +354,16 @@ def open_scene_of(
     )
 
 
-def _open(file: Path | str, name: str) -> rasterio.DatasetReader:
+def _open(address: str, file: Path) -> rasterio.DatasetReader:
+    """Open what GDAL calls ``address``: the file, or a part of it."""
     try:
         with warnings.catch_warnings(), rasterio.Env(**_GDAL):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            # A relative name may look like an address; the address of a part is one.
-            return rasterio.open(file.absolute() if isinstance(file, Path) else file)
+            return rasterio.open(address)
     except RasterioError as error:
         raise SceneError(
-            how_to_open(Path(file))
-            or f"'{name}' cannot be opened as a raster: give a GeoTIFF or another format that GDAL reads"
+            how_to_open(file)
+            or f"'{file.name}' cannot be opened as a raster: give a GeoTIFF or another format that GDAL reads"
         ) from error
 
 

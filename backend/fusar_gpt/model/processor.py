@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
 
 from fusar_gpt.errors import PriorError
+from fusar_gpt.model.chat_template import render_chat
 from fusar_gpt.model.config import VEC_DIM
 from fusar_gpt.model.folder import Card
 
@@ -143,10 +144,7 @@ class FusarGptProcessor:
 
     def _template(self) -> tuple[list[int], list[int]]:
         """Token ids of the chat template before and after the prompt."""
-        content = [{"type": "image"}, {"type": "text", "text": _SLOT}]
-        text = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-        )
+        text = render_chat(self.tokenizer, _SLOT)
         head, _, tail = text.partition(_SLOT)
         ids = [self.tokenizer(part, add_special_tokens=False)["input_ids"] for part in (head, tail)]
         return ids[0], ids[1]

@@ -101,7 +101,7 @@ def router(context: Context) -> APIRouter:
         return {"status": "ok"}
 
     @routes.get("/info")
-    def info(api: Annotated[int | None, Query(ge=1)] = None) -> dict[str, Any]:
+    def info(api: Annotated[int | None, Query(ge=1, le=2**31)] = None) -> dict[str, Any]:
         """Versions, models, device, memory, priors, and what its owner must know, such as a journal that was damaged.
 
         ``api`` is the version that the client speaks.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from fusar_gpt.server.metrics import MeasuredEngine, Metrics
 from fusar_gpt.server.options import Options
 from fusar_gpt.server.problems import add_problems
 from fusar_gpt.server.security import Gate, Roots
+from fusar_gpt.server.tokens import Tokens
 
 HEARTBEAT_S = 10.0
 
@@ -39,6 +40,7 @@ def create_app(
     info: dict[str, Any],
     *,
     token: str,
+    tokens: Mapping[str, str] | None = None,
     roots: Roots,
     state: Path,
     host: str = "127.0.0.1",
@@ -54,6 +56,7 @@ def create_app(
         load: Opens the engine; called in a worker thread.
         info: What GET /info answers; ``models`` lists the cards that a request may name.
         token: The bearer token of every route but /health.
+        tokens: Further ones by the names of the analysts who hold them.
         roots: The folders that clients may name files in.
         state: The folder of the journal and of the uploaded scenes.
         host: The address that the server listens on, for the check of the Host header.
@@ -99,7 +102,7 @@ def create_app(
     )
     app.state.jobs = jobs
     app.state.context = context
-    app.add_middleware(Gate, token=token, host=host, origins=options.origins)
+    app.add_middleware(Gate, tokens=Tokens(token, tokens), host=host, origins=options.origins)
     add_problems(app)
     for concern in (about, processes, preview, scenes, chat):
         app.include_router(concern.router(context))

@@ -49,8 +49,10 @@ class Job:
     called from any thread.
     """
 
-    def __init__(self, record: Record, journal: Journal) -> None:
+    def __init__(self, record: Record, journal: Journal, account: str = "") -> None:
+        """A job; ``account`` is who submitted it to this server, for the bounds of the queue."""
         self.record = record
+        self.account = account
         self.log = EventLog(journal, record.id, ended=record.finished is not None)
         self._journal = journal
         self._emitted = 0  # events of this run so far, those repeated after a restart included

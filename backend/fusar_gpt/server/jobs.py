@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from fusar_gpt.contract import Event, Progress, Started, Task
@@ -18,6 +19,8 @@ from fusar_gpt.server.options import Options
 
 QUEUE_LIMIT = 256
 CLIENT_LIMIT = 64
+ACCOUNT_LIMIT = 128
+"""The most jobs that wait for one token, or one address of those that share one, under any number of names."""
 SWEEP_S = 60.0
 PREPARED_S = 0.1
 
@@ -33,6 +36,19 @@ class Busy(FusarError):  # noqa: N818 - a state, not a fault
 def unexpected(error: Exception) -> str:
     """What the user learns about a bug."""
     return f"unexpected {type(error).__name__}; the server's log says more"
+
+
+@dataclass(frozen=True)
+class Submitter:
+    """Who submits a job.
+
+    Attributes:
+        client: Whose turn in the fair queue it is.
+        account: Whose bound it counts for, whatever names the client gives itself.
+    """
+
+    client: str
+    account: str
 
 
 class Slots:
@@ -65,6 +81,11 @@ class FairQueue(Generic[T]):
     def __len__(self) -> int:
         with self._changed:
             return sum(map(len, self._queues.values()))
+
+    def items(self) -> list[T]:
+        """All items, in no order."""
+        with self._changed:
+            return [item for queue in self._queues.values() for item in queue]
 
     def waiting(self, client: str) -> int:
         """How many items of a client are queued."""
@@ -196,16 +217,20 @@ class Jobs:
         self.journal.close()
         return True
 
-    def submit(self, client: str, inputs: str) -> Job:
+    def submit(self, submitter: Submitter, inputs: str) -> Job:
         """Queue a request, given as JSON. Raises Busy, JournalError."""
+        client, account = submitter.client, submitter.account
         with self._lock:
             if self._closing.is_set():
                 raise Busy("the server is shutting down; start it again")
-            if len(self._queue) >= QUEUE_LIMIT or self._queue.waiting(client) >= CLIENT_LIMIT:
-                raise Busy("too many jobs are waiting already; try again when some are done")
+            if len(self._queue) >= QUEUE_LIMIT:
+                raise Busy(f"{QUEUE_LIMIT} jobs are waiting already; try again when some are done")
+            waiting = sum(job.account == account for job in self._queue.items())
+            if self._queue.waiting(client) >= CLIENT_LIMIT or waiting >= ACCOUNT_LIMIT:
+                raise Busy("too many of your jobs are waiting already; try again when some are done")
             record = new_record(client, inputs)
             self.journal.add(record)
-            job = self._live[record.id] = Job(record, self.journal)
+            job = self._live[record.id] = Job(record, self.journal, account)
             self._queue.put(client, job)
         return job
 

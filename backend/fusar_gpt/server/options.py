@@ -92,6 +92,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tls-cert", type=Path, metavar="FILE", help="certificate (PEM): serve https")
     add("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
     add("--token", help="default: the variable FUSAR_TOKEN, else a random one")
+    add(
+        "--tokens",
+        type=Path,
+        metavar="FILE",
+        help="a line NAME TOKEN for each analyst, beside the token that all share",
+    )
     add("--token-file", type=Path, default=TOKEN_FILE, help="default: %(default)s")
     add("--child", action="store_true", help="print one JSON line, stop when stdin closes")
 

@@ -15,14 +15,18 @@ from fusar_gpt.server import wire
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import REQUEST, Execution, with_files
 from fusar_gpt.server.job import Job
+from fusar_gpt.server.jobs import Submitter
 from fusar_gpt.server.problems import Missing
+from fusar_gpt.server.security import HOLDER
 
 ClientName = Annotated[str | None, Header(max_length=100, pattern=NO_CONTROLS)]
 
 
-def client_of(request: Request, x_client: ClientName = None) -> str:
-    """Who asks, for the fair queue: the name that the client gives itself, else its address."""
-    return x_client or (request.client.host if request.client else "unknown")
+def submitter_of(request: Request, x_client: ClientName = None) -> Submitter:
+    """Who asks, for the fair queue: the holder of the token; of the shared one the client's name, or its address."""
+    holder = request.scope[HOLDER]
+    address = request.client.host if request.client else "unknown"
+    return Submitter(holder or x_client or address, holder or address)
 
 
 def check_request(request: InterpretRequest, context: Context) -> InterpretRequest:
@@ -51,10 +55,13 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(tags=["interpret"])
 
     @routes.post(EXECUTION, status_code=201)
-    def execute(execution: Execution, client: Annotated[str, Depends(client_of)]) -> JSONResponse:
-        """Start a job. The queue serves clients in turn; ``X-Client`` names the client, else its address does."""
+    def execute(execution: Execution, submitter: Annotated[Submitter, Depends(submitter_of)]) -> JSONResponse:
+        """Start a job. The queue serves clients in turn.
+
+        The holder of the token is the client. Of the token that all share, ``X-Client`` or the address names it.
+        """
         check_request(execution.inputs, context)  # so that a request that cannot be run is refused at once
-        job = context.jobs.submit(client, REQUEST.dump_json(execution.inputs).decode())
+        job = context.jobs.submit(submitter, REQUEST.dump_json(execution.inputs).decode())
         return JSONResponse(job.state(), 201, {"Location": f"/jobs/{job.id}"})
 
     @routes.get("/jobs")

@@ -7,7 +7,6 @@ import ipaddress
 import json
 import os
 import re
-import secrets
 import socket
 import tempfile
 from collections.abc import Callable, Collection, Iterable
@@ -21,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fusar_gpt.contract import UPLOADED
 from fusar_gpt.errors import FusarError
+from fusar_gpt.server.tokens import ServeError, Tokens
 from fusar_gpt.server.wire import problem
 
 OPEN_PATHS = frozenset({"/health"})
@@ -30,6 +30,10 @@ LARGER_BODIES: dict[str, int | None] = {"/v1/chat/completions": 48 * 2**20, "/sc
 """Limits in bytes that replace ``BODY_LIMIT``: images as base64, and scenes, whose route has its own limit."""
 VALUES = 500_000
 """The most values of a body that may be larger: millions of empty lists take a hundred times their bytes as objects."""
+REQUESTS = 1000
+"""The most requests that are answered at a time, event streams included; /health is always answered."""
+HOLDER = "fusar.holder"
+"""Where the scope of a request has the holder of its token."""
 SILENCE_S = 30.0
 """Longest pause in a request body."""
 BODY_S = 120.0
@@ -44,10 +48,6 @@ _PREFLIGHT = {
 }
 
 _HOST_HEADER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
-
-
-class ServeError(FusarError):
-    """The server cannot start as asked."""
 
 
 class PathRefused(FusarError):  # noqa: N818 - a refusal, not a fault
@@ -98,9 +98,10 @@ class Gate:
     accepted; their answers get the CORS headers that let the page read them.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str, host: str, origins: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, tokens: Tokens, host: str, origins: Collection[str] = ()) -> None:
         self._app = app
-        self._token = token.encode("ascii")
+        self._tokens = tokens
+        self._open = 0
         self._host = host
         self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
 
@@ -117,16 +118,34 @@ class Gate:
             # A CORS preflight never carries the token.
             if scope["method"] == "OPTIONS" and origin and "access-control-request-method" in headers:
                 refusal = Response(status_code=204, headers=_PREFLIGHT)
-            elif scope["path"] not in OPEN_PATHS and not self._authorised(headers.getlist("authorization")):
-                refusal = problem(
-                    401,
-                    "the bearer token is missing or wrong; send the token that this server was started with",
-                    headers={"WWW-Authenticate": "Bearer"},
-                )
-        if refusal is None:
-            await self._app(scope, _limited(receive, scope["path"]), send)
-        else:
+            elif scope["path"] not in OPEN_PATHS:
+                refusal = self._not_let_in(scope, headers.getlist("authorization"))
+        if refusal is not None:
             await refusal(scope, receive, send)
+            return
+        self._open += 1
+        try:
+            await self._app(scope, _limited(receive, scope["path"]), send)
+        finally:
+            self._open -= 1
+
+    def _not_let_in(self, scope: Scope, values: list[str]) -> Response | None:
+        scheme, _, token = (values[0] if len(values) == 1 else "").partition(" ")
+        holder = self._tokens.holder(token.encode("latin-1")) if scheme.lower() == "bearer" else None
+        if holder is None:
+            return problem(
+                401,
+                "the bearer token is missing or wrong; send the token that this server was started with",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        if self._open >= REQUESTS:
+            return problem(
+                503,
+                f"the server answers {REQUESTS} requests already; try again",
+                headers={"Retry-After": "2"},
+            )
+        scope[HOLDER] = holder
+        return None
 
     def _wrong_site(self, headers: Headers) -> Response | None:
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
@@ -135,10 +154,6 @@ class Gate:
         if len(origins) > 1 or any(origin.lower() not in self._origins for origin in origins):
             return problem(403, "pages of this web origin may not call; start the server with --allow-origin")
         return None
-
-    def _authorised(self, values: list[str]) -> bool:
-        scheme, _, token = (values[0] if len(values) == 1 else "").partition(" ")
-        return scheme.lower() == "bearer" and secrets.compare_digest(token.encode("latin-1"), self._token)
 
 
 def _with_cors(send: Send, origin: str) -> Send:
@@ -239,13 +254,6 @@ class Roots:
         if not os.access(real, os.R_OK) or not (real.is_file() or real.is_dir()):
             raise FusarError(f"{text} does not exist or cannot be read; check the path")
         return real
-
-
-def check_token(token: str) -> str:
-    """The token, if it is long enough and fit for a header. Raises ServeError otherwise."""
-    if not re.fullmatch(r"[A-Za-z0-9._~+/=-]{16,512}", token):
-        raise ServeError("the token must be 16 to 512 letters, digits or ._~+/=-; choose another one")
-    return token
 
 
 def write_token_file(path: Path, url: str, token: str) -> None:

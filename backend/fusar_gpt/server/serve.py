@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +34,10 @@ from fusar_gpt.model import Card
 from fusar_gpt.model.store import find_folder
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.server.app import create_app
+from fusar_gpt.server.connections import CONNECTIONS, HEAD_S, Crowd, GuardedProtocol, raise_file_limit
 from fusar_gpt.server.options import Options, state_folder
-from fusar_gpt.server.security import (
-    Roots,
-    ServeError,
-    check_token,
-    is_loopback,
-    remove_token_file,
-    write_token_file,
-)
+from fusar_gpt.server.security import Roots, is_loopback, remove_token_file, write_token_file
+from fusar_gpt.server.tokens import ServeError, check_token, read_tokens
 
 STOP_TIMEOUT_S = 3.0
 GRACE_S = 3
@@ -55,9 +52,10 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
     given = args.token or os.environ.get("FUSAR_TOKEN")
     token = check_token(given or secrets.token_urlsafe(32))
+    tokens = read_tokens(args.tokens) if args.tokens else {}
     check_tls(args)
     if not is_loopback(args.host):
-        if not given:
+        if not (given or tokens):
             raise ServeError(f"listening on {args.host} lets others in: choose a --token first")
         if not args.tls_cert:
             report(f"warning: {args.host} is reachable by other machines, and the traffic is not encrypted")
@@ -65,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         app = local_app(
             EngineOptions.of(args),
             token=token,
+            tokens=tokens,
             roots=Roots.of(args.root or [Path.home()]),
             host=args.host,
             state=state_of(args, stack),
@@ -184,6 +183,8 @@ class StoppableServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                # Our own protocol with a limit for slow heads; h11 whatever else is installed.
+                http=partial(GuardedProtocol, Crowd(min(CONNECTIONS, raise_file_limit() // 2))),  # type: ignore[arg-type]
                 log_config=None,
                 access_log=False,
                 ws="none",
@@ -204,13 +205,19 @@ class StoppableServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then call ``on_ready``."""
+        if self.config.is_ssl:
+            loop = asyncio.get_running_loop()
+            loop.create_server = partial(loop.create_server, ssl_handshake_timeout=HEAD_S)  # type: ignore[method-assign]
         await super().startup(sockets)
         if self.started:
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop the jobs first, which ends their event streams: uvicorn waits for open ones."""
+        """Stop the jobs first, which ends their event streams: uvicorn waits for open ones, and for slow bodies."""
         self._jobs.close()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, GuardedProtocol) and connection.receiving:
+                connection.transport.abort()
         await super().shutdown(sockets)
 
 

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import csv
+import os
 import re
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusar_train.cli.options import add_out
+from fusar_train.cli.options import add_out, whole
 
 if TYPE_CHECKING:
     from fusar_gpt.model.folder import Card
     from fusar_train.corpus.errors import CorpusError
+    from fusar_train.corpus.overlap import Overlap
+    from fusar_train.corpus.record import Record
 
 FORMATS = (
     "ssdd", "hrsid", "sardet-100k", "sar-aircraft", "fusar-ship", "fusar-gpt", "voc", "coco", "class-folders",
     "ms-swift",
 )  # fmt: skip
 """As in ``corpus.formats``, which is too heavy to import for a help text."""
+
+BOX_FORMATS = ("xywh", "xyxy", "xywh-share", "xyxy-share")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check = commands.add_parser("check", help="look for leaks and faults; exit status 1 if there are any")
     check.add_argument("folders", type=Path, nargs="+", metavar="DIR")
     check.add_argument("--shared-scenes", action="store_true", help="only note scenes that lie in two splits")
+    _add_overlaps(check)
     check.set_defaults(run=_check)
 
     preview = commands.add_parser("preview", help="draw a contact sheet with the truth")
@@ -62,6 +71,23 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--year", type=int, help="year of acquisition, if one holds for all")
     parser.add_argument(
         "--scene", type=pattern, metavar="REGEX", help="its first group, in an image's name, is the scene"
+    )
+    parser.add_argument(
+        "--map",
+        type=Path,
+        metavar="JSON",
+        help='labels by class name: {"name": "label"} or ["label", "fine"]',
+    )
+    parser.add_argument(
+        "--box-format",
+        choices=BOX_FORMATS,
+        help="what COCO's boxes are (default: xywh; refused if they are not)",
+    )
+    parser.add_argument(
+        "--first-pixel",
+        type=int,
+        choices=[0, 1],
+        help="from what VOC's boxes count (default: as the set shows)",
     )
     parser.add_argument("--skip-bad", action="store_true", help="leave out bad records and say which")
     parser.set_defaults(run=_import_set)
@@ -96,11 +122,23 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--again", action="store_true", help="draw anew where a split is given, even an official one"
     )
+    _add_overlaps(parser)
     parser.set_defaults(run=_split)
+
+
+def _add_overlaps(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--without-overlaps",
+        action="store_true",
+        help="do not look for crops of the same ground, which takes long for many thousands of images",
+    )
+    parser.add_argument("--pairs", type=Path, metavar="CSV", help="write the pairs that show the same ground")
+    parser.add_argument("--jobs", type=whole, metavar="N", help="threads (default: one a CPU core)")
 
 
 def _import_set(arguments: argparse.Namespace) -> None:
     from fusar_train.corpus.formats import import_dataset
+    from fusar_train.corpus.labels import read_map
 
     left_out = 0
 
@@ -109,11 +147,17 @@ def _import_set(arguments: argparse.Namespace) -> None:
         left_out += 1
         print(f"left out: {error}", file=sys.stderr)
 
-    facts = {
-        key: getattr(arguments, key) for key in ("name", "licence", "sensor", "pixel_m", "year", "scene")
-    }
+    given = (
+        "name", "licence", "sensor", "pixel_m", "year", "scene", "box_format", "first_pixel",
+    )  # fmt: skip
+    facts = {key: getattr(arguments, key) for key in given}
     count = import_dataset(
-        arguments.format, arguments.source, arguments.out, facts, skip=skip if arguments.skip_bad else None
+        arguments.format,
+        arguments.source,
+        arguments.out,
+        facts | {"map": read_map(arguments.map) if arguments.map else None},
+        skip=skip if arguments.skip_bad else None,
+        tell=lambda line: print(f"note: {line}", file=sys.stderr),
     )
     print(f"{arguments.out}: {count} records" + (f", {left_out} left out" if left_out else ""))
 
@@ -139,11 +183,47 @@ def _split(arguments: argparse.Namespace) -> None:
     from fusar_train.corpus.splits import assign_splits
 
     records = list(read_records(arguments.folder))
-    divided = assign_splits(records, arguments.shares, arguments.seed, again=arguments.again)
+    overlaps = _overlaps(arguments, records, [record.scene for record in records])
+    divided = assign_splits(
+        records, arguments.shares, arguments.seed, again=arguments.again, overlaps=overlaps
+    )
     replace_records(divided, arguments.folder)
     counts = Counter(record.split for record in divided)
     listed = ", ".join(f"{counts[split]} {split}" for split in ("train", "val", "test"))
     print(f"{arguments.folder}: {listed}")
+
+
+def _overlaps(
+    arguments: argparse.Namespace,
+    records: Sequence[Record],
+    scenes: Sequence[str],
+    splits: Sequence[str] | None = None,
+) -> list[Overlap]:
+    """The pairs that show the same ground; written down if that is wanted."""
+    from fusar_gpt.cli.terminal import progress_bar
+    from fusar_gpt.findings.output import whole_file
+    from fusar_train.corpus.overlap import PAIRS_PER_SECOND, find_overlaps, pair_count, picture_of
+
+    if arguments.without_overlaps:
+        return []
+    pairs = pair_count(scenes, splits)
+    if pairs > PAIRS_PER_SECOND * 10:
+        cores = arguments.jobs or os.cpu_count() or 1
+        minutes = max(round(pairs / PAIRS_PER_SECOND / cores / 60), 1)
+        print(
+            f"note: looking for the same ground in {pairs:,} pairs, about {minutes} minutes on {cores} cores; "
+            "--without-overlaps leaves it out",
+            file=sys.stderr,
+        )
+    pictures = [picture_of(record) for record in records]
+    with progress_bar(len(records), "images", "same ground") as show:
+        found = list(find_overlaps(pictures, scenes, splits, jobs=arguments.jobs, show=show))
+    if arguments.pairs:
+        rows = [(records[o.one].id, records[o.other].id, *o.shift, f"{o.correlation:.3f}") for o in found]
+        with whole_file(arguments.pairs) as path, path.open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream).writerows([("one", "other", "right_px", "down_px", "correlation"), *rows])
+    print(f"{len(found):9} pairs of images that show the same ground")
+    return found
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -151,7 +231,9 @@ def _check(arguments: argparse.Namespace) -> None:
     from fusar_train.corpus.check import check
     from fusar_train.corpus.errors import CorpusError
 
-    report = check(arguments.folders, shared_scenes=arguments.shared_scenes)
+    report = check(
+        arguments.folders, shared_scenes=arguments.shared_scenes, compare=partial(_overlaps, arguments)
+    )
     for what, number in sorted(report.counts.items()):
         print(f"{number:9} {what}")
     for note in report.notes:

@@ -66,7 +66,10 @@ def add_card_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="tiny", help="a checkpoint folder; default: the bundled one")
     add_out(parser, "for README.md and figures.json")
     parser.add_argument(
-        "--real", type=Path, metavar="DIR", help="SSDD images; their held-out part is measured"
+        "--real",
+        type=Path,
+        metavar="DIR",
+        help="SSDD images; their held-out part is measured, new ground apart",
     )
     parser.add_argument("--count", type=int, default=300, help="simulated test chips (default 300)")
     parser.add_argument(
@@ -79,7 +82,7 @@ def _card(arguments: argparse.Namespace) -> None:
     from fusar_gpt.engine import LocalEngine
     from fusar_gpt.model import load_checkpoint
     from fusar_gpt.model.store import find_folder
-    from fusar_train.corpus.ssdd import read_voc, split
+    from fusar_train.corpus.ssdd import read_voc, shared_ground, split
     from fusar_train.evaluation.card import measure_all, write_card
     from fusar_train.pretrain.questions import TEXTS
 
@@ -95,6 +98,7 @@ def _card(arguments: argparse.Namespace) -> None:
         "twin": _how_long(find_folder(arguments.twin)) if arguments.twin else "",
         "train": len(train),
         "test": len(test),
+        "shared_ground": len(shared_ground(arguments.real)) if arguments.real else 0,
     }
     arguments.out.mkdir(parents=True, exist_ok=True)
     write_card(arguments.out, results, facts)

@@ -14,8 +14,9 @@ from pathlib import Path
 from fusar_gpt.frames import SceneBox
 from fusar_train.corpus.dataset import Dataset, Read, lenient
 from fusar_train.corpus.errors import CorpusError
-from fusar_train.corpus.images import SUFFIXES, image_facts
-from fusar_train.corpus.labels import SHIP, labels_of, plain_name
+from fusar_train.corpus.files import without_litter
+from fusar_train.corpus.images import SUFFIXES, image_facts, turn_of
+from fusar_train.corpus.labels import SHIP, written
 from fusar_train.corpus.record import Record, RecordObject
 
 _SHIP_FILE = "Ship_"
@@ -28,7 +29,8 @@ def read_class_folders(root: Path, dataset: Dataset) -> Iterator[Read]:
         CorpusError: There are none, or ``meta.csv`` is no table; a bad chip comes as its error.
     """
     ships = _ships(root / "meta.csv")
-    paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.parent != root)
+    images = (p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.parent != root)
+    paths = without_litter(root, images, dataset.notes)
     if not paths:
         raise CorpusError(
             f"{root} has no folders with images: give the folder that holds one folder a class."
@@ -53,14 +55,17 @@ def _ships(path: Path) -> dict[str, str]:
 
 def _record(path: Path, classes: tuple[str, ...], mmsi: str | None, dataset: Dataset) -> Record:
     (width, height), _ = image_facts(path, str(path))
-    label, fine = labels_of(classes[0], dataset.coarse)
+    if turn_of(path) > 4:  # the box is the whole chip, as it is shown
+        width, height = height, width
+    label, fine = dataset.names.of(classes[0], dataset.coarse)
     if path.name.startswith(_SHIP_FILE):
-        label, fine = SHIP, plain_name(classes[0])
+        label, fine = SHIP, written(classes[0])
     return dataset.record(
         path,
         [*classes, path.stem],
         (),
         scene=f"{dataset.name}/mmsi-{mmsi}" if mmsi else None,
         more={"subclass": "/".join(classes[1:]) or None},
+        size=(width, height),
         objects=(RecordObject(SceneBox(0, 0, width, height), label, fine),),
     )

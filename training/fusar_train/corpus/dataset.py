@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fusar_gpt.frames import SceneBox
 from fusar_train.corpus.errors import CorpusError, naming
-from fusar_train.corpus.images import SUFFIXES, image_facts
-from fusar_train.corpus.labels import labels_of
+from fusar_train.corpus.files import check_links
+from fusar_train.corpus.images import SUFFIXES, Turn, image_facts, turn_of
+from fusar_train.corpus.labels import ClassNames
 from fusar_train.corpus.record import Record, RecordObject, box_of
 
 Read = Record | CorpusError
 """What a reader yields: a record, or why one could not be read."""
 
+BoxFormat = Literal["xywh", "xyxy", "xywh-share", "xyxy-share"]
+"""What four numbers of COCO are: corner and size, or two corners; in pixels, or as shares of the image's sides."""
+
 UNKNOWN = "unknown: ask the data set's makers"
+_EXIF = "EXIF orientation:"
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,11 @@ class Dataset:
         complete: "set": every class of the set is labelled in every image; "image": only the classes that an
             image shows are known to be labelled in it.
         scene: Pattern whose first group, searched in an image's name, is its scene; by default each image is one.
+        box_format: What COCO's boxes are; None where the file must tell.
+        first_pixel: Whether VOC's boxes count pixels from 0 or 1; None where the files must tell.
+        root: The folder that links must not lead out of, if there is one.
+        notes: What a reader took to be so, repaired or left out, and how often: the user must be told.
+        names: The classes met so far.
     """
 
     name: str
@@ -43,16 +54,21 @@ class Dataset:
     coarse: str | None = None
     complete: str = "set"
     scene: re.Pattern[str] | None = None
+    box_format: BoxFormat | None = None
+    first_pixel: int | None = None
+    root: Path | None = None
+    notes: Counter[str] = field(default_factory=Counter, compare=False)
+    names: ClassNames = field(default_factory=ClassNames, compare=False)
 
     def record_id(self, *parts: str) -> str:
         """The id of an image from its words, which may hold any character."""
         clean = (re.sub(r"[^\w.-]+", "-", part).strip(".") or "x" for part in parts)
         return "/".join((self.name, *clean))[:180]
 
-    def scene_of(self, stem: str) -> str:
-        """The group key of an image."""
-        found = self.scene.search(stem) if self.scene else None
-        return f"{self.name}/{found[1] if found and found.groups() else stem}"
+    def scene_of(self, words: Sequence[str]) -> str:
+        """The group key of an image, from the words of its id."""
+        found = self.scene.search(words[-1]) if self.scene else None
+        return f"{self.name}/{found[1] if found and found.groups() else '/'.join(words)}"
 
     def provenance(self, **more: Any) -> dict[str, Any]:
         """The provenance of a record; values that are None are left out."""
@@ -65,9 +81,13 @@ class Dataset:
         known |= {"simulated": False, "year": self.year, **more}
         return {key: value for key, value in known.items() if value is not None}
 
+    def label(self, name: str) -> str:
+        """The coarse label of the data set's class ``name``; CorpusError as ``ClassNames.of``."""
+        return self.names.of(name, self.coarse)[0]
+
     def item(self, name: str, box: SceneBox, difficult: bool = False) -> RecordObject:
-        """An object of the data set's class ``name``."""
-        label, fine = labels_of(name, self.coarse)
+        """An object of the data set's class ``name``; CorpusError as ``ClassNames.of``."""
+        label, fine = self.names.of(name, self.coarse)
         return RecordObject(box, label, fine, difficult)
 
     def record(
@@ -76,31 +96,106 @@ class Dataset:
         words: Sequence[str],
         complete: Iterable[str],
         *,
+        objects: Sequence[RecordObject] = (),
         scene: str | None = None,
+        size: tuple[float, float] = (0, 0),
+        where: str | None = None,
         more: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> Record:
-        """The record of an image whose id is made of ``words``; the last one tells its scene unless that is given.
+        """The record of an image whose id is made of ``words``, which also tell its scene unless that is given.
 
-        ``complete`` are the labels of which every object is listed, ``more`` further entries of the provenance.
+        Objects of one class with one box become one. An image with an EXIF orientation is turned, or not, as its
+        annotation was made.
+
+        Args:
+            image: Its file.
+            words: Of its id; a scene's pattern is searched in the last one.
+            complete: The labels of which every object is listed.
+            objects: What it shows.
+            scene: Where something else than its name tells it.
+            size: Width and height that the annotation states; 0 where it does not.
+            where: Its place in the data set, for errors.
+            more: Further entries of the provenance.
+            fields: Further fields of the record.
+
+        Raises:
+            CorpusError: The image cannot be read, is of another size than stated, a link out of the data set, or
+                has an EXIF orientation and nothing tells whether its boxes were drawn before or after turning; or an
+                object lies outside it.
         """
-        provenance = self.provenance(complete=sorted(set(complete)), **(more or {}))
-        scene = scene or self.scene_of(words[-1])
-        return Record(id=self.record_id(*words), image=image, scene=scene, provenance=provenance, **fields)
+        where = where or "/".join(words)
+        if self.root is not None:
+            check_links(self.root, image, where)
+        turn = checked_size(image, size, where, bool(objects))
+        _check_inside(objects, image, turn, where)
+        kept = list(dict.fromkeys(objects))
+        repaired = []
+        if again := len(objects) - len(kept):
+            self.notes["a box that stood twice was kept once"] += again
+            repaired.append(f"{again} boxes that stood twice dropped")
+        if turn:
+            self.notes[f"an image with an EXIF orientation was {turn}"] += 1
+            repaired.append(f"{_EXIF} {turn}")
+        facts = {"complete": sorted(set(complete)), "repaired": repaired or None, **(more or {})}
+        return Record(
+            id=self.record_id(*words),
+            image=image,
+            scene=scene or self.scene_of(words),
+            provenance=self.provenance(**facts),
+            objects=tuple(kept),
+            **fields,
+        )
 
 
-def checked_size(image: Path, stated: tuple[float, float], where: str) -> None:
+def _check_inside(objects: Sequence[RecordObject], image: Path, turn: Turn | None, where: str) -> None:
+    width, height = image_facts(image, str(image))[0]
+    if turn == "turned" and turn_of(image) > 4:
+        width, height = height, width
+    for number, item in enumerate(objects, 1):
+        box = item.box
+        if box.left >= width or box.top >= height or box.right <= 0 or box.bottom <= 0:
+            edges = f"{box.left:g}, {box.top:g}, {box.right:g}, {box.bottom:g}"
+            raise CorpusError(
+                f"{where}: object {number}, {edges}, lies outside its {width} x {height} px: correct or remove it."
+            )
+
+
+def was_turned(record: Record) -> bool:
+    """Whether the record shows its image as its EXIF orientation turns it."""
+    return f"{_EXIF} turned" in record.provenance.get("repaired", ())
+
+
+def checked_size(image: Path, stated: tuple[float, float], where: str, boxed: bool) -> Turn | None:
     """Refuses an image of another size than its annotation states (0: not stated).
 
+    Returns:
+        What to do with an image that has an EXIF orientation, as the annotation has its size; None for all others.
+
     Raises:
-        CorpusError: The sizes differ, so the boxes would not fit; or the image cannot be read.
+        CorpusError: The sizes differ, so the boxes would not fit; it cannot be told whether the boxes are those of the
+            turned image; or the image cannot be read.
     """
     size, _ = image_facts(image, str(image))
-    if all(stated) and stated != size:
+    orientation = turn_of(image)
+    fits: dict[Turn, tuple[int, int]] = {"left as stored": size}
+    if orientation:
+        fits["turned"] = size[::-1] if orientation > 4 else size
+    if not all(stated):
+        fitting = list(fits)
+    elif not (fitting := [turn for turn, sides in fits.items() if sides == stated]):
         raise CorpusError(
             f"{where} is made for {stated[0]:g} x {stated[1]:g} px, and {image.name} has {size[0]} x {size[1]}: "
             "get the image that belongs to it."
         )
+    if not orientation:
+        return None
+    if len(fitting) > 1 and boxed:
+        raise CorpusError(
+            f"{where}: {image.name} has the EXIF orientation {orientation}, and nothing tells whether its boxes were "
+            "drawn before or after turning: store the image as its boxes have it, without that entry."
+        )
+    return fitting[-1]
 
 
 def scene_box(edges: Sequence[object], where: str) -> SceneBox:

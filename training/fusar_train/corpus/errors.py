@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from fusar_gpt.errors import FusarError
 
+_LONGEST = 300
+
 
 class CorpusError(FusarError):
     """A data set, record, image or prior is missing, damaged or not what it should be; the record is named."""
@@ -17,6 +19,6 @@ def naming(where: str) -> Iterator[None]:
     """Raises what makes no sense inside as a CorpusError that names the place."""
     try:
         yield
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        what = f"there is no {error}" if isinstance(error, KeyError) else error
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        what = f"there is no {error}" if isinstance(error, KeyError) else str(error)[:_LONGEST]
         raise CorpusError(f"{where}: {what}. Correct or remove it.") from error

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, NoReturn
 
 from fusar_train.corpus.errors import CorpusError
 
 LINE_BYTES = 16 * 2**20
 """The longest line of a JSONL file, and the largest XML file."""
+
+_LITTER = {"__macosx", "thumbs.db", "desktop.ini"}
 
 JSON_BYTES = 2 * 2**30
 """The largest JSON file; COCO's are below 500 MB."""
@@ -80,15 +83,51 @@ def xml_file(path: Path) -> ET.Element:
 
 
 def inside(folder: Path, name: object, where: str) -> Path:
-    """The file ``name`` of a folder, as an absolute path.
+    """The file ``name`` of a folder, as an absolute path; a backslash parts folders as / does.
 
     Raises:
-        CorpusError: ``name`` is no relative path that stays inside the folder.
+        CorpusError: ``name`` is no relative path that stays inside the folder, or a link leads out of it.
     """
     parts = PurePosixPath(name.replace("\\", "/")).parts if isinstance(name, str) else ()
     if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0] or "\0" in str(name):
-        raise CorpusError(f"{where}: {name!r} is no path inside {folder}: give a relative one.")
-    return folder.absolute().joinpath(*parts)
+        raise CorpusError(f"{where}: {str(name)[:200]!r} is no path inside {folder}: give a relative one.")
+    path = folder.absolute().joinpath(*parts)
+    check_links(folder, path, where)
+    return path
+
+
+def check_links(folder: Path, path: Path, where: str) -> None:
+    """Refuses a file of a folder that a link leads out of it; a path that lies elsewhere to begin with is not judged.
+
+    Raises:
+        CorpusError: It is such a link, or one that leads nowhere or in a circle.
+    """
+    try:
+        if path.is_relative_to(folder.absolute()) and not path.resolve().is_relative_to(folder.resolve()):
+            raise CorpusError(f"{where}: {path} is a link out of {folder}: put the file itself there.")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CorpusError(f"{where}: {str(path)[:200]} is no usable path ({error}).") from error
+
+
+def is_litter(path: PurePath) -> bool:
+    """Whether a path in a data set is what a desktop or a notebook left there: hidden, or in such a folder."""
+    return any(
+        (part.startswith(".") and part not in (".", "..")) or part.lower() in _LITTER for part in path.parts
+    )
+
+
+def without_litter(root: Path, paths: Iterable[Path], notes: Counter[str]) -> list[Path]:
+    """The paths below a folder, sorted, without litter, which is counted among the notes."""
+    found = {path: is_litter(path.relative_to(root)) for path in sorted(paths)}
+    for path, litter in found.items():
+        if litter:
+            notes[f"{_litter_name(path.relative_to(root))} is no part of the data and was left out"] += 1
+    return [path for path, litter in found.items() if not litter]
+
+
+def _litter_name(path: PurePath) -> str:
+    named = next(part for part in path.parts if is_litter(PurePath(part)))
+    return named if named != path.name else f"{named[:2]}*{path.suffix}" if named.startswith("._") else named
 
 
 class _NoDoctype(ET.TreeBuilder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 from fusar_train.corpus.class_folders import read_class_folders
 from fusar_train.corpus.coco import read_coco
-from fusar_train.corpus.dataset import Dataset, Read
+from fusar_train.corpus.dataset import Dataset, Read, was_turned
 from fusar_train.corpus.errors import CorpusError
-from fusar_train.corpus.labels import PLANE
+from fusar_train.corpus.images import read_image, turn_of
+from fusar_train.corpus.labels import PLANE, ClassNames
 from fusar_train.corpus.prior_file import read_authors_npy
+from fusar_train.corpus.record import Record
 from fusar_train.corpus.records import RecordFolder
 from fusar_train.corpus.release_set import read_release_set
 from fusar_train.corpus.swift import read_swift
@@ -51,6 +54,7 @@ def import_dataset(
     facts: dict[str, Any] | None = None,
     *,
     skip: Callable[[CorpusError], None] | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> int:
     """Reads a data set of a known format and stores its records in a new folder; returns how many.
 
@@ -58,8 +62,10 @@ def import_dataset(
         name: A key of ``FORMATS``.
         source: Its folder, or its file.
         out: The folder to make.
-        facts: Fields of ``Dataset`` to replace; those that are None are left as they are.
+        facts: Fields of ``Dataset`` to replace; those that are None are left as they are. ``map`` are labels by
+            class name (``labels.read_map``).
         skip: Takes the errors of bad records, which are then left out. By default the first one is raised.
+        tell: Takes a line for each kind of thing that was taken to be so, repaired or left out.
 
     Raises:
         CorpusError: The source is not of that format, a record is bad, or there are none.
@@ -67,19 +73,30 @@ def import_dataset(
     """
     read, dataset = FORMATS[name]
     given = {key: value for key, value in (facts or {}).items() if value is not None}
+    notes: Counter[str] = Counter()
+    names = ClassNames(given.pop("map", None), notes)
+    root = source if source.is_dir() else None
     if not source.exists():
         raise CorpusError(f"{source} does not exist: check the path.")
     with RecordFolder(out) as writer:
-        for record in read(source, replace(dataset, **given)):
+        for record in read(source, replace(dataset, **given, root=root, notes=notes, names=names)):
             try:
                 if isinstance(record, CorpusError):
                     raise record
-                npy = record.prior if record.prior and record.prior.suffix == ".npy" else None
-                writer.add(record, vectors=read_authors_npy(npy) if npy else None)
+                _store(record, writer)
             except CorpusError as error:
                 if skip is None:
                     raise
                 skip(error)
         if not writer.count:
             raise CorpusError(f"{source} holds no record that can be read: check that its format is {name}.")
-        return writer.count
+    for note, times in notes.items():
+        tell(f"{note} ({times} times)" if times > 1 else note)
+    return writer.count
+
+
+def _store(record: Record, writer: RecordFolder) -> None:
+    npy = record.prior if record.prior and record.prior.suffix == ".npy" else None
+    turn = turn_of(record.image)
+    pixels = read_image(record.image, str(record.image), turned=was_turned(record)) if turn else None
+    writer.add(record, pixels=pixels, vectors=read_authors_npy(npy) if npy else None)

@@ -7,11 +7,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from fusar_gpt.contract.stretch import Stretch, to_decibel
 from fusar_gpt.frames import SceneWindow
@@ -26,16 +26,23 @@ PNG_LEVEL = 1
 
 Source = Path | BinaryIO
 
+Turn = Literal["left as stored", "turned"]
+"""What became of an image whose EXIF orientation says that viewers should turn it."""
 
-def read_image(source: Source, name: str) -> NDArray[np.uint8]:
+_ORIENTATION = 0x0112
+
+
+def read_image(source: Source, name: str, *, turned: bool = False) -> NDArray[np.uint8]:
     """An image as uint8 [h, w], or [h, w, 3] if it has colours.
 
-    More than 8 bits, or floats, are taken for amplitude and quantised as the backend quantises a scene.
+    More than 8 bits, or floats, are taken for amplitude and quantised as the backend quantises a scene. The pixels are
+    those stored; with ``turned``, those that viewers show by the EXIF orientation.
 
     Raises:
         CorpusError: ``name`` is missing, no image, cut short, or larger than Pillow deems safe (89 Mpx).
     """
-    with _open(source, name) as image:
+    with _open(source, name) as stored:
+        image = ImageOps.exif_transpose(stored) if turned else stored
         if image.mode[0] in "IF":
             return _quantised(np.asarray(image, dtype=np.float32), name)
         if image.mode in ("RGB", "RGBA", "P", "CMYK", "YCbCr"):
@@ -47,6 +54,13 @@ def image_facts(source: Source, name: str) -> tuple[tuple[int, int], str]:
     """(width, height) and Pillow's mode, from the header alone; CorpusError as ``read_image``."""
     with _open(source, name) as image:
         return image.size, image.mode
+
+
+def turn_of(source: Source, name: str = "") -> int:
+    """The EXIF orientation, 2 to 8, of an image that viewers turn or mirror; 0 for all others."""
+    with _open(source, name or str(source)) as image:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    return orientation if orientation in range(2, 9) else 0
 
 
 def crop(image: NDArray[np.uint8], window: SceneWindow) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from fusar_gpt.frames import Box, ChipBox, SceneBox
 from fusar_gpt.imagery import ResizePlan
 from fusar_gpt.tasks import ANY, SEARCHES, Question, Task, cell_of, compact, prompt_set, release
+from fusar_train.corpus.labels import plain_name
 from fusar_train.corpus.record import Message, RecordObject, on_chip
 
 MOST_CLASSIFIED = 3
@@ -62,19 +63,26 @@ def messages(
         caption: Somebody's description, which replaces the template's.
     """
     size = (plan.width, plan.height)
-    placed = [PlacedObject(item, on_chip(item.box, plan)) for item in objects]
+    classes = [plain_name(label) for label in classes]
+    placed = [PlacedObject(_in_words(item), on_chip(item.box, plan)) for item in objects]
     made = [search(task, label, placed, words, size) for task in SEARCHES for label in classes]
     if len(classes) > 1:
         made += [search(task, ANY, _of(placed, classes), words, size) for task in SEARCHES]
     sure = [one for one in placed if not one.item.difficult]
     for i in sorted(rng.permutation(len(sure))[:MOST_CLASSIFIED]):
         item = sure[i].item
-        answer = compact.render_label(item.fine if fine and item.fine else item.label)
+        answer = item.fine if fine and item.fine else item.label
+        answer = compact.render_label(answer) if words == "compact" else answer
         question = Question(Task.CLASSIFY, box=_whole_pixels(sure[i].box))
         made.append(_message(question, answer, words, size, item.box))
     if caption is None and classes:
         caption = describe(_of(placed, classes), classes, size, int(rng.integers(len(_CAPTIONS))))
     return made if caption is None else [*made, description(caption, words, size)]
+
+
+def _in_words(item: RecordObject) -> RecordObject:
+    """The object with names that questions and answers may hold."""
+    return replace(item, label=plain_name(item.label), fine=item.fine and plain_name(item.fine))
 
 
 def search(

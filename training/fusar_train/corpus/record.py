@@ -53,14 +53,27 @@ _MAX_PIXEL = 10**7
 def box_of(numbers: Any) -> SceneBox:
     """The box of [left, top, right, bottom]; ValueError when it is inverted or not of four finite numbers."""
     try:
-        edges = [float(number) for number in numbers]
-    except TypeError:
+        edges = [number_of(number) for number in numbers]
+    except (TypeError, ValueError):
         edges = []
-    if len(edges) != 4 or not all(map(math.isfinite, edges)):
-        raise ValueError(f"a box has four finite numbers left, top, right, bottom, not {numbers}")
+    if len(edges) != 4:
+        raise ValueError(f"a box has four finite numbers left, top, right, bottom, not {str(numbers)[:200]}")
     if max(map(abs, edges)) > _MAX_PIXEL or edges[0] > edges[2] or edges[1] > edges[3]:
-        raise ValueError(f"box {numbers} is inverted or beyond every image")
+        raise ValueError(f"box {str(numbers)[:200]} is inverted or beyond every image")
     return SceneBox(*edges)
+
+
+def number_of(value: Any) -> float:
+    """The finite number that a JSON value is; ValueError for a text, a truth value, or one that no float holds."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{str(value)[:60]!r} is no number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{str(value)[:60]} is no finite number")
+    return number
 
 
 def _window(numbers: Any) -> SceneWindow:

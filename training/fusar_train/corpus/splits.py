@@ -1,4 +1,4 @@
-"""Splits by scene, never by chip, and the records that show the same picture."""
+"""Splits by scene, never by chip, and the records that show the same picture or ground."""
 
 from __future__ import annotations
 
@@ -10,21 +10,28 @@ import numpy as np
 
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.images import digest
+from fusar_train.corpus.overlap import Overlap
 from fusar_train.corpus.record import SPLITS, Record
 
 
 def assign_splits(
-    records: Sequence[Record], shares: tuple[float, float, float], seed: int, *, again: bool = False
+    records: Sequence[Record],
+    shares: tuple[float, float, float],
+    seed: int,
+    *,
+    again: bool = False,
+    overlaps: Iterable[Overlap] = (),
 ) -> list[Record]:
     """Gives every record a split, whole groups at a time; the same seed and records give the same splits.
 
     A group is a scene, together with all scenes that hold a picture of it that is pixel-identical, be it turned or
-    mirrored. Groups are drawn in random order, each for the split that lacks most.
+    mirrored, or that overlaps one of it. Groups are drawn in random order, each for the split that lacks most.
 
     Args:
         records: All records of a data set.
         shares: Of train, val and test; they sum to 1.
         seed: Draws the order.
+        overlaps: Records that show the same ground (``overlap.same_ground``), by their numbers.
         again: Draw anew for records that have a split, such as the official one; otherwise they keep it.
 
     Raises:
@@ -35,7 +42,7 @@ def assign_splits(
         raise CorpusError(f"The shares must be three numbers from 0 that sum to 1, not {shares}.")
     if not records:
         raise CorpusError("There are no records to split: import a data set first.")
-    groups = grouped(records)
+    groups = grouped(records, overlaps)
     fixed = {} if again else {key: split for key, group in groups.items() if (split := _kept(group))}
     counts = dict.fromkeys(SPLITS, 0)
     for key, split in fixed.items():
@@ -51,7 +58,7 @@ def assign_splits(
     return [replace(record, split=split_of[record.id]) for record in records]
 
 
-def grouped(records: Sequence[Record]) -> dict[str, list[Record]]:
+def grouped(records: Sequence[Record], overlaps: Iterable[Overlap] = ()) -> dict[str, list[Record]]:
     """Records by group; the key is the first of the group's scenes in order of name."""
     leader: dict[str, str] = {}
 
@@ -60,10 +67,11 @@ def grouped(records: Sequence[Record]) -> dict[str, list[Record]]:
             leader[scene] = scene = leader[leader[scene]]
         return scene
 
-    for twins in identical(records):
-        for other in twins[1:]:
-            first, second = sorted((find(twins[0].scene), find(other.scene)))
-            leader[second] = first
+    pairs = [(twins[0], other) for twins in identical(records) for other in twins[1:]]
+    pairs += [(records[found.one], records[found.other]) for found in overlaps]
+    for one, other in pairs:
+        first, second = sorted((find(one.scene), find(other.scene)))
+        leader[second] = first
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         groups[find(record.scene)].append(record)
@@ -88,7 +96,7 @@ def _kept(group: Sequence[Record]) -> str | None:
     if len(having) > 1:
         (one, first), (two, second) = list(having.items())[:2]
         raise CorpusError(
-            f"{first.id} is in {one} and {second.id} in {two}, but they show the same scene: "
+            f"{first.id} is in {one} and {second.id} in {two}, but they show the same scene or ground: "
             "give --again to draw new splits."
         )
     return next(iter(having), None)

@@ -8,11 +8,12 @@ ms-swift itself resizes them with the image. ``QWENVL_BBOX_FORMAT=new`` makes it
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from PIL import Image
@@ -20,16 +21,14 @@ from PIL import Image
 from fusar_gpt.findings.output import whole_file
 from fusar_gpt.frames import SceneBox
 from fusar_gpt.tasks import ANY, SEARCHES, Task
-from fusar_train.corpus.dataset import Dataset, Read, scene_box
-from fusar_train.corpus.errors import CorpusError, naming
-from fusar_train.corpus.files import inside
+from fusar_train.corpus.dataset import Dataset, Read
+from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.files import inside, is_litter
 from fusar_train.corpus.images import image_facts
-from fusar_train.corpus.labels import labels_of
 from fusar_train.corpus.messages import recognise
 from fusar_train.corpus.record import Message, Record
 from fusar_train.corpus.release_set import by_image
-
-IMAGE, BBOX, REF = "<image>", "<bbox>", "<ref-object>"
+from fusar_train.corpus.swift_line import BBOX, IMAGE, REF, SwiftLine, read_line
 
 _CORNERS = re.compile(r"\[\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*\]")
 _LABELLED = re.compile(rf'({BBOX}, "label": )"([^"\\]*)"')
@@ -111,75 +110,69 @@ def _image_file(record: Record, path: Path) -> Path:
 
 
 def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> Record:
-    try:
-        turns = [(str(turn["role"]), str(turn["content"])) for turn in raw["messages"]]
-        images = [image["path"] if isinstance(image, dict) else image for image in raw["images"]]
-        stated = raw.get("objects") or {}
-        refs = [str(ref) for ref in stated.get("ref") or ()]
-        corners = [one for one in stated.get("bbox") or () if len(one) == 4]
-        normal = stated.get("bbox_type") == "norm1"
-    except (AttributeError, KeyError, TypeError) as error:
-        raise CorpusError(f"{where} has no messages and images as ms-swift writes them ({error}).") from error
-    if len(images) != 1 or not isinstance(images[0], str):
-        raise CorpusError(f"{where} has {len(images)} images; a record has one: remove the line.")
-    name = images[0]
-    image = Path(name) if Path(name).is_absolute() else inside(folder, name, where)
+    line = read_line(raw, where)
+    if is_litter(PurePath(line.image)) and not Path(line.image).is_absolute():
+        raise CorpusError(f"{where} shows {line.image}, which is no part of the data: remove the line.")
+    path = Path(line.image)
+    image = path if path.is_absolute() else inside(folder, line.image, where)
     size, _ = image_facts(image, f"{where} image {image}")
-    scale = size * 2 if normal else (1, 1, 1, 1)
-    place = f"{where} objects"
-    with naming(place):
-        scaled = [[float(n) * s for n, s in zip(one, scale, strict=True)] for one in corners]
-    boxes = [scene_box(one, place) for one in scaled]
-    asked = _messages(turns, refs, boxes, where)
-    if asked and asked[0].task is Task.CLASSIFY:
-        names = [asked[0].answer]
-    else:
-        names = refs if len(refs) == len(boxes) else [refs[0] if refs else "object"] * len(boxes)
+    boxes, names = line.boxes(size, where), line.names(where)
+    asked = _messages(line, boxes, where)
+    if asked and asked[0].task is Task.CLASSIFY and names[:1] == [None]:
+        names[0] = asked[0].answer
+    if None in names:
+        dataset.notes["a box that nothing names is of the class 'object'"] += names.count(None)
     targets = {one.target for one in asked if one.task in SEARCHES} - {None, ANY}
     return dataset.record(
         image,
         [image.stem],
-        {labels_of(str(target))[0] for target in targets},
-        objects=tuple(dataset.item(name, box) for name, box in zip(names, boxes, strict=False)),
+        {dataset.label(str(target)) for target in targets},
+        objects=[dataset.item(name or "object", box) for name, box in zip(names, boxes, strict=True)],
         messages=asked,
         caption=next((one.answer for one in asked if one.task is Task.DESCRIBE), None),
+        where=where,
     )
 
 
-def _messages(
-    turns: Sequence[tuple[str, str]], refs: Sequence[str], boxes: Sequence[SceneBox], where: str
-) -> tuple[Message, ...]:
+def _messages(line: SwiftLine, boxes: Sequence[SceneBox], where: str) -> tuple[Message, ...]:
     """The pairs of user and assistant, their placeholders filled with whole pixels of the image, in order."""
-    rest_boxes, rest_refs = iter(boxes), iter(refs)
+    rest_boxes, rest_refs = iter(boxes), iter(line.refs)
 
     def next_box(_: object) -> str:
-        if (box := next(rest_boxes, None)) is None:
-            raise CorpusError(f"{where} has more {BBOX} than boxes in objects: correct or remove it.")
-        return str([round(edge) for edge in astuple(box)])
+        return str([round(edge) for edge in astuple(next(rest_boxes))])
 
     def filled(text: str) -> str:
-        return re.sub(REF, lambda _: next(rest_refs, "object"), re.sub(BBOX, next_box, text))
+        return re.sub(REF, lambda _: next(rest_refs), re.sub(BBOX, next_box, text))
 
-    spoken = [(role, text) for role, text in turns if role in ("user", "assistant")]
-    if len(spoken) % 2 or any(role != ("user", "assistant")[i % 2] for i, (role, _) in enumerate(spoken)):
+    turns = [(role, text.replace(IMAGE, "").strip("\n")) for role, text in line.turns]
+    marked = [BBOX in text for _, text in turns]
+    turns = [(role, filled(text)) for role, text in turns]
+    spoken = [
+        (*turn, boxed) for turn, boxed in zip(turns, marked, strict=True) if turn[0] in ("user", "assistant")
+    ]
+    if len(spoken) % 2 or any(role != ("user", "assistant")[i % 2] for i, (role, _, _) in enumerate(spoken)):
         raise CorpusError(f"{where} must alternate between user and assistant: correct or remove it.")
     made = []
-    for (_, asked), (_, answer) in zip(spoken[0::2], spoken[1::2], strict=True):
-        question, answered = filled(asked.replace(IMAGE, "").strip("\n")), filled(answer)
+    for (_, question, boxed), (_, answer, _) in zip(spoken[0::2], spoken[1::2], strict=True):
         task, target = recognise(question)
-        box = boxes[0] if task is Task.CLASSIFY and BBOX in asked and boxes else None
-        made.append(Message(task=task, target=target, box=box, question=question, answer=answered))
+        box = boxes[0] if task is Task.CLASSIFY and boxed else None
+        made.append(Message(task=task, target=target, box=box, question=question, answer=answer))
     return tuple(made)
 
 
 def _with_own_ids(records: Iterable[Record]) -> Iterator[Record]:
-    """Images of one name in several folders get their folder's name too."""
+    """Images of one name in several folders get the folders' names too."""
     listed = list(records)
-    times = Counter(record.id for record in listed)
+    folders: dict[str, list[Path]] = defaultdict(list)
     for record in listed:
-        if times[record.id] == 1:
+        folders[record.id].append(record.image.parent)
+    for record in listed:
+        alike = folders[record.id]
+        if len(alike) == 1:
             yield record
-        else:
-            head, _, stem = record.id.rpartition("/")
-            folder = re.sub(r"[^\w-]+", "-", record.image.parent.name) or "x"
-            yield replace(record, id=f"{head}/{folder}/{stem}")
+            continue
+        head, _, stem = record.id.rpartition("/")
+        inner = record.image.parent.relative_to(os.path.commonpath(alike)).parts
+        words = "/".join(re.sub(r"[^\w-]+", "-", part) or "x" for part in (*inner, stem))
+        own = f"{head}/{words}"
+        yield replace(record, id=own, scene=own if record.scene == record.id else record.scene)

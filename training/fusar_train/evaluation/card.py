@@ -15,7 +15,12 @@ from fusar_gpt.frames import Box
 from fusar_gpt.tasks import Task
 from fusar_train.evaluation.baselines import commonest, neighbour
 from fusar_train.evaluation.inference import ask
-from fusar_train.evaluation.labelled_images import LabelledImages, simulated_images, ssdd_images
+from fusar_train.evaluation.labelled_images import (
+    SHARED_GROUND,
+    LabelledImages,
+    simulated_images,
+    ssdd_images,
+)
 from fusar_train.evaluation.metrics import ALL, WITH_ANY, MetricKey, detections_of
 from fusar_train.evaluation.predictions import Condition, Prediction, PriorKind
 from fusar_train.evaluation.results import evaluate_predictions
@@ -25,6 +30,7 @@ Figures = Mapping[str, float]
 
 TWIN = "no prior, twin"
 MISSES = "simulated ships"
+SSDD_SHARED = "ssdd, ground of the training images"
 PRIOR_COLUMNS: dict[PriorKind, str] = {"own": "right prior", "none": "no prior", "wrong": "wrong prior"}
 _IOUS = ("0.25", "0.5")
 
@@ -87,8 +93,10 @@ def measure_all(
         asked[TWIN] = _asked(twin, simulated, "none", tell)
     results = {"simulated": _columns(asked), MISSES: misses(asked[PRIOR_COLUMNS["own"]], "ship")}
     if real:
-        held_out = ssdd_images(real, "test", engine.card)
-        results["ssdd"] = _columns({PRIOR_COLUMNS["none"]: _asked(engine, held_out, "none", tell)})
+        for split, name in (("test", "ssdd"), (SHARED_GROUND, SSDD_SHARED)):
+            held_out = ssdd_images(real, split, engine.card)
+            if len(held_out):
+                results[name] = _columns({PRIOR_COLUMNS["none"]: _asked(engine, held_out, "none", tell)})
     return results
 
 
@@ -181,8 +189,8 @@ def write_card(
         folder: The checkpoint.
         results: What ``measure_all`` returned.
         facts: ``parameters`` (millions), ``questions``, ``count`` (simulated test chips), ``run`` (how long it was
-            trained), if there is a twin, ``twin`` (how it was trained) and, when real images were used, ``train`` and
-            ``test``, their numbers.
+            trained), if there is a twin, ``twin`` (how it was trained) and, when real images were used, the numbers of
+            those in ``train``, held out in ``test``, and of the latter on ``shared_ground``.
     """
     (folder / "figures.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     simulated, missed = results["simulated"], results[MISSES]
@@ -190,6 +198,7 @@ def write_card(
         **{"twin": "", **facts},
         simulated=simulated,
         ssdd=results.get("ssdd"),
+        shared=results.get(SSDD_SHARED),
         rows=_rows,
         points={name: 100 * figures["count ship"] for name, figures in simulated.items()},
         goals=list(_goals(results)),

@@ -18,7 +18,7 @@ from fusar_gpt.tasks.reading import read_count, read_grid
 from fusar_train.corpus.chip import LABELS, MIN_VISIBLE, LabelledBox, LabelledChip, no_prior
 from fusar_train.corpus.record import Record, on_chip
 from fusar_train.corpus.records import read_records
-from fusar_train.corpus.ssdd import Annotated, read_voc, whole
+from fusar_train.corpus.ssdd import Annotated, read_voc, shared_ground, whole
 from fusar_train.corpus.ssdd import split as split_images
 from fusar_train.evaluation.matching import corners
 from fusar_train.evaluation.metrics import clip
@@ -29,6 +29,9 @@ from fusar_train.simulation.records import caption
 
 MOST_CLASSIFIED = 10
 """Boxes of one image whose class is asked."""
+
+SHARED_GROUND = "test, ground of train"
+"""The held-out images of SSDD that show ground that training images show too."""
 
 _SLIVER = 0.05
 _STREAMS = {"train": TRAIN_STREAM, "val": CHOICE_STREAM, "test": TEST_STREAM}
@@ -131,13 +134,18 @@ def simulated_images(count: int, split: str, card: Card | None) -> LabelledImage
 
 
 def ssdd_images(folder: Path, split: str, card: Card | None) -> LabelledImages:
-    """Real ship images, whole; the split is that of ``corpus.ssdd``. They have no prior."""
+    """Real ship images, whole, without a prior; the split is that of ``corpus.ssdd``.
+
+    Of the held-out images, those of ground that no training image shows are "test", the others ``SHARED_GROUND``.
+    """
     if not (folder / "Annotations").is_dir():
         raise PredictionsError(f"{folder} is no SSDD folder: it has no Annotations; give one that has.")
-    parts = dict(zip(("train", "test"), split_images(read_voc(folder)), strict=True))
-    if split not in parts:
+    if split not in ("train", "test", SHARED_GROUND):
         raise PredictionsError(f"SSDD has no split {split}: take train or test.")
-    images = parts[split]
+    images, held = split_images(read_voc(folder))
+    if split != "train":
+        shared = shared_ground(folder)
+        images = [image for image in held if (image.name in shared) == (split == SHARED_GROUND)]
 
     def id_of(index: int) -> str:
         return f"ssdd/{images[index].name}"

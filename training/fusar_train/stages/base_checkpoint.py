@@ -127,10 +127,12 @@ def _plain_qwen(
             {**config.to_dict(), "tlm": {"variant": "paper", **settings.tlm}}
         ).tlm
     check_weights(base, config)
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
+    tokenizer = AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False, padding_side="left"
+    )
     tokenizer.chat_template = tokenizer.chat_template or QWEN_TEMPLATE
     config.text_config.pad_token_id = tokenizer.pad_token_id
-    images = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
+    images = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     card = _card(folder, config, settings)
     processor = FusarGptProcessor(tokenizer, images, card)
     check_fit(config, processor)
@@ -139,6 +141,7 @@ def _plain_qwen(
             folder,
             config=config,
             local_files_only=True,
+            trust_remote_code=False,
             use_safetensors=True,
             dtype=dtype or config.dtype or torch.float32,
             attn_implementation=attention,
