@@ -14,7 +14,7 @@ import requests
 from scripted_server import AUTH, TOKEN, ApiServer, ask, serve_api, submit, until
 
 from fusar_gpt.server import connections, security
-from fusar_gpt.server.connections import Crowd
+from fusar_gpt.server.connections import IdleConnections
 from fusar_gpt.server.options import Options
 
 HANGING = (
@@ -116,7 +116,7 @@ def test_what_is_being_answered_is_not_cut(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_those_that_wait_longest_give_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Crowd.__init__, "__defaults__", (connections.CONNECTIONS, 5))
+    monkeypatch.setattr(IdleConnections.__init__, "__defaults__", (connections.CONNECTIONS, 5))
     with serve_api(tmp_path) as api, ExitStack() as stack:
         opened = []
         for _ in range(12):

@@ -41,7 +41,7 @@ def raise_file_limit() -> int:
     return max(soft, wanted)
 
 
-class Crowd:
+class IdleConnections:
     """The connections of one server that wait for a request, the longest first."""
 
     def __init__(self, most: int = CONNECTIONS, most_waiting: int = WAITING) -> None:
@@ -74,10 +74,10 @@ class Crowd:
 class GuardedProtocol(H11Protocol):
     """uvicorn's HTTP protocol with a time limit for the head of a request."""
 
-    def __init__(self, crowd: Crowd, **options: Any) -> None:
-        """As uvicorn makes it, by keywords; ``crowd`` is shared by all connections of a server."""
+    def __init__(self, idle: IdleConnections, **options: Any) -> None:
+        """As uvicorn makes it, by keywords; ``idle`` is shared by all connections of a server."""
         super().__init__(**options)
-        self._crowd = crowd
+        self._idle = idle
         self._late: asyncio.TimerHandle | None = None
 
     @property
@@ -121,13 +121,13 @@ class GuardedProtocol(H11Protocol):
             self._stop_waiting()
         elif self._late is None:
             self._late = self.loop.call_later(HEAD_S, self.transport.abort)
-            self._crowd.join(self, len(self.connections))
+            self._idle.join(self, len(self.connections))
 
     def _stop_waiting(self) -> None:
         if self._late is not None:
             self._late.cancel()
             self._late = None
-            self._crowd.leave(self)
+            self._idle.leave(self)
 
 
 def _notice_dead_peers(connection: socket.socket | None) -> None:

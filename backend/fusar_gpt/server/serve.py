@@ -34,7 +34,13 @@ from fusar_gpt.model import Card
 from fusar_gpt.model.store import find_folder
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.server.app import create_app
-from fusar_gpt.server.connections import CONNECTIONS, HEAD_S, Crowd, GuardedProtocol, raise_file_limit
+from fusar_gpt.server.connections import (
+    CONNECTIONS,
+    HEAD_S,
+    GuardedProtocol,
+    IdleConnections,
+    raise_file_limit,
+)
 from fusar_gpt.server.options import Options, state_folder
 from fusar_gpt.server.security import Roots, is_loopback, remove_token_file, write_token_file
 from fusar_gpt.server.tokens import ServeError, check_token, read_tokens
@@ -184,7 +190,7 @@ class StoppableServer(uvicorn.Server):
             uvicorn.Config(
                 app,
                 # Our own protocol with a limit for slow heads; h11 whatever else is installed.
-                http=partial(GuardedProtocol, Crowd(min(CONNECTIONS, raise_file_limit() // 2))),  # type: ignore[arg-type]
+                http=partial(GuardedProtocol, IdleConnections(min(CONNECTIONS, raise_file_limit() // 2))),  # type: ignore[arg-type]
                 log_config=None,
                 access_log=False,
                 ws="none",
