@@ -87,13 +87,14 @@ class PreviewPanel(QWidget):
         super().__init__(parent)
         self._chip, self._chip_text = _picture(self), _caption(self)
         self._prior, self._prior_text = _picture(self), _caption(self)
+        self._told = _caption(self)
         self._show_now = QPushButton(self.tr("Send It and S&how"), self)
         self._show_now.setAutoDefault(False)
         self._show_now.clicked.connect(self.wanted)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(12)
-        layout.setRowStretch(3, 1)
+        layout.setRowStretch(4, 1)
         for column, title, parts in (
             (0, self.tr("What the model sees"), (self._chip, self._chip_text)),
             (1, self.tr("Prior"), (self._prior, self._prior_text)),
@@ -102,6 +103,7 @@ class PreviewPanel(QWidget):
             heading = QLabel(f"<b>{title}</b>", self)
             for row, widget in enumerate((heading, *parts)):
                 layout.addWidget(widget, row, column)
+        layout.addWidget(self._told, 3, 0, 1, 2)
         layout.addWidget(self._show_now, 1, 0, _BOTTOM)
         self.wait()
 
@@ -119,13 +121,14 @@ class PreviewPanel(QWidget):
     def fail(self, problem: str) -> None:
         """Say why there are no pictures."""
         self._clear("")
-        self._chip_text.setText(escape(problem, quote=False))
+        self._told.setText(escape(problem, quote=False))
 
     def show_preview(self, preview: Preview) -> None:
         """Show them."""
         self._show_now.hide()
         _put(self._chip, preview.chip.png, "")
         self._chip_text.setText(self._chip_words(preview.chip))
+        self._told.setText(self._told_of(preview.chip))
         none = self.tr("No prior") if preview.prior.source == "none" else self.tr("No prior here")
         _put(self._prior, preview.prior.png, none)
         self._prior_text.setText(self._prior_words(preview.prior))
@@ -135,6 +138,7 @@ class PreviewPanel(QWidget):
         for picture, caption in ((self._chip, self._chip_text), (self._prior, self._prior_text)):
             _put(picture, b"", "")
             caption.clear()
+        self._told.clear()
         self._chip.setText(text)
 
     def _chip_words(self, chip: ShownChip) -> str:
@@ -145,12 +149,13 @@ class PreviewPanel(QWidget):
             stretch = self.tr("{band}: {low:.0f} to {high:.0f} dB from black to white.").format(
                 band=chip.band, low=chip.stretch.low_db, high=chip.stretch.high_db
             )
-        words = [place, escape(stretch, quote=False)]
-        if chip.stretch.reason:
-            judged = self.tr("Taken for {reason}.").format(reason=chip.stretch.reason)
-            words.append(f"<i>{escape(judged, quote=False)}</i>")
-        words += [f"<b>{escape(line, quote=False)}</b>" for line in chip.warnings]
-        return " ".join(words)
+        return f"{place} {escape(stretch, quote=False)}"
+
+    def _told_of(self, chip: ShownChip) -> str:
+        """What the numbers were taken for and why, and what speaks against a run."""
+        judged = self.tr("Taken for {reason}.").format(reason=chip.stretch.reason)
+        words = [escape(judged, quote=False)] if chip.stretch.reason else []
+        return "<br>".join([*words, *(f"<b>{escape(line, quote=False)}</b>" for line in chip.warnings)])
 
     def _prior_words(self, prior: ShownPrior) -> str:
         if not prior.png:

@@ -7,7 +7,7 @@ from typing import Any
 
 from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry
 from qgis.gui import QgsCheckableComboBox, QgsRasterBandComboBox
-from qgis.PyQt.QtCore import Qt, pyqtSignal
+from qgis.PyQt.QtCore import QEvent, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import (
     QComboBox,
     QDialog,
@@ -156,6 +156,17 @@ class RequestDialog(QDialog):
         """A preview was asked for."""
         self._estimate.setText(self.tr("Planning…"))
         self.preview.wait()
+
+    def event(self, event: QEvent) -> bool:
+        """Grow with texts that are wrapped, which a window does not do by itself, and stay on the screen."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            height = self.layout().totalHeightForWidth(self.width())
+            self.setMinimumHeight(height)
+            screen = self.screen().availableGeometry()
+            beyond = self.geometry().top() + height - screen.bottom()
+            if beyond > 0 and self.isVisible():
+                self.move(self.x(), max(self.y() - beyond, screen.top()))
+        return bool(super().event(event))
 
     def show_preview(self, preview: Preview) -> None:
         """Show what the model will see, and how long it will look."""

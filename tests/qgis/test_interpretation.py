@@ -331,7 +331,7 @@ def test_a_backend_without_previews_and_an_area_beside_the_scene(
     action.trigger()
     drag(canvas)
     dialog = qgis_iface.mainWindow().findChild(RequestDialog)
-    qtbot.waitUntil(lambda: "Not Found" in dialog.preview._chip_text.text())
+    qtbot.waitUntil(lambda: "Not Found" in dialog.preview._told.text())
     assert dialog._start.isEnabled()
     dialog.reject()
 

@@ -96,7 +96,7 @@ def test_the_numbers_are_as_judged_until_the_analyst_says_otherwise(make):
     dialog.show_preview(read(Preview, json.dumps(preview_of({"prior": "none"})).encode()))
     combo = dialog._quantity._quantity
     assert combo.currentText() == "As judged: power"
-    assert "Taken for power, as float32 numbers usually are." in dialog.preview._chip_text.text()
+    assert "Taken for power, as float32 numbers usually are." in dialog.preview._told.text()
     choose(combo, "db")
     dialog._quantity._scale.setText("0,01")
     request = dialog.request()
@@ -228,15 +228,32 @@ def test_choices_are_remembered(make, tmp_path):
     assert (request.prior, request.allow_no_prior, request.year) == ("cog", True, None)
 
 
+def test_what_is_told_covers_no_picture_however_much_it_is(make, qtbot):
+    dialog = make()
+    dialog.show()
+    answer = preview_of({"prior": "cog"})
+    answer["chip"]["warnings"] = [
+        "The number -9900 is fill that the file does not declare; it was left out."
+    ] * 4
+    dialog.show_preview(read(Preview, json.dumps(answer).encode()))
+    panel = dialog.preview
+
+    def is_laid_out():
+        below = panel._chip.geometry().bottom() < panel._chip_text.geometry().top()
+        texts = (panel._chip_text, panel._prior_text, panel._told)
+        return below and all(text.height() >= text.heightForWidth(text.width()) for text in texts)
+
+    qtbot.waitUntil(is_laid_out)
+    assert panel.geometry().bottom() < dialog.height()
+
+
 def test_the_preview_says_what_is_seen_and_how_long_it_takes(make):
     dialog = make()
     answer = preview_of({"prior": "cog", "year": 2021})
     dialog.show_preview(read(Preview, json.dumps(answer).encode()))
     assert shows(dialog.preview._chip)
-    assert dialog.preview._chip_text.text() == (
-        "One chip, 640 m wide. VV: -22 to 4 dB from black to white. "
-        "<i>Taken for power, as float32 numbers usually are.</i>"
-    )
+    assert dialog.preview._chip_text.text() == ("One chip, 640 m wide. VV: -22 to 4 dB from black to white.")
+    assert dialog.preview._told.text() == "Taken for power, as float32 numbers usually are."
     assert "cog, 2021, 256 vectors" in dialog.preview._prior_text.text()
     assert "known after the first run" in dialog._estimate.text()
     nothing = answer["prior"] | {"image": None, "said": ["prior: <b>cog</b> has nothing at some places."]}
