@@ -7,11 +7,12 @@ of the longitudes: 360 in degrees.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
-from pyproj import CRS
+from pyproj import CRS, Transformer
 from shapely.affinity import translate
 from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
@@ -22,6 +23,12 @@ _SLIVER = 1e-9
 """A part this small beside the whole is rounding."""
 _HALVINGS = 16
 _GLOBE = shapely.box(-180, -90, 180, 90)
+
+
+@lru_cache(maxsize=128)  # to make one takes PROJ 9 ms; it may be used by several threads
+def transformer(source: CRS | str, target: CRS | str) -> Transformer:
+    """From one CRS to another, x (east, longitude) first in both. Raises ProjError where there is no way."""
+    return Transformer.from_crs(source, target, always_xy=True)
 
 
 def turn_of(crs: CRS) -> float | None:

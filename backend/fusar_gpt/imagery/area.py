@@ -248,7 +248,7 @@ def _transformer(source: CRS, target: CRS) -> Transformer:
     """Between two CRSs in (x, y) order. From the pixels of a plain image PROJ knows no way, not even to themselves."""
     if source == target and CRS.from_user_input(source).is_engineering:
         return Transformer.from_pipeline("+proj=noop")
-    return Transformer.from_crs(source, target, always_xy=True)
+    return lonlat.transformer(source, target)
 
 
 def _outside(scene: Scene) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import DTypeLike, NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 from rasterio.features import geometry_mask
 from rasterio.transform import Affine
 from shapely.geometry.base import BaseGeometry
@@ -253,7 +253,17 @@ def read_chip(scene: Scene, chip: Chip, stretch: Stretch) -> ChipPixels:
     size = plan.width, plan.height
     grey = Image.fromarray(means.rounded()).resize(size, Image.Resampling.BICUBIC, box=box)
     data = Image.fromarray(seen.rounded()).resize(size, Image.Resampling.BOX, box=box)
-    return ChipPixels(np.array(grey), np.array(data.filter(ImageFilter.MaxFilter(2 * _FADE_PX + 1))) > 0)
+    return ChipPixels(np.array(grey), _without_fades(np.array(data) > 0))
+
+
+def _without_fades(data: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where there is data within ``_FADE_PX`` chip pixels across and down."""
+    for grown in (data, data.T):
+        near = grown.copy()
+        for step in range(1, _FADE_PX + 1):
+            grown[step:] |= near[:-step]
+            grown[:-step] |= near[step:]
+    return data
 
 
 def pieces(window: SceneWindow, scene: Scene) -> Iterator[SceneWindow]:

@@ -11,7 +11,7 @@ import rasterio.errors
 import rasterio.transform
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import CRS, Geod, Transformer
+from pyproj import CRS, Geod
 from pyproj.exceptions import CRSError, ProjError
 from rasterio._err import CPLE_BaseError
 from rasterio.control import GroundControlPoint
@@ -119,8 +119,8 @@ class LonLat:
 
     def __init__(self, crs: CRS) -> None:
         try:
-            self._to_lonlat = Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
-            self._from_lonlat = Transformer.from_crs("OGC:CRS84", crs, always_xy=True)
+            self._to_lonlat = lonlat.transformer(crs, "OGC:CRS84")
+            self._from_lonlat = lonlat.transformer("OGC:CRS84", crs)
         except ProjError as error:
             raise SceneError(
                 f"the scene's CRS '{crs.name}' cannot be transformed to WGS84: assign a geographic or projected CRS"

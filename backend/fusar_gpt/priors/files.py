@@ -13,7 +13,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import ProjError
 from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.transform import Affine
@@ -21,7 +21,7 @@ from rasterio.windows import Window
 
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import LonLatPoints, ScenePoints
-from fusar_gpt.lonlat import around, turn_of, wrap
+from fusar_gpt.lonlat import around, transformer, turn_of, wrap
 from fusar_gpt.priors.field import (
     DIMENSIONS,
     NODATA_CODE,
@@ -191,7 +191,7 @@ class _Raster:
         try:
             # WKT1 would leave out what no code says.
             crs = CRS.from_wkt(self._raster.crs.to_wkt(version="WKT2_2019")).to_2d()
-            self._to_raster = Transformer.from_crs("OGC:CRS84", crs, always_xy=True)
+            self._to_raster = transformer("OGC:CRS84", crs)
             self._turn = turn_of(crs)
             self._middle, _ = self._raster.transform @ (self._raster.width / 2, self._raster.height / 2)
         except (ProjError, CRSError) as error:
