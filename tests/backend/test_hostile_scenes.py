@@ -16,7 +16,7 @@ import rasterio
 from rasterio.enums import Resampling
 from rasters import NORTH_UP, UTM, write
 from scripted_server import ApiServer, ask, serve_api
-from uploading import header, raster, refused, small_geotiff, upload
+from uploading import header, raster, refused, upload
 
 from fusar_gpt.errors import PriorError, SceneError
 from fusar_gpt.frames import SceneWindow
@@ -24,6 +24,9 @@ from fusar_gpt.imagery import open_scene
 from fusar_gpt.imagery.raster_policy import RasterPolicy
 from fusar_gpt.priors.files import FilePrior
 from fusar_gpt.server.options import Options
+
+sys.path.append(str(Path(__file__).parents[2] / "bench"))
+from fuzz_uploads import small_geotiff
 
 MAX_UPLOAD = 3 * 2**20
 

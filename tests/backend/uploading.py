@@ -51,23 +51,3 @@ def header(width: int, height: int, rows: int) -> bytes:
     starts = [pixels + index * rows * width for index in range(strips)]
     offsets = struct.pack(f"<{strips}I", *starts) + struct.pack(f"<{strips}I", *[rows * width] * strips)
     return struct.pack("<2sHI", b"II", 42, 8) + directory + bytes(4) + scale + tie + keys + offsets
-
-
-def small_geotiff(citation: bytes = b"", metadata: bytes = b"") -> bytes:
-    """An 8 x 8 GeoTIFF in UTM, or in the CRS that a citation defines, with GDAL's metadata."""
-    citation += b"|\0"
-    metadata += b"\0"
-    scale, tie = struct.pack("<3d", 10, 10, 0), struct.pack("<6d", 0, 0, 0, 593000, 5749000, 0)
-    code, place, size = (32767, 34737, len(citation) - 1) if len(citation) > 2 else (32631, 0, 1)
-    last = (3073, place, size, 0) if place else (3076, 0, 1, 9001)
-    keys = struct.pack("<20H", 1, 1, 0, 4, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, code, *last)
-    at = 8 + 2 + 14 * 12 + 4
-    parts = [scale, tie, keys, citation, metadata, bytes(range(1, 65))]
-    starts = [at + sum(map(len, parts[:number])) for number in range(len(parts))]
-    fields = [
-        (256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, starts[5]),
-        (277, 3, 1, 1), (278, 3, 1, 8), (279, 4, 1, 64), (33550, 12, 3, starts[0]), (33922, 12, 6, starts[1]),
-        (34735, 3, 20, starts[2]), (34737, 2, len(citation), starts[3]), (42112, 2, len(metadata), starts[4]),
-    ]  # fmt: skip
-    directory = struct.pack("<H", len(fields)) + b"".join(struct.pack("<HHII", *each) for each in fields)
-    return struct.pack("<2sHI", b"II", 42, 8) + directory + bytes(4) + b"".join(parts)

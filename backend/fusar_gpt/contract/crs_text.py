@@ -78,9 +78,10 @@ def _is_plain_wkt(text: str) -> bool:
             if len(parents) == 1:
                 return False
             parents.pop()
+        # Esri joins a projected and a vertical CRS by a comma.
         elif (len(parents) == 1 and token[0] != ",") or (
             token["quoted"] is not None and not _names_nothing(token["quoted"], parents[-1])
-        ):  # Esri joins a projected and a vertical CRS by a comma
+        ):
             return False
     return place > 0 and len(parents) == 1
 

@@ -99,9 +99,8 @@ def judge(
     constants = _constants(sample, band)
     varied = ~np.isin(sample.numbers, np.array(list(constants), np.float32))
     numbers = sample.numbers[varied]
-    if numbers.size < max(
-        8, sample.numbers.size // 2000
-    ):  # nothing but constants: a drawing, or a flat scene
+    if numbers.size < max(8, sample.numbers.size // 2000):
+        # Nothing but constants: a drawing, or a flat scene.
         constants, numbers = {}, sample.numbers
     evidence = evidence_of(numbers, sample.patches, constants, band)
     found = _asked(quantity, evidence, band, scale) if quantity else _guess(evidence, band)

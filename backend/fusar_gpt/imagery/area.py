@@ -149,9 +149,8 @@ class Area:
         xy[:, 0] = lonlat.around(xy[:, 0], xy[len(xy) // 2, 0], turn)
         beside = 0.05 * np.ptp(xy, axis=0).max()
         window: BaseGeometry = shapely.MultiPoint(xy).convex_hull.buffer(beside)
-        if (
-            np.ptp(xy[:, 0]) + 2 * beside > turn / 2
-        ):  # the scene holds a pole, or nearly: all longitudes are near
+        if np.ptp(xy[:, 0]) + 2 * beside > turn / 2:
+            # The scene holds a pole, or nearly: all longitudes are near.
             south, north = xy[:, 1].min() - beside, xy[:, 1].max() + beside
             window = shapely.box(-turn / 2, max(south, -turn / 4), turn / 2, min(north, turn / 4))
         return lonlat.shifted_onto(self.geometry, window, turn)
