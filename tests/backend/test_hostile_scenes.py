@@ -18,9 +18,9 @@ from rasters import NORTH_UP, UTM, write
 from scripted_server import ApiServer, ask, serve_api
 from uploading import header, raster, refused, upload
 
-from fusar_gpt.errors import PriorError, SceneError
+from fusar_gpt.errors import AreaError, PriorError, SceneError
 from fusar_gpt.frames import SceneWindow
-from fusar_gpt.imagery import open_scene
+from fusar_gpt.imagery import open_scene, read_polygons
 from fusar_gpt.imagery.raster_policy import RasterPolicy
 from fusar_gpt.priors.files import FilePrior
 from fusar_gpt.server.options import Options
@@ -156,6 +156,24 @@ def test_what_is_no_plain_raster_is_refused_and_nothing_is_called_or_kept(
     refused(upload(api, b""), 400, "empty")
     assert log.read_text() == ""
     assert list(kept.iterdir()) == []
+
+
+VECTOR_VRT = '<OGRVRTDataSource><OGRVRTLayer name="x"><SrcDataSource>{}</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>'
+WFS = "<OGRWFSDataSource><URL>{url}/w</URL></OGRWFSDataSource>"
+
+
+@pytest.mark.parametrize(
+    "text", [WFS, VECTOR_VRT.format("WFS:{url}/w"), VECTOR_VRT.format("/vsicurl/{url}/w")]
+)
+def test_an_area_file_that_names_an_address_calls_nobody(
+    tmp_path: Path, listener: tuple[str, Path], text: str
+) -> None:
+    url, log = listener
+    before = log.read_text()
+    (tmp_path / "area.xml").write_text(text.format(url=url))
+    with pytest.raises(AreaError):
+        read_polygons(tmp_path / "area.xml")
+    assert log.read_text() == before
 
 
 def test_the_listener_hears_gdal_where_nothing_is_guarded(tmp_path: Path, listener: tuple[str, Path]) -> None:

@@ -23,8 +23,10 @@ from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt.errors import AreaError
 from fusar_gpt.imagery.area import POLYGONS, Area, known_crs
+from fusar_gpt.imagery.raster_policy import NO_NETWORK
 from fusar_gpt.imagery.scene import local_path
 
+pyogrio.set_gdal_config_options(NO_NETWORK)  # of a GDAL of its own: a file can name addresses (WFS, VRT)
 _EDGE_PARTS = 128  # pieces of an edge as long as the layer, which bends in another CRS
 _INSIDE = (".shp", ".gpkg", ".geojson", ".json", ".kml", ".gml", ".fgb")
 _OWN_SRS = """SELECT * FROM gpkg_spatial_ref_sys WHERE srs_id =
