@@ -158,13 +158,11 @@ def test_what_is_no_plain_raster_is_refused_and_nothing_is_called_or_kept(
     assert list(kept.iterdir()) == []
 
 
-VECTOR_VRT = '<OGRVRTDataSource><OGRVRTLayer name="x"><SrcDataSource>{}</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>'
+VRT = '<OGRVRTDataSource><OGRVRTLayer name="x"><SrcDataSource>{}</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>'
 WFS = "<OGRWFSDataSource><URL>{url}/w</URL></OGRWFSDataSource>"
 
 
-@pytest.mark.parametrize(
-    "text", [WFS, VECTOR_VRT.format("WFS:{url}/w"), VECTOR_VRT.format("/vsicurl/{url}/w")]
-)
+@pytest.mark.parametrize("text", [WFS, VRT.format("WFS:{url}/w"), VRT.format("/vsicurl/{url}/w")])
 def test_an_area_file_that_names_an_address_calls_nobody(
     tmp_path: Path, listener: tuple[str, Path], text: str
 ) -> None:

@@ -41,6 +41,7 @@ from fusar_gpt.server.connections import (
     IdleConnections,
     raise_file_limit,
 )
+from fusar_gpt.server.opening import OPENINGS
 from fusar_gpt.server.options import Options, state_folder
 from fusar_gpt.server.security import Roots, is_loopback, remove_token_file, write_token_file
 from fusar_gpt.server.tokens import ServeError, check_token, read_tokens
@@ -78,12 +79,11 @@ def run(args: argparse.Namespace) -> int:
             options=Options.of(args),
         )
         listener = stack.enter_context(bind(args.host, args.port))
-        ended = serve(app, listener, args, url_of(args.host, listener, tls=bool(args.tls_cert)), token)
-    if not ended:
-        # Stuck in native code that checks no flag: finalising Python while it runs would crash or hang.
-        logging.shutdown()
-        os._exit(0)
-    return 0
+        serve(app, listener, args, url_of(args.host, listener, tls=bool(args.tls_cert)), token)
+    # A thread of the engine or of a job may still be in native code: finalising Python meanwhile would abort or hang.
+    OPENINGS.close()
+    logging.shutdown()
+    os._exit(0)
 
 
 def lasting(args: argparse.Namespace) -> bool:
@@ -227,8 +227,8 @@ class StoppableServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(app: FastAPI, listener: socket.socket, args: argparse.Namespace, url: str, token: str) -> bool:
-    """Serve on a bound socket and announce the address; false if a job cannot be stopped at the end."""
+def serve(app: FastAPI, listener: socket.socket, args: argparse.Namespace, url: str, token: str) -> None:
+    """Serve on a bound socket and announce the address; at the end give the jobs ``STOP_TIMEOUT_S`` to stop."""
     token_file = args.token_file.expanduser()
 
     def announce() -> None:
@@ -250,8 +250,7 @@ def serve(app: FastAPI, listener: socket.socket, args: argparse.Namespace, url: 
     finally:
         if not args.child:
             remove_token_file(token_file, token)
-    ended: bool = app.state.jobs.join(STOP_TIMEOUT_S)
-    return ended
+    app.state.jobs.join(STOP_TIMEOUT_S)
 
 
 def when_stdin_closes(stop: Callable[[], None]) -> None:
