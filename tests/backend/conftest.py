@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from chat_client import ChatClient
     from scripted_server import ApiServer
+
+    from fusar_gpt.imagery import Scene
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +39,14 @@ def chat(shared_chat: ChatClient) -> ChatClient:
     shared_chat.engine.gate.set()
     shared_chat.engine.stopped.clear()
     return shared_chat
+
+
+@pytest.fixture
+def utm_scene(tmp_path: Path) -> Iterator[Scene]:
+    """200 x 160 px of speckle, north up in UTM."""
+    from rasters import speckle, write
+
+    from fusar_gpt.imagery import open_scene
+
+    with open_scene(write(tmp_path / "s.tif", speckle(160, 200))) as opened:
+        yield opened
