@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import threading
 import time
@@ -17,7 +18,7 @@ from fusar_gpt.contract import InterpretRequest
 from fusar_gpt.engine import Engine, Reply
 from fusar_gpt.interpret import interpret
 from fusar_gpt.planning import request_for
-from fusar_gpt.server import serve
+from fusar_gpt.server import options, serve
 from fusar_gpt.server.app import create_app
 from fusar_gpt.server.security import Roots
 from fusar_gpt.server.serve import StoppableServer
@@ -87,3 +88,10 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def arguments(*given: str) -> argparse.Namespace:
+    """The options of ``fusar serve``."""
+    parser = argparse.ArgumentParser()
+    options.add_arguments(parser)
+    return parser.parse_args(given)
