@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
-from fusar_gpt.contract import Finding, Run, Value
+from fusar_gpt.contract import ENOUGH_DATA, Finding, Run, Value
 from fusar_gpt.findings.finding import count_by_kind
 from fusar_gpt.findings.output import whole_file
 
@@ -59,6 +59,7 @@ def write_report(path: Path, results: Sequence[ReportedRun]) -> None:
         subtitle=", ".join(dict.fromkeys(run.scene for run in runs)),
         sections=[_section(result) for result in results],
         max_rows=MAX_ROWS,
+        enough_data=ENOUGH_DATA,
         score_meaning="; ".join(dict.fromkeys(run.score_meaning for run in runs)),
         version=", ".join(dict.fromkeys(run.version for run in runs)),
     )
