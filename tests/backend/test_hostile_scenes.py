@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
 from rasterio.enums import Resampling
@@ -172,6 +173,9 @@ def test_an_area_file_that_names_an_address_calls_nobody(
     with pytest.raises(AreaError):
         read_polygons(tmp_path / "area.xml")
     assert log.read_text() == before
+    assert (
+        pyogrio.get_gdal_config_option("CPL_VSIL_CURL_ALLOWED_FILENAME") is None
+    )  # an AEF index may be read
 
 
 def test_the_listener_hears_gdal_where_nothing_is_guarded(tmp_path: Path, listener: tuple[str, Path]) -> None:

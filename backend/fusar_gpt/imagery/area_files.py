@@ -9,7 +9,7 @@ import tempfile
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -26,7 +26,6 @@ from fusar_gpt.imagery.area import POLYGONS, Area, known_crs
 from fusar_gpt.imagery.raster_policy import NO_NETWORK
 from fusar_gpt.imagery.scene import local_path
 
-pyogrio.set_gdal_config_options(NO_NETWORK)  # of a GDAL of its own: a file can name addresses (WFS, VRT)
 _EDGE_PARTS = 128  # pieces of an edge as long as the layer, which bends in another CRS
 _INSIDE = (".shp", ".gpkg", ".geojson", ".json", ".kml", ".gml", ".fgb")
 _OWN_SRS = """SELECT * FROM gpkg_spatial_ref_sys WHERE srs_id =
@@ -52,7 +51,7 @@ def read_polygons(path: str | Path, report: Callable[[str], None] = lambda line:
         AreaError: It is missing or no vector file, has no such layer, names no CRS, or holds no valid polygons.
     """
     file, layer = split_layer(path)
-    with _readable(file) as readable, warnings.catch_warnings():
+    with _gdal_options(NO_NETWORK), _readable(file) as readable, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of unclosed rings and missing encodings, which do not matter here
         names = _layers(file, readable)
         if layer is not None:
@@ -116,12 +115,19 @@ def _readable(file: Path) -> Iterator[Path]:
                         shutil.copyfile(beside, copy.with_suffix(beside.suffix.lower()))
         except OSError as error:
             raise AreaError(f"the area '{file.name}' cannot be read: {error.strerror}") from error
-        restore = pyogrio.get_gdal_config_option("SHAPE_RESTORE_SHX")
-        pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": True})
-        try:
+        with _gdal_options({"SHAPE_RESTORE_SHX": "YES"}):
             yield copy
-        finally:
-            pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": restore})
+
+
+@contextmanager
+def _gdal_options(options: Mapping[str, str]) -> Iterator[None]:
+    """Sets options of pyogrio's GDAL for a while only: an area file may not call out (WFS, VRT), an index must."""
+    before = {name: pyogrio.get_gdal_config_option(name) for name in options}
+    pyogrio.set_gdal_config_options(dict(options))
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options(before)
 
 
 def _layers(file: Path, readable: Path) -> list[str]:
