@@ -218,6 +218,7 @@ def provenance(
         overlap=chip_overlap(request),
         area=ground.wkt,
         started=identity.started,
+        prior_asked=request.prior,
         attribution=scene.attribution,
         warnings=(*scene.warnings, *untaught_sizes(request, scene, first.chip, engine.card)),
     )

@@ -26,7 +26,7 @@ from qgis.core import (
 )
 
 from .. import compat
-from ..core.matching import Overlap, Pairing, Score, pair, score
+from ..contract.matching import Overlap, Pairing, Score, pair, score
 from ..layers.features import feature_of, fields_of, value_of
 from ..translation import QT_TRANSLATE_NOOP, translate
 from .base import TRAINING, FusarAlgorithm

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from fusar_gpt.contract.matching import Score, pair, score
 from fusar_gpt.frames import ChipBox
-from fusar_qgis.core.matching import Score, pair, score
 from fusar_train.evaluation.matching import iou_matrix, match_boxes
 
 

@@ -29,8 +29,10 @@ from .geometry import (
 )
 from .info import ApiMismatch, Info, Model
 from .preview import Grey, Preview, ShownChip, ShownPrior, png_uri
+from .prior import PriorStatus
 from .problem import API, API_MISMATCH, Problem, read_problem
 from .request import (
+    AUTO_PRIOR,
     EXECUTION,
     FETCHED_PRIORS,
     NO_PRIOR,
@@ -48,6 +50,7 @@ from .run import RUN_COLUMNS, SCORE_MEANING, Columns, Run, Value
 __all__ = [
     "API",
     "API_MISMATCH",
+    "AUTO_PRIOR",
     "ENOUGH_DATA",
     "EXECUTION",
     "FETCHED_PRIORS",
@@ -79,6 +82,7 @@ __all__ = [
     "Outline",
     "Polygon",
     "Preview",
+    "PriorStatus",
     "Problem",
     "Progress",
     "ProtocolError",

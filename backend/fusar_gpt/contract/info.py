@@ -21,13 +21,20 @@ class ApiMismatch(ProtocolError):  # noqa: N818 - a finding, not a fault
 
 @dataclass(frozen=True)
 class Model:
-    """A checkpoint that the server offers; empty ``targets``: any class may be asked for."""
+    """A checkpoint that the server offers; empty ``targets``: any class may be asked for.
+
+    ``tasks`` are those that it was taught; empty where its card does not say. ``free_questions``: whether it answers
+    questions in free words. ``calibrated``: whether its findings have a confidence.
+    """
 
     name: str
     title: str
     demonstration: bool
     targets: tuple[str, ...]
     prior_years: tuple[int, int] | None
+    tasks: tuple[str, ...] = ()
+    free_questions: bool = True
+    calibrated: bool = False
 
     @classmethod
     def from_json(cls, card: Mapping[str, Any]) -> Model:
@@ -39,6 +46,9 @@ class Model:
             demonstration=bool(card.get("demonstration")),
             targets=tuple(card.get("targets") or ()),
             prior_years=(int(years[0]), int(years[1])) if years else None,
+            tasks=tuple(card.get("tasks") or ()),
+            free_questions=card.get("free_questions") is not False,
+            calibrated=bool(card.get("calibration")),
         )
 
 

@@ -33,8 +33,10 @@ UPLOADED = "scene:"
 NO_PRIOR = "none"
 PRIOR_SOURCES = (NO_PRIOR, "auto", "cog", "earth-engine")
 """What a request may name as its prior, besides a file."""
+AUTO_PRIOR = PRIOR_SOURCES[1]
+"""What is at hand, else whatever source answers, else none."""
 FETCHED_PRIORS = PRIOR_SOURCES[1:]
-"""Those that are fetched from a network."""
+"""Those that may be fetched from a network."""
 
 
 SaidQuantity = Literal["power", "amplitude", "db", "grey"]
@@ -87,7 +89,8 @@ class InterpretRequest:
         boxes_crs: CRS of the boxes; None means that of the area.
         model: Name of a checkpoint; None takes the one that is loaded.
         prior: One of ``PRIOR_SOURCES`` or a file.
-        allow_no_prior: Go on without a prior where none can be had.
+        prior_network: Whether the prior may be fetched from a network; else only what is at hand is used.
+        allow_no_prior: Go on without a prior where none can be had; ``auto`` always does.
         year: Year of the prior; None means that of the scene's acquisition.
         band: Number from 1, name or polarisation; None takes VV, then HH, then the first.
         quantity: What the band's numbers are; None judges by names, units, range and texture.
@@ -112,6 +115,7 @@ class InterpretRequest:
     boxes_crs: CrsText | None = None
     model: FileName | None = None
     prior: FileName = NO_PRIOR
+    prior_network: Flag = True
     allow_no_prior: Flag = False
     year: Year | None = None
     band: BandNumber | Name | None = None

@@ -44,6 +44,7 @@ class Run:
         area: WKT of the area, easting or longitude first, in ``scene_crs``.
         started: Start of the run, UTC, ISO 8601.
         prior: Source of the prior, or ``none``.
+        prior_asked: The source of the prior that was asked for.
         prior_year: Year of the prior's embeddings.
         prior_year_asked: The year that was asked for, where it is another.
         prior_note: What the sources of the prior reported: who answered, who failed and why.
@@ -53,6 +54,7 @@ class Run:
         warnings: Whole sentences that a reader must know: what was guessed against the evidence or left out.
         data_share: Share of the area where the scene has data, in [0, 1]; None while it is not known.
         score_meaning: What the number called score is.
+        confidence_meaning: On what the number called confidence was calibrated, and how well; None where there is none.
     """
 
     id: str
@@ -87,6 +89,8 @@ class Run:
     data_share: float | None = None
     quantity_reason: str = ""
     score_meaning: str = SCORE_MEANING
+    prior_asked: str = NO_PRIOR
+    confidence_meaning: str | None = None
 
     def record(self) -> dict[str, Value]:
         """The run as one flat row: targets joined by commas, prompts and warnings by new lines."""
