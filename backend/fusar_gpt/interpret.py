@@ -24,7 +24,7 @@ from shapely import Point, transform
 from shapely import box as shapely_box
 from shapely.geometry.base import BaseGeometry
 
-from fusar_gpt import __version__, lonlat
+from fusar_gpt import __version__
 from fusar_gpt.contract import (
     ENOUGH_DATA,
     NO_PRIOR,
@@ -45,7 +45,8 @@ from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene_of, read_chip
 from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area, untaught_sizes
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.priors import Footprint, PriorField, PriorSource, open_prior
+from fusar_gpt.priors import PriorField, PriorSource
+from fusar_gpt.scene_prior import Admit, admit_raster, footprint, open_scene_prior, prior_year
 from fusar_gpt.tasks import Answer, PromptSet, Question, Task, prompt_set
 
 SOME_DATA = 0.1
@@ -111,6 +112,7 @@ def interpret(
     report: Callable[[str], None] = logger.info,
     identity: RunIdentity | None = None,
     policy: RasterPolicy | None = None,
+    admit: Admit = admit_raster,
 ) -> Iterator[Event]:
     """Interpret an area of a scene, yielding findings as soon as their chip is answered.
 
@@ -122,6 +124,7 @@ def interpret(
         report: Takes each line about where the priors come from.
         identity: Of a run that begins again; None is a new one.
         policy: Which rasters may be opened, where the scene is somebody else's file; None trusts it.
+        admit: Looks at a prior file that lies beside the scene before it is opened.
 
     Raises a :class:`~fusar_gpt.errors.FusarError` that names what is wrong with the scene, area, prior or
     question, and :class:`~fusar_gpt.errors.Cancelled` at the next token or piece of the scene once ``cancelled()`` is
@@ -129,7 +132,6 @@ def interpret(
     """
     prompts = prompt_set(engine.card.prompt_set)
     settings = settings or PriorSettings.of()
-    settings = replace(settings, allow_none=settings.allow_none or request.allow_no_prior)
     notes: list[str] = []
 
     def note(line: str) -> None:
@@ -138,15 +140,13 @@ def interpret(
 
     with (
         open_scene_of(request, policy, cancelled) as scene,
-        closing(
-            open_prior(request.prior, settings, note, cancelled, policy.drivers if policy else None)
-        ) as source,
+        closing(open_scene_prior(request, scene, settings, note, cancelled, policy, admit)) as source,
     ):
         area = scene_area(request, scene)
         total, planned = plan_questions(request, scene, area, engine.card)
         first = next(planned)
         stretch = scene.stretch()
-        year = request.year or (scene.acquired.year if scene.acquired else None)
+        year = prior_year(request, scene)
         prior = source.prior(footprint(scene, first.chip), year)
         run = provenance(identity or RunIdentity.new(), request, scene, area, stretch, first, engine, prompts)
         run = with_priors(run, [prior], year, notes)
@@ -280,26 +280,6 @@ def read_input(
     if not seen.is_asked:
         return seen
     return replace(seen, prior=source.prior(footprint(scene, planned.chip), year))
-
-
-def footprint(scene: Scene, chip: Chip) -> Footprint:
-    """The chip's spatiotemporal bounding box (FUSAR-GPT eq. 1) and the real mapping to chip pixels (eq. 3)."""
-    outline = ScenePoints.of(
-        np.asarray(chip.footprint.segmentize(chip.plan.window.width / 8).exterior.coords)
-    )
-    west, south, east, north = lonlat.bounds(scene.to_lonlat(outline).xy())
-    return Footprint(
-        west=west,
-        south=south,
-        east=east,
-        north=north,
-        width=chip.plan.width,
-        height=chip.plan.height,
-        lonlat_to_chip=lambda points: chip.plan.scene_to_chip(scene.from_lonlat(points)),
-        scene_to_chip=chip.plan.scene_to_chip,
-        scene_width=scene.width,
-        scene_height=scene.height,
-    )
 
 
 def ask(
