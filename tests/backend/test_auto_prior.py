@@ -40,6 +40,9 @@ class Tiles:
         self._check()
         return self.held if tile.zone in self.zones else ()
 
+    def known_years(self, tile):
+        return ()
+
     def fetch(self, tile, year, retry):
         self._check()
         self.fetched.append(tile)
