@@ -16,15 +16,16 @@ from fusar_gpt.planning import request_for
 
 
 class Miscounting(ThresholdEngine):
-    """Counts nine where there is one."""
+    """Counts nine in every second chip."""
+
+    counted = 0
 
     def _reply(self, request):
         reply = super()._reply(request)
-        return (
-            replace(reply, text="9")
-            if request.prompt.startswith("count") and reply.text[-1:] == "1"
-            else reply
-        )
+        if request.prompt.startswith("count"):
+            self.counted += 1
+        wrong = request.prompt.startswith("count") and self.counted % 2 == 1
+        return replace(reply, text="9") if wrong else reply
 
 
 class NotDetecting(ThresholdEngine):
@@ -100,7 +101,7 @@ def test_an_answer_that_was_cut_off_makes_the_number_incomplete(tmp_path, cut):
             reply = super()._reply(request)
             return replace(reply, finished=not request.prompt.startswith(cut))
 
-    _, chips, area, _ = counted(scene_file(tmp_path), CutOff())
+    area = counted(scene_file(tmp_path), CutOff())[2]
     assert area["complete"] is False
     assert area["agreement"] == 0
 
