@@ -40,13 +40,13 @@ from fusar_gpt.contract import (
 from fusar_gpt.engine import DecodeRequest, Engine, Reply
 from fusar_gpt.errors import Cancelled, SceneError
 from fusar_gpt.findings import AreaNumbers, Merge, georeference, not_asked
-from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data
+from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data, without_prior
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene_of, read_chip
 from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area, untaught_sizes
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import PriorField, PriorSource
-from fusar_gpt.scene_prior import Admit, admit_raster, footprint, open_scene_prior, prior_year
+from fusar_gpt.scene_prior import Admit, admit_raster, footprint, open_scene_prior, prior_asked, prior_year
 from fusar_gpt.tasks import Answer, PromptSet, Question, Task, prompt_set
 
 SOME_DATA = 0.1
@@ -154,7 +154,7 @@ def interpret(
         prior = source.prior(footprint(scene, first.chip), year)
         run = provenance(identity or RunIdentity.new(), request, scene, area, stretch, first, engine, prompts)
         run = with_priors(run, [prior], year, notes)
-        yield Started(run, total)
+        yield Started(with_no_prior(run, prior, source.missing), total)
 
         merge = Merge(scene)
         findings: dict[str, Finding] = {}
@@ -166,8 +166,13 @@ def interpret(
         for batch in batches(prefetched, engine.batch_size):
             inputs = [read_input(scene, chip, area, stretch, source, year, cancelled) for chip in batch]
             for seen, answered in zip(inputs, ask(engine, prompts, inputs, cancelled), strict=True):
-                lacks_prior = seen.prior.source != NO_PRIOR and not len(seen.prior)
-                covered.add(seen.coverage, asked=bool(seen.asked), lacks_prior=lacks_prior)
+                none = seen.prior.source == NO_PRIOR
+                covered.add(
+                    seen.coverage,
+                    asked=bool(seen.asked),
+                    lacks_prior=not none and not len(seen.prior),
+                    no_prior=source.missing if none else "",
+                )
                 numbers.add((each.question, each.answer) for each in answered)
                 if seen.asked:
                     used.setdefault(seen.prior.source, seen.prior)
@@ -224,7 +229,7 @@ def provenance(
         overlap=chip_overlap(request, first.questions),
         area=ground.wkt,
         started=identity.started,
-        prior_asked=request.prior,
+        prior_asked=prior_asked(request),
         attribution=scene.attribution,
         warnings=(*scene.warnings, *untaught_sizes(request, scene, first.chip, engine.card)),
     )
@@ -243,6 +248,12 @@ def with_priors(run: Run, priors: Iterable[PriorField], year: int | None, notes:
         prior_simulated=any(prior.simulated for prior in given),
         prior_note="; ".join(notes) or None,
     )
+
+
+def with_no_prior(run: Run, prior: PriorField, why: str) -> Run:
+    """The run with the notice that its first chip has no prior, although one was asked for."""
+    lacks = prior.source == NO_PRIOR and why
+    return replace(run, warnings=(*run.warnings, without_prior(why))) if lacks else run
 
 
 def with_coverage(run: Run, seen: AreaCoverage, scene: Scene) -> Run:
