@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from fusar_gpt.frames import ChipBox, SceneWindow
+from fusar_gpt.frames import ChipBox, ScenePoints, SceneWindow
 from fusar_gpt.imagery import ResizePlan
 from fusar_gpt.model import Card
 from fusar_gpt.tasks import ANY, Count, Grid, Task, cell_of
 from fusar_gpt.tasks.reading import read_count, read_grid
 from fusar_train.corpus.chip import LABELS, MIN_VISIBLE, LabelledBox, LabelledChip, no_prior
-from fusar_train.corpus.record import Record, on_chip
+from fusar_train.corpus.images import crop
+from fusar_train.corpus.record import Record, on_chip, resize_plan, resized
 from fusar_train.corpus.records import read_records
 from fusar_train.corpus.ssdd import Annotated, read_voc, shared_ground, whole
 from fusar_train.corpus.ssdd import split as split_images
@@ -128,7 +128,7 @@ def simulated_images(count: int, split: str, card: Card | None) -> LabelledImage
 
     def make(index: int) -> LabelledImage:
         record = simulate_chip(index, _STREAMS[split])
-        return sized(image_of(id_of(index), record, LABELS, [caption(record)]), card)
+        return image_of(id_of(index), sized(record, card), LABELS, [caption(record)])
 
     return LabelledImages(name, count, id_of, make)
 
@@ -152,7 +152,7 @@ def ssdd_images(folder: Path, split: str, card: Card | None) -> LabelledImages:
 
     def make(index: int) -> LabelledImage:
         record = whole(images[index], max(card.width, card.height)) if card else _native(images[index])
-        return sized(image_of(id_of(index), record, ("ship",), []), card)
+        return image_of(id_of(index), sized(record, card), ("ship",), [])
 
     return LabelledImages(f"ssdd {split}", len(images), id_of, make)
 
@@ -287,21 +287,14 @@ def questions_about(
     return [*found, *(LabelledQuestion(Task.CLASSIFY, TrueClass(o.label, o.fine), box=o.box) for o in clear)]
 
 
-def sized(image: LabelledImage, card: Card | None) -> LabelledImage:
-    """The image at the card's size: image resized, boxes scaled."""
-    width, height = image.frame
+def sized(chip: LabelledChip, card: Card | None) -> LabelledChip:
+    """A chip in memory as it is shown to the card's model, objects and prior with it; itself where there is none."""
+    width, height = chip.size
     if card is None or (card.width, card.height) == (width, height):
-        return image
-    across, down = card.width / width, card.height / height
-
-    def scaled(box: ChipBox) -> ChipBox:
-        return ChipBox(box.left * across, box.top * down, box.right * across, box.bottom * down)
-
-    def moved(asked: LabelledQuestion) -> LabelledQuestion:
-        if asked.task is Task.DETECT and isinstance(asked.truth, tuple):
-            boxes = [replace(t, box=scaled(t.box)) for t in asked.truth if isinstance(t, TrueBox)]
-            return replace(asked, truth=tuple(boxes))
-        return replace(asked, box=asked.box and scaled(asked.box))
-
-    pixels = Image.fromarray(image.pixels).resize((card.width, card.height), Image.Resampling.BICUBIC)
-    return replace(image, pixels=np.asarray(pixels), questions=tuple(map(moved, image.questions)))
+        return chip
+    plan = resize_plan(SceneWindow(0, 0, width, height), card)
+    objects = tuple(replace(item, box=on_chip(item.box, plan)) for item in chip.objects)
+    points = plan.scene_to_chip(ScenePoints.of(chip.positions[:, ::-1] * np.array([width, height])))
+    positions = np.stack([points.y / card.height, points.x / card.width], axis=1).astype(np.float32)
+    pixels = resized(crop(chip.image, plan.window), plan)
+    return replace(chip, image=pixels, objects=objects, positions=positions)
