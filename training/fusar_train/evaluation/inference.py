@@ -110,6 +110,7 @@ def answered(
             raw=reply.text,
             nodes=len(image.values),
             score=reply.score((0, len(reply.text))),
+            slices=image.slices,
         )
         for (image, asked), (prompt, answer, reply) in zip(cases, replies(engine, questions), strict=True)
     ]
