@@ -30,6 +30,11 @@ def count_by_kind(findings: Iterable[Finding]) -> dict[str, int]:
     return dict(counts.most_common())
 
 
+def surest_first(finding: Finding) -> float:
+    """The key that sorts detections by falling objectness."""
+    return -float(finding.properties.get("objectness") or 0)
+
+
 def overlap(one: SceneBox, other: SceneBox) -> SceneBox | None:
     """What two boxes share; None if that has no area."""
     left, top = max(one.left, other.left), max(one.top, other.top)

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from safetensors import SafetensorError
 
 from fusar_gpt.errors import CheckpointError
+from fusar_gpt.model.calibration import Calibration
 
 CARD_FILE = "fusar.json"
 ASPECTS = ("undistorted", "stretched")
@@ -47,6 +48,7 @@ _DECIDING = (
     "preprocessor_config.json",
     *TOKENIZER_FILES,
 )
+_DESCRIBING = ("base", "pixel_m", "chip_m", "calibration")
 _REQUIRED = ("config.json", "preprocessor_config.json", "tokenizer.json")
 
 _CODE_FILES = (".py", ".pyc", ".so", ".pyd")
@@ -69,6 +71,7 @@ class Card:
     itself.
     ``pixel_m`` and ``chip_m`` are the smallest and greatest pixel side of the scenes and ground side of the chips
     that it was taught, in metres; None when that is not known.
+    ``calibration`` says how token probabilities become confidences, and how well; None: there are none.
     ``digests`` maps weight files to their SHA-256 and is written by ``save_checkpoint``.
     """
 
@@ -92,6 +95,7 @@ class Card:
     base_sizes: dict[str, int] = field(default_factory=dict)
     pixel_m: list[float] | None = None
     chip_m: list[float] | None = None
+    calibration: Calibration | None = None
     digests: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -184,11 +188,9 @@ def digest(folder: Path, card: Card) -> str:
     """SHA-256 of what decides an answer: the card, and the weights and settings beside it.
 
     The base's location is left out; its content is in it through ``base_digests``. So is what decides no answer but
-    only warnings. CheckpointError when a file is missing or altered.
+    only what is said about it. CheckpointError when a file is missing or altered.
     """
-    described = {
-        key: value for key, value in asdict(card).items() if key not in ("base", "pixel_m", "chip_m")
-    }
+    described = {key: value for key, value in asdict(card).items() if key not in _DESCRIBING}
     total = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     found = set()
     for path in deciding_files(folder):
@@ -256,6 +258,6 @@ def staged(out: Path) -> Iterator[Path]:
 def write_card(folder: Path, card: Card, paths: list[Path]) -> Card:
     """Write the card last, with the digests of ``paths``: a folder without a card is no checkpoint."""
     (folder / CARD_FILE).unlink(missing_ok=True)
-    card = Card(**{**asdict(card), "digests": {path.name: sha256(path) for path in paths}})
+    card = replace(card, digests={path.name: sha256(path) for path in paths})
     card.write(folder)
     return card

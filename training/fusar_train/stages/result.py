@@ -92,6 +92,7 @@ def _card(config: StageConfig, base: Card, records: Sequence[Record]) -> Card:
         base=None,
         base_digests={},
         base_sizes={},
+        calibration=None,
     )
 
 
