@@ -25,6 +25,7 @@ from shapely import box as shapely_box
 from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt import __version__
+from fusar_gpt.certainty import Certainty, calibration_of, certainty
 from fusar_gpt.contract import (
     ENOUGH_DATA,
     NO_PRIOR,
@@ -43,6 +44,7 @@ from fusar_gpt.findings import AreaNumbers, Merge, georeference, not_asked
 from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data, without_prior
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene_of, read_chip
+from fusar_gpt.model.calibration import Calibration
 from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area, untaught_sizes
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import PriorField, PriorSource
@@ -101,11 +103,11 @@ class ChipInput:
 
 @dataclass(frozen=True)
 class AnsweredQuestion:
-    """A question, what the model said, and what that means."""
+    """A question, what the model's answer means, and how sure the model is of it."""
 
     question: Question
-    reply: Reply
     answer: Answer
+    sure: Certainty
 
 
 def interpret(
@@ -135,6 +137,7 @@ def interpret(
     true.
     """
     prompts = prompt_set(engine.card.prompt_set)
+    calibration, other = calibration_of(engine.card, engine.hash)
     settings = settings or PriorSettings.of()
     notes: list[str] = []
 
@@ -154,6 +157,7 @@ def interpret(
         prior = source.prior(footprint(scene, first.chip), year)
         run = provenance(identity or RunIdentity.new(), request, scene, area, stretch, first, engine, prompts)
         run = with_priors(run, [prior], year, notes)
+        run = with_calibration(run, calibration, other)
         yield Started(with_no_prior(run, prior, source.missing), total)
 
         merge = Merge(scene)
@@ -165,7 +169,9 @@ def interpret(
         prefetched = prefetch_priors(chain([first], planned), scene, source, year, ahead)
         for batch in batches(prefetched, engine.batch_size):
             inputs = [read_input(scene, chip, area, stretch, source, year, cancelled) for chip in batch]
-            for seen, answered in zip(inputs, ask(engine, prompts, inputs, cancelled), strict=True):
+            for seen, answered in zip(
+                inputs, ask(engine, prompts, inputs, calibration, cancelled), strict=True
+            ):
                 none = seen.prior.source == NO_PRIOR
                 covered.add(
                     seen.coverage,
@@ -256,6 +262,12 @@ def with_no_prior(run: Run, prior: PriorField, why: str) -> Run:
     return replace(run, warnings=(*run.warnings, without_prior(why))) if lacks else run
 
 
+def with_calibration(run: Run, calibration: Calibration | None, other: str | None) -> Run:
+    """The run with what its confidences mean, and ``other``, the sentence about a calibration of another checkpoint."""
+    said = calibration.said_of(run.task) if calibration else None
+    return replace(run, confidence_meaning=said, warnings=(*run.warnings, *([other] if other else [])))
+
+
 def with_coverage(run: Run, seen: AreaCoverage, scene: Scene) -> Run:
     """The run with what was seen of its area. Raises SceneError if there was nothing to ask about."""
     if not seen.asked:
@@ -300,7 +312,11 @@ def read_input(
 
 
 def ask(
-    engine: Engine, prompts: PromptSet, inputs: Sequence[ChipInput], cancelled: Callable[[], bool]
+    engine: Engine,
+    prompts: PromptSet,
+    inputs: Sequence[ChipInput],
+    calibration: Calibration | None,
+    cancelled: Callable[[], bool],
 ) -> list[list[AnsweredQuestion]]:
     """Ask every question about every chip that has data in one go; the answers come back grouped by chip, in order."""
     requests = [
@@ -316,13 +332,14 @@ def ask(
         for question in seen.asked
     ]
     replies = iter(engine.answer(requests, cancelled))
+
+    def read(seen: ChipInput, question: Question, reply: Reply) -> AnsweredQuestion:
+        answer = prompts.parse(question, reply.text, seen.size, finished=reply.finished)
+        sure = certainty(question.task, answer, reply.probability, calibration, seen.size, len(seen.prior))
+        return AnsweredQuestion(question, answer, sure)
+
     return [
-        [
-            AnsweredQuestion(
-                question, reply, prompts.parse(question, reply.text, seen.size, finished=reply.finished)
-            )
-            for question, reply in zip(seen.asked, replies, strict=False)
-        ]
+        [read(seen, question, reply) for question, reply in zip(seen.asked, replies, strict=False)]
         for seen in inputs
     ]
 
@@ -345,7 +362,7 @@ def georeference_answers(
             seen.chip,
             scene,
             run,
-            each.reply.score,
+            each.sure,
             len(seen.prior),
             seen.coverage,
         )
