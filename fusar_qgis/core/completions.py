@@ -63,4 +63,5 @@ def _answered(grounds: Json, *, cut: bool) -> Answered:
     check = grounds.get("self_check") or {}
     runs = [dict(run) for run in (grounds.get("run"), check.get("run")) if run]
     features = (grounds.get("findings") or {"features": []})["features"]
-    return Answered(tuple(runs), read_mentions(features), check.get("agree"), cut)
+    understood = clean(str(grounds.get("understood") or ""))
+    return Answered(tuple(runs), read_mentions(features), check.get("agree"), cut, understood)

@@ -26,7 +26,6 @@ FINDING_COLUMNS: dict[str, Columns] = {
     "detections": {
         "id": str,
         "label": str,
-        "score": float,
         "objectness": float,
         "confidence": float,
         "length_m": float,

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from ...core.chat import Turn
-from ...layers.wording import run_caveats
+from ...layers.wording import run_caveats, understood_in_words
 from ...translation import translate
 from .on_map import square_kilometres
 
 
-def suggestions() -> list[str]:
+def suggestions() -> dict[str, str]:
     """Return a question for each task, in words that the backend understands."""
-    return [
-        translate("ChatWording", "How many ships are here?"),
-        translate("ChatWording", "Where are the ships?"),
-        translate("ChatWording", "Which grid cells hold ships?"),
-        translate("ChatWording", "What is this?"),
-        translate("ChatWording", "Describe this area."),
-    ]
+    return {
+        "count": translate("ChatWording", "How many ships are here?"),
+        "detect": translate("ChatWording", "Where are the ships?"),
+        "locate": translate("ChatWording", "Which grid cells hold ships?"),
+        "classify": translate("ChatWording", "What is this?"),
+        "describe": translate("ChatWording", "Describe this area."),
+    }
 
 
 def about(turn: Turn) -> str:
@@ -30,8 +30,8 @@ def about(turn: Turn) -> str:
 
 
 def caption(turn: Turn) -> str:
-    """Return what made the answer: model and prior first, for nothing may be trusted without them."""
-    parts = []
+    """Return what the question was taken for, then what made the answer: nothing may be trusted without that."""
+    parts = [understood_in_words(turn.rests_on.understood)] if turn.rests_on.understood else []
     run = turn.run
     if run:
         model = str(run.get("model", "?"))
