@@ -79,7 +79,7 @@ def test_a_link_zooms_to_its_finding_and_flashes_it(ask, panel, qgis_iface, monk
         canvas, "flashGeometries", lambda shapes, crs, *_: flashed.append((shapes, crs.authid()))
     )
     _, (second, _) = turn.places()
-    assert turn.answer[second.start : second.end] == "2. ship 船 at place 1, score 0.9"
+    assert turn.answer[second.start : second.end] == "2. ship 船 at place 1, 90 %"
     answer_of(panel).anchorClicked.emit(QUrl(second.target))
     (((shape,), crs),) = flashed
     assert crs == "EPSG:32650"
