@@ -13,7 +13,7 @@ from qgis.PyQt.QtCore import Qt
 from ..contract import ENOUGH_DATA
 from ..core.review import RANKINGS
 from ..translation import translate
-from .wording import method_names, task_names
+from .wording import chips_agree, method_names, share_agrees, task_names, understood_as
 
 # What a reviewer says goes before what the model says.
 NAMED = 'coalesce("reviewed_label", "label")'
@@ -107,8 +107,8 @@ def sort_by_rank(layer: QgsVectorLayer) -> None:
 def _understood() -> str:
     """Return what a free question was taken for, on a line of its own, or an empty text."""
     task, rest = "regexp_substr(\"understood\", '^(\\\\S+)')", "regexp_replace(\"understood\", '^\\\\S+', '')"
-    words = _quoted(translate("Labels", "understood as: "))
-    return f"coalesce({words} || {_in_words(task, task_names())} || {rest} || '\\n', '')"
+    named = f"{_in_words(task, task_names())} || {rest}"
+    return f"coalesce(replace({_quoted(understood_as())}, '{{task}}', {named}) || '\\n', '')"
 
 
 def _method() -> str:
@@ -117,17 +117,13 @@ def _method() -> str:
 
 def _agreement() -> str:
     """Return the expression of how many chips agree; of their share, where that is no whole number of chips."""
-    some = translate("Labels", "{n} of {chips} chips agree")
     exact = f'abs("agreement" * {_CHIPS} - round("agreement" * {_CHIPS})) < 0.005 * {_CHIPS}'
-    in_chips = (
-        f"replace(replace({_quoted(some)}, '{{n}}', round(\"agreement\" * {_CHIPS})), '{{chips}}', {_CHIPS})"
-    )
+    in_chips = f"replace(replace({_quoted(chips_agree())}, '{{n}}', round(\"agreement\" * {_CHIPS})), '{{chips}}', {_CHIPS})"
     return f'if("agreement" is null, NULL, if({exact}, {in_chips}, {_agreeing_share()}))'
 
 
 def _agreeing_share() -> str:
-    share = translate("Labels", "{n} % of the chips agree")
-    return f"replace({_quoted(share)}, '{{n}}', round(100 * \"agreement\"))"
+    return f"replace({_quoted(share_agrees())}, '{{n}}', round(100 * \"agreement\"))"
 
 
 def _in_words(value: str, names: Mapping[str, str]) -> str:

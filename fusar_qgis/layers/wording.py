@@ -58,11 +58,9 @@ def count_in_words(count: AreaCount) -> str:
         number = translate("Wording", "at least {n}").format(n=number)
     notes = [method_names().get(count.method, count.method)] if count.method else []
     if count.agreeing is not None:
-        notes.append(
-            translate("Wording", "{n} of {chips} chips agree").format(n=count.agreeing, chips=count.chips)
-        )
+        notes.append(chips_agree().format(n=count.agreeing, chips=count.chips))
     elif count.agreement is not None:
-        notes.append(translate("Wording", "{n} % of the chips agree").format(n=round(100 * count.agreement)))
+        notes.append(share_agrees().format(n=round(100 * count.agreement)))
     named = f"{count.target}: {number}" if count.target else number
     return f"{named} ({'; '.join(notes)})" if notes else named
 
@@ -70,7 +68,22 @@ def count_in_words(count: AreaCount) -> str:
 def understood_in_words(understood: str) -> str:
     """Return what a free question was taken for, such as ``understood as: Count ship``."""
     task, _, targets = understood.partition(" ")
-    return str(translate("Wording", "understood as: {task}").replace("{task}", run_title(task, targets)))
+    return understood_as().replace("{task}", run_title(task, targets))
+
+
+def understood_as() -> str:
+    """Return the text that names what a question was taken for, as ``{task}``."""
+    return str(translate("Wording", "understood as: {task}"))
+
+
+def chips_agree() -> str:
+    """Return the text that says that ``{n}`` of ``{chips}`` chips counted what was detected on them."""
+    return str(translate("Wording", "{n} of {chips} chips agree"))
+
+
+def share_agrees() -> str:
+    """Return the text that says that ``{n}`` percent of the chips counted what was detected on them."""
+    return str(translate("Wording", "{n} % of the chips agree"))
 
 
 def questions_taken(model: Model) -> str:

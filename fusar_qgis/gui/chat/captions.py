@@ -20,18 +20,19 @@ def suggestions() -> dict[str, str]:
 
 
 def about(turn: Turn) -> str:
-    """Return where the question was asked."""
-    area = f"{square_kilometres(turn.target):.3g} km²"
+    """Return where the question was asked, and what it was taken for."""
+    parts = [turn.target.scene, f"{square_kilometres(turn.target):.3g} km²"]
     boxes = (turn.target.boxes or {}).get("features") or []
     if boxes:
-        selected = translate("ChatWording", "{n} selected").format(n=len(boxes))
-        return f"{turn.target.scene} · {area} · {selected}"
-    return f"{turn.target.scene} · {area}"
+        parts.append(translate("ChatWording", "{n} selected").format(n=len(boxes)))
+    if turn.rests_on.understood:
+        parts.append(understood_in_words(turn.rests_on.understood))
+    return " · ".join(parts)
 
 
 def caption(turn: Turn) -> str:
-    """Return what the question was taken for, then what made the answer: nothing may be trusted without that."""
-    parts = [understood_in_words(turn.rests_on.understood)] if turn.rests_on.understood else []
+    """Return what made the answer: model and prior first, for nothing may be trusted without them."""
+    parts = []
     run = turn.run
     if run:
         model = str(run.get("model", "?"))
