@@ -7,12 +7,12 @@ from fusar_gpt.findings.merge import Merge
 from fusar_gpt.findings.output import check_output, check_writable
 from fusar_gpt.findings.overlay import draw_overlay, write_overlay
 from fusar_gpt.findings.report import ReportedRun, write_report
-from fusar_gpt.findings.total import area_totals
+from fusar_gpt.findings.total import AreaNumbers
 
 __all__ = [
+    "AreaNumbers",
     "Merge",
     "ReportedRun",
-    "area_totals",
     "check_output",
     "check_writable",
     "count_by_kind",

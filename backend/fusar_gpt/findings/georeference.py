@@ -22,6 +22,8 @@ from fusar_gpt.frames import ChipBox, LonLatPoints, SceneBox, ScenePoints, chip_
 from fusar_gpt.imagery import Chip, Scene, outline_of
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, Question, Text
 
+CHIP_COUNT = "chip count"
+"""The ``method`` of the model's own count of one chip (the paper's counting task)."""
 _ELLIPSOID = pyproj.Geod(ellps="WGS84")
 _BEND_PX = 0.05
 """How far an edge in degrees may lie from the straight one in pixels."""
@@ -126,6 +128,7 @@ class _Maker:
             "label": answer.label if isinstance(answer, Label) else None,
             "text": _words(answer),
             "score": _number(reply_score((0, len(answer.raw)))) if answer.raw else None,
+            "method": CHIP_COUNT if isinstance(answer, Count) else None,
             "complete": answer.complete,
         }
         return self._row(columns)
@@ -135,6 +138,7 @@ class _Maker:
             "task": self._question.task.value,
             "target": self._question.target,
             "question": self._question.text,
+            "understood": self._question.understood,
         }
         columns = asked | said | {"data_share": self._coverage.share}
         box = self._question.box
