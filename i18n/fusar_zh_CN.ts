@@ -755,26 +755,6 @@
         <translation>无数据</translation>
     </message>
     <message>
-        <source>confidence (probability of being right)</source>
-        <translation>置信度（正确的概率）</translation>
-    </message>
-    <message>
-        <source>objectness (ranks, is not a probability of being right)</source>
-        <translation>目标性（用于排序，不是正确的概率）</translation>
-    </message>
-    <message>
-        <source>method (what the number was made from)</source>
-        <translation>方法（数量的来源）</translation>
-    </message>
-    <message>
-        <source>agreement (share of the chips that agree)</source>
-        <translation>一致率（一致的切片所占比例）</translation>
-    </message>
-    <message>
-        <source>understood (what the question was taken for)</source>
-        <translation>理解为（问题被当作的任务）</translation>
-    </message>
-    <message>
         <source>none: this model has no calibration</source>
         <translation>无：该模型未经校准</translation>
     </message>

@@ -32,6 +32,7 @@ class Confidence(QWidget):
         layout.setContentsMargins(4, 0, 4, 0)
         for widget in (self._name, self._slider, self._text):
             layout.addWidget(widget)
+        layout.addStretch()
 
     def show_least(self, least: float, ranking: str) -> None:
         """Put the slider where the layer's filter is, without a signal, and say what it filters by."""

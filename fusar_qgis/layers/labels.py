@@ -77,19 +77,8 @@ def map_tip(layer: QgsVectorLayer) -> str:
     return f"<table>{rows}</table>"
 
 
-def name_columns(layer: QgsVectorLayer) -> None:
-    """Have the form and the table say what the numbers of a finding are; the columns keep their names."""
-    aliases = {
-        "confidence": translate("Labels", "confidence (probability of being right)"),
-        "objectness": translate("Labels", "objectness (ranks, is not a probability of being right)"),
-        "method": translate("Labels", "method (what the number was made from)"),
-        "agreement": translate("Labels", "agreement (share of the chips that agree)"),
-        "understood": translate("Labels", "understood (what the question was taken for)"),
-    }
-    for name, alias in aliases.items():
-        place = layer.fields().indexOf(name)
-        if place >= 0:
-            layer.setFieldAlias(place, alias)
+def name_methods(layer: QgsVectorLayer) -> None:
+    """Have the form and the table say in words what a number was made from."""
     place = layer.fields().indexOf("method")
     if place >= 0:
         words = [{name: method} for method, name in method_names().items()]

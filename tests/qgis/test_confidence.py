@@ -88,8 +88,7 @@ def test_a_calibrated_detection_says_its_confidence_in_percent(project, run):  #
     assert labels(layer) == ["ship 87 %", "ship 5 %"]
     assert evaluate(layer, layer.displayExpression(), next(layer.getFeatures())) == "ship 87 %"
     assert "<td>87 %</td>" in tip(layer)
-    alias = layer.attributeAlias(layer.fields().indexOf("confidence"))
-    assert alias == "confidence (probability of being right)"
+    assert layer.attributeTableConfig().sortExpression() == 'coalesce("confidence", "objectness")'
 
 
 def test_no_number_stands_in_for_a_confidence_that_is_not_there(uncalibrated):

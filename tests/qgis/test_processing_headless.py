@@ -156,7 +156,9 @@ def test_the_example_model_loads_and_runs(profile, plugin, scene_path, tmp_path)
         **{"sure:ships": str(ships), "count:counts": str(counts)},
     )  # fmt: skip
     # 0.95, 0.85, 0.65 (its predecessor of 0.75 was replaced) in each area
-    assert sorted(row["confidence"] for row in rows(ships)) == pytest.approx([0.65, 0.65, 0.85, 0.85, 0.95, 0.95])
+    assert sorted(row["confidence"] for row in rows(ships)) == pytest.approx(
+        [0.65, 0.65, 0.85, 0.85, 0.95, 0.95]
+    )
     assert [row["ships"] for row in rows(counts)] == [3, 3]
 
 
