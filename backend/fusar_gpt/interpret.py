@@ -25,6 +25,7 @@ from shapely import box as shapely_box
 from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt import __version__
+from fusar_gpt.certainty import Certainty, calibration_of, certainty
 from fusar_gpt.contract import (
     ENOUGH_DATA,
     NO_PRIOR,
@@ -39,10 +40,11 @@ from fusar_gpt.contract import (
 )
 from fusar_gpt.engine import DecodeRequest, Engine, Reply
 from fusar_gpt.errors import Cancelled, SceneError
-from fusar_gpt.findings import Merge, area_totals, georeference, not_asked
+from fusar_gpt.findings import AreaNumbers, Merge, georeference, not_asked
 from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data, without_prior
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene_of, read_chip
+from fusar_gpt.model.calibration import Calibration
 from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area, untaught_sizes
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import PriorField, PriorSource
@@ -84,10 +86,14 @@ class ChipInput:
     prior: PriorField
 
     @property
-    def is_asked(self) -> bool:
-        """Whether there is enough data to ask about; single objects are found wherever there is some."""
-        least = SOME_DATA if self.questions[0].task is Task.DETECT else ENOUGH_DATA
-        return self.coverage.share >= least
+    def asked(self) -> tuple[Question, ...]:
+        """The questions that there is enough data for; single objects are found wherever there is some."""
+        share = self.coverage.share
+        return tuple(
+            question
+            for question in self.questions
+            if share >= (SOME_DATA if question.task is Task.DETECT else ENOUGH_DATA)
+        )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -97,11 +103,11 @@ class ChipInput:
 
 @dataclass(frozen=True)
 class AnsweredQuestion:
-    """A question, what the model said, and what that means."""
+    """A question, what the model's answer means, and how sure the model is of it."""
 
     question: Question
-    reply: Reply
     answer: Answer
+    sure: Certainty
 
 
 def interpret(
@@ -131,6 +137,7 @@ def interpret(
     true.
     """
     prompts = prompt_set(engine.card.prompt_set)
+    calibration, other = calibration_of(engine.card, engine.hash)
     settings = settings or PriorSettings.of()
     notes: list[str] = []
 
@@ -150,25 +157,30 @@ def interpret(
         prior = source.prior(footprint(scene, first.chip), year)
         run = provenance(identity or RunIdentity.new(), request, scene, area, stretch, first, engine, prompts)
         run = with_priors(run, [prior], year, notes)
+        run = with_calibration(run, calibration, other)
         yield Started(with_no_prior(run, prior, source.missing), total)
 
         merge = Merge(scene)
         findings: dict[str, Finding] = {}
         used: dict[str, PriorField] = {}
         covered = AreaCoverage()
+        numbers = AreaNumbers()
         ahead = max(2 * engine.batch_size, AHEAD)
         prefetched = prefetch_priors(chain([first], planned), scene, source, year, ahead)
         for batch in batches(prefetched, engine.batch_size):
             inputs = [read_input(scene, chip, area, stretch, source, year, cancelled) for chip in batch]
-            for seen, answered in zip(inputs, ask(engine, prompts, inputs, cancelled), strict=True):
+            for seen, answered in zip(
+                inputs, ask(engine, prompts, inputs, calibration, cancelled), strict=True
+            ):
                 none = seen.prior.source == NO_PRIOR
                 covered.add(
                     seen.coverage,
-                    asked=seen.is_asked,
+                    asked=bool(seen.asked),
                     lacks_prior=not none and not len(seen.prior),
                     no_prior=source.missing if none else "",
                 )
-                if seen.is_asked:
+                numbers.add((each.question, each.answer) for each in answered)
+                if seen.asked:
                     used.setdefault(seen.prior.source, seen.prior)
                 found = merge.add(seen.chip, georeference_answers(seen, answered, scene, area, run))
                 if found.added:
@@ -178,7 +190,7 @@ def interpret(
 
         run = with_coverage(run, covered, scene)
         run = with_priors(run, used.values(), year, notes)
-        totals = Found(tuple(area_totals(findings.values(), scene, run)))
+        totals = Found(tuple(numbers.rows(findings.values(), scene, run)))
         if totals.added:
             apply_changes(findings, totals)
             yield totals
@@ -207,7 +219,7 @@ def provenance(
         model_hash=engine.hash,
         demonstration=engine.card.demonstration,
         task=request.task.value,
-        targets=tuple(question.target for question in first.questions if question.target),
+        targets=tuple(dict.fromkeys(question.target for question in first.questions if question.target)),
         prompts=tuple(prompts.prompt(question, size) for question in first.questions),
         scene=scene.name,
         scene_crs=crs_text(scene.crs),
@@ -220,7 +232,7 @@ def provenance(
         stretch_high_db=stretch.high_db,
         chip_ground_m=plan.window.width * scene.pixel_size_m,
         aspect=request.aspect or engine.card.aspect,
-        overlap=chip_overlap(request),
+        overlap=chip_overlap(request, first.questions),
         area=ground.wkt,
         started=identity.started,
         prior_asked=prior_asked(request),
@@ -248,6 +260,12 @@ def with_no_prior(run: Run, prior: PriorField, why: str) -> Run:
     """The run with the notice that its first chip has no prior, although one was asked for."""
     lacks = prior.source == NO_PRIOR and why
     return replace(run, warnings=(*run.warnings, without_prior(why))) if lacks else run
+
+
+def with_calibration(run: Run, calibration: Calibration | None, other: str | None) -> Run:
+    """The run with what its confidences mean, and ``other``, the sentence about a calibration of another checkpoint."""
+    said = calibration.said_of(run.task) if calibration else None
+    return replace(run, confidence_meaning=said, warnings=(*run.warnings, *([other] if other else [])))
 
 
 def with_coverage(run: Run, seen: AreaCoverage, scene: Scene) -> Run:
@@ -288,13 +306,17 @@ def read_input(
     pixels = read_chip(scene, planned.chip, stretch)
     coverage = Coverage.of(pixels.has_data, planned.chip, area, planned.questions[0].box)
     seen = ChipInput(planned.chip, planned.questions, pixels.grey, coverage, PriorField.empty(NO_PRIOR))
-    if not seen.is_asked:
+    if not seen.asked:
         return seen
     return replace(seen, prior=source.prior(footprint(scene, planned.chip), year))
 
 
 def ask(
-    engine: Engine, prompts: PromptSet, inputs: Sequence[ChipInput], cancelled: Callable[[], bool]
+    engine: Engine,
+    prompts: PromptSet,
+    inputs: Sequence[ChipInput],
+    calibration: Calibration | None,
+    cancelled: Callable[[], bool],
 ) -> list[list[AnsweredQuestion]]:
     """Ask every question about every chip that has data in one go; the answers come back grouped by chip, in order."""
     requests = [
@@ -307,17 +329,17 @@ def ask(
             max_tokens=prompts.max_tokens(question),
         )
         for seen in inputs
-        if seen.is_asked
-        for question in seen.questions
+        for question in seen.asked
     ]
     replies = iter(engine.answer(requests, cancelled))
+
+    def read(seen: ChipInput, question: Question, reply: Reply) -> AnsweredQuestion:
+        answer = prompts.parse(question, reply.text, seen.size, finished=reply.finished)
+        sure = certainty(question.task, answer, reply.probability, calibration, seen.size, len(seen.prior))
+        return AnsweredQuestion(question, answer, sure)
+
     return [
-        [
-            AnsweredQuestion(
-                question, reply, prompts.parse(question, reply.text, seen.size, finished=reply.finished)
-            )
-            for question, reply in zip(seen.questions if seen.is_asked else (), replies, strict=False)
-        ]
+        [read(seen, question, reply) for question, reply in zip(seen.asked, replies, strict=False)]
         for seen in inputs
     ]
 
@@ -327,9 +349,11 @@ def georeference_answers(
 ) -> list[Finding]:
     """The findings in the answers about one chip; objects and cells outside the area are left out."""
     run = replace(run, prior=seen.prior.source)  # each finding says where its own chip's prior came from
-    if not seen.is_asked:
-        return [not_asked(question, seen.chip, scene, run, seen.coverage) for question in seen.questions]
-    found = [
+    unasked = {
+        question.target: question for question in reversed(seen.questions) if question not in seen.asked
+    }
+    found = [not_asked(question, seen.chip, scene, run, seen.coverage) for question in unasked.values()]
+    found += [
         finding
         for each in answered
         for finding in georeference(
@@ -338,7 +362,7 @@ def georeference_answers(
             seen.chip,
             scene,
             run,
-            each.reply.score,
+            each.sure,
             len(seen.prior),
             seen.coverage,
         )

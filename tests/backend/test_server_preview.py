@@ -65,7 +65,7 @@ def pixels(uri: str) -> np.ndarray:
 
 def test_it_shows_a_chip_of_the_plan_as_the_model_sees_it(api: ApiServer, root: Path) -> None:
     path = write(root / "rotated_vv.tif", speckle(300, 400), transform=ROTATED, names=["VV"])
-    answer = ask(api, path, task="count", prior="none")
+    answer = ask(api, path, task="locate", prior="none")
     with open_scene(path) as scene:
         chips = list(plan_chips(scene, Area.whole(scene).on_scene(scene), ChipFormat(64, 64, 16)))
         assert answer["chips"] == len(chips)

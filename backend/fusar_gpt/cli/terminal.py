@@ -18,6 +18,9 @@ from fusar_gpt.tasks import SEARCHES
 LINE_EVERY_S = 10.0
 """How often progress is printed where stderr is not a terminal."""
 
+SURE = 0.8
+"""Detections of this confidence are counted apart."""
+
 
 class _Bar(tqdm):
     monitor_interval = 0  # without tqdm's own thread: an interrupted command ends at once
@@ -95,7 +98,15 @@ def show_summary(event: Finished) -> None:
     print(f"  {event.run.task} {', '.join(event.run.targets)}: {'' if numbers else 'nothing found'}")
     for kind, number in numbers.items():
         print(f"    {number:5}  {kind}")
+    sure = [
+        finding.properties.get("confidence") for finding in event.findings if finding.layer == "detections"
+    ]
+    if event.run.confidence_meaning and sure:
+        number = sum(isinstance(share, float) and share >= SURE for share in sure)
+        print(f"    {number:5}  of them with a confidence of {SURE:.0%} or more")
     if event.run.task not in SEARCHES:
         for finding in event.findings:
             row = finding.properties
-            print(f"    chip {row['chip']}: {row['label'] or row['text']}")
+            share = row["confidence"]
+            known = f", confidence {share:.0%}" if isinstance(share, float) else ""
+            print(f"    chip {row['chip']}: {row['label'] or row['text']}{known}")
