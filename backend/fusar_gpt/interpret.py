@@ -43,7 +43,15 @@ from fusar_gpt.findings import Merge, area_totals, georeference, not_asked
 from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene_of, read_chip
-from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area, untaught_sizes
+from fusar_gpt.planning import (
+    ChipQuestions,
+    chip_overlap,
+    plan_questions,
+    scene_area,
+    told_of_model,
+    untaught_sizes,
+    usable_request,
+)
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import Footprint, PriorField, PriorSource, open_prior
 from fusar_gpt.tasks import Answer, PromptSet, Question, Task, prompt_set
@@ -128,6 +136,7 @@ def interpret(
     true.
     """
     prompts = prompt_set(engine.card.prompt_set)
+    usable = usable_request(request, engine.card)
     settings = settings or PriorSettings.of()
     settings = replace(settings, allow_none=settings.allow_none or request.allow_no_prior)
     notes: list[str] = []
@@ -139,7 +148,7 @@ def interpret(
     with (
         open_scene_of(request, policy, cancelled) as scene,
         closing(
-            open_prior(request.prior, settings, note, cancelled, policy.drivers if policy else None)
+            open_prior(usable.prior, settings, note, cancelled, policy.drivers if policy else None)
         ) as source,
     ):
         area = scene_area(request, scene)
@@ -220,7 +229,11 @@ def provenance(
         started=identity.started,
         prior_asked=request.prior,
         attribution=scene.attribution,
-        warnings=(*scene.warnings, *untaught_sizes(request, scene, first.chip, engine.card)),
+        warnings=(
+            *scene.warnings,
+            *untaught_sizes(request, scene, first.chip, engine.card),
+            *told_of_model(request, engine.card),
+        ),
     )
 
 

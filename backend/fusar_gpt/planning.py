@@ -11,7 +11,7 @@ from typing import Any
 from shapely import union_all
 from shapely.geometry.base import BaseGeometry
 
-from fusar_gpt.contract import FeatureCollection, InterpretRequest
+from fusar_gpt.contract import NO_PRIOR, FeatureCollection, InterpretRequest
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import ChipBox, ScenePoints
 from fusar_gpt.imagery import Area, Chip, ChipFormat, Scene, plan_chips
@@ -160,6 +160,26 @@ def untaught_sizes(request: InterpretRequest, scene: Scene, chip: Chip, card: Ca
     if request.task in SEARCHES and not request.targets:
         small = [target for target in card.targets if is_too_small(target, scene)]
         said += [f"Not asked for {target}: none is two pixels long in this scene." for target in small]
+    return said
+
+
+def usable_request(request: InterpretRequest, card: Card) -> InterpretRequest:
+    """The request without a prior for a model that uses none, so that none is fetched."""
+    return request if card.uses_prior else replace(request, prior=NO_PRIOR)
+
+
+def told_of_model(request: InterpretRequest, card: Card) -> list[str]:
+    """Sentences about a prior that the model does not use, and about words that its makers have not confirmed."""
+    said = []
+    if not card.uses_prior and request.prior != NO_PRIOR:
+        said.append(
+            f"The prior that was asked for is not used, nor fetched: {card.name} was trained on images alone."
+        )
+    if request.task.value in (card.unconfirmed_tasks or ()):
+        said.append(
+            f"The makers of {card.name} have not said how it is asked to {request.task.value}: these words are this "
+            "project's, and the form that of a public benchmark."
+        )
     return said
 
 

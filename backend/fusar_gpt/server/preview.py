@@ -26,7 +26,14 @@ from fusar_gpt.imagery import Chip, RasterPolicy, Scene, crs_text, open_scene_of
 from fusar_gpt.imagery.raster_policy import DRIVERS
 from fusar_gpt.interpret import footprint
 from fusar_gpt.model import Card
-from fusar_gpt.planning import ChipQuestions, plan_questions, scene_area, untaught_sizes
+from fusar_gpt.planning import (
+    ChipQuestions,
+    plan_questions,
+    scene_area,
+    told_of_model,
+    untaught_sizes,
+    usable_request,
+)
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import open_prior
 from fusar_gpt.priors.preview import draw_field
@@ -60,8 +67,13 @@ def router(context: Context) -> APIRouter:
             return Preview(
                 chips=chips,
                 seconds=context.times.estimate(request.task, chips * len(middle.questions)),
-                chip=_show_chip(scene, middle.chip, area, untaught_sizes(request, scene, middle.chip, card)),
-                prior=_show_prior(request, context.settings, scene, middle.chip, cancelled),
+                chip=_show_chip(
+                    scene,
+                    middle.chip,
+                    area,
+                    [*untaught_sizes(request, scene, middle.chip, card), *told_of_model(request, card)],
+                ),
+                prior=_show_prior(usable_request(request, card), context.settings, scene, middle.chip, cancelled),
             )
 
     @routes.post("/preview")
