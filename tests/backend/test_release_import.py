@@ -87,7 +87,9 @@ def test_the_folder_above_is_taken_when_it_holds_one_release(released, source, t
         r"holds stage2.detection, not the folder of stage1: get it",
         tmp_path / "download", released["base"], tmp_path / "out", stage="stage1",
     )  # fmt: skip
-    import_refused("is one adapter of no named stage", source, released["base"], tmp_path / "out", stage="stage1")
+    import_refused(
+        "is one adapter of no named stage", source, released["base"], tmp_path / "out", stage="stage1"
+    )
 
 
 def test_stage_1_alone_describes_and_answers_in_words(released, source, tmp_path):

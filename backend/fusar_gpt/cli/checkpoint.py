@@ -72,7 +72,9 @@ def add_pull(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sigma", type=float, help="of TLM, where there is no tlm_config.json; the authors': 2"
     )
-    parser.add_argument("--name", help="in the store; default: the repository's name, and the stage's if given")
+    parser.add_argument(
+        "--name", help="in the store; default: the repository's name, and the stage's if given"
+    )
     parser.set_defaults(run=run_pull)
 
 

@@ -85,7 +85,9 @@ def read_settings(source: Path, sigma: float | None) -> Settings:
     if not isinstance(uses_tlm, bool):
         raise ValueError(f"use_tlm in {IMAGES_ONLY_FILE} must be true or false, not {uses_tlm}")
     if uses_tlm and not film:
-        raise ValueError(f"{IMAGES_ONLY_FILE} says use_tlm true, and there is no {FILM_FILE}: get the whole folder")
+        raise ValueError(
+            f"{IMAGES_ONLY_FILE} says use_tlm true, and there is no {FILM_FILE}: get the whole folder"
+        )
     if uses_tlm:
         return _tlm_settings(source, sigma, size)
     if film or (source / SETTINGS_FILE).is_file():

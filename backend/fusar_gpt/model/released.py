@@ -124,7 +124,10 @@ def import_release(
     check_names(adapter.base_name, opened, report)
     config = read_base_config(opened)
     with refused(f"{source} cannot be imported"):
-        config.tlm = {**(config.tlm or {}), **(_tlm_of(config, film, settings) if film else {"fusion": "none"})}
+        config.tlm = {
+            **(config.tlm or {}),
+            **(_tlm_of(config, film, settings) if film else {"fusion": "none"}),
+        }
         model = check_weights(opened, config)
         check_targets(adapter, model)
         card = _card(source, name or out.name, config, settings, opened)

@@ -73,7 +73,9 @@ def router(context: Context) -> APIRouter:
                     area,
                     [*untaught_sizes(request, scene, middle.chip, card), *told_of_model(request, card)],
                 ),
-                prior=_show_prior(usable_request(request, card), context.settings, scene, middle.chip, cancelled),
+                prior=_show_prior(
+                    usable_request(request, card), context.settings, scene, middle.chip, cancelled
+                ),
             )
 
     @routes.post("/preview")

@@ -13,7 +13,15 @@ from collections.abc import Sequence
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import release
 from fusar_gpt.tasks.answers import Count, FrameSize, Grid, Label
-from fusar_gpt.tasks.reading import NUMBER, box_of, read_count, read_grid, read_label, rising_cells_rule, says_none
+from fusar_gpt.tasks.reading import (
+    NUMBER,
+    box_of,
+    read_count,
+    read_grid,
+    read_label,
+    rising_cells_rule,
+    says_none,
+)
 
 CELLS = (
     "top left", "top center", "top right", "center left", "center", "center right",

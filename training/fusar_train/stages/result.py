@@ -17,7 +17,8 @@ from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model import Card, save_checkpoint
 from fusar_gpt.model.adapter import write_adapter
 from fusar_gpt.model.checkpoint import Checkpoint
-from fusar_gpt.model.folder import TLM_FILE, staged
+from fusar_gpt.model.folder import TAUGHT, TLM_FILE, staged
+from fusar_gpt.tasks import Task
 from fusar_train.corpus.record import Record
 from fusar_train.stages import lora
 from fusar_train.stages.base_checkpoint import TRAINING_FILE, open_base_checkpoint, stages_of
@@ -54,7 +55,7 @@ def write_result(
         parts = base.model.model
         for part in (parts.visual, parts.language_model, base.model.lm_head):  # all but TLM
             part.to(getattr(torch, settings.weights))
-    card = _card(config, base.card, examples.records)
+    card = _card(config, base.card, examples)
     log = read_log(config.work)
     try:
         with staged(config.out) as stage:
@@ -64,7 +65,8 @@ def write_result(
                 apart.mkdir()
                 if adapter is not None:
                     write_adapter(apart, adapter)
-                save_file(base.model.model.tlm.state_dict(), apart / TLM_FILE, {"format": "pt"})
+                if card.uses_prior:
+                    save_file(base.model.model.tlm.state_dict(), apart / TLM_FILE, {"format": "pt"})
                 for path in apart.iterdir():
                     path.chmod(0o644)
             stages = {"stages": [*stages_of(folder), _entry(config, base, examples, steps, log)]}
@@ -74,8 +76,11 @@ def write_result(
         raise StageError(f"{error}; nothing trained is lost: go on with --resume.") from error
 
 
-def _card(config: StageConfig, base: Card, records: Sequence[Record]) -> Card:
+def _card(config: StageConfig, base: Card, examples: ExampleSet) -> Card:
     """The base's card with the stage's share in it."""
+    records = examples.records
+    learnt = {message.task for _, message in examples.questions}
+    taught = {*(base.tasks or ()), *(task.value for task in learnt)}
     targets = {item.label for record in records for item in record.objects} - set(base.targets)
     years = [record.provenance["year"] for record in records if record.prior and "year" in record.provenance]
     years += base.prior_years or []
@@ -89,6 +94,9 @@ def _card(config: StageConfig, base: Card, records: Sequence[Record]) -> Card:
         licence="; ".join(dict.fromkeys([base.licence, *_stated(records, "licence")])),
         trained_on=f"{base.trained_on}; stage {config.stage}: {', '.join(_stated(records, 'dataset'))}",
         pixel_m=[min(sizes), max(sizes)] if sizes else None,
+        tasks=base.tasks and [task for task in TAUGHT if task in taught],
+        free_questions=True if Task.ASK in learnt else base.free_questions,
+        unconfirmed_tasks=None,
         base=None,
         base_digests={},
         base_sizes={},
