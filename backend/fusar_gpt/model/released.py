@@ -1,7 +1,7 @@
-"""Import of a checkpoint as the authors release it: a PEFT adapter, a base elsewhere and, unless it sees images
-alone, TLM's two layers.
+"""Import of a checkpoint as the authors release it: a PEFT adapter, TLM's two layers, and a base elsewhere.
 
-No code of theirs is run: ``vec64_film.pt`` is read only if it holds nothing but tensors, and becomes safetensors.
+An adapter that was trained on images alone has no TLM. No code of theirs is run: ``vec64_film.pt`` is read only if it
+holds nothing but tensors, and becomes safetensors.
 """
 
 from __future__ import annotations
