@@ -124,7 +124,7 @@ def test_evaluate_takes_the_authors_predictions_without_a_model(tmp_path, capsys
     shown = json.loads((tmp_path / "out" / "figures.json").read_text())["conditions"][0]
     assert (shown["prior"], shown["model"]["name"]) == ("unknown", "run")
     write(path, [row(gt=None)])
-    with pytest.raises(PredictionsError, match="holds nothing to measure. 1 row is left out"):
+    with pytest.raises(PredictionsError, match=r"holds nothing to measure\. 1 row is left out"):
         run("--predictions", path)
 
 

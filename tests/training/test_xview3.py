@@ -48,8 +48,9 @@ def test_degrees_are_measured_along_the_ellipsoid():
 
 def test_a_score_by_hand():
     labels = [
-        at(0, 0, shore_km=1.0, length_m=100), at(100, 0, is_fishing=True, length_m=400), at(200, 0, is_vessel=False, is_fishing=None),
-        at(300, 0, confidence="LOW"), at(0, 0, "b", shore_km=2.0), at(0, 0, "c"),
+        at(0, 0, shore_km=1.0, length_m=100), at(100, 0, is_fishing=True, length_m=400),
+        at(200, 0, is_vessel=False, is_fishing=None), at(300, 0, confidence="LOW"),
+        at(0, 0, "b", shore_km=2.0), at(0, 0, "c"),
     ]  # fmt: skip
     found = [
         at(5, 0, shore_km=2.1, length_m=80), at(100, 5, is_fishing=True, length_m=600), at(200, 0), at(300, 0),
