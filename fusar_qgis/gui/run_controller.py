@@ -14,7 +14,14 @@ from ..connection.job import Job
 from ..contract import Ended, Found, Progress, Started
 from ..core.request import LayerRequest
 from ..layers.run_layers import RunLayers
-from ..layers.wording import run_caveats, run_name, run_title, time_left
+from ..layers.wording import (
+    count_in_words,
+    run_caveats,
+    run_name,
+    run_title,
+    time_left,
+    understood_in_words,
+)
 from .messages import show_message
 from .run_progress import RunProgress
 from .scene_upload import SceneUpload
@@ -175,6 +182,15 @@ class RunController(QObject):
         self._show_message(text, Qgis.MessageLevel.Warning)
 
     def _summary(self, counts: dict[str, int]) -> str:
+        layers = self._layers
+        said = (
+            []
+            if layers is None
+            else [
+                *map(understood_in_words, sorted(layers.understood)),
+                *map(count_in_words, layers.counts.areas()),
+            ]
+        )
         parts = [
             words.format(n=counts[kind])
             for kind, words in (
@@ -186,7 +202,7 @@ class RunController(QObject):
             )
             if counts.get(kind)
         ]
-        return ", ".join(parts) or str(self.tr("Nothing found."))
+        return ". ".join([*said, ", ".join(parts)]) if parts else str(self.tr("Nothing found."))
 
     def _show_message(self, text: str, level: Qgis.MessageLevel) -> None:
         show_message(self._bar, self._name, text, level, lasting=level == Qgis.MessageLevel.Warning)

@@ -199,12 +199,17 @@ def _card(source: Path, name: str, config: FusarGptConfig, settings: Settings, b
 def _abilities(stage: str | None) -> dict[str, Any]:
     """What the authors say of a stage: the first describes and replies in words, the second was published to detect.
 
-    How the paper's other tasks are worded they do not say; ``sarchat`` follows the form of a public benchmark.
+    Their base answers any question in words. How the paper's other tasks are worded they do not say; ``sarchat``
+    follows the form of a public benchmark. Of a folder that names no stage, ``tasks`` stays unknown.
     """
     if stage == "stage1":
         return {"prompt_set": "release", "tasks": ["describe"], "free_questions": True}
-    tasks = ["detect"] if stage == "stage2" else None
-    return {"prompt_set": "sarchat", "tasks": tasks, "unconfirmed_tasks": ["count", "locate", "classify"]}
+    return {
+        "prompt_set": "sarchat",
+        "tasks": ["detect"] if stage == "stage2" else None,
+        "free_questions": True,
+        "unconfirmed_tasks": ["count", "locate", "classify"],
+    }
 
 
 def _tokenizer(source: Path, base: Base) -> PreTrainedTokenizerBase:

@@ -17,8 +17,7 @@ from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model import Card, save_checkpoint
 from fusar_gpt.model.adapter import write_adapter
 from fusar_gpt.model.checkpoint import Checkpoint
-from fusar_gpt.model.folder import TAUGHT, TLM_FILE, staged
-from fusar_gpt.tasks import Task
+from fusar_gpt.model.folder import CARD_TASKS, TLM_FILE, staged
 from fusar_train.corpus.record import Record
 from fusar_train.stages import lora
 from fusar_train.stages.base_checkpoint import TRAINING_FILE, open_base_checkpoint, stages_of
@@ -79,12 +78,13 @@ def write_result(
 def _card(config: StageConfig, base: Card, examples: ExampleSet) -> Card:
     """The base's card with the stage's share in it."""
     records = examples.records
-    learnt = {message.task for _, message in examples.questions}
-    taught = {*(base.tasks or ()), *(task.value for task in learnt)}
     targets = {item.label for record in records for item in record.objects} - set(base.targets)
     years = [record.provenance["year"] for record in records if record.prior and "year" in record.provenance]
     years += base.prior_years or []
     sizes = [size for record in records if (size := record.provenance.get("pixel_m"))] + (base.pixel_m or [])
+    sensors = {name for record in records if (name := record.provenance.get("sensor"))} | {
+        *(base.sensors or ())
+    }
     return replace(
         base,
         name=config.out.name,
@@ -94,13 +94,22 @@ def _card(config: StageConfig, base: Card, examples: ExampleSet) -> Card:
         licence="; ".join(dict.fromkeys([base.licence, *_stated(records, "licence")])),
         trained_on=f"{base.trained_on}; stage {config.stage}: {', '.join(_stated(records, 'dataset'))}",
         pixel_m=[min(sizes), max(sizes)] if sizes else None,
-        tasks=base.tasks and [task for task in TAUGHT if task in taught],
-        free_questions=True if Task.ASK in learnt else base.free_questions,
+        tasks=_taught(base, examples),
+        sensors=sorted(sensors) or None,
         unconfirmed_tasks=None,
         base=None,
         base_digests={},
         base_sizes={},
+        calibration=None,
     )
+
+
+def _taught(base: Card, examples: ExampleSet) -> list[str] | None:
+    """The tasks that base and stage taught; None where the card of a base says nothing of its abilities."""
+    if base.tasks is None and base.free_questions is None:
+        return None
+    asked = {*(base.tasks or ()), *(message.task.value for _, message in examples.questions)}
+    return [task for task in CARD_TASKS if task in asked] or None
 
 
 def _stated(records: Sequence[Record], key: str) -> list[str]:
