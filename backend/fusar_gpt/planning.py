@@ -153,7 +153,7 @@ def is_too_small(target: str, scene: Scene) -> bool:
 
 def untaught_sizes(request: InterpretRequest, scene: Scene, chip: Chip, card: Card) -> list[str]:
     """Sentences about what the model does not use or was not taught, and about targets too small to ask for."""
-    said = told_of_model(request, card)
+    said = [*unused_prior(request, card), *unconfirmed_words(request, card)]
     if not scene.georeferenced:
         return said
     pixel_m, chip_m = scene.pixel_size_m, chip.plan.window.width * scene.pixel_size_m
@@ -181,19 +181,23 @@ def usable_request(request: InterpretRequest, card: Card) -> InterpretRequest:
     return request if card.uses_prior else replace(request, prior=NO_PRIOR)
 
 
-def told_of_model(request: InterpretRequest, card: Card) -> list[str]:
-    """Sentences about a prior that the model does not use, and about words that its makers have not confirmed."""
-    said = []
-    if not card.uses_prior and request.prior != NO_PRIOR:
-        said.append(
-            f"The prior that was asked for is not used, nor fetched: {card.name} was trained on images alone."
-        )
-    if request.task.value in (card.unconfirmed_tasks or ()):
-        said.append(
-            f"The makers of {card.name} have not said how it is asked to {request.task.value}: these words are this "
-            "project's, and the form that of a public benchmark."
-        )
-    return said
+def unused_prior(request: InterpretRequest, card: Card) -> list[str]:
+    """The sentence about a prior that was asked for and that the model does not use."""
+    if card.uses_prior or request.prior == NO_PRIOR:
+        return []
+    return [
+        f"The prior that was asked for is not used, nor fetched: {card.name} was trained on images alone."
+    ]
+
+
+def unconfirmed_words(request: InterpretRequest, card: Card) -> list[str]:
+    """The sentence about words that the model's makers have not confirmed."""
+    if request.task.value not in (card.unconfirmed_tasks or ()):
+        return []
+    return [
+        f"The makers of {card.name} have not said how it is asked to {request.task.value}: these words are this "
+        "project's, and the form that of a public benchmark."
+    ]
 
 
 def chip_around(box: Area, index: int, scene: Scene, frame: ChipFormat) -> ChipQuestions:

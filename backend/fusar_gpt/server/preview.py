@@ -42,6 +42,7 @@ from fusar_gpt.planning import (
     plan_questions,
     scene_area,
     untaught_sizes,
+    unused_prior,
     usable_request,
 )
 from fusar_gpt.prior_options import PriorSettings
@@ -94,7 +95,10 @@ def router(context: Context) -> APIRouter:
         with looks, open_scene_of(request, policy, cancelled) as scene:
             _, planned = plan_questions(request, scene, scene_area(request, scene), card)
             chips = _until(cancelled, planned)
-            return prior_status(usable_request(request, card), scene, chips, context.settings, policy, admit)
+            status = prior_status(
+                usable_request(request, card), scene, chips, context.settings, policy, admit
+            )
+            return replace(status, said=(*unused_prior(request, card), *status.said))
 
     async def in_time(
         work: Callable[[InterpretRequest, Callable[[], bool]], T], inputs: InterpretRequest, http: Request
