@@ -25,6 +25,7 @@ from shapely import box as shapely_box
 from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt import __version__
+from fusar_gpt.certainty import Certainty, calibration_of, certainty
 from fusar_gpt.contract import (
     ENOUGH_DATA,
     NO_PRIOR,
@@ -40,13 +41,14 @@ from fusar_gpt.contract import (
 from fusar_gpt.engine import DecodeRequest, Engine, Reply
 from fusar_gpt.errors import Cancelled, SceneError
 from fusar_gpt.findings import AreaNumbers, Merge, georeference, not_asked
-from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data
+from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data, without_prior
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene_of, read_chip
+from fusar_gpt.model.calibration import Calibration
 from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area, untaught_sizes
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import PriorField, PriorSource
-from fusar_gpt.scene_prior import Admit, admit_raster, footprint, open_scene_prior, prior_year
+from fusar_gpt.scene_prior import Admit, admit_raster, footprint, open_scene_prior, prior_asked, prior_year
 from fusar_gpt.tasks import Answer, PromptSet, Question, Task, prompt_set
 
 SOME_DATA = 0.1
@@ -101,11 +103,11 @@ class ChipInput:
 
 @dataclass(frozen=True)
 class AnsweredQuestion:
-    """A question, what the model said, and what that means."""
+    """A question, what the model's answer means, and how sure the model is of it."""
 
     question: Question
-    reply: Reply
     answer: Answer
+    sure: Certainty
 
 
 def interpret(
@@ -135,6 +137,7 @@ def interpret(
     true.
     """
     prompts = prompt_set(engine.card.prompt_set)
+    calibration, other = calibration_of(engine.card, engine.hash)
     settings = settings or PriorSettings.of()
     notes: list[str] = []
 
@@ -154,7 +157,8 @@ def interpret(
         prior = source.prior(footprint(scene, first.chip), year)
         run = provenance(identity or RunIdentity.new(), request, scene, area, stretch, first, engine, prompts)
         run = with_priors(run, [prior], year, notes)
-        yield Started(run, total)
+        run = with_calibration(run, calibration, other)
+        yield Started(with_no_prior(run, prior, source.missing), total)
 
         merge = Merge(scene)
         findings: dict[str, Finding] = {}
@@ -165,9 +169,16 @@ def interpret(
         prefetched = prefetch_priors(chain([first], planned), scene, source, year, ahead)
         for batch in batches(prefetched, engine.batch_size):
             inputs = [read_input(scene, chip, area, stretch, source, year, cancelled) for chip in batch]
-            for seen, answered in zip(inputs, ask(engine, prompts, inputs, cancelled), strict=True):
-                lacks_prior = seen.prior.source != NO_PRIOR and not len(seen.prior)
-                covered.add(seen.coverage, asked=bool(seen.asked), lacks_prior=lacks_prior)
+            for seen, answered in zip(
+                inputs, ask(engine, prompts, inputs, calibration, cancelled), strict=True
+            ):
+                none = seen.prior.source == NO_PRIOR
+                covered.add(
+                    seen.coverage,
+                    asked=bool(seen.asked),
+                    lacks_prior=not none and not len(seen.prior),
+                    no_prior=source.missing if none else "",
+                )
                 numbers.add((each.question, each.answer) for each in answered)
                 if seen.asked:
                     used.setdefault(seen.prior.source, seen.prior)
@@ -224,7 +235,7 @@ def provenance(
         overlap=chip_overlap(request, first.questions),
         area=ground.wkt,
         started=identity.started,
-        prior_asked=request.prior,
+        prior_asked=prior_asked(request),
         attribution=scene.attribution,
         warnings=(*scene.warnings, *untaught_sizes(request, scene, first.chip, engine.card)),
     )
@@ -243,6 +254,18 @@ def with_priors(run: Run, priors: Iterable[PriorField], year: int | None, notes:
         prior_simulated=any(prior.simulated for prior in given),
         prior_note="; ".join(notes) or None,
     )
+
+
+def with_no_prior(run: Run, prior: PriorField, why: str) -> Run:
+    """The run with the notice that its first chip has no prior, although one was asked for."""
+    lacks = prior.source == NO_PRIOR and why
+    return replace(run, warnings=(*run.warnings, without_prior(why))) if lacks else run
+
+
+def with_calibration(run: Run, calibration: Calibration | None, other: str | None) -> Run:
+    """The run with what its confidences mean, and ``other``, the sentence about a calibration of another checkpoint."""
+    said = calibration.said_of(run.task) if calibration else None
+    return replace(run, confidence_meaning=said, warnings=(*run.warnings, *([other] if other else [])))
 
 
 def with_coverage(run: Run, seen: AreaCoverage, scene: Scene) -> Run:
@@ -289,7 +312,11 @@ def read_input(
 
 
 def ask(
-    engine: Engine, prompts: PromptSet, inputs: Sequence[ChipInput], cancelled: Callable[[], bool]
+    engine: Engine,
+    prompts: PromptSet,
+    inputs: Sequence[ChipInput],
+    calibration: Calibration | None,
+    cancelled: Callable[[], bool],
 ) -> list[list[AnsweredQuestion]]:
     """Ask every question about every chip that has data in one go; the answers come back grouped by chip, in order."""
     requests = [
@@ -305,13 +332,14 @@ def ask(
         for question in seen.asked
     ]
     replies = iter(engine.answer(requests, cancelled))
+
+    def read(seen: ChipInput, question: Question, reply: Reply) -> AnsweredQuestion:
+        answer = prompts.parse(question, reply.text, seen.size, finished=reply.finished)
+        sure = certainty(question.task, answer, reply.probability, calibration, seen.size, len(seen.prior))
+        return AnsweredQuestion(question, answer, sure)
+
     return [
-        [
-            AnsweredQuestion(
-                question, reply, prompts.parse(question, reply.text, seen.size, finished=reply.finished)
-            )
-            for question, reply in zip(seen.asked, replies, strict=False)
-        ]
+        [read(seen, question, reply) for question, reply in zip(seen.asked, replies, strict=False)]
         for seen in inputs
     ]
 
@@ -334,7 +362,7 @@ def georeference_answers(
             seen.chip,
             scene,
             run,
-            each.reply.score,
+            each.sure,
             len(seen.prior),
             seen.coverage,
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fusar_gpt import lonlat
-from fusar_gpt.contract import AUTO_PRIOR, InterpretRequest, PriorStatus
+from fusar_gpt.contract import AUTO_PRIOR, PRIOR_SOURCES, InterpretRequest, PriorStatus
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene
@@ -71,6 +71,11 @@ def settings_of(request: InterpretRequest, settings: PriorSettings) -> PriorSett
         allow_none=settings.allow_none or request.allow_no_prior or request.prior == AUTO_PRIOR,
         offline=settings.offline or not request.prior_network,
     )
+
+
+def prior_asked(request: InterpretRequest) -> str:
+    """What the request asks for: a word, or ``file:`` and a file's name, as a source is called in a run."""
+    return request.prior if request.prior in PRIOR_SOURCES else f"file:{Path(request.prior).name}"
 
 
 def prior_year(request: InterpretRequest, scene: Scene) -> int | None:

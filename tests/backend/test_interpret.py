@@ -142,7 +142,8 @@ def test_every_finding_carries_its_run(tmp_path):
             True,
             "none",
         )
-        assert row["score"] == pytest.approx(0.75)
+        assert row["objectness"] == pytest.approx(0.75)
+        assert row["confidence"] is None
     assert last.run.prompts == ("detect ship",)
     assert last.run.stretch_low_db < last.run.stretch_high_db
 

@@ -21,6 +21,7 @@ from fusar_gpt.contract import PriorStatus
 from fusar_gpt.frames import LonLatPoints, SceneWindow
 from fusar_gpt.imagery import Area, open_scene, plan_chips, read_chip
 from fusar_gpt.imagery.chips import ChipFormat
+from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors.field import PriorField
 from fusar_gpt.priors.preview import draw_field
 from fusar_gpt.samples import HARBOUR
@@ -45,7 +46,7 @@ def api(root: Path) -> Iterator[ApiServer]:
         patch.setattr(scripted_server, "INFO", {"api": 1, "device": "cpu", "models": [asdict(CARD)]})
         for sample in (HARBOUR.scene, HARBOUR.prior):
             (root / sample.name).write_bytes(sample.read_bytes())
-        with serve_api(root, load=IdleEngine) as opened:
+        with serve_api(root, load=IdleEngine, settings=PriorSettings()) as opened:
             yield opened
 
 
@@ -64,7 +65,7 @@ def pixels(uri: str) -> np.ndarray:
 
 def test_it_shows_a_chip_of_the_plan_as_the_model_sees_it(api: ApiServer, root: Path) -> None:
     path = write(root / "rotated_vv.tif", speckle(300, 400), transform=ROTATED, names=["VV"])
-    answer = ask(api, path, task="locate")
+    answer = ask(api, path, task="locate", prior="none")
     with open_scene(path) as scene:
         chips = list(plan_chips(scene, Area.whole(scene).on_scene(scene), ChipFormat(64, 64, 16)))
         assert answer["chips"] == len(chips)

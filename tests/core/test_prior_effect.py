@@ -88,5 +88,6 @@ def test_a_box_without_area_overlaps_nothing():
 
 
 def test_the_summary_counts_by_label():
+    nothing = dict.fromkeys(CHANGES, 0)
     counted = summary([("ship", ADDED), ("ship", ADDED), ("plane", SAME)])
-    assert counted == {"ship": dict(zip(CHANGES, (2, 0, 0, 0))), "plane": dict(zip(CHANGES, (0, 0, 0, 1)))}
+    assert counted == {"ship": {**nothing, ADDED: 2}, "plane": {**nothing, SAME: 1}}

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,16 @@ from safetensors import SafetensorError
 
 from fusar_gpt.contract import Task
 from fusar_gpt.errors import CheckpointError
+from fusar_gpt.model.calibration import Calibration
 
 CARD_FILE = "fusar.json"
 ASPECTS = ("undistorted", "stretched")
 CARD_TASKS = tuple(task.value for task in Task if task is not Task.ASK)
 """What a card may name as ``tasks``: ``free_questions`` says whether it may be asked anything else."""
-_DECIDES_NO_ANSWER = ("base", "pixel_m", "chip_m", "tasks", "free_questions", "taught_questions", "sensors")
+_DECIDES_NO_ANSWER = (
+    *("base", "pixel_m", "chip_m", "tasks", "free_questions", "taught_questions", "sensors"),
+    "calibration",
+)
 
 # What the libraries raise about files that are missing, truncated or invalid.
 BROKEN = (
@@ -76,6 +80,7 @@ class Card:
     ``tasks`` names the tasks that it was taught, free questions aside, ``free_questions`` says whether it answers any
     question in words, and ``sensors`` names the radars that its images were from; None when that is not known.
     ``taught_questions`` are those in words that it answers even if it answers no others.
+    ``calibration`` says how token probabilities become confidences, and how well; None: there are none.
     ``digests`` maps weight files to their SHA-256 and is written by ``save_checkpoint``.
     """
 
@@ -103,6 +108,7 @@ class Card:
     free_questions: bool | None = None
     taught_questions: list[str] = field(default_factory=list)
     sensors: list[str] | None = None
+    calibration: Calibration | None = None
     digests: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -197,7 +203,7 @@ def digest(folder: Path, card: Card) -> str:
     """SHA-256 of what decides an answer: the card, and the weights and settings beside it.
 
     The base's location is left out; its content is in it through ``base_digests``. So is what decides no answer but
-    only warnings and refusals. CheckpointError when a file is missing or altered.
+    only warnings, refusals and confidences. CheckpointError when a file is missing or altered.
     """
     described = {key: value for key, value in asdict(card).items() if key not in _DECIDES_NO_ANSWER}
     total = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
@@ -267,6 +273,6 @@ def staged(out: Path) -> Iterator[Path]:
 def write_card(folder: Path, card: Card, paths: list[Path]) -> Card:
     """Write the card last, with the digests of ``paths``: a folder without a card is no checkpoint."""
     (folder / CARD_FILE).unlink(missing_ok=True)
-    card = Card(**{**asdict(card), "digests": {path.name: sha256(path) for path in paths}})
+    card = replace(card, digests={path.name: sha256(path) for path in paths})
     card.write(folder)
     return card

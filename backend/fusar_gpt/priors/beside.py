@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache as once
 from pathlib import Path
 
 from fusar_gpt.errors import FusarError, PriorError
@@ -34,7 +35,7 @@ class PriorBeside:
     def __init__(
         self, files: Sequence[Path], open_file: Callable[[Path], FilePrior], report: Callable[[str], None]
     ) -> None:
-        self._report = report
+        self._report = once(report)
         self._open: dict[Path, FilePrior] = {}
         for path in files:
             try:
@@ -57,6 +58,7 @@ class PriorBeside:
                 continue
             if year is not None and field.year not in (None, year):
                 self._report(f"prior: {path.name} beside the scene describes {field.year}, not {year}.")
+            self._report(f"prior: from {path.name} beside the scene.")
             return field
         return None
 

@@ -78,6 +78,7 @@ class FallbackSource(PriorSource):
         self._failed: set[str] = set()
         self._begin_reach = reach
         self._reach: Reach | None = None
+        self._told: list[str] | None = None  # who was left out
 
     def prior(self, footprint: Footprint, year: int | None) -> PriorField:
         """The vectors on a chip.
@@ -93,6 +94,7 @@ class FallbackSource(PriorSource):
         if field is None and self._beside is not None:
             field = self._beside.prior(footprint, year)
         if field is None:
+            self._report_left_out()
             field = self._from_tiles(others, footprint, failures, empty)
         if field is not None:
             return field
@@ -100,8 +102,7 @@ class FallbackSource(PriorSource):
             return empty[0]
         if not self._allow_none:
             raise no_prior([*self._left_out, *failures])
-        for failure in failures:
-            self._report(f"prior: {failure}.")
+        self._report_failures(failures)
         self._report("prior: none at some places.")
         self.missing = "; ".join([*self._left_out, *failures]) or "no source is configured"
         return PriorField.empty(NO_PRIOR)
@@ -177,12 +178,10 @@ class FallbackSource(PriorSource):
     ) -> PriorField | None:
         """The prior of the first source that has one; takes note of those that fail, and those with nothing there."""
         for source, year in sources:
-            for failure in failures:
-                self._report(f"prior: {failure}.")
+            self._report_failures(failures)
             cached = source.cached(footprint, year) is not None
             try:
                 if not cached:
-                    self._report_left_out()
                     self._check_reach(source)
                 field = source.prior(footprint, year)
             except PriorError as error:
@@ -217,8 +216,16 @@ class FallbackSource(PriorSource):
         return self._reach
 
     def _report_left_out(self) -> None:
-        for line in self.left_out:
-            self._report(f"prior: without {line}.")
+        """Before anybody is asked: who is not, and why."""
+        if self._told is None:
+            self._told = self.left_out
+            for line in self._told:
+                self._report(f"prior: without {line}.")
+
+    def _report_failures(self, failures: Sequence[str]) -> None:
+        for failure in failures:
+            if failure not in (self._told or ()):
+                self._report(f"prior: {failure}.")
 
 
 def in_short(name: str, error: PriorError) -> str:
@@ -304,7 +311,7 @@ def open_tiled(
                     f"The prior {name} comes from {host}, and no network may be used for it: allow the network, or "
                     "take auto, which goes on with what is at hand."
                 )
-            tiled[-1].stop_asking(f"no network may be used, and it is at {host}")
+            tiled[-1].stop_asking("no network may be used")
         elif auto and source.not_configured:
             tiled[-1].stop_asking(source.not_configured)
     return FallbackSource(
@@ -339,14 +346,15 @@ def open_source(name: str, settings: PriorSettings, report: Report) -> TileSourc
     return CogTiles(settings.cogs, requester_pays=settings.requester_pays, folder=index, report=report)
 
 
-def describe_source(name: str, settings: PriorSettings) -> list[str]:
-    """For ``fusar prior doctor``: what works of a source of tiles, line by line, and last what does not."""
+def describe_source(name: str, settings: PriorSettings) -> tuple[bool, list[str]]:
+    """For ``fusar prior doctor``: whether a source of tiles works; and what of it, line by line, last what does not."""
     lines: list[str] = []
     try:
-        for line in open_source(name, settings, lines.append).describe(
-            RetryPolicy(settings.deadline_s, attempts=1)
-        ):
+        source = open_source(name, settings, lines.append)
+        if source.address and settings.offline:
+            return False, ["Not asked, for no network may be used: FUSAR_PRIOR_OFFLINE is set."]
+        for line in source.describe(RetryPolicy(settings.deadline_s, attempts=1)):
             lines.append(line)
     except PriorError as error:
-        lines.append(str(error))
-    return lines
+        return False, [*lines, str(error)]
+    return True, lines

@@ -98,6 +98,7 @@ def _card(config: StageConfig, base: Card, examples: ExampleSet) -> Card:
         base=None,
         base_digests={},
         base_sizes={},
+        calibration=None,
     )
 
 
