@@ -142,7 +142,7 @@ class RequestDialog(QDialog):
         )
 
     def _question_to_preview(self, model: Model) -> str:
-        """Return the question to preview: that for a model that takes it for a task, or refuses it, is the typed one."""
+        """Return the question to preview: the typed one where the model takes it for a task, or refuses it."""
         return _ANY_QUESTION if model.free_questions else self._question.text().strip()
 
     def accept(self) -> None:
