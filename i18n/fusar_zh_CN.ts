@@ -2558,6 +2558,10 @@
         <source>It knows: {targets}.</source>
         <translation>它认识：{targets}。</translation>
     </message>
+    <message>
+        <source>And: {questions}</source>
+        <translation>还有：{questions}</translation>
+    </message>
 </context>
 <context>
     <name>WorkLog</name>
