@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from chatting import last, say, views
 from qgis.core import QgsExpression, QgsExpressionContext, QgsProject, QgsSettings, QgsVectorLayer
 from qgis.PyQt.QtWidgets import QAction, QDialog, QPushButton
 from standin import BESIDE, FAR_AWAY, IN_CACHE, NO_PRIOR_HERE
@@ -280,6 +281,17 @@ def test_only_detections_of_a_run_can_be_compared(interpretation, scene_layer, b
     qgis_iface.setActiveLayer(scene_layer)
     interpretation._comparison.action.trigger()
     assert "Choose a layer of detections" in bar.currentItem().text()
+
+
+@pytest.mark.parametrize(("button", "allowed"), [(ONCE, True), (None, False)])
+def test_a_conversation_asks_once_for_a_place(panel, ask, standin, qtbot, consent, button, allowed):
+    standin.prior = FAR_AWAY
+    say(panel, "is it busy?")
+    consent(button)
+    qtbot.waitUntil(lambda: last(panel).state == "answered" and not panel._late)
+    ask("and now?")
+    assert [question["fusar"]["prior_network"] for question in standin.questions] == [allowed] * 2
+    assert ("no prior" in views(panel)[-1]._caption.toPlainText()) is not allowed
 
 
 def test_what_the_analyst_is_asked_is_no_matter_of_the_backend(dialog):
