@@ -24,9 +24,9 @@ from qgis.PyQt.QtWidgets import (
 
 from .. import compat
 from ..contract import AUTO_PRIOR, NO_PRIOR, Task
-from ..contract.prior_effect import EFFECTS
+from ..contract.prior_effect import ADDED, CHANGES, MOVED, REMOVED, SAME
 from ..core.request import LayerRequest
-from ..layers.prior_changes import Counts, changes_layer, detections_layer, effect_name
+from ..layers.prior_changes import Counts, change_name, changes_layer, detections_layer
 from ..layers.storage import KIND_PROPERTY, findings_layers, request_of, run_of
 from .messages import show_message
 from .run_controller import RunController
@@ -149,24 +149,26 @@ class EffectTable(QDialog):
         super().__init__(parent)
         self.setObjectName("FusarPriorEffect")
         self.setWindowTitle(self.tr("With and without prior"))
-        total = {effect: sum(of_class[effect] for of_class in counts.values()) for effect in EFFECTS}
-        paired = total["moved"] + total["same"]
+        total = {change: sum(of_class[change] for of_class in counts.values()) for change in CHANGES}
+        paired = total[MOVED] + total[SAME]
         words = QLabel(
             self.tr("With the prior ({prior}): {n} detections. Without it: {m}.").format(
-                prior=prior, n=total["added"] + paired, m=total["removed"] + paired
+                prior=prior, n=total[ADDED] + paired, m=total[REMOVED] + paired
             ),
             self,
         )
         words.setWordWrap(True)
-        rows = [*counts.items(), (self.tr("all"), total)] if len(counts) > 1 else list(counts.items())
-        self.table = QTableWidget(len(rows), len(EFFECTS), self)
+        rows = sorted(counts.items())
+        if len(rows) > 1:
+            rows.append((self.tr("all"), total))
+        self.table = QTableWidget(len(rows), len(CHANGES), self)
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.table.setHorizontalHeaderLabels([effect_name(effect) for effect in EFFECTS])
+        self.table.setHorizontalHeaderLabels([change_name(change) for change in CHANGES])
         self.table.setVerticalHeaderLabels([label for label, _ in rows])
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         for row, (_, of_class) in enumerate(rows):
-            for column, effect in enumerate(EFFECTS):
-                item = QTableWidgetItem(str(of_class[effect]))
+            for column, change in enumerate(CHANGES):
+                item = QTableWidgetItem(str(of_class[change]))
                 item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
                 self.table.setItem(row, column, item)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close, self)

@@ -21,13 +21,13 @@ from qgis.core import (
     QgsProcessingParameterField,
     QgsProcessingParameterNumber,
     QgsRendererCategory,
+    QgsSpatialIndex,
     QgsVectorLayer,
 )
 
 from .. import compat
 from ..contract.matching import Overlap, Pairing, Score, pair, score
 from ..layers.features import feature_of, fields_of, value_of
-from ..layers.overlaps import overlaps_of
 from ..translation import QT_TRANSLATE_NOOP, translate
 from .base import TRAINING, FusarAlgorithm
 from .parameters import with_help
@@ -130,9 +130,7 @@ class CompareWithTruth(FusarAlgorithm):
                 [one for one in detected if one.label == label],
                 [one for one in true if one.label == label],
             )
-            overlaps = overlaps_of(
-                [one.geometry for one in mine], [one.geometry for one in theirs], feedback.isCanceled
-            )
+            overlaps = _overlaps(mine, theirs, feedback)
             hard = {number for number, one in enumerate(theirs) if one.difficult}
             pairing = pair(overlaps, threshold, hard)
             of_label = score(pairing, len(mine), len(theirs), len(hard))
@@ -240,6 +238,25 @@ def _truth_parameters() -> list[Any]:
             maxValue=1,
         ),
     ]
+
+
+def _overlaps(detected: list[_Box], true: list[_Box], feedback: QgsProcessingFeedback) -> list[Overlap]:
+    """Return all pairs that share ground, with their intersection over union."""
+    index = QgsSpatialIndex()
+    for number, one in enumerate(true):
+        entry = QgsFeature(number)
+        entry.setGeometry(one.geometry)
+        index.addFeature(entry)
+    found = []
+    for number, one in enumerate(detected):
+        if feedback.isCanceled():
+            break
+        for other in index.intersects(one.geometry.boundingBox()):
+            shared = one.geometry.intersection(true[other].geometry).area()
+            if shared > 0:
+                whole = one.geometry.area() + true[other].geometry.area() - shared
+                found.append((number, other, shared / whole))
+    return found
 
 
 def _mark(

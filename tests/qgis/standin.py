@@ -342,7 +342,7 @@ def results_of(order: dict, source: str) -> dict:
 def findings_of(order: dict, chip: int, source: str = "none") -> tuple[list[dict], dict[str, str]]:
     """One finding a chip, in a row across the area, tilted; chip 3 replaces what chip 2 found.
 
-    A prior moves the box of chip 1 by most of its width, and finds something elsewhere in chip 4.
+    A prior moves the box of chip 1 by a quarter of its width, and finds something elsewhere in chip 4.
     """
     if order["task"] == "classify":
         return classified(order, chip), {}
@@ -357,7 +357,7 @@ def findings_of(order: dict, chip: int, source: str = "none") -> tuple[list[dict
         x, y = left + (0.1 + 0.13 * chip) * width, bottom + (0.2 + 0.09 * chip) * height
         w, h = 0.07 * width, 0.05 * height
         if source != "none":
-            x, y = x + (0.6 * w if chip == 1 else 0), y + (3 * h if chip == 4 else 0)
+            x, y = x + (0.25 * w if chip == 1 else 0), y + (3 * h if chip == 4 else 0)
         polygon = [[x, y], [x + w, y + h / 3], [x + w - h / 3, y + h], [x - h / 3, y + 2 * h / 3], [x, y]]
         targets = order["targets"] or ["ship"]
         row = {"label": targets[chip % len(targets)], "score": 0.95 - 0.1 * chip}

@@ -267,8 +267,10 @@ def test_with_and_without_prior_are_compared(dialog, standin, qtbot, bar, interp
     (table,) = tables(EffectTable)
     assert [table.table.item(0, column).text() for column in range(4)] == ["1", "1", "1", "3"]
     moved = next(feature for feature in layer.getFeatures() if feature["change"] == "moved")
-    assert (moved["with_prior"], moved["without"]) == ("d1", "d1")
-    assert 0.1 < moved["iou"] < 0.5
+    assert (moved["id"], moved["id_compared"]) == ("d1", "d1")
+    assert (moved["prior"], moved["prior_compared"]) == ("file", "none")
+    assert 0.5 < moved["iou"] < 0.75
+    assert moved["distance_m"] == pytest.approx(17.5, abs=0.5)
     # Both are there now: to compare the older layer runs nothing.
     table.close()
     qgis_iface.setActiveLayer(next(one for one in detections() if run_of(one)["prior"] == "none"))

@@ -1,54 +1,110 @@
-"""What a prior changed: the detections of a run with a prior beside those of the same run without one."""
+"""What a prior changed: the detections of a run with it against those of the same chips without it, or with another."""
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
+from .finding import Finding
+from .geometry import SceneBox
 from .matching import Overlap, pair
+from .run import Columns
 
-Effect = Literal["added", "removed", "moved", "same"]
-EFFECTS: tuple[Effect, ...] = get_args(Effect)
-"""``added``: only with the prior; ``removed``: only without it; ``moved`` and ``same``: with and without it."""
-SAME_IOU = 0.5
-"""From this intersection over union on, two boxes are the same."""
-MOVED_IOU = 0.1
-"""From this one on, they are the same object, whose box the prior moved."""
+SAME_OBJECT = 0.5
+"""The least intersection over union, in scene pixels, of two boxes of one label that are the same object."""
+MOVED_BELOW = 0.75
+"""The same object has moved where its two boxes overlap by less than this."""
+
+CHANGES = ADDED, REMOVED, MOVED, SAME = "added", "removed", "moved", "same"
+"""What the prior did to a detection: found only with it, only without it, elsewhere, or at the same place."""
+
+PRIOR_EFFECT = "prior_effect"
+"""The layer of changes."""
+PRIOR_EFFECT_COLUMNS: Columns = {
+    "change": str,
+    "label": str,
+    "iou": float,
+    "distance_m": float,
+    "objectness": float,
+    "objectness_compared": float,
+    "confidence": float,
+    "confidence_compared": float,
+    "prior": str,
+    "prior_compared": str,
+    "id": str,
+    "id_compared": str,
+    "run": str,
+    "run_compared": str,
+    "lon": float,
+    "lat": float,
+}
+"""Its columns; what ends in ``_compared`` is of the run without the prior, or with the other one. Any may be null.
+
+The geometry is the detection's, of the run with the prior unless the prior has removed it.
+"""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One object: the numbers of its detections in the two runs, and their intersection over union."""
+    """One object: its numbers among the detections with the prior and among the others, None where it is not there."""
 
-    effect: Effect
-    with_prior: int | None
-    without: int | None
+    change: str
+    detected: int | None
+    compared: int | None
     iou: float | None = None
 
 
-def prior_effect(
-    with_prior: Sequence[str], without: Sequence[str], overlaps: Iterable[Overlap]
-) -> list[Change]:
-    """Pair the detections of two runs, each of its own class, from the largest overlap down, one to one.
+def changes(overlaps: Iterable[Overlap], detected: int, compared: int) -> list[Change]:
+    """Match greedily, as :func:`pair`: first the detections with the prior, in their order, then those removed.
 
     Args:
-        with_prior: The class of each detection of the run with a prior.
-        without: The class of each detection of the run without one.
-        overlaps: The number of a detection with a prior, of one without, and their intersection over union.
-
-    Returns:
-        A change for each detection with a prior, in their order, then for each that the prior removed.
+        overlaps: Number of a detection with the prior, of one without it and their IoU, where both have one label.
+        detected: How many there are with the prior.
+        compared: How many there are without it, or with the other one.
     """
-    ious = {(one, other): iou for one, other, iou in overlaps if with_prior[one] == without[other]}
-    partner = pair(((one, other, iou) for (one, other), iou in ious.items()), MOVED_IOU).partner
-    changes = []
-    for one in range(len(with_prior)):
+    known = {(one, other): iou for one, other, iou in overlaps}
+    partner = pair(((one, other, iou) for (one, other), iou in known.items()), SAME_OBJECT).partner
+    told = []
+    for one in range(detected):
         other = partner.get(one)
         if other is None:
-            changes.append(Change("added", one, None))
+            told.append(Change(ADDED, one, None))
         else:
-            iou = ious[one, other]
-            changes.append(Change("same" if iou >= SAME_IOU else "moved", one, other, iou))
-    lost = set(range(len(without))).difference(partner.values())
-    return changes + [Change("removed", None, other) for other in sorted(lost)]
+            iou = known[one, other]
+            told.append(Change(MOVED if iou < MOVED_BELOW else SAME, one, other, iou))
+    left = set(range(compared)).difference(partner.values())
+    return told + [Change(REMOVED, None, other) for other in sorted(left)]
+
+
+def overlaps_of(detected: Sequence[Finding], compared: Sequence[Finding]) -> list[Overlap]:
+    """The IoU, in scene pixels, of all pairs of detections of one label whose boxes touch."""
+    by_left = sorted(range(len(compared)), key=lambda number: compared[number].box.left)
+    widest = max((finding.box.right - finding.box.left for finding in compared), default=0.0)
+    lefts = [compared[number].box.left for number in by_left]
+    found = []
+    for one, finding in enumerate(detected):
+        box, label = finding.box, finding.properties.get("label")
+        for place in range(bisect_left(lefts, box.left - widest), bisect_right(lefts, box.right)):
+            other = by_left[place]
+            if compared[other].properties.get("label") == label and (share := iou(box, compared[other].box)):
+                found.append((one, other, share))
+    return found
+
+
+def iou(one: SceneBox, other: SceneBox) -> float:
+    """Intersection over union of two boxes, in [0, 1]."""
+    across = min(one.right, other.right) - max(one.left, other.left)
+    down = min(one.bottom, other.bottom) - max(one.top, other.top)
+    if across <= 0 or down <= 0:
+        return 0.0
+    return across * down / (one.area + other.area - across * down)
+
+
+def summary(told: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """How many of each change there are, by label, from pairs of label and change."""
+    counted: dict[str, dict[str, int]] = {}
+    for label, change in told:
+        row = counted.setdefault(label, dict.fromkeys(CHANGES, 0))
+        row[change] += 1
+    return counted
