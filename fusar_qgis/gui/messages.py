@@ -12,6 +12,7 @@ from qgis.PyQt.QtWidgets import QPushButton
 
 PRODUCT = "FUSAR-GPT"
 _SECONDS = 15
+_OFFER_SECONDS = 60
 
 
 def show_message(
@@ -27,7 +28,9 @@ def show_message(
 
     ``offers`` are buttons with what they do; a click takes the message away.
     """
-    seconds = 0 if lasting or level == Qgis.MessageLevel.Critical else _SECONDS
+    seconds = _OFFER_SECONDS if offers else _SECONDS
+    if lasting or level == Qgis.MessageLevel.Critical:
+        seconds = 0
     # The bar takes HTML, and a file's name or a backend's reason is none.
     title, text = escape(title, quote=False), escape(text, quote=False)
     if not offers:

@@ -25,7 +25,7 @@ class WorkSection(QWidget):
         self._who = QLineEdit(self)
         self._who.setPlaceholderText(QgsApplication.userFullName() or QgsApplication.userLoginName())
         self._prior = QComboBox(self)
-        self._prior.addItem(self.tr("Automatic: at hand, else AlphaEarth, else none"), "auto")
+        self._prior.addItem(self.tr("Automatic: at hand, else fetched"), "auto")
         self._prior.addItem(self.tr("None: from the image alone"), "none")
         self._prior.addItem(self.tr("AlphaEarth public files"), "cog")
         self._prior.addItem(self.tr("AlphaEarth by Earth Engine"), "earth-engine")

@@ -45,7 +45,7 @@ class PriorChoice(QObject):
         self._is_chosen = False  # by the analyst, for this area
         self._names = {
             NO_PRIOR: self.tr("None: from the image alone"),
-            AUTO_PRIOR: self.tr("Automatic: at hand, else AlphaEarth, else none"),
+            AUTO_PRIOR: self.tr("Automatic: at hand, else fetched"),
             "cog": self.tr("AlphaEarth, public files"),
             "earth-engine": self.tr("AlphaEarth, Google Earth Engine"),
             _FILE: self.tr("A file…"),

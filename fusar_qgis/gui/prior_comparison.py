@@ -34,6 +34,7 @@ from .run_controller import RunController
 Again = Callable[[LayerRequest, "Callable[[RunController], None] | None"], None]
 
 _MENU = "FUSAR-GPT"
+_MOST_PX = 300  # of the rows of a table
 _PRIOR_FIELDS: dict[str, Any] = {
     "prior": NO_PRIOR, "prior_network": True, "allow_no_prior": False, "network_settled": False,
     "prior_needed": False, "scene": "", "year": None,
@@ -177,8 +178,12 @@ class EffectTable(QDialog):
         layout = QVBoxLayout(self)
         for widget in (words, self.table, buttons):
             layout.addWidget(widget)
-        header = self.table.horizontalHeader()
-        self.resize(header.length() + self.table.verticalHeader().sizeHint().width() + 60, 240)
+        self.table.resizeRowsToContents()
+        across, down = self.table.horizontalHeader(), self.table.verticalHeader()
+        frame = 2 * self.table.frameWidth()
+        self.table.setMinimumWidth(across.length() + down.sizeHint().width() + frame)
+        self.table.setMinimumHeight(across.sizeHint().height() + min(down.length(), _MOST_PX) + frame)
+        self.adjustSize()
 
 
 def _with_prior(request: LayerRequest) -> LayerRequest:

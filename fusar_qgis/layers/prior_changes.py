@@ -40,12 +40,12 @@ Counts = dict[str, dict[str, int]]
 
 _BOX = ("box_left", "box_top", "box_right", "box_bottom")
 _OF_BOTH = ("objectness", "confidence", "prior", "id", "run")
-# Green, vermilion, yellow and white (Okabe and Ito, 2008) on grey: told apart by everybody.
+# Green, vermilion, yellow and blue (Okabe and Ito, 2008) on grey: told apart by everybody.
 _LINES = {
     ADDED: ("#009e73", "solid", "0.8"),
     REMOVED: ("#d55e00", "dash", "0.8"),
     MOVED: ("#f0e442", "solid", "0.8"),
-    SAME: ("#ffffff", "solid", "0.4"),
+    SAME: ("#56b4e9", "solid", "0.4"),
 }
 
 

@@ -58,7 +58,7 @@ class ModelMenu(QToolButton):
         options = self.chosen()
         self._menu.addSection(self.tr("Prior"))
         priors = {
-            AUTO_PRIOR: self.tr("&Automatic: at hand, else AlphaEarth, else none"),
+            AUTO_PRIOR: self.tr("&Automatic: at hand, else fetched"),
             NO_PRIOR: self.tr("&No prior: from the image alone"),
         }
         priors.setdefault(options.prior, Path(options.prior).name)
