@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,6 +16,11 @@ from ..contract import Preview, PriorStatus, ProtocolError, read
 from ..core.endpoint import Endpoint
 
 _Answer = TypeVar("_Answer", PriorStatus, Preview)
+
+
+def first_reason(said: Sequence[str]) -> str:
+    """Return the first of the lines in which a backend says why there is no prior: the others follow from it."""
+    return said[0].removeprefix("prior: ") if said else ""
 
 
 class ConsentQuestion(QWidget):
@@ -83,7 +88,7 @@ class PriorCheck(QObject):
         super().__init__(parent)
         self._client, self._window = client, window
         self._inputs: dict[str, Any] = {}
-        self._is_needed = False
+        self._is_needed = self._is_refused = False
         self._reply: QNetworkReply | None = None
         self._dialog: QDialog | None = None
 
@@ -149,6 +154,7 @@ class PriorCheck(QObject):
 
     def _on_answer(self, allowed: bool) -> None:
         if self._dialog is not None:
+            self._is_refused = not allowed
             self._close()
             self._settle(allowed)
 
@@ -166,8 +172,9 @@ class PriorCheck(QObject):
         if preview is not None and preview.prior.nodes:
             self.settled.emit(self._inputs["prior_network"])
         else:
-            said = preview.prior.said[-1:] if preview is not None else (problem,)
-            self.unavailable.emit(" ".join(said))
+            reason = first_reason(preview.prior.said) if preview is not None else problem
+            refused = self.tr("It may not be fetched from the network.")
+            self.unavailable.emit(refused if self._is_refused else reason)
 
     def _close(self) -> None:
         dialog, self._dialog = self._dialog, None

@@ -14,11 +14,12 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 from ..connection.client import Client
 from ..connection.job import Job
 from ..contract import Ended, Found, Progress, Started, Task
+from ..contract.prior import WITHOUT_PRIOR
 from ..core.request import LayerRequest
 from ..layers.run_layers import RunLayers
 from ..layers.wording import lacks_prior, run_caveats, run_name, run_title, time_left
 from .messages import show_message
-from .prior_consent import PriorCheck
+from .prior_consent import PriorCheck, first_reason
 from .run_progress import RunProgress
 from .scene_upload import SceneUpload
 
@@ -210,10 +211,17 @@ class RunController(QObject):
     def _show_results(self) -> None:
         """Say what came out, and that there was no prior though one was asked for."""
         text, level = self._summary(self._counts), Qgis.MessageLevel.Success
-        without = lacks_prior(self.run)
+        warnings = self._end.warnings if self._end is not None else ()
+        some = any(
+            warning.startswith(f"{WITHOUT_PRIOR} ") for warning in warnings
+        )  # on some chips: that is told
+        without = lacks_prior(self.run) and not some
         if without:
-            reason = self.run.get("prior_note") or self.tr("none is at hand, and none was fetched.")
-            text += ". " + self.tr("Without a prior: {reason}").format(reason=reason)
+            reason = first_reason(str(self.run.get("prior_note") or "").split("; "))
+            reason = reason or self.tr("none can be had for this place.")
+            if not self._request.prior_network:
+                reason = self.tr("it was not fetched from the network.")
+            text = f"{text.rstrip('.')}. {self.tr('Without a prior: {reason}')}".format(reason=reason)
             level = Qgis.MessageLevel.Warning
         self._show_message(text, level, self._offers(with_prior=without))
 
@@ -236,8 +244,12 @@ class RunController(QObject):
         self.deleteLater()
 
     def _warn_once(self, warnings: tuple[str, ...]) -> None:
-        """Show what a reader of the run must know and has not been told yet."""
-        new = [warning for warning in warnings if warning not in self._warned]
+        """Show what a reader of the run must know and has not been told yet, and is not told at the end."""
+        new = [
+            warning
+            for warning in warnings
+            if warning not in self._warned and not warning.startswith(f"{WITHOUT_PRIOR}:")
+        ]
         if new:
             self._warned.update(new)
             self._warn(" ".join(new))

@@ -30,6 +30,7 @@ from fusar_qgis.contract import FETCHED_PRIORS, Progress, Run, Started
 TOKEN = "secret-of-the-standin"
 GUESSED = "The numbers are taken for decibels."
 UNSEEN = "No data on 80 % of the area: nothing is known of that ground."
+NOTICE = "No prior: cog: it is far; answers are from the radar image alone."
 CHIPS = 6
 INFO = {
     "api": 1,
@@ -53,6 +54,7 @@ NO_PRIOR_HERE = {"at_hand": None, "file": None, "hosts": [], "said": []}
 BESIDE = {"at_hand": "file", "file": "/data/harbour_prior.tif", "hosts": [], "said": []}
 IN_CACHE = {"at_hand": "cog", "file": None, "hosts": [], "said": []}
 FAR_AWAY = {"at_hand": None, "file": None, "hosts": ["data.example.org"], "said": []}
+UNREACHABLE = FAR_AWAY | {"offline": True}
 
 PICTURE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAAAAACMmsGiAAAAHElEQVR42mNkEBAQYHQQEB"
@@ -222,6 +224,12 @@ class Door(BaseHTTPRequestHandler):
         chips = {"endless": 10_000, "crowded": 200}.get(kind, CHIPS)
         source = source_of(order, self.server.prior)
         run = replace(run_of(order, source), id=f"run-{number + 1}")
+        if source == "none" and self.server.prior["hosts"]:
+            run = replace(
+                run,
+                warnings=(*run.warnings, NOTICE),
+                prior_note="prior: without cog: it is far; prior: none.",
+            )
         self.event("started", Started(run, chips).to_json())
         for chip in range(chips):
             if self.server.dismissed.is_set():
@@ -261,7 +269,8 @@ def source_of(order: dict, status: dict) -> str:
     prior = order.get("prior", "none")
     if prior not in FETCHED_PRIORS:
         return prior
-    fetched = "cog" if status["hosts"] and order.get("prior_network", True) else "none"
+    is_reached = status["hosts"] and not status.get("offline") and order.get("prior_network", True)
+    fetched = "cog" if is_reached else "none"
     return status["at_hand"] or fetched
 
 

@@ -7,7 +7,7 @@ import pytest
 from chatting import last, say, views
 from qgis.core import QgsExpression, QgsExpressionContext, QgsProject, QgsSettings, QgsVectorLayer
 from qgis.PyQt.QtWidgets import QAction, QDialog, QPushButton
-from standin import BESIDE, FAR_AWAY, IN_CACHE, NO_PRIOR_HERE
+from standin import BESIDE, FAR_AWAY, IN_CACHE, NO_PRIOR_HERE, UNREACHABLE
 
 from fusar_qgis.connection.backend import Backend
 from fusar_qgis.connection.network_consent import is_open, keep_consent, kept_consent
@@ -19,6 +19,7 @@ from fusar_qgis.gui.request_dialog import RequestDialog
 from fusar_qgis.layers.storage import run_of
 
 HERE, THERE = Endpoint("http://127.0.0.1:8000", ""), Endpoint("https://gpu.example.org:8765", "")
+REFUSED = "5 detections. Without a prior: it was not fetched from the network."
 ALWAYS, ONCE, NEVER = "FusarAllowAlways", "FusarAllowOnce", "FusarAllowNever"
 
 
@@ -79,6 +80,12 @@ def click(dialog, button):
 
 def texts(bar) -> list[str]:
     return [item.text() for item in bar.items()]
+
+
+def finished_without(bar) -> str:
+    """What the last message of a run says where it had no prior."""
+    said = [text.partition("</b> ")[2] or text for text in texts(bar) if "Without a prior" in text]
+    return said[0] if said else ""
 
 
 def press(bar, words):
@@ -211,7 +218,18 @@ def test_a_run_that_was_started_unanswered_asks_before_it_is_sent(
     assert standin.orders[0]["prior_network"] is allowed
     assert kept_consent() == kept
     qtbot.waitUntil(lambda: any("5 detections" in text for text in texts(bar)))
-    assert any("Without a prior" in text for text in texts(bar)) is not allowed
+    assert (" ".join(texts(bar)).count("prior:"), finished_without(bar)) == (
+        (0, "") if allowed else (1, REFUSED)
+    )
+
+
+def test_a_network_that_cannot_be_reached_is_one_plain_notice(dialog, standin, qtbot, bar):
+    standin.prior = UNREACHABLE
+    keep_consent("always")
+    dialog().accept()
+    qtbot.waitUntil(lambda: bool(finished_without(bar)))
+    assert finished_without(bar) == "5 detections. Without a prior: without cog: it is far"
+    assert len(texts(bar)) == 1
 
 
 def test_a_run_waits_for_the_answer_and_can_be_cancelled(dialog, standin, qtbot, bar, qgis_iface):
@@ -228,7 +246,7 @@ def test_a_run_without_its_prior_says_so_everywhere_and_is_made_again_with_one(
 ):
     shown = dialog()
     shown.accept()
-    qtbot.waitUntil(lambda: any("Without a prior: none is at hand" in text for text in texts(bar)))
+    qtbot.waitUntil(lambda: any("Without a prior: " in text for text in texts(bar)))
     (layer,) = detections()
     assert {feature["prior"] for feature in layer.getFeatures()} == {"none"}
     context = QgsExpressionContext()
