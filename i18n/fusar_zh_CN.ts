@@ -298,10 +298,6 @@
 <context>
     <name>Confidence</name>
     <message>
-        <source>Scor&amp;e</source>
-        <translation>得分(&amp;E)</translation>
-    </message>
-    <message>
         <source>≥ {least}: {shown} of {total}</source>
         <translation>≥ {least}：{shown}/{total}</translation>
     </message>
@@ -310,8 +306,40 @@
         <translation>（含 {n} 个无得分）</translation>
     </message>
     <message>
-        <source>Show only detections with this score or a higher one. A score is the model&apos;s token probability, not a calibrated confidence. Findings without a score are always shown.</source>
-        <translation>只显示分数不低于此值的检测结果。分数是模型的词元概率，不是经过校准的置信度。没有分数的结果始终显示。</translation>
+        <source>Confid&amp;ence</source>
+        <translation>置信度(&amp;E)</translation>
+    </message>
+    <message>
+        <source>Obj&amp;ectness (ranks only)</source>
+        <translation>目标性(&amp;E)（仅供排序）</translation>
+    </message>
+    <message>
+        <source>Scor&amp;e (ranks only)</source>
+        <translation>得分(&amp;E)（仅供排序）</translation>
+    </message>
+    <message>
+        <source>Confidence: none</source>
+        <translation>无置信度</translation>
+    </message>
+    <message>
+        <source>Findings without this number are always shown.</source>
+        <translation>没有此数值的结果始终显示。</translation>
+    </message>
+    <message>
+        <source>Show only detections with this confidence or a higher one: the probability that a detection is right, calibrated on images that the model had not seen.</source>
+        <translation>只显示置信度不低于此值的检测结果：即检测正确的概率，用模型未见过的图像校准。</translation>
+    </message>
+    <message>
+        <source>Show only detections with this objectness or a higher one. Objectness ranks detections; it is not a probability of being right. This model has no calibration, so there is no confidence.</source>
+        <translation>只显示目标性不低于此值的检测结果。目标性用于给检测结果排序，不是正确的概率。该模型未经校准，因此没有置信度。</translation>
+    </message>
+    <message>
+        <source>Show only detections with this score or a higher one. The score is of an older version: the model&apos;s token probability, not a probability of being right.</source>
+        <translation>只显示得分不低于此值的检测结果。该得分来自旧版本：是模型的词元概率，不是正确的概率。</translation>
+    </message>
+    <message>
+        <source>No detection of this layer has a confidence or an objectness.</source>
+        <translation>该图层的检测结果都没有置信度或目标性。</translation>
     </message>
 </context>
 <context>
@@ -778,6 +806,17 @@
     </message>
 </context>
 <context>
+    <name>Labels</name>
+    <message>
+        <source>no data</source>
+        <translation>无数据</translation>
+    </message>
+    <message>
+        <source>none: this model has no calibration</source>
+        <translation>无：该模型未经校准</translation>
+    </message>
+</context>
+<context>
     <name>LocalSection</name>
     <message>
         <source>Choose a folder for the backend</source>
@@ -1191,6 +1230,10 @@
         <source>Prior from the network</source>
         <translation>来自网络的先验</translation>
     </message>
+    <message>
+        <source>It may not be fetched from the network.</source>
+        <translation>不允许从网络获取。</translation>
+    </message>
 </context>
 <context>
     <name>PriorChoice</name>
@@ -1255,6 +1298,10 @@
         <translation>影像文件的日期为 {day}；可能是处理日期。</translation>
     </message>
     <message>
+        <source>Automatic: at hand, else fetched</source>
+        <translation>自动：先用手头的，否则获取</translation>
+    </message>
+    <message>
         <source>There is a prior of this scene, which is not used: {file}</source>
         <translation>此场景有先验，但未使用：{file}</translation>
     </message>
@@ -1279,8 +1326,8 @@
         <translation>按您的回答，不从网络获取。可在选项中更改。</translation>
     </message>
     <message>
-        <source>Automatic: at hand, else fetched</source>
-        <translation>自动：先用手头的，否则获取</translation>
+        <source>The prior beside the scene covers a part: {file}</source>
+        <translation>场景旁的先验只覆盖一部分：{file}</translation>
     </message>
 </context>
 <context>
@@ -1311,10 +1358,6 @@
     <message>
         <source>Ask a question</source>
         <translation>提问</translation>
-    </message>
-    <message>
-        <source>Asks the same question, in your own words, about each chip of an area.</source>
-        <translation>就区域内的每个切片，用您自己的话提出同一个问题。</translation>
     </message>
     <message>
         <source>Interpretation</source>
@@ -1733,20 +1776,8 @@
         <translation>（来自日志）</translation>
     </message>
     <message>
-        <source>Names the class of what is in each polygon, such as a detection or a box drawn by hand. Every feature comes out with all its attributes, its class and the score; “problem” says why a box has none. A box is classified on the first raster it lies on.</source>
-        <translation>给出每个多边形内对象的类别，例如检测结果或手绘的框。每个要素连同其全部属性、类别和得分一起输出；“problem”说明某个框为何没有类别。框在其所在的第一个栅格上分类。</translation>
-    </message>
-    <message>
         <source>Matches detections with known objects of the same class, one to one, from the largest overlap (intersection over union) down, and gives precision, recall and F1, as “fusar-train evaluate” does. The marked layer shows what was found, falsely reported and missed. Both layers must cover the same ground: what nobody labelled counts as a false report.</source>
         <translation>把检测结果与同类已知对象一一匹配，按重叠度（交并比）从大到小进行，并给出精确率、召回率和 F1，与“fusar-train evaluate”一致。标注图层显示命中、虚警和漏检。两个图层必须覆盖同一地面：未标注的对象按虚警计算。</translation>
-    </message>
-    <message>
-        <source>Counts the targets in each chip of an area, and adds the chips up where there are several: that row has no chip number.</source>
-        <translation>统计区域内每个切片中的目标；有多个切片时再求和：该行没有切片编号。</translation>
-    </message>
-    <message>
-        <source>Draws a box around each object of the targets, with its class, its length and width in metres and a score, which is the model's token probability. What the model said and nobody understood is in “Answers”, so that silence is never mistaken for an empty sea.</source>
-        <translation>为每个目标对象画框，给出类别、以米为单位的长和宽，以及得分（模型的词元概率）。模型说了但无法理解的内容放在“回答”中，避免把沉默误认为空旷的海面。</translation>
     </message>
     <message>
         <source>A prior is fetched by the program “fusar” of this computer, which was not found. Install it with “pip install fusar-gpt”, or set the variable FUSAR_EXECUTABLE.</source>
@@ -1849,6 +1880,26 @@
         <translation>例如分贝乘以 100 时填 0.01。留空：按文件说明。</translation>
     </message>
     <message>
+        <source>Names the class of what is in each polygon, such as a detection or a box drawn by hand. Every feature comes out with all its attributes, its class and the confidence (empty where the model has no calibration); “problem” says why a box has none. A box is classified on the first raster it lies on.</source>
+        <translation>给出每个多边形内对象的类别，例如检测结果或手绘的框。每个要素连同其全部属性、类别和置信度（模型未经校准时为空）一起输出；“problem”说明某个框为何没有类别。框在其所在的第一个栅格上分类。</translation>
+    </message>
+    <message>
+        <source>Such as confidence, or objectness where the model has no calibration.</source>
+        <translation>例如 confidence；模型未经校准时用 objectness。</translation>
+    </message>
+    <message>
+        <source>Draws a box around each object of the targets, with its class, its length and width in metres, and its confidence: the probability that it is right, empty where the model has no calibration. “objectness” ranks the boxes and is not a probability of being right. What the model said and nobody understood is in “Answers”, so that silence is never mistaken for an empty sea.</source>
+        <translation>为每个目标对象画框，给出类别、以米为单位的长和宽，以及置信度：即正确的概率，模型未经校准时为空。“objectness”用于给框排序，不是正确的概率。模型说了但无法理解的内容放在“回答”中，避免把沉默误认为空旷的海面。</translation>
+    </message>
+    <message>
+        <source>Counts the targets in an area. In one chip the number is the model's own count. Over several chips it is that of the detections in the area, or the sum of the chips where the model cannot detect the target: “method” says which, “agreement” how many chips agree, and that row has no chip number.</source>
+        <translation>对区域内的目标计数。单个切片时为模型自己的计数。多个切片时为区域内检测结果的数量；模型无法检测该目标时为各切片之和：“method”说明是哪一种，“agreement”说明有多少切片一致，该行没有切片编号。</translation>
+    </message>
+    <message>
+        <source>Asks the same question, in your own words, about each chip of an area. A model that was not taught to answer freely answers a question that is one of its tasks, as “understood” says, and refuses any other.</source>
+        <translation>用您自己的话，就区域内每个切片提出同一个问题。未学过自由回答的模型只回答属于其任务的问题（见“understood”），拒绝其他问题。</translation>
+    </message>
+    <message>
         <source>No prior is fetched from the network: only what is at hand is used. “Fetch the prior from the network” of this algorithm, or of the plugin's options, changes that.</source>
         <translation>不从网络获取先验：只使用手头已有的。可通过本算法的“从网络获取先验”或插件的选项更改。</translation>
     </message>
@@ -1932,6 +1983,10 @@
     <message>
         <source>Question</source>
         <translation>问题</translation>
+    </message>
+    <message>
+        <source>Ask what the model was taught</source>
+        <translation>请询问模型学过的内容</translation>
     </message>
 </context>
 <context>
@@ -2221,12 +2276,12 @@
         <translation>目前无法获得先验：{reason}</translation>
     </message>
     <message>
-        <source>none is at hand, and none was fetched.</source>
-        <translation>手头没有，也未获取到。</translation>
+        <source>none can be had for this place.</source>
+        <translation>此处无法获得先验。</translation>
     </message>
     <message>
-        <source>Without a prior: {reason}</source>
-        <translation>无先验：{reason}</translation>
+        <source>it was not fetched from the network.</source>
+        <translation>未从网络获取。</translation>
     </message>
     <message>
         <source>With prior</source>
@@ -2425,10 +2480,6 @@
         <translation>已回答</translation>
     </message>
     <message>
-        <source>no data</source>
-        <translation>无数据</translation>
-    </message>
-    <message>
         <source>not understood, or no data</source>
         <translation>无法理解，或无数据</translation>
     </message>
@@ -2624,6 +2675,42 @@
         <translation>约剩 {n} 小时</translation>
     </message>
     <message>
+        <source>from detections</source>
+        <translation>来自检测结果</translation>
+    </message>
+    <message>
+        <source>sum of chips</source>
+        <translation>各切片之和</translation>
+    </message>
+    <message>
+        <source>the model&apos;s own count</source>
+        <translation>模型自己的计数</translation>
+    </message>
+    <message>
+        <source>at least {n}</source>
+        <translation>至少 {n}</translation>
+    </message>
+    <message>
+        <source>{n} of {chips} chips agree</source>
+        <translation>{chips} 个切片中有 {n} 个一致</translation>
+    </message>
+    <message>
+        <source>{n} % of the chips agree</source>
+        <translation>{n} % 的切片一致</translation>
+    </message>
+    <message>
+        <source>understood as: {task}</source>
+        <translation>理解为：{task}</translation>
+    </message>
+    <message>
+        <source>This model answers only questions that are one of its tasks: {tasks}.</source>
+        <translation>该模型只回答属于其任务的问题：{tasks}。</translation>
+    </message>
+    <message>
+        <source>It knows: {targets}.</source>
+        <translation>它认识：{targets}。</translation>
+    </message>
+    <message>
         <source>added by the prior</source>
         <translation>因先验新增</translation>
     </message>
@@ -2698,6 +2785,10 @@
         <translation>先验(&amp;P)</translation>
     </message>
     <message>
+        <source>Automatic: at hand, else fetched</source>
+        <translation>自动：先用手头的，否则获取</translation>
+    </message>
+    <message>
         <source>Ask before it is fetched</source>
         <translation>获取前询问</translation>
     </message>
@@ -2716,10 +2807,6 @@
     <message>
         <source>The reviewer&apos;s name is written beside each decision. A prior is what satellites saw of the same ground in a year (AlphaEarth). What is at hand, beside the scene or fetched before, goes first; else the backend fetches tiles from public files or Earth Engine: only the tile numbers leave it.</source>
         <translation>每项决定旁会写上审核者的姓名。先验是卫星一年中对同一地面的观测（AlphaEarth）。先用手头已有的（场景旁的或以前获取的）；否则由后端从公开文件或 Earth Engine 获取瓦片：只有瓦片编号会离开后端。</translation>
-    </message>
-    <message>
-        <source>Automatic: at hand, else fetched</source>
-        <translation>自动：先用手头的，否则获取</translation>
     </message>
 </context>
 </TS>

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -97,15 +98,27 @@ def plan_questions(
         boxes = boxes_of(request)
         return len(boxes), (chip_around(box, index, scene, frame) for index, box in enumerate(boxes))
     questions = area_questions(request, card, scene)
-    plan = plan_chips(scene, area, frame, overlap=chip_overlap(request))
+    plan = plan_chips(scene, area, frame, overlap=chip_overlap(request, questions))
+    if request.task is Task.COUNT and len(plan) > 1 and teaches(card, Task.DETECT):
+        # What two chips see of one object can be merged in detections, not in counts.
+        detections = tuple(replace(question, task=Task.DETECT) for question in questions)
+        questions = tuple(chain.from_iterable(zip(questions, detections, strict=True)))
+        plan = plan_chips(scene, area, frame, overlap=chip_overlap(request, questions))
     return len(plan), (ChipQuestions(chip, questions) for chip in plan)
 
 
-def chip_overlap(request: InterpretRequest) -> float:
+def chip_overlap(request: InterpretRequest, questions: Sequence[Question]) -> float:
     """Only detections can be merged: other answers about ground seen twice would count it twice."""
     if request.overlap is not None:
         return request.overlap
-    return DETECTION_OVERLAP if request.task is Task.DETECT else 0.0
+    return DETECTION_OVERLAP if any(question.task is Task.DETECT for question in questions) else 0.0
+
+
+def teaches(card: Card, task: Task) -> bool:
+    """Whether the checkpoint was taught a task, or its card does not say what it was taught."""
+    if task is Task.ASK:
+        return card.free_questions is not False or bool(card.taught_questions)
+    return card.tasks is None or task.value in card.tasks
 
 
 def area_questions(request: InterpretRequest, card: Card, scene: Scene) -> tuple[Question, ...]:

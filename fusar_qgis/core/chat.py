@@ -61,12 +61,16 @@ class Mention:
 
 @dataclass(frozen=True)
 class Answered:
-    """What a complete answer rests on: its runs' provenance (the one that checks last) and its findings."""
+    """What a complete answer rests on: its runs' provenance (the one that checks last) and its findings.
+
+    ``understood`` is what the question was taken for, such as ``count ship``; empty where the backend does not say.
+    """
 
     runs: tuple[dict[str, Any], ...] = ()
     mentions: tuple[Mention, ...] = ()
     agrees: bool | None = None
     cut: bool = False
+    understood: str = ""
 
 
 @dataclass
@@ -228,6 +232,7 @@ def _turn_row(turn: Turn) -> dict[str, Any]:
         "runs": list(turn.rests_on.runs),
         "agrees": turn.rests_on.agrees,
         "cut": turn.rests_on.cut,
+        "understood": turn.rests_on.understood,
         "mentions": [_feature(mention) for mention in turn.rests_on.mentions],
         "picture": base64.b64encode(turn.picture).decode("ascii"),
         "chip": base64.b64encode(turn.chip).decode("ascii"),
@@ -243,6 +248,7 @@ def _turn(row: Json) -> Turn:
         read_mentions(row.get("mentions") or ()),
         row["agrees"] if isinstance(row["agrees"], bool) else None,
         row["cut"] is True,
+        clean(str(row.get("understood") or "")),
     )
     seconds = row.get("first_word_s")
     return Turn(

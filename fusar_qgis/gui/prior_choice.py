@@ -198,21 +198,26 @@ class PriorChoice(QObject):
             words = self.tr("At hand: {source}. Nothing is fetched.")
         elif not status.hosts:
             words = self.tr("No prior can be had for this place.")
-        elif not self.is_settled:
-            words = ""
-        elif self.network:
+        elif self.is_settled and self.network:
             words = self.tr("Fetched from {hosts}.")
-        else:
+        elif self.is_settled:
             words = self.tr("Not fetched from the network: so you have answered. The options change that.")
+        else:
+            words = self.tr("The prior beside the scene covers a part: {file}") if file else ""
         place = {"file": file, "source": self._names.get(status.at_hand or "", status.at_hand)}
-        said = "" if source == NO_PRIOR else " ".join(status.said)
-        return f"{words.format(hosts=', '.join(status.hosts), **place)} {said}".strip()
+        said = [] if source == NO_PRIOR else [line for line in status.said if not self._is_idle(line)]
+        return " ".join([words.format(hosts=", ".join(status.hosts), **place), *said]).strip()
+
+    def _is_idle(self, line: str) -> bool:
+        """Whether a line only says which source is left out, while there is another one to ask."""
+        return self._status is not None and bool(self._status.hosts) and line.startswith("Without ")
 
     def _refresh(self) -> None:
         source = self.source.currentData()
         words = self._words(self._status) if self._status is not None and source != _FILE else ""
         self.told.setText(words)
-        self.told.setToolTip((self._status.file or "") if self._status is not None else "")
+        if self._status is not None:
+            self.source.setToolTip("\n".join(filter(None, (self._status.file, *self._status.said))))
         self._rows.show(self.told, bool(words))
         self._rows.show(self.question, self._status is not None and not self.is_settled)
         self._rows.show(self.file, source == _FILE)

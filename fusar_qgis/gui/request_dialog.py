@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,9 +23,9 @@ from qgis.PyQt.QtWidgets import (
 
 from ..contract import SEARCHES, Info, Model, Preview, PriorStatus, Task, read_boxes, read_outline
 from ..core.endpoint import Endpoint
-from ..core.request import LayerRequest
+from ..core.request import LayerRequest, tasks_of
 from ..layers.scene import Scene, crs_text, geojson
-from ..layers.wording import task_explanation, task_name
+from ..layers.wording import questions_taken, task_explanation, task_name
 from .areas import Area, ground_m2
 from .boxes_choice import BoxesChoice
 from .choices import Rows, choose, remember, remembered, remembered_list
@@ -190,8 +191,7 @@ class RequestDialog(QDialog):
         self._band = QgsRasterBandComboBox(self)
         self._quantity = QuantityChoice(self)
         self._task = QComboBox(self)
-        for task in _TASKS:
-            self._task.addItem(f"{task_name(task)}: {task_explanation(task)}", task)
+        self._offer_tasks(_TASKS)
         self._targets = QgsCheckableComboBox(self)
         self._targets.setDefaultText(self.tr("Choose at least one"))
         self._any_targets = QLineEdit(self)
@@ -201,8 +201,8 @@ class RequestDialog(QDialog):
         self._question.setPlaceholderText(self.tr("What is built here?"))
         self._question.setMaxLength(2000)
         self._model = QComboBox(self)
-        self._caution, self._estimate = QLabel(self), QLabel(self)
-        for label in (self._caution, self._estimate):
+        self._caution, self._estimate, self._answerable = QLabel(self), QLabel(self), QLabel(self)
+        for label in (self._caution, self._estimate, self._answerable):
             label.setWordWrap(True)
         self._waiting = QLabel(self.tr("Connecting to the backend…"), self)
         self._busy = QProgressBar(self)
@@ -235,7 +235,14 @@ class RequestDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addSpacing(6)
-        for widget in (self.preview, self._estimate, self._caution, self._waiting, self._busy):
+        for widget in (
+            self._answerable,
+            self.preview,
+            self._estimate,
+            self._caution,
+            self._waiting,
+            self._busy,
+        ):
             layout.addWidget(widget)
         layout.addStretch()
         layout.addWidget(self._buttons)
@@ -263,6 +270,7 @@ class RequestDialog(QDialog):
         model: Model | None = self._model.currentData()
         if model is None:
             return
+        self._offer_tasks(tasks_of(model, _TASKS))
         checked = set(self._targets.checkedItems() or remembered_list("targets"))
         self._targets.clear()
         self._targets.addItems(list(model.targets))
@@ -274,6 +282,16 @@ class RequestDialog(QDialog):
         self._prior.suit(model, self.scene.acquired if self.scene else None, anew=False)
         self._refresh()
 
+    def _offer_tasks(self, tasks: Sequence[str]) -> None:
+        """Offer these tasks; the chosen one stays where it is among them."""
+        chosen = self._task.currentData()
+        self._task.blockSignals(True)
+        self._task.clear()
+        for task in tasks:
+            self._task.addItem(f"{task_name(task)}: {task_explanation(task)}", task)
+        choose(self._task, chosen)
+        self._task.blockSignals(False)
+
     def _refresh(self) -> None:
         model: Model | None = self._model.currentData()
         task = self._task.currentData()
@@ -284,6 +302,9 @@ class RequestDialog(QDialog):
         self._rows.show(self._question, task == "ask")
         self._targets.setEnabled(model is not None)
         self._model.setEnabled(model is not None)
+        limited = model is not None and task == "ask" and not model.free_questions
+        self._answerable.setText(questions_taken(model) if model is not None and limited else "")
+        self._answerable.setVisible(limited)
         self._caution.setText(
             self.tr("<b>Demonstration model.</b> It shows how the work is done; do not rely on its answers.")
             if model is not None and model.demonstration

@@ -17,7 +17,15 @@ from ..contract import Ended, Found, Progress, Started, Task
 from ..contract.prior import WITHOUT_PRIOR
 from ..core.request import LayerRequest
 from ..layers.run_layers import RunLayers
-from ..layers.wording import lacks_prior, run_caveats, run_name, run_title, time_left
+from ..layers.wording import (
+    count_in_words,
+    lacks_prior,
+    run_caveats,
+    run_name,
+    run_title,
+    time_left,
+    understood_in_words,
+)
 from .messages import show_message
 from .prior_consent import PriorCheck, first_reason
 from .run_progress import RunProgress
@@ -258,6 +266,15 @@ class RunController(QObject):
         self._show_message(text, Qgis.MessageLevel.Warning)
 
     def _summary(self, counts: dict[str, int]) -> str:
+        layers = self._layers
+        said = (
+            []
+            if layers is None
+            else [
+                *map(understood_in_words, sorted(layers.understood)),
+                *map(count_in_words, layers.counts.areas()),
+            ]
+        )
         parts = [
             words.format(n=counts[kind])
             for kind, words in (
@@ -269,7 +286,7 @@ class RunController(QObject):
             )
             if counts.get(kind)
         ]
-        return ", ".join(parts) or str(self.tr("Nothing found."))
+        return ". ".join([*said, ", ".join(parts)]) if parts else str(self.tr("Nothing found."))
 
     def _show_message(
         self, text: str, level: Qgis.MessageLevel, offers: dict[str, Any] | None = None

@@ -47,11 +47,13 @@ class InterpretationAlgorithm(FusarAlgorithm):
     Attributes:
         TASK: The task, or empty where it is a parameter.
         KINDS: The kinds of findings that it writes, the main one first.
+        SHOWN: Those besides the main one that are written if nobody says otherwise.
         PLACES: The parameter of the polygons.
     """
 
     TASK = ""
     KINDS: tuple[str, ...] = (_ANSWERS,)
+    SHOWN: tuple[str, ...] = ()
     PLACES = AREAS
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802 - QGIS's name
@@ -73,7 +75,8 @@ class InterpretationAlgorithm(FusarAlgorithm):
         """Declare the layers that come out."""
         for kind in self.KINDS:
             main = bool(self.TASK) and kind == self.KINDS[0]
-            self.addParameter(declared.findings(kind, optional=not main, by_default=main or not self.TASK))
+            shown = main or kind in self.SHOWN or not self.TASK
+            self.addParameter(declared.findings(kind, optional=not main, by_default=shown))
 
     def checkParameterValues(  # noqa: N802 - QGIS calls it by this name
         self, parameters: dict[str, Any], context: QgsProcessingContext

@@ -21,10 +21,11 @@ from qgis.core import (
 )
 
 from ..contract import FINDING_COLUMNS, Finding
+from ..core.counting import Counts
 from ..layers.features import feature_of, fields_of, outline_in
 from ..layers.storage import RUN_PROPERTY
-from ..layers.styles import map_tip, style
-from ..layers.wording import lacks_prior, run_caveats
+from ..layers.styles import style
+from ..layers.wording import count_in_words, lacks_prior, run_caveats
 from ..translation import translate
 from .batch import Outcome
 from .items import BatchItem
@@ -63,6 +64,7 @@ RUNS: dict[str, type] = {
     "warnings": str,
     "data_share": float,
     "score_meaning": str,
+    "confidence_meaning": str,
 }
 """The columns of the table of runs."""
 
@@ -129,7 +131,6 @@ class LayerPostProcessor(QgsProcessingLayerPostProcessorInterface):
 def style_findings(kind: str, labels: set[str], runs: list[dict[str, Any]], layer: QgsVectorLayer) -> None:
     """Style a layer of findings as the toolbar's, and give it the provenance of its runs."""
     style(layer, kind, sorted(labels))
-    layer.setMapTipTemplate(map_tip(layer))
     if len(runs) == 1:
         layer.setCustomProperty(RUN_PROPERTY, json.dumps(runs[0], ensure_ascii=False))
     metadata = layer.metadata()
@@ -174,7 +175,11 @@ class BatchLog:
         found[_UNCLEAR] = sum(finding.is_unclear for finding in entry.findings)
         self._counts += found
         self._provenance(entry.run)
-        said = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()) if count)
+        counts = Counts()
+        for finding in entry.findings:
+            counts.add(finding)
+        numbers = [f"{count} {kind}" for kind, count in sorted(found.items()) if count]
+        said = ", ".join([*map(count_in_words, counts.areas()), *numbers])
         origin = translate("Processing", " (from the journal)") if outcome.resumed else ""
         said = said or translate("Processing", "nothing found")
         self._feedback.pushInfo(f"{item.name}: {said}{origin}")

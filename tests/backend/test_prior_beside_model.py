@@ -50,6 +50,7 @@ class Tiles:
     """One code in all pixels of any tile."""
 
     name, key, version, attribution, parallel, block = "cog", "test-cog", "V1", "Google", 2, 1
+    address = not_configured = None
 
     def __init__(self):
         self.fetched = []

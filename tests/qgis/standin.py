@@ -3,8 +3,9 @@
 
 The first target says how the job goes: ``refused``, ``broken``, ``failing``, ``dropped``, ``cut``, ``garbled``,
 ``endless``; anything else ends well. A stream that was ``cut``, in the middle of an event, goes on where it was; one
-that was ``dropped`` is gone. ``Standin.seen`` keeps ``(method, path, authorization)`` of each request,
-``Standin.orders`` what was submitted.
+that was ``dropped`` is gone. What is ``uncalibrated`` has no confidence; what is ``counted`` is counted and detected
+chip by chip. A question with ``how many`` is taken for a count, one with ``moored`` refused. ``Standin.seen`` keeps
+``(method, path, authorization)`` of each request, ``Standin.orders`` what was submitted.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ GUESSED = "The numbers are taken for decibels."
 UNSEEN = "No data on 80 % of the area: nothing is known of that ground."
 NOTICE = "No prior: cog: it is far; answers are from the radar image alone."
 CHIPS = 6
+REFUSAL = "This model was not taught to answer that. Ask it to count, locate, classify or detect ships."
+CALIBRATED = "isotonic, on 500 detections of held-out images, expected calibration error .05"
 INFO = {
     "api": 1,
     "version": "0.1.0",
@@ -41,7 +44,7 @@ INFO = {
             "name": "tiny",
             "title": "FUSAR tiny",
             "demonstration": True,
-            "targets": ["ship", "storage tank", "endless", "crowded", "unseen"],
+            "targets": ["ship", "storage tank", "endless", "crowded", "unseen", "uncalibrated", "counted"],
             "prior_years": [2017, 2024],
         }
     ],
@@ -161,6 +164,8 @@ class Door(BaseHTTPRequestHandler):
             self.reply(
                 400, {"title": "Bad Request", "status": 400, "detail": "the area is outside the scene"}
             )
+        elif "moored" in order.get("question", ""):
+            self.reply(422, {"title": "Not taught", "status": 422, "detail": REFUSAL})
         elif "broken" in order["targets"]:
             self.reply(500, "no JSON object")
         else:
@@ -315,6 +320,7 @@ def run_of(order: dict, source: str = "none") -> Run:
         prior_asked=order.get("prior", "none"),
         attribution="Simulated, no radar ever saw it", score_meaning="token probability",
         warnings=(GUESSED,) if "unseen" in order["targets"] else (),
+        confidence_meaning=None if "uncalibrated" in order["targets"] else CALIBRATED,
     )  # fmt: skip
 
 
@@ -330,7 +336,14 @@ def classified(order: dict, chip: int) -> list[dict]:
     """An answer for each box, all at once."""
     answers = []
     for number, box in enumerate(order["boxes"]["features"] if not chip else []):
-        row = {"task": "classify", "target": None, "label": f"class {number}", "score": 0.5, "complete": True}
+        row = {
+            "task": "classify",
+            "target": None,
+            "label": f"class {number}",
+            "score": 0.5,
+            "confidence": 0.87,
+        }
+        row["complete"] = True
         row |= {"chip": number, "run": "run-1", "model": "tiny", "demonstration": True, "prior": "none"}
         answers.append(feature(order, f"c{number}", "answers", ring_of({"area": box["geometry"]}), row))
     return answers
@@ -349,10 +362,7 @@ def results_of(order: dict, source: str) -> dict:
 
 
 def findings_of(order: dict, chip: int, source: str = "none") -> tuple[list[dict], dict[str, str]]:
-    """One finding a chip, in a row across the area, tilted; chip 3 replaces what chip 2 found.
-
-    A prior moves the box of chip 1 by a quarter of its width, and finds something elsewhere in chip 4.
-    """
+    """One finding a chip, in a row across the area, tilted; chip 3 replaces what chip 2 found."""
     if order["task"] == "classify":
         return classified(order, chip), {}
     ring = ring_of(order)
@@ -362,17 +372,11 @@ def findings_of(order: dict, chip: int, source: str = "none") -> tuple[list[dict
     shared = {"run": "run-1", "model": "tiny", "demonstration": True, "prior": source, "simulated": True}
     shared |= {"chip": chip, "prior_nodes": 0}
     target = (order["targets"] or [None])[0]
+    if target == "counted" and order["task"] == "count":
+        return counted(order, chip)
     if order["task"] == "detect":
-        x, y = left + (0.1 + 0.13 * chip) * width, bottom + (0.2 + 0.09 * chip) * height
-        w, h = 0.07 * width, 0.05 * height
-        if source != "none":
-            x, y = x + (0.25 * w if chip == 1 else 0), y + (3 * h if chip == 4 else 0)
-        polygon = [[x, y], [x + w, y + h / 3], [x + w - h / 3, y + h], [x - h / 3, y + 2 * h / 3], [x, y]]
-        targets = order["targets"] or ["ship"]
-        row = {"label": targets[chip % len(targets)], "score": 0.95 - 0.1 * chip}
-        row |= {"length_m": 80, "width_m": 22.5, "target": target}
-        replaces = {"d3": "d2"} if chip == 3 else {}
-        return [feature(order, f"d{chip}", "detections", polygon, row | shared)], replaces
+        found = detection_of(order, chip, source, (left, bottom, width, height), shared)
+        return [found], {"d3": "d2"} if chip == 3 else {}
     if order["task"] == "locate":
         if chip:
             return [], {}
@@ -397,10 +401,52 @@ def findings_of(order: dict, chip: int, source: str = "none") -> tuple[list[dict
     if target == "unseen":
         row |= {"text": "no data on 80 % of this ground", "complete": False, "score": None, "data_share": 0.2}
     elif order["task"] == "count":
-        row["count"] = 7
+        row |= {"count": 7, "method": "chip count", "confidence": 0.6}
+    elif "how many" in (order.get("question") or "").lower():
+        row |= {"count": 3, "method": "chip count", "question": order["question"], "understood": "count ship"}
     else:
         row["text"] = "A harbour <script>alert(1)</script> with seven ships & 港口 beside a long quay."
     return ([] if chip else [feature(order, "a0", "answers", polygon, row | shared)]), {}
+
+
+def counted(order: dict, chip: int) -> tuple[list[dict], dict[str, str]]:
+    """A chip's own count, and its detection; the last chip brings the area's number. Chip 2 counts two."""
+    boxes, replaces = findings_of({**order, "task": "detect"}, chip)
+    ring = ring_of(order)
+    row = {
+        "task": "count",
+        "target": "counted",
+        "text": None,
+        "complete": True,
+        "data_share": 1.0,
+        "run": "run-1",
+    }
+    own = {"chip": chip, "count": 2 if chip == 2 else 1, "method": "chip count", "score": 0.5}
+    found = [*boxes, feature(order, f"n{chip}", "answers", ring, row | own)]
+    if chip == CHIPS - 1:
+        area = {
+            "count": CHIPS - 1,
+            "method": "detections",
+            "agreement": (CHIPS - 1) / CHIPS,
+            "text": "5 detections",
+        }
+        found.append(feature(order, "total", "answers", ring, row | area))
+    return found, replaces
+
+
+def detection_of(order: dict, chip: int, source: str, place: tuple, shared: dict) -> dict:
+    """A box in the row; a prior moves that of chip 1 by a quarter of its width, and finds another one in chip 4."""
+    left, bottom, width, height = place
+    x, y = left + (0.1 + 0.13 * chip) * width, bottom + (0.2 + 0.09 * chip) * height
+    w, h = 0.07 * width, 0.05 * height
+    if source != "none":
+        x, y = x + (0.25 * w if chip == 1 else 0), y + (3 * h if chip == 4 else 0)
+    polygon = [[x, y], [x + w, y + h / 3], [x + w - h / 3, y + h], [x - h / 3, y + 2 * h / 3], [x, y]]
+    targets = order["targets"] or ["ship"]
+    row = {"label": targets[chip % len(targets)], "objectness": 0.99 - 0.01 * chip}
+    row["confidence"] = None if targets[0] == "uncalibrated" else 0.95 - 0.1 * chip
+    row |= {"length_m": 80, "width_m": 22.5, "target": (order["targets"] or [None])[0]}
+    return feature(order, f"d{chip}", "detections", polygon, row | shared)
 
 
 def crowd(order: dict, chip: int) -> list[dict]:
@@ -413,7 +459,13 @@ def crowd(order: dict, chip: int) -> list[dict]:
     for place in range(20):
         x, y = left + 2 * w * place, bottom + 2 * h * chip
         polygon = [[x, y], [x + w, y], [x + w, y + h], [x, y + h], [x, y]]
-        row = {"label": order["targets"][0], "score": 0.5, "chip": chip, "model": "tiny", "prior": "none"}
+        row = {
+            "label": order["targets"][0],
+            "objectness": 0.5,
+            "chip": chip,
+            "model": "tiny",
+            "prior": "none",
+        }
         found.append(feature(order, f"c{chip}-{place}", "detections", polygon, row))
     return found
 

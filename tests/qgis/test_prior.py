@@ -141,6 +141,14 @@ def test_where_the_prior_comes_from_is_said(dialog, standin, status, words):
     assert dialog()._prior.told.text() == words
 
 
+def test_a_source_that_is_left_out_is_no_news_while_another_can_be_asked(dialog, standin):
+    left_out, beside = "Without earth-engine: no credentials.", "harbour_prior.tif is of another place."
+    standin.prior = FAR_AWAY | {"said": [beside, left_out]}
+    shown = dialog()
+    assert shown._prior.told.text() == beside
+    assert left_out in shown._prior.source.toolTip()
+
+
 def test_the_last_choice_stays_but_a_file_of_another_scene_gives_way(dialog, standin, tmp_path):
     shown = dialog()
     choose(shown, "none")

@@ -18,7 +18,7 @@ from qgis.core import (
     QgsRasterLayer,
     QgsVectorLayer,
 )
-from standin import CHIPS, FAR_AWAY
+from standin import CHIPS, FAR_AWAY, REFUSAL
 
 from fusar_qgis.connection.network_consent import keep_consent
 from fusar_qgis.core.endpoint import endpoint
@@ -162,6 +162,28 @@ def test_interpret_makes_only_what_the_task_gives(provider, standin, scene_path,
     assert "ANSWERS" not in found
     named = run("interpret", INPUT=[str(scene_path)], AREAS=areas, TASK="locate", DETECTIONS=out("none.gpkg"))
     assert rows(named["DETECTIONS"]) == []
+
+
+def test_a_count_over_chips_brings_its_detections_and_says_its_method(
+    provider, standin, scene_path, areas, out
+):
+    log = Log()
+    found = run(
+        "count", log, INPUT=[str(scene_path)], AREAS=areas, TARGETS="counted", ANSWERS=out("n.gpkg"),
+        DETECTIONS=out("boxes.gpkg"), RUNS=out("runs.csv"),
+    )  # fmt: skip
+    assert found["DONE"] == 3
+    totals = [row for row in rows(out("n.gpkg")) if row["chip"] == NULL]
+    assert [(row["count"], row["method"]) for row in totals] == [(CHIPS - 1, "detections")] * 3
+    assert len(rows(out("boxes.gpkg"))) == 3 * (CHIPS - 1)
+    assert "counted: 5 (from detections; 5 of 6 chips agree), 7 answers, 5 detections" in log.text
+    assert "held-out images" in rows(out("runs.csv"))[0]["confidence_meaning"]
+
+
+def test_a_question_that_is_refused_fails_in_one_sentence(provider, standin, scene_path):
+    log = Log()
+    assert run("ask", log, INPUT=[str(scene_path)], QUESTION="Moored? moored", ANSWERS="memory:") is None
+    assert log.errors[-1] == f"Nothing could be interpreted: {REFUSAL}"
 
 
 def test_questions_that_cannot_be_asked(provider, standin, scene_path, areas):

@@ -264,3 +264,51 @@ def test_the_preview_says_what_is_seen_and_how_long_it_takes(make):
     assert dialog.preview._prior.text() == "No prior here"
     assert "&lt;b&gt;" in dialog.preview._prior_text.text()
     assert "About 2 min." in dialog._estimate.text()
+
+
+def offered(dialog) -> list[str]:
+    return [dialog._task.itemData(place) for place in range(dialog._task.count())]
+
+
+def test_it_offers_only_what_the_model_was_taught(make):
+    narrow = dataclasses.replace(TINY, tasks=("detect", "count"), free_questions=False)
+    dialog = make(offer=(narrow, LARGE))
+    assert offered(dialog) == ["detect", "count", "ask"]
+    choose(dialog._task, "count")
+    dialog._model.setCurrentIndex(1)
+    assert offered(dialog) == [
+        "detect",
+        "locate",
+        "count",
+        "classify",
+        "describe",
+        "ask",
+    ]  # its card does not say
+    assert dialog.request().task == "count"
+    choose(dialog._task, "locate")
+    dialog._model.setCurrentIndex(0)
+    assert dialog.request().task == "detect"  # the first that it can
+
+
+def test_a_model_that_answers_no_free_question_says_which_it_takes(make):
+    narrow = dataclasses.replace(TINY, tasks=("detect", "count"), free_questions=False)
+    dialog = make(offer=(narrow, LARGE))
+    assert dialog._answerable.isHidden()
+    choose(dialog._task, "ask")
+    assert dialog._answerable.isVisible()
+    assert dialog._answerable.text() == (
+        "This model answers only questions that are one of its tasks: Count, Detect. It knows: ship, tank."
+    )
+    dialog._question.setText("how many ships?")
+    assert dialog.request().question == "how many ships?"
+    dialog._model.setCurrentIndex(1)
+    assert dialog._answerable.isHidden()
+
+
+def test_a_task_that_was_remembered_for_another_model_is_not_offered(make):
+    first = make()
+    choose(first._task, "describe")
+    first.accept()
+    dialog = make(offer=(dataclasses.replace(TINY, tasks=("detect",)),))
+    assert offered(dialog) == ["detect", "ask"]
+    assert dialog.request().task == "detect"

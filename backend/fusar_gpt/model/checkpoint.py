@@ -153,7 +153,9 @@ def export_checkpoint(name_or_dir: str | Path, out: Path) -> Card:
     """
     config = read_config(find_folder(str(name_or_dir)))
     whole = load_checkpoint(name_or_dir, device="cpu", dtype=config.dtype)
-    card = replace(whole.card, base=None, base_digests={}, base_sizes={})
+    # Rounding the sum of base and adapter changes the probabilities that a calibration is about.
+    calibration = None if whole.card.base else whole.card.calibration
+    card = replace(whole.card, base=None, base_digests={}, base_sizes={}, calibration=calibration)
     with staged(out) as stage:
         return save_checkpoint(stage, whole.model, whole.processor, card, dtype=None)
 

@@ -326,7 +326,17 @@ def _card(source: Path, name: str, config: FusarGptConfig, settings: Settings, b
         aspect="stretched",
         base=base.name,
         base_sizes=base.sizes(),
+        **_abilities(),
     )
+
+
+def _abilities() -> dict[str, Any]:
+    """What a release's card says that it can be asked: anything, since the authors published no list of tasks.
+
+    Its base answers any question in words. What was published of the adapter is detection alone, so ``tasks`` stays
+    unknown and runs say so: the others are asked and may be answered badly.
+    """
+    return {"tasks": None, "free_questions": True}
 
 
 def _tokenizer(source: Path, base: Base) -> PreTrainedTokenizerBase:

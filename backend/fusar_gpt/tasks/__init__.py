@@ -1,7 +1,18 @@
 """Tasks: question to prompt, and text to answer. The only place that knows any checkpoint's wording."""
 
 from fusar_gpt.contract import SEARCHES, Task
-from fusar_gpt.tasks.answers import ANY, Answer, Boxes, Count, Grid, Label, LabelledBox, Text, cell_of
+from fusar_gpt.tasks.answers import (
+    ANY,
+    Answer,
+    Boxes,
+    Count,
+    FrameSize,
+    Grid,
+    Label,
+    LabelledBox,
+    Text,
+    cell_of,
+)
 from fusar_gpt.tasks.definitions import PromptSet, Question, prompt_set
 
 __all__ = [
@@ -10,6 +21,7 @@ __all__ = [
     "Answer",
     "Boxes",
     "Count",
+    "FrameSize",
     "Grid",
     "Label",
     "LabelledBox",

@@ -27,7 +27,7 @@ class Question:
     Attributes:
         task: What is asked.
         target: The class that count, locate and detect look for, or ``"any"``.
-        text: The analyst's own words, for ask.
+        text: The analyst's own words: for ask, else where a free question was taken for this task.
         box: The object to classify, in chip pixels.
 
     Raises:
@@ -49,6 +49,13 @@ class Question:
         }
         if (needed := self.task.needs) and not given[needed]:
             raise TaskError(f"The task {self.task.value} needs {_NEEDED[needed]}")
+
+    @property
+    def understood(self) -> str | None:
+        """What a free question was taken for, such as ``count ship``; None where nothing had to be understood."""
+        if self.task is Task.ASK or not self.text:
+            return None
+        return " ".join(filter(None, (self.task.value, self.target)))
 
 
 _NEEDED: dict[Need, str] = {

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 from qgis.core import QgsSettings
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QAction, QActionGroup, QFileDialog, QMenu, QToolButton, QWidget
 
 from ...contract import AUTO_PRIOR, NO_PRIOR, Info, Model
@@ -17,7 +17,9 @@ _PRIOR, _YEAR, _MODEL = "fusar/chat/prior", "fusar/chat/year", "fusar/chat/model
 
 
 class ModelMenu(QToolButton):
-    """Says which prior is used; its menu changes that, the prior's year and the model."""
+    """Says which prior is used; its menu changes that, the prior's year and the model. ``changed`` when it did."""
+
+    changed = pyqtSignal()
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -40,6 +42,13 @@ class ModelMenu(QToolButton):
         self._models = info.models
         self._fetches = AUTO_PRIOR in info.prior_sources
         self._refresh()
+
+    @property
+    def model(self) -> Model | None:
+        """The model that answers; None while the backend has not said which there are."""
+        name = self.chosen().model
+        named = [model for model in self._models if model.name == name]
+        return next(iter((*named, *self._models)), None)
 
     def chosen(self) -> ModelOptions:
         """Return what is chosen."""
@@ -106,6 +115,7 @@ class ModelMenu(QToolButton):
         key, value = self.sender().data()
         QgsSettings().setValue(key, value)
         self._refresh()
+        self.changed.emit()
 
     def _ask_file(self) -> None:
         self._dialog = QFileDialog(self, self.tr("Choose a prior"))

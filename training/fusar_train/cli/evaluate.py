@@ -32,9 +32,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=whole, metavar="N", help="ask about N images, drawn by --seed")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of draws and bootstrap; default: 0")
     parser.add_argument(
+        "--overlaps", action="store_true", help="tell apart the images of ground of the train split (minutes)"
+    )
+    add_without_targets(parser)
+    parser.add_argument(
         "--recompute", type=Path, metavar="FILE", help="take the figures of these predictions; no model"
     )
     parser.set_defaults(run=run)
+
+
+def add_without_targets(parser: argparse.ArgumentParser) -> None:
+    """The option for scenes in which all that is found is false."""
+    parser.add_argument(
+        "--without-targets",
+        type=Path,
+        metavar="DIR",
+        help="GeoTIFFs that show none of the model's classes: false alarms per 100 km2",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -75,6 +89,7 @@ def add_card_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--twin", metavar="DIR", help="the same model trained without a prior, to compare with"
     )
+    add_without_targets(parser)
     parser.set_defaults(run=_card)
 
 
@@ -88,7 +103,13 @@ def _card(arguments: argparse.Namespace) -> None:
 
     checkpoint = load_checkpoint(arguments.model, device="cpu")
     twin = LocalEngine(load_checkpoint(arguments.twin, device="cpu")) if arguments.twin else None
-    results = measure_all(LocalEngine(checkpoint), arguments.count, arguments.real, twin=twin)
+    results = measure_all(
+        LocalEngine(checkpoint),
+        arguments.count,
+        arguments.real,
+        twin=twin,
+        without_targets=arguments.without_targets,
+    )
     train, test = split(read_voc(arguments.real)) if arguments.real else ([], [])
     facts = {
         "parameters": sum(p.numel() for p in checkpoint.model.parameters()) / 1e6,

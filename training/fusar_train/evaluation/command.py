@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from fusar_gpt.cli.terminal import progress_bar
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings.output import check_writable, whole_file
-from fusar_train.evaluation import baselines
+from fusar_train.evaluation import baselines, false_alarms
 from fusar_train.evaluation.bootstrap import LEVEL, RESAMPLES
 from fusar_train.evaluation.captions import TOKENIZER
 from fusar_train.evaluation.cfar import Cfar
+from fusar_train.evaluation.false_alarms import SceneAlarms
 from fusar_train.evaluation.inference import ask
 from fusar_train.evaluation.labelled_images import LabelledImages, open_images
 from fusar_train.evaluation.papers import NOTE, PAPERS
@@ -51,17 +52,28 @@ def run(args: argparse.Namespace) -> None:
         make_folder(args.out)
         for name in (FIGURES_FILE, REPORT_FILE):
             check_writable(args.out / name)
+    images, predictions, alarms = None, [], []
     if args.recompute:
-        images, predictions = None, read_predictions(args.recompute)
+        predictions = read_predictions(args.recompute)
     elif args.checkpoint and args.data:
         images, predictions = evaluate(args)
-    else:
+    elif not (args.checkpoint and args.without_targets):
         raise PredictionsError("Give a checkpoint and data to evaluate, or predictions with --recompute.")
+    if args.without_targets:
+        alarms = measure_alarms(args)
     results = evaluate_predictions(predictions, args.seed)
-    for line in summary(results):
+    for line in (*summary(results), *false_alarms.told(alarms)):
         print(line)
     if args.out:
-        write_results(args.out, results, predictions, images, args.seed)
+        write_results(args.out, results, predictions, images, args.seed, alarms)
+
+
+def measure_alarms(args: argparse.Namespace) -> list[SceneAlarms]:
+    """What the model finds in scenes that hold no target."""
+    if args.checkpoint in (None, _CFAR):
+        raise PredictionsError("--without-targets needs a checkpoint: CA-CFAR and predictions ask no scene.")
+    scenes = false_alarms.scenes_in(args.without_targets)
+    return list(false_alarms.false_alarms(load_engine(args.checkpoint), scenes))
 
 
 def make_folder(folder: Path) -> None:
@@ -76,7 +88,7 @@ def evaluate(args: argparse.Namespace) -> tuple[LabelledImages, list[Prediction]
     """Asks the model and the baselines; answers are written while they come, so that a stop loses none."""
     engine = None if args.checkpoint == _CFAR else load_engine(args.checkpoint)
     card = engine.card if engine else None
-    images = open_images(args.data, args.split, card, args.limit, args.seed)
+    images = open_images(args.data, args.split, card, args.limit, args.seed, overlaps=args.overlaps)
     path = args.predictions or (args.out / PREDICTIONS_FILE if args.out else None)
     if path:
         check_writable(path)
@@ -125,7 +137,7 @@ def answers(
                 for batch in ask(engine, images, condition, args.tasks, show):
                     first += batch if prior == args.prior[0] else []
                     yield batch
-    native = open_images(args.data, args.split, None, args.limit, args.seed)
+    native = open_images(args.data, args.split, None, args.limit, args.seed, overlaps=args.overlaps)
     classical = list(baselines.detect_by_cfar(native, args.tasks, Cfar()))
     yield classical
     asked = first or classical
@@ -168,6 +180,7 @@ def write_results(
     predictions: Sequence[Prediction],
     images: LabelledImages | None,
     seed: int,
+    alarms: Sequence[SceneAlarms] = (),
 ) -> None:
     """Writes ``figures.json`` and ``report.html``; pictures need the images."""
     figures = {
@@ -184,7 +197,9 @@ def write_results(
             ],
         },
     }
-    page = render(results, predictions, pixels_of(images), seed)
+    if alarms:
+        figures["false_alarms"] = false_alarms.to_json(alarms)
+    page = render(results, predictions, pixels_of(images), seed, list(false_alarms.told(alarms)))
     with whole_file(folder / FIGURES_FILE) as path:
         path.write_text(json.dumps(figures, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
     with whole_file(folder / REPORT_FILE) as path:

@@ -154,6 +154,7 @@ class Prediction(BaseModel):
         score: Geometric mean token probability of the whole answer, if the model gives one.
         prior, model, data: See ``Condition``.
         nodes: How many AEF vectors the model was given.
+        slices: Those that the image belongs to, see ``slices.SLICES``.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -173,6 +174,7 @@ class Prediction(BaseModel):
     nodes: _Whole
     model: ModelId
     data: str
+    slices: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -186,11 +188,13 @@ class Prediction(BaseModel):
         raw: str = "",
         nodes: int = 0,
         score: float | None = None,
+        slices: Iterable[str] = (),
     ) -> Prediction:
         """The answer to a question under a condition."""
         return cls(
             image=image, frame=frame, **vars(asked), question=question, raw=raw, answer=answer, score=score,
             prior=condition.prior, nodes=nodes, model=ModelId(condition.model, condition.hash), data=condition.data,
+            slices=tuple(sorted(slices)),
         )  # fmt: skip
 
     @pydantic.field_validator("answer", "truth", mode="before")

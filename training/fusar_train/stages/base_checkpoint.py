@@ -171,6 +171,7 @@ def _card(folder: Path, config: FusarGptConfig, settings: Settings) -> Card:
             "prior_years": None,
             "licence": "that of the base",
             "trained_on": "what its makers say",
+            "free_questions": True,
             **settings.chip,
         }
     )

@@ -51,6 +51,7 @@ class CogTiles(TileSource):
     ) -> None:
         self._catalog: CogCatalog
         if web := web_address(root):
+            self.address = web
             self._catalog = WebCatalog(web, requester_pays, folder or default_folder() / "index", report)
         else:
             self._catalog = FolderCatalog(Path(root).expanduser())
