@@ -21,7 +21,8 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..contract import SEARCHES, Info, Model, Preview, Task, read_boxes, read_outline
+from ..contract import SEARCHES, Info, Model, Preview, PriorStatus, Task, read_boxes, read_outline
+from ..core.endpoint import Endpoint
 from ..core.request import LayerRequest, tasks_of
 from ..layers.scene import Scene, crs_text, geojson
 from ..layers.wording import questions_taken, task_explanation, task_name
@@ -131,6 +132,8 @@ class RequestDialog(QDialog):
             targets=self._chosen_targets(model) if task in SEARCHES else (),
             model=model.name,
             prior=prior,
+            prior_network=self._prior.network,
+            network_settled=self._prior.is_settled,
             year=self._prior.chosen_year,
             band=self._band.currentBand() if self.scene.bands > 1 else None,
             quantity=self._quantity.quantity,
@@ -183,6 +186,10 @@ class RequestDialog(QDialog):
             time = self._time_text(preview.seconds)
         chips = self.tr("Chips to look at: {n}.").format(n=preview.chips)
         self._estimate.setText(f"{chips} {time}")
+
+    def show_prior(self, status: PriorStatus, endpoint: Endpoint) -> None:
+        """Show where the prior would come from, for the backend at ``endpoint``."""
+        self._prior.show_status(status, endpoint)
 
     def _make_fields(self) -> None:
         self._scene_name = QLabel(self)

@@ -112,6 +112,7 @@ def test_the_numbers_are_as_judged_until_the_analyst_says_otherwise(make):
 
 def test_a_year_without_a_prior_and_a_target_without_need_are_not_sent(make):
     dialog = make()
+    choose(dialog._prior.source, "none")
     assert dialog._prior.year.isHidden()
     choose(dialog._task, "describe")
     request = dialog.request()
@@ -129,8 +130,10 @@ def test_a_year_without_a_prior_and_a_target_without_need_are_not_sent(make):
 )
 def test_the_year_is_that_of_the_scene_as_far_as_there_are_priors(make, name, year, words):
     dialog = make(name)
-    choose(dialog._prior.source, "auto")
+    assert dialog.request().prior == "auto"
     assert dialog.request().year == year
+    assert dialog._prior.go_on.isHidden()  # what is automatic goes on in any case
+    choose(dialog._prior.source, "cog")
     assert words in dialog._prior.year.toolTip()
     assert dialog._prior.go_on.isVisible()
     dialog._prior.go_on.setChecked(True)
