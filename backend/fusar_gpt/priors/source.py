@@ -44,9 +44,9 @@ class NoPrior(PriorSource):
 class FallbackSource(PriorSource):
     """Tries the sources in order, reports each attempt, and gives the prior of the first that has one.
 
-    What is cached comes first, then the file beside the scene (before the cache where the scene is simulated: its ground
-    is not the real one), then what must be fetched; a source that has failed
-    comes last from then on. One that has no images at a place is passed over; water without data is an answer.
+    What is cached comes first, then the file beside the scene, then what must be fetched; of a simulated scene, whose
+    ground is not the real one, the file comes before the cache. A source that has failed comes last from then on. One
+    that has no images at a place is passed over; water without data is an answer.
 
     Args:
         name: What the user asked for.
