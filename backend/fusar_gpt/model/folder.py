@@ -134,8 +134,11 @@ class Card:
 
     def write(self, folder: Path) -> None:
         """Write the card into a folder."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
-        (folder / CARD_FILE).write_text(text, encoding="utf-8")
+        (folder / CARD_FILE).write_text(self.to_json(), encoding="utf-8")
+
+    def to_json(self) -> str:
+        """The content of the file."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
 @contextmanager

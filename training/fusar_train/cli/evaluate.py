@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tasks", type=tasks, default=tuple(Task), metavar="T,T", help="such as count,detect; default: all"
     )
-    parser.add_argument("--split", default="test", choices=["train", "val", "test"])
+    parser.add_argument("--split", default="test", choices=["train", "val", "test", "calibration"])
     parser.add_argument(
         "--prior", type=priors, default=("own",), metavar="P,P", help="of own (default), none, wrong"
     )
@@ -42,6 +42,27 @@ def run(args: argparse.Namespace) -> None:
     from fusar_train.evaluation import command
 
     command.run(args)
+
+
+def add_calibrate_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``fusar-train calibrate``."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint's folder or name")
+    parser.add_argument(
+        "predictions",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="its predictions.jsonl on images it has not seen, by fusar-train evaluate",
+    )
+    add_out(parser, "for calibration.json and reliability.svg")
+    parser.add_argument("--write", action="store_true", help="put it on the checkpoint's card too")
+    parser.set_defaults(run=_calibrate)
+
+
+def _calibrate(arguments: argparse.Namespace) -> None:
+    from fusar_train.evaluation import command
+
+    command.calibrate_checkpoint(arguments)
 
 
 def tasks(text: str) -> tuple[Task, ...]:

@@ -24,7 +24,7 @@ from fusar_train.evaluation.matching import corners
 from fusar_train.evaluation.metrics import clip
 from fusar_train.evaluation.predictions import LabelledQuestion, PredictionsError, TrueBox, TrueClass
 from fusar_train.simulation import simulate_chip
-from fusar_train.simulation.chip import CHOICE_STREAM, TEST_STREAM, TRAIN_STREAM
+from fusar_train.simulation.chip import CALIBRATION_STREAM, CHOICE_STREAM, TEST_STREAM, TRAIN_STREAM
 from fusar_train.simulation.records import caption
 
 MOST_CLASSIFIED = 10
@@ -34,7 +34,15 @@ SHARED_GROUND = "test, ground of train"
 """The held-out images of SSDD that show ground that training images show too."""
 
 _SLIVER = 0.05
-_STREAMS = {"train": TRAIN_STREAM, "val": CHOICE_STREAM, "test": TEST_STREAM}
+CALIBRATION = "calibration"
+"""The split that calibrations are fitted on, and no figure taken of: chips of a stream of its own; ``SHARED_GROUND``."""
+
+_STREAMS = {
+    "train": TRAIN_STREAM,
+    "val": CHOICE_STREAM,
+    CALIBRATION: CALIBRATION_STREAM,
+    "test": TEST_STREAM,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +102,7 @@ def open_images(
 
     Args:
         data: A folder or file of stored records, ``simulated:N``, or ``ssdd:FOLDER``.
-        split: "train", "val" or "test".
+        split: "train", "val", "test" or ``CALIBRATION``.
         card: The model that will be asked; None leaves images in their own pixels and asks about all classes.
         limit: Take at most so many images, kept in order.
         seed: Draws those images.
@@ -109,7 +117,7 @@ def open_images(
             raise PredictionsError(f"{data!r} names no number of chips: write it as simulated:300.")
         found = simulated_images(int(rest), split, card)
     elif kind == "ssdd":
-        found = ssdd_images(Path(rest), split, card)
+        found = ssdd_images(Path(rest), SHARED_GROUND if split == CALIBRATION else split, card)
     else:
         found = stored_images(Path(data), split, card)
     if not len(found):
