@@ -78,4 +78,6 @@ def detection(
 ) -> Finding:
     """A detection that has only what merging needs; its geometry is its box."""
     shape = read_outline(shapely.geometry.mapping(shapely.box(*box)))
-    return Finding(name, "detections", shape, "", shape, SceneBox(*box), {"label": label, "objectness": objectness})
+    return Finding(
+        name, "detections", shape, "", shape, SceneBox(*box), {"label": label, "objectness": objectness}
+    )

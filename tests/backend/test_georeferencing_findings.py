@@ -33,7 +33,9 @@ LOCATE = Question(Task.LOCATE, target="ship")
 def ask(
     scene: Scene, chip: Chip, answer: Answer, question: Question = DETECT, score: float = 0.5
 ) -> list[Finding]:
-    return georeference(answer, question, chip, scene, run_on(scene), sure_of(answer, score), 7, all_seen(chip))
+    return georeference(
+        answer, question, chip, scene, run_on(scene), sure_of(answer, score), 7, all_seen(chip)
+    )
 
 
 def boxes(*corners: tuple[float, float, float, float], complete: bool = True) -> Boxes:

@@ -55,7 +55,8 @@ class Page(HTMLParser):
 
 def findings_on(scene: Scene, run: Run, ships: int = 2) -> list[Finding]:
     found = tuple(
-        LabelledBox(ChipBox(10, 20 + i % 60, 40, 30 + i % 60), "ship", (0, 1), ((0, 1),)) for i in range(ships)
+        LabelledBox(ChipBox(10, 20 + i % 60, 40, 30 + i % 60), "ship", (0, 1), ((0, 1),))
+        for i in range(ships)
     )
     asked: list[tuple[Question, Answer]] = [
         (Question(Task.DETECT, target="ship"), Boxes("x", True, found)),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
 from fusar_gpt.errors import CheckpointError
@@ -130,7 +130,13 @@ class Card:
             )
         refuse_code(folder)
         with refused(f"{path} cannot be read", "get the checkpoint again"):
-            return TypeAdapter(cls).validate_json(path.read_text(encoding="utf-8"), strict=True)
+            content = path.read_text(encoding="utf-8")
+            try:
+                return TypeAdapter(cls).validate_json(content, strict=True)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where, what = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+                raise ValueError(f"{where}: {what}" if where else what) from None
 
     def write(self, folder: Path) -> None:
         """Write the card into a folder."""

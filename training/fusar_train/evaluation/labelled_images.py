@@ -35,7 +35,7 @@ SHARED_GROUND = "test, ground of train"
 
 _SLIVER = 0.05
 CALIBRATION = "calibration"
-"""The split that calibrations are fitted on, and no figure taken of: chips of a stream of its own; ``SHARED_GROUND``."""
+"""The split that calibrations are fitted on: simulated chips of a stream of their own; ``SHARED_GROUND`` of SSDD."""
 
 _STREAMS = {
     "train": TRAIN_STREAM,
