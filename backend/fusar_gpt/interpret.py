@@ -24,7 +24,7 @@ from shapely import Point, transform
 from shapely import box as shapely_box
 from shapely.geometry.base import BaseGeometry
 
-from fusar_gpt import __version__, lonlat
+from fusar_gpt import __version__
 from fusar_gpt.certainty import Certainty, calibration_of, certainty
 from fusar_gpt.contract import (
     ENOUGH_DATA,
@@ -40,14 +40,22 @@ from fusar_gpt.contract import (
 )
 from fusar_gpt.engine import DecodeRequest, Engine, Reply
 from fusar_gpt.errors import Cancelled, SceneError
-from fusar_gpt.findings import Merge, area_totals, georeference, not_asked
-from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data
+from fusar_gpt.findings import AreaNumbers, Merge, georeference, not_asked
+from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data, without_prior
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene_of, read_chip
 from fusar_gpt.model.calibration import Calibration
-from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area, untaught_sizes
+from fusar_gpt.planning import (
+    ChipQuestions,
+    chip_overlap,
+    plan_questions,
+    scene_area,
+    untaught_sizes,
+    usable_request,
+)
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.priors import Footprint, PriorField, PriorSource, open_prior
+from fusar_gpt.priors import PriorField, PriorSource
+from fusar_gpt.scene_prior import Admit, admit_raster, footprint, open_scene_prior, prior_asked, prior_year
 from fusar_gpt.tasks import Answer, PromptSet, Question, Task, prompt_set
 
 SOME_DATA = 0.1
@@ -85,10 +93,14 @@ class ChipInput:
     prior: PriorField
 
     @property
-    def is_asked(self) -> bool:
-        """Whether there is enough data to ask about; single objects are found wherever there is some."""
-        least = SOME_DATA if self.questions[0].task is Task.DETECT else ENOUGH_DATA
-        return self.coverage.share >= least
+    def asked(self) -> tuple[Question, ...]:
+        """The questions that there is enough data for; single objects are found wherever there is some."""
+        share = self.coverage.share
+        return tuple(
+            question
+            for question in self.questions
+            if share >= (SOME_DATA if question.task is Task.DETECT else ENOUGH_DATA)
+        )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -113,6 +125,7 @@ def interpret(
     report: Callable[[str], None] = logger.info,
     identity: RunIdentity | None = None,
     policy: RasterPolicy | None = None,
+    admit: Admit = admit_raster,
 ) -> Iterator[Event]:
     """Interpret an area of a scene, yielding findings as soon as their chip is answered.
 
@@ -124,15 +137,16 @@ def interpret(
         report: Takes each line about where the priors come from.
         identity: Of a run that begins again; None is a new one.
         policy: Which rasters may be opened, where the scene is somebody else's file; None trusts it.
+        admit: Looks at a prior file that lies beside the scene before it is opened.
 
     Raises a :class:`~fusar_gpt.errors.FusarError` that names what is wrong with the scene, area, prior or
     question, and :class:`~fusar_gpt.errors.Cancelled` at the next token or piece of the scene once ``cancelled()`` is
     true.
     """
     prompts = prompt_set(engine.card.prompt_set)
+    usable = usable_request(request, engine.card)
     calibration, other = calibration_of(engine.card, engine.hash)
     settings = settings or PriorSettings.of()
-    settings = replace(settings, allow_none=settings.allow_none or request.allow_no_prior)
     notes: list[str] = []
 
     def note(line: str) -> None:
@@ -141,25 +155,24 @@ def interpret(
 
     with (
         open_scene_of(request, policy, cancelled) as scene,
-        closing(
-            open_prior(request.prior, settings, note, cancelled, policy.drivers if policy else None)
-        ) as source,
+        closing(open_scene_prior(usable, scene, settings, note, cancelled, policy, admit)) as source,
     ):
         area = scene_area(request, scene)
         total, planned = plan_questions(request, scene, area, engine.card)
         first = next(planned)
         stretch = scene.stretch()
-        year = request.year or (scene.acquired.year if scene.acquired else None)
+        year = prior_year(request, scene)
         prior = source.prior(footprint(scene, first.chip), year)
         run = provenance(identity or RunIdentity.new(), request, scene, area, stretch, first, engine, prompts)
         run = with_priors(run, [prior], year, notes)
         run = with_calibration(run, calibration, other)
-        yield Started(run, total)
+        yield Started(with_no_prior(run, prior, source.missing), total)
 
         merge = Merge(scene)
         findings: dict[str, Finding] = {}
         used: dict[str, PriorField] = {}
         covered = AreaCoverage()
+        numbers = AreaNumbers()
         ahead = max(2 * engine.batch_size, AHEAD)
         prefetched = prefetch_priors(chain([first], planned), scene, source, year, ahead)
         for batch in batches(prefetched, engine.batch_size):
@@ -167,9 +180,15 @@ def interpret(
             for seen, answered in zip(
                 inputs, ask(engine, prompts, inputs, calibration, cancelled), strict=True
             ):
-                lacks_prior = seen.prior.source != NO_PRIOR and not len(seen.prior)
-                covered.add(seen.coverage, asked=seen.is_asked, lacks_prior=lacks_prior)
-                if seen.is_asked:
+                none = seen.prior.source == NO_PRIOR
+                covered.add(
+                    seen.coverage,
+                    asked=bool(seen.asked),
+                    lacks_prior=not none and not len(seen.prior),
+                    no_prior=source.missing if none else "",
+                )
+                numbers.add((each.question, each.answer) for each in answered)
+                if seen.asked:
                     used.setdefault(seen.prior.source, seen.prior)
                 found = merge.add(seen.chip, georeference_answers(seen, answered, scene, area, run))
                 if found.added:
@@ -179,7 +198,7 @@ def interpret(
 
         run = with_coverage(run, covered, scene)
         run = with_priors(run, used.values(), year, notes)
-        totals = Found(tuple(area_totals(findings.values(), scene, run)))
+        totals = Found(tuple(numbers.rows(findings.values(), scene, run)))
         if totals.added:
             apply_changes(findings, totals)
             yield totals
@@ -208,7 +227,7 @@ def provenance(
         model_hash=engine.hash,
         demonstration=engine.card.demonstration,
         task=request.task.value,
-        targets=tuple(question.target for question in first.questions if question.target),
+        targets=tuple(dict.fromkeys(question.target for question in first.questions if question.target)),
         prompts=tuple(prompts.prompt(question, size) for question in first.questions),
         scene=scene.name,
         scene_crs=crs_text(scene.crs),
@@ -221,10 +240,10 @@ def provenance(
         stretch_high_db=stretch.high_db,
         chip_ground_m=plan.window.width * scene.pixel_size_m,
         aspect=request.aspect or engine.card.aspect,
-        overlap=chip_overlap(request),
+        overlap=chip_overlap(request, first.questions),
         area=ground.wkt,
         started=identity.started,
-        prior_asked=request.prior,
+        prior_asked=prior_asked(request),
         attribution=scene.attribution,
         warnings=(*scene.warnings, *untaught_sizes(request, scene, first.chip, engine.card)),
     )
@@ -243,6 +262,12 @@ def with_priors(run: Run, priors: Iterable[PriorField], year: int | None, notes:
         prior_simulated=any(prior.simulated for prior in given),
         prior_note="; ".join(notes) or None,
     )
+
+
+def with_no_prior(run: Run, prior: PriorField, why: str) -> Run:
+    """The run with the notice that its first chip has no prior, although one was asked for."""
+    lacks = prior.source == NO_PRIOR and why
+    return replace(run, warnings=(*run.warnings, without_prior(why))) if lacks else run
 
 
 def with_calibration(run: Run, calibration: Calibration | None, other: str | None) -> Run:
@@ -292,29 +317,9 @@ def read_input(
     pixels = read_chip(scene, planned.chip, stretch)
     coverage = Coverage.of(pixels.has_data, planned.chip, area, planned.questions[0].box)
     seen = ChipInput(planned.chip, planned.questions, pixels.grey, coverage, PriorField.empty(NO_PRIOR))
-    if not seen.is_asked:
+    if not seen.asked:
         return seen
     return replace(seen, prior=source.prior(footprint(scene, planned.chip), year))
-
-
-def footprint(scene: Scene, chip: Chip) -> Footprint:
-    """The chip's spatiotemporal bounding box (FUSAR-GPT eq. 1) and the real mapping to chip pixels (eq. 3)."""
-    outline = ScenePoints.of(
-        np.asarray(chip.footprint.segmentize(chip.plan.window.width / 8).exterior.coords)
-    )
-    west, south, east, north = lonlat.bounds(scene.to_lonlat(outline).xy())
-    return Footprint(
-        west=west,
-        south=south,
-        east=east,
-        north=north,
-        width=chip.plan.width,
-        height=chip.plan.height,
-        lonlat_to_chip=lambda points: chip.plan.scene_to_chip(scene.from_lonlat(points)),
-        scene_to_chip=chip.plan.scene_to_chip,
-        scene_width=scene.width,
-        scene_height=scene.height,
-    )
 
 
 def ask(
@@ -335,8 +340,7 @@ def ask(
             max_tokens=prompts.max_tokens(question),
         )
         for seen in inputs
-        if seen.is_asked
-        for question in seen.questions
+        for question in seen.asked
     ]
     replies = iter(engine.answer(requests, cancelled))
 
@@ -346,10 +350,7 @@ def ask(
         return AnsweredQuestion(question, answer, sure)
 
     return [
-        [
-            read(seen, question, reply)
-            for question, reply in zip(seen.questions if seen.is_asked else (), replies, strict=False)
-        ]
+        [read(seen, question, reply) for question, reply in zip(seen.asked, replies, strict=False)]
         for seen in inputs
     ]
 
@@ -359,9 +360,11 @@ def georeference_answers(
 ) -> list[Finding]:
     """The findings in the answers about one chip; objects and cells outside the area are left out."""
     run = replace(run, prior=seen.prior.source)  # each finding says where its own chip's prior came from
-    if not seen.is_asked:
-        return [not_asked(question, seen.chip, scene, run, seen.coverage) for question in seen.questions]
-    found = [
+    unasked = {
+        question.target: question for question in reversed(seen.questions) if question not in seen.asked
+    }
+    found = [not_asked(question, seen.chip, scene, run, seen.coverage) for question in unasked.values()]
+    found += [
         finding
         for each in answered
         for finding in georeference(

@@ -162,14 +162,6 @@ def test_only_objects_inside_the_area_are_found(tmp_path):
     )
 
 
-def test_counts_of_several_chips_are_added_up(tmp_path):
-    *_, last = run(request_for(scene_file(tmp_path), Task.COUNT))
-    chips = [f.properties["count"] for f in last.findings if "chip" in f.properties]
-    (total,) = [f for f in last.findings if "chip" not in f.properties]
-    assert total.properties["count"] == sum(chips) >= len(TRUTH)
-    assert "twice" in total.properties["text"]
-
-
 def test_cancel_stops_between_batches(tmp_path):
     engine = ThresholdEngine()
     with pytest.raises(Cancelled):

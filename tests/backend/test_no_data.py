@@ -60,7 +60,8 @@ def test_an_area_without_data_is_refused_and_nobody_is_asked(tmp_path, task, fil
 def test_chips_without_data_have_no_count_and_the_total_says_what_was_seen(tmp_path, fill):
     path = scene(tmp_path, slice(0, CHIP), fill)
     engine = ThresholdEngine()
-    *_, last = run(request_for(path, Task.COUNT), engine)
+    engine.card = replace(engine.card, tasks=["count"])
+    *_, last = run(request_for(path, Task.COUNT, prior="none"), engine)
     assert isinstance(last, Finished)
     rows = [finding.properties for finding in last.findings]
     chips = [row for row in rows if "chip" in row]
@@ -75,6 +76,17 @@ def test_chips_without_data_have_no_count_and_the_total_says_what_was_seen(tmp_p
     assert last.run.data_share == pytest.approx(0.5, abs=0.02)
     assert last.run.warnings == ("No data on 50 % of the area: nothing is known of that ground.",)
     assert count_by_kind(last.findings) == {"ship counted": 8, "chips with too little data": 2}
+
+
+def test_an_area_half_without_data_has_the_objects_that_are_detected_in_the_other_half(tmp_path):
+    *_, last = run(request_for(scene(tmp_path, slice(0, CHIP)), Task.COUNT))
+    rows = [finding.properties for finding in last.findings if finding.layer == "answers"]
+    (total,) = [row for row in rows if "chip" not in row]
+    assert (total["count"], total["method"], total["complete"]) == (8, "detections", False)
+    assert total["agreement"] == 1.0, "chips that were not asked do not disagree"
+    assert total["text"].endswith("of the area has no data")
+    unseen = {row["chip"] for row in rows if "chip" in row and row["data_share"] < 0.5}
+    assert count_by_kind(last.findings)["chips with too little data"] == len(unseen) > 0
 
 
 def test_a_description_of_ground_without_data_is_absent(tmp_path):
@@ -113,7 +125,7 @@ def test_an_object_to_classify_that_has_no_data_is_not_asked_about(tmp_path):
 def test_fades_of_speckle_are_no_missing_data(tmp_path):
     power = np.random.default_rng(0).gamma(1.0, 0.6, (CHIP, CHIP))
     path = write(tmp_path / "dark.tif", np.floor(power).astype(np.uint16))  # four fifths of it are 0
-    *_, last = run(request_for(path, Task.COUNT))
+    *_, last = run(request_for(path, Task.COUNT, prior="none"))
     assert last.run.data_share > 0.99
     assert last.run.warnings == ()
 
@@ -122,7 +134,7 @@ def test_a_prior_that_does_not_cover_the_area_is_told(tmp_path):
     vectors = np.random.default_rng(0).normal(size=(20, 64))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     np.savez(tmp_path / "away.npz", features=vectors, lon=np.full(20, 100.0), lat=np.full(20, 10.0))
-    request = request_for(scene(tmp_path, slice(None)), Task.COUNT, prior=str(tmp_path / "away.npz"))
+    request = request_for(scene(tmp_path, slice(None)), Task.LOCATE, prior=str(tmp_path / "away.npz"))
     *_, last = run(request)
     assert last.run.warnings == (
         "The prior has no vectors on 4 of 4 chips: there the model saw the radar image alone.",
@@ -135,7 +147,7 @@ def test_a_black_frame_of_greys_is_no_data_and_dark_water_is_some(tmp_path, floo
     grey = np.clip(noise + floor, floor and 1, 255).astype(np.uint8)
     grey[:, :200] = 0
     path = write(tmp_path / "grey.tif", grey)
-    request = request_for(path, Task.COUNT, area=in_pixels(path, 0, 0, 150, 150))
+    request = request_for(path, Task.COUNT, area=in_pixels(path, 0, 0, 150, 150), prior="none")
     if has_data:
         assert run(request)[-1].run.warnings == ()
     else:

@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from fusar_gpt.contract import Event, Finished, Progress, Started
-from fusar_gpt.findings import count_by_kind
+from fusar_gpt.contract.prior_effect import CHANGES, SAME
+from fusar_gpt.findings import PriorEffect, count_by_kind
 from fusar_gpt.findings.caption import warnings_of
 from fusar_gpt.tasks import SEARCHES
 
@@ -70,6 +71,25 @@ def show_progress(events: Iterable[Event]) -> Iterator[Event]:
                     if notice not in told:
                         print(f"note: {notice}", file=sys.stderr)
             yield event
+
+
+def show_effect(effect: PriorEffect, prior: str, compared: str) -> None:
+    """What a prior changed, as a table."""
+    print(f"  what the prior {prior} changed against {compared}:")
+    head = ("", *CHANGES)
+    rows = [(label, *map(str, row.values())) for label, row in effect.by_label.items()]
+    rows += [
+        (f"cells, {target}", *(str(row.get(change, "")) for change in CHANGES))
+        for target, row in effect.cells.items()
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows) if rows else ():
+        print("    " + "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)))
+    for target, count in effect.counts.items():
+        changed = count["chips_changed"]
+        print(f"    {target} counted: {count['with']}, not {count['compared']}; {changed} chips changed")
+    if effect.answers:
+        print(f"    answers: {effect.answers['changed']} changed, {effect.answers[SAME]} same")
 
 
 def show_summary(event: Finished) -> None:

@@ -5,29 +5,50 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from fusar_gpt.contract import Finding, SceneBox
+from fusar_gpt.contract import Finding, SceneBox, Task
 
 
 def count_by_kind(findings: Iterable[Finding]) -> dict[str, int]:
-    """The findings in a few numbers: objects by class, counts added up by target, grid hits, texts."""
+    """The findings in a few numbers: objects by class, counts by target, grid hits, texts.
+
+    A count is the area's where there is one, else the sum of the chips'.
+    """
+    findings = list(findings)
     counts: Counter[str] = Counter()
     for finding in findings:
-        p = finding.properties
-        if finding.lacks_data:
-            counts["chips with too little data"] += 1
-        elif finding.layer == "detections":
-            counts[f"{p['label']} detected"] += 1
-        elif finding.layer == "grid":
-            counts[f"grid cells with {p['target']}"] += bool(p["hit"])
-        elif p.get("label") is not None:
-            counts[f"{p['label']} classified"] += 1
-        elif isinstance(count := p.get("count"), int) and "chip" in p:
-            counts[f"{p['target']} counted"] += count
-        elif finding.is_unclear:
-            counts["answers cut off or not understood"] += 1
-        elif p.get("text") and "chip" in p:
-            counts["answers in words"] += 1
+        if not finding.lacks_data:
+            counts.update(_kind(finding))
+    for target, count in area_counts(findings).items():
+        counts[f"{target} counted"] = count
+    if unseen := {finding.properties["chip"] for finding in findings if finding.lacks_data}:
+        counts["chips with too little data"] = len(unseen)
     return dict(counts.most_common())
+
+
+def _kind(finding: Finding) -> dict[str, int]:
+    """What one finding adds to which number."""
+    p = finding.properties
+    if finding.layer == "detections":
+        return {f"{p['label']} detected": 1}
+    if finding.layer == "grid":
+        return {f"grid cells with {p['target']}": int(bool(p["hit"]))}
+    if p.get("label") is not None:
+        return {f"{p['label']} classified": 1}
+    if isinstance(count := p.get("count"), int) and "chip" in p:
+        return {f"{p['target']} counted": count}
+    if finding.is_unclear:
+        return {"answers cut off or not understood": 1}
+    return {"answers in words": 1} if p.get("text") and "chip" in p else {}
+
+
+def area_counts(findings: Iterable[Finding]) -> dict[str, int]:
+    """How many of each target were counted in a whole area, where it has several chips."""
+    rows = [f.properties for f in findings if f.layer == "answers" and "chip" not in f.properties]
+    return {
+        str(row["target"]): count
+        for row in rows
+        if row["task"] == Task.COUNT.value and isinstance(count := row["count"], int)
+    }
 
 
 def surest_first(finding: Finding) -> float:

@@ -22,6 +22,8 @@ from fusar_gpt.frames import ChipBox, LonLatPoints, SceneBox, ScenePoints, chip_
 from fusar_gpt.imagery import Chip, Scene, outline_of
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, LabelledBox, Question, Text
 
+CHIP_COUNT = "chip count"
+"""The ``method`` of the model's own count of one chip (the paper's counting task)."""
 _ELLIPSOID = pyproj.Geod(ellps="WGS84")
 _BEND_PX = 0.05
 """How far an edge in degrees may lie from the straight one in pixels."""
@@ -131,6 +133,7 @@ class _Maker:
             "text": _words(answer),
             "score": _number(sure.probability),
             "confidence": _number(sure.confidence),
+            "method": CHIP_COUNT if isinstance(answer, Count) else None,
             "complete": answer.complete,
         }
         return self._row(columns)
@@ -140,6 +143,7 @@ class _Maker:
             "task": self._question.task.value,
             "target": self._question.target,
             "question": self._question.text,
+            "understood": self._question.understood,
         }
         columns = asked | said | {"data_share": self._coverage.share}
         box = self._question.box

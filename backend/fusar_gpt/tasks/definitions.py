@@ -15,7 +15,7 @@ from functools import partial
 from fusar_gpt.contract import Need, Task
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import ChipBox
-from fusar_gpt.tasks import compact, release
+from fusar_gpt.tasks import compact, release, sarchat
 from fusar_gpt.tasks.answers import CLASS_NAME, Answer, FrameSize
 from fusar_gpt.tasks.reading import read_count, read_grid, read_label, read_text
 
@@ -27,7 +27,7 @@ class Question:
     Attributes:
         task: What is asked.
         target: The class that count, locate and detect look for, or ``"any"``.
-        text: The analyst's own words, for ask.
+        text: The analyst's own words: for ask, else where a free question was taken for this task.
         box: The object to classify, in chip pixels.
 
     Raises:
@@ -49,6 +49,13 @@ class Question:
         }
         if (needed := self.task.needs) and not given[needed]:
             raise TaskError(f"The task {self.task.value} needs {_NEEDED[needed]}")
+
+    @property
+    def understood(self) -> str | None:
+        """What a free question was taken for, such as ``count ship``; None where nothing had to be understood."""
+        if self.task is Task.ASK or not self.text:
+            return None
+        return " ".join(filter(None, (self.task.value, self.target)))
 
 
 _NEEDED: dict[Need, str] = {
@@ -153,6 +160,13 @@ _TASKS: Mapping[Task, _TaskDefinition] = {
 }
 """Detection is the only task that the authors' checkpoint was published with; ``release`` words the others alike."""
 
+_SARCHAT: Mapping[Task, Form] = {
+    Task.COUNT: Form(sarchat.COUNT_PROMPT, 1024, sarchat.read_instances, sarchat.COUNT_GRAMMAR),
+    Task.LOCATE: Form(sarchat.LOCATE_PROMPT, 64, sarchat.read_cells, sarchat.LOCATE_GRAMMAR),
+    Task.CLASSIFY: Form(sarchat.CLASSIFY_PROMPT, 24, sarchat.read_category),
+}
+"""What the prompt set ``sarchat`` words otherwise than ``release``; not confirmed by the authors."""
+
 
 @dataclass(frozen=True)
 class PromptSet:
@@ -188,6 +202,9 @@ class PromptSet:
 _PROMPT_SETS = {
     "compact": PromptSet("compact", {task: of.compact for task, of in _TASKS.items()}, compact.fields),
     "release": PromptSet("release", {task: of.release for task, of in _TASKS.items()}, release.fields),
+    "sarchat": PromptSet(
+        "sarchat", {task: _SARCHAT.get(task, of.release) for task, of in _TASKS.items()}, sarchat.fields
+    ),
 }
 
 

@@ -124,6 +124,7 @@ def answered(
             nodes=len(image.values),
             score=each.sure.probability,
             confidence=each.sure.confidence,
+            slices=image.slices,
         )
         for (image, asked), each in zip(cases, replies(engine, questions), strict=True)
     ]

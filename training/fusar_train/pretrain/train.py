@@ -32,6 +32,7 @@ from fusar_gpt.model import (
     tiny_image_processor,
     tiny_tokenizer,
 )
+from fusar_gpt.model.folder import CARD_TASKS
 from fusar_train.corpus.chip import LABELS
 from fusar_train.pretrain import TINY
 from fusar_train.pretrain.batches import Batch, Batches, Mixture
@@ -45,7 +46,7 @@ from fusar_train.pretrain.language import (
     visual_tokens,
 )
 from fusar_train.pretrain.muon import Muon
-from fusar_train.pretrain.questions import vocabulary
+from fusar_train.pretrain.questions import TEXTS, vocabulary
 from fusar_train.simulation.ground import PIXEL_M
 from fusar_train.validation import Count, Number, Positive, Whole, read_yaml
 
@@ -110,6 +111,10 @@ def tiny_card(real: bool) -> Card:
         if real
         else [PIXEL_M, PIXEL_M],  # SSDD's are 1 to 15 m, in images of about 500 px
         chip_m=[500.0, 7500.0] if real else [224 * PIXEL_M, 224 * PIXEL_M],
+        tasks=list(CARD_TASKS),
+        free_questions=False,
+        taught_questions=list(TEXTS.values()),
+        sensors=["simulated SAR", *(["RADARSAT-2", "Sentinel-1", "TerraSAR-X"] if real else [])],
     )
 
 

@@ -17,7 +17,7 @@ from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model import Card, save_checkpoint
 from fusar_gpt.model.adapter import write_adapter
 from fusar_gpt.model.checkpoint import Checkpoint
-from fusar_gpt.model.folder import TLM_FILE, staged
+from fusar_gpt.model.folder import CARD_TASKS, TLM_FILE, staged
 from fusar_train.corpus.record import Record
 from fusar_train.stages import lora
 from fusar_train.stages.base_checkpoint import TRAINING_FILE, open_base_checkpoint, stages_of
@@ -54,7 +54,7 @@ def write_result(
         parts = base.model.model
         for part in (parts.visual, parts.language_model, base.model.lm_head):  # all but TLM
             part.to(getattr(torch, settings.weights))
-    card = _card(config, base.card, examples.records)
+    card = _card(config, base.card, examples)
     log = read_log(config.work)
     try:
         with staged(config.out) as stage:
@@ -64,7 +64,8 @@ def write_result(
                 apart.mkdir()
                 if adapter is not None:
                     write_adapter(apart, adapter)
-                save_file(base.model.model.tlm.state_dict(), apart / TLM_FILE, {"format": "pt"})
+                if card.uses_prior:
+                    save_file(base.model.model.tlm.state_dict(), apart / TLM_FILE, {"format": "pt"})
                 for path in apart.iterdir():
                     path.chmod(0o644)
             stages = {"stages": [*stages_of(folder), _entry(config, base, examples, steps, log)]}
@@ -74,12 +75,16 @@ def write_result(
         raise StageError(f"{error}; nothing trained is lost: go on with --resume.") from error
 
 
-def _card(config: StageConfig, base: Card, records: Sequence[Record]) -> Card:
+def _card(config: StageConfig, base: Card, examples: ExampleSet) -> Card:
     """The base's card with the stage's share in it."""
+    records = examples.records
     targets = {item.label for record in records for item in record.objects} - set(base.targets)
     years = [record.provenance["year"] for record in records if record.prior and "year" in record.provenance]
     years += base.prior_years or []
     sizes = [size for record in records if (size := record.provenance.get("pixel_m"))] + (base.pixel_m or [])
+    sensors = {name for record in records if (name := record.provenance.get("sensor"))} | {
+        *(base.sensors or ())
+    }
     return replace(
         base,
         name=config.out.name,
@@ -89,11 +94,22 @@ def _card(config: StageConfig, base: Card, records: Sequence[Record]) -> Card:
         licence="; ".join(dict.fromkeys([base.licence, *_stated(records, "licence")])),
         trained_on=f"{base.trained_on}; stage {config.stage}: {', '.join(_stated(records, 'dataset'))}",
         pixel_m=[min(sizes), max(sizes)] if sizes else None,
+        tasks=_taught(base, examples),
+        sensors=sorted(sensors) or None,
+        unconfirmed_tasks=None,
         base=None,
         base_digests={},
         base_sizes={},
         calibration=None,
     )
+
+
+def _taught(base: Card, examples: ExampleSet) -> list[str] | None:
+    """The tasks that base and stage taught; None where the card of a base says nothing of its abilities."""
+    if base.tasks is None and base.free_questions is None:
+        return None
+    asked = {*(base.tasks or ()), *(message.task.value for _, message in examples.questions)}
+    return [task for task in CARD_TASKS if task in asked] or None
 
 
 def _stated(records: Sequence[Record], key: str) -> list[str]:
