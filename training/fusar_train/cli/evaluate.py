@@ -131,11 +131,13 @@ def add_card_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _card(arguments: argparse.Namespace) -> None:
+    from fusar_gpt.certainty import calibration_of
     from fusar_gpt.engine import LocalEngine
     from fusar_gpt.model import load_checkpoint
     from fusar_gpt.model.store import find_folder
     from fusar_train.corpus.ssdd import read_voc, shared_ground, split
     from fusar_train.evaluation.card import measure_all, write_card
+    from fusar_train.evaluation.reliability import RELIABILITY_FILE, draw_reliability
     from fusar_train.pretrain.questions import TEXTS
 
     checkpoint = load_checkpoint(arguments.model, device="cpu")
@@ -159,6 +161,10 @@ def _card(arguments: argparse.Namespace) -> None:
         "shared_ground": len(shared_ground(arguments.real)) if arguments.real else 0,
     }
     arguments.out.mkdir(parents=True, exist_ok=True)
+    if found := calibration_of(checkpoint.card, checkpoint.hash)[0]:
+        facts["calibration"] = [(task, one) for task, of in found.tasks.items() for one in of.sets]
+        drawing = draw_reliability({task: of.reliability for task, of in found.tasks.items()})
+        (arguments.out / RELIABILITY_FILE).write_text(drawing, encoding="utf-8")
     write_card(arguments.out, results, facts)
 
 

@@ -40,7 +40,7 @@ from fusar_train.evaluation.predictions import (
     read_predictions,
     write_predictions,
 )
-from fusar_train.evaluation.reliability import draw_reliability
+from fusar_train.evaluation.reliability import RELIABILITY_FILE, draw_reliability
 from fusar_train.evaluation.report import column, interval, models_of, overall, render, shown, title_of
 from fusar_train.evaluation.results import EvaluationResult, evaluate_predictions, to_json
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from fusar_gpt.engine import Engine
 
 FIGURES_FILE, REPORT_FILE, XVIEW3_FILE = "figures.json", "report.html", "xview3.json"
-CALIBRATION_FILE, RELIABILITY_FILE = "calibration.json", "reliability.svg"
+CALIBRATION_FILE = "calibration.json"
 _CFAR = "cfar"
 _TRAIN_IMAGES = 300  # enough to know the commonest answers
 

@@ -12,6 +12,9 @@ from fusar_train.evaluation.confidence import RIGHT, judged, reliability
 from fusar_train.evaluation.metrics import classes_of
 from fusar_train.evaluation.predictions import Prediction
 
+RELIABILITY_FILE = "reliability.svg"
+"""Beside a card and a calibration."""
+
 
 def draw_reliability(tasks: Mapping[str, Sequence[ReliabilityBin]]) -> str:
     """The picture as SVG; the area of a dot grows with the number of answers in its bin."""
