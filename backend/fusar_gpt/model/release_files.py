@@ -62,7 +62,7 @@ def find_release(source: Path, stage: str | None = None) -> Path:
     if not chosen:
         there = f"holds {choices}" if choices else "is one adapter of no named stage"
         raise CheckpointError(f"{source} {there}, not the folder of {stage}: get it, or leave --stage out")
-    raise CheckpointError(f"{source} holds several adapters: give one of its folders {choices}")
+    raise CheckpointError(f"{source} holds several adapters: give one of its folders {choices}, or a --stage")
 
 
 def stage_of(source: Path) -> str | None:
