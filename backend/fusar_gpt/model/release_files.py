@@ -89,7 +89,13 @@ def read_settings(source: Path, sigma: float | None) -> Settings:
             f"{IMAGES_ONLY_FILE} says use_tlm true, and there is no {FILM_FILE}: get the whole folder"
         )
     if uses_tlm:
-        return _tlm_settings(source, sigma, size)
+        settings = _tlm_settings(source, sigma, size)
+        if (settings.width, settings.height) != _size(size):
+            raise ValueError(
+                f"{IMAGES_ONLY_FILE} says image_size {size}, and {SETTINGS_FILE} {settings.width} x {settings.height}: "
+                "keep the one that it was trained with"
+            )
+        return settings
     if film or (source / SETTINGS_FILE).is_file():
         raise ValueError(
             f"{IMAGES_ONLY_FILE} says use_tlm false, and a TLM lies beside it: keep only what belongs to the adapter"
