@@ -61,6 +61,9 @@ class Tiles:
     def years(self, tile, retry):
         return 2022, 2023
 
+    def known_years(self, tile):
+        return ()
+
     def fetch(self, tile, year, retry):
         if self.fails(tile):
             raise Unavailable("cog is down: wait.")

@@ -22,7 +22,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QAction, QPushButton
-from standin import CHIPS, GUESSED, REFUSAL, UNSEEN
+from standin import CHIPS, GUESSED, IN_CACHE, REFUSAL, UNSEEN
 
 from fusar_qgis.connection.backend import Backend
 from fusar_qgis.contract import Task
@@ -99,7 +99,7 @@ def test_detections_arrive_styled_and_with_their_provenance(ask, bar, qtbot, sta
 
     (sent,) = standin.orders
     assert sent["scene"] == str(scene_path)
-    assert (sent["task"], sent["area_crs"], sent["prior"]) == ("detect", "EPSG:32650", "none")
+    assert (sent["task"], sent["area_crs"], sent["prior"]) == ("detect", "EPSG:32650", "auto")
     layer = layers()["Detections"]
     assert layer.featureCount() == CHIPS - 1  # chip 3 replaced what chip 2 had found
     assert layer.crs().authid() == "EPSG:32650"
@@ -360,6 +360,7 @@ def test_the_preview_is_of_what_is_chosen(ask, scene_layer, action, canvas, qtbo
     qtbot.waitUntil(lambda: "6" in dialog._estimate.text())
     assert shows(dialog.preview._chip)
     assert dialog.preview._prior.text() == "No prior"
+    standin.prior = IN_CACHE
     dialog._prior.source.setCurrentIndex(dialog._prior.source.findData("cog"))
     qtbot.waitUntil(lambda: standin.previews[-1]["prior"] == "cog")
     qtbot.waitUntil(lambda: shows(dialog.preview._prior))
