@@ -115,10 +115,10 @@ def chip_overlap(request: InterpretRequest, questions: Sequence[Question]) -> fl
 
 
 def teaches(card: Card, task: Task) -> bool:
-    """Whether the checkpoint was taught a task, or its card does not say what it was taught."""
+    """Whether the checkpoint may be asked to do a task, or its card does not say what it was taught."""
     if task is Task.ASK:
         return card.free_questions is not False or bool(card.taught_questions)
-    return card.tasks is None or task.value in (*card.tasks, *(card.unconfirmed_tasks or ()))
+    return card.asked_tasks is None or task.value in card.asked_tasks
 
 
 def area_questions(request: InterpretRequest, card: Card, scene: Scene) -> tuple[Question, ...]:
