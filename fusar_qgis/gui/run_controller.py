@@ -229,7 +229,8 @@ class RunController(QObject):
             reason = reason or self.tr("none can be had for this place.")
             if not self._request.prior_network:
                 reason = self.tr("it was not fetched from the network.")
-            text = f"{text.rstrip('.')}. {self.tr('Without a prior: {reason}')}".format(reason=reason)
+            notice = self.tr("Without a prior: {reason}").format(reason=reason)
+            text = f"{text.rstrip('.')}. {notice}"
             level = Qgis.MessageLevel.Warning
         self._show_message(text, level, self._offers(with_prior=without))
 
