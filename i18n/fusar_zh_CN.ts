@@ -2715,6 +2715,10 @@
         <translation>它认识：{targets}。</translation>
     </message>
     <message>
+        <source>And: {questions}</source>
+        <translation>还有：{questions}</translation>
+    </message>
+    <message>
         <source>added by the prior</source>
         <translation>因先验新增</translation>
     </message>

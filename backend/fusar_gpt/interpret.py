@@ -45,7 +45,14 @@ from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data, wi
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene_of, read_chip
 from fusar_gpt.model.calibration import Calibration
-from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area, untaught_sizes
+from fusar_gpt.planning import (
+    ChipQuestions,
+    chip_overlap,
+    plan_questions,
+    scene_area,
+    untaught_sizes,
+    usable_request,
+)
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import PriorField, PriorSource
 from fusar_gpt.scene_prior import Admit, admit_raster, footprint, open_scene_prior, prior_asked, prior_year
@@ -137,6 +144,7 @@ def interpret(
     true.
     """
     prompts = prompt_set(engine.card.prompt_set)
+    usable = usable_request(request, engine.card)
     calibration, other = calibration_of(engine.card, engine.hash)
     settings = settings or PriorSettings.of()
     notes: list[str] = []
@@ -147,7 +155,7 @@ def interpret(
 
     with (
         open_scene_of(request, policy, cancelled) as scene,
-        closing(open_scene_prior(request, scene, settings, note, cancelled, policy, admit)) as source,
+        closing(open_scene_prior(usable, scene, settings, note, cancelled, policy, admit)) as source,
     ):
         area = scene_area(request, scene)
         total, planned = plan_questions(request, scene, area, engine.card)

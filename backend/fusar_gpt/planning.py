@@ -12,7 +12,7 @@ from typing import Any
 from shapely import union_all
 from shapely.geometry.base import BaseGeometry
 
-from fusar_gpt.contract import FeatureCollection, InterpretRequest
+from fusar_gpt.contract import NO_PRIOR, FeatureCollection, InterpretRequest
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import ChipBox, ScenePoints
 from fusar_gpt.imagery import Area, Chip, ChipFormat, Scene, plan_chips
@@ -118,7 +118,7 @@ def teaches(card: Card, task: Task) -> bool:
     """Whether the checkpoint was taught a task, or its card does not say what it was taught."""
     if task is Task.ASK:
         return card.free_questions is not False or bool(card.taught_questions)
-    return card.tasks is None or task.value in card.tasks
+    return card.tasks is None or task.value in (*card.tasks, *(card.unconfirmed_tasks or ()))
 
 
 def area_questions(request: InterpretRequest, card: Card, scene: Scene) -> tuple[Question, ...]:
@@ -152,10 +152,10 @@ def is_too_small(target: str, scene: Scene) -> bool:
 
 
 def untaught_sizes(request: InterpretRequest, scene: Scene, chip: Chip, card: Card) -> list[str]:
-    """Sentences about pixels and chips of sizes that the model was not taught, and targets too small to ask for."""
+    """Sentences about what the model does not use or was not taught, and about targets too small to ask for."""
+    said = [*unused_prior(request, card), *unconfirmed_words(request, card)]
     if not scene.georeferenced:
-        return []
-    said = []
+        return said
     pixel_m, chip_m = scene.pixel_size_m, chip.plan.window.width * scene.pixel_size_m
     least, greatest = card.pixel_m or (0.0, math.inf)
     # Where chips have a ground size, the pixels of finer scenes are averaged.
@@ -174,6 +174,30 @@ def untaught_sizes(request: InterpretRequest, scene: Scene, chip: Chip, card: Ca
         small = [target for target in card.targets if is_too_small(target, scene)]
         said += [f"Not asked for {target}: none is two pixels long in this scene." for target in small]
     return said
+
+
+def usable_request(request: InterpretRequest, card: Card) -> InterpretRequest:
+    """The request without a prior for a model that uses none, so that none is fetched."""
+    return request if card.uses_prior else replace(request, prior=NO_PRIOR)
+
+
+def unused_prior(request: InterpretRequest, card: Card) -> list[str]:
+    """The sentence about a prior that was asked for and that the model does not use."""
+    if card.uses_prior or request.prior == NO_PRIOR:
+        return []
+    return [
+        f"The prior that was asked for is not used, nor fetched: {card.name} was trained on images alone."
+    ]
+
+
+def unconfirmed_words(request: InterpretRequest, card: Card) -> list[str]:
+    """The sentence about words that the model's makers have not confirmed."""
+    if request.task.value not in (card.unconfirmed_tasks or ()):
+        return []
+    return [
+        f"The makers of {card.name} have not said how it is asked to {request.task.value}: these words are this "
+        "project's, and the form that of a public benchmark."
+    ]
 
 
 def chip_around(box: Area, index: int, scene: Scene, frame: ChipFormat) -> ChipQuestions:

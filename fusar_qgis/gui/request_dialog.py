@@ -34,7 +34,7 @@ from .prior_choice import PriorChoice
 from .quantity_choice import QuantityChoice
 
 _TASKS = ("detect", "locate", "count", "classify", "describe", "ask")  # the most used first
-_ANY_QUESTION = "?"  # a preview does not depend on it
+_ANY_QUESTION = "?"  # the preview of a model that answers any question does not depend on it
 
 
 class RequestDialog(QDialog):
@@ -121,7 +121,8 @@ class RequestDialog(QDialog):
         boxes = self._boxes.boxes() if task == "classify" else None
         if self.scene is None or model is None or prior is None or (task == "classify" and boxes is None):
             return None
-        if not self._quantity.is_complete:
+        question = self._question_to_preview(model) if task == "ask" else None
+        if not self._quantity.is_complete or question == "":
             return None
         return LayerRequest(
             scene=self.scene.path or "",
@@ -137,11 +138,15 @@ class RequestDialog(QDialog):
             band=self._band.currentBand() if self.scene.bands > 1 else None,
             quantity=self._quantity.quantity,
             scale=self._quantity.scale,
-            question=_ANY_QUESTION if task == "ask" else None,
+            question=question,
             boxes=read_boxes(boxes) if boxes else None,
             allow_no_prior=self._prior.allow_none,
             layer_id=self.scene.layer_id,
         )
+
+    def _question_to_preview(self, model: Model) -> str:
+        """Return the question to preview: the typed one where the model takes it for a task, or refuses it."""
+        return _ANY_QUESTION if model.free_questions else self._question.text().strip()
 
     def accept(self) -> None:
         """Hand the request over, remember the choices and close."""

@@ -9,7 +9,7 @@ from ..core.counting import AreaCount
 from ..core.request import tasks_of
 from ..translation import translate
 
-_NAMED_TARGETS = 12
+_NAMED = 12
 
 
 def task_names() -> dict[str, str]:
@@ -91,10 +91,11 @@ def questions_taken(model: Model) -> str:
     tasks = tasks_of(model, [task.value for task in Task if task is not Task.ASK])
     text = translate("Wording", "This model answers only questions that are one of its tasks: {tasks}.")
     said = text.replace("{tasks}", ", ".join(map(task_name, tasks)))
+    if model.taught_questions:
+        questions = " ".join(f"“{question}”" for question in model.taught_questions[:_NAMED])
+        said += " " + translate("Wording", "And: {questions}").replace("{questions}", questions)
     if model.targets:
-        names = ", ".join(model.targets[:_NAMED_TARGETS]) + (
-            ", …" if len(model.targets) > _NAMED_TARGETS else ""
-        )
+        names = ", ".join(model.targets[:_NAMED]) + (", …" if len(model.targets) > _NAMED else "")
         said += " " + translate("Wording", "It knows: {targets}.").replace("{targets}", names)
     return str(said)
 

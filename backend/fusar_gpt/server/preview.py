@@ -37,7 +37,14 @@ from fusar_gpt.findings.coverage import ALL, Coverage, without_data
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, crs_text, open_scene_of, read_chip
 from fusar_gpt.model import Card
-from fusar_gpt.planning import ChipQuestions, plan_questions, scene_area, untaught_sizes
+from fusar_gpt.planning import (
+    ChipQuestions,
+    plan_questions,
+    scene_area,
+    untaught_sizes,
+    unused_prior,
+    usable_request,
+)
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors.preview import draw_field
 from fusar_gpt.scene_prior import Admit, footprint, open_scene_prior, prior_status, prior_year
@@ -76,7 +83,9 @@ def router(context: Context) -> APIRouter:
                 chips=chips,
                 seconds=context.times.estimate(request.task, chips * len(middle.questions)),
                 chip=_show_chip(scene, middle.chip, area, untaught_sizes(request, scene, middle.chip, card)),
-                prior=_show_prior(request, context.settings, scene, middle.chip, cancelled, admit),
+                prior=_show_prior(
+                    usable_request(request, card), context.settings, scene, middle.chip, cancelled, admit
+                ),
             )
 
     def look(inputs: InterpretRequest, cancelled: Callable[[], bool]) -> PriorStatus:
@@ -86,7 +95,10 @@ def router(context: Context) -> APIRouter:
         with looks, open_scene_of(request, policy, cancelled) as scene:
             _, planned = plan_questions(request, scene, scene_area(request, scene), card)
             chips = _until(cancelled, planned)
-            return prior_status(request, scene, chips, context.settings, policy, admit)
+            status = prior_status(
+                usable_request(request, card), scene, chips, context.settings, policy, admit
+            )
+            return replace(status, said=(*unused_prior(request, card), *status.said))
 
     async def in_time(
         work: Callable[[InterpretRequest, Callable[[], bool]], T], inputs: InterpretRequest, http: Request

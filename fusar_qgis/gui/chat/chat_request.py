@@ -204,8 +204,14 @@ class ChatRequest(QObject):
     def _looked_at(self) -> dict[str, Any]:
         """The inputs of a job that would look at the same."""
         inputs = dict(self._body()["fusar"])
-        task = "classify" if "boxes" in inputs and self.turn.run.get("task") == "classify" else "describe"
-        return {**inputs, "task": task, "targets": [], "model": self._model}
+        run = self.turn.run
+        task = str(run.get("task") or "describe")
+        if task == "classify" and "boxes" not in inputs:
+            task = "describe"  # one of the findings was classified
+        if task == "ask":
+            inputs["question"] = self.turn.question
+        targets = [name.strip() for name in str(run.get("targets") or "").split(",") if name.strip()]
+        return {**inputs, "task": task, "targets": targets, "model": self._model}
 
     def _add_picture(self) -> None:
         if self.turn.state == "answered":

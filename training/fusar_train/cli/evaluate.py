@@ -20,7 +20,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="for report, figures and predictions")
     parser.add_argument(
-        "--predictions", type=Path, metavar="FILE", help=f"default: {PREDICTIONS_FILE} in --out"
+        "--predictions",
+        type=Path,
+        metavar="FILE",
+        help=f"where answers are written (default: {PREDICTIONS_FILE} in --out); without a checkpoint, answers to "
+        "measure: ours, the authors' predictions.jsonl, or those of a benchmark",
+    )
+    parser.add_argument(
+        "--benchmark",
+        choices=["sarchat", "sarlang", "xview3"],
+        help="whose form and rules --predictions are of, where the file does not tell",
+    )
+    parser.add_argument("--truth", type=Path, metavar="FILE", help="of xview3: the labels, as CSV")
+    parser.add_argument(
+        "--shore",
+        type=Path,
+        metavar="DIR",
+        help="of xview3: SCENE_shoreline.npy, where detections lack the distance",
     )
     parser.add_argument(
         "--tasks", type=tasks, default=tuple(Task), metavar="T,T", help="such as count,detect; default: all"
@@ -36,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_without_targets(parser)
     parser.add_argument(
-        "--recompute", type=Path, metavar="FILE", help="take the figures of these predictions; no model"
+        "--recompute", type=Path, metavar="FILE", help="the same as --predictions without a checkpoint"
     )
     parser.set_defaults(run=run)
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TextIO, get_args
+from typing import Annotated, Any, Literal, TextIO
 
 import pydantic
 from pydantic import (
@@ -25,9 +25,10 @@ from fusar_gpt.tasks import SEARCHES, Task
 from fusar_train.validation import first_fault
 
 PREDICTIONS_FILE = "predictions.jsonl"
-PriorKind = Literal["own", "none", "wrong"]
-"""The image's own prior, none (S = 0), or the one of another place."""
-PRIORS: tuple[PriorKind, ...] = get_args(PriorKind)
+PriorKind = Literal["own", "none", "wrong", "unknown"]
+"""The image's own prior, none (S = 0), or the one of another place; unknown of answers that others wrote."""
+PRIORS: tuple[PriorKind, ...] = ("own", "none", "wrong")
+"""Those that may be asked for."""
 
 
 class PredictionsError(FusarError):

@@ -44,8 +44,10 @@ METRICS = {
     "acc50": "Acc@50",
     "top1": "Top1",
     "exact": "word for word",
+    "SARLANG": "SARLANG's rule, what it decides",
+    "SARLANG closed": "SARLANG's rule, yes, no and 0-99",
 }
-PRIOR_NAMES = {"own": "own prior", "none": "no prior", "wrong": "wrong prior"}
+PRIOR_NAMES = {"own": "own prior", "none": "no prior", "wrong": "wrong prior", "unknown": "prior unknown"}
 _PLAIN_NUMBERS = {"MAE"}
 
 Pixels = Callable[[str], NDArray[np.uint8] | None]
