@@ -230,7 +230,7 @@ class RunController(QObject):
             if not self._request.prior_network:
                 reason = self.tr("it was not fetched from the network.")
             notice = self.tr("Without a prior: {reason}").format(reason=reason)
-            text = f"{text.rstrip('.')}. {notice}"
+            text = f"{text.rstrip('.。')}. {notice}"
             level = Qgis.MessageLevel.Warning
         self._show_message(text, level, self._offers(with_prior=without))
 
