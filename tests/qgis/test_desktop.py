@@ -11,6 +11,8 @@ from conftest import ROOT
 sys.path.insert(0, str(ROOT / "tests" / "e2e" / "desktop"))
 from desktop import SAMPLES, drive
 
+from fusar_qgis.contract.run import SCORE_MEANING
+
 STANDIN = Path(__file__).with_name("standin.py")
 BACKEND = os.environ.get("FUSAR_EXECUTABLE")  # read before a fixture hides it
 HARBOUR = SAMPLES / "harbour_simulated.tif"
@@ -78,4 +80,4 @@ def test_the_real_backend_is_killed_in_mid_run_and_the_run_goes_on(home):
     (layer,) = [layer for layer in result["layers"] if layer["name"] == "Detections"]
     assert layer["features"]
     assert {feature["model"] for feature in layer["features"]} == {"tiny"}
-    assert "score_meaning: token probability" in layer["abstract"]
+    assert f"score_meaning: {SCORE_MEANING}" in layer["abstract"]
