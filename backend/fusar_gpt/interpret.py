@@ -272,8 +272,11 @@ def with_no_prior(run: Run, prior: PriorField, why: str) -> Run:
 
 def with_calibration(run: Run, calibration: Calibration | None, other: str | None) -> Run:
     """The run with what its confidences mean, and ``other``, the sentence about a calibration of another checkpoint."""
-    said = calibration.said_of(run.task) if calibration else None
-    return replace(run, confidence_meaning=said, warnings=(*run.warnings, *([other] if other else [])))
+    said = [other] if other else []
+    if calibration and run.prior == NO_PRIOR:
+        said += calibration.doubts(run.task, "none")
+    meaning = calibration.said_of(run.task) if calibration else None
+    return replace(run, confidence_meaning=meaning, warnings=(*run.warnings, *said))
 
 
 def with_coverage(run: Run, seen: AreaCoverage, scene: Scene) -> Run:
@@ -343,7 +346,7 @@ def ask(
 
     def read(seen: ChipInput, question: Question, reply: Reply) -> AnsweredQuestion:
         answer = prompts.parse(question, reply.text, seen.size, finished=reply.finished)
-        sure = certainty(question.task, answer, reply.probability, calibration, seen.size, len(seen.prior))
+        sure = certainty(question.task, answer, reply.probability, calibration, seen.size)
         return AnsweredQuestion(question, answer, sure)
 
     return [

@@ -168,6 +168,10 @@ def run_show(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(shown, indent=2))
         return 0
+    known = card.calibration.tasks if card.calibration else {}
+    shown["calibration"] = {
+        task: f"ECE {one.ece:.2f} on {one.images} images" for task, one in known.items()
+    } or "none"
     for key, value in shown.items():
         text = in_words(value) if key in ("size", "base_size") else _in_words(value)
         if value is None and key in _NOT_SAID:
