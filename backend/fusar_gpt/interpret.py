@@ -43,7 +43,15 @@ from fusar_gpt.findings import AreaNumbers, Merge, georeference, not_asked
 from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene_of, read_chip
-from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area, untaught_sizes
+from fusar_gpt.planning import (
+    ChipQuestions,
+    abilities_of,
+    answerable,
+    chip_overlap,
+    plan_questions,
+    scene_area,
+    untaught,
+)
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import Footprint, PriorField, PriorSource, open_prior
 from fusar_gpt.tasks import Answer, PromptSet, Question, Task, prompt_set
@@ -132,6 +140,7 @@ def interpret(
     true.
     """
     prompts = prompt_set(engine.card.prompt_set)
+    request = answerable(request, abilities_of(engine.card))
     settings = settings or PriorSettings.of()
     settings = replace(settings, allow_none=settings.allow_none or request.allow_no_prior)
     notes: list[str] = []
@@ -226,7 +235,7 @@ def provenance(
         started=identity.started,
         prior_asked=request.prior,
         attribution=scene.attribution,
-        warnings=(*scene.warnings, *untaught_sizes(request, scene, first.chip, engine.card)),
+        warnings=(*scene.warnings, *untaught(request, scene, first.chip, engine.card)),
     )
 
 

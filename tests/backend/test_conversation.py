@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusar_gpt.server.chat import phrases
-from fusar_gpt.server.chat.conversation import HISTORY, is_chinese, understand, with_history
-from fusar_gpt.server.chat.vocabulary import Vocabulary, plural, singular
+from fusar_gpt.server.chat.conversation import HISTORY, with_history
 from fusar_gpt.tasks import Task
+from fusar_gpt.tasks.questions import is_chinese, understand
+from fusar_gpt.tasks.vocabulary import Vocabulary, plural, singular
 
 KNOWN = Vocabulary(["ship", "plane"])
 

@@ -23,6 +23,7 @@ from fusar_gpt.frames import ChipBox, GroundPoints, ScenePoints
 from fusar_gpt.imagery import Area, ChipFormat, open_scene, plan_chips
 from fusar_gpt.interpret import footprint, interpret
 from fusar_gpt.model import Card
+from fusar_gpt.model.folder import CARD_TASKS
 from fusar_gpt.planning import request_for
 from fusar_gpt.tasks import Task
 from fusar_gpt.tasks.compact import render_boxes, render_count
@@ -31,6 +32,7 @@ CHIP = 96
 CARD = Card(
     name="threshold", title="Threshold", prompt_set="compact", width=CHIP, height=CHIP, patch=8, merge=2, ground_m=None,
     targets=["ship"], demonstration=True, prior_years=None, licence="none", trained_on="nothing",
+    tasks=list(CARD_TASKS), free_questions=True,
 )  # fmt: skip
 
 

@@ -26,7 +26,14 @@ from fusar_gpt.imagery import Chip, RasterPolicy, Scene, crs_text, open_scene_of
 from fusar_gpt.imagery.raster_policy import DRIVERS
 from fusar_gpt.interpret import footprint
 from fusar_gpt.model import Card
-from fusar_gpt.planning import ChipQuestions, plan_questions, scene_area, untaught_sizes
+from fusar_gpt.planning import (
+    ChipQuestions,
+    abilities_of,
+    answerable,
+    plan_questions,
+    scene_area,
+    untaught,
+)
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import open_prior
 from fusar_gpt.priors.preview import draw_field
@@ -54,13 +61,14 @@ def router(context: Context) -> APIRouter:
         request = check_request(inputs, context)
         card = _card(context, request.model)
         with slots, open_scene_of(request, RasterPolicy(), cancelled) as scene:
+            request = answerable(request, abilities_of(card))
             area = scene_area(request, scene)
             chips, planned = plan_questions(request, scene, area, card)
             middle = _middle(planned, area)
             return Preview(
                 chips=chips,
                 seconds=context.times.estimate(request.task, chips * len(middle.questions)),
-                chip=_show_chip(scene, middle.chip, area, untaught_sizes(request, scene, middle.chip, card)),
+                chip=_show_chip(scene, middle.chip, area, untaught(request, scene, middle.chip, card)),
                 prior=_show_prior(request, context.settings, scene, middle.chip, cancelled),
             )
 

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from fusar_gpt.contract import EXECUTION, InterpretRequest
 from fusar_gpt.contract.limits import NO_CONTROLS
 from fusar_gpt.errors import FusarError
+from fusar_gpt.planning import answerable
 from fusar_gpt.server import wire
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import REQUEST, Execution, with_files
@@ -18,6 +19,7 @@ from fusar_gpt.server.job import Job
 from fusar_gpt.server.jobs import Submitter
 from fusar_gpt.server.problems import Missing
 from fusar_gpt.server.security import HOLDER
+from fusar_gpt.tasks import Abilities
 
 ClientName = Annotated[str | None, Header(max_length=100, pattern=NO_CONTROLS)]
 
@@ -30,9 +32,15 @@ def submitter_of(request: Request, x_client: ClientName = None) -> Submitter:
 
 
 def check_request(request: InterpretRequest, context: Context) -> InterpretRequest:
-    """The request with its files. Raises FusarError for a model that is not served, else as :func:`with_files`."""
-    if request.model is not None and context.card(request.model) is None:
+    """The request with its files.
+
+    Raises FusarError for a model that is not served, TaskError for what it cannot be asked, else as :func:`with_files`.
+    """
+    if (card := context.card(request.model)) is None and request.model is not None:
         raise FusarError(context.unknown_model(request.model))
+    if card is not None and "prompt_set" in card:
+        claims = (card.get(key) for key in ("targets", "tasks", "free_questions", "taught_questions"))
+        answerable(request, Abilities.claimed(card["prompt_set"], *claims))
     return with_files(request, context.roots)
 
 
