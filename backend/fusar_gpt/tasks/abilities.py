@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -70,8 +71,8 @@ class Abilities:
         text, chinese = messages[-1], is_chinese(messages[-1])
         intent = understand(messages, Vocabulary(self.targets))
         unknown = [target for target in intent.targets if self.targets and target not in self.targets]
-        taught = {plain_words(question): question for question in self.questions}
-        if (unknown or intent.task is Task.ASK) and (question := taught.get(plain_words(text))):
+        taught = {_bare(question): question for question in self.questions}
+        if (unknown or intent.task is Task.ASK) and (question := taught.get(_bare(text))):
             return Intent(Task.ASK, text=question)
         needed = {Task.DETECT, intent.task} if intent.pick is not None else {intent.task}
         if unknown:
@@ -109,6 +110,11 @@ class Abilities:
         offers = [f"{listed(searches, 'or')} {classes}", *offers] if searches else offers
         quoted = (f'"{one}"' for one in self.questions)
         return [*offers, f"answer {listed(quoted, 'or')}"] if self.questions else offers
+
+
+def _bare(text: str) -> str:
+    """The words of a text without punctuation."""
+    return re.sub(r"\W+", " ", plain_words(text)).strip()
 
 
 def understood(task: Task, targets: Sequence[str], chinese: bool) -> str:
