@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from chat_client import (
     BESIDE_SECOND,
     NEAR_FIRST,
@@ -23,7 +24,7 @@ from chat_client import (
     words_of,
 )
 from openai import OpenAI
-from test_interpret import TRUTH
+from test_interpret import TRUTH, ThresholdEngine
 
 SAMPLES = Path(__file__).parents[2] / "backend" / "fusar_gpt" / "samples"
 
@@ -102,10 +103,12 @@ def test_a_count_of_a_large_area_is_checked_chip_by_chip_against_its_detections(
     assert len(features(apart, "detections")) == len(TRUTH), "what both runs detect is kept once"
 
 
-def test_what_was_not_taught_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_what_was_not_taught_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taught = "it can be asked to count, locate or detect ships"
+    monkeypatch.setattr(ThresholdEngine, "card", replace(ThresholdEngine.card, free_questions=False))
     with chat_at(tmp_path) as chat:
-        chat.engine.card = replace(chat.engine.card, free_questions=False)
         for question, said in (
             ("how many ships are moored?", f"this model was not taught to answer that question; {taught}"),
             ("哪艘船是油轮", "该模型没有学过回答这个问题；可以让它对舰船进行计数"),
