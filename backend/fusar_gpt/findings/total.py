@@ -6,12 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from fusar_gpt.contract import Finding, Run, SceneBox, Task, Value
 from fusar_gpt.findings.coverage import ALL, without_data
-from fusar_gpt.findings.georeference import finding_at
+from fusar_gpt.findings.georeference import DETECTIONS, finding_at
 from fusar_gpt.imagery import Scene
 from fusar_gpt.tasks import Answer, Boxes, Count, Question
 
-DETECTIONS = "detections"
-"""The ``method`` of an area's count: detections, merged where chips overlap, whose centres lie in the area."""
 SUM = "sum of chips"
 """The ``method`` of an area's count where the model was not asked to detect: its chips' counts added up."""
 _NOTHING = "no answer was understood"

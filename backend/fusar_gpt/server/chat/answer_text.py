@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fusar_gpt.contract import Finding, Finished, Task
-from fusar_gpt.findings.total import DETECTIONS
+from fusar_gpt.findings.georeference import DETECTIONS
 from fusar_gpt.server.chat.phrases import Templates
 from fusar_gpt.tasks.questions import Pick
 
