@@ -24,7 +24,8 @@ from shapely import Point, transform
 from shapely import box as shapely_box
 from shapely.geometry.base import BaseGeometry
 
-from fusar_gpt import __version__, lonlat
+from fusar_gpt import __version__
+from fusar_gpt.certainty import Certainty, calibration_of, certainty
 from fusar_gpt.contract import (
     ENOUGH_DATA,
     NO_PRIOR,
@@ -40,9 +41,10 @@ from fusar_gpt.contract import (
 from fusar_gpt.engine import DecodeRequest, Engine, Reply
 from fusar_gpt.errors import Cancelled, SceneError
 from fusar_gpt.findings import AreaNumbers, Merge, georeference, not_asked
-from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data
+from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data, without_prior
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene_of, read_chip
+from fusar_gpt.model.calibration import Calibration
 from fusar_gpt.planning import (
     ChipQuestions,
     abilities_of,
@@ -51,9 +53,11 @@ from fusar_gpt.planning import (
     plan_questions,
     scene_area,
     untaught,
+    usable_request,
 )
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.priors import Footprint, PriorField, PriorSource, open_prior
+from fusar_gpt.priors import PriorField, PriorSource
+from fusar_gpt.scene_prior import Admit, admit_raster, footprint, open_scene_prior, prior_asked, prior_year
 from fusar_gpt.tasks import Answer, PromptSet, Question, Task, prompt_set
 
 SOME_DATA = 0.1
@@ -93,12 +97,8 @@ class ChipInput:
     @property
     def asked(self) -> tuple[Question, ...]:
         """The questions that there is enough data for; single objects are found wherever there is some."""
-        share = self.coverage.share
-        return tuple(
-            question
-            for question in self.questions
-            if share >= (SOME_DATA if question.task is Task.DETECT else ENOUGH_DATA)
-        )
+        least = {Task.DETECT: SOME_DATA}
+        return tuple(q for q in self.questions if self.coverage.share >= least.get(q.task, ENOUGH_DATA))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -108,11 +108,11 @@ class ChipInput:
 
 @dataclass(frozen=True)
 class AnsweredQuestion:
-    """A question, what the model said, and what that means."""
+    """A question, what the model's answer means, and how sure the model is of it."""
 
     question: Question
-    reply: Reply
     answer: Answer
+    sure: Certainty
 
 
 def interpret(
@@ -123,6 +123,7 @@ def interpret(
     report: Callable[[str], None] = logger.info,
     identity: RunIdentity | None = None,
     policy: RasterPolicy | None = None,
+    admit: Admit = admit_raster,
 ) -> Iterator[Event]:
     """Interpret an area of a scene, yielding findings as soon as their chip is answered.
 
@@ -134,6 +135,7 @@ def interpret(
         report: Takes each line about where the priors come from.
         identity: Of a run that begins again; None is a new one.
         policy: Which rasters may be opened, where the scene is somebody else's file; None trusts it.
+        admit: Looks at a prior file that lies beside the scene before it is opened.
 
     Raises a :class:`~fusar_gpt.errors.FusarError` that names what is wrong with the scene, area, prior or
     question, and :class:`~fusar_gpt.errors.Cancelled` at the next token or piece of the scene once ``cancelled()`` is
@@ -141,8 +143,9 @@ def interpret(
     """
     prompts = prompt_set(engine.card.prompt_set)
     request = answerable(request, abilities_of(engine.card))
+    usable = usable_request(request, engine.card)
+    calibration, other = calibration_of(engine.card, engine.hash)
     settings = settings or PriorSettings.of()
-    settings = replace(settings, allow_none=settings.allow_none or request.allow_no_prior)
     notes: list[str] = []
 
     def note(line: str) -> None:
@@ -151,19 +154,18 @@ def interpret(
 
     with (
         open_scene_of(request, policy, cancelled) as scene,
-        closing(
-            open_prior(request.prior, settings, note, cancelled, policy.drivers if policy else None)
-        ) as source,
+        closing(open_scene_prior(usable, scene, settings, note, cancelled, policy, admit)) as source,
     ):
         area = scene_area(request, scene)
         total, planned = plan_questions(request, scene, area, engine.card)
         first = next(planned)
         stretch = scene.stretch()
-        year = request.year or (scene.acquired.year if scene.acquired else None)
+        year = prior_year(request, scene)
         prior = source.prior(footprint(scene, first.chip), year)
         run = provenance(identity or RunIdentity.new(), request, scene, area, stretch, first, engine, prompts)
         run = with_priors(run, [prior], year, notes)
-        yield Started(run, total)
+        run = with_calibration(run, calibration, other)
+        yield Started(with_no_prior(run, prior, source.missing), total)
 
         merge = Merge(scene)
         findings: dict[str, Finding] = {}
@@ -174,9 +176,16 @@ def interpret(
         prefetched = prefetch_priors(chain([first], planned), scene, source, year, ahead)
         for batch in batches(prefetched, engine.batch_size):
             inputs = [read_input(scene, chip, area, stretch, source, year, cancelled) for chip in batch]
-            for seen, answered in zip(inputs, ask(engine, prompts, inputs, cancelled), strict=True):
-                lacks_prior = seen.prior.source != NO_PRIOR and not len(seen.prior)
-                covered.add(seen.coverage, asked=bool(seen.asked), lacks_prior=lacks_prior)
+            for seen, answered in zip(
+                inputs, ask(engine, prompts, inputs, calibration, cancelled), strict=True
+            ):
+                none = seen.prior.source == NO_PRIOR
+                covered.add(
+                    seen.coverage,
+                    asked=bool(seen.asked),
+                    lacks_prior=not none and not len(seen.prior),
+                    no_prior=source.missing if none else "",
+                )
                 numbers.add((each.question, each.answer) for each in answered)
                 if seen.asked:
                     used.setdefault(seen.prior.source, seen.prior)
@@ -233,7 +242,7 @@ def provenance(
         overlap=chip_overlap(request, first.questions),
         area=ground.wkt,
         started=identity.started,
-        prior_asked=request.prior,
+        prior_asked=prior_asked(request),
         attribution=scene.attribution,
         warnings=(*scene.warnings, *untaught(request, scene, first.chip, engine.card)),
     )
@@ -252,6 +261,18 @@ def with_priors(run: Run, priors: Iterable[PriorField], year: int | None, notes:
         prior_simulated=any(prior.simulated for prior in given),
         prior_note="; ".join(notes) or None,
     )
+
+
+def with_no_prior(run: Run, prior: PriorField, why: str) -> Run:
+    """The run with the notice that its first chip has no prior, although one was asked for."""
+    lacks = prior.source == NO_PRIOR and why
+    return replace(run, warnings=(*run.warnings, without_prior(why))) if lacks else run
+
+
+def with_calibration(run: Run, calibration: Calibration | None, other: str | None) -> Run:
+    """The run with what its confidences mean, and ``other``, the sentence about a calibration of another checkpoint."""
+    said = calibration.said_of(run.task) if calibration else None
+    return replace(run, confidence_meaning=said, warnings=(*run.warnings, *([other] if other else [])))
 
 
 def with_coverage(run: Run, seen: AreaCoverage, scene: Scene) -> Run:
@@ -297,28 +318,12 @@ def read_input(
     return replace(seen, prior=source.prior(footprint(scene, planned.chip), year))
 
 
-def footprint(scene: Scene, chip: Chip) -> Footprint:
-    """The chip's spatiotemporal bounding box (FUSAR-GPT eq. 1) and the real mapping to chip pixels (eq. 3)."""
-    outline = ScenePoints.of(
-        np.asarray(chip.footprint.segmentize(chip.plan.window.width / 8).exterior.coords)
-    )
-    west, south, east, north = lonlat.bounds(scene.to_lonlat(outline).xy())
-    return Footprint(
-        west=west,
-        south=south,
-        east=east,
-        north=north,
-        width=chip.plan.width,
-        height=chip.plan.height,
-        lonlat_to_chip=lambda points: chip.plan.scene_to_chip(scene.from_lonlat(points)),
-        scene_to_chip=chip.plan.scene_to_chip,
-        scene_width=scene.width,
-        scene_height=scene.height,
-    )
-
-
 def ask(
-    engine: Engine, prompts: PromptSet, inputs: Sequence[ChipInput], cancelled: Callable[[], bool]
+    engine: Engine,
+    prompts: PromptSet,
+    inputs: Sequence[ChipInput],
+    calibration: Calibration | None,
+    cancelled: Callable[[], bool],
 ) -> list[list[AnsweredQuestion]]:
     """Ask every question about every chip that has data in one go; the answers come back grouped by chip, in order."""
     requests = [
@@ -334,13 +339,14 @@ def ask(
         for question in seen.asked
     ]
     replies = iter(engine.answer(requests, cancelled))
+
+    def read(seen: ChipInput, question: Question, reply: Reply) -> AnsweredQuestion:
+        answer = prompts.parse(question, reply.text, seen.size, finished=reply.finished)
+        sure = certainty(question.task, answer, reply.probability, calibration, seen.size, len(seen.prior))
+        return AnsweredQuestion(question, answer, sure)
+
     return [
-        [
-            AnsweredQuestion(
-                question, reply, prompts.parse(question, reply.text, seen.size, finished=reply.finished)
-            )
-            for question, reply in zip(seen.asked, replies, strict=False)
-        ]
+        [read(seen, question, reply) for question, reply in zip(seen.asked, replies, strict=False)]
         for seen in inputs
     ]
 
@@ -363,7 +369,7 @@ def georeference_answers(
             seen.chip,
             scene,
             run,
-            each.reply.score,
+            each.sure,
             len(seen.prior),
             seen.coverage,
         )

@@ -12,7 +12,7 @@ from typing import Any
 from shapely import union_all
 from shapely.geometry.base import BaseGeometry
 
-from fusar_gpt.contract import FeatureCollection, InterpretRequest
+from fusar_gpt.contract import NO_PRIOR, FeatureCollection, InterpretRequest
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import ChipBox, ScenePoints
 from fusar_gpt.imagery import Area, Chip, ChipFormat, Scene, plan_chips
@@ -119,9 +119,8 @@ def chip_overlap(request: InterpretRequest, questions: Sequence[Question]) -> fl
 
 def abilities_of(card: Card) -> Abilities:
     """What a checkpoint can be asked. Raises CheckpointError where its card claims what it has no words for."""
-    return Abilities.claimed(
-        card.prompt_set, card.targets, card.tasks, card.free_questions, card.taught_questions
-    )
+    tasks = None if card.tasks is None else [*card.tasks, *(card.unconfirmed_tasks or ())]
+    return Abilities.claimed(card.prompt_set, card.targets, tasks, card.free_questions, card.taught_questions)
 
 
 def answerable(request: InterpretRequest, abilities: Abilities) -> InterpretRequest:
@@ -136,11 +135,13 @@ def answerable(request: InterpretRequest, abilities: Abilities) -> InterpretRequ
         return replace(request, question=None)
     question = request.question or ""
     intent = abilities.intent([question])
-    if isinstance(intent.pick, int) or (intent.pick and intent.task is Task.CLASSIFY):
-        raise TaskError(abilities.refusal(is_chinese(question)))  # no list was shown that has a second one
-    task = intent.task
-    if task is Task.CLASSIFY and not request.boxes:
-        task = Task.DESCRIBE  # what "this" is, of an area
+    task: Task | None = intent.task
+    if isinstance(intent.pick, int) or (intent.pick and task is Task.CLASSIFY):
+        task = None  # no list was shown that has a second one
+    elif task is Task.CLASSIFY and not request.boxes:
+        task = abilities.in_words  # what "this" is, of an area
+    if task is None:
+        raise TaskError(abilities.refusal(is_chinese(question)))
     return replace(request, task=task, targets=intent.targets or request.targets, question=intent.text)
 
 
@@ -175,8 +176,8 @@ def is_too_small(target: str, scene: Scene) -> bool:
 
 
 def untaught(request: InterpretRequest, scene: Scene, chip: Chip, card: Card) -> list[str]:
-    """Sentences about what may not have been taught: tasks, sizes of pixels and chips, and targets too small to see."""
-    said = []
+    """Sentences about what the model does not use or may not have been taught, and targets too small to ask for."""
+    said = [*unused_prior(request, card), *unconfirmed_words(request, card)]
     if card.tasks is None:
         said.append(
             "The checkpoint's card does not say which tasks it was taught: answers to others are guesses."
@@ -201,6 +202,30 @@ def untaught(request: InterpretRequest, scene: Scene, chip: Chip, card: Card) ->
         small = [target for target in card.targets if is_too_small(target, scene)]
         said += [f"Not asked for {target}: none is two pixels long in this scene." for target in small]
     return said
+
+
+def usable_request(request: InterpretRequest, card: Card) -> InterpretRequest:
+    """The request without a prior for a model that uses none, so that none is fetched."""
+    return request if card.uses_prior else replace(request, prior=NO_PRIOR)
+
+
+def unused_prior(request: InterpretRequest, card: Card) -> list[str]:
+    """The sentence about a prior that was asked for and that the model does not use."""
+    if card.uses_prior or request.prior == NO_PRIOR:
+        return []
+    return [
+        f"The prior that was asked for is not used, nor fetched: {card.name} was trained on images alone."
+    ]
+
+
+def unconfirmed_words(request: InterpretRequest, card: Card) -> list[str]:
+    """The sentence about words that the model's makers have not confirmed."""
+    if request.task.value not in (card.unconfirmed_tasks or ()):
+        return []
+    return [
+        f"The makers of {card.name} have not said how it is asked to {request.task.value}: these words are this "
+        "project's, and the form that of a public benchmark."
+    ]
 
 
 def chip_around(

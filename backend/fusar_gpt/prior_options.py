@@ -88,6 +88,7 @@ class PriorSettings:
     nodes: tuple[int, int] | None = None
     resampling: str = NEAREST
     allow_none: bool = False
+    offline: bool = False
 
     @property
     def cogs(self) -> str:
@@ -174,6 +175,9 @@ OPTIONS = (
         "nearest|bilinear",
         resampling,
         "for nodes between pixels; default: nearest",
+    ),
+    Option(
+        "offline", "prior-offline", "", switch, "use only what is at hand: cache and files, never a network"
     ),
     Option(
         "allow_none", "allow-no-prior", "", switch, "go on without a prior where none can be had, and say so"

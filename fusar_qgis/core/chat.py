@@ -61,12 +61,16 @@ class Mention:
 
 @dataclass(frozen=True)
 class Answered:
-    """What a complete answer rests on: its runs' provenance (the one that checks last) and its findings."""
+    """What a complete answer rests on: its runs' provenance (the one that checks last) and its findings.
+
+    ``understood`` is what the question was taken for, such as ``count ship``; empty where the backend does not say.
+    """
 
     runs: tuple[dict[str, Any], ...] = ()
     mentions: tuple[Mention, ...] = ()
     agrees: bool | None = None
     cut: bool = False
+    understood: str = ""
 
 
 @dataclass
@@ -133,8 +137,17 @@ class Conversation:
         return [*messages, {"role": "user", "content": last.question}]
 
 
-def request(conversation: Conversation, scene: str, model: str) -> dict[str, Any]:
-    """Return the body of ``POST /v1/chat/completions`` for the last turn; ``scene`` is how the backend knows it."""
+def request(
+    conversation: Conversation, scene: str, model: str, *, prior_network: bool = False
+) -> dict[str, Any]:
+    """Return the body of ``POST /v1/chat/completions`` for the last turn.
+
+    Args:
+        conversation: Its last turn is asked.
+        scene: How the backend knows the scene.
+        model: The name of a checkpoint.
+        prior_network: Whether the prior may be fetched.
+    """
     turn = conversation.turns[-1]
     target, options = turn.target, turn.options
     fusar = {
@@ -143,6 +156,7 @@ def request(conversation: Conversation, scene: str, model: str) -> dict[str, Any
         "area_crs": target.area_crs,
         "boxes": target.boxes,
         "prior": options.prior,
+        "prior_network": prior_network,
         "year": options.year,
         "band": options.band,
     }
@@ -218,6 +232,7 @@ def _turn_row(turn: Turn) -> dict[str, Any]:
         "runs": list(turn.rests_on.runs),
         "agrees": turn.rests_on.agrees,
         "cut": turn.rests_on.cut,
+        "understood": turn.rests_on.understood,
         "mentions": [_feature(mention) for mention in turn.rests_on.mentions],
         "picture": base64.b64encode(turn.picture).decode("ascii"),
         "chip": base64.b64encode(turn.chip).decode("ascii"),
@@ -233,6 +248,7 @@ def _turn(row: Json) -> Turn:
         read_mentions(row.get("mentions") or ()),
         row["agrees"] if isinstance(row["agrees"], bool) else None,
         row["cut"] is True,
+        clean(str(row.get("understood") or "")),
     )
     seconds = row.get("first_word_s")
     return Turn(

@@ -63,4 +63,7 @@ def _answered(grounds: Json, *, cut: bool) -> Answered:
     check = grounds.get("self_check") or {}
     runs = [dict(run) for run in (grounds.get("run"), check.get("run")) if run]
     features = (grounds.get("findings") or {"features": []})["features"]
-    return Answered(tuple(runs), read_mentions(features), check.get("agree"), cut)
+    mentions = read_mentions(features)
+    said = (grounds.get("understood"), *(each.finding.properties.get("understood") for each in mentions))
+    understood = clean(str(next(filter(None, said), "")))
+    return Answered(tuple(runs), mentions, check.get("agree"), cut, understood)

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 Box = tuple[float, float, float, float]
 
+SCORES = {
+    "confidence": "confidence: calibrated probability of being right",
+    "objectness": "objectness: probability of the token that says an object is here; it ranks, and is not a "
+    "probability of being right",
+    "score": "score of an older version: token probability, not a calibrated confidence",
+}
+"""What a COCO score is, by the column that it was taken from."""
+
 TILE = 4096
 """The largest side of an image that goes with training records, in pixels."""
 
@@ -27,7 +35,7 @@ _DECIMALS = 3
 
 @dataclass(frozen=True)
 class Labelled:
-    """One object that a reviewer stands for; ``score`` is the model's, None where a person added it."""
+    """One object that a reviewer stands for; ``score`` is what its layer is ranked by, None where a person added it."""
 
     id: str
     box: Box
@@ -56,7 +64,7 @@ class Window:
 
 
 def coco(
-    image: str, size: tuple[int, int], objects: Sequence[Labelled], run: dict[str, Any]
+    image: str, size: tuple[int, int], objects: Sequence[Labelled], run: dict[str, Any], ranking: str = ""
 ) -> dict[str, Any]:
     """Return a COCO detection set of one image.
 
@@ -65,6 +73,7 @@ def coco(
         size: (width, height) in pixels.
         objects: What is on it.
         run: The provenance of the run.
+        ranking: What the scores are, one of ``SCORES``; empty where there are none.
     """
     names = sorted({item.label for item in objects})
     numbers = {name: number for number, name in enumerate(names, 1)}
@@ -83,8 +92,9 @@ def coco(
             "review": item.review,
         }
         annotations.append(annotation if item.score is None else {**annotation, "score": item.score})
+    info: dict[str, Any] = {"description": "Reviewed findings of FUSAR-GPT", "run": run}
     return {
-        "info": {"description": "Reviewed findings of FUSAR-GPT", "run": run},
+        "info": {**info, "score": SCORES[ranking]} if ranking else info,
         "images": [{"id": 1, "file_name": image, "width": size[0], "height": size[1]}],
         "categories": [{"id": number, "name": name} for name, number in numbers.items()],
         "annotations": annotations,

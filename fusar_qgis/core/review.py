@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -17,13 +17,16 @@ FIELDS: dict[str, type] = {
 }
 """The columns that every layer of findings has for its review; all null before."""
 
+RANKINGS = ("confidence", "objectness", "score")
+"""What detections can be ranked by, the best first. ``score``, a token probability, is of older versions."""
+
 if TYPE_CHECKING:  # QGIS 3.22 for Windows brings Python 3.9, which cannot evaluate a union
     Key = int | None
 
 
 @dataclass(frozen=True)
 class Item:
-    """One finding as the review knows it; ``key`` names its row in the layer."""
+    """One finding as the review knows it; ``key`` names its row, ``score`` is what its layer is ranked by."""
 
     key: int
     score: float | None = None
@@ -86,6 +89,14 @@ class Queue:
         for item in self._items.values():
             if item.score is None or item.score >= self.least_score:
                 yield item
+
+
+def ranking(known: Collection[str]) -> str:
+    """Return what a layer's detections are ranked by, one of ``RANKINGS``; ``known`` are the columns with values.
+
+    Empty if nothing ranks them. One layer is never ranked by two numbers: they do not mean the same.
+    """
+    return next((name for name in RANKINGS if name in known), "")
 
 
 def final_label(label: str | None, reviewed_label: str | None) -> str:

@@ -1,4 +1,4 @@
-"""A slider for the score below which detections are not shown."""
+"""A slider for the confidence, or else the objectness, below which detections are not shown."""
 
 from __future__ import annotations
 
@@ -10,51 +10,80 @@ _PAUSE_MS = 80  # the map is drawn again when the hand rests
 
 
 class Confidence(QWidget):
-    """Lets the analyst choose the least score; ``changed`` brings it."""
+    """Lets the analyst choose the least that detections must have of what they are ranked by; ``changed`` brings it."""
 
     changed = pyqtSignal(float)
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self._name = QLabel(self.tr("Scor&e"), self)
+        self._ranking = ""
+        self._name = QLabel(self)
         self._slider = QSlider(Qt.Orientation.Horizontal, self)
         self._slider.setRange(0, _STEPS)
         self._slider.setFixedWidth(110)
-        self._slider.setToolTip(
-            self.tr(
-                "Show only detections with this score or a higher one. A score is the model's token probability, not "
-                "a calibrated confidence. Findings without a score are always shown."
-            )
-        )
         self._text = QLabel(self)
         self._name.setBuddy(self._slider)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PAUSE_MS)
-        self._timer.timeout.connect(self._emit_score)
+        self._timer.timeout.connect(self._emit_least)
         self._slider.valueChanged.connect(self._emit_soon)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(4, 0, 4, 0)
         for widget in (self._name, self._slider, self._text):
             layout.addWidget(widget)
+        layout.addStretch()
 
-    def show_score(self, least: float) -> None:
-        """Put the slider where the layer's filter is, without a signal."""
+    def show_least(self, least: float, ranking: str) -> None:
+        """Put the slider where the layer's filter is, without a signal, and say what it filters by."""
+        self._ranking = ranking
+        names = {
+            "confidence": self.tr("Confid&ence"),
+            "objectness": self.tr("Obj&ectness (ranks only)"),
+            "score": self.tr("Scor&e (ranks only)"),
+        }
+        self._name.setText(names.get(ranking, self.tr("Confidence: none")))
+        self._slider.setEnabled(bool(ranking))
+        for widget in (self._name, self._slider, self._text):
+            widget.setToolTip(self._explanation())
         self._slider.blockSignals(True)
         self._slider.setValue(round(least * _STEPS))
         self._slider.blockSignals(False)
 
     def show_counts(self, shown: int, total: int, unscored: int) -> None:
         """Say how many findings the filter leaves, and how many it never hides."""
-        text = self.tr("≥ {least}: {shown} of {total}").format(
-            least=f"{self._slider.value() / _STEPS:.2f}", shown=shown, total=total
-        )
+        if not self._ranking:
+            self._text.clear()
+            return
+        percent = self._slider.value()
+        least = f"{percent} %" if self._ranking == "confidence" else f"{percent / _STEPS:.2f}"
+        text = self.tr("≥ {least}: {shown} of {total}").format(least=least, shown=shown, total=total)
         if unscored:
             text += " " + self.tr("(incl. {n} unscored)").format(n=unscored)
         self._text.setText(text)
 
+    def _explanation(self) -> str:
+        stays = self.tr("Findings without this number are always shown.")
+        said = {
+            "confidence": self.tr(
+                "Show only detections with this confidence or a higher one: the probability that a detection is right, "
+                "calibrated on images that the model had not seen."
+            ),
+            "objectness": self.tr(
+                "Show only detections with this objectness or a higher one. Objectness ranks detections; it is not a "
+                "probability of being right. This model has no calibration, so there is no confidence."
+            ),
+            "score": self.tr(
+                "Show only detections with this score or a higher one. The score is of an older version: the model's "
+                "token probability, not a probability of being right."
+            ),
+        }
+        if self._ranking not in said:
+            return str(self.tr("No detection of this layer has a confidence or an objectness."))
+        return f"{said[self._ranking]} {stays}"
+
     def _emit_soon(self) -> None:
         self._timer.start()
 
-    def _emit_score(self) -> None:
+    def _emit_least(self) -> None:
         self.changed.emit(self._slider.value() / _STEPS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,10 +21,11 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..contract import SEARCHES, Info, Model, Preview, Task, read_boxes, read_outline
-from ..core.request import LayerRequest
+from ..contract import SEARCHES, Info, Model, Preview, PriorStatus, Task, read_boxes, read_outline
+from ..core.endpoint import Endpoint
+from ..core.request import LayerRequest, tasks_of
 from ..layers.scene import Scene, crs_text, geojson
-from ..layers.wording import task_explanation, task_name
+from ..layers.wording import questions_taken, task_explanation, task_name
 from .areas import Area, ground_m2
 from .boxes_choice import BoxesChoice
 from .choices import Rows, choose, remember, remembered, remembered_list
@@ -32,7 +34,7 @@ from .prior_choice import PriorChoice
 from .quantity_choice import QuantityChoice
 
 _TASKS = ("detect", "locate", "count", "classify", "describe", "ask")  # the most used first
-_ANY_QUESTION = "?"  # a preview does not depend on it
+_ANY_QUESTION = "?"  # the preview of a model that answers any question does not depend on it
 
 
 class RequestDialog(QDialog):
@@ -119,7 +121,8 @@ class RequestDialog(QDialog):
         boxes = self._boxes.boxes() if task == "classify" else None
         if self.scene is None or model is None or prior is None or (task == "classify" and boxes is None):
             return None
-        if not self._quantity.is_complete:
+        question = self._question_to_preview(model) if task == "ask" else None
+        if not self._quantity.is_complete or question == "":
             return None
         return LayerRequest(
             scene=self.scene.path or "",
@@ -129,15 +132,21 @@ class RequestDialog(QDialog):
             targets=self._chosen_targets(model) if task in SEARCHES else (),
             model=model.name,
             prior=prior,
+            prior_network=self._prior.network,
+            network_settled=self._prior.is_settled,
             year=self._prior.chosen_year,
             band=self._band.currentBand() if self.scene.bands > 1 else None,
             quantity=self._quantity.quantity,
             scale=self._quantity.scale,
-            question=_ANY_QUESTION if task == "ask" else None,
+            question=question,
             boxes=read_boxes(boxes) if boxes else None,
             allow_no_prior=self._prior.allow_none,
             layer_id=self.scene.layer_id,
         )
+
+    def _question_to_preview(self, model: Model) -> str:
+        """Return the question to preview: the typed one where the model takes it for a task, or refuses it."""
+        return _ANY_QUESTION if model.free_questions else self._question.text().strip()
 
     def accept(self) -> None:
         """Hand the request over, remember the choices and close."""
@@ -178,13 +187,16 @@ class RequestDialog(QDialog):
         chips = self.tr("Chips to look at: {n}.").format(n=preview.chips)
         self._estimate.setText(f"{chips} {time}")
 
+    def show_prior(self, status: PriorStatus, endpoint: Endpoint) -> None:
+        """Show where the prior would come from, for the backend at ``endpoint``."""
+        self._prior.show_status(status, endpoint)
+
     def _make_fields(self) -> None:
         self._scene_name = QLabel(self)
         self._band = QgsRasterBandComboBox(self)
         self._quantity = QuantityChoice(self)
         self._task = QComboBox(self)
-        for task in _TASKS:
-            self._task.addItem(f"{task_name(task)}: {task_explanation(task)}", task)
+        self._offer_tasks(_TASKS)
         self._targets = QgsCheckableComboBox(self)
         self._targets.setDefaultText(self.tr("Choose at least one"))
         self._any_targets = QLineEdit(self)
@@ -194,8 +206,8 @@ class RequestDialog(QDialog):
         self._question.setPlaceholderText(self.tr("What is built here?"))
         self._question.setMaxLength(2000)
         self._model = QComboBox(self)
-        self._caution, self._estimate = QLabel(self), QLabel(self)
-        for label in (self._caution, self._estimate):
+        self._caution, self._estimate, self._answerable = QLabel(self), QLabel(self), QLabel(self)
+        for label in (self._caution, self._estimate, self._answerable):
             label.setWordWrap(True)
         self._waiting = QLabel(self.tr("Connecting to the backend…"), self)
         self._busy = QProgressBar(self)
@@ -228,7 +240,14 @@ class RequestDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addSpacing(6)
-        for widget in (self.preview, self._estimate, self._caution, self._waiting, self._busy):
+        for widget in (
+            self._answerable,
+            self.preview,
+            self._estimate,
+            self._caution,
+            self._waiting,
+            self._busy,
+        ):
             layout.addWidget(widget)
         layout.addStretch()
         layout.addWidget(self._buttons)
@@ -256,6 +275,7 @@ class RequestDialog(QDialog):
         model: Model | None = self._model.currentData()
         if model is None:
             return
+        self._offer_tasks(tasks_of(model, _TASKS))
         checked = set(self._targets.checkedItems() or remembered_list("targets"))
         self._targets.clear()
         self._targets.addItems(list(model.targets))
@@ -267,6 +287,16 @@ class RequestDialog(QDialog):
         self._prior.suit(model, self.scene.acquired if self.scene else None, anew=False)
         self._refresh()
 
+    def _offer_tasks(self, tasks: Sequence[str]) -> None:
+        """Offer these tasks; the chosen one stays where it is among them."""
+        chosen = self._task.currentData()
+        self._task.blockSignals(True)
+        self._task.clear()
+        for task in tasks:
+            self._task.addItem(f"{task_name(task)}: {task_explanation(task)}", task)
+        choose(self._task, chosen)
+        self._task.blockSignals(False)
+
     def _refresh(self) -> None:
         model: Model | None = self._model.currentData()
         task = self._task.currentData()
@@ -277,6 +307,9 @@ class RequestDialog(QDialog):
         self._rows.show(self._question, task == "ask")
         self._targets.setEnabled(model is not None)
         self._model.setEnabled(model is not None)
+        limited = model is not None and task == "ask" and not model.free_questions
+        self._answerable.setText(questions_taken(model) if model is not None and limited else "")
+        self._answerable.setVisible(limited)
         self._caution.setText(
             self.tr("<b>Demonstration model.</b> It shows how the work is done; do not rely on its answers.")
             if model is not None and model.demonstration

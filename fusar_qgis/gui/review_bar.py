@@ -28,7 +28,7 @@ from ..core import review
 from ..core.setting_names import REVIEWER
 from ..layers.decisions import Decisions
 from ..layers.storage import StorageError, findings_layers, run_of, save_style
-from ..layers.styles import labels_of, set_least_score
+from ..layers.styles import labels_of
 from .area_tool import AreaTool
 from .confidence import Confidence
 from .exporting import Exporting
@@ -202,7 +202,7 @@ class ReviewBar(QToolBar):
         self._confidence_action.setVisible(detections)
         self._closer.setVisible(self._look is not None and layer is not None and is_grid(layer))
         if decisions is not None:
-            self._confidence.show_score(decisions.queue.least_score)
+            self._confidence.show_least(decisions.queue.least_score, decisions.ranking)
             self._list_labels(decisions)
             self._show(decisions.queue.next_undecided(None) or decisions.queue.next(None))
         self._show_progress()
@@ -234,6 +234,7 @@ class ReviewBar(QToolBar):
         """Return the layer's decisions, after another look if a run has added findings meanwhile."""
         if self._decisions is not None and self._decisions.is_stale():
             self._decisions.read()
+            self._confidence.show_least(self._decisions.queue.least_score, self._decisions.ranking)
             self._show_progress()
         return self._decisions
 
@@ -371,8 +372,7 @@ class ReviewBar(QToolBar):
     def _filter(self, least: float) -> None:
         if self._decisions is None:
             return
-        set_least_score(self._decisions.layer, least)
-        self._decisions.queue.least_score = least
+        self._decisions.pass_over_below(least)
         if self._key not in self._decisions.queue.shown():
             self._key = None
             self._frame.reset(compat.POLYGON)

@@ -23,7 +23,7 @@ from ..core.review import Item, Queue
 from ..translation import translate
 from . import storage
 from .features import value_of
-from .styles import add_label, least_score
+from .styles import add_label, least_score, set_least_score
 
 
 class Decisions:
@@ -32,6 +32,7 @@ class Decisions:
     Attributes:
         layer: The layer.
         queue: Its findings as the review knows them.
+        ranking: What they are ranked by, one of ``review.RANKINGS``, or empty.
     """
 
     def __init__(self, layer: QgsVectorLayer, who: str) -> None:
@@ -45,6 +46,7 @@ class Decisions:
             layer.updateFields()
         storage.hold(layer)
         self.queue = Queue()
+        self.ranking = ""
         self.read()
 
     def close(self) -> None:
@@ -54,11 +56,23 @@ class Decisions:
     def read(self) -> None:
         """Learn anew what the layer holds."""
         request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
-        names = [name for name in ("score", "review") if self.layer.fields().indexOf(name) >= 0]
-        request.setSubsetOfAttributes(names, self.layer.fields())
-        items = [_item(feature, names) for feature in self.layer.getFeatures(request)]
-        self.queue = Queue(items)
-        self.queue.least_score = least_score(self.layer) if "score" in names else 0.0
+        names = [*review.RANKINGS, "review"]
+        there = [name for name in names if self.layer.fields().indexOf(name) >= 0]
+        request.setSubsetOfAttributes(there, self.layer.fields())
+        rows = {
+            feature.id(): {name: value_of(feature, name) for name in names}
+            for feature in self.layer.getFeatures(request)
+        }
+        self.ranking = review.ranking(
+            {name for row in rows.values() for name in row if row[name] is not None}
+        )
+        self.queue = Queue(Item(key, row.get(self.ranking), row["review"]) for key, row in rows.items())
+        self.queue.least_score = least_score(self.layer) if self.ranking else 0.0
+
+    def pass_over_below(self, least: float) -> None:
+        """Hide detections of a lower score, on the map and in the review; 0 hides none."""
+        set_least_score(self.layer, least, self.ranking)
+        self.queue.least_score = least
 
     def is_stale(self) -> bool:
         """Return whether the layer has other findings than the queue: a run goes on, or somebody edits."""
@@ -195,8 +209,3 @@ def _sides(outline: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> dict[str,
     ring = outline.asMultiPolygon()[0][0]
     sides = sorted((measure.measureLine(ring[0], ring[1]), measure.measureLine(ring[1], ring[2])))
     return {"width_m": sides[0], "length_m": sides[1]}
-
-
-def _item(feature: QgsFeature, names: list[str]) -> Item:
-    values = {name: value_of(feature, name) for name in names}
-    return Item(feature.id(), values.get("score"), values.get("review"))

@@ -50,6 +50,7 @@ class Snapshot:
         features: Those that are exported.
         left_out: How many are not: (rejected, not reviewed).
         complete: Whether every finding of the layer is reviewed.
+        ranking: What its detections are ranked by, one of ``review.RANKINGS``, or empty.
         context: The project's datum transformations.
     """
 
@@ -64,6 +65,7 @@ class Snapshot:
     features: list[QgsFeature]
     left_out: tuple[int, int]
     complete: bool
+    ranking: str
     context: QgsCoordinateTransformContext
 
 
@@ -95,6 +97,9 @@ def snapshot(
         features=kept,
         left_out=review.left_out(reviews, unreviewed_too=unreviewed_too),
         complete=None not in reviews,
+        ranking=review.ranking(
+            {name for name in review.RANKINGS if any(value_of(one, name) is not None for one in features)}
+        ),
         context=context,
     )
 
@@ -150,7 +155,7 @@ def _write_coco(taken: Snapshot, path: Path) -> str:
     scene = _scene(taken)
     objects = _objects(taken, scene)
     name = Path(taken.scene.split("|")[0]).name
-    made = export.coco(name, (scene.width, scene.height), objects, taken.run)
+    made = export.coco(name, (scene.width, scene.height), objects, taken.run, taken.ranking)
     path.write_text(json.dumps(made, ensure_ascii=False, indent=1), encoding="utf-8")
     return ""
 
@@ -204,7 +209,7 @@ def _objects(taken: Snapshot, scene: SarFile) -> list[export.Labelled]:
             id=_text(feature, "id") or "",
             box=_box(_rings(feature.geometry(), taken, scene), scene),
             label=review.final_label(_text(feature, "label"), _text(feature, "reviewed_label")),
-            score=_number(feature, "score"),
+            score=_number(feature, taken.ranking),
             review=_text(feature, "review"),
         )
         for feature in taken.features

@@ -24,10 +24,11 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from ..background import BackgroundTask
 from ..contract import FINDING_COLUMNS, Finding, Found
 from ..core import review
+from ..core.counting import Counts
 from . import storage
 from .features import feature_of, fields_of, outline_in
 from .scene import crs_of
-from .styles import map_tip, style
+from .styles import style
 from .wording import run_name
 
 _FLUSH_MS = 200
@@ -37,17 +38,16 @@ _BUNDLE = 50  # features that are written at once, so that the GUI never waits l
 _LAYER_ORDER = ("detections", "grid", "answers")
 _BOX = ("box_left", "box_top", "box_right", "box_bottom")
 
-# The type of what may be missing in the first finding, or look like an integer there.
-_KINDS = {name: kind for columns in FINDING_COLUMNS.values() for name, kind in columns.items()} | {
-    "prior_year": int
-}
-
 
 class RunLayers(QObject):
     """Adds a run's findings to the project as they come; bundles them, so that the map can keep up.
 
     The findings go to the project's GeoPackage, or to a temporary one, or stay in memory; ``warned`` says so where
     it is not where the analyst would look for them. ``settled`` comes once after ``finish``, when all is written.
+
+    Attributes:
+        counts: The counts among them.
+        understood: What a free question was taken for.
     """
 
     warned = pyqtSignal(str)
@@ -73,6 +73,8 @@ class RunLayers(QObject):
         self._kind_of: dict[str, str] = {}  # of every finding that stands
         self._unclear: set[str] = set()
         self._without_data: set[str] = set()
+        self.counts = Counts()
+        self.understood: set[str] = set()
         self._rows: dict[str, int] = {}  # finding id -> feature id in its layer
         self._waiting: dict[str, Finding] = {}
         self._leaving: dict[str, list[int]] = {}
@@ -98,11 +100,15 @@ class RunLayers(QObject):
             kind = self._kind_of.pop(finding_id, "")
             self._unclear.discard(finding_id)
             self._without_data.discard(finding_id)
+            self.counts.drop(finding_id)
             if self._waiting.pop(finding_id, None) is None and finding_id in self._rows:
                 self._leaving.setdefault(kind, []).append(self._rows.pop(finding_id))
         for finding in found.added:
             self._waiting[finding.id] = finding
             self._kind_of[finding.id] = finding.layer
+            self.counts.add(finding)
+            if finding.properties.get("understood"):
+                self.understood.add(str(finding.properties["understood"]))
             if finding.is_unclear:
                 self._unclear.add(finding.id)
             elif finding.lacks_data:
@@ -173,7 +179,6 @@ class RunLayers(QObject):
         for name, value in {**self._properties, storage.KIND_PROPERTY: kind}.items():
             layer.setCustomProperty(name, value)
         style(layer, kind, self._labels)
-        layer.setMapTipTemplate(map_tip(layer))
         layer.setMetadata(_metadata(self._run, layer))
         QgsProject.instance().addMapLayer(layer, False)
         below = [known for known in _LAYER_ORDER[: _LAYER_ORDER.index(kind)] if known in self._layers]
@@ -335,11 +340,11 @@ class RunLayers(QObject):
 
 
 def _fields(first: Finding) -> QgsFields:
-    """Return the columns: those of the finding, with None's type left to ``_KINDS`` or text, and of its review."""
-    kinds: dict[str, type] = {"id": str}
+    """Return the columns: those of its kind, what else the finding has, and those of its review."""
+    kinds: dict[str, type] = dict(FINDING_COLUMNS[first.layer])
     for name, value in first.properties.items():
         if value is None or isinstance(value, (bool, int, float, str)):
-            kinds[name] = _KINDS.get(name, str if value is None else type(value))
+            kinds.setdefault(name, str if value is None else type(value))
     kinds.update(dict.fromkeys(_BOX, float))
     kinds.update(review.FIELDS)
     return fields_of(kinds)

@@ -316,12 +316,13 @@ def _write(
     *,
     append: bool = False,
 ) -> None:
+    """Write rows to a table, which gets the columns that it lacks: an older version had fewer."""
     action = QgsVectorFileWriter.ActionOnExistingFile
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName = "GPKG"
     options.layerName = table
     if append:
-        options.actionOnExistingFile = action.AppendToLayerNoNewFields
+        options.actionOnExistingFile = action.AppendToLayerAddFields
     elif path.exists():
         options.actionOnExistingFile = action.CreateOrOverwriteLayer
     else:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
-    QgsExpression,
     QgsExpressionContextUtils,
     QgsFillSymbol,
     QgsPalLayerSettings,
@@ -20,8 +19,8 @@ from qgis.core import (
 from qgis.PyQt.QtGui import QColor
 
 from .. import compat
-from ..contract import ENOUGH_DATA
 from ..translation import translate
+from . import labels as said
 from .storage import run_of
 
 # Okabe and Ito's palette (2008), the colours that stand out on grey first.
@@ -31,33 +30,7 @@ _HIT, _MISS, _ANSWER, _UNCLEAR = "#e69f00", "#ffffff", "#56b4e9", "#d55e00"
 _LABEL_SIZE = 9.0
 _LENGTH = '"length_m"'  # the longer side of a box in metres; null where a person drew it
 
-# What a reviewer says goes before what the model says.
-_NAMED = 'coalesce("reviewed_label", "label")'
-_REJECTED = "coalesce(\"review\", '') = 'rejected'"
-_SCORED = (
-    f"if({_REJECTED}, '', concat({_NAMED}, if(\"score\" is null, '', ' ' || format_number(\"score\", 2)),"
-    " if(\"review\" is null, '', ' ✓')))"
-)
-# Without a class nothing is drawn, labelled or identified. What has no score is always shown.
-LEAST_SCORE = "fusar_least_score"
-_SHOWN = f'if("score" is null or "score" >= coalesce(to_real(@{LEAST_SCORE}), 0), {_NAMED}, NULL)'
-_FAINT = f"if({_REJECTED}, 30, 100)"
-# Layers of older runs have no column data_share.
-_LACKS_DATA = f"coalesce(attribute('data_share'), 1) < {ENOUGH_DATA}"
-_SUM = "concat(if(\"complete\", '', '≥ '), to_string(\"count\"))"
-_SAID = 'if("complete", coalesce(to_string("count"), "label", "text"), NULL)'
-
-
-def _answered() -> str:
-    """Return the words of an answer: the model's own are in the table where they were not understood.
-
-    An incomplete sum is the least that it can be.
-    """
-    no_data = QgsExpression.quotedString(translate("Styles", "no data"))
-    return (
-        "concat(if(\"chip\" is null, 'Σ ', ''), \"target\", if(\"target\" is null, '', ': '),"
-        f' coalesce("reviewed_label", if("chip" is null, {_SUM}, {_SAID}), if({_LACKS_DATA}, {no_data}, \'?\')))'
-    )
+_FAINT = f"if({said.REJECTED}, 30, 100)"
 
 
 def style(layer: QgsVectorLayer, kind: str, labels: Sequence[str] = ()) -> None:
@@ -68,6 +41,8 @@ def style(layer: QgsVectorLayer, kind: str, labels: Sequence[str] = ()) -> None:
         _style_grid(layer)
     else:
         _style_answers(layer)
+    layer.setMapTipTemplate(said.map_tip(layer))
+    said.set_up_form(layer)
 
 
 def _style_detections(layer: QgsVectorLayer, labels: Sequence[str]) -> None:
@@ -75,9 +50,10 @@ def _style_detections(layer: QgsVectorLayer, labels: Sequence[str]) -> None:
         QgsRendererCategory(label, _outline(_PALETTE[place % len(_PALETTE)], side=_LENGTH), label)
         for place, label in enumerate(labels)
     ]
-    layer.setRenderer(QgsCategorizedSymbolRenderer(_SHOWN, categories))
-    _label(layer, _SCORED, above=True, side=_LENGTH, least_mm=1.5)
-    layer.setDisplayExpression(_SCORED)
+    layer.setRenderer(QgsCategorizedSymbolRenderer(said.SHOWN, categories))
+    _label(layer, said.DETECTION, above=True, side=_LENGTH, least_mm=1.5)
+    layer.setDisplayExpression(said.DETECTION)
+    said.sort_by_rank(layer)
 
 
 def _style_grid(layer: QgsVectorLayer) -> None:
@@ -111,8 +87,9 @@ def _style_answers(layer: QgsVectorLayer) -> None:
             ],
         )
     )
-    _label(layer, f"wordwrap({_answered()}, 50)", total='"chip" is null', side=side, least_mm=10)
-    layer.setDisplayExpression(_answered())
+    answered = said.answer(one_run=bool(run_of(layer)))
+    _label(layer, f"wordwrap({answered}, 50)", total='"chip" is null', side=side, least_mm=10)
+    layer.setDisplayExpression(answered)
 
 
 def labels_of(layer: QgsVectorLayer) -> list[str]:
@@ -134,16 +111,17 @@ def add_label(layer: QgsVectorLayer, label: str) -> None:
     layer.setRenderer(changed)
 
 
-def set_least_score(layer: QgsVectorLayer, score: float) -> None:
-    """Show only detections with this score or a higher one, and those without; 0 shows all."""
-    QgsExpressionContextUtils.setLayerVariable(layer, LEAST_SCORE, str(score))
+def set_least_score(layer: QgsVectorLayer, least: float, ranking: str) -> None:
+    """Show only detections that have ``least`` or more of ``ranking``, a column, and those without; 0 shows all."""
+    QgsExpressionContextUtils.setLayerVariable(layer, said.RANKING, ranking)
+    QgsExpressionContextUtils.setLayerVariable(layer, said.LEAST_SCORE, str(least))
     layer.triggerRepaint()
 
 
 def least_score(layer: QgsVectorLayer) -> float:
-    """Return the score below which detections are not shown."""
+    """Return what :func:`set_least_score` has set."""
     try:
-        return float(QgsExpressionContextUtils.layerScope(layer).variable(LEAST_SCORE) or 0.0)
+        return float(QgsExpressionContextUtils.layerScope(layer).variable(said.LEAST_SCORE) or 0.0)
     except (TypeError, ValueError):
         return 0.0
 
@@ -226,19 +204,3 @@ def _label(
         settings.quadOffset = compat.ABOVE_RIGHT
     layer.setLabeling(QgsVectorLayerSimpleLabeling(settings))
     layer.setLabelsEnabled(True)
-
-
-def map_tip(layer: QgsVectorLayer) -> str:
-    """Return the HTML template of the map tip: every attribute, escaped, for a model's words are no HTML."""
-    rows = "".join(
-        f"<tr><td><b>{field.name()}</b></td><td>[% {_escaped(field.name())} %]</td></tr>"
-        for field in layer.fields()
-    )
-    return f"<table>{rows}</table>"
-
-
-def _escaped(name: str) -> str:
-    text = f"coalesce(to_string(\"{name}\"), '')"
-    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        text = f"replace({text}, '{character}', '{entity}')"
-    return text

@@ -1,23 +1,32 @@
-"""Names of tasks and runs for the analyst, with the caveats: demonstration model, no prior, simulated."""
+"""Names of tasks, runs and counts for the analyst, with the caveats: demonstration model, no prior, simulated."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ..contract import NO_PRIOR, Model, Task
+from ..core.counting import AreaCount
+from ..core.request import tasks_of
 from ..translation import translate
+
+_NAMED = 12
+
+
+def task_names() -> dict[str, str]:
+    """Return the tasks in the analyst's language."""
+    return {
+        "detect": str(translate("Wording", "Detect")),
+        "locate": str(translate("Wording", "Locate")),
+        "count": str(translate("Wording", "Count")),
+        "classify": str(translate("Wording", "Classify")),
+        "describe": str(translate("Wording", "Describe")),
+        "ask": str(translate("Wording", "Ask")),
+    }
 
 
 def task_name(task: str) -> str:
     """Return the task in the analyst's language."""
-    names = {
-        "detect": translate("Wording", "Detect"),
-        "locate": translate("Wording", "Locate"),
-        "count": translate("Wording", "Count"),
-        "classify": translate("Wording", "Classify"),
-        "describe": translate("Wording", "Describe"),
-        "ask": translate("Wording", "Ask"),
-    }
-    return str(names.get(task, task))
+    return task_names().get(task, task)
 
 
 def task_explanation(task: str) -> str:
@@ -33,6 +42,64 @@ def task_explanation(task: str) -> str:
     return str(explanations.get(task, ""))
 
 
+def method_names() -> dict[str, str]:
+    """Return what a count can be made from, by ``method``, in the analyst's language."""
+    return {
+        "detections": str(translate("Wording", "from detections")),
+        "sum of chips": str(translate("Wording", "sum of chips")),
+        "chip count": str(translate("Wording", "the model's own count")),
+    }
+
+
+def count_in_words(count: AreaCount) -> str:
+    """Return a count with what it was made from, such as ``ship: 24 (from detections; 7 of 9 chips agree)``."""
+    number = str(count.number)
+    if not count.complete:
+        number = translate("Wording", "at least {n}").format(n=number)
+    notes = [method_names().get(count.method, count.method)] if count.method else []
+    if count.agreeing is not None:
+        notes.append(chips_agree().format(n=count.agreeing, chips=count.chips))
+    elif count.agreement is not None:
+        notes.append(share_agrees().format(n=round(100 * count.agreement)))
+    named = f"{count.target}: {number}" if count.target else number
+    return f"{named} ({'; '.join(notes)})" if notes else named
+
+
+def understood_in_words(understood: str) -> str:
+    """Return what a free question was taken for, such as ``understood as: Count ship``."""
+    task, _, targets = understood.partition(" ")
+    return understood_as().replace("{task}", run_title(task, targets))
+
+
+def understood_as() -> str:
+    """Return the text that names what a question was taken for, as ``{task}``."""
+    return str(translate("Wording", "understood as: {task}"))
+
+
+def chips_agree() -> str:
+    """Return the text that says that ``{n}`` of ``{chips}`` chips counted what was detected on them."""
+    return str(translate("Wording", "{n} of {chips} chips agree"))
+
+
+def share_agrees() -> str:
+    """Return the text that says that ``{n}`` percent of the chips counted what was detected on them."""
+    return str(translate("Wording", "{n} % of the chips agree"))
+
+
+def questions_taken(model: Model) -> str:
+    """Return which questions a model takes that answers none in free words."""
+    tasks = tasks_of(model, [task.value for task in Task if task is not Task.ASK])
+    text = translate("Wording", "This model answers only questions that are one of its tasks: {tasks}.")
+    said = text.replace("{tasks}", ", ".join(map(task_name, tasks)))
+    if model.taught_questions:
+        questions = " ".join(f"“{question}”" for question in model.taught_questions[:_NAMED])
+        said += " " + translate("Wording", "And: {questions}").replace("{questions}", questions)
+    if model.targets:
+        names = ", ".join(model.targets[:_NAMED]) + (", …" if len(model.targets) > _NAMED else "")
+        said += " " + translate("Wording", "It knows: {targets}.").replace("{targets}", names)
+    return str(said)
+
+
 def run_title(task: str, targets: str) -> str:
     """Return the run's short name, such as ``Detect ship``."""
     return f"{task_name(task)} {targets}".strip()
@@ -40,13 +107,13 @@ def run_title(task: str, targets: str) -> str:
 
 def run_caveats(run: dict[str, Any]) -> str:
     """Return what is never silent: a demonstration model, no prior (or which), a simulated scene."""
-    prior = run.get("prior") or "none"
+    prior = run.get("prior") or NO_PRIOR
     caveats = [
         translate("Wording", "demonstration model")
         if run.get("demonstration")
         else translate("Wording", "model {model}").format(model=run.get("model", "?")),
         translate("Wording", "no prior")
-        if prior == "none"
+        if prior == NO_PRIOR
         else translate("Wording", "prior {prior}").format(prior=prior),
     ]
     if run.get("prior_simulated"):
@@ -54,6 +121,11 @@ def run_caveats(run: dict[str, Any]) -> str:
     if run.get("scene_simulated"):
         caveats.append(translate("Wording", "simulated scene"))
     return ", ".join(caveats)
+
+
+def lacks_prior(run: dict[str, Any]) -> bool:
+    """Return whether a prior was asked for and none was had."""
+    return (run.get("prior") or NO_PRIOR) == NO_PRIOR != (run.get("prior_asked") or NO_PRIOR)
 
 
 def run_name(run: dict[str, Any]) -> str:

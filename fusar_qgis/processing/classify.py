@@ -28,6 +28,7 @@ OUTPUT = "OUTPUT"
 _COLUMNS: dict[str, type] = {
     "label": str,
     "score": float,
+    "confidence": float,
     "text": str,
     "complete": bool,
     "scene": str,
@@ -48,7 +49,8 @@ class ClassifyBoxes(InterpretationAlgorithm):
     HELP = QT_TRANSLATE_NOOP(
         "Processing",
         "Names the class of what is in each polygon, such as a detection or a box drawn by hand. Every "
-        "feature comes out with all its attributes, its class and the score; “problem” says why a box has "
+        "feature comes out with all its attributes, its class and the confidence (empty where the model has no "
+        "calibration); “problem” says why a box has "
         "none. A box is classified on the first raster it lies on.",
     )
     TASK = "classify"

@@ -197,6 +197,7 @@ def _detection_parameters() -> list[Any]:
                 parentLayerParameterName=DETECTIONS,
                 optional=True,
             ),
+            translate("Processing", "Such as confidence, or objectness where the model has no calibration."),
             advanced=True,
         ),
         with_help(

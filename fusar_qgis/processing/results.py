@@ -21,10 +21,11 @@ from qgis.core import (
 )
 
 from ..contract import FINDING_COLUMNS, Finding
+from ..core.counting import Counts
 from ..layers.features import feature_of, fields_of, outline_in
 from ..layers.storage import RUN_PROPERTY
-from ..layers.styles import map_tip, style
-from ..layers.wording import run_caveats
+from ..layers.styles import style
+from ..layers.wording import count_in_words, lacks_prior, run_caveats
 from ..translation import translate
 from .batch import Outcome
 from .items import BatchItem
@@ -55,6 +56,7 @@ RUNS: dict[str, type] = {
     "chip_ground_m": float,
     "started": str,
     "prior": str,
+    "prior_asked": str,
     "prior_year": int,
     "prior_note": str,
     "prior_attribution": str,
@@ -62,6 +64,7 @@ RUNS: dict[str, type] = {
     "warnings": str,
     "data_share": float,
     "score_meaning": str,
+    "confidence_meaning": str,
 }
 """The columns of the table of runs."""
 
@@ -128,7 +131,6 @@ class LayerPostProcessor(QgsProcessingLayerPostProcessorInterface):
 def style_findings(kind: str, labels: set[str], runs: list[dict[str, Any]], layer: QgsVectorLayer) -> None:
     """Style a layer of findings as the toolbar's, and give it the provenance of its runs."""
     style(layer, kind, sorted(labels))
-    layer.setMapTipTemplate(map_tip(layer))
     if len(runs) == 1:
         layer.setCustomProperty(RUN_PROPERTY, json.dumps(runs[0], ensure_ascii=False))
     metadata = layer.metadata()
@@ -146,7 +148,7 @@ class BatchLog:
     """Counts the results of a batch and reports them in the log."""
 
     def __init__(self, feedback: QgsProcessingFeedback, skipped: int) -> None:
-        self.done = self.resumed = self.failed = 0
+        self.done = self.resumed = self.failed = self.without_prior = 0
         self.reason = ""
         self.runs: list[dict[str, Any]] = []
         self._skipped = skipped
@@ -168,11 +170,16 @@ class BatchLog:
             return
         self.done += item.weight
         self.resumed += item.weight * outcome.resumed
+        self.without_prior += item.weight * lacks_prior(entry.run)
         found: Counter[str] = Counter(finding.layer for finding in entry.findings)
         found[_UNCLEAR] = sum(finding.is_unclear for finding in entry.findings)
         self._counts += found
         self._provenance(entry.run)
-        said = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()) if count)
+        counts = Counts()
+        for finding in entry.findings:
+            counts.add(finding)
+        numbers = [f"{count} {kind}" for kind, count in sorted(found.items()) if count]
+        said = ", ".join([*map(count_in_words, counts.areas()), *numbers])
         origin = translate("Processing", " (from the journal)") if outcome.resumed else ""
         said = said or translate("Processing", "nothing found")
         self._feedback.pushInfo(f"{item.name}: {said}{origin}")
@@ -200,6 +207,14 @@ class BatchLog:
                 unclear=self._counts[_UNCLEAR],
             )
         )
+
+        if self.without_prior:
+            self._feedback.pushWarning(
+                translate(
+                    "Processing",
+                    "{n} without a prior, although one was asked for: see the column prior of each finding.",
+                ).format(n=self.without_prior)
+            )
 
     def numbers(self) -> dict[str, int]:
         """Return the counts by output name."""

@@ -47,9 +47,10 @@ class Detect(InterpretationAlgorithm):
     TITLE = QT_TRANSLATE_NOOP("Processing", "Detect objects")
     HELP = QT_TRANSLATE_NOOP(
         "Processing",
-        "Draws a box around each object of the targets, with its class, its length and width in metres and "
-        "a score, which is the model's token probability. What the model said and nobody understood is in "
-        "“Answers”, so that silence is never mistaken for an empty sea.",
+        "Draws a box around each object of the targets, with its class, its length and width in metres, "
+        "and its confidence: the probability that it is right, empty where the model has no calibration. "
+        "“objectness” ranks the boxes and is not a probability of being right. What the model said and nobody "
+        "understood is in “Answers”, so that silence is never mistaken for an empty sea.",
     )
     KINDS = ("detections", "answers")
     TAGS = ("ship", "plane", "object", "detection", "box")
@@ -74,9 +75,12 @@ class Count(InterpretationAlgorithm):
     TITLE = QT_TRANSLATE_NOOP("Processing", "Count objects")
     HELP = QT_TRANSLATE_NOOP(
         "Processing",
-        "Counts the targets in each chip of an area, and adds the chips up where there are several: that row "
-        "has no chip number.",
+        "Counts the targets in an area. In one chip the number is the model's own count. Over several chips it is "
+        "that of the detections in the area, or the sum of the chips where the model cannot detect the target: "
+        "“method” says which, “agreement” how many chips agree, and that row has no chip number.",
     )
+    KINDS = ("answers", "detections")
+    SHOWN = ("detections",)
     TAGS = ("how many", "number", "counting")
 
 
@@ -95,8 +99,12 @@ class Ask(InterpretationAlgorithm):
     NAME = TASK = "ask"
     TITLE = QT_TRANSLATE_NOOP("Processing", "Ask a question")
     HELP = QT_TRANSLATE_NOOP(
-        "Processing", "Asks the same question, in your own words, about each chip of an area."
+        "Processing",
+        "Asks the same question, in your own words, about each chip of an area. A model that was not taught to "
+        "answer freely answers a question that is one of its tasks, as “understood” says, and refuses any other.",
     )
+    KINDS = ("answers", "detections", "grid")
+    SHOWN = ("detections", "grid")
     TAGS = ("question", "text", "chat")
 
     def add_inputs(self) -> None:

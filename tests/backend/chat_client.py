@@ -81,7 +81,7 @@ class ChatClient:
 
     def ask(self, *messages: object, area: list | None = None, fusar: dict | None = None, **options: object):
         """A completion about the scene; messages are the user's and the assistant's in turn."""
-        grounded = {"scene": str(self.scene), "area_crs": "EPSG:32631"} | (fusar or {})
+        grounded = {"scene": str(self.scene), "area_crs": "EPSG:32631", "prior": "none"} | (fusar or {})
         if area:
             grounded["area"] = outline(*area)
         return self.talk(messages, extra_body={"fusar": grounded}, **options)

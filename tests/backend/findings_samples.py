@@ -11,10 +11,12 @@ import rasterio
 import shapely
 from affine import Affine
 
+from fusar_gpt.certainty import BoxCertainty, Certainty
 from fusar_gpt.contract import Finding, Run, read_outline
 from fusar_gpt.findings.coverage import Coverage
 from fusar_gpt.frames import SceneBox
 from fusar_gpt.imagery import Area, Chip, ChipFormat, Scene, crs_text, open_scene, plan_chips
+from fusar_gpt.tasks import Answer, Boxes
 
 FRAME = ChipFormat(width=96, height=96, token_px=16)
 UTM = "EPSG:32631"
@@ -65,9 +67,17 @@ def run_on(scene: Scene, /, **changes: object) -> Run:
     return replace(run, **changes)  # type: ignore[arg-type]
 
 
+def sure_of(answer: Answer, share: float = 0.5, confidence: float | None = None) -> Certainty:
+    """A model that is as sure of everything it says."""
+    boxes = answer.boxes if isinstance(answer, Boxes) else ()
+    return Certainty(share, confidence, (BoxCertainty(share, confidence),) * len(boxes))
+
+
 def detection(
-    name: str, box: tuple[float, float, float, float], label: str = "ship", score: float = 0.5
+    name: str, box: tuple[float, float, float, float], label: str = "ship", objectness: float = 0.5
 ) -> Finding:
     """A detection that has only what merging needs; its geometry is its box."""
     shape = read_outline(shapely.geometry.mapping(shapely.box(*box)))
-    return Finding(name, "detections", shape, "", shape, SceneBox(*box), {"label": label, "score": score})
+    return Finding(
+        name, "detections", shape, "", shape, SceneBox(*box), {"label": label, "objectness": objectness}
+    )

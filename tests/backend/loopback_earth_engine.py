@@ -214,7 +214,8 @@ def only_the_loopback(server, tmp_path, monkeypatch):
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr("fusar_gpt.priors.earth_engine.sign_in._on_google_cloud", lambda: False)
+    for module in ("config", "sign_in"):
+        monkeypatch.setattr(f"fusar_gpt.priors.earth_engine.{module}.on_google_cloud", lambda: False)
     for variable in ("APPLICATION_CREDENTIALS", "CLOUD_PROJECT", "CLOUD_QUOTA_PROJECT"):
         monkeypatch.delenv(f"GOOGLE_{variable}", raising=False)
     monkeypatch.setattr("fusar_gpt.priors.retry.random.uniform", lambda low, high: 0.02)

@@ -167,13 +167,43 @@ def window_bounds(window: SceneWindow) -> tuple[int, int, int, int]:
     [
         (0.2, ChipFormat(512, 512, 28), 1024, (5120, 5120)),
         (1.0, ChipFormat(512, 512, 28), 1024, (1024, 1024)),
-        (10.0, ChipFormat(512, 512, 28), 1024, (256, 256)),
+        (10.0, ChipFormat(512, 512, 28), 1024, (512, 512)),  # more ground: pixels are never magnified
         (30.0, ChipFormat(512, 512, 28), None, (512, 512)),
         (2.0, ChipFormat(512, 256, 28), 1024, (512, 256)),
     ],
 )
 def test_a_chip_shows_the_same_ground_whatever_the_sensor(pixel_m, frame, ground_m, size):
     assert window_size(pixel_m, frame, ground_m) == size
+
+
+@given(
+    st.floats(0.01, 1e4),
+    st.none() | st.floats(1, 1e5),
+    st.sampled_from([(64, 64), (224, 224), (512, 256)]),
+    st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    st.sampled_from([0.0, 0.25]),
+)
+@settings(deadline=None)
+def test_a_scene_pixel_never_becomes_more_than_one_chip_pixel(pixel_m, ground_m, size, sides, overlap):
+    scene = Extent(*sides, pixel_size_m=pixel_m)
+    plan = plan_chips(scene, shapely.box(0, 0, *sides), ChipFormat(*size, 16, ground_m), overlap=overlap)
+    window = next(iter(plan)).plan.window
+    assert (window.width >= size[0], window.height >= size[1]) == (True, True)
+
+
+def test_a_scene_smaller_than_a_chip_lies_in_its_middle_among_no_data(tmp_path):
+    with open_scene(write(tmp_path / "s.tif", speckle(30, 20))) as scene:
+        stretch = scene.stretch()
+        (chip,) = plan_chips(scene, shapely.box(0, 0, 20, 30), FRAME, ground_m=20 * scene.pixel_size_m)
+        seen = read_chip(scene, chip, stretch)
+        inside = np.s_[17:47, 22:42]
+        np.testing.assert_array_equal(
+            seen.grey[inside], stretch.quantise(scene.read(SceneWindow(0, 0, 20, 30)))
+        )
+    assert seen.grey.astype(int).sum() == seen.grey[inside].astype(int).sum()
+    assert seen.has_data[inside].all()
+    assert not seen.has_data[:15].any()
+    assert not seen.has_data[:, :20].any()
 
 
 def test_the_chips_own_ground_size_rules_over_the_frames():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -295,10 +296,28 @@ def test_warming_the_ground_of_a_scene(capsys, tmp_path, cogs):
 
 
 def test_the_doctor_says_what_works_and_what_is_missing(capsys, cogs):
+    ok(capsys, "prior", "cache", "warm", "--bbox", HERE, "--root", cogs, "--year", 2022)
+    cached = ok(capsys, "prior", "doctor", "--root", cogs).out
+    assert re.search(r"of aef-v1-cog-\w+, years 2022: [1-9.]+ MB", cached)
+    ok(capsys, "prior", "cache", "clear")
     said = ok(capsys, "prior", "doctor", "--root", cogs, "--ee-credentials", "missing.json").out
     assert "cache\n  0 tiles" in said
     assert "2022, 2023" in said
     assert "There is no credentials file missing.json" in said or "earthengine-api" in said
+
+
+def test_the_doctor_fails_where_nothing_works(capsys, tmp_path, monkeypatch):
+    words = ("--root", tmp_path / "nowhere", "--ee-credentials", "missing.json")
+    assert main([*map(str, ("prior", "doctor", *words))]) == 1
+    assert "No source of priors works from here" in capsys.readouterr().out
+    monkeypatch.setenv("FUSAR_PRIOR_OFFLINE", "yes")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(0)
+        root = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        assert main(["prior", "doctor", "--root", root, "--ee-url", root]) == 1
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert capsys.readouterr().out.count("no network may be used") == 2
 
 
 # Interpret.
@@ -330,21 +349,56 @@ def test_a_scene_is_interpreted_with_the_prior_of_a_folder_of_cogs(capsys, tmp_p
     assert pyogrio.read_info(tmp_path / "findings.gpkg", layer="runs")["features"] == 1
 
 
-def test_no_prior_stops_the_run_unless_it_is_allowed(capsys, tmp_path, monkeypatch, scene):
+def test_no_prior_stops_the_run_unless_it_is_allowed(capsys, tmp_path, scene):
     out = tmp_path / "findings.gpkg"
-    monkeypatch.setenv("FUSAR_PRIOR_EE_CREDENTIALS", str(tmp_path / "missing.json"))
-    words = ("--prior", "auto", "--prior-root", tmp_path / "nowhere")
-    line = failed(capsys, *interpret(scene, out, *words))
-    assert "no folder" in line
-    assert "missing.json" in line or "earthengine-api" in line
-    assert "--allow-no-prior" in line
+    words = ("--prior", "cog", "--prior-root", tmp_path / "nowhere")
+    assert "no folder" in failed(capsys, *interpret(scene, out, *words))
     assert not out.exists()
 
-    said = ok(capsys, *interpret(scene, out, *words, "--allow-no-prior"))
-    printed = json.loads(said.out)
-    assert printed["run"]["prior"] == "none"
-    assert {row["properties"]["prior"] for row in printed["findings"]["features"]} == {"none"}
-    assert "as you allowed" in said.err
+
+@pytest.mark.parametrize("words", [(), ("--prior", "auto")])
+def test_auto_is_the_default_and_goes_on_without_a_prior_and_says_so(
+    capsys, tmp_path, monkeypatch, scene, words
+):
+    monkeypatch.setenv("FUSAR_PRIOR_EE_CREDENTIALS", str(tmp_path / "missing.json"))
+    words = (*words, "--prior-root", tmp_path / "nowhere")
+    said = ok(capsys, *interpret(scene, tmp_path / "findings.gpkg", *words))
+    run = json.loads(said.out)["run"]
+    assert (run["prior"], run["prior_asked"]) == ("none", "auto")
+    assert {row["properties"]["prior"] for row in json.loads(said.out)["findings"]["features"]} == {"none"}
+    assert "prior: without cog: There is no folder" in said.err
+    assert "prior: without earth-engine: " in run["prior_note"]
+    assert re.fullmatch(
+        "No prior: cog: .*missing.json.*; answers are from the radar image alone.", run["warnings"]
+    )
+
+
+@pytest.mark.parametrize("name", ["scene_prior.tif", "scene.prior.npz"])
+def test_a_file_beside_the_scene_is_found_and_the_cache_comes_first(capsys, tmp_path, scene, cogs, name):
+    here = tmp_path / scene.name
+    shutil.copy(scene, here)
+    area = bbox(40, 80, 200, 250)
+    ok(capsys, "prior", "fetch", "--bbox", area, "--year", 2022, "--root", cogs, "--out", tmp_path / name)
+    words = ("--prior-root", "http://127.0.0.1:9", "--year", 2022)  # nobody needs to be there
+    said = ok(capsys, *interpret(here, tmp_path / "findings.gpkg", *words))
+    assert json.loads(said.out)["run"]["prior"] == f"file:{name}"
+    assert f"prior: from {name} beside the scene." in said.err
+    other = ok(capsys, *interpret(here, tmp_path / "findings.gpkg", *words[:2], "--year", 2023))
+    assert f"{name} beside the scene describes 2022, not 2023" in other.err
+    assert json.loads(other.out)["run"]["prior_year_asked"] == 2023
+    ok(capsys, "prior", "cache", "warm", "--bbox", bbox(0, 0, 380, 380), "--year", 2022, "--root", cogs)
+    cached = ok(capsys, *interpret(here, tmp_path / "findings.gpkg", "--prior-root", cogs, "--year", 2022))
+    assert json.loads(cached.out)["run"]["prior"] == "cog"
+    assert "from the cache of cog" in cached.err
+
+
+def test_who_wants_no_network_and_names_a_source_on_one_is_refused(capsys, tmp_path, scene, cogs):
+    for words in (("--prior", "cog", "--prior-root", "http://127.0.0.1:9"), ("--prior", "earth-engine")):
+        line = failed(capsys, *interpret(scene, tmp_path / "findings.gpkg", "--prior-offline", *words))
+        assert "no network may be used for it: allow the network, or take auto" in line
+    words = ("--prior-offline", "--prior", "cog", "--prior-root", cogs)
+    said = ok(capsys, *interpret(scene, tmp_path / "findings.gpkg", *words))
+    assert json.loads(said.out)["run"]["prior"] == "cog", "a folder needs no network"
 
 
 # Over the HTTP API of the server.

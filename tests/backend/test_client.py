@@ -157,7 +157,7 @@ def test_area_and_boxes_may_be_in_two_crss(desk: Desk) -> None:
 def test_a_scene_is_sent_once_and_forgotten_on_request(tmp_path: Path) -> None:
     with desk_at(tmp_path) as desk:
         path = scene_file(desk.folder)
-        order = request_for(path, Task.COUNT, targets=("ship",))
+        order = request_for(path, Task.COUNT, targets=("ship",), prior="none")
         first = list(desk.client.run(order))
         (kept,) = desk.client.scenes()
         assert (kept["name"], kept["bytes"]) == ("scene.tif", path.stat().st_size)
@@ -179,7 +179,7 @@ def test_a_scene_is_sent_once_and_forgotten_on_request(tmp_path: Path) -> None:
 def test_the_servers_own_files_are_named_not_sent(tmp_path: Path) -> None:
     with desk_at(tmp_path) as desk:
         theirs = scene_file(tmp_path / "server")
-        order = request_for(Path(f"server:{theirs}"), Task.COUNT, targets=("ship",))
+        order = request_for(Path(f"server:{theirs}"), Task.COUNT, targets=("ship",), prior="none")
         remote, local = both(desk, order, replace(order, scene=str(theirs)))
         assert remote == local
         assert desk.client.scenes() == []

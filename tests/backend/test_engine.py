@@ -107,13 +107,13 @@ def test_probabilities_are_those_among_the_allowed_tokens(shared):
 def test_scores_are_geometric_means_over_the_tokens_of_a_span():
     logprobs = np.log([0.5, 0.25, 0.125, 1.0])
     reply = Reply("5 ship 日", (1, 6, 6, 8), logprobs, True)
-    assert reply.score((0, 1)) == pytest.approx(0.5)
-    assert reply.score((0, 6)) == pytest.approx((0.5 * 0.25) ** 0.5)
-    assert reply.score((3, 4)) == pytest.approx(0.25)
-    assert reply.score((7, 8)) == pytest.approx(1.0)  # the token with the character's last bytes
-    assert reply.score((6, 8)) == pytest.approx(0.125**0.5)  # and the one that only began it
-    assert reply.score((4, 4)) == reply.score((8, 20)) == 0.0
-    assert Reply("", (), np.zeros(0), True).score((0, 1)) == 0.0
+    assert reply.probability((0, 1)) == pytest.approx(0.5)
+    assert reply.probability((0, 6)) == pytest.approx((0.5 * 0.25) ** 0.5)
+    assert reply.probability((3, 4)) == pytest.approx(0.25)
+    assert reply.probability((7, 8)) == pytest.approx(1.0)  # the token with the character's last bytes
+    assert reply.probability((6, 8)) == pytest.approx(0.125**0.5)  # and the one that only began it
+    assert reply.probability((4, 4)) == reply.probability((8, 20)) == 0.0
+    assert Reply("", (), np.zeros(0), True).probability((0, 1)) == 0.0
 
 
 def test_cancel_stops_at_the_next_token(shared):

@@ -13,7 +13,7 @@ import pyogrio
 import pyproj
 import pytest
 import shapely
-from findings_samples import all_seen, chips_of, open_sample, run_on
+from findings_samples import all_seen, chips_of, open_sample, run_on, sure_of
 from shapely.geometry import shape
 
 from fusar_gpt.contract import Finding, Run
@@ -29,7 +29,7 @@ from fusar_gpt.frames import ChipBox
 from fusar_gpt.imagery import Scene, crs_text
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, LabelledBox, Question, Task, Text
 
-SHIP = LabelledBox(ChipBox(10, 20, 40, 30), "ship", (0, 1))
+SHIP = LabelledBox(ChipBox(10, 20, 40, 30), "ship", (0, 1), ((0, 1),))
 LAYERS = ["detections", "grid", "answers", "runs"]
 
 
@@ -44,7 +44,7 @@ def findings_on(scene: Scene, run: Run) -> list[Finding]:
     return [
         f
         for question, answer in asked
-        for f in georeference(answer, question, chip, scene, run, lambda _: 0.5, 3, all_seen(chip))
+        for f in georeference(answer, question, chip, scene, run, sure_of(answer), 3, all_seen(chip))
     ]
 
 
@@ -78,7 +78,7 @@ def test_layers_crs_types_and_nulls(tmp_path: Path) -> None:
     info = pyogrio.read_info(out, layer="detections")
     ogr = dict(zip(info["fields"], zip(info["ogr_types"], info["ogr_subtypes"], strict=True), strict=True))
     assert ogr["label"] == ("OFTString", "OFSTNone")
-    assert ogr["score"] == ("OFTReal", "OFSTNone")
+    assert ogr["objectness"] == ("OFTReal", "OFSTNone")
     assert ogr["chip"] == ("OFTInteger64", "OFSTNone")
     assert ogr["demonstration"] == ("OFTInteger", "OFSTBoolean")
 

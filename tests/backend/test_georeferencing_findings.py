@@ -13,7 +13,7 @@ import pytest
 import rasterio
 import rasterio.warp
 import shapely
-from findings_samples import all_seen, chips_of, open_sample, run_on, write_scene
+from findings_samples import all_seen, chips_of, open_sample, run_on, sure_of, write_scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import shape
@@ -33,11 +33,13 @@ LOCATE = Question(Task.LOCATE, target="ship")
 def ask(
     scene: Scene, chip: Chip, answer: Answer, question: Question = DETECT, score: float = 0.5
 ) -> list[Finding]:
-    return georeference(answer, question, chip, scene, run_on(scene), lambda span: score, 7, all_seen(chip))
+    return georeference(
+        answer, question, chip, scene, run_on(scene), sure_of(answer, score), 7, all_seen(chip)
+    )
 
 
 def boxes(*corners: tuple[float, float, float, float], complete: bool = True) -> Boxes:
-    found = tuple(LabelledBox(ChipBox(*corner), "ship", (0, 1)) for corner in corners)
+    found = tuple(LabelledBox(ChipBox(*corner), "ship", (0, 1), ((0, 1),)) for corner in corners)
     return Boxes("5 ship 1 2 3 4", complete, found)
 
 
@@ -189,7 +191,7 @@ def test_boxes_are_kept_to_the_scene(tmp_path: Path) -> None:
         )
     assert (found[0].box.left, found[0].box.top) == (0, 0)
     assert len(found) == 1
-    assert found[0].properties["score"] is None
+    assert found[0].properties["objectness"] is None
 
 
 def test_geojson_is_rfc_7946_with_the_exact_scene_geometry_beside_it(tmp_path: Path) -> None:

@@ -37,13 +37,13 @@ def merged(scene: Scene, seen: Iterable[tuple[Chip, Sequence[Finding]]]) -> dict
     return left
 
 
-def seen_by(chip: Chip, name: str, box: shapely.Polygon, label: str, score: float) -> list[Finding]:
+def seen_by(chip: Chip, name: str, box: shapely.Polygon, label: str, objectness: float) -> list[Finding]:
     """The part of an object that a chip sees, if it is not just a sliver."""
     part = box.intersection(chip.footprint)
     bounds = part.bounds
     if part.is_empty or part.area < 0.25 * box.area or min(bounds[2] - bounds[0], bounds[3] - bounds[1]) < 3:
         return []
-    return [detection(f"{name} in {chip.index}", bounds, label, score)]
+    return [detection(f"{name} in {chip.index}", bounds, label, objectness)]
 
 
 def test_the_sample_scene_is_as_described(scene: Scene) -> None:
@@ -89,7 +89,7 @@ def test_each_object_is_left_once_whatever_the_order(
 
 
 somewhere = st.builds(
-    lambda x, y, w, h, label, score: ((x, y, x + w, y + h), label, score),
+    lambda x, y, w, h, label, objectness: ((x, y, x + w, y + h), label, objectness),
     st.integers(72, 90), st.integers(4, 60), st.integers(4, 30), st.integers(4, 30),
     st.sampled_from(["ship", "plane"]), st.floats(0.1, 0.9),
 )  # fmt: skip
@@ -118,11 +118,11 @@ def test_it_is_one_to_one_even_in_a_crowd(
         assert by_name[old].properties["label"] == by_name[new].properties["label"]
 
 
-def test_a_whole_object_beats_a_cut_one_with_a_higher_score(scene: Scene) -> None:
+def test_a_whole_object_beats_a_cut_one_with_a_higher_objectness(scene: Scene) -> None:
     left, right = chips_of(scene, 0.25)[:2]
     whole, cut = (
-        detection("whole", (50, 20, 90, 30), score=0.3),
-        detection("cut", (72, 20, 90, 30), score=0.9),
+        detection("whole", (50, 20, 90, 30), objectness=0.3),
+        detection("cut", (72, 20, 90, 30), objectness=0.9),
     )
     assert merged(scene, [(left, [whole]), (right, [cut])]) == {"whole": whole}
     assert merged(scene, [(right, [cut]), (left, [whole])]) == {"whole": whole}
@@ -134,8 +134,8 @@ def test_a_whole_object_beats_a_cut_one_with_a_higher_score(scene: Scene) -> Non
 def test_the_edge_of_the_scene_cuts_nothing(scene: Scene) -> None:
     left, right = chips_of(scene, 0.25)[:2]
     sure, unsure = (
-        detection("sure", (76, 0, 90, 9), score=0.9),
-        detection("unsure", (75, 0, 90, 9), score=0.2),
+        detection("sure", (76, 0, 90, 9), objectness=0.9),
+        detection("unsure", (75, 0, 90, 9), objectness=0.2),
     )
     assert merged(scene, [(left, [sure]), (right, [unsure])]) == {"sure": sure}
     assert merged(scene, [(left, [unsure]), (right, [sure])]) == {"sure": sure}
@@ -154,7 +154,7 @@ def test_an_object_takes_one_box_of_a_chip_however_often_the_chip_is_asked(scene
     merge = Merge(scene)
     assert merge.add(left, [detection("a", box)]) == Found((detection("a", box),))
     assert merge.add(left, [detection("b", box)]) == Found((detection("b", box),))
-    better = [detection("c", box, score=0.8), detection("d", box, score=0.8)]
+    better = [detection("c", box, objectness=0.8), detection("d", box, objectness=0.8)]
     assert sorted(merge.add(right, better).replaced) == ["a", "b"]
     assert merge.add(right, [detection("e", box)]) == Found((detection("e", box),))
 

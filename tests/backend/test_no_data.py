@@ -61,7 +61,7 @@ def test_chips_without_data_have_no_count_and_the_total_says_what_was_seen(tmp_p
     path = scene(tmp_path, slice(0, CHIP), fill)
     engine = ThresholdEngine()
     engine.card = replace(engine.card, tasks=["count"])
-    *_, last = run(request_for(path, Task.COUNT), engine)
+    *_, last = run(request_for(path, Task.COUNT, prior="none"), engine)
     assert isinstance(last, Finished)
     rows = [finding.properties for finding in last.findings]
     chips = [row for row in rows if "chip" in row]
@@ -125,7 +125,7 @@ def test_an_object_to_classify_that_has_no_data_is_not_asked_about(tmp_path):
 def test_fades_of_speckle_are_no_missing_data(tmp_path):
     power = np.random.default_rng(0).gamma(1.0, 0.6, (CHIP, CHIP))
     path = write(tmp_path / "dark.tif", np.floor(power).astype(np.uint16))  # four fifths of it are 0
-    *_, last = run(request_for(path, Task.COUNT))
+    *_, last = run(request_for(path, Task.COUNT, prior="none"))
     assert last.run.data_share > 0.99
     assert last.run.warnings == ()
 
@@ -147,7 +147,7 @@ def test_a_black_frame_of_greys_is_no_data_and_dark_water_is_some(tmp_path, floo
     grey = np.clip(noise + floor, floor and 1, 255).astype(np.uint8)
     grey[:, :200] = 0
     path = write(tmp_path / "grey.tif", grey)
-    request = request_for(path, Task.COUNT, area=in_pixels(path, 0, 0, 150, 150))
+    request = request_for(path, Task.COUNT, area=in_pixels(path, 0, 0, 150, 150), prior="none")
     if has_data:
         assert run(request)[-1].run.warnings == ()
     else:

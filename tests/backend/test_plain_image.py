@@ -141,3 +141,18 @@ def test_every_image_is_one_chip_that_shows_all_of_it(
 def test_no_client_can_name_it() -> None:
     with plain_image(picture(), "image") as path, pytest.raises(PathRefused):
         Roots.of([Path("/")]).resolve(str(path))
+
+
+def test_an_image_smaller_than_a_chip_is_shown_in_its_own_pixels() -> None:
+    class Watching(ThresholdEngine):
+        def _reply(self, request):
+            self.image = request.image
+            return super()._reply(request)
+
+    engine = Watching()
+    small = picture((10, 10, 30, 20), size=(CHIP // 2, CHIP // 4))
+    (ship,) = run({1: small}, Task.DETECT, engine)[-1].findings
+    np.testing.assert_allclose(bounds(ship), (10, 10, 30, 20), atol=1.01)
+    top, left = (CHIP - CHIP // 4) // 2, (CHIP - CHIP // 2) // 2
+    np.testing.assert_array_equal(engine.image[top : top + CHIP // 4, left : left + CHIP // 2], small)
+    assert int(engine.image.astype(int).sum()) == int(small.astype(int).sum())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from findings_samples import all_seen, chips_of, open_sample, run_on
+from findings_samples import all_seen, chips_of, open_sample, run_on, sure_of
 from PIL import Image
 
 from fusar_gpt.contract import Finding, Run
@@ -55,7 +55,8 @@ class Page(HTMLParser):
 
 def findings_on(scene: Scene, run: Run, ships: int = 2) -> list[Finding]:
     found = tuple(
-        LabelledBox(ChipBox(10, 20 + i % 60, 40, 30 + i % 60), "ship", (0, 1)) for i in range(ships)
+        LabelledBox(ChipBox(10, 20 + i % 60, 40, 30 + i % 60), "ship", (0, 1), ((0, 1),))
+        for i in range(ships)
     )
     asked: list[tuple[Question, Answer]] = [
         (Question(Task.DETECT, target="ship"), Boxes("x", True, found)),
@@ -69,7 +70,7 @@ def findings_on(scene: Scene, run: Run, ships: int = 2) -> list[Finding]:
     return [
         f
         for question, answer in asked
-        for f in georeference(answer, question, chip, scene, run, lambda _: 0.5, 3, all_seen(chip))
+        for f in georeference(answer, question, chip, scene, run, sure_of(answer), 3, all_seen(chip))
     ]
 
 
@@ -109,7 +110,7 @@ def test_page_says_what_an_analyst_must_know(tmp_path: Path) -> None:
         run = run_on(scene, prior_attribution="The AlphaEarth Foundations")
         text = Page(report(tmp_path, run, findings_on(scene, run))).text
     for words in (
-        "Simulated scene.", "Demonstration model.", "No prior.", "not a calibrated confidence",
+        "Simulated scene.", "Demonstration model.", "No prior.", "neither is the chance of being right",
         "top left (1), middle right (6)", "in none of the nine cells", "cut off or not understood",
         "EPSG:32631", "ab12", "2026-01-02 03:04 UTC", "192 m a side, 25% overlap", "Made by <a test>",
         "The AlphaEarth Foundations", "60 \u00d7 20 m", "ship counted", "51.7",
@@ -146,15 +147,16 @@ def test_unwritable_report_and_overlay_are_one_line(tmp_path: Path) -> None:
 def test_overlay_draws_each_box_where_it_is(tmp_path: Path) -> None:
     with open_sample(tmp_path) as scene:  # 240 x 180 px are shown 1400 / 240 times larger
         run = run_on(scene)
-        found = LabelledBox(ChipBox(30, 40, 60, 50), "ship", (0, 1))
+        found = LabelledBox(ChipBox(30, 40, 60, 50), "ship", (0, 1), ((0, 1),))
         chip = chips_of(scene)[0]
+        answer = Boxes("x", True, (found,))
         findings = georeference(
-            Boxes("x", True, (found,)),
+            answer,
             Question(Task.DETECT, target="ship"),
             chip,
             scene,
             run,
-            lambda _: 0.5,
+            sure_of(answer),
             0,
             all_seen(chip),
         )

@@ -29,7 +29,7 @@ def warnings(tmp_path, pixel_m, task=Task.COUNT, card=None, **choices):
     )
     engine = TaughtEngine()
     engine.card = card or engine.card
-    return run(request_for(path, task, **choices), engine)[0].run.warnings
+    return run(request_for(path, task, prior="none", **choices), engine)[0].run.warnings
 
 
 def test_sizes_that_were_taught_are_not_spoken_of(tmp_path):

@@ -6,7 +6,7 @@ import base64
 import io
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,11 @@ from PIL import Image
 from rasters import ROTATED, speckle, write
 from scripted_server import AUTH, CARD, ApiServer, ScriptedEngine, serve_api
 
+from fusar_gpt.contract import EXECUTION, PriorStatus
 from fusar_gpt.frames import LonLatPoints, SceneWindow
 from fusar_gpt.imagery import Area, open_scene, plan_chips, read_chip
 from fusar_gpt.imagery.chips import ChipFormat
+from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors.field import PriorField
 from fusar_gpt.priors.preview import draw_field
 from fusar_gpt.samples import HARBOUR
@@ -44,7 +46,7 @@ def api(root: Path) -> Iterator[ApiServer]:
         patch.setattr(scripted_server, "INFO", {"api": 1, "device": "cpu", "models": [asdict(CARD)]})
         for sample in (HARBOUR.scene, HARBOUR.prior):
             (root / sample.name).write_bytes(sample.read_bytes())
-        with serve_api(root, load=IdleEngine) as opened:
+        with serve_api(root, load=IdleEngine, settings=PriorSettings()) as opened:
             yield opened
 
 
@@ -63,7 +65,7 @@ def pixels(uri: str) -> np.ndarray:
 
 def test_it_shows_a_chip_of_the_plan_as_the_model_sees_it(api: ApiServer, root: Path) -> None:
     path = write(root / "rotated_vv.tif", speckle(300, 400), transform=ROTATED, names=["VV"])
-    answer = ask(api, path, task="locate")
+    answer = ask(api, path, task="locate", prior="none")
     with open_scene(path) as scene:
         chips = list(plan_chips(scene, Area.whole(scene).on_scene(scene), ChipFormat(64, 64, 16)))
         assert answer["chips"] == len(chips)
@@ -203,3 +205,79 @@ def test_a_preview_has_an_end_by_time_and_with_its_client(
         requests.post(f"{api.url}/preview", json=body, headers=AUTH, timeout=3)
     assert began.acquire(timeout=10)
     assert ended.acquire(timeout=10)
+
+
+# Where the prior would come from.
+
+
+def status(api: ApiServer, scene: Path, code: int = 200, **inputs: object) -> PriorStatus:
+    body = {"inputs": {"scene": str(scene), "task": "detect", "targets": ["ship"], "prior": "auto"} | inputs}
+    with requests.post(f"{api.url}/prior", json=body, headers=AUTH, timeout=30) as reply:
+        assert reply.status_code == code, reply.text
+        return (
+            PriorStatus.from_json(reply.json())
+            if code == 200
+            else PriorStatus(said=(reply.json()["detail"],))
+        )
+
+
+def test_the_file_beside_a_scene_is_at_hand_and_named(api: ApiServer, root: Path) -> None:
+    found = status(api, root / HARBOUR.scene.name)
+    assert found == PriorStatus("file", str(root.resolve() / HARBOUR.prior.name))
+    named = status(api, root / HARBOUR.scene.name, prior=str(root / HARBOUR.prior.name))
+    assert named == found
+    assert status(api, root / HARBOUR.scene.name, prior="none") == PriorStatus()
+
+
+def test_for_a_model_of_images_alone_no_prior_is_looked_for(
+    api: ApiServer, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preview, "_card", lambda *_: replace(CARD, uses_prior=False))
+    said = f"The prior that was asked for is not used, nor fetched: {CARD.name} was trained on images alone."
+    assert status(api, root / HARBOUR.scene.name) == PriorStatus(said=(said,))
+    shown = ask(api, root / HARBOUR.scene.name, prior=str(root / HARBOUR.prior.name))
+    assert (shown["prior"]["nodes"], said in shown["chip"]["warnings"]) == (0, True)
+
+
+def test_who_would_be_asked_is_told_and_nobody_is(api: ApiServer, root: Path) -> None:
+    path = write(root / "alone.tif", speckle(300, 400))
+    found = status(api, path, prior_network=False)
+    assert (found.at_hand, found.file, found.hosts[0]) == (None, None, "data.source.coop")
+    assert any("arth" in line for line in found.said) or len(found.hosts) == 2
+    (root / "alone_prior.npz").write_bytes(b"no arrays")
+    (line,) = [line for line in status(api, path).said if "alone_prior.npz" in line]
+    assert line.startswith("alone_prior.npz beside the scene is passed over: ")
+    assert status(api, Path("/etc/passwd"), 403).said
+
+
+def test_a_file_beside_a_scene_is_opened_as_one_that_is_named(
+    api: ApiServer, root: Path, tmp_path: Path
+) -> None:
+    for name in ("outside", "virtual", "far"):
+        (root / f"{name}.tif").write_bytes(HARBOUR.scene.read_bytes())
+    outside = tmp_path / "secret.tif"
+    outside.write_bytes(HARBOUR.prior.read_bytes())
+    (root / "outside_prior.tif").symlink_to(outside)
+    vrt = f"<VRTDataset><SourceFilename>{outside}</SourceFilename></VRTDataset>"
+    (root / "virtual_prior.tif").write_text(vrt)
+    write(root / "far_prior.tif", np.zeros((4, 4), np.float32))
+    for name, reason in (
+        ("outside", "outside the folders"),
+        ("virtual", "is not a raster"),
+        ("far", "1 bands"),
+    ):
+        found = status(api, root / f"{name}.tif")
+        assert (found.at_hand, found.file) == (None, None)
+        assert any(line.startswith(f"{name}_prior.tif") and reason in line for line in found.said), found.said
+        shown = ask(api, root / f"{name}.tif", prior="auto", prior_network=False)["prior"]
+        assert shown["source"] == "none"
+        assert reason in " ".join(shown["said"])
+
+
+def test_a_named_source_on_a_network_that_is_refused_is_refused_before_a_job(
+    api: ApiServer, root: Path
+) -> None:
+    body = {"scene": str(root / HARBOUR.scene.name), "task": "count", "prior": "cog", "prior_network": False}
+    with requests.post(f"{api.url}{EXECUTION}", json={"inputs": body}, headers=AUTH, timeout=30) as reply:
+        assert reply.status_code == 400, reply.text
+        assert "no network may be used for it" in reply.json()["detail"]

@@ -54,7 +54,7 @@ SHIP = Finding(
     "EPSG:32650",
     None,
     BOX,
-    {"label": "ship", "score": 0.9, "target": None},
+    {"label": "ship", "confidence": 0.9, "target": None},
 )
 GROUND = ChatTarget("layer", "harbour", {"type": "Polygon", "coordinates": [[[0, 0]]]}, "EPSG:32650")
 
@@ -139,7 +139,9 @@ def conversation(**changes) -> Conversation:
     turn = Turn(
         "how many?", GROUND, ModelOptions("tiny", "none", 2021, 1), state="answered", answer="1 ship. 船"
     )
-    rests_on = Answered(({"id": "r", "prior": "none"},), (Mention(SHIP, ((0, 6),)),), agrees=True)
+    rests_on = Answered(
+        ({"id": "r", "prior": "none"},), (Mention(SHIP, ((0, 6),)),), agrees=True, understood="count ship"
+    )
     return Conversation(
         "", "c1", [replace(turn, **{"rests_on": rests_on, "picture": b"\xff\xd8jpeg", **changes})]
     )
@@ -237,6 +239,13 @@ def test_pieces_of_a_stream():
     }
     end = read_piece(json.dumps({"choices": [{"delta": {}, "finish_reason": "length"}], "fusar": grounds}))
     assert (end.cut, end.agrees, end.runs, end.mentions[0].spans) == (True, False, ({"id": "a"},), ((0, 3),))
+    assert end.understood == ""
+    feature["properties"]["understood"] = "count plane"
+    end = read_piece(json.dumps({"choices": [{"finish_reason": "stop"}], "fusar": grounds}))
+    assert end.understood == "count plane"
+    said = {"understood": "detect ship\u0000", **grounds}
+    end = read_piece(json.dumps({"choices": [{"finish_reason": "stop"}], "fusar": said}))
+    assert end.understood == "detect ship\ufffd"
     end = read_piece('{"choices": [{"finish_reason": "stop"}], "fusar": {"run": null, "self_check": null}}')
     assert end == Answered()
 

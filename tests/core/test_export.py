@@ -12,7 +12,7 @@ from PIL import Image
 
 from fusar_qgis.core import export
 from fusar_qgis.core.export import Labelled, Window
-from fusar_qgis.core.review import KEPT, Item, Queue, is_kept, left_out
+from fusar_qgis.core.review import KEPT, RANKINGS, Item, Queue, is_kept, left_out, ranking
 from fusar_train.corpus.check import check
 from fusar_train.corpus.coco import read_coco
 from fusar_train.corpus.dataset import Dataset
@@ -69,6 +69,27 @@ def test_the_training_code_reads_coco(tmp_path):
         ("tug", 4090.0, 15.0),
     ]
     assert "score" not in coco["annotations"][1]
+    assert "score" not in coco["info"]
+
+
+def test_coco_says_what_its_scores_are():
+    for name in RANKINGS:
+        coco = export.coco("scene.png", (5000, 60), OBJECTS, RUN, name)
+        assert coco["info"]["score"].startswith(name)
+    assert "not a probability of being right" in export.SCORES["objectness"]
+
+
+@pytest.mark.parametrize(
+    ("known", "by"),
+    [
+        ({"objectness", "confidence"}, "confidence"),
+        ({"objectness"}, "objectness"),
+        ({"score", "review"}, "score"),
+        ({"review"}, ""),
+    ],
+)
+def test_a_layer_is_ranked_by_one_number(known, by):
+    assert ranking(known) == by
 
 
 @given(

@@ -37,6 +37,7 @@ def _no_layer_outlives_qgis(qgis_app):
 def _no_backend_of_this_computer(monkeypatch, tmp_path):
     for name in ("FUSAR_URL", "FUSAR_TOKEN", "FUSAR_EXECUTABLE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FUSAR_PRIOR_OFFLINE", "yes")  # no backend that a test starts fetches a prior
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     settings = QgsSettings()

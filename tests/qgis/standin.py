@@ -3,8 +3,9 @@
 
 The first target says how the job goes: ``refused``, ``broken``, ``failing``, ``dropped``, ``cut``, ``garbled``,
 ``endless``; anything else ends well. A stream that was ``cut``, in the middle of an event, goes on where it was; one
-that was ``dropped`` is gone. ``Standin.seen`` keeps ``(method, path, authorization)`` of each request,
-``Standin.orders`` what was submitted.
+that was ``dropped`` is gone. What is ``uncalibrated`` has no confidence; what is ``counted`` is counted and detected
+chip by chip. A question with ``how many`` is taken for a count, one with ``moored`` refused. ``Standin.seen`` keeps
+``(method, path, authorization)`` of each request, ``Standin.orders`` what was submitted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -24,12 +26,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import standin_chat
 
-from fusar_qgis.contract import Progress, Run, Started
+from fusar_qgis.contract import FETCHED_PRIORS, Progress, Run, Started
 
 TOKEN = "secret-of-the-standin"
 GUESSED = "The numbers are taken for decibels."
 UNSEEN = "No data on 80 % of the area: nothing is known of that ground."
+NOTICE = "No prior: cog: it is far; answers are from the radar image alone."
 CHIPS = 6
+REFUSAL = "This model was not taught to answer that. Ask it to count, locate, classify or detect ships."
+CALIBRATED = "isotonic, on 500 detections of held-out images, expected calibration error .05"
 INFO = {
     "api": 1,
     "version": "0.1.0",
@@ -39,7 +44,7 @@ INFO = {
             "name": "tiny",
             "title": "FUSAR tiny",
             "demonstration": True,
-            "targets": ["ship", "storage tank", "endless", "crowded", "unseen"],
+            "targets": ["ship", "storage tank", "endless", "crowded", "unseen", "uncalibrated", "counted"],
             "prior_years": [2017, 2024],
         }
     ],
@@ -47,6 +52,12 @@ INFO = {
     "tasks": ["count", "locate", "classify", "detect", "describe", "ask"],
     "prior_sources": ["none", "auto", "cog", "earth-engine", "file"],
 }
+
+NO_PRIOR_HERE = {"at_hand": None, "file": None, "hosts": [], "said": []}
+BESIDE = {"at_hand": "file", "file": "/data/harbour_prior.tif", "hosts": [], "said": []}
+IN_CACHE = {"at_hand": "cog", "file": None, "hosts": [], "said": []}
+FAR_AWAY = {"at_hand": None, "file": None, "hosts": ["data.example.org"], "said": []}
+UNREACHABLE = FAR_AWAY | {"offline": True}
 
 PICTURE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAAAAACMmsGiAAAAHElEQVR42mNkEBAQYHQQEB"
@@ -81,6 +92,8 @@ class Standin(ThreadingHTTPServer):
         self.preview: (
             dict | None
         ) = {}  # what the next answers have instead of what is made up; None: no such route
+        self.prior: dict = NO_PRIOR_HERE  # the status of every prior that may be fetched
+        self.priors: list[dict] = []  # that were asked about
         self.scenes: dict[str, bytes] = {}
         self.scene_names: list[str] = []
         self.info: dict = INFO
@@ -118,7 +131,8 @@ class Door(BaseHTTPRequestHandler):
         elif self.path.endswith("/events"):
             self.stream()
         elif self.path.endswith("/results"):
-            self.reply(200, results_of(self.server.orders[int(self.path.split("/")[2])]))
+            order = self.server.orders[int(self.path.split("/")[2])]
+            self.reply(200, results_of(order, source_of(order, self.server.prior)))
         else:
             self.reply(404, {"title": "Not Found", "status": 404, "detail": "there is no such job"})
 
@@ -136,6 +150,10 @@ class Door(BaseHTTPRequestHandler):
         if self.path == "/preview":
             self.show(order)
             return
+        if self.path == "/prior":
+            self.server.priors.append(order)
+            self.reply(200, self.server.prior)
+            return
         with self.server.one_writer:  # a batch submits two at a time
             job = str(len(self.server.orders))
             self.server.orders.append(order)
@@ -146,6 +164,8 @@ class Door(BaseHTTPRequestHandler):
             self.reply(
                 400, {"title": "Bad Request", "status": 400, "detail": "the area is outside the scene"}
             )
+        elif "moored" in order.get("question", ""):
+            self.reply(422, {"title": "Not taught", "status": 422, "detail": REFUSAL})
         elif "broken" in order["targets"]:
             self.reply(500, "no JSON object")
         else:
@@ -168,7 +188,7 @@ class Door(BaseHTTPRequestHandler):
                 400, {"title": "Bad Request", "status": 400, "detail": "the area is outside the scene"}
             )
         else:
-            self.reply(200, preview_of(order) | self.server.preview)
+            self.reply(200, preview_of(order, source_of(order, self.server.prior)) | self.server.preview)
 
     def do_DELETE(self) -> None:
         if self.admitted():
@@ -207,7 +227,15 @@ class Door(BaseHTTPRequestHandler):
             self.event("started", ["no run"])
             return
         chips = {"endless": 10_000, "crowded": 200}.get(kind, CHIPS)
-        self.event("started", Started(run_of(order), chips).to_json())
+        source = source_of(order, self.server.prior)
+        run = replace(run_of(order, source), id=f"run-{number + 1}")
+        if source == "none" and self.server.prior["hosts"]:
+            run = replace(
+                run,
+                warnings=(*run.warnings, NOTICE),
+                prior_note="prior: without cog: it is far; prior: none.",
+            )
+        self.event("started", Started(run, chips).to_json())
         for chip in range(chips):
             if self.server.dismissed.is_set():
                 return
@@ -219,7 +247,9 @@ class Door(BaseHTTPRequestHandler):
                 self.server.end(str(number))
                 self.event("end", {"status": "failed", "message": "内存不足: use a smaller area"})
                 return
-            added, replaces = (crowd(order, chip), {}) if kind == "crowded" else findings_of(order, chip)
+            added, replaces = (
+                (crowd(order, chip), {}) if kind == "crowded" else findings_of(order, chip, source)
+            )
             collection = {"type": "FeatureCollection", "features": added}
             data = {"added": collection, "replaced": list(replaces.values()), "replaces": replaces}
             if self.received >= self.seen:
@@ -239,8 +269,19 @@ class Door(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
-def preview_of(order: dict) -> dict:
-    asked = order["prior"] != "none"
+def source_of(order: dict, status: dict) -> str:
+    """Where the prior of an order comes from: what is at hand, else the network where that may be asked."""
+    prior = order.get("prior", "none")
+    if prior not in FETCHED_PRIORS:
+        return prior
+    is_reached = status["hosts"] and not status.get("offline") and order.get("prior_network", True)
+    fetched = "cog" if is_reached else "none"
+    return status["at_hand"] or fetched
+
+
+def preview_of(order: dict, source: str | None = None) -> dict:
+    source = source or order["prior"]
+    asked = source != "none"
     return {
         "chips": CHIPS,
         "seconds": None,
@@ -261,23 +302,25 @@ def preview_of(order: dict) -> dict:
         "prior": {
             "image": PICTURE if asked else None,
             "nodes": 256 if asked else 0,
-            "source": order["prior"],
+            "source": source,
             "year": (order.get("year") or 2020) if asked else None,
             "simulated": False,
-            "said": [],
+            "said": [] if asked else ["no source was asked."],
         },
     }
 
 
-def run_of(order: dict) -> Run:
+def run_of(order: dict, source: str = "none") -> Run:
     return Run(
         id="run-1", version="0.1.0", model=order.get("model", "tiny"), model_hash="0", demonstration=True,
         task=order["task"], targets=tuple(order["targets"]), prompts=("a prompt",), scene="harbour.tif",
         scene_crs=order.get("area_crs") or "EPSG:32650", scene_fingerprint="f", scene_simulated=True, band="VV",
         quantity="power", stretch_low_db=-21.5, stretch_high_db=4.0, chip_ground_m=640.0, aspect="undistorted",
-        overlap=0.0, area="", started="2026-01-01T00:00:00Z", prior=order.get("prior", "none"),
+        overlap=0.0, area="", started="2026-01-01T00:00:00Z", prior=source,
+        prior_asked=order.get("prior", "none"),
         attribution="Simulated, no radar ever saw it", score_meaning="token probability",
         warnings=(GUESSED,) if "unseen" in order["targets"] else (),
+        confidence_meaning=None if "uncalibrated" in order["targets"] else CALIBRATED,
     )  # fmt: skip
 
 
@@ -293,25 +336,32 @@ def classified(order: dict, chip: int) -> list[dict]:
     """An answer for each box, all at once."""
     answers = []
     for number, box in enumerate(order["boxes"]["features"] if not chip else []):
-        row = {"task": "classify", "target": None, "label": f"class {number}", "score": 0.5, "complete": True}
+        row = {
+            "task": "classify",
+            "target": None,
+            "label": f"class {number}",
+            "score": 0.5,
+            "confidence": 0.87,
+        }
+        row["complete"] = True
         row |= {"chip": number, "run": "run-1", "model": "tiny", "demonstration": True, "prior": "none"}
         answers.append(feature(order, f"c{number}", "answers", ring_of({"area": box["geometry"]}), row))
     return answers
 
 
-def results_of(order: dict) -> dict:
+def results_of(order: dict, source: str) -> dict:
     """What a job came to: all that its events add up to."""
     found: dict[str, dict] = {}
     for chip in range(CHIPS):
-        added, replaces = findings_of(order, chip)
+        added, replaces = findings_of(order, chip, source)
         found = {name: one for name, one in found.items() if name not in replaces.values()}
         found |= {one["id"]: one for one in added}
-    return run_of(order).to_json() | {
+    return run_of(order, source).to_json() | {
         "findings": {"type": "FeatureCollection", "features": list(found.values())}
     }
 
 
-def findings_of(order: dict, chip: int) -> tuple[list[dict], dict[str, str]]:
+def findings_of(order: dict, chip: int, source: str = "none") -> tuple[list[dict], dict[str, str]]:
     """One finding a chip, in a row across the area, tilted; chip 3 replaces what chip 2 found."""
     if order["task"] == "classify":
         return classified(order, chip), {}
@@ -319,18 +369,14 @@ def findings_of(order: dict, chip: int) -> tuple[list[dict], dict[str, str]]:
     left, right = min(p[0] for p in ring), max(p[0] for p in ring)
     bottom, top = min(p[1] for p in ring), max(p[1] for p in ring)
     width, height = right - left, top - bottom
-    shared = {"run": "run-1", "model": "tiny", "demonstration": True, "prior": "none", "simulated": True}
+    shared = {"run": "run-1", "model": "tiny", "demonstration": True, "prior": source, "simulated": True}
     shared |= {"chip": chip, "prior_nodes": 0}
     target = (order["targets"] or [None])[0]
+    if target == "counted" and order["task"] == "count":
+        return counted(order, chip)
     if order["task"] == "detect":
-        x, y = left + (0.1 + 0.13 * chip) * width, bottom + (0.2 + 0.09 * chip) * height
-        w, h = 0.07 * width, 0.05 * height
-        polygon = [[x, y], [x + w, y + h / 3], [x + w - h / 3, y + h], [x - h / 3, y + 2 * h / 3], [x, y]]
-        targets = order["targets"] or ["ship"]
-        row = {"label": targets[chip % len(targets)], "score": 0.95 - 0.1 * chip}
-        row |= {"length_m": 80, "width_m": 22.5, "target": target}
-        replaces = {"d3": "d2"} if chip == 3 else {}
-        return [feature(order, f"d{chip}", "detections", polygon, row | shared)], replaces
+        found = detection_of(order, chip, source, (left, bottom, width, height), shared)
+        return [found], {"d3": "d2"} if chip == 3 else {}
     if order["task"] == "locate":
         if chip:
             return [], {}
@@ -355,10 +401,52 @@ def findings_of(order: dict, chip: int) -> tuple[list[dict], dict[str, str]]:
     if target == "unseen":
         row |= {"text": "no data on 80 % of this ground", "complete": False, "score": None, "data_share": 0.2}
     elif order["task"] == "count":
-        row["count"] = 7
+        row |= {"count": 7, "method": "chip count", "confidence": 0.6}
+    elif "how many" in (order.get("question") or "").lower():
+        row |= {"count": 3, "method": "chip count", "question": order["question"], "understood": "count ship"}
     else:
         row["text"] = "A harbour <script>alert(1)</script> with seven ships & 港口 beside a long quay."
     return ([] if chip else [feature(order, "a0", "answers", polygon, row | shared)]), {}
+
+
+def counted(order: dict, chip: int) -> tuple[list[dict], dict[str, str]]:
+    """A chip's own count, and its detection; the last chip brings the area's number. Chip 2 counts two."""
+    boxes, replaces = findings_of({**order, "task": "detect"}, chip)
+    ring = ring_of(order)
+    row = {
+        "task": "count",
+        "target": "counted",
+        "text": None,
+        "complete": True,
+        "data_share": 1.0,
+        "run": "run-1",
+    }
+    own = {"chip": chip, "count": 2 if chip == 2 else 1, "method": "chip count", "score": 0.5}
+    found = [*boxes, feature(order, f"n{chip}", "answers", ring, row | own)]
+    if chip == CHIPS - 1:
+        area = {
+            "count": CHIPS - 1,
+            "method": "detections",
+            "agreement": (CHIPS - 1) / CHIPS,
+            "text": "5 detections",
+        }
+        found.append(feature(order, "total", "answers", ring, row | area))
+    return found, replaces
+
+
+def detection_of(order: dict, chip: int, source: str, place: tuple, shared: dict) -> dict:
+    """A box in the row; a prior moves that of chip 1 by a quarter of its width, and finds another one in chip 4."""
+    left, bottom, width, height = place
+    x, y = left + (0.1 + 0.13 * chip) * width, bottom + (0.2 + 0.09 * chip) * height
+    w, h = 0.07 * width, 0.05 * height
+    if source != "none":
+        x, y = x + (0.25 * w if chip == 1 else 0), y + (3 * h if chip == 4 else 0)
+    polygon = [[x, y], [x + w, y + h / 3], [x + w - h / 3, y + h], [x - h / 3, y + 2 * h / 3], [x, y]]
+    targets = order["targets"] or ["ship"]
+    row = {"label": targets[chip % len(targets)], "objectness": 0.99 - 0.01 * chip}
+    row["confidence"] = None if targets[0] == "uncalibrated" else 0.95 - 0.1 * chip
+    row |= {"length_m": 80, "width_m": 22.5, "target": (order["targets"] or [None])[0]}
+    return feature(order, f"d{chip}", "detections", polygon, row | shared)
 
 
 def crowd(order: dict, chip: int) -> list[dict]:
@@ -371,7 +459,13 @@ def crowd(order: dict, chip: int) -> list[dict]:
     for place in range(20):
         x, y = left + 2 * w * place, bottom + 2 * h * chip
         polygon = [[x, y], [x + w, y], [x + w, y + h], [x, y + h], [x, y]]
-        row = {"label": order["targets"][0], "score": 0.5, "chip": chip, "model": "tiny", "prior": "none"}
+        row = {
+            "label": order["targets"][0],
+            "objectness": 0.5,
+            "chip": chip,
+            "model": "tiny",
+            "prior": "none",
+        }
         found.append(feature(order, f"c{chip}-{place}", "detections", polygon, row))
     return found
 

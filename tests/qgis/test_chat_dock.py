@@ -12,6 +12,7 @@ from qgis.gui import QgsDockWidget, QgsRubberBand
 from qgis.PyQt.QtCore import QObject, QPoint, Qt, QUrl
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QAction, QToolBar, QToolButton
+from standin import INFO, REFUSAL
 from standin_chat import WORDS
 
 from fusar_qgis.gui.area_tool import AreaTool
@@ -28,7 +29,7 @@ def test_an_answer_arrives_with_chip_and_caveats(ask, panel, standin, scene_path
     assert (body["model"], body["fusar"]["scene"], body["fusar"]["prior"]) == (
         "tiny",
         str(scene_path),
-        "none",
+        "auto",
     )
     assert body["fusar"]["area_crs"] == "EPSG:32650"
     assert body["fusar"]["area"]["type"] == "Polygon"
@@ -79,7 +80,7 @@ def test_a_link_zooms_to_its_finding_and_flashes_it(ask, panel, qgis_iface, monk
         canvas, "flashGeometries", lambda shapes, crs, *_: flashed.append((shapes, crs.authid()))
     )
     _, (second, _) = turn.places()
-    assert turn.answer[second.start : second.end] == "2. ship 船 at place 1, score 0.9"
+    assert turn.answer[second.start : second.end] == "2. ship 船 at place 1, 90 %"
     answer_of(panel).anchorClicked.emit(QUrl(second.target))
     (((shape,), crs),) = flashed
     assert crs == "EPSG:32650"
@@ -175,6 +176,30 @@ def test_what_goes_wrong_is_said_and_can_be_retried(ask, panel, question, reason
     qtbot.waitUntil(lambda: not panel._late)
     assert last(panel).state == "answered"
     assert len(panel._store.open.turns) == len(views(panel)) == 1
+
+
+def test_what_the_question_was_taken_for_is_shown(ask, panel):
+    ask("where are the ships?")
+    assert views(panel)[-1]._about.toPlainText().endswith(" · understood as: Detect ship")
+    ask("is it busy?")
+    assert "understood" not in views(panel)[-1]._about.toPlainText()
+
+
+def test_a_refusal_is_one_sentence_in_the_place_of_the_answer(ask, panel):
+    turn = ask("are they moored?")
+    assert (turn.state, turn.answer) == ("failed", "")
+    assert views(panel)[-1]._problem.toPlainText() == REFUSAL
+
+
+def test_a_model_that_answers_no_free_question_says_what_it_can_be_asked(ask, panel, standin):
+    assert panel._question.placeholderText() == "Ask about the area, in your own words"
+    narrow = {**INFO["models"][0], "tasks": ["detect", "count"], "free_questions": False}
+    standin.info = {**INFO, "models": [narrow]}
+    ask("where are the ships?")  # connects
+    assert panel._question.placeholderText() == "Ask what the model was taught"
+    assert "one of its tasks: Count, Detect." in panel._question.toolTip()
+    ideas = [idea.data() for idea in panel._ideas.menu().actions() if idea.isVisible()]
+    assert ideas == ["How many ships are here?", "Where are the ships?"]
 
 
 def test_no_backend_and_a_wrong_token(ask, panel, monkeypatch, standin):

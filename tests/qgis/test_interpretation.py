@@ -22,7 +22,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QAction, QPushButton
-from standin import CHIPS, GUESSED, UNSEEN
+from standin import CHIPS, GUESSED, IN_CACHE, REFUSAL, UNSEEN
 
 from fusar_qgis.connection.backend import Backend
 from fusar_qgis.contract import Task
@@ -58,7 +58,7 @@ def canvas(qgis_iface):
 def ask(standin, scene_layer, action, canvas, qgis_iface, qtbot):
     """Press the button, drag, choose, press Enter."""
 
-    def ask(task="detect", targets=("ship",), corners=((100, 100), (300, 250))):
+    def ask(task="detect", targets=("ship",), corners=((100, 100), (300, 250)), question=""):
         action.trigger()
         drag(canvas, *corners)
         dialog = qgis_iface.mainWindow().findChild(RequestDialog)
@@ -66,6 +66,7 @@ def ask(standin, scene_layer, action, canvas, qgis_iface, qtbot):
         dialog._task.setCurrentIndex(dialog._task.findData(task))
         dialog._targets.deselectAllOptions()
         dialog._targets.setCheckedItems(list(targets))
+        dialog._question.setText(question)
         QTest.keyClick(dialog, Qt.Key.Key_Return)
         assert not dialog.isVisible()
 
@@ -98,12 +99,13 @@ def test_detections_arrive_styled_and_with_their_provenance(ask, bar, qtbot, sta
 
     (sent,) = standin.orders
     assert sent["scene"] == str(scene_path)
-    assert (sent["task"], sent["area_crs"], sent["prior"]) == ("detect", "EPSG:32650", "none")
+    assert (sent["task"], sent["area_crs"], sent["prior"]) == ("detect", "EPSG:32650", "auto")
     layer = layers()["Detections"]
     assert layer.featureCount() == CHIPS - 1  # chip 3 replaced what chip 2 had found
     assert layer.crs().authid() == "EPSG:32650"
     feature = next(feature for feature in layer.getFeatures() if feature["id"] == "d1")
-    assert (feature["label"], feature["score"], feature["length_m"]) == ("storage tank", 0.85, 80.0)
+    assert (feature["label"], feature["confidence"], feature["length_m"]) == ("storage tank", 0.85, 80.0)
+    assert feature["objectness"] == pytest.approx(0.98)
     assert (feature["run"], feature["model"], feature["prior"], feature["demonstration"]) == (
         "run-1", "tiny", "none", True,
     )  # fmt: skip
@@ -168,6 +170,54 @@ def test_no_data_is_told_and_is_no_empty_sea(ask, bar, qtbot):
     assert QgsExpression(answers.displayExpression()).evaluate(context) == "unseen: no data"
     assert run_of(answers)["warnings"] == f"{GUESSED}\n{UNSEEN}"
     qtbot.waitUntil(lambda: kept_warnings(answers) == f"{GUESSED}\n{UNSEEN}", timeout=20_000)
+
+
+def said_of(layer: QgsVectorLayer, where: str) -> str:
+    """What the layer's label says of the feature."""
+    context = QgsExpressionContext(QgsExpressionContextUtils.globalProjectLayerScopes(layer))
+    context.setFields(layer.fields())
+    context.setFeature(next(layer.getFeatures(where)))
+    return QgsExpression(layer.labeling().settings().fieldName).evaluate(context)
+
+
+def tip_of(layer: QgsVectorLayer, where: str) -> str:
+    context = QgsExpressionContext(QgsExpressionContextUtils.globalProjectLayerScopes(layer))
+    context.setFeature(next(layer.getFeatures(where)))
+    return QgsExpression.replaceExpressionText(layer.mapTipTemplate(), context)
+
+
+def test_a_count_over_chips_says_what_it_was_made_from(ask, bar, qtbot):
+    ask("count", ["counted"])
+    summary = "counted: 5 (from detections; 5 of 6 chips agree). 5 detections, 7 answers"
+    qtbot.waitUntil(lambda: finished(bar, summary))
+    answers = layers()["Answers"]
+    assert said_of(answers, '"chip" is null') == "counted: 5\nfrom detections\n5 of 6 chips agree"
+    assert said_of(answers, '"chip" = 2') == "counted: 2"
+    assert "<td>from detections</td>" in tip_of(answers, '"chip" is null')
+    assert "<td>5 of 6 chips agree</td>" in tip_of(answers, '"chip" is null')
+    method = answers.fields().indexOf("method")
+    words = answers.editorWidgetSetup(method).config()["map"]
+    assert {"from detections": "detections"} in words
+    assert layers()["Detections"].featureCount() == 5
+    (group,) = QgsProject.instance().layerTreeRoot().findGroups()
+    assert [node.name() for node in group.findLayers()] == ["Detections", "Answers"]
+
+
+def test_a_count_of_one_chip_is_the_models_own(ask, bar, qtbot):
+    ask("count", ["ship"])
+    qtbot.waitUntil(lambda: finished(bar, "ship: 7 (the model's own count). 1 answers"))
+    assert said_of(layers()["Answers"], "TRUE") == "ship: 7"
+
+
+def test_what_a_free_question_was_taken_for_is_shown(ask, bar, qtbot):
+    ask("ask", question="How many ships are here?")
+    qtbot.waitUntil(lambda: finished(bar, "understood as: Count ship. 1 answers"))
+
+
+def test_a_refused_question_is_one_sentence_and_no_zero(ask, bar, qtbot):
+    ask("ask", question="Are they moored?")
+    qtbot.waitUntil(lambda: finished(bar, REFUSAL))
+    assert "Answers" not in layers()
 
 
 def test_a_models_words_are_no_html_in_the_map_tip(ask, bar, qtbot):
@@ -310,6 +360,7 @@ def test_the_preview_is_of_what_is_chosen(ask, scene_layer, action, canvas, qtbo
     qtbot.waitUntil(lambda: "6" in dialog._estimate.text())
     assert shows(dialog.preview._chip)
     assert dialog.preview._prior.text() == "No prior"
+    standin.prior = IN_CACHE
     dialog._prior.source.setCurrentIndex(dialog._prior.source.findData("cog"))
     qtbot.waitUntil(lambda: standin.previews[-1]["prior"] == "cog")
     qtbot.waitUntil(lambda: shows(dialog.preview._prior))

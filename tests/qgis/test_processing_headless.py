@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from batches import rows, run, write_areas
 from conftest import ROOT, write_tiff
-from qgis.core import QgsApplication, QgsProcessingModelAlgorithm
+from qgis.core import QgsApplication, QgsExpression, QgsProcessingModelAlgorithm
 
 STANDIN = Path(__file__).with_name("standin.py")
 BACKEND = os.environ.get("FUSAR_EXECUTABLE")  # read before a fixture hides it
@@ -156,8 +156,20 @@ def test_the_example_model_loads_and_runs(profile, plugin, scene_path, tmp_path)
         **{"sure:ships": str(ships), "count:counts": str(counts)},
     )  # fmt: skip
     # 0.95, 0.85, 0.65 (its predecessor of 0.75 was replaced) in each area
-    assert sorted(row["score"] for row in rows(ships)) == pytest.approx([0.65, 0.65, 0.85, 0.85, 0.95, 0.95])
+    assert sorted(row["confidence"] for row in rows(ships)) == pytest.approx(
+        [0.65, 0.65, 0.85, 0.85, 0.95, 0.95]
+    )
     assert [row["ships"] for row in rows(counts)] == [3, 3]
+
+
+@pytest.mark.parametrize(("confidence", "stays"), [("0.49", False), ("0.5", True), ("NULL", True)])
+def test_the_example_model_keeps_what_is_probably_true(plugin, confidence, stays):
+    model = QgsProcessingModelAlgorithm()
+    assert model.fromFile(str(MODEL))
+    (source,) = model.childAlgorithms()["sure"].parameterSources()["EXPRESSION"]
+    least = model.parameterDefinition("least_score").defaultValue()
+    expression = source.staticValue().replace('"confidence"', confidence).replace("@least_score", str(least))
+    assert bool(QgsExpression(expression).evaluate()) is stays
 
 
 def test_from_the_python_console(plugin, standin, scene_path):
@@ -192,7 +204,8 @@ def test_same_findings_as_the_command_line(profile, tmp_path):
     theirs, ours = sorted_rows(f"{cli}|layername=detections"), sorted_rows(out)
     assert len(ours) == len(theirs) == number(said, "FINDINGS") > 3
     for mine, cli_row in zip(ours, theirs, strict=True):
-        assert mine.pop("score") == pytest.approx(cli_row.pop("score"), abs=1e-6)
+        for name in ("objectness", "confidence"):  # null without a calibration
+            assert float(mine.pop(name) or 0) == pytest.approx(float(cli_row.pop(name) or 0), abs=1e-6)
         assert [mine.pop("scene"), mine.pop("area")] == [scene.name, 0]
         wkt = cli_row.pop("wkt").replace("Polygon (", "MultiPolygon ((") + ")"
         assert mine.pop("wkt") == wkt

@@ -112,6 +112,7 @@ def test_the_numbers_are_as_judged_until_the_analyst_says_otherwise(make):
 
 def test_a_year_without_a_prior_and_a_target_without_need_are_not_sent(make):
     dialog = make()
+    choose(dialog._prior.source, "none")
     assert dialog._prior.year.isHidden()
     choose(dialog._task, "describe")
     request = dialog.request()
@@ -129,8 +130,10 @@ def test_a_year_without_a_prior_and_a_target_without_need_are_not_sent(make):
 )
 def test_the_year_is_that_of_the_scene_as_far_as_there_are_priors(make, name, year, words):
     dialog = make(name)
-    choose(dialog._prior.source, "auto")
+    assert dialog.request().prior == "auto"
     assert dialog.request().year == year
+    assert dialog._prior.go_on.isHidden()  # what is automatic goes on in any case
+    choose(dialog._prior.source, "cog")
     assert words in dialog._prior.year.toolTip()
     assert dialog._prior.go_on.isVisible()
     dialog._prior.go_on.setChecked(True)
@@ -261,3 +264,61 @@ def test_the_preview_says_what_is_seen_and_how_long_it_takes(make):
     assert dialog.preview._prior.text() == "No prior here"
     assert "&lt;b&gt;" in dialog.preview._prior_text.text()
     assert "About 2 min." in dialog._estimate.text()
+
+
+def offered(dialog) -> list[str]:
+    return [dialog._task.itemData(place) for place in range(dialog._task.count())]
+
+
+def test_it_offers_only_what_the_model_was_taught(make):
+    narrow = dataclasses.replace(TINY, tasks=("detect", "count"), free_questions=False)
+    dialog = make(offer=(narrow, LARGE))
+    assert offered(dialog) == ["detect", "count", "ask"]
+    choose(dialog._task, "count")
+    dialog._model.setCurrentIndex(1)
+    assert offered(dialog) == [
+        "detect",
+        "locate",
+        "count",
+        "classify",
+        "describe",
+        "ask",
+    ]  # its card does not say
+    assert dialog.request().task == "count"
+    choose(dialog._task, "locate")
+    dialog._model.setCurrentIndex(0)
+    assert dialog.request().task == "detect"  # the first that it can
+
+
+def test_a_model_that_answers_no_free_question_says_which_it_takes(make):
+    narrow = dataclasses.replace(TINY, tasks=("detect", "count"), free_questions=False)
+    dialog = make(offer=(narrow, LARGE))
+    assert dialog._answerable.isHidden()
+    choose(dialog._task, "ask")
+    assert dialog._answerable.isVisible()
+    assert dialog._answerable.text() == (
+        "This model answers only questions that are one of its tasks: Count, Detect. It knows: ship, tank."
+    )
+    assert dialog.preview_request() is None  # the question decides what is looked at, or is refused
+    dialog._question.setText("how many ships?")
+    assert dialog.request().question == dialog.preview_request().question == "how many ships?"
+    dialog._model.setCurrentIndex(1)
+    assert dialog._answerable.isHidden()
+
+
+def test_the_questions_that_it_was_taught_are_named(make):
+    taught = dataclasses.replace(
+        TINY, tasks=("count",), free_questions=False, taught_questions=("is there water?",)
+    )
+    dialog = make(offer=(taught,))
+    choose(dialog._task, "ask")
+    assert "tasks: Count. And: “is there water?” It knows: ship, tank." in dialog._answerable.text()
+
+
+def test_a_task_that_was_remembered_for_another_model_is_not_offered(make):
+    first = make()
+    choose(first._task, "describe")
+    first.accept()
+    dialog = make(offer=(dataclasses.replace(TINY, tasks=("detect",)),))
+    assert offered(dialog) == ["detect", "ask"]
+    assert dialog.request().task == "detect"

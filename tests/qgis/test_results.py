@@ -27,7 +27,8 @@ RUN = {
 def finding(number: int, *, layer: str = "detections", **properties) -> Finding:
     x, y = 500000 + 30 * (number % 100), 3999900 - 30 * (number // 100)
     ring = ((x, y), (x + 20, y), (x + 20, y + 9), (x, y + 9), (x, y))
-    row = {"label": "ship", "score": 0.5, "length_m": 20.0, "chip": number, "run": "run-7", "model": "tiny"}
+    row = {"label": "ship", "objectness": 0.9, "confidence": 0.5, "length_m": 20.0, "chip": number}
+    row |= {"run": "run-7", "model": "tiny"}
     box = SceneBox(1.0, 2.0, 3.5, 4.0)
     shape = Polygon("Polygon", (ring,))
     return Finding(f"f{number}", layer, shape, "EPSG:32650", None, box, {**row, **properties})

@@ -25,13 +25,13 @@ from fusar_qgis.layers import storage
 from fusar_qgis.layers.run_layers import RunLayers
 from fusar_qgis.layers.styles import least_score
 
-SCORES = (0.9, 0.2, 0.6, None)
+CONFIDENCES = (0.9, 0.2, 0.6, None)
 AREA = "POLYGON((500000 3999800, 500300 3999800, 500300 4000000, 500000 4000000, 500000 3999800))"
 
 
 @pytest.fixture
 def layer(project, run, tmp_path):  # noqa: F811
-    made, _ = run(Found(tuple(finding(n, score=score) for n, score in enumerate(SCORES, 1))))
+    made, _ = run(Found(tuple(finding(n, confidence=one) for n, one in enumerate(CONFIDENCES, 1))))
     made.setCustomProperty(storage.SCENE_PROPERTY, str(write_tiff(tmp_path / "harbour.tif")))
     return made
 
@@ -158,12 +158,12 @@ def test_add_what_was_missed(layer, start, canvas, qgis_iface):
     assert layer.featureCount() == 4
 
 
-def test_the_score_filter_hides_and_never_the_unscored(layer, start, canvas, qtbot):
+def test_the_filter_hides_and_never_what_has_no_confidence(layer, start, canvas, qtbot):
     bar = start(layer)
+    assert "Confid" in bar._confidence._name.text()
     bar._confidence._slider.setValue(50)
     qtbot.waitUntil(lambda: least_score(layer) == 0.5)
-    assert "3 of 4" in bar._confidence._text.text()
-    assert "incl. 1 unscored" in bar._confidence._text.text()
+    assert bar._confidence._text.text() == "≥ 50 %: 3 of 4 (incl. 1 unscored)"
     assert drawn(layer) == ["f1", "f3", "f4"]
     press(canvas, "AA")
     assert decisions(layer) == ["accepted", None, "accepted", None]

@@ -203,22 +203,29 @@ def test_a_stretched_chip_shows_the_window_and_nothing_else(tmp_path):
     assert chip[:240].max() == 0
 
 
-def test_an_undistorted_chip_is_black_around_the_window(tmp_path):
-    one = record(tmp_path, pixels=np.full((100, 200), 200, np.uint8), prior=prior_file(tmp_path / "p.npz"))
-    part = replace(one, window=SceneWindow(20, 10, 100, 50))
+@pytest.mark.parametrize("factor", [1, 6])
+def test_an_undistorted_chip_is_black_around_the_window_and_never_magnified(tmp_path, factor):
+    pixels = np.full((100 * factor, 200 * factor), 200, np.uint8)
+    one = record(tmp_path, pixels=pixels, prior=prior_file(tmp_path / "p.npz"))
+    part = replace(one, window=SceneWindow(20, 10, 100 * factor, 50 * factor))
     chip, plan = part.chip(TINY)
     assert chip.shape == (224, 224)
     assert plan == part.plan(TINY)
-    assert plan.window == SceneWindow(20, -15, 100, 100)
-    assert chip[:54].max() == 0
-    assert chip[170:].max() == 0
-    assert chip[60:164].min() == 200
+    side = max(100 * factor, 224)
+    left, top = (side - 100 * factor) // 2, (side - 50 * factor) // 2
+    assert plan.window == SceneWindow(20 - left, 10 - top, side, side)
+    shown = np.argwhere(chip > 100)
+    scale = 224 / side
+    np.testing.assert_allclose(shown.min(0), [top * scale, left * scale], atol=1)
+    np.testing.assert_allclose(
+        shown.max(0) + 1, [(top + 50 * factor) * scale, (left + 100 * factor) * scale], atol=1
+    )
     (_, inside), (_, moved) = part.vectors(), part.vectors(plan)
-    assert moved[:, 1] == pytest.approx(inside[:, 1])
-    assert moved[:, 0] == pytest.approx((inside[:, 0] * 50 + 25) / 100, abs=1e-6)
+    assert moved[:, 1] == pytest.approx((inside[:, 1] * 100 * factor + left) / side, abs=1e-6)
+    assert moved[:, 0] == pytest.approx((inside[:, 0] * 50 * factor + top) / side, abs=1e-6)
 
 
-@given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([(1, 1), (4, 3), (9, 16)]))
+@given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([(1, 1), (4, 3), (9, 16), (224, 224)]))
 def test_growing_keeps_the_window_inside_and_takes_the_shape(width, height, shape):
     window = grown(SceneWindow(7, -5, width, height), *shape)
     box, seen = SceneWindow(7, -5, width, height).box(), window.box()
@@ -227,6 +234,7 @@ def test_growing_keeps_the_window_inside_and_takes_the_shape(width, height, shap
     assert seen.right >= box.right
     assert seen.bottom >= box.bottom
     assert abs(window.width * shape[1] - window.height * shape[0]) <= max(shape)
+    assert (window.width >= shape[0], window.height >= shape[1]) == (True, True)
 
 
 def test_the_eight_forms_of_a_picture_share_a_digest_and_others_do_not():

@@ -7,7 +7,7 @@ import pytest
 from evaluation_samples import CARD, ORACLE, Oracle, figures
 
 from fusar_gpt.engine import Reply
-from fusar_gpt.tasks import Task
+from fusar_gpt.tasks import Task, cell_of
 from fusar_train.evaluation.inference import ask
 from fusar_train.evaluation.labelled_images import open_images, simulated_images
 from fusar_train.evaluation.metrics import ALL, MetricKey
@@ -27,9 +27,7 @@ def test_a_stored_record_is_asked_what_its_objects_tell(toy):
     assert truths[Task.COUNT, "ship"] == 1
     assert truths[Task.LOCATE, "ship"] == {1}
     [ship] = truths[Task.DETECT, "ship"]
-    scale = 1.12  # 100 pixels become 112, and 10 rows are added above for the square
-    assert ship.box.left == pytest.approx(10 * scale)
-    assert ship.box.top == pytest.approx(20 * scale)
+    assert (ship.box.left, ship.box.top) == (10 + 6, 10 + 16)  # 100 x 80 px lie in the middle of 112 x 112
     assert [a.truth for a in first.questions if a.task is Task.CLASSIFY] == [
         TrueClass("ship", "S-1"),
         TrueClass("plane"),
@@ -91,6 +89,28 @@ def test_simulated_chips_fit_the_card_and_priors_can_be_spoilt():
         assert len(other) == 1
         assert other[0].place != examples[i].place
     assert len(wrong) == 8
+
+
+@pytest.mark.parametrize(("card", "side"), [({}, 224), ({"aspect": "stretched"}, 448)])
+def test_a_simulated_chip_is_magnified_only_by_a_card_that_stretches(card, side):
+    """A larger frame shows it in its middle, with its objects, cells and prior where they are then."""
+    larger = replace(CARD, width=448, height=448, **card)
+    own, shown = (simulated_images(4, "test", one) for one in (replace(CARD, width=224, height=224), larger))
+    left = (448 - side) // 2
+    for before, after in ((own[i], shown[i]) for i in range(4)):
+        assert after.frame == (448, 448)
+        bright = np.flatnonzero(after.pixels.any(axis=0))
+        assert (bright[0], bright[-1] + 1) == (left, left + side)
+        np.testing.assert_allclose(after.positions, (before.positions * side + left) / 448, atol=1e-6)
+        for one, other in zip(before.questions, after.questions, strict=True):
+            if one.task is Task.DETECT:
+                boxes = [[t.box.left for t in asked.truth] for asked in (one, other)]
+                np.testing.assert_allclose(boxes[1], np.array(boxes[0]) * side / 224 + left)
+                cells = {cell_of(t.box, after.frame) for t in other.truth}
+                [located] = [
+                    q.truth for q in after.questions if (q.task, q.target) == (Task.LOCATE, other.target)
+                ]
+                assert located == cells
 
 
 class Recorder:

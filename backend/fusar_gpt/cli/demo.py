@@ -69,10 +69,9 @@ def run_sample(sample: Sample, engine: Engine, folder: Path) -> list[ReportedRun
     """Run a sample's tasks one after the other; they share one GeoPackage, boxes and grid share one overlay."""
     print(f"\n{sample.title}")
     done: list[Finished] = []
-    prior = str(sample.prior) if sample.prior else "none"
     area = area_from_file(sample.area) if sample.area else None
     for task in TASKS.get(sample, (Task.DETECT,)):
-        request = request_for(sample.scene, task, area=area, prior=prior)
+        request = request_for(sample.scene, task, area=area, prior_network=False)
         for event in show_progress(interpret(request, engine)):
             if isinstance(event, Finished):
                 show_summary(event)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fusar_gpt import engine_options, prior_options
 from fusar_gpt.cli.prior import report
-from fusar_gpt.contract import FETCHED_PRIORS, NO_PRIOR, QUANTITIES
+from fusar_gpt.contract import AUTO_PRIOR, FETCHED_PRIORS, NO_PRIOR, QUANTITIES
 from fusar_gpt.tasks import Task
 
 if TYPE_CHECKING:
@@ -49,9 +49,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--prior",
-        default="none",
+        default=AUTO_PRIOR,
         metavar="|".join((*FETCHED_PRIORS, "FILE", NO_PRIOR)),
-        help="AEF vectors; default: %(default)s",
+        help="AEF vectors; auto: from the cache, a file beside the scene, COGs or Earth Engine, else none; "
+        "default: %(default)s",
+    )
+    parser.add_argument(
+        "--compare-prior",
+        metavar="|".join((*FETCHED_PRIORS, "FILE", NO_PRIOR)),
+        help="interpret once more with this prior, and say what --prior added, removed and moved",
     )
     parser.add_argument("--year", type=int, metavar="Y", help="year of the prior; default: the scene's")
     parser.add_argument(
@@ -107,12 +113,13 @@ def run_interpret(args: argparse.Namespace) -> int:
     from fusar_gpt.contract import Finished
 
     check_out(args)
+    requests = [request]
+    if args.compare_prior is not None:
+        requests.append(replace(request, prior=args.compare_prior))
     with closing(
-        events_from_server(request, args) if args.server else events_from_here(request, args)
+        events_from_server(requests, args) if args.server else events_from_here(requests, args)
     ) as events:
-        for event in show_progress(events):
-            if isinstance(event, Finished):
-                deliver(event, args)
+        deliver([event for event in show_progress(events) if isinstance(event, Finished)], args)
     return 0
 
 
@@ -124,49 +131,75 @@ def check_out(args: argparse.Namespace) -> None:
     read = {"area": args.area, "boxes": args.boxes}
     inputs = {what: split_layer(path)[0] if path else None for what, path in read.items()}
     inputs |= {"scene": args.scene, "prior": Path(args.prior)}
+    if args.compare_prior is not None:
+        inputs["compared prior"] = Path(args.compare_prior)
     if said := check_output(args.out, is_findings_file, inputs=inputs, overwrite=args.overwrite):
         report(said)
 
 
-def events_from_here(request: InterpretRequest, args: argparse.Namespace) -> Generator[Event, None, None]:
-    """Interpret on this machine."""
+def events_from_here(
+    requests: Sequence[InterpretRequest], args: argparse.Namespace
+) -> Generator[Event, None, None]:
+    """Interpret on this machine, one request after the other."""
     from fusar_gpt.engine import open_engine
     from fusar_gpt.interpret import interpret
 
     engine = open_engine(engine_options.EngineOptions.of(args))
-    yield from interpret(request, engine, settings=prior_options.PriorSettings.of(args), report=report)
+    settings = prior_options.PriorSettings.of(args)
+    for request in requests:
+        yield from interpret(request, engine, settings=settings, report=report)
 
 
-def events_from_server(request: InterpretRequest, args: argparse.Namespace) -> Generator[Event, None, None]:
+def events_from_server(
+    requests: Sequence[InterpretRequest], args: argparse.Namespace
+) -> Generator[Event, None, None]:
     """Have a server interpret, with the model it has unless one is named."""
     from fusar_gpt.client import Client
     from fusar_gpt.connection import find_token
 
     model = None if args.model == engine_options.EngineOptions().model else args.model
-    allow_no_prior = prior_options.PriorSettings.of(args).allow_none
-    request = replace(request, model=model, allow_no_prior=allow_no_prior)
+    settings = prior_options.PriorSettings.of(args)
+    allowed, network = settings.allow_none, not settings.offline
+    requests = [
+        replace(request, model=model, allow_no_prior=allowed, prior_network=network) for request in requests
+    ]
     token = find_token(args.server, args.token_file)
     with Client(args.server, token, ca_file=args.ca_file, report=report) as client:
-        yield from client.run(request)
+        for request in requests:
+            yield from client.run(request)
 
 
-def deliver(finished: Finished, args: argparse.Namespace) -> None:
-    """Write the GeoPackage, then print what was asked for. Raises OutputError."""
-    from fusar_gpt.cli.terminal import show_summary
-    from fusar_gpt.contract import to_geojson
-    from fusar_gpt.findings import count_by_kind, write_geopackage
+def deliver(finished: Sequence[Finished], args: argparse.Namespace) -> None:
+    """Write the GeoPackage of one run or two that are compared, then print what was asked for. Raises OutputError."""
+    from fusar_gpt.cli.terminal import show_effect, show_summary
+    from fusar_gpt.findings import prior_effect, write_geopackage
 
-    told = write_geopackage(args.out, [finished.run], finished.findings)
+    effect = prior_effect(*finished) if len(finished) == 2 else None
+    findings = [finding for one in finished for finding in one.findings]
+    told = write_geopackage(args.out, [one.run for one in finished], findings, effect)
     for warning in told:
         report(warning)
     if args.json:
-        findings = to_geojson(finished.findings)
-        counts = count_by_kind(finished.findings)
-        run = replace(finished.run, warnings=(*finished.run.warnings, *told))
-        print(json.dumps({"run": run.record(), "counts": counts, "findings": findings}, allow_nan=False))
-    else:
-        show_summary(finished)
-        print(f"written: {args.out}")
+        shown, *compared = (in_json(one, told) for one in finished)
+        if effect is not None:
+            shown["comparison"] = compared[0] | effect.to_json()
+        print(json.dumps(shown, allow_nan=False))
+        return
+    for one in finished:
+        show_summary(one)
+    if effect is not None:
+        show_effect(effect, *(one.run.prior for one in finished))
+    print(f"written: {args.out}")
+
+
+def in_json(finished: Finished, told: Sequence[str]) -> dict[str, Any]:
+    """Run, counts and findings."""
+    from fusar_gpt.contract import to_geojson
+    from fusar_gpt.findings import count_by_kind
+
+    run = replace(finished.run, warnings=(*finished.run.warnings, *told))
+    counts = count_by_kind(finished.findings)
+    return {"run": run.record(), "counts": counts, "findings": to_geojson(finished.findings)}
 
 
 def check_usage(args: argparse.Namespace) -> None:
@@ -179,6 +212,8 @@ def check_usage(args: argparse.Namespace) -> None:
         args.usage_error("--scale must be a number above 0, such as 0.01")
     if args.area is None and args.bbox is None and not (task is Task.CLASSIFY and args.boxes):
         args.usage_error("say where: --area FILE or --bbox W,S,E,N")
+    if args.compare_prior == args.prior:
+        args.usage_error("--compare-prior is the same as --prior: name another one, such as none")
     if task is Task.CLASSIFY and not args.boxes:
         args.usage_error("--task classify needs --boxes FILE")
     if task is Task.ASK and not args.question:
@@ -197,7 +232,7 @@ def check_place(args: argparse.Namespace) -> None:
             "--device, --dtype, --quantize and --batch are options of fusar serve, not of --server"
         )
     for option in prior_options.OPTIONS:
-        if option.setting != "allow_none" and getattr(args, option.dest) is not None:
+        if option.setting not in ("allow_none", "offline") and getattr(args, option.dest) is not None:
             args.usage_error(f"--{option.flag} is an option of fusar serve, not of --server")
 
 

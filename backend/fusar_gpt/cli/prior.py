@@ -254,17 +254,27 @@ def from_first(
 
 
 def run_doctor(args: argparse.Namespace) -> int:
-    """``fusar prior doctor``."""
+    """``fusar prior doctor``: 0 where at least one source works, else 1."""
     from fusar_gpt.priors.source import TILED, describe_source, open_cache
 
     settings = PriorSettings.of(args)
-    info = open_cache(settings).info()
+    cache = open_cache(settings)
+    info = cache.info()
     size, limit = f"{info.bytes / 1e6:,.0f}", f"{info.limit_bytes / 1e6:,.0f}"
-    print("cache", f"{info.tiles} tiles, {size} of {limit} MB, in {info.folder}", sep="\n  ")
+    kept = [
+        f"of {key}, years {', '.join(map(str, cache.years(key)))}: {megabytes(size)}"
+        for key, size in sorted(info.by_source.items())
+    ]
+    print("cache", f"{info.tiles} tiles, {size} of {limit} MB, in {info.folder}", *kept, sep="\n  ")
+    working = []
     for name in TILED:
         title = f"cog ({settings.cogs})" if name == "cog" else name
-        print(title, *describe_source(name, settings), sep="\n  ", flush=True)
-    return 0
+        works, lines = describe_source(name, settings)
+        print(title, *lines, sep="\n  ", flush=True)
+        working += [name] * works
+    if not working:
+        print("No source of priors works from here: --prior auto uses the cache, and files beside scenes.")
+    return 0 if working else 1
 
 
 def megabytes(number: int) -> str:

@@ -12,7 +12,8 @@ from contextlib import ExitStack, contextmanager
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from fusar_gpt.contract import Event, Finished, Progress, Started
-from fusar_gpt.findings import count_by_kind
+from fusar_gpt.contract.prior_effect import CHANGES, SAME
+from fusar_gpt.findings import PriorEffect, count_by_kind
 from fusar_gpt.findings.caption import warnings_of
 from fusar_gpt.tasks import SEARCHES, Task
 from fusar_gpt.tasks.abilities import understood
@@ -20,6 +21,9 @@ from fusar_gpt.tasks.questions import is_chinese
 
 LINE_EVERY_S = 10.0
 """How often progress is printed where stderr is not a terminal."""
+
+SURE = 0.8
+"""Detections of this confidence are counted apart."""
 
 
 class _Bar(tqdm):
@@ -73,6 +77,25 @@ def show_progress(events: Iterable[Event]) -> Iterator[Event]:
             yield event
 
 
+def show_effect(effect: PriorEffect, prior: str, compared: str) -> None:
+    """What a prior changed, as a table."""
+    print(f"  what the prior {prior} changed against {compared}:")
+    head = ("", *CHANGES)
+    rows = [(label, *map(str, row.values())) for label, row in effect.by_label.items()]
+    rows += [
+        (f"cells, {target}", *(str(row.get(change, "")) for change in CHANGES))
+        for target, row in effect.cells.items()
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows) if rows else ():
+        print("    " + "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)))
+    for target, count in effect.counts.items():
+        changed = count["chips_changed"]
+        print(f"    {target} counted: {count['with']}, not {count['compared']}; {changed} chips changed")
+    if effect.answers:
+        print(f"    answers: {effect.answers['changed']} changed, {effect.answers[SAME]} same")
+
+
 def show_summary(event: Finished) -> None:
     """What a question was taken for, the findings in numbers, a line each, then what was said in words."""
     run, rows = event.run, [finding.properties for finding in event.findings if finding.layer == "answers"]
@@ -84,8 +107,16 @@ def show_summary(event: Finished) -> None:
     print(f"  {run.task} {', '.join(run.targets)}: {'' if numbers else 'nothing found'}")
     for kind, number in numbers.items():
         print(f"    {number:5}  {kind}")
+    sure = [
+        finding.properties.get("confidence") for finding in event.findings if finding.layer == "detections"
+    ]
+    if run.confidence_meaning and sure:
+        number = sum(isinstance(share, float) and share >= SURE for share in sure)
+        print(f"    {number:5}  of them with a confidence of {SURE:.0%} or more")
     for row in rows:
+        share = row.get("confidence")
+        known = f", confidence {share:.0%}" if isinstance(share, float) else ""
         if "chip" not in row:
             print(f"    {row['target']}: {row['text']}")
         elif run.task not in SEARCHES:
-            print(f"    chip {row['chip']}: {row['label'] or row['text']}")
+            print(f"    chip {row['chip']}: {row['label'] or row['text']}{known}")

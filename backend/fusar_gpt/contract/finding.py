@@ -26,7 +26,6 @@ FINDING_COLUMNS: dict[str, Columns] = {
     "detections": {
         "id": str,
         "label": str,
-        "score": float,
         "objectness": float,
         "confidence": float,
         "length_m": float,
@@ -55,8 +54,9 @@ FINDING_COLUMNS: dict[str, Columns] = {
 }
 """The columns of each layer of findings; any of them may be null. ``lon`` and ``lat``: WGS84, of the centre.
 
-``objectness``: the probability of the token that says "an object is here", which ranks detections. ``confidence``: the
-probability of being right, calibrated on held-out images; null where the checkpoint has no calibration.
+``objectness``: the probability of the tokens that say "an object is here", which ranks detections. ``score``: the
+geometric mean probability of an answer's tokens, which ranks answers. ``confidence``: the probability of being right,
+calibrated on held-out images; null where the checkpoint has no calibration.
 ``method``: what a number was made from. ``agreement``: the share of chips whose own count is their number of
 detections. ``understood``: the task that a free question was taken for.
 ``data_share``: the share of the ground asked about where the scene has data, in [0, 1].

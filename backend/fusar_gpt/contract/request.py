@@ -114,7 +114,7 @@ class InterpretRequest:
     boxes: FeatureCollection | None = None
     boxes_crs: CrsText | None = None
     model: FileName | None = None
-    prior: FileName = NO_PRIOR
+    prior: FileName = AUTO_PRIOR
     prior_network: Flag = True
     allow_no_prior: Flag = False
     year: Year | None = None

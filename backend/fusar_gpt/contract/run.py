@@ -11,7 +11,10 @@ from .request import NO_PRIOR
 Value = Union[str, int, float, bool, None]
 Columns = dict[str, type]
 
-SCORE_MEANING = "token probability: geometric mean over the answer's tokens, not a calibrated confidence"
+SCORE_MEANING = (
+    "objectness: token probability that an object is here, against none or one elsewhere; score: geometric mean token "
+    "probability of an answer; both rank, neither is the chance of being right"
+)
 _LISTS = {"targets": ", ", "prompts": "\n", "warnings": "\n"}
 """What is a list, and how it is joined in a table."""
 
@@ -53,7 +56,7 @@ class Run:
         attribution: What the scene's licence wants said.
         warnings: Whole sentences that a reader must know: what was guessed against the evidence or left out.
         data_share: Share of the area where the scene has data, in [0, 1]; None while it is not known.
-        score_meaning: What the number called score is.
+        score_meaning: What the numbers called objectness and score are.
         confidence_meaning: On what the number called confidence was calibrated, and how well; None where there is none.
     """
 

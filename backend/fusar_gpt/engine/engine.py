@@ -62,21 +62,15 @@ class Reply:
     logprobs: NDArray[np.float64]
     finished: bool
 
-    def score(self, span: tuple[int, int]) -> float:
-        """Geometric mean probability of the tokens that overlap text[start:end]; 0 when none does.
-
-        A token probability, not a calibrated confidence.
-        """
-        start, end = span
+    def probability(self, *spans: tuple[int, int]) -> float:
+        """Geometric mean probability of the tokens that overlap any text[start:end]; 0 when none does."""
         begins = (0, *self.token_ends)
         # A token may hold only a part of a character's bytes; it then counts as that character.
         hit = [
-            begin < end and max(stop, begin + 1) > start
+            any(begin < end and max(stop, begin + 1) > start for start, end in spans if start < end)
             for begin, stop in zip(begins, self.token_ends, strict=False)
         ]
-        if start >= end or not any(hit):
-            return 0.0
-        return float(np.exp(self.logprobs[np.array(hit)].mean()))
+        return float(np.exp(self.logprobs[np.array(hit)].mean())) if any(hit) else 0.0
 
 
 OnText = Callable[[int, str], None]

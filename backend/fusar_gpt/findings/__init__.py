@@ -6,12 +6,14 @@ from fusar_gpt.findings.georeference import georeference, not_asked
 from fusar_gpt.findings.merge import Merge
 from fusar_gpt.findings.output import check_output, check_writable
 from fusar_gpt.findings.overlay import draw_overlay, write_overlay
+from fusar_gpt.findings.prior_effect import PriorEffect, prior_effect
 from fusar_gpt.findings.report import ReportedRun, write_report
 from fusar_gpt.findings.total import AreaNumbers
 
 __all__ = [
     "AreaNumbers",
     "Merge",
+    "PriorEffect",
     "ReportedRun",
     "check_output",
     "check_writable",
@@ -20,6 +22,7 @@ __all__ = [
     "georeference",
     "is_findings_file",
     "not_asked",
+    "prior_effect",
     "write_geopackage",
     "write_overlay",
     "write_report",

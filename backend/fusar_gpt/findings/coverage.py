@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from fusar_gpt.contract.prior import WITHOUT_PRIOR
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.imagery import Chip, area_mask
 
@@ -56,15 +57,22 @@ class AreaCoverage:
     def __init__(self) -> None:
         self.chips = self.asked = 0
         self._seen_px = self._ground_px = 0.0
-        self._without_prior = 0
+        self._without_prior = self._no_prior = 0
+        self._why_no_prior = ""
 
-    def add(self, coverage: Coverage, *, asked: bool, lacks_prior: bool) -> None:
-        """One more chip; ``lacks_prior``: a source was to give its prior, and had no vectors there."""
+    def add(self, coverage: Coverage, *, asked: bool, lacks_prior: bool, no_prior: str = "") -> None:
+        """One more chip.
+
+        ``lacks_prior``: a source was to give its prior, and had no vectors there. ``no_prior``: why no source gave one.
+        """
         self.chips += 1
         self.asked += asked
         self._seen_px += coverage.share * coverage.ground_px
         self._ground_px += coverage.ground_px
         self._without_prior += asked and lacks_prior
+        if asked and no_prior:
+            self._no_prior += 1
+            self._why_no_prior = no_prior
 
     @property
     def share(self) -> float:
@@ -83,7 +91,20 @@ class AreaCoverage:
                 f"The prior has no vectors on {self._without_prior} of {self.asked} chips: there the model saw the "
                 "radar image alone."
             )
+        if self._no_prior:
+            everywhere = self._no_prior == self.asked
+            said.append(
+                without_prior(
+                    self._why_no_prior, "" if everywhere else f" on {self._no_prior} of {self.asked} chips"
+                )
+            )
         return said
+
+
+def without_prior(why: str, where: str = "") -> str:
+    """The sentence that the model had no prior although one was asked for."""
+    there = " there" if where else ""
+    return f"{WITHOUT_PRIOR}{where}: {why}; answers{there} are from the radar image alone."
 
 
 def without_data(share: float) -> str:

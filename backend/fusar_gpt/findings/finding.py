@@ -51,6 +51,11 @@ def area_counts(findings: Iterable[Finding]) -> dict[str, int]:
     }
 
 
+def surest_first(finding: Finding) -> float:
+    """The key that sorts detections by falling objectness."""
+    return -float(finding.properties.get("objectness") or 0)
+
+
 def overlap(one: SceneBox, other: SceneBox) -> SceneBox | None:
     """What two boxes share; None if that has no area."""
     left, top = max(one.left, other.left), max(one.top, other.top)

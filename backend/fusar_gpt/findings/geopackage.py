@@ -22,8 +22,10 @@ from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt import lonlat
 from fusar_gpt.contract import FINDING_COLUMNS, RUN_COLUMNS, Columns, Finding, Run, Value
+from fusar_gpt.contract.prior_effect import PRIOR_EFFECT, PRIOR_EFFECT_COLUMNS
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings.output import whole_file
+from fusar_gpt.findings.prior_effect import PriorEffect
 
 _RUN_COLUMNS: Columns = {**RUN_COLUMNS, "lon": float, "lat": float}
 _NUMPY: dict[type, tuple[str, Value]] = {
@@ -50,10 +52,15 @@ def is_findings_file(path: Path) -> bool:
             columns = {name for _, name, *_ in database.execute("PRAGMA table_info(runs)")}
     except sqlite3.Error:
         return False
-    return tables - {"layer_styles"} == {*FINDING_COLUMNS, "runs"} and "scene_fingerprint" in columns
+    return (
+        tables - {"layer_styles", PRIOR_EFFECT} == {*FINDING_COLUMNS, "runs"}
+        and "scene_fingerprint" in columns
+    )
 
 
-def write_geopackage(path: Path, runs: Sequence[Run], findings: Iterable[Finding]) -> tuple[str, ...]:
+def write_geopackage(
+    path: Path, runs: Sequence[Run], findings: Iterable[Finding], effect: PriorEffect | None = None
+) -> tuple[str, ...]:
     """Writes the layers ``detections``, ``grid``, ``answers`` (even if empty) and ``runs``.
 
     They are in the CRS of the runs' scenes; a layer has only one, so runs in different CRSs meet in WGS84, and so
@@ -64,6 +71,7 @@ def write_geopackage(path: Path, runs: Sequence[Run], findings: Iterable[Finding
         path: The file to write or to replace; its folder must exist.
         runs: At least one run; its area is the geometry of its row in ``runs``.
         findings: The findings of all these runs, in any order.
+        effect: What the prior of one of them changed; it becomes the layer ``prior_effect``.
 
     Returns:
         Warnings about the file, which the runs in it carry too.
@@ -78,13 +86,13 @@ def write_geopackage(path: Path, runs: Sequence[Run], findings: Iterable[Finding
     told: tuple[str, ...] = ()
     with whole_file(path) as whole, _plain_path(whole) as temporary:
         try:
-            _write_layers(temporary, runs, by_layer, own_crs=shared)
+            _write_layers(temporary, runs, by_layer, effect, own_crs=shared)
             if shared and not _came_back(temporary, runs[0]):
                 told = (_NOT_HELD,)
                 temporary.unlink()
                 runs = [replace(run, warnings=(*run.warnings, *told)) for run in runs]
-                _write_layers(temporary, runs, by_layer, own_crs=False)
-            _check_complete(temporary)
+                _write_layers(temporary, runs, by_layer, effect, own_crs=False)
+            _check_complete(temporary, len(FINDING_COLUMNS) + 1 + (effect is not None))
         except (RuntimeError, sqlite3.Error) as error:  # RuntimeError is the base of all of pyogrio's
             reason = " ".join(str(error).split())
             raise OutputError(
@@ -105,7 +113,12 @@ def _plain_path(path: Path) -> Iterator[Path]:
 
 
 def _write_layers(
-    path: Path, runs: Sequence[Run], by_layer: dict[str, list[Finding]], *, own_crs: bool
+    path: Path,
+    runs: Sequence[Run],
+    by_layer: dict[str, list[Finding]],
+    effect: PriorEffect | None,
+    *,
+    own_crs: bool,
 ) -> None:
     """All layers in the CRS of the runs' scenes, else in WGS84."""
     crs, kind = (runs[0].scene_crs, "Polygon") if own_crs else (_WGS84, "MultiPolygon")
@@ -113,6 +126,11 @@ def _write_layers(
         shapes = [shape(each.geometry if own_crs else each.lonlat) for each in by_layer[name]]
         rows = [{"id": finding.id, **finding.properties} for finding in by_layer[name]]
         _write_layer(path, name, crs, kind, shapes, columns, rows)
+    if effect is not None:
+        drawn = [each.drawn for each in effect.detections]
+        shapes = [shape(each.geometry if own_crs else each.lonlat) for each in drawn]
+        rows = [each.columns for each in effect.detections]
+        _write_layer(path, PRIOR_EFFECT, crs, kind, shapes, PRIOR_EFFECT_COLUMNS, rows)
     own = [shapely.from_wkt(run.area) for run in runs]
     areas = own if own_crs else [_degrees(area, run.scene_crs) for run, area in zip(runs, own, strict=True)]
     rows = [run.record() | _centre(area, run.scene_crs) for run, area in zip(runs, own, strict=True)]
@@ -132,12 +150,12 @@ def _came_back(path: Path, run: Run) -> bool:
     return bool((np.abs(there - here) < _SAME_DEGREES).all())
 
 
-def _check_complete(path: Path) -> None:
+def _check_complete(path: Path, layers: int) -> None:
     """GDAL builds the spatial indexes last, when it closes the file, and tells nobody if it cannot."""
     with closing(sqlite3.connect(path)) as database:
         query = "SELECT count(*) FROM gpkg_extensions WHERE extension_name = 'gpkg_rtree_index'"
         (indexes,) = database.execute(query).fetchone()
-    if indexes != len(FINDING_COLUMNS) + 1:
+    if indexes != layers:
         raise RuntimeError("no room for the spatial indexes")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable
 
 import numpy as np
 import pyproj
@@ -15,12 +14,13 @@ from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
 
 from fusar_gpt import lonlat
+from fusar_gpt.certainty import BoxCertainty, Certainty
 from fusar_gpt.contract import ENOUGH_DATA, Finding, Layer, Run, Value
 from fusar_gpt.findings.coverage import Coverage, without_data
 from fusar_gpt.findings.finding import overlap
 from fusar_gpt.frames import ChipBox, LonLatPoints, SceneBox, ScenePoints, chip_corners, scene_corners
 from fusar_gpt.imagery import Chip, Scene, outline_of
-from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, Question, Text
+from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, LabelledBox, Question, Text
 
 CHIP_COUNT = "chip count"
 """The ``method`` of the model's own count of one chip (the paper's counting task)."""
@@ -39,7 +39,7 @@ def georeference(
     chip: Chip,
     scene: Scene,
     run: Run,
-    reply_score: Callable[[tuple[int, int]], float],
+    sure: Certainty,
     prior_nodes: int,
     coverage: Coverage,
 ) -> list[Finding]:
@@ -57,13 +57,13 @@ def georeference(
         chip: The chip it was asked about.
         scene: The scene the chip was cut from.
         run: The run, whose provenance every finding carries.
-        reply_score: Token probability of a character range of ``answer.raw``.
+        sure: How sure the model is of the answer.
         prior_nodes: How many prior vectors lay on the chip.
         coverage: Where on the chip the scene has data.
     """
     maker = _Maker(question, chip, scene, run, coverage, prior_nodes)
     if isinstance(answer, Boxes):
-        views = [maker.detection(b.box, b.label, reply_score(b.span)) for b in answer.boxes]
+        views = [maker.detection(*pair) for pair in zip(answer.boxes, sure.boxes, strict=True)]
         found = [view for view in views if view is not None]
     elif isinstance(answer, Grid) and answer.complete:
         found = [
@@ -74,7 +74,7 @@ def georeference(
     else:
         found = []
     if not (isinstance(answer, (Boxes, Grid)) and answer.complete):
-        found.append(maker.row(answer, reply_score))
+        found.append(maker.row(answer, sure))
     elif coverage.share < ENOUGH_DATA:
         found.append(maker.no_data("so little was seen of it"))
     return [finding for finding in found if _is_placed(finding)]
@@ -96,11 +96,15 @@ class _Maker:
         self._shared = run.provenance() | {"chip": chip.index, "prior_nodes": prior_nodes}
         self._made = 0
 
-    def detection(self, box: ChipBox, label: str, score: float) -> Finding | None:
-        placed = overlap(self._on_scene(box), SceneBox(0, 0, self._scene.width, self._scene.height))
-        if placed is None or not self.sees(box):
+    def detection(self, found: LabelledBox, sure: BoxCertainty) -> Finding | None:
+        placed = overlap(self._on_scene(found.box), SceneBox(0, 0, self._scene.width, self._scene.height))
+        if placed is None or not self.sees(found.box):
             return None
-        columns: dict[str, Value] = {"label": label, "score": _number(score)}
+        columns: dict[str, Value] = {
+            "label": found.label,
+            "objectness": _number(sure.objectness),
+            "confidence": _number(sure.confidence),
+        }
         if self._scene.georeferenced:
             columns["length_m"], columns["width_m"] = ground_size(placed, self._scene)
         columns["target"] = self._question.target
@@ -124,12 +128,13 @@ class _Maker:
         text = f"no data on {share} of this ground, {then}"
         return self._row({"count": None, "label": None, "text": text, "score": None, "complete": False})
 
-    def row(self, answer: Answer, reply_score: Callable[[tuple[int, int]], float]) -> Finding:
+    def row(self, answer: Answer, sure: Certainty) -> Finding:
         columns: dict[str, Value] = {
             "count": answer.value if isinstance(answer, Count) else None,
             "label": answer.label if isinstance(answer, Label) else None,
             "text": _words(answer),
-            "score": _number(reply_score((0, len(answer.raw)))) if answer.raw else None,
+            "score": _number(sure.probability),
+            "confidence": _number(sure.confidence),
             "method": CHIP_COUNT if isinstance(answer, Count) else None,
             "complete": answer.complete,
         }
@@ -239,5 +244,5 @@ def _words(answer: Answer) -> str | None:
     return None if answer.complete else answer.raw
 
 
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)

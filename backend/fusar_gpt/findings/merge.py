@@ -23,12 +23,12 @@ class _View:
 
     @property
     def rank(self) -> tuple[bool, float, float, str]:
-        """The best view is whole; among cut ones it is the largest; then the score decides, then the id."""
-        score = self.finding.properties.get("score")
+        """The best view is whole; among cut ones it is the largest; then objectness decides, then the id."""
+        objectness = self.finding.properties.get("objectness")
         return (
             not self.cut,
             self.finding.box.area if self.cut else 0.0,
-            score if isinstance(score, float) else 0.0,
+            objectness if isinstance(objectness, float) else 0.0,
             self.finding.id,
         )
 

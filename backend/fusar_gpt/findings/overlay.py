@@ -16,6 +16,7 @@ from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt.contract import Finding, Run
 from fusar_gpt.findings.caption import GROUND, Colour, LegendEntry, colours, draw_caption, font, warnings_of
+from fusar_gpt.findings.finding import surest_first
 from fusar_gpt.findings.georeference import DETECTIONS
 from fusar_gpt.findings.output import whole_file
 from fusar_gpt.frames import SceneBox, SceneWindow, corner_array
@@ -178,9 +179,9 @@ class _Marks:
                 outline=self._colour[str(finding.properties["label"])],
                 width=self._line,
             )
-        for finding, frame in sorted(frames, key=lambda pair: -float(pair[0].properties["score"] or 0)):
-            label, score = str(finding.properties["label"]), finding.properties["score"]
-            texts = [label] if score is None else [f"{label} {score:.2f}", label]
+        for finding, frame in sorted(frames, key=lambda pair: surest_first(pair[0])):
+            label, confidence = str(finding.properties["label"]), finding.properties["confidence"]
+            texts = [label] if confidence is None else [f"{label} {confidence:.0%}", label]
             self._label(texts, self._around(frame), self._colour[label])
 
     def _shade(self, frame: _Rectangle, colour: Colour) -> None:

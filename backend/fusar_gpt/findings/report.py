@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
 from fusar_gpt.contract import ENOUGH_DATA, Finding, Run, Value
-from fusar_gpt.findings.finding import count_by_kind
+from fusar_gpt.findings.finding import count_by_kind, surest_first
 from fusar_gpt.findings.output import whole_file
 
 MAX_ROWS = 300
@@ -60,7 +60,9 @@ def write_report(path: Path, results: Sequence[ReportedRun]) -> None:
         sections=[_section(result) for result in results],
         max_rows=MAX_ROWS,
         enough_data=ENOUGH_DATA,
-        score_meaning="; ".join(dict.fromkeys(run.score_meaning for run in runs)),
+        meanings=dict.fromkeys(
+            said for run in runs for said in (run.score_meaning, run.confidence_meaning) if said
+        ),
         version=", ".join(dict.fromkeys(run.version for run in runs)),
     )
     with whole_file(path) as temporary:
@@ -85,7 +87,7 @@ def _section(result: ReportedRun) -> dict[str, Any]:
     """One run's part of the page; rows are the properties of findings."""
     run, findings = result.run, result.findings
     rows: dict[str, list[dict[str, Value]]] = {"detections": [], "grid": [], "answers": []}
-    for finding in findings:
+    for finding in sorted(findings, key=surest_first):
         rows[finding.layer].append(finding.properties)
     without_prior = None
     if run.prior == "none":
@@ -98,7 +100,7 @@ def _section(result: ReportedRun) -> dict[str, Any]:
         "without_prior": without_prior,
         "counts": count_by_kind(findings),
         "picture": base64.b64encode(result.picture).decode("ascii"),
-        "detections": sorted(rows["detections"], key=lambda row: -float(row["score"] or 0)),
+        "detections": rows["detections"],
         "grid": _grid(rows["grid"]),
         "answers": rows["answers"],
     }

@@ -32,7 +32,7 @@ class ChipFormat:
     ``width`` x ``height`` chip pixels; ``token_px`` chip pixels to a visual token's side (patch x merge);
     ``ground_m`` the ground width in metres of the chips it was trained on, None for native resolution.
     ``stretched`` resizes ground of any shape to the chip, as the authors' release does; otherwise windows have the
-    chip's shape and show more ground rather than distort it.
+    chip's shape, and show more ground rather than distort or magnify it.
     """
 
     width: int
@@ -164,15 +164,18 @@ def plan_chips(
 def window_size(pixel_size_m: float, frame: ChipFormat, ground_m: float | None) -> tuple[int, int]:
     """Width and height in scene pixels of a chip's window: the same ground for all sensors (FUSAR-KLIP SRC).
 
-    One scene pixel becomes at most two chip pixels: on a coarse scene the ground grows rather than the blur.
+    A scene pixel never becomes more than one chip pixel: on a coarse scene a chip shows more ground, as models find
+    less in magnified chips.
     """
-    width = frame.width if ground_m is None else ground_m / pixel_size_m
-    width = max(width, frame.width / 2)
-    return max(round(width), 1), max(round(width * frame.height / frame.width), 1)
+    width = frame.width if ground_m is None else max(ground_m / pixel_size_m, frame.width)
+    return round(width), round(width * frame.height / frame.width)
 
 
 def narrowed(side: int, low: float, high: float, frame_side: int) -> int:
-    """The side of a stretched chip's window: at most the area's, but never magnified more than twofold."""
+    """The side of a stretched chip's window: at most the area's, and at least half the chip's.
+
+    Only these chips are ever magnified, at most twofold: what such a model was taught was resized to the chip too.
+    """
     length = math.ceil(high - _SNAP_PX) - math.floor(low + _SNAP_PX)
     return min(side, max(length, math.ceil(frame_side / 2)))
 

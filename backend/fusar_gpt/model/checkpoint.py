@@ -153,7 +153,9 @@ def export_checkpoint(name_or_dir: str | Path, out: Path) -> Card:
     """
     config = read_config(find_folder(str(name_or_dir)))
     whole = load_checkpoint(name_or_dir, device="cpu", dtype=config.dtype)
-    card = replace(whole.card, base=None, base_digests={}, base_sizes={})
+    # Rounding the sum of base and adapter changes the probabilities that a calibration is about.
+    calibration = None if whole.card.base else whole.card.calibration
+    card = replace(whole.card, base=None, base_digests={}, base_sizes={}, calibration=calibration)
     with staged(out) as stage:
         return save_checkpoint(stage, whole.model, whole.processor, card, dtype=None)
 
@@ -253,8 +255,9 @@ def _load_adapted(
     base = reopen_base(card)
     model = _load_weights(base.folder, config, options, without="model.tlm.")
     model.to(device)  # where merging is fast
-    # Weights that the base lacks do not get the library's exception for TLM, which is float32.
-    model.model.tlm.float().load_state_dict(load_file(folder / TLM_FILE), strict=True)
+    if card.uses_prior:
+        # Weights that the base lacks do not get the library's exception for TLM, which is float32.
+        model.model.tlm.float().load_state_dict(load_file(folder / TLM_FILE), strict=True)
     adapter = read_adapter(folder)
     check_targets(adapter, model)
     merge(model, adapter)
@@ -278,6 +281,8 @@ def quiet() -> Iterator[None]:
 def check_fit(config: FusarGptConfig, processor: FusarGptProcessor) -> None:
     """ValueError when configuration, tokenizer, image processor and card contradict each other."""
     card, images, vision = processor.card, processor.image_processor, config.vision_config
+    if card.uses_prior != ((config.tlm or {}).get("fusion") != "none"):
+        raise ValueError("card and model disagree about whether a prior is used")
     sizes = {(card.patch, card.merge), (images.patch_size, images.merge_size)}
     if sizes != {(vision.patch_size, vision.spatial_merge_size)}:
         raise ValueError("card, image processor and model disagree about patch and merge size")

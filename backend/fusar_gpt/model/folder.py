@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,17 @@ from safetensors import SafetensorError
 
 from fusar_gpt.contract import Task
 from fusar_gpt.errors import CheckpointError
+from fusar_gpt.model.calibration import Calibration
 
 CARD_FILE = "fusar.json"
 ASPECTS = ("undistorted", "stretched")
 CARD_TASKS = tuple(task.value for task in Task if task is not Task.ASK)
 """What a card may name as ``tasks``: ``free_questions`` says whether it may be asked anything else."""
-_DECIDES_NO_ANSWER = ("base", "pixel_m", "chip_m", "tasks", "free_questions", "taught_questions", "sensors")
+# Whether a prior changes an answer is decided by the configuration, and in it TLM.
+_DECIDES_NO_ANSWER = (
+    *("base", "pixel_m", "chip_m", "tasks", "free_questions", "taught_questions", "sensors"),
+    *("calibration", "uses_prior", "unconfirmed_tasks"),
+)
 
 # What the libraries raise about files that are missing, truncated or invalid.
 BROKEN = (
@@ -76,6 +81,9 @@ class Card:
     ``tasks`` names the tasks that it was taught, free questions aside, ``free_questions`` says whether it answers any
     question in words, and ``sensors`` names the radars that its images were from; None when that is not known.
     ``taught_questions`` are those in words that it answers even if it answers no others.
+    ``unconfirmed_tasks`` may be asked of it too, in words that its makers have not confirmed; runs say so.
+    ``uses_prior`` is False for a checkpoint without TLM: it sees images only, and no prior is fetched for it.
+    ``calibration`` says how token probabilities become confidences, and how well; None: there are none.
     ``digests`` maps weight files to their SHA-256 and is written by ``save_checkpoint``.
     """
 
@@ -103,6 +111,9 @@ class Card:
     free_questions: bool | None = None
     taught_questions: list[str] = field(default_factory=list)
     sensors: list[str] | None = None
+    unconfirmed_tasks: list[str] | None = None
+    uses_prior: bool = True
+    calibration: Calibration | None = None
     digests: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -116,6 +127,10 @@ class Card:
                 raise ValueError(f"a smallest and a greatest size in metres are wanted, not {taught}")
         if self.tasks is not None and not (self.tasks and set(self.tasks) <= set(CARD_TASKS)):
             raise ValueError(f"tasks must be some of {', '.join(CARD_TASKS)}, not {self.tasks}")
+        if not set(self.unconfirmed_tasks or ()) <= set(CARD_TASKS):
+            raise ValueError(
+                f"unconfirmed_tasks must be some of {', '.join(CARD_TASKS)}, not {self.unconfirmed_tasks}"
+            )
         if self.ground_m is not None and not 0 < self.ground_m < math.inf:
             raise ValueError(f"ground_m must be a number of metres above 0, not {self.ground_m}")
 
@@ -197,7 +212,7 @@ def digest(folder: Path, card: Card) -> str:
     """SHA-256 of what decides an answer: the card, and the weights and settings beside it.
 
     The base's location is left out; its content is in it through ``base_digests``. So is what decides no answer but
-    only warnings and refusals. CheckpointError when a file is missing or altered.
+    only warnings, refusals and confidences. CheckpointError when a file is missing or altered.
     """
     described = {key: value for key, value in asdict(card).items() if key not in _DECIDES_NO_ANSWER}
     total = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
@@ -267,6 +282,6 @@ def staged(out: Path) -> Iterator[Path]:
 def write_card(folder: Path, card: Card, paths: list[Path]) -> Card:
     """Write the card last, with the digests of ``paths``: a folder without a card is no checkpoint."""
     (folder / CARD_FILE).unlink(missing_ok=True)
-    card = Card(**{**asdict(card), "digests": {path.name: sha256(path) for path in paths}})
+    card = replace(card, digests={path.name: sha256(path) for path in paths})
     card.write(folder)
     return card

@@ -33,6 +33,8 @@ NO_PROJECT = (
     "Earth Engine needs a Google Cloud project: register one at https://code.earthengine.google.com/register "
     "and name it in FUSAR_PRIOR_EE_PROJECT."
 )
+FIND_AN_ACCOUNT = "run earthengine authenticate, or give the key of an account."
+NO_ACCOUNT = f"There are no credentials for Earth Engine: {FIND_AN_ACCOUNT}"
 _TOO_MUCH = (
     "Earth Engine turns us away, too many requests or the quota is used up: wait, or try another source."
 )

@@ -15,7 +15,7 @@ import numpy as np
 from fusar_gpt.errors import Cancelled, PriorError
 from fusar_gpt.priors.cache import TileCache
 from fusar_gpt.priors.field import DIMENSIONS, NODATA_CODE
-from fusar_gpt.priors.retry import Deadline, RetryPolicy, Unavailable
+from fusar_gpt.priors.retry import Deadline, RetryPolicy, TransientError, Unavailable
 from fusar_gpt.priors.tiles import TILE_PX, Codes, CodesOf, Tile, TileSource
 
 T = TypeVar("T")
@@ -44,6 +44,9 @@ class TileFetcher:
         cache: Where tiles are kept, if anywhere.
         retry: How long and how often one tile is tried.
         report: Told once when the cache cannot be written, from another thread.
+
+    Attributes:
+        stopped: Why the source is not asked any more; None while it is.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class TileFetcher:
         self._failures = 0  # in a row
         self._failure = ""  # the last
         self._paused_until = 0.0
+        self.stopped: str | None = None
 
     def holds(self, tiles: Sequence[Tile], year: int) -> bool:
         """Whether all tiles are in memory or in the cache."""
@@ -116,7 +120,7 @@ class TileFetcher:
             self._watch.wait([coming])
         except TimeoutError:
             raise self._failed(
-                Unavailable(
+                TransientError(
                     f"{self._source.name} did not answer for {self._watch.seconds:.0f} s: try again later."
                 )
             ) from None
@@ -134,10 +138,12 @@ class TileFetcher:
         return self._wait(asked)
 
     def known_years(self, tile: Tile) -> Sequence[int]:
-        """The same if the source has answered already, else none."""
+        """The same as far as it is known without asking anybody, else none."""
         with self._lock:
             asked = self._years.get(tile)
-        return asked.result() if asked and asked.done() and not asked.exception() else ()
+        if asked and asked.done() and not asked.exception():
+            return asked.result()
+        return self._source.known_years(tile)
 
     def year_to_use(self, tiles: Sequence[Tile], year: int | None, ask: bool = True) -> int | None:
         """``year`` if all its tiles are at hand, else the nearest that the source has, else None.
@@ -146,9 +152,16 @@ class TileFetcher:
         """
         if year is not None and self.holds(tiles, year):
             return year
-        years_at = self.years if ask else self.known_years
-        years = next((years for tile in tiles if (years := years_at(tile))), None)
+        years = next((years for tile in tiles if (years := self._years_at(tile, ask))), None)
         return nearest(years, year) if years else None
+
+    def _years_at(self, tile: Tile, ask: bool) -> Sequence[int]:
+        return self.known_years(tile) or (self.years(tile) if ask else ())
+
+    def stop_asking(self, why: str) -> None:
+        """Give only what is at hand from now on; else fail for the reason given."""
+        with self._lock:
+            self.stopped = why
 
     def close(self) -> None:
         """Stop every fetch; whoever waits gets Cancelled."""
@@ -216,6 +229,8 @@ class TileFetcher:
     def _ask(self, question: Callable[[], T]) -> T:
         """What the source answers. One that keeps failing is not asked for a while."""
         with self._lock:
+            if self.stopped is not None:
+                raise Unavailable(self.stopped)
             if time.monotonic() < self._paused_until:
                 raise Unavailable(
                     f"{self._source.name} failed {FAILURES} times running and is left alone for {PAUSE_S:.0f} s: "

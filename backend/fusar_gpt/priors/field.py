@@ -105,9 +105,11 @@ class PriorSource(ABC):
 
     Attributes:
         name: What the provenance of a run calls it.
+        missing: Why it gave no prior where it last gave none and went on without.
     """
 
     name: str
+    missing: str = ""
 
     @abstractmethod
     def prior(self, footprint: Footprint, year: int | None) -> PriorField:

@@ -20,7 +20,7 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from fusar_gpt.errors import PriorError
-from fusar_gpt.frames import LonLatPoints, ScenePoints
+from fusar_gpt.frames import ChipPoints, LonLatPoints, ScenePoints
 from fusar_gpt.lonlat import around, transformer, turn_of, wrap
 from fusar_gpt.priors.field import (
     DIMENSIONS,
@@ -94,6 +94,10 @@ class FilePrior(PriorSource):
         """The vectors on one chip. PriorError when the file breaks while it is read, or they are not AEF's."""
         return self._file.field_on(footprint)
 
+    def share(self, footprint: Footprint) -> float:
+        """The share of a chip that the file reaches, with data or without; for points all of it or nothing."""
+        return self._file.share_of(footprint)
+
 
 class _Points:
     """N vectors with a place each, all in memory: the ``.npz`` and ``.npy`` forms of the FUSAR-GPT authors."""
@@ -133,14 +137,21 @@ class _Points:
 
     def field_on(self, footprint: Footprint) -> PriorField:
         """The points that fall on the chip."""
+        lonlat, chip = self._on_chip(footprint)
+        return footprint.field(self._values, chip, lonlat, self._origin)
+
+    def share_of(self, footprint: Footprint) -> float:
+        """1 if any point falls on the chip, else 0."""
+        return float(footprint.holds(self._on_chip(footprint)[1]).any())
+
+    def _on_chip(self, footprint: Footprint) -> tuple[LonLatPoints, ChipPoints]:
         if self._on_ground:
             lonlat = LonLatPoints(*self._places)
-            chip = footprint.lonlat_to_chip(lonlat)
-        else:
-            y, x = self._places
-            chip = footprint.scene_to_chip(ScenePoints(x * footprint.scene_width, y * footprint.scene_height))
-            lonlat = LonLatPoints(np.full(len(x), np.nan), np.full(len(x), np.nan))
-        return footprint.field(self._values, chip, lonlat, self._origin)
+            return lonlat, footprint.lonlat_to_chip(lonlat)
+        y, x = self._places
+        nowhere = LonLatPoints(np.full(len(x), np.nan), np.full(len(x), np.nan))
+        scene = ScenePoints(x * footprint.scene_width, y * footprint.scene_height)
+        return nowhere, footprint.scene_to_chip(scene)
 
 
 def _load_points(path: Path) -> Mapping[str, NDArray[Any]]:
@@ -213,12 +224,7 @@ class _Raster:
     def field_on(self, footprint: Footprint) -> PriorField:
         """The nodes of eq. 2 with the vector of the pixel that each falls in."""
         lonlat = footprint.nodes(self._nodes)
-        x, y = self._to_raster.transform(lonlat.x, lonlat.y)
-        if self._turn is not None:  # its longitudes may be counted from 0, or past 180
-            x = around(np.asarray(x), self._middle, self._turn)
-        with np.errstate(invalid="ignore"):  # a place that the raster's CRS cannot express is infinite
-            col, row = ~self._raster.transform @ (np.asarray(x), np.asarray(y))
-            inside = (col >= 0) & (col < self._raster.width) & (row >= 0) & (row < self._raster.height)
+        col, row, inside = self._places(lonlat)
         values = np.full((len(lonlat), DIMENSIONS), np.nan)
         if inside.any():
             pixels = np.stack([col[inside].astype(int), row[inside].astype(int)])
@@ -226,6 +232,24 @@ class _Raster:
             _, different = np.unique(pixels, axis=1, return_index=True)
             check_lengths(values[inside][different], str(self._path))
         return footprint.field(values, footprint.lonlat_to_chip(lonlat), lonlat, self._origin)
+
+    def share_of(self, footprint: Footprint) -> float:
+        """The share of the nodes on the chip that lie on the raster."""
+        lonlat = footprint.nodes(self._nodes)
+        on_chip = footprint.holds(footprint.lonlat_to_chip(lonlat))
+        return float(self._places(lonlat)[2][on_chip].mean()) if on_chip.any() else 0.0
+
+    def _places(
+        self, lonlat: LonLatPoints
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Column and row of the nodes, and which lie on the raster."""
+        x, y = self._to_raster.transform(lonlat.x, lonlat.y)
+        if self._turn is not None:  # its longitudes may be counted from 0, or past 180
+            x = around(np.asarray(x), self._middle, self._turn)
+        with np.errstate(invalid="ignore"):  # a place that the raster's CRS cannot express is infinite
+            col, row = ~self._raster.transform @ (np.asarray(x), np.asarray(y))
+            inside = (col >= 0) & (col < self._raster.width) & (row >= 0) & (row < self._raster.height)
+        return col, row, inside
 
     def _read(self, col: NDArray[np.int_], row: NDArray[np.int_]) -> NDArray[np.generic]:
         """The stored values [N, 64] of N pixels."""

@@ -159,7 +159,7 @@ class RetryPolicy:
             Cancelled: The user has stopped.
         """
         deadline = self.deadline()
-        failure = Unavailable(
+        failure: Unavailable = TransientError(
             f"{who} gave no answer in {self.deadline_s:g} s: try again later, or set a longer deadline."
         )
         failures = 0

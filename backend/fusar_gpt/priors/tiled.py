@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from fusar_gpt.errors import FusarError, PriorError
 from fusar_gpt.priors.cache import TileCache
-from fusar_gpt.priors.fetcher import TileFetcher
+from fusar_gpt.priors.fetcher import TileFetcher, nearest
 from fusar_gpt.priors.field import Footprint, Origin, PriorField, PriorSource
 from fusar_gpt.priors.retry import RetryPolicy, Unavailable
 from fusar_gpt.priors.sampling import Sampling
@@ -99,14 +99,33 @@ class TiledPrior(PriorSource):
             if (used := self._fetcher.year_to_use(tiles, year)) is not None:
                 self._fetcher.request(tiles, used)
 
-    def cached(self, footprint: Footprint, year: int | None) -> bool:
-        """Whether ``prior`` needs no network; False where it will fail."""
+    def cached(self, footprint: Footprint, year: int | None) -> int | None:
+        """The year of which ``prior`` can give the vectors without asking the source; None where it must ask or fails.
+
+        It is ``year``, or of the years that the source is known to have the nearest; for None the newest that is kept.
+        """
         try:
             tiles = self._samples(footprint).tiles
         except PriorError:
-            return False
+            return None
         used = self._fetcher.year_to_use(tiles, year, ask=False)
-        return used is not None and self._fetcher.holds(tiles, used)
+        if used is not None and self._fetcher.holds(tiles, used):
+            return used
+        return self._kept_year(tiles, None) if year is None else None
+
+    @property
+    def address(self) -> str | None:
+        """URL of the server that is asked; None where no network is needed."""
+        return self._source.address
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the source is not asked for what is not in the cache; None while it is."""
+        return self._fetcher.stopped
+
+    def stop_asking(self, why: str) -> None:
+        """Give only what is in the cache from now on; else ``prior`` fails for the reason given."""
+        self._fetcher.stop_asking(why)
 
     def close(self) -> None:
         """Stop every fetch."""
@@ -121,13 +140,22 @@ class TiledPrior(PriorSource):
             self._report(f"prior: {self.name} has no {year} here, so the nearest year, {used}, is used.")
 
     def _year_to_use(self, tiles: Sequence[Tile], year: int | None) -> int | None:
-        """The fetcher's choice; if any year will do and the source cannot be asked, the newest at hand."""
+        """The fetcher's choice; where the source cannot be asked and any year will do, the newest at hand.
+
+        Once it is asked no more, the nearest year at hand will do.
+        """
         try:
             return self._fetcher.year_to_use(tiles, year)
         except Unavailable as error:
-            kept = self._cache.years(self._source.key) if self._cache and year is None else []
-            used = next((year for year in reversed(kept) if self._fetcher.holds(tiles, year)), None)
+            used = self._kept_year(tiles, year) if year is None or self.stopped else None
             if used is None:
                 raise
-            self._report(f"prior: {used}, the newest year in the cache, is used, for {error}")
+            which = "the newest year" if year is None else f"the year nearest to {year}"
+            self._report(f"prior: {used}, {which} in the cache, is used, for {error}")
             return used
+
+    def _kept_year(self, tiles: Sequence[Tile], year: int | None) -> int | None:
+        """Of the years of which all tiles are in the cache the nearest, the newest for None."""
+        kept = self._cache.years(self._source.key) if self._cache else []
+        held = [one for one in kept if self._fetcher.holds(tiles, one)]
+        return nearest(held, year) if held else None

@@ -242,6 +242,8 @@ class TileSource(ABC):
         attribution: What the licence asks to be said.
         parallel: How many fetches may run at a time.
         block: Tiles a side that come with one fetch, aligned to multiples of it; 1 if none but the one asked for.
+        address: URL of the server that is asked; None where no network is needed.
+        not_configured: Why it cannot be asked as it is set up; None where it may answer.
     """
 
     name: str
@@ -250,10 +252,16 @@ class TileSource(ABC):
     attribution = AEF_ATTRIBUTION
     parallel: int
     block: int
+    address: str | None = None
+    not_configured: str | None = None
 
     @abstractmethod
     def years(self, tile: Tile, retry: RetryPolicy) -> Sequence[int]:
         """The years it holds there, rising; empty where it has nothing at all. Raises as ``fetch``."""
+
+    def known_years(self, tile: Tile) -> Sequence[int]:
+        """The same as far as it is known without asking anybody; empty where it is not."""
+        return ()
 
     @abstractmethod
     def fetch(self, tile: Tile, year: int, retry: RetryPolicy) -> Mapping[Tile, Codes]:

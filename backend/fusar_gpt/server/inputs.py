@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from fusar_gpt.contract import PRIOR_SOURCES, UPLOADED, InterpretRequest
 from fusar_gpt.planning import area_of, boxes_of
+from fusar_gpt.scene_prior import Admit
 from fusar_gpt.server.opening import OPENINGS
 from fusar_gpt.server.security import Roots
 
@@ -49,6 +50,11 @@ def with_files(request: InterpretRequest, roots: Roots) -> InterpretRequest:
     boxes_of(request)
     prior = request.prior if request.prior in PRIOR_SOURCES else str(_file(request.prior, roots))
     return replace(request, scene=str(_file(request.scene, roots)), prior=prior)
+
+
+def admit_under(roots: Roots) -> Admit:
+    """Looks at a prior file beside a scene as at one that a client names."""
+    return lambda path: _file(str(path), roots)
 
 
 def _file(text: str, roots: Roots) -> Path:

@@ -1,4 +1,7 @@
-"""The preview of a job: how many chips, how long, one chip and its prior. The model is not asked."""
+"""What a job would look at: how many chips, how long, one chip and its prior, and where the prior would come from.
+
+The model is not asked.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import islice
+from typing import TypeVar
 
 import shapely
 from fastapi import APIRouter, Request
@@ -18,13 +22,20 @@ from shapely.geometry.base import BaseGeometry
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from fusar_gpt.contract import Grey, InterpretRequest, Polygon, Preview, ShownChip, ShownPrior, png_uri
+from fusar_gpt.contract import (
+    Grey,
+    InterpretRequest,
+    Polygon,
+    Preview,
+    PriorStatus,
+    ShownChip,
+    ShownPrior,
+    png_uri,
+)
 from fusar_gpt.errors import Cancelled, FusarError, PriorError
 from fusar_gpt.findings.coverage import ALL, Coverage, without_data
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, crs_text, open_scene_of, read_chip
-from fusar_gpt.imagery.raster_policy import DRIVERS
-from fusar_gpt.interpret import footprint
 from fusar_gpt.model import Card
 from fusar_gpt.planning import (
     ChipQuestions,
@@ -33,14 +44,18 @@ from fusar_gpt.planning import (
     plan_questions,
     scene_area,
     untaught,
+    unused_prior,
+    usable_request,
 )
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.priors import open_prior
 from fusar_gpt.priors.preview import draw_field
+from fusar_gpt.scene_prior import Admit, footprint, open_scene_prior, prior_status, prior_year
 from fusar_gpt.server.context import Context
-from fusar_gpt.server.inputs import Execution
+from fusar_gpt.server.inputs import Execution, admit_under
 from fusar_gpt.server.jobs import Slots
 from fusar_gpt.server.processes import check_request
+
+T = TypeVar("T")
 
 MOST_AT_A_TIME = 4
 LIMIT_S = 30.0
@@ -52,16 +67,18 @@ _SEARCHED = 5000
 
 
 def router(context: Context) -> APIRouter:
-    """The route /preview."""
+    """The routes /preview and /prior."""
     routes = APIRouter(tags=["interpret"])
     # Each preview holds a thread that other routes need.
     slots = Slots(MOST_AT_A_TIME, "previews are being made")
+    looks = Slots(MOST_AT_A_TIME, "priors are being looked for")
+    admit = admit_under(context.roots)
 
     def make(inputs: InterpretRequest, cancelled: Callable[[], bool]) -> Preview:
-        request = check_request(inputs, context)
-        card = _card(context, request.model)
+        checked = check_request(inputs, context)
+        card = _card(context, checked.model)
+        request = answerable(checked, abilities_of(card))
         with slots, open_scene_of(request, RasterPolicy(), cancelled) as scene:
-            request = answerable(request, abilities_of(card))
             area = scene_area(request, scene)
             chips, planned = plan_questions(request, scene, area, card)
             middle = _middle(planned, area)
@@ -69,27 +86,59 @@ def router(context: Context) -> APIRouter:
                 chips=chips,
                 seconds=context.times.estimate(request.task, chips * len(middle.questions)),
                 chip=_show_chip(scene, middle.chip, area, untaught(request, scene, middle.chip, card)),
-                prior=_show_prior(request, context.settings, scene, middle.chip, cancelled),
+                prior=_show_prior(
+                    usable_request(request, card), context.settings, scene, middle.chip, cancelled, admit
+                ),
             )
 
-    @routes.post("/preview")
-    async def preview(execution: Execution, http: Request) -> Preview:
-        """What a job with these inputs would look at; the model is not asked and no job is created."""
+    def look(inputs: InterpretRequest, cancelled: Callable[[], bool]) -> PriorStatus:
+        checked = check_request(inputs, context)
+        card = _card(context, checked.model)
+        request = answerable(checked, abilities_of(card))
+        policy = RasterPolicy()
+        with looks, open_scene_of(request, policy, cancelled) as scene:
+            _, planned = plan_questions(request, scene, scene_area(request, scene), card)
+            chips = _until(cancelled, planned)
+            status = prior_status(
+                usable_request(request, card), scene, chips, context.settings, policy, admit
+            )
+            return replace(status, said=(*unused_prior(request, card), *status.said))
+
+    async def in_time(
+        work: Callable[[InterpretRequest, Callable[[], bool]], T], inputs: InterpretRequest, http: Request
+    ) -> T:
+        """What comes of the work, unless the client leaves or the time is up."""
         stop = threading.Event()
         until = time.monotonic() + LIMIT_S
         watching = asyncio.create_task(_set_when_gone(http, stop))
         try:
-            return await run_in_threadpool(
-                make, execution.inputs, lambda: stop.is_set() or time.monotonic() > until
-            )
+            return await run_in_threadpool(work, inputs, lambda: stop.is_set() or time.monotonic() > until)
         except Cancelled as error:
             raise HTTPException(
-                503, f"the preview took longer than {LIMIT_S:g} s; draw a smaller area, or start the job"
+                503, f"this took longer than {LIMIT_S:g} s; draw a smaller area, or start the job"
             ) from error
         finally:
             watching.cancel()
 
+    @routes.post("/preview")
+    async def preview(execution: Execution, http: Request) -> Preview:
+        """What a job with these inputs would look at; the model is not asked and no job is created."""
+        return await in_time(make, execution.inputs, http)
+
+    @routes.post("/prior")
+    async def prior(execution: Execution, http: Request) -> PriorStatus:
+        """Where the prior of a job with these inputs would come from; nothing is fetched, no other server is asked."""
+        return await in_time(look, execution.inputs, http)
+
     return routes
+
+
+def _until(cancelled: Callable[[], bool], planned: Iterator[ChipQuestions]) -> Iterator[Chip]:
+    """The chips of a plan. Raises Cancelled."""
+    for each in planned:
+        if cancelled():
+            raise Cancelled("cancelled")
+        yield each.chip
 
 
 async def _set_when_gone(request: Request, stop: threading.Event) -> None:
@@ -101,11 +150,9 @@ async def _set_when_gone(request: Request, stop: threading.Event) -> None:
 
 def _card(context: Context, name: str | None) -> Card:
     """The card of a served model, from what ``/info`` shows of it."""
-    shown = context.card(name) or {}
-    try:
-        return Card(**{field.name: shown[field.name] for field in fields(Card) if field.name in shown})
-    except TypeError as error:
-        raise FusarError("this server does not describe its model; start a job instead") from error
+    if (card := context.model_card(name)) is None:
+        raise FusarError("this server does not describe its model; start a job instead")
+    return card
 
 
 def _middle(planned: Iterator[ChipQuestions], area: BaseGeometry) -> ChipQuestions:
@@ -139,18 +186,16 @@ def _show_prior(
     scene: Scene,
     chip: Chip,
     cancelled: Callable[[], bool],
+    admit: Admit,
 ) -> ShownPrior:
     """The prior of a chip; if it cannot be fetched, the preview succeeds and ``said`` gives the reason."""
     said: list[str] = []
-    settings = replace(
-        settings,
-        allow_none=settings.allow_none or request.allow_no_prior,
-        deadline_s=min(settings.deadline_s, DEADLINE_S),
-    )
-    year = request.year or (scene.acquired.year if scene.acquired else None)
+    settings = replace(settings, deadline_s=min(settings.deadline_s, DEADLINE_S))
     try:
-        with closing(open_prior(request.prior, settings, said.append, cancelled, DRIVERS)) as source:
-            field = source.prior(footprint(scene, chip), year)
+        with closing(
+            open_scene_prior(request, scene, settings, said.append, cancelled, RasterPolicy(), admit)
+        ) as source:
+            field = source.prior(footprint(scene, chip), prior_year(request, scene))
     except PriorError as error:
         return ShownPrior(said=(*said, str(error)))
     image = _png(draw_field(field, chip.plan.width, chip.plan.height)) if len(field) else None

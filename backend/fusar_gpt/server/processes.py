@@ -11,7 +11,8 @@ from starlette.exceptions import HTTPException
 from fusar_gpt.contract import EXECUTION, InterpretRequest
 from fusar_gpt.contract.limits import NO_CONTROLS
 from fusar_gpt.errors import FusarError
-from fusar_gpt.planning import answerable
+from fusar_gpt.planning import abilities_of, answerable
+from fusar_gpt.scene_prior import check_network, settings_of
 from fusar_gpt.server import wire
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import REQUEST, Execution, with_files
@@ -19,7 +20,6 @@ from fusar_gpt.server.job import Job
 from fusar_gpt.server.jobs import Submitter
 from fusar_gpt.server.problems import Missing
 from fusar_gpt.server.security import HOLDER
-from fusar_gpt.tasks import Abilities
 
 ClientName = Annotated[str | None, Header(max_length=100, pattern=NO_CONTROLS)]
 
@@ -34,13 +34,14 @@ def submitter_of(request: Request, x_client: ClientName = None) -> Submitter:
 def check_request(request: InterpretRequest, context: Context) -> InterpretRequest:
     """The request with its files.
 
-    Raises FusarError for a model that is not served, TaskError for what it cannot be asked, else as :func:`with_files`.
+    Raises FusarError for a model that is not served, TaskError for what it cannot be asked, PriorError for a prior on a
+    network that is refused, else as :func:`with_files`.
     """
-    if (card := context.card(request.model)) is None and request.model is not None:
+    if request.model is not None and context.card(request.model) is None:
         raise FusarError(context.unknown_model(request.model))
-    if card is not None and "prompt_set" in card:
-        claims = (card.get(key) for key in ("targets", "tasks", "free_questions", "taught_questions"))
-        answerable(request, Abilities.claimed(card["prompt_set"], *claims))
+    if (card := context.model_card(request.model)) is not None:
+        answerable(request, abilities_of(card))
+    check_network(request, settings_of(request, context.settings))
     return with_files(request, context.roots)
 
 

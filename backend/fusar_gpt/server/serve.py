@@ -41,6 +41,7 @@ from fusar_gpt.server.connections import (
     IdleConnections,
     raise_file_limit,
 )
+from fusar_gpt.server.inputs import admit_under
 from fusar_gpt.server.opening import OPENINGS
 from fusar_gpt.server.options import Options, state_folder
 from fusar_gpt.server.security import Roots, is_loopback, remove_token_file, write_token_file
@@ -122,6 +123,7 @@ def local_app(model: EngineOptions, **options: Any) -> FastAPI:
     ``options`` are keywords of :func:`fusar_gpt.server.app.create_app`.
     """
     info = describe(model.model)
+    admit = admit_under(options["roots"])
 
     def load() -> LocalEngine:
         engine = open_engine(model)
@@ -130,7 +132,7 @@ def local_app(model: EngineOptions, **options: Any) -> FastAPI:
 
     return create_app(
         lambda request, engine, cancelled, settings, run: interpret(
-            request, engine, cancelled, settings, identity=run, policy=RasterPolicy()
+            request, engine, cancelled, settings, identity=run, policy=RasterPolicy(), admit=admit
         ),
         load,
         info,

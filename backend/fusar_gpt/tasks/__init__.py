@@ -2,7 +2,18 @@
 
 from fusar_gpt.contract import SEARCHES, Task
 from fusar_gpt.tasks.abilities import Abilities
-from fusar_gpt.tasks.answers import ANY, Answer, Boxes, Count, Grid, Label, LabelledBox, Text, cell_of
+from fusar_gpt.tasks.answers import (
+    ANY,
+    Answer,
+    Boxes,
+    Count,
+    FrameSize,
+    Grid,
+    Label,
+    LabelledBox,
+    Text,
+    cell_of,
+)
 from fusar_gpt.tasks.definitions import PromptSet, Question, prompt_set
 
 __all__ = [
@@ -12,6 +23,7 @@ __all__ = [
     "Answer",
     "Boxes",
     "Count",
+    "FrameSize",
     "Grid",
     "Label",
     "LabelledBox",

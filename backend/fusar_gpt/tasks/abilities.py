@@ -62,6 +62,11 @@ class Abilities:
             (*known, *([Task.ASK] if free else [])), tuple(targets or ()), tuple(taught_questions or ())
         )
 
+    @property
+    def in_words(self) -> Task | None:
+        """The task that says in words what an area is: to describe it, else to answer the question."""
+        return next((task for task in (Task.DESCRIBE, Task.ASK) if task in self.tasks), None)
+
     def intent(self, messages: Sequence[str]) -> Intent:
         """What the last of an analyst's messages asks for, as far as it can be asked.
 
@@ -77,7 +82,7 @@ class Abilities:
         needed = {Task.DETECT, intent.task} if intent.pick is not None else {intent.task}
         if unknown:
             raise TaskError(self.refusal(chinese, target=unknown[0]))
-        if needed <= {*self.tasks} or (intent.task is Task.CLASSIFY and Task.DESCRIBE in self.tasks):
+        if needed <= {*self.tasks} or (intent.task is Task.CLASSIFY and self.in_words):
             return intent
         if Task.ASK in self.tasks:
             return replace(intent, task=Task.ASK, targets=(), pick=None)

@@ -45,13 +45,22 @@ class Label(_Answer):
     label: str | None
 
 
+Span = tuple[int, int]
+"""A range ``[start, end)`` of characters in ``raw``."""
+
+
 @dataclass(frozen=True)
 class LabelledBox:
-    """One detected object, with the range ``[start, end)`` of characters in ``raw`` that it was read from."""
+    """One detected object, with the characters that it was read from.
+
+    ``deciding`` are the ranges that say, one after the other, that an object is here, rather than none or one
+    elsewhere; what else is in ``span`` only spells how far it reaches.
+    """
 
     box: ChipBox
     label: str
-    span: tuple[int, int]
+    span: Span
+    deciding: tuple[Span, ...]
 
 
 @dataclass(frozen=True)

@@ -145,12 +145,18 @@ def read_boxes(raw: str, finished: bool, _: str | None, frame_size: FrameSize) -
         box = _box(found, frame_size) if found else None
         if found and box and int(found["cell"]) not in cells:
             cells.add(int(found["cell"]))
-            start, end = found.span("object")
-            span = (piece.start() + start, piece.start() + end)
-            boxes.append(LabelledBox(box, plain_label(found["label"]), span))
+            boxes.append(_labelled(box, found, piece.start()))
         elif piece.group().strip(" .").lower() not in ("", NONE):
             complete = False
     return Boxes(raw, complete=complete and (bool(boxes) or says_none(raw)), boxes=tuple(boxes))
+
+
+def _labelled(box: ChipBox, found: re.Match[str], at: int) -> LabelledBox:
+    """The object of the piece that begins ``at``: the mark before it says that one comes, its cell where."""
+    (start, end), (first, last) = found.span("object"), found.span("cell")
+    mark = [(at - 1, at)] if at else []
+    deciding = (*mark, (at + first, at + last))
+    return LabelledBox(box, plain_label(found["label"]), (at + start, at + end), deciding)
 
 
 def _box(found: re.Match[str], frame_size: FrameSize) -> ChipBox | None:

@@ -15,7 +15,7 @@ from functools import partial
 from fusar_gpt.contract import Need, Task
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import ChipBox
-from fusar_gpt.tasks import compact, release
+from fusar_gpt.tasks import compact, release, sarchat
 from fusar_gpt.tasks.answers import CLASS_NAME, Answer, FrameSize
 from fusar_gpt.tasks.reading import read_count, read_grid, read_label, read_text
 
@@ -160,6 +160,13 @@ _TASKS: Mapping[Task, _TaskDefinition] = {
 }
 """Detection is the only task that the authors' checkpoint was published with; ``release`` words the others alike."""
 
+_SARCHAT: Mapping[Task, Form] = {
+    Task.COUNT: Form(sarchat.COUNT_PROMPT, 1024, sarchat.read_instances, sarchat.COUNT_GRAMMAR),
+    Task.LOCATE: Form(sarchat.LOCATE_PROMPT, 64, sarchat.read_cells, sarchat.LOCATE_GRAMMAR),
+    Task.CLASSIFY: Form(sarchat.CLASSIFY_PROMPT, 24, sarchat.read_category),
+}
+"""What the prompt set ``sarchat`` words otherwise than ``release``; not confirmed by the authors."""
+
 
 @dataclass(frozen=True)
 class PromptSet:
@@ -200,6 +207,9 @@ class PromptSet:
 _PROMPT_SETS = {
     "compact": PromptSet("compact", {task: of.compact for task, of in _TASKS.items()}, compact.fields),
     "release": PromptSet("release", {task: of.release for task, of in _TASKS.items()}, release.fields),
+    "sarchat": PromptSet(
+        "sarchat", {task: _SARCHAT.get(task, of.release) for task, of in _TASKS.items()}, sarchat.fields
+    ),
 }
 
 

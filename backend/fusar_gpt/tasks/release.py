@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from fusar_gpt.frames import ChipBox
-from fusar_gpt.tasks.answers import ANY, Boxes, FrameSize, LabelledBox
+from fusar_gpt.tasks.answers import ANY, Boxes, FrameSize, LabelledBox, Span
 from fusar_gpt.tasks.reading import NUMBER, box_of, plain_label, rising_cells_rule, says_none
 
 # A flat JSON object; braces inside a quoted string do not end it.
@@ -16,7 +16,7 @@ _COORDINATE = rf"[\"']?({NUMBER})[\"']?"
 _BOX = re.compile(
     rf"[\"']bbox(?:_2d)?[\"']\s*:\s*\[\s*{_COORDINATE}" + rf"\s*,\s*{_COORDINATE}" * 3 + r"\s*,?\s*\]"
 )
-_LABEL = re.compile(r"[\"']label[\"']\s*:\s*(?:(\"(?:[^\"\\]|\\.)*\")|'([^']*)')", re.DOTALL)
+_LABEL = re.compile(r"[\"']label[\"']\s*:\s*(\"(?:[^\"\\]|\\.)*\"|'[^']*')", re.DOTALL)
 
 
 def fields(target: str | None, text: str, box: ChipBox | None, _: FrameSize) -> dict[str, str]:
@@ -39,12 +39,14 @@ def read_boxes(raw: str, finished: bool, target: str | None, _: FrameSize) -> Bo
     boxes = []
     understood = True
     for found in _OBJECT.finditer(raw):
-        corners = _BOX.findall(found.group())
-        box = box_of(*corners[-1]) if corners else None  # a repeated key: the last one rules, as in JSON
-        if box is None:
+        corners = _last(_BOX, raw, found.span())
+        box = box_of(*corners.groups()) if corners else None
+        if corners is None or box is None:
             understood = False
-        else:
-            boxes.append(LabelledBox(box, _label(found.group()) or target or ANY, found.span()))
+            continue
+        named = _last(_LABEL, raw, found.span())
+        deciding = (corners.span(1), *([named.span(1)] if named else []))
+        boxes.append(LabelledBox(box, _label(named) or target or ANY, found.span(), deciding))
     rest = _OBJECT.sub("", raw)
     closed = all(rest.count(left) == rest.count(right) for left, right in ("[]", "{}"))
     answered = bool(boxes) or says_none(rest) or re.search(r"\[\s*\]", rest) is not None
@@ -55,13 +57,18 @@ def _whole_pixels(box: ChipBox) -> list[int]:
     return [round(edge) for edge in (box.left, box.top, box.right, box.bottom)]
 
 
-def _label(text: str) -> str:
-    found = _LABEL.findall(text)
-    if not found:
+def _last(pattern: re.Pattern[str], raw: str, span: Span) -> re.Match[str] | None:
+    """The last match within a range of the text: of a repeated key the last one rules, as in JSON."""
+    matches = list(pattern.finditer(raw, *span))
+    return matches[-1] if matches else None
+
+
+def _label(named: re.Match[str] | None) -> str:
+    if named is None:
         return ""
-    quoted, bare = found[-1]
+    quoted = named[1]
     try:
-        label = str(json.loads(quoted, strict=False)) if quoted else bare
+        label = str(json.loads(quoted, strict=False)) if quoted[0] == '"' else quoted[1:-1]
     except json.JSONDecodeError:  # an escape that JSON does not know
         label = quoted[1:-1]
     return plain_label(label)

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from ...core.chat import Turn
-from ...layers.wording import run_caveats
+from ...layers.wording import run_caveats, understood_in_words
 from ...translation import translate
 from .on_map import square_kilometres
 
 
-def suggestions() -> list[str]:
+def suggestions() -> dict[str, str]:
     """Return a question for each task, in words that the backend understands."""
-    return [
-        translate("ChatWording", "How many ships are here?"),
-        translate("ChatWording", "Where are the ships?"),
-        translate("ChatWording", "Which grid cells hold ships?"),
-        translate("ChatWording", "What is this?"),
-        translate("ChatWording", "Describe this area."),
-    ]
+    return {
+        "count": translate("ChatWording", "How many ships are here?"),
+        "detect": translate("ChatWording", "Where are the ships?"),
+        "locate": translate("ChatWording", "Which grid cells hold ships?"),
+        "classify": translate("ChatWording", "What is this?"),
+        "describe": translate("ChatWording", "Describe this area."),
+    }
 
 
 def about(turn: Turn) -> str:
-    """Return where the question was asked."""
-    area = f"{square_kilometres(turn.target):.3g} km²"
+    """Return where the question was asked, and what it was taken for."""
+    parts = [turn.target.scene, f"{square_kilometres(turn.target):.3g} km²"]
     boxes = (turn.target.boxes or {}).get("features") or []
     if boxes:
-        selected = translate("ChatWording", "{n} selected").format(n=len(boxes))
-        return f"{turn.target.scene} · {area} · {selected}"
-    return f"{turn.target.scene} · {area}"
+        parts.append(translate("ChatWording", "{n} selected").format(n=len(boxes)))
+    if turn.rests_on.understood:
+        parts.append(understood_in_words(turn.rests_on.understood))
+    return " · ".join(parts)
 
 
 def caption(turn: Turn) -> str:

@@ -7,19 +7,30 @@ from dataclasses import replace
 from qgis.core import Qgis, QgsProject
 from qgis.gui import QgisInterface
 from qgis.PyQt.QtCore import Qt, QTimer
-from qgis.PyQt.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import (
+    QAction,
+    QFrame,
+    QHBoxLayout,
+    QMenu,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ...connection.backend import Backend
 from ...connection.client import Client
 from ...contract import Finding, Found, Info
 from ...core.chat import Turn
+from ...core.request import tasks_of
 from ...layers.features import geometry_of
 from ...layers.run_layers import RunLayers
 from ...layers.scene import Scene, SceneError, crs_of, scene_of
+from ...layers.wording import questions_taken
 from ..messages import PRODUCT, show_message
 from .area_picker import AreaPicker
 from .captions import suggestions
-from .chat_request import ChatRequest, Sent
+from .chat_request import ChatRequest, Consents, Sent
 from .conversation_bar import ConversationBar
 from .conversation_store import ConversationStore
 from .model_menu import ModelMenu
@@ -41,6 +52,7 @@ class ChatPanel(QWidget):
         self._asking: ChatRequest | None = None
         self._late: list[ChatRequest] = []  # their words are said, their pictures still come
         self._sent: Sent = {}
+        self._consents: Consents = {}
         self._soon = QTimer(self)  # words may come faster than they can be laid out
         self._soon.setSingleShot(True)
         self._soon.setInterval(_REFRESH_MS)
@@ -52,6 +64,7 @@ class ChatPanel(QWidget):
         self._on_replaced()
         if backend.info is not None:
             self._options.offer(backend.info)
+        self._show_abilities()
 
     def remove(self) -> None:
         """Stop what is under way and leave nothing behind."""
@@ -88,7 +101,7 @@ class ChatPanel(QWidget):
         conversation = self._store.open
         conversation.turns.append(turn)
         self._transcript.add(turn)
-        self._asking = ChatRequest(self._backend, conversation, scene, self._sent, self)
+        self._asking = ChatRequest(self._backend, conversation, scene, self._sent, self._consents, self)
         self._asking.changed.connect(self._refresh_soon)
         self._asking.ended.connect(self._on_ended)
         self._asking.over.connect(self._on_over)
@@ -156,6 +169,17 @@ class ChatPanel(QWidget):
 
     def _on_ready(self, _: Client, info: Info) -> None:
         self._options.offer(info)
+        self._show_abilities()
+
+    def _show_abilities(self) -> None:
+        """Suggest what the model was taught, and say what it can be asked where that is not anything."""
+        model = self._options.model
+        tasks = list(self._idea_of) if model is None else tasks_of(model, list(self._idea_of))
+        self._transcript.suggest(tasks)
+        for task, idea in self._idea_of.items():
+            idea.setVisible(task in tasks)
+        limited = model is not None and not model.free_questions
+        self._question.say_what_is_taken(questions_taken(model) if model is not None and limited else "")
 
     def _point(self, turn: Turn, findings: tuple[Finding, ...]) -> None:
         if findings:
@@ -201,8 +225,9 @@ class ChatPanel(QWidget):
         self._ideas.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._ideas.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self._ideas)
-        for words in suggestions():
-            idea = menu.addAction(words)
+        self._idea_of: dict[str, QAction] = {}
+        for task, words in suggestions().items():
+            idea = self._idea_of[task] = menu.addAction(words)
             idea.setData(words)  # its text may get an accelerator
             idea.triggered.connect(self._on_idea)
         self._ideas.setMenu(menu)
@@ -242,6 +267,7 @@ class ChatPanel(QWidget):
         self._question.entered.connect(self.ask)
         self._question.escaped.connect(self._on_escape)
         self._question.textChanged.connect(self._show_button)
+        self._options.changed.connect(self._show_abilities)
         self._button.clicked.connect(self._stop_or_ask)
         self._backend.ready.connect(self._on_ready)
 

@@ -23,13 +23,22 @@ class QuestionEdit(QPlainTextEdit):
         super().__init__(parent)
         self.setObjectName("FusarQuestion")
         self.setTabChangesFocus(True)
-        self.setPlaceholderText(self.tr("Ask about the area, in your own words"))
+        self.say_what_is_taken("")
         self.setAccessibleName(self.tr("Question"))
         self._earlier: list[str] = []
         self._place = 0
         self._draft = ""
         self.textChanged.connect(self._on_text)
         self._on_text()
+
+    def say_what_is_taken(self, limits: str) -> None:
+        """Say what may be asked; ``limits`` is a sentence where that is not anything."""
+        anything, tasks = (
+            self.tr("Ask about the area, in your own words"),
+            self.tr("Ask what the model was taught"),
+        )
+        self.setPlaceholderText(tasks if limits else anything)
+        self.setToolTip(limits)
 
     def remember(self, questions: list[str]) -> None:
         """Let the arrow keys bring these back, the last first."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from qgis.core import QgsApplication
 from qgis.PyQt.QtCore import Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtWidgets import QFrame, QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
@@ -74,6 +76,11 @@ class Transcript(QScrollArea):
             if view.turn is turn:
                 view.show_turn(stage)
 
+    def suggest(self, tasks: Collection[str]) -> None:
+        """Suggest questions of these tasks only."""
+        for task, button in self._suggestions.items():
+            button.setVisible(task in tasks)
+
     def _add_one(self) -> None:
         """Make the view of the last turn that has none."""
         if self._waiting:
@@ -112,7 +119,8 @@ class Transcript(QScrollArea):
         layout.addSpacing(4)
         layout.addWidget(hint)
         layout.addSpacing(8)
-        for words in suggestions():
+        self._suggestions: dict[str, QToolButton] = {}
+        for task, words in suggestions().items():
             button = QToolButton(welcome)
             button.setText(words)
             button.setIcon(QgsApplication.getThemeIcon("/mActionHelpContents.svg"))
@@ -122,6 +130,7 @@ class Transcript(QScrollArea):
             button.setProperty("question", words)
             button.clicked.connect(self._on_suggestion)
             layout.addWidget(button)
+            self._suggestions[task] = button
         return welcome
 
     def _on_suggestion(self) -> None:

@@ -37,7 +37,6 @@ class TurnView(QFrame):
         self._question.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self._question.setPlainText(turn.question)
         self._about = self._small_text(self)
-        self._about.setPlainText(about(turn))
         self._answer = TextBlock(self)
         self._answer.setObjectName("FusarChatAnswer")
         self._answer.setAccessibleName(self.tr("Answer"))
@@ -76,6 +75,7 @@ class TurnView(QFrame):
         self._copy.setVisible(bool(turn.answer) and not waiting)
 
     def _show_answer(self) -> None:
+        self._about.setPlainText(about(self.turn))
         places = self.turn.places()
         self._places = {link.target: findings for link, findings in places}
         self._answer.setHtml(to_html(self.turn.answer, [link for link, _ in places]))

@@ -20,7 +20,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="for report, figures and predictions")
     parser.add_argument(
-        "--predictions", type=Path, metavar="FILE", help=f"default: {PREDICTIONS_FILE} in --out"
+        "--predictions",
+        type=Path,
+        metavar="FILE",
+        help=f"where answers are written (default: {PREDICTIONS_FILE} in --out); without a checkpoint, answers to "
+        "measure: ours, the authors' predictions.jsonl, or those of a benchmark",
+    )
+    parser.add_argument(
+        "--benchmark",
+        choices=["sarchat", "sarlang", "xview3"],
+        help="whose form and rules --predictions are of, where the file does not tell",
+    )
+    parser.add_argument("--truth", type=Path, metavar="FILE", help="of xview3: the labels, as CSV")
+    parser.add_argument(
+        "--shore",
+        type=Path,
+        metavar="DIR",
+        help="of xview3: SCENE_shoreline.npy, where detections lack the distance",
     )
     parser.add_argument(
         "--tasks", type=tasks, default=tuple(Task), metavar="T,T", help="such as count,detect; default: all"
@@ -32,9 +48,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=whole, metavar="N", help="ask about N images, drawn by --seed")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of draws and bootstrap; default: 0")
     parser.add_argument(
-        "--recompute", type=Path, metavar="FILE", help="take the figures of these predictions; no model"
+        "--overlaps", action="store_true", help="tell apart the images of ground of the train split (minutes)"
+    )
+    add_without_targets(parser)
+    parser.add_argument(
+        "--recompute", type=Path, metavar="FILE", help="the same as --predictions without a checkpoint"
     )
     parser.set_defaults(run=run)
+
+
+def add_without_targets(parser: argparse.ArgumentParser) -> None:
+    """The option for scenes in which all that is found is false."""
+    parser.add_argument(
+        "--without-targets",
+        type=Path,
+        metavar="DIR",
+        help="GeoTIFFs that show none of the model's classes: false alarms per 100 km2",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -75,6 +105,7 @@ def add_card_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--twin", metavar="DIR", help="the same model trained without a prior, to compare with"
     )
+    add_without_targets(parser)
     parser.set_defaults(run=_card)
 
 
@@ -88,7 +119,13 @@ def _card(arguments: argparse.Namespace) -> None:
 
     checkpoint = load_checkpoint(arguments.model, device="cpu")
     twin = LocalEngine(load_checkpoint(arguments.twin, device="cpu")) if arguments.twin else None
-    results = measure_all(LocalEngine(checkpoint), arguments.count, arguments.real, twin=twin)
+    results = measure_all(
+        LocalEngine(checkpoint),
+        arguments.count,
+        arguments.real,
+        twin=twin,
+        without_targets=arguments.without_targets,
+    )
     train, test = split(read_voc(arguments.real)) if arguments.real else ([], [])
     facts = {
         "parameters": sum(p.numel() for p in checkpoint.model.parameters()) / 1e6,

@@ -306,16 +306,16 @@ def relative(window: SceneWindow, origin: SceneWindow) -> SceneWindow:
 
 
 def resize_plan(window: SceneWindow, card: Card) -> ResizePlan:
-    """The backend's plan for a window; unless the card stretches, the window grows to the frame's shape."""
+    """The backend's plan for a window; unless the card stretches, the window grows to the frame's shape and size."""
     if card.aspect != "stretched":
         window = grown(window, card.width, card.height)
     return ResizePlan(window, card.width, card.height, card.token_rows, card.token_cols)
 
 
 def grown(window: SceneWindow, width: int, height: int) -> SceneWindow:
-    """The smallest window of the shape width : height around a window, with the same centre."""
-    wide = max(window.width, round(window.height * width / height))
-    high = max(window.height, round(window.width * height / width))
+    """The smallest window of the shape width : height, and of at least that size, around a window's centre."""
+    wide = max(window.width, round(window.height * width / height), width)
+    high = max(window.height, round(window.width * height / width), height)
     col, row = window.col - (wide - window.width) // 2, window.row - (high - window.height) // 2
     return SceneWindow(col, row, wide, high)
 

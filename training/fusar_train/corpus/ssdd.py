@@ -100,9 +100,9 @@ def random_cut(image: Annotated, chip_px: int, rng: np.random.Generator) -> Labe
 
 
 def whole(image: Annotated, chip_px: int) -> LabelledChip:
-    """The whole image as one chip, padded with 0 to a square around its centre."""
+    """The whole image as one chip, padded with 0 to a square around its centre; it is never magnified."""
     height, width = image.image.shape
-    side = max(height, width)
+    side = max(height, width, chip_px)
     record = cut(image, (width - side) / 2, (height - side) / 2, side, chip_px)
     assert record is not None, "a whole image cuts no ship"
     return record

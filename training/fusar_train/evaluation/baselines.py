@@ -76,7 +76,10 @@ def as_answer(truth: Truth) -> PredictedAnswer:
 def guessed(prediction: Prediction, name: str, answer: PredictedAnswer) -> Prediction:
     """The same question with a baseline's answer."""
     condition = Condition(name, "", "none", prediction.data)
-    return Prediction.of(condition, prediction.image, prediction.frame, prediction.labelled_question, answer)
+    asked = prediction.labelled_question
+    return Prediction.of(
+        condition, prediction.image, prediction.frame, asked, answer, slices=prediction.slices
+    )
 
 
 def detect_by_cfar(images: LabelledImages, tasks: Sequence[Task], cfar: Cfar) -> Iterator[Prediction]:
@@ -102,4 +105,4 @@ def detect_by_cfar(images: LabelledImages, tasks: Sequence[Task], cfar: Cfar) ->
                 answer = len(boxes)
             elif question.task is Task.LOCATE:
                 answer = frozenset(cell_of(box, image.frame) for box, _ in boxes)
-            yield Prediction.of(condition, image.id, image.frame, question, answer)
+            yield Prediction.of(condition, image.id, image.frame, question, answer, slices=image.slices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from fusar_gpt.findings.report import load_template
 from fusar_gpt.frames import Box
 from fusar_gpt.tasks import Task
 from fusar_train.evaluation.baselines import commonest, neighbour
+from fusar_train.evaluation.false_alarms import false_alarms, rates, scenes_in
 from fusar_train.evaluation.inference import ask
 from fusar_train.evaluation.labelled_images import (
     SHARED_GROUND,
+    SHIP,
     LabelledImages,
     simulated_images,
     ssdd_images,
@@ -24,12 +26,14 @@ from fusar_train.evaluation.labelled_images import (
 from fusar_train.evaluation.metrics import ALL, WITH_ANY, MetricKey, detections_of
 from fusar_train.evaluation.predictions import Condition, Prediction, PriorKind
 from fusar_train.evaluation.results import evaluate_predictions
+from fusar_train.evaluation.slices import CROWD, SLICES
 
 Figures = Mapping[str, float]
 """By the card's name of each."""
 
 TWIN = "no prior, twin"
 MISSES = "simulated ships"
+SLICED, FALSE_ALARMS = "slices", "false alarms"
 SSDD_SHARED = "ssdd, ground of the training images"
 PRIOR_COLUMNS: dict[PriorKind, str] = {"own": "right prior", "none": "no prior", "wrong": "wrong prior"}
 _IOUS = ("0.25", "0.5")
@@ -68,6 +72,14 @@ SMALL, CROWDED, PLAIN = f"under {SMALL_PX:.0f} px long", "larger, crowded", "lar
 FOUND, LOOSE, UNSEEN = "box of IoU .5", "only of IoU .2 to .5", "none"
 _MATCHED_AT = {FOUND: 0.5, LOOSE: 0.2}
 
+_SSDD_SLICED = "ssdd, slices"
+_SLICE_ROWS = (
+    ("exact count", Task.COUNT, "accuracy"),
+    ("P at IoU .5", Task.DETECT, "P@0.5"),
+    ("R at IoU .5", Task.DETECT, "R@0.5"),
+    ("F1 at IoU .5", Task.DETECT, "F1@0.5"),
+)
+
 
 def measure_all(
     engine: Engine,
@@ -75,6 +87,7 @@ def measure_all(
     real: Path | None,
     tell: Callable[[str], None] = print,
     twin: Engine | None = None,
+    without_targets: Path | None = None,
 ) -> dict[str, dict[str, Figures]]:
     """The figures of a model on simulated chips (right, no and wrong prior) and on real held-out images.
 
@@ -86,18 +99,54 @@ def measure_all(
         real: The folder of SSDD, if its held-out images are measured.
         tell: Takes a line for each part.
         twin: The same model trained without any prior: what a model that may get one loses when it gets none.
+        without_targets: Scenes that hold no target, if false alarms are measured.
     """
     simulated = simulated_images(count, "test", engine.card)
     asked = {PRIOR_COLUMNS[prior]: _asked(engine, simulated, prior, tell) for prior in PRIOR_COLUMNS}
     if twin:
         asked[TWIN] = _asked(twin, simulated, "none", tell)
     results = {"simulated": _columns(asked), MISSES: misses(asked[PRIOR_COLUMNS["own"]], "ship")}
+    results[SLICED] = sliced("simulated, right prior", asked[PRIOR_COLUMNS["own"]])
     if real:
-        for split, name in (("test", "ssdd"), (SHARED_GROUND, SSDD_SHARED)):
-            held_out = ssdd_images(real, split, engine.card)
-            if len(held_out):
-                results[name] = _columns({PRIOR_COLUMNS["none"]: _asked(engine, held_out, "none", tell)})
+        results |= measure_real(engine, real, tell)
+        results[SLICED] |= results.pop(_SSDD_SLICED)
+    if without_targets:
+        scenes = false_alarms(engine, scenes_in(without_targets))
+        results[FALSE_ALARMS] = dict(rates(list(scenes)))
     return results
+
+
+def measure_real(
+    engine: Engine, real: Path, tell: Callable[[str], None] = print
+) -> dict[str, dict[str, Figures]]:
+    """The figures on SSDD's held-out images, those of new ground apart, and on their slices."""
+    asked: list[Prediction] = []
+    results = {}
+    for split, name in (("test", "ssdd"), (SHARED_GROUND, SSDD_SHARED)):
+        held_out = ssdd_images(real, split, engine.card)
+        if len(held_out):
+            answers = _asked(engine, held_out, "none", tell)
+            asked += answers
+            results[name] = _columns({PRIOR_COLUMNS["none"]: answers})
+    results[_SSDD_SLICED] = sliced("SSDD, held out", asked)
+    return results
+
+
+def sliced(data: str, predictions: Sequence[Prediction]) -> dict[str, Figures]:
+    """For each slice of some images: how many there are, exact counts of ships, P, R and F1 of detection."""
+    together = [p.model_copy(update={"data": data}) for p in predictions]
+    figures = evaluate_predictions(together, java=False)[0].figures
+    found: dict[str, Figures] = {}
+    for name in SLICES:
+        mine = {
+            title: figure.value
+            for title, task, metric in _SLICE_ROWS
+            if (figure := figures.get(MetricKey(task, SHIP, metric, name))) and figure.value is not None
+        }
+        if mine:
+            images = len({p.image for p in predictions if name in p.slices})
+            found[f"{data}: {name}"] = {"images": images, **mine}
+    return found
 
 
 def _asked(
@@ -129,6 +178,8 @@ def _named(figures: Mapping[MetricKey, Any]) -> Figures:
 def _name(key: MetricKey) -> str | None:
     """The card's name of a figure; None for one it does not show."""
     task, metric = key.task, key.metric
+    if key.cases in SLICES:
+        return None  # they have a table of their own
     cases = ", chips with any" if key.cases == WITH_ANY else ""
     if task is Task.CLASSIFY and metric == "accuracy":
         return "classify" if key.target == ALL else f"classify {key.target}"
@@ -204,6 +255,10 @@ def write_card(
         goals=list(_goals(results)),
         shares=list(next(iter(missed.values()), {})),
         missed=missed,
+        sliced=results.get(SLICED, {}),
+        slice_columns=[title for title, _, _ in _SLICE_ROWS],
+        alarms=results.get(FALSE_ALARMS, {}),
+        crowd=CROWD,
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
 

@@ -109,7 +109,8 @@ def answered(
             question=prompt,
             raw=reply.text,
             nodes=len(image.values),
-            score=reply.score((0, len(reply.text))),
+            score=reply.probability((0, len(reply.text))),
+            slices=image.slices,
         )
         for (image, asked), (prompt, answer, reply) in zip(cases, replies(engine, questions), strict=True)
     ]
@@ -124,6 +125,8 @@ def said(answer: Answer, reply: Reply) -> PredictedAnswer | None:
     if isinstance(answer, Label):
         return answer.label
     if isinstance(answer, Boxes):
-        boxes = tuple(PredictedBox(item.box, item.label, reply.score(item.span)) for item in answer.boxes)
+        boxes = tuple(
+            PredictedBox(item.box, item.label, reply.probability(item.span)) for item in answer.boxes
+        )
         return boxes if boxes or answer.complete else None
     return answer.text or None

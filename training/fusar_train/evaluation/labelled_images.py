@@ -8,21 +8,23 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from fusar_gpt.frames import ChipBox, SceneWindow
+from fusar_gpt.frames import ChipBox, ScenePoints, SceneWindow
 from fusar_gpt.imagery import ResizePlan
 from fusar_gpt.model import Card
 from fusar_gpt.tasks import ANY, Count, Grid, Task, cell_of
 from fusar_gpt.tasks.reading import read_count, read_grid
 from fusar_train.corpus.chip import LABELS, MIN_VISIBLE, LabelledBox, LabelledChip, no_prior
-from fusar_train.corpus.record import Record, on_chip
+from fusar_train.corpus.images import crop
+from fusar_train.corpus.overlap import same_ground
+from fusar_train.corpus.record import Record, on_chip, resize_plan, resized, whole_window
 from fusar_train.corpus.records import read_records
 from fusar_train.corpus.ssdd import Annotated, read_voc, shared_ground, whole
 from fusar_train.corpus.ssdd import split as split_images
 from fusar_train.evaluation.matching import corners
 from fusar_train.evaluation.metrics import clip
 from fusar_train.evaluation.predictions import LabelledQuestion, PredictionsError, TrueBox, TrueClass
+from fusar_train.evaluation.slices import CLEAN, INSHORE, OFFSHORE, OVERLAPPING, slices_of
 from fusar_train.simulation import simulate_chip
 from fusar_train.simulation.chip import CHOICE_STREAM, TEST_STREAM, TRAIN_STREAM
 from fusar_train.simulation.records import caption
@@ -30,8 +32,10 @@ from fusar_train.simulation.records import caption
 MOST_CLASSIFIED = 10
 """Boxes of one image whose class is asked."""
 
-SHARED_GROUND = "test, ground of train"
-"""The held-out images of SSDD that show ground that training images show too."""
+SHARED_GROUND, HELD_OUT = "test, ground of train", "test, with ground of train"
+"""The held-out images of SSDD that show ground that training images show too, and all held-out ones."""
+
+SHIP = "ship"
 
 _SLIVER = 0.05
 _STREAMS = {"train": TRAIN_STREAM, "val": CHOICE_STREAM, "test": TEST_STREAM}
@@ -46,6 +50,7 @@ class LabelledImage:
         values: float32 [S, 64], its own prior; ``positions`` float32 [S, 2] as (y, x). S may be 0.
         questions: In the frame of ``pixels``.
         place: What tells its place from others: the kind of place, or the scene.
+        slices: Which of ``slices.SLICES`` it belongs to.
     """
 
     id: str
@@ -54,6 +59,7 @@ class LabelledImage:
     positions: NDArray[np.float32]
     questions: tuple[LabelledQuestion, ...]
     place: str | None
+    slices: frozenset[str] = frozenset()
 
     @property
     def frame(self) -> tuple[int, int]:
@@ -88,7 +94,13 @@ class LabelledImages:
 
 
 def open_images(
-    data: str, split: str, card: Card | None, limit: int | None = None, seed: int = 0
+    data: str,
+    split: str,
+    card: Card | None,
+    limit: int | None = None,
+    seed: int = 0,
+    *,
+    overlaps: bool = False,
 ) -> LabelledImages:
     """Opens a data set.
 
@@ -98,9 +110,11 @@ def open_images(
         card: The model that will be asked; None leaves images in their own pixels and asks about all classes.
         limit: Take at most so many images, kept in order.
         seed: Draws those images.
+        overlaps: Find the images that show ground of the train split, which are a slice then; this takes minutes.
+            Of SSDD those held-out images are taken along then; otherwise they are left out.
 
     Raises:
-        PredictionsError: There is nothing to ask about.
+        PredictionsError: There is nothing to ask about, or no train split to find overlaps with.
         CorpusError: A stored record makes no sense.
     """
     kind, _, rest = data.partition(":")
@@ -109,9 +123,9 @@ def open_images(
             raise PredictionsError(f"{data!r} names no number of chips: write it as simulated:300.")
         found = simulated_images(int(rest), split, card)
     elif kind == "ssdd":
-        found = ssdd_images(Path(rest), split, card)
+        found = ssdd_images(Path(rest), HELD_OUT if overlaps and split == "test" else split, card)
     else:
-        found = stored_images(Path(data), split, card)
+        found = stored_images(Path(data), split, card, overlaps=overlaps)
     if not len(found):
         raise PredictionsError(f"{data} holds no image to evaluate: give a data set with some.")
     if limit is None or limit >= len(found):
@@ -128,7 +142,8 @@ def simulated_images(count: int, split: str, card: Card | None) -> LabelledImage
 
     def make(index: int) -> LabelledImage:
         record = simulate_chip(index, _STREAMS[split])
-        return sized(image_of(id_of(index), record, LABELS, [caption(record)]), card)
+        slices = slices_of(record.image, record.boxes(ANY), record.boxes(SHIP))
+        return image_of(id_of(index), sized(record, card), LABELS, [caption(record)], slices)
 
     return LabelledImages(name, count, id_of, make)
 
@@ -136,36 +151,42 @@ def simulated_images(count: int, split: str, card: Card | None) -> LabelledImage
 def ssdd_images(folder: Path, split: str, card: Card | None) -> LabelledImages:
     """Real ship images, whole, without a prior; the split is that of ``corpus.ssdd``.
 
-    Of the held-out images, those of ground that no training image shows are "test", the others ``SHARED_GROUND``.
+    Of the ``HELD_OUT`` images, those of ground that no training image shows are "test", the others ``SHARED_GROUND``.
     """
     if not (folder / "Annotations").is_dir():
         raise PredictionsError(f"{folder} is no SSDD folder: it has no Annotations; give one that has.")
-    if split not in ("train", "test", SHARED_GROUND):
+    if split not in ("train", "test", SHARED_GROUND, HELD_OUT):
         raise PredictionsError(f"SSDD has no split {split}: take train or test.")
     images, held = split_images(read_voc(folder))
+    shared = frozenset[str]() if split == "train" else shared_ground(folder)
     if split != "train":
-        shared = shared_ground(folder)
-        images = [image for image in held if (image.name in shared) == (split == SHARED_GROUND)]
+        parts = {"test": (False,), SHARED_GROUND: (True,), HELD_OUT: (False, True)}
+        images = [image for image in held if (image.name in shared) in parts[split]]
 
     def id_of(index: int) -> str:
         return f"ssdd/{images[index].name}"
 
     def make(index: int) -> LabelledImage:
-        record = whole(images[index], max(card.width, card.height)) if card else _native(images[index])
-        return sized(image_of(id_of(index), record, ("ship",), []), card)
+        native = _native(images[index])
+        record = whole(images[index], max(card.width, card.height)) if card else native
+        slices = slices_of(native.image, native.boxes(ANY), native.boxes(SHIP))
+        if split != "train":
+            slices |= {OVERLAPPING if images[index].name in shared else CLEAN}
+        return image_of(id_of(index), sized(record, card), (SHIP,), [], slices)
 
     return LabelledImages(f"ssdd {split}", len(images), id_of, make)
 
 
 def _native(image: Annotated) -> LabelledChip:
     """An image in its own pixels."""
-    ships = tuple(LabelledBox(ChipBox(*map(float, row)), "ship") for row in image.boxes)
+    ships = tuple(LabelledBox(ChipBox(*map(float, row)), SHIP) for row in image.boxes)
     return LabelledChip(image.image, ships, *no_prior(), None, np.zeros((0, 0), np.int64), "ssdd")
 
 
-def stored_images(path: Path, split: str, card: Card | None) -> LabelledImages:
+def stored_images(path: Path, split: str, card: Card | None, *, overlaps: bool = False) -> LabelledImages:
     """Stored records of one split; of all when no record names its split."""
     records = list(read_records(path))
+    train = [record for record in records if record.split == "train"]
     splits = {record.split for record in records if record.split}
     if splits and split not in splits:
         raise PredictionsError(f"{path} has no split {split}: take {' or '.join(sorted(splits))}.")
@@ -177,19 +198,43 @@ def stored_images(path: Path, split: str, card: Card | None) -> LabelledImages:
             f"The model knows {mine}, {path} has {other}: take other data or another model."
         )
     name = f"{path.stem} {split if splits else 'all'}"
+    overlapping = _overlapping(path, train, records) if overlaps else None
     return LabelledImages(
-        name, len(records), lambda i: records[i].id, lambda i: _stored_image(records[i], card)
+        name, len(records), lambda i: records[i].id, lambda i: _stored_image(records[i], card, overlapping)
     )
 
 
-def _stored_image(record: Record, card: Card | None) -> LabelledImage:
+def _overlapping(path: Path, train: Sequence[Record], records: Sequence[Record]) -> frozenset[str]:
+    """The ids of records that show ground of one to train on."""
+    if not train or train == records:
+        raise PredictionsError(f"{path} has no other split to find overlaps with: leave out --overlaps.")
+    both = [*train, *records]
+    pairs = same_ground(both, range(len(both)), [i < len(train) for i in range(len(both))])
+    return frozenset(both[max(pair.one, pair.other)].id for pair in pairs)
+
+
+def _slices(record: Record, overlapping: frozenset[str] | None) -> frozenset[str]:
+    """The slices of a record by its own pixels; it may state its ``shore``."""
+    pixels = record.pixels()
+    size = pixels.shape[1], pixels.shape[0]
+    plan = ResizePlan(whole_window(record), *size, 1, 1)
+    objects = visible([TrueBox(on_chip(o.box, plan), o.label) for o in record.objects], size)
+    found = slices_of(pixels, [o.box for o in objects], [o.box for o in objects if o.label == SHIP])
+    if (stated := record.provenance.get("shore")) in (INSHORE, OFFSHORE):
+        found = found - {INSHORE, OFFSHORE} | {stated}
+    if overlapping is None:
+        return found
+    return found | {OVERLAPPING if record.id in overlapping else CLEAN}
+
+
+def _stored_image(record: Record, card: Card | None, overlapping: frozenset[str] | None) -> LabelledImage:
     if card:
         pixels, plan = record.chip(card)
         values, positions = record.vectors(plan)
     else:
         pixels = record.pixels()
         height, width = pixels.shape[:2]
-        plan = ResizePlan(record.window or SceneWindow(0, 0, width, height), width, height, 1, 1)
+        plan = ResizePlan(whole_window(record), width, height, 1, 1)
         values, positions = record.vectors()
     known = set(card.targets if card else ()) or _labels(record)
     frame = (pixels.shape[1], pixels.shape[0])
@@ -200,7 +245,8 @@ def _stored_image(record: Record, card: Card | None) -> LabelledImage:
         [box for box in boxes if box.label in known], [c for c in record.complete() if c in known], frame
     )
     asked += stated(record, plan, known)
-    return LabelledImage(record.id, pixels, values, positions, tuple(once(asked)), record.scene)
+    slices = _slices(record, overlapping)
+    return LabelledImage(record.id, pixels, values, positions, tuple(once(asked)), record.scene, slices)
 
 
 def _labels(record: Record) -> set[str]:
@@ -256,14 +302,20 @@ def once(asked: Sequence[LabelledQuestion]) -> list[LabelledQuestion]:
 
 
 def image_of(
-    name: str, record: LabelledChip, counted: Sequence[str], captions: Sequence[str]
+    name: str,
+    record: LabelledChip,
+    counted: Sequence[str],
+    captions: Sequence[str],
+    slices: frozenset[str] = frozenset(),
 ) -> LabelledImage:
     """An image of a record in memory, which lists every object of the classes ``counted``."""
     frame = (record.image.shape[1], record.image.shape[0])
     objects = [TrueBox(item.box, item.label) for item in record.objects]
     asked = questions_about(objects, counted, frame)
     asked += [LabelledQuestion(Task.DESCRIBE, tuple(captions))] if captions else []
-    return LabelledImage(name, record.image, record.values, record.positions, tuple(asked), record.place)
+    return LabelledImage(
+        name, record.image, record.values, record.positions, tuple(asked), record.place, slices
+    )
 
 
 def questions_about(
@@ -287,21 +339,14 @@ def questions_about(
     return [*found, *(LabelledQuestion(Task.CLASSIFY, TrueClass(o.label, o.fine), box=o.box) for o in clear)]
 
 
-def sized(image: LabelledImage, card: Card | None) -> LabelledImage:
-    """The image at the card's size: image resized, boxes scaled."""
-    width, height = image.frame
+def sized(chip: LabelledChip, card: Card | None) -> LabelledChip:
+    """A chip in memory as it is shown to the card's model, objects and prior with it; itself where there is none."""
+    width, height = chip.size
     if card is None or (card.width, card.height) == (width, height):
-        return image
-    across, down = card.width / width, card.height / height
-
-    def scaled(box: ChipBox) -> ChipBox:
-        return ChipBox(box.left * across, box.top * down, box.right * across, box.bottom * down)
-
-    def moved(asked: LabelledQuestion) -> LabelledQuestion:
-        if asked.task is Task.DETECT and isinstance(asked.truth, tuple):
-            boxes = [replace(t, box=scaled(t.box)) for t in asked.truth if isinstance(t, TrueBox)]
-            return replace(asked, truth=tuple(boxes))
-        return replace(asked, box=asked.box and scaled(asked.box))
-
-    pixels = Image.fromarray(image.pixels).resize((card.width, card.height), Image.Resampling.BICUBIC)
-    return replace(image, pixels=np.asarray(pixels), questions=tuple(map(moved, image.questions)))
+        return chip
+    plan = resize_plan(SceneWindow(0, 0, width, height), card)
+    objects = tuple(replace(item, box=on_chip(item.box, plan)) for item in chip.objects)
+    points = plan.scene_to_chip(ScenePoints.of(chip.positions[:, ::-1] * np.array([width, height])))
+    positions = np.stack([points.y / card.height, points.x / card.width], axis=1).astype(np.float32)
+    pixels = resized(crop(chip.image, plan.window), plan)
+    return replace(chip, image=pixels, objects=objects, positions=positions)

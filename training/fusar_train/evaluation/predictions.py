@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TextIO, get_args
+from typing import Annotated, Any, Literal, TextIO
 
 import pydantic
 from pydantic import (
@@ -25,9 +25,10 @@ from fusar_gpt.tasks import SEARCHES, Task
 from fusar_train.validation import first_fault
 
 PREDICTIONS_FILE = "predictions.jsonl"
-PriorKind = Literal["own", "none", "wrong"]
-"""The image's own prior, none (S = 0), or the one of another place."""
-PRIORS: tuple[PriorKind, ...] = get_args(PriorKind)
+PriorKind = Literal["own", "none", "wrong", "unknown"]
+"""The image's own prior, none (S = 0), or the one of another place; unknown of answers that others wrote."""
+PRIORS: tuple[PriorKind, ...] = ("own", "none", "wrong")
+"""Those that may be asked for."""
 
 
 class PredictionsError(FusarError):
@@ -154,6 +155,7 @@ class Prediction(BaseModel):
         score: Geometric mean token probability of the whole answer, if the model gives one.
         prior, model, data: See ``Condition``.
         nodes: How many AEF vectors the model was given.
+        slices: Those that the image belongs to, see ``slices.SLICES``.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -173,6 +175,7 @@ class Prediction(BaseModel):
     nodes: _Whole
     model: ModelId
     data: str
+    slices: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -186,11 +189,13 @@ class Prediction(BaseModel):
         raw: str = "",
         nodes: int = 0,
         score: float | None = None,
+        slices: Iterable[str] = (),
     ) -> Prediction:
         """The answer to a question under a condition."""
         return cls(
             image=image, frame=frame, **vars(asked), question=question, raw=raw, answer=answer, score=score,
             prior=condition.prior, nodes=nodes, model=ModelId(condition.model, condition.hash), data=condition.data,
+            slices=tuple(sorted(slices)),
         )  # fmt: skip
 
     @pydantic.field_validator("answer", "truth", mode="before")

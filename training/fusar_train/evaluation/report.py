@@ -44,8 +44,10 @@ METRICS = {
     "acc50": "Acc@50",
     "top1": "Top1",
     "exact": "word for word",
+    "SARLANG": "SARLANG's rule, what it decides",
+    "SARLANG closed": "SARLANG's rule, yes, no and 0-99",
 }
-PRIOR_NAMES = {"own": "own prior", "none": "no prior", "wrong": "wrong prior"}
+PRIOR_NAMES = {"own": "own prior", "none": "no prior", "wrong": "wrong prior", "unknown": "prior unknown"}
 _PLAIN_NUMBERS = {"MAE"}
 
 Pixels = Callable[[str], NDArray[np.uint8] | None]
@@ -53,7 +55,11 @@ Pixels = Callable[[str], NDArray[np.uint8] | None]
 
 
 def render(
-    results: Sequence[EvaluationResult], predictions: Sequence[Prediction], pixels: Pixels, seed: int
+    results: Sequence[EvaluationResult],
+    predictions: Sequence[Prediction],
+    pixels: Pixels,
+    seed: int,
+    alarms: Sequence[str] = (),
 ) -> str:
     """The page. All words of models and data are escaped; it holds no script and no address.
 
@@ -62,14 +68,17 @@ def render(
         predictions: Those of the first result give the errors that are drawn.
         pixels: Gives the chips to draw them on.
         seed: Of the bootstrap.
+        alarms: Sentences about false alarms on scenes without targets.
     """
     models = models_of(results)
     gained = [result for result in results if result.gains]
     names = ", ".join(dict.fromkeys(result.condition.model for result in models))
     data = ", ".join(dict.fromkeys(result.condition.data for result in results))
+    data += f": {results[0].images} images" if results else ""
     return load_template("fusar_train.evaluation", "report.html").render(
-        title=f"Evaluation of {names}",
-        subtitle=f"{data}: {results[0].images} images",
+        title=f"Evaluation of {names}" if names else "Evaluation",
+        subtitle=data,
+        alarms=alarms,
         beside_papers=_beside_papers(models),
         papers_note=NOTE,
         gains=_table(
@@ -81,7 +90,7 @@ def render(
             for result in models
             for level, table in result.confusion.items()
         ],
-        pictures=list(_pictures(results[0], predictions, pixels)),
+        pictures=list(_pictures(results[0], predictions, pixels)) if results else [],
         colours=COLOURS,
         all_figures=_table(_keys(results), {column(result): result.figures for result in results}),
         models=dict.fromkeys((r.condition.model, r.condition.hash) for r in results if r.condition.hash),

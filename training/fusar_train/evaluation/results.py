@@ -21,6 +21,7 @@ from fusar_train.evaluation.metrics import (
     confusion_matrices,
 )
 from fusar_train.evaluation.predictions import Condition, Prediction
+from fusar_train.evaluation.slices import slice_metrics
 
 _GAINS = {"accuracy", "acc100", "F1@0.5", "CIDEr"}
 
@@ -68,6 +69,7 @@ def evaluate_predictions(
     results = []
     for condition, mine in groups.items():
         found, notices = metrics[condition]
+        found = found | slice_metrics(cases_of(mine, images[condition]))
         without_prior = replace(condition, prior="none")
         gains: Metrics = {}
         if condition != without_prior and images.get(without_prior) == images[condition]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,3 +67,26 @@ class EarthEngineConfig:
     def official(self) -> bool:
         """Whether it is Google's own Earth Engine, whose data are the same at each address."""
         return self.url in (STANDARD, HIGH_VOLUME)
+
+    @property
+    def has_account(self) -> bool:
+        """Whether anything says as whom to sign in; found without the library, whose import takes seconds."""
+        named = self.credentials or os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+        return bool(named) or any(path.is_file() for path in _saved_logins()) or on_google_cloud()
+
+
+def _saved_logins() -> tuple[Path, Path]:
+    """Where ``earthengine authenticate`` and ``gcloud auth application-default login`` save theirs."""
+    home = Path.home()
+    cloud = Path(os.environ["APPDATA"]) / "gcloud" if "APPDATA" in os.environ else home / ".config/gcloud"
+    cloud = Path(os.environ.get("CLOUDSDK_CONFIG") or cloud)
+    return home / ".config/earthengine/credentials", cloud / "application_default_credentials.json"
+
+
+def on_google_cloud() -> bool:
+    """Whether this machine is Google's, which then vouches for the account."""
+    try:
+        maker = Path("/sys/class/dmi/id/product_name").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        maker = ""
+    return "Google" in maker or "K_SERVICE" in os.environ

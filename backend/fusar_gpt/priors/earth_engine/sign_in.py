@@ -16,14 +16,12 @@ from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 from google.oauth2 import credentials as user
 from google.oauth2 import service_account
 
-from fusar_gpt.priors.earth_engine.config import EarthEngineConfig
-from fusar_gpt.priors.failures import NO_PROJECT
+from fusar_gpt.priors.earth_engine.config import EarthEngineConfig, on_google_cloud
+from fusar_gpt.priors.failures import FIND_AN_ACCOUNT, NO_ACCOUNT, NO_PROJECT
 from fusar_gpt.priors.retry import Unavailable
 
 SCOPES = ["https://www.googleapis.com/auth/earthengine", "https://www.googleapis.com/auth/cloud-platform"]
-_FIND_SOME = "run earthengine authenticate, or give the key of an account."
-_NONE_FOUND = f"There are no credentials for Earth Engine: {_FIND_SOME}"
-_NOT_IN_FILE = f"{{}} holds no credentials for Earth Engine: {_FIND_SOME}"
+_NOT_IN_FILE = f"{{}} holds no credentials for Earth Engine: {FIND_AN_ACCOUNT}"
 
 _LARGEST = 2**16  # bytes of a credentials file; a key has 2,400
 
@@ -95,21 +93,12 @@ def _default(request: Any) -> tuple[Credentials, str | None]:
     """Application Default Credentials. Google's own search would ask around in the network for long."""
     named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
     saved = Path(_cloud_sdk.get_application_default_credentials_path()).is_file()
-    if not (named or saved or _on_google_cloud()):
-        raise Unavailable(_NONE_FOUND)
+    if not (named or saved or on_google_cloud()):
+        raise Unavailable(NO_ACCOUNT)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a project that is missing: we say so ourselves
             credentials, project = google.auth.default(scopes=SCOPES, request=request)
     except DefaultCredentialsError as error:
-        raise Unavailable(_NONE_FOUND) from error
+        raise Unavailable(NO_ACCOUNT) from error
     return credentials, getattr(credentials, "quota_project_id", None) or project
-
-
-def _on_google_cloud() -> bool:
-    """Whether this machine is Google's, which then vouches for the account."""
-    try:
-        maker = Path("/sys/class/dmi/id/product_name").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        maker = ""
-    return "Google" in maker or "K_SERVICE" in os.environ

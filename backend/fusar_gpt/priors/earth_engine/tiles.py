@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fusar_gpt.errors import PriorError
 from fusar_gpt.priors.earth_engine.config import EarthEngineConfig
+from fusar_gpt.priors.failures import NO_ACCOUNT
 from fusar_gpt.priors.field import DIMENSIONS, NODATA_CODE
 from fusar_gpt.priors.retry import RetryPolicy, TransientError
 from fusar_gpt.priors.tiles import PIXEL_M, TILE_M, TILE_PX, Codes, Tile, TileSource
@@ -63,6 +64,8 @@ class EarthEngineTiles(TileSource):
         high_volume: bool = False,
     ) -> None:
         self.config = EarthEngineConfig.of(project, credentials, url, high_volume)
+        self.address = self.config.url
+        self.not_configured = None if self.config.has_account else NO_ACCOUNT
         self.key = "aef-v1-ee"
         if not self.config.official:  # another server may hold other data
             self.key += "-" + re.sub(r"[^a-z0-9.]+", "-", self.config.host.lower())
@@ -77,6 +80,10 @@ class EarthEngineTiles(TileSource):
         if (known := self._years.get(corner)) is not None:
             return known
         return ask(self.config, lambda: self._ask_years(corner), retry)
+
+    def known_years(self, tile: Tile) -> Sequence[int]:
+        """The years that were asked for before."""
+        return self._years.get(tile.corner(AREA), ())
 
     def _ask_years(self, corner: Tile) -> tuple[int, ...]:
         import ee

@@ -57,7 +57,6 @@ class CitedText:
 
     def line(self, number: int, finding: Finding) -> None:
         """Append one detection of a numbered list."""
-        score = finding.properties.get("score")
         self.fill(
             "line",
             [finding],
@@ -65,7 +64,7 @@ class CitedText:
             label=self.templates.name(str(finding.properties["label"])),
             place=self.templates.place(finding),
             size=self.templates.size(finding),
-            score=score if isinstance(score, float) else 0.0,
+            confidence=self.templates.confidence(finding),
         )
 
 

@@ -28,6 +28,7 @@ from fusar_gpt.imagery import Area, RasterPolicy
 from fusar_gpt.interpret import interpret
 from fusar_gpt.planning import area_of
 from fusar_gpt.prior_options import PriorSettings
+from fusar_gpt.scene_prior import Admit, admit_raster
 from fusar_gpt.server.chat.images import Pixels, interpret_images
 
 CHIPS = 400
@@ -186,8 +187,10 @@ class SceneTarget:
 
     unit: Literal["chip", "image"] = "chip"
 
-    def __init__(self, request: InterpretRequest, settings: PriorSettings, cache: RunCache) -> None:
-        self._request, self._settings, self._cache = request, settings, cache
+    def __init__(
+        self, request: InterpretRequest, settings: PriorSettings, cache: RunCache, admit: Admit = admit_raster
+    ) -> None:
+        self._request, self._settings, self._cache, self._admit = request, settings, cache, admit
 
     def ask(
         self, task: Task, targets: Sequence[str], text: str, engine: Engine, cancelled: Callable[[], bool]
@@ -216,7 +219,9 @@ class SceneTarget:
         self, request: InterpretRequest, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event]:
         def run() -> Iterator[Event]:
-            for event in interpret(request, engine, cancelled, self._settings, policy=RasterPolicy()):
+            for event in interpret(
+                request, engine, cancelled, self._settings, policy=RasterPolicy(), admit=self._admit
+            ):
                 if isinstance(event, Started) and event.chips > CHIPS:
                     raise AreaError(
                         f"the area takes {event.chips} chips, a conversation at most {CHIPS}: "

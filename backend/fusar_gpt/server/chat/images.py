@@ -19,7 +19,18 @@ import shapely
 from numpy.typing import NDArray
 from PIL import Image
 
-from fusar_gpt.contract import Event, Finding, Finished, Found, Progress, Run, SceneBox, Started, Task
+from fusar_gpt.contract import (
+    NO_PRIOR,
+    Event,
+    Finding,
+    Finished,
+    Found,
+    Progress,
+    Run,
+    SceneBox,
+    Started,
+    Task,
+)
 from fusar_gpt.contract.stretch import to_decibel
 from fusar_gpt.engine import Engine
 from fusar_gpt.errors import SceneError, TooLarge
@@ -174,6 +185,7 @@ def interpret_images(
                 boxes=[Area(shapely.box(*astuple(box)), PIXELS) for box in boxes],
                 ground_m=max(width, height * engine.card.width / engine.card.height),
                 overlap=0.0,
+                prior=NO_PRIOR,
             )
             for event in interpret(request, engine, cancelled, identity=identity):
                 if isinstance(event, Started) and run is None:

@@ -228,7 +228,7 @@ class StreamRenderer:
 
     def _in_words(self, intent: Intent) -> None:
         """The model's own words, streamed as they are generated."""
-        task = Task.ASK if intent.task is Task.ASK else Task.DESCRIBE
+        task = Task.ASK if intent.task is Task.ASK else self._abilities.in_words or Task.DESCRIBE
         self.engine.free_text = True
         events = self._target.ask(task, (), intent.text, self.engine, self._cancelled)
         self._follow(events, self._end_words)

@@ -17,9 +17,10 @@ ENGLISH = {
     "merged": ", by detections that were merged where chips overlap; the numbers above are each chip's own.",
     "unknown": "an unknown number of {what}",
     "detected": " detected.",
-    "listed": " detected; scores are token probabilities:",
+    "listed": " detected:",
     "more": "and {number} more, all among the findings",
-    "line": "{number}. {label} at {place}{size}, score {score:.2f}",
+    "line": "{number}. {label} at {place}{size}{confidence}",
+    "confidence": ", confidence {share:.0%}",
     "size": ", {length:.0f} x {width:.0f} m",
     "cells": "Cells with {what}: {cells}.",
     "cells in all": "Cells with {what} in all: {number}.",
@@ -59,9 +60,10 @@ CHINESE = {
     "merged": "（检测结果，重叠处已合并；以上为各块自身的计数）。",
     "unknown": "数量不明的{what}",
     "detected": "，均为检测结果。",
-    "listed": "，检测结果如下（分数为词元概率）：",
+    "listed": "，检测结果如下：",
     "more": "另有 {number} 个，均列入结果",
-    "line": "{number}. {label}，位于 {place}{size}，分数 {score:.2f}",
+    "line": "{number}. {label}，位于 {place}{size}{confidence}",
+    "confidence": "，置信度 {share:.0%}",
     "size": "，{length:.0f} x {width:.0f} 米",
     "cells": "有{what}的格子：{cells}。",
     "cells in all": "有{what}的格子共 {number} 个。",
@@ -136,6 +138,11 @@ class Templates:
         """Length and width of a detection in metres; empty in a plain image."""
         length, width = finding.properties.get("length_m"), finding.properties.get("width_m")
         return self("size", length=length, width=width) if length is not None else ""
+
+    def confidence(self, finding: Finding) -> str:
+        """The calibrated probability of being right; empty where the checkpoint has no calibration."""
+        share = finding.properties.get("confidence")
+        return self("confidence", share=share) if isinstance(share, float) else ""
 
     def provenance(self, run: Run) -> str:
         """The last line of every answer: its model, its prior, and what of them is a demonstration or simulated."""

@@ -35,7 +35,7 @@ from fusar_gpt.server.chat.images import read_images
 from fusar_gpt.server.chat.narration import Progress, Report, StreamRenderer
 from fusar_gpt.server.chat.phrases import Templates
 from fusar_gpt.server.context import Context
-from fusar_gpt.server.inputs import with_files
+from fusar_gpt.server.inputs import admit_under, with_files
 from fusar_gpt.server.jobs import Slots
 from fusar_gpt.tasks.questions import is_chinese
 
@@ -119,7 +119,7 @@ def answer(
     check_length([(message.role, message.text) for message in chat.messages])
     if chat.fusar is not None:
         request = with_files(chat.fusar.request(), context.roots)
-        target: ChatTarget = SceneTarget(request, context.settings, cache)
+        target: ChatTarget = SceneTarget(request, context.settings, cache, admit_under(context.roots))
     else:
         target = ImageTarget(read_images(chat.images))
     engine = context.engine()

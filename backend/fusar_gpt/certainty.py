@@ -1,0 +1,96 @@
+"""How sure the model is of an answer: token probabilities, which rank, and calibrated confidences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fusar_gpt.model import Card
+from fusar_gpt.model.calibration import Calibration, Inputs
+from fusar_gpt.tasks import Answer, Boxes, FrameSize, LabelledBox, Task
+
+Probability = Callable[..., float]
+"""The geometric mean probability of the tokens in some ranges of an answer's characters."""
+
+
+@dataclass(frozen=True)
+class BoxCertainty:
+    """Of one detected object.
+
+    Attributes:
+        objectness: Probability of the tokens that say that it is here, rather than none or one elsewhere.
+        confidence: The calibrated probability that it is right; None where the checkpoint has no calibration.
+    """
+
+    objectness: float
+    confidence: float | None
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """Of one answer.
+
+    Attributes:
+        probability: Geometric mean probability of all its tokens; None where it has none.
+        confidence: The calibrated probability that it is right as a whole; None without a calibration of its task.
+        boxes: Of each object that it lists, in its order.
+    """
+
+    probability: float | None
+    confidence: float | None
+    boxes: tuple[BoxCertainty, ...] = ()
+
+
+def calibration_of(card: Card, checkpoint_hash: str) -> tuple[Calibration | None, str | None]:
+    """The calibration of a checkpoint, or None and, if its card holds another checkpoint's, a sentence about that."""
+    found = card.calibration
+    if found is None or found.model_hash == checkpoint_hash:
+        return found, None
+    return None, (
+        f"The calibration on the card of {card.name} is of another checkpoint ({found.model_hash[:12]}, this one is "
+        f"{checkpoint_hash[:12]}), so no confidence is given: fit one with fusar-train calibrate."
+    )
+
+
+def certainty(
+    task: Task,
+    answer: Answer,
+    probability: Probability,
+    calibration: Calibration | None,
+    frame_size: FrameSize,
+    prior_nodes: int,
+) -> Certainty:
+    """How sure the model is of an answer about a chip of some width and height with some number of prior vectors."""
+    whole = probability((0, len(answer.raw))) if answer.raw else None
+    known = calibration.tasks.get(task.value) if calibration else None
+    if isinstance(answer, Boxes):
+        seen = [
+            box_inputs(box, probability, frame_size, prior_nodes, len(answer.boxes)) for box in answer.boxes
+        ]
+        return Certainty(
+            whole,
+            None,
+            tuple(BoxCertainty(i.probability, known.confidence(i) if known else None) for i in seen),
+        )
+    if known is None or whole is None or not answer.complete:
+        return Certainty(whole, None)
+    return Certainty(whole, known.confidence(Inputs(whole, prior=prior_nodes > 0)))
+
+
+def box_inputs(
+    box: LabelledBox, probability: Probability, frame_size: FrameSize, prior_nodes: int, objects: int
+) -> Inputs:
+    """What the confidence of one of several detected objects is computed from.
+
+    Its objectness is the product over the deciding ranges, each with the geometric mean of its tokens, so that a number
+    is not less probable for having more digits.
+    """
+    width, height = frame_size
+    return Inputs(
+        probability=math.prod(probability(part) for part in box.deciding),
+        spelling=probability(box.span),
+        size=math.sqrt(box.box.area / (width * height)),
+        prior=prior_nodes > 0,
+        objects=objects,
+    )

@@ -1,0 +1,145 @@
+"""From token probabilities to the chance of being right: a logistic regression that the checkpoint's card holds.
+
+``fusar-train calibrate`` fits it on images that the model has not seen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_LEAST = 1e-6
+"""Probabilities nearer to 0 or 1 than this are taken for it, so that their log odds are finite."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the confidence of an answer, or of one detected object, may be computed from.
+
+    Attributes:
+        probability: Objectness of an object, token probability of another answer.
+        spelling: Geometric mean probability of all tokens of the object.
+        size: Side of a square as large as its box, as a share of the chip's side.
+        prior: Whether the chip has a prior.
+        objects: How many objects the answer lists.
+    """
+
+    probability: float
+    spelling: float = 1.0
+    size: float = 1.0
+    prior: bool = False
+    objects: int = 1
+
+    def terms(self) -> dict[str, float]:
+        """The inputs of the regression by name: log odds, logarithms, and 1 with a prior, else 0; all finite."""
+        p = min(max(self.probability, _LEAST), 1 - _LEAST)
+        return {
+            "probability": math.log(p / (1 - p)),
+            "spelling": math.log(max(self.spelling, _LEAST)),
+            "size": math.log(max(self.size, _LEAST)),
+            "prior": float(self.prior),
+            "objects": math.log(max(self.objects, 1)),
+        }
+
+
+INPUTS = tuple(Inputs(0.5).terms())
+"""The names of the inputs."""
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Answers of like confidence: how many, their mean confidence, and the share of them that was right."""
+
+    n: int
+    confidence: float
+    right: float
+
+    def __post_init__(self) -> None:
+        _check_shares(confidence=self.confidence, right=self.right)
+
+
+@dataclass(frozen=True)
+class TaskCalibration:
+    """How the confidence of one task is computed, and how well that was found to hold.
+
+    The confidence is 1 / (1 + exp(-(intercept + sum of coefficient times input))). With the one input ``probability``
+    this is Platt's scaling. All figures are of images that the coefficients were not fitted on: each image was judged
+    by coefficients that were fitted without it.
+
+    Attributes:
+        method: ``logistic``.
+        inputs: Some of ``INPUTS``.
+        coefficients: One an input; that of ``probability`` is not negative, so that confidence never falls as it rises.
+        intercept: The log odds where all inputs are 0.
+        right: What being right means.
+        n: On how many answers or boxes the figures were measured, ``images`` on how many images.
+        ece: Expected calibration error: the mean over all of |mean confidence - share right| of their bin.
+        auroc: The chance that one that is right has a higher confidence than one that is wrong; None without both.
+        reliability: The bins, by rising confidence.
+    """
+
+    method: str
+    inputs: list[str]
+    coefficients: list[float]
+    intercept: float
+    right: str
+    n: int
+    images: int
+    ece: float
+    auroc: float | None
+    reliability: list[ReliabilityBin]
+
+    def __post_init__(self) -> None:
+        if self.method != "logistic":
+            raise ValueError(f"the calibration's method is {self.method!r}, and only logistic is known")
+        unknown = sorted(set(self.inputs) - set(INPUTS))
+        if unknown or len(set(self.inputs)) != len(self.inputs):
+            raise ValueError(
+                f"the calibration's inputs must be some of {', '.join(INPUTS)}, not {self.inputs}"
+            )
+        if len(self.coefficients) != len(self.inputs):
+            raise ValueError("the calibration needs one coefficient an input")
+        if not all(map(math.isfinite, (*self.coefficients, self.intercept))):
+            raise ValueError("the calibration's coefficients must be finite")
+        if dict(zip(self.inputs, self.coefficients, strict=True)).get("probability", 0.0) < 0:
+            raise ValueError("the calibration's coefficient of probability must not be negative")
+        if self.n < 1 or self.images < 1:
+            raise ValueError("a calibration that was measured on nothing says nothing")
+        _check_shares(ece=self.ece, auroc=self.auroc)
+
+    def confidence(self, inputs: Inputs) -> float:
+        """The probability of being right, in [0, 1]."""
+        terms = inputs.terms()
+        odds = self.intercept + sum(c * terms[n] for n, c in zip(self.inputs, self.coefficients, strict=True))
+        return 1 / (1 + math.exp(-min(max(odds, -700.0), 700.0)))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The entry ``calibration`` of a card.
+
+    Attributes:
+        model_hash: SHA-256 of the checkpoint whose probabilities it is about.
+        data: The images that it was fitted and measured on.
+        tasks: By the task's name; a task that is not there has no confidence.
+    """
+
+    model_hash: str
+    data: str
+    tasks: dict[str, TaskCalibration]
+
+    def said_of(self, task: str) -> str | None:
+        """On what the confidence of a task was calibrated and how well, in words; None where it has none."""
+        if (found := self.tasks.get(task)) is None:
+            return None
+        ranked = "" if found.auroc is None else f", AUROC {found.auroc:.2f}"
+        return (
+            f"probability that {found.right}; calibrated on {found.n} answers about {found.images} images that the "
+            f"model was not trained on ({self.data}); expected calibration error {found.ece:.2f}{ranked}"
+        )
+
+
+def _check_shares(**shares: float | None) -> None:
+    for name, share in shares.items():
+        if share is not None and not 0 <= share <= 1:
+            raise ValueError(f"the calibration's {name} must be a share from 0 to 1, not {share}")

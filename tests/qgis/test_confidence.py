@@ -1,0 +1,176 @@
+"""Confidence is shown where the run is calibrated, and nothing in its place; tables of older versions still work."""
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+from qgis.core import (
+    QgsCategorizedSymbolRenderer,
+    QgsExpression,
+    QgsExpressionContext,
+    QgsExpressionContextUtils,
+    QgsFillSymbol,
+    QgsProject,
+    QgsRendererCategory,
+    QgsVectorLayer,
+)
+from test_results import RUN, finding, project, run  # noqa: F401 - fixtures
+from test_review import canvas, drawn, looked, press, review, start  # noqa: F401 - fixtures
+
+from fusar_qgis.contract import FINDING_COLUMNS, Found
+from fusar_qgis.core.review import FIELDS
+from fusar_qgis.layers import exports, storage
+from fusar_qgis.layers.features import feature_of, fields_of, geometry_of
+from fusar_qgis.layers.scene import crs_of
+from fusar_qgis.layers.styles import least_score
+
+
+def evaluate(layer, expression, feature):
+    context = QgsExpressionContext(QgsExpressionContextUtils.globalProjectLayerScopes(layer))
+    context.setFields(layer.fields())
+    context.setFeature(feature)
+    return QgsExpression(expression).evaluate(context)
+
+
+def labels(layer) -> list[str]:
+    expression = layer.labeling().settings().fieldName
+    return [evaluate(layer, expression, one) for one in layer.getFeatures()]
+
+
+def tip(layer) -> str:
+    context = QgsExpressionContext(QgsExpressionContextUtils.globalProjectLayerScopes(layer))
+    context.setFeature(next(layer.getFeatures()))
+    return QgsExpression.replaceExpressionText(layer.mapTipTemplate(), context)
+
+
+@pytest.fixture
+def uncalibrated(project, run):  # noqa: F811
+    layer, _ = run(
+        Found(tuple(finding(n, confidence=None, objectness=one) for n, one in enumerate((0.97, 0.4, 0.8), 1)))
+    )
+    return layer
+
+
+@pytest.fixture
+def old(project, tmp_path):  # noqa: F811
+    """A layer as version 0.1.0 made and styled it: a score, and none of the new columns."""
+    columns = {name: kind for name, kind in FINDING_COLUMNS["detections"].items() if name not in (
+        "objectness", "confidence"
+    )}  # fmt: skip
+    fields = fields_of({**columns, "score": float, **FIELDS})
+    file = tmp_path / "survey_fusar.gpkg"
+    table = storage.make_table(file, "detections", {**RUN, "id": "old"}, fields, crs_of("EPSG:32650"))
+    with closing(sqlite3.connect(file)) as database, database:
+        for column in ("prior_asked", "confidence_meaning"):
+            database.execute(f"ALTER TABLE runs DROP COLUMN {column}")
+    rows = []
+    for number, score in enumerate((0.46, 0.2, 0.31), 1):
+        made = finding(number)
+        row = {**made.properties, "id": made.id, "score": score}
+        rows.append(feature_of(fields, row, geometry_of(made)))
+    storage.fill_table(file, table, fields, rows)
+    layer = QgsVectorLayer(f"{file}|layername={table}", "Detections", "ogr")
+    layer.setCustomProperty(storage.RUN_PROPERTY, json.dumps(RUN))
+    layer.setCustomProperty(storage.KIND_PROPERTY, "detections")
+    shown = (
+        'if("score" is null or "score" >= coalesce(to_real(@fusar_least_score), 0),'
+        ' coalesce("reviewed_label", "label"), NULL)'
+    )
+    symbol = QgsFillSymbol.createSimple({})
+    layer.setRenderer(QgsCategorizedSymbolRenderer(shown, [QgsRendererCategory("ship", symbol, "ship")]))
+    QgsProject.instance().addMapLayer(layer)
+    return layer
+
+
+def test_a_calibrated_detection_says_its_confidence_in_percent(project, run):  # noqa: F811
+    layer, _ = run(Found((finding(1, confidence=0.874), finding(2, confidence=0.05))))
+    assert labels(layer) == ["ship 87 %", "ship 5 %"]
+    assert evaluate(layer, layer.displayExpression(), next(layer.getFeatures())) == "ship 87 %"
+    assert "<td>87 %</td>" in tip(layer)
+    assert layer.attributeTableConfig().sortExpression() == 'coalesce("confidence", "objectness")'
+
+
+def test_no_number_stands_in_for_a_confidence_that_is_not_there(uncalibrated):
+    assert labels(uncalibrated) == ["ship"] * 3
+    assert "this model has no calibration" in tip(uncalibrated)
+    assert "%" not in tip(uncalibrated)
+
+
+def test_the_slider_ranks_by_objectness_and_says_so(uncalibrated, start, qtbot):  # noqa: F811
+    bar = start(uncalibrated)
+    assert bar._confidence._name.text().replace("&", "") == "Objectness (ranks only)"
+    assert "not a probability of being right" in bar._confidence._slider.toolTip()
+    bar._confidence._slider.setValue(70)
+    qtbot.waitUntil(lambda: least_score(uncalibrated) == 0.7)
+    assert bar._confidence._text.text() == "≥ 0.70: 2 of 3"
+    assert drawn(uncalibrated) == ["f1", "f3"]
+
+
+def test_where_some_have_a_confidence_objectness_does_not_stand_in_for_the_rest(
+    project, run, start, qtbot  # noqa: F811
+):  # fmt: skip
+    layer, _ = run(Found((finding(1, confidence=0.3), finding(2, confidence=None, objectness=0.1))))
+    bar = start(layer)
+    bar._confidence._slider.setValue(50)
+    qtbot.waitUntil(lambda: least_score(layer) == 0.5)
+    assert drawn(layer) == ["f2"]
+    assert "≥ 50 %: 1 of 2 (incl. 1 unscored)" in bar._confidence._text.text()
+
+
+def test_a_layer_without_any_number_says_why_there_is_no_slider(project, run, start):  # noqa: F811
+    layer, _ = run(Found((finding(1, confidence=None, objectness=None),)))
+    bar = start(layer)
+    assert not bar._confidence._slider.isEnabled()
+    assert "No detection of this layer" in bar._confidence._slider.toolTip()
+
+
+def test_a_relabelled_detection_loses_the_models_confidence(project, run, start, canvas):  # noqa: F811
+    layer, _ = run(Found((finding(1), finding(2))))
+    bar = start(layer)
+    bar._label.setEditText("tug")
+    bar._relabelled()
+    press(canvas, "A")
+    assert labels(layer) == ["tug ✓", "ship 50 % ✓"]
+
+
+def test_a_table_of_an_older_version_is_reviewed_by_its_score(old, start, canvas, qtbot, tmp_path):  # noqa: F811
+    bar = start(old)
+    assert bar._confidence._name.text().replace("&", "") == "Score (ranks only)"
+    bar._confidence._slider.setValue(30)
+    qtbot.waitUntil(lambda: least_score(old) == 0.3)
+    assert drawn(old) == ["f1", "f3"]
+    press(canvas, "AA")
+    context = QgsProject.instance().transformContext()
+    taken = exports.snapshot(old, context, unreviewed_too=False)
+    assert (taken.ranking, len(taken.features)) == ("score", 2)
+    exports.write(taken, "geojson", tmp_path / "old.geojson")
+    kept = json.loads((tmp_path / "old.geojson").read_text())["features"]
+    assert [one["properties"]["score"] for one in kept] == [0.46, 0.31]
+
+
+def test_a_table_of_an_older_version_can_be_styled_anew(old):
+    from fusar_qgis.layers.styles import style
+
+    style(old, "detections", ["ship"])
+    assert labels(old) == ["ship"] * 3
+    assert drawn(old) == ["f1", "f2", "f3"]
+
+
+def test_a_new_run_goes_into_an_old_file_and_nothing_is_lost(old, run, tmp_path):  # noqa: F811
+    file = tmp_path / "survey_fusar.gpkg"
+    QgsProject.instance().removeMapLayer(old)
+    layer, warnings = run(Found((finding(7),)))
+    assert (storage.source_of(layer)[0], warnings) == (file, [])
+    with closing(sqlite3.connect(file)) as database:
+        runs = database.execute("SELECT id, model, prior_asked FROM runs ORDER BY fid").fetchall()
+        tables = {name for (name,) in database.execute("SELECT table_name FROM gpkg_contents")}
+    assert [row[:2] for row in runs] == [("old", "tiny"), ("run-7", "tiny")]
+    assert {"detections_20260102030405", "detections_20260102030405_2"} <= tables
+    names = layer.fields().names()
+    assert [name for name in ("objectness", "confidence", "score") if name in names] == [
+        "objectness",
+        "confidence",
+    ]
+    again = QgsVectorLayer(f"{file}|layername=detections_20260102030405", "old", "ogr")
+    assert [one["score"] for one in again.getFeatures()] == [0.46, 0.2, 0.31]
