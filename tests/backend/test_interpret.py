@@ -283,4 +283,6 @@ def test_a_card_without_abilities_works_and_the_run_says_so(tmp_path):
     engine.card = replace(CARD, tasks=None, free_questions=None)
     *_, last = run(request_for(scene_file(tmp_path), Task.ASK, question="is it windy?"), engine)
     assert last.findings[0].properties["text"] == "dark sea"
-    assert any(told.startswith("The checkpoint's card does not say which tasks") for told in last.run.warnings)
+    assert any(
+        told.startswith("The checkpoint's card does not say which tasks") for told in last.run.warnings
+    )

@@ -32,7 +32,7 @@ RULES: tuple[tuple[Task, re.Pattern[str]], ...] = (
     (
         Task.COUNT,
         re.compile(
-            r"\bhow many\b|\b(?:what(?:'s| is) )?(?:the )?(?:total )?(?:number|count|tally) of\b"
+            r"\bhow many\b|\b(?:what(?:'s| is)? )?(?:the )?(?:total )?(?:number|count|tally) of\b"
             rf"|{_COMMAND}(?:re)?count\b|{CLASS} +counts?\b"
             rf"|\b(?:are|is) there\b|\b(?:is|are) any\b|\bany(?= +{CLASS}|\b[^.?!]*\bhere\b)"
             rf"|\b(?:do|can|could) (?:you|we|i)(?= [^.?!]*\bsee\b[^.?!]*{CLASS})"
@@ -48,7 +48,7 @@ RULES: tuple[tuple[Task, re.Pattern[str]], ...] = (
         re.compile(
             r"\b(?:which|what) (?:grid )?(?:cells?|parts?|squares?|tiles?)\b|\bgrid(?: cells?)?\b|\bcells\b"
             rf"|{_COMMAND}locate\b|\b3 ?[x\u00d7] ?3\b"
-            r"|[哪那][些个個几幾]*(?:个|個)?(?:格子?|网格|網格|方格|区域|區域)|九宫格|九宮格|网格|網格|格子|定位"
+            r"|[哪那][一些个個几幾]*(?:个|個)?(?:格子?|网格|網格|方格|区域|區域)|九宫格|九宮格|网格|網格|格子|定位"
         ),
     ),
     (
@@ -57,9 +57,9 @@ RULES: tuple[tuple[Task, re.Pattern[str]], ...] = (
             rf"\bwhere\b|{_COMMAND}(?:detect|find|search for|look for|spot|show|point out|mark|outline|highlight"
             rf"|list|draw|box)\b|{_COMMAND}identify\b(?=[^.?!]*{CLASS})"
             rf"|\b(?:which|what) +{CLASS} +(?:are|can|do)\b(?! (?:this|that|these|those))"
-            rf"|\bbounding boxes\b|\bdetections?\b|{_SIZES}"
+            rf"|\b(?:draw )?(?:bounding )?boxes (?:around|of)\b|\bbounding boxes\b|\bdetections?\b|{_SIZES}"
             rf"|[识識][别別](?=.*{CLASS})"
-            r"|在哪[里裡儿兒]?|哪[里裡儿兒]|位置|[检檢][测測]|找[出到]|找一下|寻找|尋找|[标標]出|[标標][注註]|圈出|框出|[显顯]示|列出"
+            r"|在哪[里裡儿兒]?|哪[里裡儿兒]|位置|[检檢][测測]|找[出到]|找一下|寻找|尋找|[标標]出|[标標][注註]|圈出|框出|[显顯]示|列出|指出"
         ),
     ),
     (
@@ -109,21 +109,23 @@ NO_NOUN = re.compile(
     "|(?:object|target|thing|item|one)s?|else|where|what|which|with|and|you|have|has|in|on|at|within|inside"
 )
 _HARMLESS = """
-a an the any some all every both whole entire full of in on at within inside over across throughout for to from with and
-or so also then now currently here there this that these those it its they them their is are was were do does did can
-could would you we i us me my our your please kindly just tell give let know want need like help say see look have has
-detect find spot identify hold holds contain contains include includes show shows appear exist think total altogether
-overall exactly approximately roughly about briefly brief short detail detailed image images imagery picture photo
-screen scene area region view map frame chip tile footprint aoi polygon place site spot location sar radar satellite
-visible seen shown present detected found located identified spotted observed displayed one ones object objects target
-targets thing things item items anything something everything thanks thank hello hi hey ok okay s
+a an the any some all every both whole entire full of in on at within inside over across throughout for to from with
+and or so also then now currently here there this that these those it its they them their be is are was were do does
+did can could would you we i us me my our your please kindly just tell whether if give let know want need like help
+say see look have has detect find spot identify hold holds contain contains include includes show shows appear exist
+think total altogether overall exactly approximately roughly about briefly brief short detail detailed image images
+imagery picture photo screen scene area region view map frame chip tile footprint aoi polygon place site spot location
+sar radar satellite visible seen shown present detected found located identified spotted observed displayed one ones
+object objects target targets thing things item items anything something everything thanks thank hello hi hey ok okay
+s
 """
 _HARMLESS_CHINESE = """
-请问 請問 [请請] [帮幫](?:我|忙) 麻[烦煩] 可以 可否 能否 能不能 是否 告[诉訴] [给給]出? 看[看到得]*[见見]? 可[见見] 影像
-[图圖][像片] [图圖] [画畫]面 [场場]景 [区區]域 [范範][围圍] 地[方区區] 此[处處] [这這那][里裡儿兒] [里裡]面 海面 水面
-一共 [总總]共 共有 合[计計] 全部 所有 [现現]在 目前 [当當]前 目[标標] 物[体體] [对對]象 出[现現] 存在 [发發][现現]
-[它他][们們] 一下 出[来來] 以及 [还還]是 或者 [还還]有 大概 大[约約] 雷[达達] [你您我能该該本张張幅]
-[里裡中内內上这這那此个個些片共都是有在的了着吗嗎呢吧啊呀么麼和与與及或它把]
+请问 請問 [请請] [帮幫](?:我|忙) 麻[烦煩] 可以 可否 能否 能不能 是否 告[诉訴] [给給]出? 看[看到得]*[见見]? 可[见見]
+影像 内容 內容 [图圖][像片] [图圖] [画畫]面 [场場]景 [区區]域 [范範][围圍] 地[方区區] 此[处處] [这這那][里裡儿兒]
+[里裡]面 海面 水面 一共 [总總]共 共有 合[计計] 全部 所有 [现現]在 目前 [当當]前 目[标標] 物[体體] [对對]象 出[现現]
+存在 [发發][现現] [它他][们們] 一下 出[来來] 以及 [还還]是 或者 [还還]有 大概 大[约約] 雷[达達]
+[你您我能该該本张張幅]
+[里裡中内內上这這那此个個些片共都是有在的了着吗嗎呢吧啊呀么麼和与與及或它把并並各框]|位[于於]|[将將](?=[目这這它])
 """
 
 
@@ -134,8 +136,10 @@ def _any(words: str) -> str:
 
 HARMLESS = re.compile(
     r"\b(?:(?:in|on) (?:the|this|that) (?:water|sea)|in this (?:bay|strait|channel|river|lake)|(?:what|how) about"
-    r"|what(?:'s| is| are) (?:the|their|its)|right now|(?:area|region) of interest|at (?:present|the moment)|or not"
-    rf"|{_any(_HARMLESS)})\b|{_any(_HARMLESS_CHINESE)}|一?{_UNIT}|{CLASS}"
+    r"|what(?:'s| is| are) (?:the|their|its)|right now|around here|(?:area|region) of interest"
+    r"|at (?:present|the moment)|or not"
+    rf"|{_any(_HARMLESS)})\b|{_any(_HARMLESS_CHINESE)}|[将將](?= *{CLASS})|一?{_UNIT}|{CLASS}",
+    re.ASCII,  # "SAR" ends where Chinese begins
 )
 """Words that ask for nothing that the answer to the task would lack: the image and its area, courtesies, auxiliaries.
 
