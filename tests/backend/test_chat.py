@@ -43,6 +43,7 @@ def test_a_count_says_what_was_counted_and_checks_itself(chat: ChatClient) -> No
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
     assert usage.completion_tokens > 0
     assert completion.fusar["run"]["task"] == "count"
+    assert completion.fusar["understood"] == "count ship"
     assert completion.fusar["run"]["prior"] == "none"
     check = completion.fusar["self_check"]
     assert check["agree"] is True
@@ -209,6 +210,7 @@ def test_chinese_is_answered_in_chinese(chat: ChatClient) -> None:
         "run": None,
         "findings": {"type": "FeatureCollection", "features": []},
         "self_check": None,
+        "understood": None,
     }
 
 

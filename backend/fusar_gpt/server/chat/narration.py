@@ -94,35 +94,39 @@ class StreamRenderer:
         if self._runs:
             run = self._runs[0].run
             lines = [self.text.templates.provenance(run), *run.warnings]
-            self.text.write("\n\n" + "\n".join([*self._understood(), *lines]))
+            if (taken := self._taken_for) is not None:
+                what = understood(*taken, self.text.templates.chinese)
+                lines.insert(0, self.text.templates("understood", what=what))
+            self.text.write("\n\n" + "\n".join(lines))
 
-    def _understood(self) -> list[str]:
-        """What the question was taken for, as a sentence; none where it was put to the model in words."""
-        run = (self._runs[-1] if self._picked else self._runs[0]).run
-        if run.task == Task.ASK.value:
-            return []
-        targets = run.targets if Task(run.task) in SEARCHES else ()
-        return [
-            self.text.templates(
-                "understood", what=understood(Task(run.task), targets, self.text.templates.chinese)
-            )
-        ]
+    @property
+    def _taken_for(self) -> tuple[Task, tuple[str, ...]] | None:
+        """The task that the question was taken for, with its targets; None where it was put to the model in words."""
+        if not self._runs:
+            return None
+        run = self._runs[-1 if self._picked else 0].run
+        task = Task(run.task)
+        return (task, run.targets if task in SEARCHES else ()) if task is not Task.ASK else None
 
     def evidence(self) -> dict[str, Any]:
-        """What the answer rests on: the run, the findings with the spans of text that mean them, the self-check."""
+        """What the answer rests on: the run, the findings with the spans of text that mean them, the self-check.
+
+        ``understood`` is the task that the question was taken for, such as ``count ship``.
+        """
         features: list[dict[str, Any]] = []
         for finished in self._runs:
             features += to_geojson(finished.findings)["features"]
         for feature in features:
             feature["spans"] = self.text.spans.get(feature["id"], [])
-        for feature in features if self._runs and self._runs[0].run.task != Task.ASK.value else ():
-            row = feature["properties"]
+        taken = self._taken_for
+        for row in (feature["properties"] for feature in features if taken):
             if row["layer"] == "answers" and row.get("task"):
                 row["understood"] = " ".join(filter(None, (row["task"], row.get("target"))))
         return {
             "run": self._runs[0].run.record() if self._runs else None,
             "findings": {"type": "FeatureCollection", "features": features},
             "self_check": self._compared,
+            "understood": " ".join(filter(None, (taken[0].value, ", ".join(taken[1])))) if taken else None,
         }
 
     def _answer(self, intent: Intent) -> None:
