@@ -95,8 +95,8 @@ def router(context: Context) -> APIRouter:
 
         The answer, or with ``stream`` its last chunk, carries ``fusar``: the ``run``, its ``findings`` as GeoJSON,
         each with the ``spans`` [start, end) of the answer's text (in code points) that mean it, the ``self_check``
-        of a count against the detections, and ``understood``, the task that the question was taken for. The chunks in between carry
-        ``fusar.progress``.
+        of a count against the detections, and ``understood``, the task that the question was taken for. The chunks in
+        between carry ``fusar.progress``.
         """
         card_of(chat.model)
         reply = StreamingReply(
