@@ -47,6 +47,19 @@ def test_other_sizes_are_told_before_the_first_answer(tmp_path, pixel_m):
     assert "not of a size that the model was taught (500 to 2000 m)" in chips
 
 
+def test_a_coarse_scene_is_magnified_only_where_the_ground_of_a_chip_is_asked_for(tmp_path):
+    def chip_m(**choices):
+        write(tmp_path / "s.tif", np.full((300, 300), 0.01, np.float32), crs=UTM)  # 10 m pixels
+        request = request_for(tmp_path / "s.tif", Task.COUNT, **choices)
+        engine = TaughtEngine()
+        engine.card = replace(CARD, ground_m=300.0)
+        return run(request, engine)[0].run.chip_ground_m
+
+    assert chip_m() == pytest.approx(960, rel=0.05)  # 96 px of 10 m
+    assert chip_m(ground_m=700.0) == pytest.approx(700, rel=0.05)
+    assert chip_m(ground_m=100.0) == pytest.approx(480, rel=0.05)
+
+
 def test_a_class_that_cannot_be_two_pixels_long_is_refused_or_left_out(tmp_path):
     assert warnings(tmp_path, 50.0)[-1] == "Not asked for plane: none is two pixels long in this scene."
     for targets, pixel_m in (("plane",), 50.0), (("ship",), 300.0), ((), 300.0):
