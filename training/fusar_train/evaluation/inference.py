@@ -125,6 +125,8 @@ def said(answer: Answer, reply: Reply) -> PredictedAnswer | None:
     if isinstance(answer, Label):
         return answer.label
     if isinstance(answer, Boxes):
-        boxes = tuple(PredictedBox(item.box, item.label, reply.probability(item.span)) for item in answer.boxes)
+        boxes = tuple(
+            PredictedBox(item.box, item.label, reply.probability(item.span)) for item in answer.boxes
+        )
         return boxes if boxes or answer.complete else None
     return answer.text or None
