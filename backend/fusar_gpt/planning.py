@@ -31,6 +31,9 @@ LONGEST_M = {
 """No object of these classes is longer: the longest ship is a gas plant afloat of 488 m."""
 _LEEWAY = 1.1
 
+CLOSEST = 2.0
+"""Most chip pixels of a scene pixel where a chip's ground is asked for; else none becomes more than one."""
+
 DETECTION_OVERLAP = 0.25
 """Share of a chip's side seen again by its neighbour: an object cut by one edge is whole in another chip."""
 
@@ -92,9 +95,8 @@ def plan_questions(
 ) -> tuple[int, Iterator[ChipQuestions]]:
     """How many chips there are, and lazily each chip with its questions."""
     stretched = (request.aspect or card.aspect) == "stretched"
-    frame = ChipFormat(
-        card.width, card.height, card.patch * card.merge, request.ground_m or card.ground_m, stretched
-    )
+    ground_m, magnified = (request.ground_m, CLOSEST) if request.ground_m else (card.ground_m, 1.0)
+    frame = ChipFormat(card.width, card.height, card.patch * card.merge, ground_m, stretched, magnified)
     if request.task is Task.CLASSIFY:
         boxes = boxes_of(request)
         return len(boxes), (
