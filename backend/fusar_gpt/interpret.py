@@ -170,8 +170,7 @@ def interpret(
         merge = Merge(scene)
         findings: dict[str, Finding] = {}
         used: dict[str, PriorField] = {}
-        covered = AreaCoverage()
-        numbers = AreaNumbers()
+        covered, numbers = AreaCoverage(), AreaNumbers()
         ahead = max(2 * engine.batch_size, AHEAD)
         prefetched = prefetch_priors(chain([first], planned), scene, source, year, ahead)
         for batch in batches(prefetched, engine.batch_size):
@@ -271,8 +270,11 @@ def with_no_prior(run: Run, prior: PriorField, why: str) -> Run:
 
 def with_calibration(run: Run, calibration: Calibration | None, other: str | None) -> Run:
     """The run with what its confidences mean, and ``other``, the sentence about a calibration of another checkpoint."""
-    said = calibration.said_of(run.task) if calibration else None
-    return replace(run, confidence_meaning=said, warnings=(*run.warnings, *([other] if other else [])))
+    said = [other] if other else []
+    if calibration and run.prior == NO_PRIOR:
+        said += calibration.doubts(run.task, "none")
+    meaning = calibration.said_of(run.task) if calibration else None
+    return replace(run, confidence_meaning=meaning, warnings=(*run.warnings, *said))
 
 
 def with_coverage(run: Run, seen: AreaCoverage, scene: Scene) -> Run:
@@ -342,7 +344,7 @@ def ask(
 
     def read(seen: ChipInput, question: Question, reply: Reply) -> AnsweredQuestion:
         answer = prompts.parse(question, reply.text, seen.size, finished=reply.finished)
-        sure = certainty(question.task, answer, reply.probability, calibration, seen.size, len(seen.prior))
+        sure = certainty(question.task, answer, reply.probability, calibration, seen.size)
         return AnsweredQuestion(question, answer, sure)
 
     return [

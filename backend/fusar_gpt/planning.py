@@ -119,8 +119,9 @@ def chip_overlap(request: InterpretRequest, questions: Sequence[Question]) -> fl
 
 def abilities_of(card: Card) -> Abilities:
     """What a checkpoint can be asked. Raises CheckpointError where its card claims what it has no words for."""
-    tasks = None if card.tasks is None else [*card.tasks, *(card.unconfirmed_tasks or ())]
-    return Abilities.claimed(card.prompt_set, card.targets, tasks, card.free_questions, card.taught_questions)
+    return Abilities.claimed(
+        card.prompt_set, card.targets, card.asked_tasks, card.free_questions, card.taught_questions
+    )
 
 
 def answerable(request: InterpretRequest, abilities: Abilities) -> InterpretRequest:

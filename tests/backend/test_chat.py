@@ -131,9 +131,9 @@ def test_detections_are_listed_and_each_line_means_its_finding(chat: ChatClient)
         p = ship["properties"]
         assert line == (
             f"{number}. ship at {p['lat']:.5f}° N, {p['lon']:.5f}° E, "
-            f"{p['length_m']:.0f} x {p['width_m']:.0f} m, score 0.75"
+            f"{p['length_m']:.0f} x {p['width_m']:.0f} m"
         )
-    assert "4 ships detected; scores are token probabilities:" in text_of(completion)
+    assert "4 ships detected:" in text_of(completion)
 
 
 def test_follow_ups_speak_of_the_same_findings(chat: ChatClient) -> None:

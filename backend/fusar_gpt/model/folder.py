@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
 from fusar_gpt.contract import Task
@@ -144,6 +144,11 @@ class Card:
         """Columns of the merged token grid."""
         return self.width // (self.patch * self.merge)
 
+    @property
+    def asked_tasks(self) -> list[str] | None:
+        """The tasks that may be asked of it, taught or in words that are not confirmed; None where it does not say."""
+        return None if self.tasks is None else [*self.tasks, *(self.unconfirmed_tasks or ())]
+
     @classmethod
     def read(cls, folder: Path) -> Card:
         """The card of a folder; CheckpointError when it is missing or invalid, or the folder wants code to be run."""
@@ -154,12 +159,21 @@ class Card:
             )
         refuse_code(folder)
         with refused(f"{path} cannot be read", "get the checkpoint again"):
-            return TypeAdapter(cls).validate_json(path.read_text(encoding="utf-8"), strict=True)
+            content = path.read_text(encoding="utf-8")
+            try:
+                return TypeAdapter(cls).validate_json(content, strict=True)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where, what = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+                raise ValueError(f"{where}: {what}" if where else what) from None
 
     def write(self, folder: Path) -> None:
         """Write the card into a folder."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
-        (folder / CARD_FILE).write_text(text, encoding="utf-8")
+        (folder / CARD_FILE).write_text(self.to_json(), encoding="utf-8")
+
+    def to_json(self) -> str:
+        """The content of the file."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,12 +13,17 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fusar_gpt.certainty import calibration_of
 from fusar_gpt.cli.terminal import progress_bar
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings.output import check_writable, whole_file
+from fusar_gpt.model import Card
+from fusar_gpt.model.folder import CARD_FILE, digest
+from fusar_gpt.model.store import find_folder
 from fusar_train.evaluation import baselines, false_alarms
 from fusar_train.evaluation.answer_files import read_answers
 from fusar_train.evaluation.bootstrap import LEVEL, RESAMPLES
+from fusar_train.evaluation.calibration import calibrate, lines
 from fusar_train.evaluation.captions import TOKENIZER
 from fusar_train.evaluation.cfar import Cfar
 from fusar_train.evaluation.false_alarms import SceneAlarms
@@ -31,8 +37,10 @@ from fusar_train.evaluation.predictions import (
     Prediction,
     PredictionsError,
     PriorKind,
+    read_predictions,
     write_predictions,
 )
+from fusar_train.evaluation.reliability import RELIABILITY_FILE, draw_reliability
 from fusar_train.evaluation.report import column, interval, models_of, overall, render, shown, title_of
 from fusar_train.evaluation.results import EvaluationResult, evaluate_predictions, to_json
 
@@ -40,6 +48,7 @@ if TYPE_CHECKING:
     from fusar_gpt.engine import Engine
 
 FIGURES_FILE, REPORT_FILE, XVIEW3_FILE = "figures.json", "report.html", "xview3.json"
+CALIBRATION_FILE = "calibration.json"
 _CFAR = "cfar"
 _TRAIN_IMAGES = 300  # enough to know the commonest answers
 
@@ -118,6 +127,30 @@ def run_xview3(detections: Path | None, labels: Path | None, shore: Path | None,
             path.write_text(json.dumps(score, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
+def calibrate_checkpoint(args: argparse.Namespace) -> None:
+    """Fits a calibration on predictions; writes it with its diagrams and, with ``--write``, puts it on the card.
+
+    Raises:
+        FusarError: The predictions are not the checkpoint's or too few, or a file cannot be read or written.
+    """
+    folder = find_folder(args.checkpoint)
+    card = Card.read(folder)
+    predictions = [one for path in args.predictions for one in read_predictions(path)]
+    calibration, notices = calibrate(predictions, digest(folder, card))
+    for line in (*lines(calibration.tasks), *notices):
+        print(line)
+    make_folder(args.out)
+    drawing = draw_reliability({name: task.reliability for name, task in calibration.tasks.items()})
+    with whole_file(args.out / RELIABILITY_FILE) as path:
+        path.write_text(drawing, "utf-8")
+    with whole_file(args.out / CALIBRATION_FILE) as path:
+        path.write_text(json.dumps(asdict(calibration), indent=1) + "\n", "utf-8")
+    if args.write:
+        with whole_file(folder / CARD_FILE) as path:
+            path.write_text(replace(card, calibration=calibration).to_json(), "utf-8")
+        print(f"written: {folder / CARD_FILE}")
+
+
 def make_folder(folder: Path) -> None:
     """Makes the folder for the results; OutputError when it cannot be made."""
     try:
@@ -130,6 +163,8 @@ def evaluate(args: argparse.Namespace) -> tuple[LabelledImages, list[Prediction]
     """Asks the model and the baselines; answers are written while they come, so that a stop loses none."""
     engine = None if args.checkpoint == _CFAR else load_engine(args.checkpoint)
     card = engine.card if engine else None
+    if engine and (other := calibration_of(engine.card, engine.hash)[1]):
+        print(f"note: {other}", file=sys.stderr)
     images = open_images(args.data, args.split, card, args.limit, args.seed, overlaps=args.overlaps)
     path = args.predictions or (args.out / PREDICTIONS_FILE if args.out else None)
     if path:

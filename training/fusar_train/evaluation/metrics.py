@@ -15,7 +15,7 @@ from fusar_gpt.tasks import ANY, Task
 from fusar_train.evaluation.bootstrap import Statistic, mean, ratio
 from fusar_train.evaluation.captions import JavaCaptions, caption_statistics
 from fusar_train.evaluation.matching import AP_IOUS, Detections, average_precision, mean_average_precision
-from fusar_train.evaluation.predictions import Prediction, TrueClass
+from fusar_train.evaluation.predictions import PredictedBox, Prediction, TrueClass
 from fusar_train.evaluation.sarlang import is_closed, judged
 
 ALL = "all"
@@ -244,14 +244,16 @@ def clip(box: ChipBox, frame: tuple[int, int]) -> ChipBox:
     return ChipBox(x0, y0, x1, y1)
 
 
-def detections_of(prediction: Prediction, classes: frozenset[str], image: int = 0) -> Detections:
-    """A detect answer and its truth, clipped to the frame.
-
-    Predicted boxes that name another of the ``classes`` asked about (``plain`` names) are left out.
-    """
+def boxes_asked_for(prediction: Prediction, classes: frozenset[str]) -> list[PredictedBox]:
+    """The predicted boxes but those that name another of the ``classes`` asked about (``plain`` names)."""
     target = plain(target_of(prediction))
     others = frozenset[str]() if target == ANY else classes - {target}
-    predicted = [one for one in prediction.predicted_boxes if plain(one.label) not in others]
+    return [one for one in prediction.predicted_boxes if plain(one.label) not in others]
+
+
+def detections_of(prediction: Prediction, classes: frozenset[str], image: int = 0) -> Detections:
+    """A detect answer, as ``boxes_asked_for``, and its truth, clipped to the frame."""
+    predicted = boxes_asked_for(prediction, classes)
     return Detections(
         image,
         [clip(one.box, prediction.frame) for one in predicted],
