@@ -121,7 +121,7 @@ def _scan(path: str, side_m: float) -> int:
     area = Area.from_bbox(x, y - side_m, x + side_m, y, crs="EPSG:32633")
     engine = LocalEngine(load_checkpoint("tiny"))
     events = interpret(
-        request_for(Path(path), Task.DETECT, targets=("ship",), area=area, overlap=0.0), engine
+        request_for(Path(path), Task.DETECT, targets=("ship",), area=area, overlap=0.0, prior="none"), engine
     )
     return sum(isinstance(event, Progress) for event in events)
 

@@ -154,7 +154,7 @@ def fairness(runs: int) -> None:
         threads = []
         start = time.perf_counter()
         for name in names:
-            inputs = {"scene": str(GLANCE.scene), "task": "count", "targets": ["ship"]}
+            inputs = {"scene": str(GLANCE.scene), "task": "count", "targets": ["ship"], "prior": "none"}
             box = GLANCE.area.__geo_interface__
             job = clients[name].submit(inputs | {"area": box, "area_crs": "EPSG:32631"})
             threads.append(threading.Thread(target=follow, args=(served.client(name), name, job)))

@@ -27,6 +27,7 @@ from fusar_gpt.connection import (
 )
 from fusar_gpt.contract import (
     API,
+    AUTO_PRIOR,
     EXECUTION,
     PRIOR_SOURCES,
     UPLOADED,
@@ -41,6 +42,7 @@ from fusar_gpt.contract import (
 from fusar_gpt.errors import Cancelled, FusarError, PriorError, SceneError
 from fusar_gpt.imagery import Area
 from fusar_gpt.imagery.scene import local_path
+from fusar_gpt.priors.beside import files_beside
 from fusar_gpt.server.options import TOKEN_FILE
 
 __all__ = ["Answer", "Client", "ServerError", "Unreachable", "decode_events"]
@@ -141,6 +143,9 @@ class Client:
         if prior not in PRIOR_SOURCES:
             prior = self._sent(prior, "prior", PriorError)
         scene = self._sent(request.scene, "scene", SceneError)
+        if prior == AUTO_PRIOR and scene.startswith(UPLOADED):
+            for path in files_beside(Path(request.scene).expanduser()):
+                self._report(f"prior: {path.name} beside the scene is not sent: name it with --prior.")
         job = self.submit(replace(request, scene=scene, prior=prior).to_json())
         finished = False
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fusar_gpt import lonlat
-from fusar_gpt.contract import AUTO_PRIOR, PRIOR_SOURCES, InterpretRequest, PriorStatus
+from fusar_gpt.contract import AUTO_PRIOR, FETCHED_PRIORS, PRIOR_SOURCES, InterpretRequest, PriorStatus
 from fusar_gpt.errors import PriorError
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene
@@ -60,7 +60,7 @@ def open_scene_prior(
 
     beside = None
     if request.prior == AUTO_PRIOR:
-        beside = PriorBeside(files_beside(scene.path), open_beside, report)
+        beside = PriorBeside(files_beside(scene.path), open_beside, report, simulated=scene.simulated)
     return open_prior(request.prior, settings, report, cancelled, policy.drivers if policy else None, beside)
 
 
@@ -71,6 +71,12 @@ def settings_of(request: InterpretRequest, settings: PriorSettings) -> PriorSett
         allow_none=settings.allow_none or request.allow_no_prior or request.prior == AUTO_PRIOR,
         offline=settings.offline or not request.prior_network,
     )
+
+
+def check_network(request: InterpretRequest, settings: PriorSettings) -> None:
+    """Refuse a source that is named and lies on a network where none may be used. Raises PriorError."""
+    if request.prior in FETCHED_PRIORS and request.prior != AUTO_PRIOR and settings.offline:
+        open_prior(request.prior, settings).close()
 
 
 def prior_asked(request: InterpretRequest) -> str:

@@ -78,6 +78,7 @@ class MadeGround:
     delay_s: float = 0.0
     error: Exception | None = None
     held: tuple[int, ...] = YEARS
+    known: tuple[int, ...] = ()
     water: frozenset[Tile] = frozenset()
     name: str = "made-up"
     key: str = "made-v1"
@@ -94,6 +95,9 @@ class MadeGround:
             self.asked[tile] += 1
         self.fail(retry)
         return self.held
+
+    def known_years(self, tile):
+        return self.known
 
     def fetch(self, tile, year, retry):
         with self.lock:

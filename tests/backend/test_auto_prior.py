@@ -11,13 +11,15 @@ import pytest
 
 from fusar_gpt.errors import Cancelled, PriorError
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.priors import NoPrior, open_prior, source
+from fusar_gpt.priors import FilePrior, NoPrior, open_prior, source
+from fusar_gpt.priors.beside import PriorBeside, files_beside
 from fusar_gpt.priors.cache import TileCache
 from fusar_gpt.priors.retry import RetryPolicy, Unavailable
 from fusar_gpt.priors.sampling import Sampling
 from fusar_gpt.priors.source import FallbackSource
 from fusar_gpt.priors.tiled import TiledPrior
 from fusar_gpt.priors.tiles import TILE_PX, BoundingBox
+from fusar_gpt.samples import HARBOUR
 
 HERE = BoundingBox(3.0, 44.99, 3.005, 44.995).footprint()
 THERE = BoundingBox(9.0, 44.99, 9.005, 44.995).footprint()
@@ -38,6 +40,9 @@ class Tiles:
         self._check()
         return self.held if tile.zone in self.zones else ()
 
+    def known_years(self, tile):
+        return ()
+
     def fetch(self, tile, year, retry):
         self._check()
         self.fetched.append(tile)
@@ -55,11 +60,13 @@ def down(name):
 class Turn:
     """``auto`` over the given sources, and what it told."""
 
-    def __init__(self, folder, *sources, allow_none=False):
+    def __init__(self, folder, *sources, allow_none=False, beside=None):
         self.told = []
         cache = TileCache(folder)
         tiled = [TiledPrior(one, cache, Sampling(), RetryPolicy(5.0), self.told.append) for one in sources]
-        self.prior = FallbackSource("auto", tiled, allow_none=allow_none, report=self.told.append)
+        self.prior = FallbackSource(
+            "auto", tiled, allow_none=allow_none, beside=beside, report=self.told.append
+        )
 
     def ask(self, footprint=HERE, year=2024):
         return self.prior.prior(footprint, year)
@@ -176,6 +183,110 @@ def test_warming_fetches_from_the_source_that_will_answer(tmp_path):
         assert auto.ask().source == "earth-engine"
         assert len(ee.fetched) >= before
     assert {tile.zone for tile in ee.fetched} == {31, 32}
+
+
+# A file beside the scene.
+
+
+def write_file(path, place=HERE, year=2024, values=None):
+    """64-dimensional unit vectors on a grid over a place."""
+    lon, lat = np.meshgrid(np.linspace(place.west, place.east, 9), np.linspace(place.south, place.north, 9))
+    vectors = np.random.default_rng(0).normal(size=(lon.size, 64))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    values = vectors if values is None else values
+    np.savez(path, features=values, lon=lon.ravel(), lat=lat.ravel(), year=year)
+    return path
+
+
+def beside(told, *files):
+    return PriorBeside(files, FilePrior, told.append)
+
+
+def test_it_comes_before_what_must_be_fetched_and_only_where_it_lies(tmp_path):
+    cog, told = Tiles("cog"), []
+    file = beside(told, write_file(tmp_path / "s_prior.npz"))
+    with closing(Turn(tmp_path, cog, beside=file)) as auto:
+        auto.prior.prefetch(HERE, 2024)
+        field = auto.ask()
+        assert (field.source, field.year) == ("file:s_prior.npz", 2024)
+        assert not cog.fetched
+        assert auto.ask(THERE).source == "cog"
+        assert auto.ask().source == "file:s_prior.npz"
+    assert told == [
+        "prior: from s_prior.npz beside the scene.",
+        "prior: s_prior.npz beside the scene is of another place, or does not reach all of it: passed over there.",
+    ]
+
+
+def test_what_is_cached_comes_before_it(tmp_path):
+    with closing(Turn(tmp_path, Tiles("cog"))) as warm:
+        warm.ask()
+    file = beside([], write_file(tmp_path / "s_prior.npz"))
+    with closing(Turn(tmp_path, down("cog"), beside=file)) as auto:
+        assert auto.ask().source == "cog"
+        assert auto.prior.at_hand(HERE, 2024) == "cog"
+        assert auto.prior.at_hand(THERE, 2024) == "cog", "it needs no network"
+
+
+def test_a_simulated_scene_takes_its_own_file_before_the_cache_of_the_real_ground(tmp_path):
+    with closing(Turn(tmp_path, Tiles("cog"))) as warm:
+        warm.ask()
+    file = PriorBeside([write_file(tmp_path / "s_prior.npz")], FilePrior, [].append, simulated=True)
+    with closing(Turn(tmp_path, Tiles("cog"), beside=file)) as auto:
+        assert auto.ask().source == "file:s_prior.npz"
+        assert auto.prior.at_hand(HERE, 2024) == "file"
+        assert auto.ask(THERE).source == "cog"
+
+
+def test_another_year_is_used_and_said(tmp_path):
+    told = []
+    with closing(Turn(tmp_path, beside=beside(told, write_file(tmp_path / "a.npz", year=2019)))) as auto:
+        assert auto.ask(year=2024).year == 2019
+        assert auto.ask(year=None).year == 2019
+    assert "prior: a.npz beside the scene describes 2019, not 2024." in told
+
+
+def test_what_is_wrong_with_a_file_is_said_and_the_next_is_tried(tmp_path):
+    told = []
+    (tmp_path / "a.npz").write_bytes(b"no arrays")
+    long = write_file(tmp_path / "b.npz", values=np.full((81, 64), 9.0))
+    raster = tmp_path / "c.tif"
+    raster.write_bytes(b"II*\0")
+    good = write_file(tmp_path / "d.npz")
+    with closing(
+        Turn(tmp_path, down("cog"), beside=beside(told, tmp_path / "a.npz", long, raster, good))
+    ) as auto:
+        assert auto.ask().source == "file:d.npz"
+    assert [line.partition(" is passed over: ")[0] for line in told[:3]] == [
+        f"prior: {name} beside the scene" for name in ("a.npz", "b.npz", "c.tif")
+    ]
+
+
+def test_a_file_that_breaks_while_it_is_read_is_passed_over_from_then_on(tmp_path, monkeypatch):
+    told, file = [], write_file(tmp_path / "a.npz")
+
+    def broken(self, footprint, year):
+        raise PriorError("a.npz cannot be read: fetch it again.")
+
+    monkeypatch.setattr(FilePrior, "prior", broken)
+    with closing(Turn(tmp_path, Tiles("cog"), beside=beside(told, file))) as auto:
+        assert [auto.ask().source, auto.ask().source] == ["cog", "cog"]
+    assert told == ["prior: a.npz beside the scene is passed over: a.npz cannot be read: fetch it again."]
+
+
+def test_the_names_beside_a_scene(tmp_path):
+    for name in (
+        "port.tif",
+        "port_prior.tif",
+        "port.prior.npz",
+        "port_prior.txt",
+        "prior.tif",
+        "portal_prior.tif",
+    ):
+        (tmp_path / name).touch()
+    (tmp_path / "port.prior.tif").mkdir()
+    assert [path.name for path in files_beside(tmp_path / "port.tif")] == ["port_prior.tif", "port.prior.npz"]
+    assert files_beside(HARBOUR.scene) == [HARBOUR.prior]
 
 
 # From a word to a source.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,6 +99,19 @@ def test_of_a_large_index_little_is_fetched_and_nothing_twice(served, years, tab
     assert not served.asked()
     with pytest.raises(Unavailable, match="in trouble"):
         years(served.url, replace(SHORT, attempts=1), folder="fresh")
+
+
+def test_the_years_of_a_place_are_known_without_asking_once_they_were_asked_for(
+    tmp_path, served, years, table
+):
+    write_gpkg(served.folder / "aef_index.gpkg", table)
+    with closing(CogTiles(served.url, folder=tmp_path / "kept")) as source:
+        assert not source.known_years(TILE)
+    years(served.url)
+    served.play({"kind": 503})
+    with closing(CogTiles(served.url, folder=tmp_path / "kept")) as source:
+        assert list(source.known_years(TILE)) == [2019, 2024]
+    assert not served.asked()
 
 
 @pytest.mark.parametrize("beside", ["nothing", "a GeoPackage that cannot be searched"])
@@ -331,7 +345,9 @@ def test_a_token_goes_to_google_alone():
 
 
 def doctor(root):
-    return describe_source("cog", PriorSettings(root=root, deadline_s=5))
+    works, lines = describe_source("cog", PriorSettings(root=root, deadline_s=5))
+    assert works == lines[-1].startswith("Years around it")
+    return lines
 
 
 def test_the_doctor(tmp_path, monkeypatch, cogs, served, table):

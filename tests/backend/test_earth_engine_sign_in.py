@@ -196,7 +196,9 @@ def test_what_the_user_reads_when_signing_in_fails(server, key, faults, told):
 
 def doctor(project, credentials, url):
     settings = PriorSettings(ee_project=project, ee_credentials=credentials, ee_url=url)
-    return describe_source("earth-engine", settings)
+    works, lines = describe_source("earth-engine", settings)
+    assert works == lines[-1].startswith("Quota: ")
+    return lines
 
 
 def test_the_doctor_finds_all_well(server, key):

@@ -6,7 +6,7 @@ import base64
 import io
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from PIL import Image
 from rasters import ROTATED, speckle, write
 from scripted_server import AUTH, CARD, ApiServer, ScriptedEngine, serve_api
 
-from fusar_gpt.contract import PriorStatus
+from fusar_gpt.contract import EXECUTION, PriorStatus
 from fusar_gpt.frames import LonLatPoints, SceneWindow
 from fusar_gpt.imagery import Area, open_scene, plan_chips, read_chip
 from fusar_gpt.imagery.chips import ChipFormat
@@ -229,6 +229,16 @@ def test_the_file_beside_a_scene_is_at_hand_and_named(api: ApiServer, root: Path
     assert status(api, root / HARBOUR.scene.name, prior="none") == PriorStatus()
 
 
+def test_for_a_model_of_images_alone_no_prior_is_looked_for(
+    api: ApiServer, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preview, "_card", lambda *_: replace(CARD, uses_prior=False))
+    said = f"The prior that was asked for is not used, nor fetched: {CARD.name} was trained on images alone."
+    assert status(api, root / HARBOUR.scene.name) == PriorStatus(said=(said,))
+    shown = ask(api, root / HARBOUR.scene.name, prior=str(root / HARBOUR.prior.name))
+    assert (shown["prior"]["nodes"], said in shown["chip"]["warnings"]) == (0, True)
+
+
 def test_who_would_be_asked_is_told_and_nobody_is(api: ApiServer, root: Path) -> None:
     path = write(root / "alone.tif", speckle(300, 400))
     found = status(api, path, prior_network=False)
@@ -238,3 +248,36 @@ def test_who_would_be_asked_is_told_and_nobody_is(api: ApiServer, root: Path) ->
     (line,) = [line for line in status(api, path).said if "alone_prior.npz" in line]
     assert line.startswith("alone_prior.npz beside the scene is passed over: ")
     assert status(api, Path("/etc/passwd"), 403).said
+
+
+def test_a_file_beside_a_scene_is_opened_as_one_that_is_named(
+    api: ApiServer, root: Path, tmp_path: Path
+) -> None:
+    for name in ("outside", "virtual", "far"):
+        (root / f"{name}.tif").write_bytes(HARBOUR.scene.read_bytes())
+    outside = tmp_path / "secret.tif"
+    outside.write_bytes(HARBOUR.prior.read_bytes())
+    (root / "outside_prior.tif").symlink_to(outside)
+    vrt = f"<VRTDataset><SourceFilename>{outside}</SourceFilename></VRTDataset>"
+    (root / "virtual_prior.tif").write_text(vrt)
+    write(root / "far_prior.tif", np.zeros((4, 4), np.float32))
+    for name, reason in (
+        ("outside", "outside the folders"),
+        ("virtual", "is not a raster"),
+        ("far", "1 bands"),
+    ):
+        found = status(api, root / f"{name}.tif")
+        assert (found.at_hand, found.file) == (None, None)
+        assert any(line.startswith(f"{name}_prior.tif") and reason in line for line in found.said), found.said
+        shown = ask(api, root / f"{name}.tif", prior="auto", prior_network=False)["prior"]
+        assert shown["source"] == "none"
+        assert reason in " ".join(shown["said"])
+
+
+def test_a_named_source_on_a_network_that_is_refused_is_refused_before_a_job(
+    api: ApiServer, root: Path
+) -> None:
+    body = {"scene": str(root / HARBOUR.scene.name), "task": "count", "prior": "cog", "prior_network": False}
+    with requests.post(f"{api.url}{EXECUTION}", json={"inputs": body}, headers=AUTH, timeout=30) as reply:
+        assert reply.status_code == 400, reply.text
+        assert "no network may be used for it" in reply.json()["detail"]

@@ -244,6 +244,35 @@ def test_a_year_at_hand_is_not_asked_about(open_tiled):
     assert not prior.cached(chip(3.2, 45, 700), 2021)
 
 
+def test_a_year_that_the_source_lacks_needs_no_network_where_its_years_are_known(open_tiled):
+    open_tiled(MadeGround()).prior(HARBOUR, 2024)
+    lines, offline = [], MadeGround(error=Unavailable("no network"), known=YEARS)
+    prior = open_tiled(offline, lines=lines)
+    assert prior.cached(HARBOUR, 2026) == 2024
+    assert prior.prior(HARBOUR, 2026).year == 2024
+    assert lines == ["prior: made-up has no 2026 here, so the nearest year, 2024, is used."]
+    assert not offline.asked
+
+
+def test_a_source_that_is_asked_no_more_gives_the_nearest_year_that_is_kept(open_tiled):
+    online = open_tiled(MadeGround())
+    for year in YEARS[:2]:
+        online.prior(HARBOUR, year)
+    lines, source = [], MadeGround()
+    prior = open_tiled(source, lines=lines)
+    prior.stop_asking("no network may be used")
+    assert prior.prior(HARBOUR, 2024).year == 2021
+    assert prior.prior(HARBOUR, 2018).year == 2017
+    assert prior.cached(HARBOUR, None) == 2021
+    assert lines[0] == (
+        "prior: 2021, the year nearest to 2024 in the cache, is used, for no network may be used"
+    )
+    assert not source.asked
+    assert not source.fetches
+    with pytest.raises(Unavailable, match="no network may be used"):
+        prior.prior(chip(3.2, 45, 700), 2024)
+
+
 def test_without_network_any_year_is_the_newest_at_hand(open_tiled):
     online = open_tiled(MadeGround())
     for year in YEARS[:2]:

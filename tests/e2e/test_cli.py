@@ -77,11 +77,10 @@ def test_what_the_numbers_are_is_told_and_can_be_said(fusar, tmp_path):
 
 def test_the_prior_reaches_the_model_and_is_named(fusar, tmp_path):
     runs = {}
-    for prior in ("none", HARBOUR.prior):
+    for prior in ("none", HARBOUR.prior, "auto"):
         out = tmp_path / "findings.gpkg"
-        done = fusar(
-            "interpret", HARBOUR.scene, *HERE, "--task", "describe", "--prior", prior, "--out", out, "--json"
-        )
+        words = () if prior == "auto" else ("--prior", prior)  # it is the default
+        done = fusar("interpret", HARBOUR.scene, *HERE, "--task", "describe", *words, "--out", out, "--json")
         assert done.returncode == 0, done.stderr
         runs[prior] = json.loads(done.stdout)
     with_prior, without = runs[HARBOUR.prior], runs["none"]
@@ -91,8 +90,67 @@ def test_the_prior_reaches_the_model_and_is_named(fusar, tmp_path):
     nodes = [run["findings"]["features"][0]["properties"]["prior_nodes"] for run in (without, with_prior)]
     assert nodes[0] == 0
     assert nodes[1] > 100
-    scores = [run["findings"]["features"][0]["properties"]["score"] for run in (without, with_prior)]
+    scores = [run["findings"]["features"][0]["properties"]["objectness"] for run in (without, with_prior)]
     assert scores[0] != scores[1], "the model answered as if there were no prior"
+    for named, found in zip(
+        with_prior["findings"]["features"], runs["auto"]["findings"]["features"], strict=True
+    ):
+        named["properties"] |= {"run": None, "id": None}
+        assert found["properties"] | {"run": None, "id": None} == named["properties"]
+    assert (runs["auto"]["run"]["prior"], runs["auto"]["run"]["prior_asked"]) == (
+        with_prior["run"]["prior"],
+        "auto",
+    )
+
+
+def test_a_run_is_compared_with_one_without_its_prior(fusar, tmp_path):
+    out, box = tmp_path / "findings.gpkg", centre_of(HARBOUR.scene, 700)[0]
+    words = [
+        "interpret",
+        HARBOUR.scene,
+        "--bbox",
+        box,
+        "--bbox-crs",
+        HARBOUR_CRS,
+        "--target",
+        "ship",
+        "--out",
+        out,
+    ]
+    done = fusar(*words, "--task", "detect", "--compare-prior", "none", "--json")
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    compared = printed["comparison"]
+    assert (printed["run"]["prior"], compared["run"]["prior"]) == (f"file:{HARBOUR.prior.name}", "none")
+    (table,) = compared["detections"].values()
+    assert sum(table.values()) > 0
+    with_prior, without = (
+        sum(each["properties"]["layer"] == "detections" for each in run["findings"]["features"])
+        for run in (printed, compared)
+    )
+    assert with_prior == table["same"] + table["moved"] + table["added"]
+    assert without == table["same"] + table["moved"] + table["removed"]
+    assert pyogrio.read_info(out, layer="runs")["features"] == 2
+    assert pyogrio.read_info(out, layer="detections")["features"] == with_prior + without
+    meta, _, wkb, columns = pyogrio.raw.read(out, layer="prior_effect")
+    rows = dict(zip(meta["fields"], columns, strict=True))
+    assert {name: list(rows["change"]).count(name) for name in table} == table
+    assert len(wkb) == sum(table.values())
+    assert set(rows["run"]) == {printed["run"]["id"]}
+    assert set(rows["run_compared"]) == {compared["run"]["id"]}
+    for change, iou, metres in zip(rows["change"], rows["iou"], rows["distance_m"], strict=True):
+        assert (change in ("same", "moved")) == bool(iou >= 0.5) == bool(metres >= 0)
+    again = fusar(*words, "--task", "count", "--compare-prior", "none")
+    assert again.returncode == 0, again.stderr
+    assert "replacing" not in again.stderr, "its own output is replaced without a word"
+    assert "ship counted: " in again.stdout
+    assert f"what the prior file:{HARBOUR.prior.name} changed against none" in again.stdout
+
+
+def test_a_prior_is_not_compared_with_itself(fusar, tmp_path):
+    words = ["interpret", HARBOUR.scene, *HERE, "--task", "count", "--out", tmp_path / "x.gpkg"]
+    assert fusar(*words, "--compare-prior", "auto").returncode == 2
+    assert fusar(*words, "--prior", "none", "--compare-prior", "none").returncode == 2
 
 
 def test_a_box_is_classified_where_it_was_drawn(fusar, tmp_path):

@@ -29,7 +29,7 @@ def test_an_answer_arrives_with_chip_and_caveats(ask, panel, standin, scene_path
     assert (body["model"], body["fusar"]["scene"], body["fusar"]["prior"]) == (
         "tiny",
         str(scene_path),
-        "none",
+        "auto",
     )
     assert body["fusar"]["area_crs"] == "EPSG:32650"
     assert body["fusar"]["area"]["type"] == "Polygon"

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from stage_samples import (
     SETTINGS,
     base_model,
+    make_images_only,
     train,
     write_base_of_release,
     write_processor,
@@ -143,6 +144,23 @@ def test_stage2_starts_from_the_authors_release_and_makes_it_whole(data, tmp_pat
     kept = {name for name in after if torch.equal(after[name], before[name])}
     assert after.keys() - kept <= named(out, "model.language_model", LANGUAGE)
     assert after.keys() != kept
+
+
+def test_an_adapter_of_images_alone_learns_without_a_prior_or_gets_a_tlm(data, tmp_path):
+    write_base_of_release(tmp_path / "qwen", base_model())
+    write_release(tmp_path / "stage2", base_model())
+    make_images_only(tmp_path / "stage2")
+    import_release(tmp_path / "stage2", str(tmp_path / "qwen"), tmp_path / "plain")
+    with pytest.raises(StageError, match="has no TLM to train: set trainables to lora"):
+        train(1, tmp_path / "plain", data, tmp_path / "no")
+    out = train(1, tmp_path / "plain", data, tmp_path / "out", trainables="lora", priors=False)
+    card = load(out).card
+    assert (card.uses_prior, card.prompt_set, card.unconfirmed_tasks) == (False, "release", None)
+    assert card.tasks == ["detect", "describe"]
+    assert not named_tlm(out)
+    out = train(1, tmp_path / "plain", data, tmp_path / "sees", tlm={"fusion": "modulate", "hidden": 32})
+    assert load(out).card.uses_prior
+    assert named_tlm(out)
 
 
 @pytest.mark.parametrize("kind", ["sum", "concat"])

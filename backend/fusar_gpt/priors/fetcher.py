@@ -138,10 +138,12 @@ class TileFetcher:
         return self._wait(asked)
 
     def known_years(self, tile: Tile) -> Sequence[int]:
-        """The same if the source has answered already, else none."""
+        """The same as far as it is known without asking anybody, else none."""
         with self._lock:
             asked = self._years.get(tile)
-        return asked.result() if asked and asked.done() and not asked.exception() else ()
+        if asked and asked.done() and not asked.exception():
+            return asked.result()
+        return self._source.known_years(tile)
 
     def year_to_use(self, tiles: Sequence[Tile], year: int | None, ask: bool = True) -> int | None:
         """``year`` if all its tiles are at hand, else the nearest that the source has, else None.
@@ -150,9 +152,11 @@ class TileFetcher:
         """
         if year is not None and self.holds(tiles, year):
             return year
-        years_at = self.years if ask else self.known_years
-        years = next((years for tile in tiles if (years := years_at(tile))), None)
+        years = next((years for tile in tiles if (years := self._years_at(tile, ask))), None)
         return nearest(years, year) if years else None
+
+    def _years_at(self, tile: Tile, ask: bool) -> Sequence[int]:
+        return self.known_years(tile) or (self.years(tile) if ask else ())
 
     def stop_asking(self, why: str) -> None:
         """Give only what is at hand from now on; else fail for the reason given."""

@@ -150,8 +150,8 @@ class TiledPrior(PriorSource):
             used = self._kept_year(tiles, year) if year is None or self.stopped else None
             if used is None:
                 raise
-            which = "the newest" if year is None else f"the nearest to {year}"
-            self._report(f"prior: {used}, {which} year in the cache, is used, for {error}")
+            which = "the newest year" if year is None else f"the year nearest to {year}"
+            self._report(f"prior: {used}, {which} in the cache, is used, for {error}")
             return used
 
     def _kept_year(self, tiles: Sequence[Tile], year: int | None) -> int | None:

@@ -259,6 +259,10 @@ class TileSource(ABC):
     def years(self, tile: Tile, retry: RetryPolicy) -> Sequence[int]:
         """The years it holds there, rising; empty where it has nothing at all. Raises as ``fetch``."""
 
+    def known_years(self, tile: Tile) -> Sequence[int]:
+        """The same as far as it is known without asking anybody; empty where it is not."""
+        return ()
+
     @abstractmethod
     def fetch(self, tile: Tile, year: int, retry: RetryPolicy) -> Mapping[Tile, Codes]:
         """The tile, and whole neighbours that came with it at no further cost.

@@ -105,6 +105,10 @@ class CogCatalog(ABC):
         """
 
     @abstractmethod
+    def kept(self, area: Area) -> Sequence[CogFile] | None:
+        """The COGs that touch an area as far as nobody need be asked; None where the index would have to be."""
+
+    @abstractmethod
     def describe(self, deadline: Deadline) -> tuple[list[str], CogFile | None]:
         """Lines that say where COGs are and how they are found, and one COG where that is cheap."""
 
@@ -115,6 +119,13 @@ class CogCatalog(ABC):
     def years(self, tile: Tile, deadline: Deadline) -> list[int]:
         """The years in which there is a COG there, rising."""
         return sorted({file.year for file in self._around(tile, deadline)})
+
+    def known_years(self, tile: Tile) -> list[int]:
+        """The same without asking anybody; none where that is not known."""
+        try:
+            return sorted({file.year for file in self._around(tile, None)})
+        except (NotAtHandError, PriorError):
+            return []
 
     def files(self, tile: Tile, year: int, deadline: Deadline | None) -> list[CogFile]:
         """The COGs of a year that touch a tile, those of its own zone first, then by path.
@@ -128,9 +139,10 @@ class CogCatalog(ABC):
         own, degrees = f"EPSG:{tile.epsg}", bounds_in_degrees(tile)
         area = Area.of(degrees)
         if area not in self._near:
-            if deadline is None:
+            files = self.kept(area) if deadline is None else self.near(area, deadline)
+            if files is None:
                 raise NotAtHandError(area)
-            self._near[area] = self.near(area, deadline)
+            self._near[area] = files
         return [
             file
             for file in self._near[area]
@@ -166,6 +178,10 @@ class FolderCatalog(CogCatalog):
         self.key = _digest(str(root.resolve()), *map(self._stamp, self._all), stamp)
 
     def near(self, area: Area, deadline: Deadline) -> Sequence[CogFile]:
+        """The COGs that touch an area."""
+        return self.kept(area)
+
+    def kept(self, area: Area) -> Sequence[CogFile]:
         """The COGs that touch an area."""
         if self._index is not None and self._index.name == GPKG:
             return self._present(read_gpkg(str(self._index), area.bounds))
@@ -231,6 +247,20 @@ class WebCatalog(CogCatalog):
                     if not ages:
                         raise
             return cache.within(area.bounds)
+
+    def kept(self, area: Area) -> Sequence[CogFile] | None:
+        """Those of the index that were asked for in the last 30 days."""
+        if not self._lock.acquire(blocking=False):  # somebody is asking the server
+            return None
+        try:
+            path = self._folder / f"cog-{self.key}.sqlite"
+            if self._cache is None and not path.is_file():
+                return None
+            cache = self._cache = self._cache or IndexCache(path)
+            ages = [age for name in (area.name, _EVERYWHERE) if (age := cache.age(name)) is not None]
+            return cache.within(area.bounds) if ages and min(ages) <= _FRESH_S else None
+        finally:
+            self._lock.release()
 
     def url(self, file: CogFile) -> str:
         """The address of a COG."""

@@ -62,6 +62,10 @@ class CogTiles(TileSource):
         """The years of the COGs that touch the tile."""
         return self._run(retry, lambda deadline: self._catalog.years(tile, deadline))
 
+    def known_years(self, tile: Tile) -> Sequence[int]:
+        """The same, from a folder or from what is kept of the index of a server."""
+        return self._catalog.known_years(tile)
+
     def fetch(self, tile: Tile, year: int, retry: RetryPolicy) -> Mapping[Tile, Codes]:
         """The tile, and all others that lie whole in the blocks of COGs that were read for it.
 

@@ -81,6 +81,10 @@ class EarthEngineTiles(TileSource):
             return known
         return ask(self.config, lambda: self._ask_years(corner), retry)
 
+    def known_years(self, tile: Tile) -> Sequence[int]:
+        """The years that were asked for before."""
+        return self._years.get(tile.corner(AREA), ())
+
     def _ask_years(self, corner: Tile) -> tuple[int, ...]:
         import ee
 
