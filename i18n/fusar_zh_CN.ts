@@ -2291,6 +2291,10 @@
         <source>Compare with and without prior</source>
         <translation>比较有无先验</translation>
     </message>
+    <message>
+        <source>Without a prior: {reason}</source>
+        <translation>无先验：{reason}</translation>
+    </message>
 </context>
 <context>
     <name>RunLayers</name>

@@ -47,10 +47,12 @@ from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open
 from fusar_gpt.model.calibration import Calibration
 from fusar_gpt.planning import (
     ChipQuestions,
+    abilities_of,
+    answerable,
     chip_overlap,
     plan_questions,
     scene_area,
-    untaught_sizes,
+    untaught,
     usable_request,
 )
 from fusar_gpt.prior_options import PriorSettings
@@ -95,12 +97,8 @@ class ChipInput:
     @property
     def asked(self) -> tuple[Question, ...]:
         """The questions that there is enough data for; single objects are found wherever there is some."""
-        share = self.coverage.share
-        return tuple(
-            question
-            for question in self.questions
-            if share >= (SOME_DATA if question.task is Task.DETECT else ENOUGH_DATA)
-        )
+        least = {Task.DETECT: SOME_DATA}
+        return tuple(q for q in self.questions if self.coverage.share >= least.get(q.task, ENOUGH_DATA))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -144,6 +142,7 @@ def interpret(
     true.
     """
     prompts = prompt_set(engine.card.prompt_set)
+    request = answerable(request, abilities_of(engine.card))
     usable = usable_request(request, engine.card)
     calibration, other = calibration_of(engine.card, engine.hash)
     settings = settings or PriorSettings.of()
@@ -245,7 +244,7 @@ def provenance(
         started=identity.started,
         prior_asked=prior_asked(request),
         attribution=scene.attribution,
-        warnings=(*scene.warnings, *untaught_sizes(request, scene, first.chip, engine.card)),
+        warnings=(*scene.warnings, *untaught(request, scene, first.chip, engine.card)),
     )
 
 

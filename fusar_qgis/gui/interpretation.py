@@ -227,7 +227,7 @@ class Interpretation(QObject):
             self._dialog.preview.wanted.connect(self._send_now)
             self._preview_request.asked.connect(self._dialog.await_preview)
             self._preview_request.answered.connect(self._dialog.show_preview)
-            self._preview_request.failed.connect(self._dialog.preview.fail)
+            self._preview_request.failed.connect(self._dialog.fail_preview)
             self._prior_request.answered.connect(self._show_prior)
         if not self._dialog.isVisible():
             # In a corner, where it hides least of the area.

@@ -12,6 +12,7 @@ from qgis.PyQt.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QWidge
 
 from ..connection.client import Client
 from ..contract import Preview, ProtocolError, ShownChip, ShownPrior, read
+from .prior_consent import first_reason
 
 _SIDE_PX = 208
 _DEBOUNCE_MS = 400
@@ -163,7 +164,7 @@ class PreviewPanel(QWidget):
 
     def _prior_words(self, prior: ShownPrior) -> str:
         if not prior.png:
-            return escape(" ".join(prior.said[-1:]), quote=False)
+            return escape(first_reason(prior.said), quote=False)
         year = self.tr("{source}, {year}") if prior.year else self.tr("{source}, year not stated")
         words = [
             year.format(source=prior.source, year=prior.year),

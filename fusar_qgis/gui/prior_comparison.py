@@ -178,6 +178,8 @@ class EffectTable(QDialog):
         layout = QVBoxLayout(self)
         for widget in (words, self.table, buttons):
             layout.addWidget(widget)
+        self.table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
+        self.table.setSizeAdjustPolicy(QTableWidget.SizeAdjustPolicy.AdjustToContents)
         self.table.resizeRowsToContents()
         across, down = self.table.horizontalHeader(), self.table.verticalHeader()
         frame = 2 * self.table.frameWidth()

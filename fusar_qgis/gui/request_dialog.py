@@ -191,6 +191,11 @@ class RequestDialog(QDialog):
         """Show where the prior would come from, for the backend at ``endpoint``."""
         self._prior.show_status(status, endpoint)
 
+    def fail_preview(self, problem: str) -> None:
+        """Say why there is no preview, such as a question that the model was not taught."""
+        self.preview.fail(problem)
+        self._estimate.clear()
+
     def _make_fields(self) -> None:
         self._scene_name = QLabel(self)
         self._band = QgsRasterBandComboBox(self)

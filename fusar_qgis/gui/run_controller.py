@@ -229,7 +229,8 @@ class RunController(QObject):
             reason = reason or self.tr("none can be had for this place.")
             if not self._request.prior_network:
                 reason = self.tr("it was not fetched from the network.")
-            text = f"{text.rstrip('.')}. {self.tr('Without a prior: {reason}')}".format(reason=reason)
+            notice = self.tr("Without a prior: {reason}").format(reason=reason)
+            text = f"{text.rstrip('.。')}. {notice}"
             level = Qgis.MessageLevel.Warning
         self._show_message(text, level, self._offers(with_prior=without))
 
@@ -267,14 +268,8 @@ class RunController(QObject):
 
     def _summary(self, counts: dict[str, int]) -> str:
         layers = self._layers
-        said = (
-            []
-            if layers is None
-            else [
-                *map(understood_in_words, sorted(layers.understood)),
-                *map(count_in_words, layers.counts.areas()),
-            ]
-        )
+        understood = [] if layers is None else list(map(understood_in_words, sorted(layers.understood)))
+        numbers = [] if layers is None else list(map(count_in_words, layers.counts.areas()))
         parts = [
             words.format(n=counts[kind])
             for kind, words in (
@@ -284,9 +279,10 @@ class RunController(QObject):
                 ("unclear", self.tr("{n} not understood")),
                 ("without_data", self.tr("{n} chips without enough data")),
             )
-            if counts.get(kind)
+            if counts.get(kind) and not (numbers and kind in ("detections", "answers"))  # the numbers say it
         ]
-        return ". ".join([*said, ", ".join(parts)]) if parts else str(self.tr("Nothing found."))
+        said = ", ".join([*numbers, *parts]) or str(self.tr("Nothing found."))
+        return ". ".join([*understood, said])
 
     def _show_message(
         self, text: str, level: Qgis.MessageLevel, offers: dict[str, Any] | None = None

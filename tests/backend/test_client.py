@@ -166,6 +166,11 @@ def test_a_scene_is_sent_once_and_forgotten_on_request(tmp_path: Path) -> None:
         assert desk.told == [f"sending scene.tif to {desk.url}"]
         assert [f.geometry for f in again[-1].findings] == [f.geometry for f in first[-1].findings]
 
+        path.with_name("scene_prior.tif").touch()
+        list(desk.client.run(replace(order, prior="auto")))
+        assert desk.told[1] == "prior: scene_prior.tif beside the scene is not sent: name it with --prior."
+        del desk.told[1:]
+
         other = path.rename(path.with_name("other.tif"))
         assert desk.client.upload(other)["scene"] == kept["scene"]
         assert desk.told[1:] == ["the server has other.tif under the name scene.tif"]
@@ -230,7 +235,7 @@ def test_how_jobs_end(tmp_path: Path) -> None:
 
 
 def test_a_job_is_followed_across_a_restart_of_the_server(tmp_path: Path) -> None:
-    order = request_for(scene_file(tmp_path), Task.DETECT, targets=("ship",), overlap=0.4)
+    order = request_for(scene_file(tmp_path), Task.DETECT, targets=("ship",), overlap=0.4, prior="none")
     told: list[str] = []
     rest: list[Event] = []
 

@@ -192,7 +192,7 @@ def test_a_cancel_ends_the_run_while_a_tile_is_on_its_way(scene, tiles, tmp_path
 class PlainEngine(PatientEngine):
     """The same, trained on images alone."""
 
-    card = replace(CARD, uses_prior=False, unconfirmed_tasks=["count"])
+    card = replace(CARD, uses_prior=False, tasks=["detect", "describe"], unconfirmed_tasks=["count"])
 
 
 def test_for_a_model_of_images_alone_no_prior_is_fetched_and_the_run_says_so(scene, tiles, tmp_path):

@@ -51,6 +51,7 @@ def test_the_imported_folder(released):
     assert (card.prompt_set, card.aspect, card.targets, card.ground_m) == ("sarchat", "stretched", [], None)
     assert (card.tasks, card.unconfirmed_tasks) == (["detect"], ["count", "locate", "classify"])
     assert (card.free_questions, card.uses_prior) == (True, True)
+    assert card.asked_tasks == ["detect", "count", "locate", "classify"]
     assert (card.name, card.base, card.demonstration) == ("imported", str(released["base"]), False)
     assert card.base_digests.keys() == card.base_sizes.keys() == {"model.safetensors"}
     tlm = checkpoint.model.config.tlm

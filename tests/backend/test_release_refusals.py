@@ -204,6 +204,17 @@ def test_images_alone_with_a_tlm_beside_them_is_a_contradiction(released, source
     import_refused("says use_tlm false, and a TLM lies beside it", source, released["base"], tmp_path / "out")
 
 
+def test_a_tlm_beside_settings_that_name_it(released, source, tmp_path):
+    settings = {"image_size": 56, "use_tlm": True}
+    (source / "image_text_config.json").write_text(json.dumps(settings))
+    import_refused(
+        "says image_size 56, and tlm_config.json 112 x 84", source, released["base"], tmp_path / "out"
+    )
+    (source / "tlm_config.json").unlink()
+    card = import_release(source, str(released["base"]), tmp_path / "out", sigma=2.0)
+    assert (card.width, card.height, card.uses_prior) == (56, 56, True)
+
+
 @pytest.mark.parametrize("content", ["[]", "3", "{", ""])
 def test_settings_of_images_alone_that_are_no_object(released, source, tmp_path, content):
     make_images_only(source)

@@ -223,6 +223,8 @@ def test_pull_takes_an_adapter_of_images_alone(capsys, hub, published, tmp_path)
     ok(capsys, "pull", "--name", "plain")
     shown = json.loads(ok(capsys, "show", "plain", "--json").out)
     assert (shown["uses_prior"], shown["tlm"], shown["width"]) == (False, None, 56)
+    lines = {" ".join(line.split()) for line in ok(capsys, "show", "plain").out.splitlines()}
+    assert {"uses prior no", "tlm none", "targets any", "sensors not known", "taught questions none"} <= lines
     assert "holds no stage1/" in failed(capsys, "pull", "--stage", "stage1")
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from fusar_gpt.model.store import Entry
 
 
+_NOT_SAID = ("tasks", "free_questions", "sensors", "pixel_m", "chip_m")  # where a card holds nothing
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommands of ``fusar checkpoint``."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -171,6 +174,10 @@ def run_show(args: argparse.Namespace) -> int:
     } or "none"
     for key, value in shown.items():
         text = in_words(value) if key in ("size", "base_size") else _in_words(value)
+        if value is None and key in _NOT_SAID:
+            text = "not known"
+        elif value == [] and key == "targets":
+            text = "any"
         print(f"{key.replace('_', ' '):14} {text}")
     return 0
 
@@ -213,7 +220,7 @@ def _in_words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_in_words(one)}" for key, one in value.items())
     if isinstance(value, list):
-        return ", ".join(map(_in_words, value)) or "any"
+        return ", ".join(map(_in_words, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value is None else str(value)

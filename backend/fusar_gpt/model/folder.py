@@ -144,6 +144,11 @@ class Card:
         """Columns of the merged token grid."""
         return self.width // (self.patch * self.merge)
 
+    @property
+    def asked_tasks(self) -> list[str] | None:
+        """The tasks that may be asked of it, taught or in words that are not confirmed; None where it does not say."""
+        return None if self.tasks is None else [*self.tasks, *(self.unconfirmed_tasks or ())]
+
     @classmethod
     def read(cls, folder: Path) -> Card:
         """The card of a folder; CheckpointError when it is missing or invalid, or the folder wants code to be run."""

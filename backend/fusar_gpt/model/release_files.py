@@ -62,7 +62,7 @@ def find_release(source: Path, stage: str | None = None) -> Path:
     if not chosen:
         there = f"holds {choices}" if choices else "is one adapter of no named stage"
         raise CheckpointError(f"{source} {there}, not the folder of {stage}: get it, or leave --stage out")
-    raise CheckpointError(f"{source} holds several adapters: give one of its folders {choices}")
+    raise CheckpointError(f"{source} holds several adapters: give one of its folders {choices}, or a --stage")
 
 
 def stage_of(source: Path) -> str | None:
@@ -89,7 +89,13 @@ def read_settings(source: Path, sigma: float | None) -> Settings:
             f"{IMAGES_ONLY_FILE} says use_tlm true, and there is no {FILM_FILE}: get the whole folder"
         )
     if uses_tlm:
-        return _tlm_settings(source, sigma, size)
+        settings = _tlm_settings(source, sigma, size)
+        if (settings.width, settings.height) != _size(size):
+            raise ValueError(
+                f"{IMAGES_ONLY_FILE} says image_size {size}, and {SETTINGS_FILE} {settings.width} x {settings.height}: "
+                "keep the one that it was trained with"
+            )
+        return settings
     if film or (source / SETTINGS_FILE).is_file():
         raise ValueError(
             f"{IMAGES_ONLY_FILE} says use_tlm false, and a TLM lies beside it: keep only what belongs to the adapter"

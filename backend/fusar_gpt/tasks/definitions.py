@@ -180,6 +180,11 @@ class PromptSet:
     _forms: Mapping[Task, Form]
     _fields: Callable[[str | None, str, ChipBox | None, FrameSize], dict[str, str]]
 
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that it has words for."""
+        return tuple(task for task in Task if task in self._forms)
+
     def prompt(self, question: Question, frame_size: FrameSize) -> str:
         """The words to ask the model; a box is rounded to whole pixels of the chip."""
         fields = self._fields(question.target, question.text or "", question.box, frame_size)

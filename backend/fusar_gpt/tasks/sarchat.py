@@ -44,6 +44,7 @@ CLASSIFY_PROMPT = (
 )
 
 _BOX = re.compile(r"(?:\{\s?)?" + rf"<\s*({NUMBER})\s*>[\s,]*" * 4 + r"\}?")
+_MARK = re.compile(r"</?[A-Za-z]\w*>")  # such as <delim> between boxes, <p> around a name
 _TAG = re.compile(r"\[\s*([A-Za-z][\w -]*)\]")
 _ROWS = {"top": 0, "upper": 0, "bottom": 2, "lower": 2}
 _COLS = {"left": 0, "right": 2}
@@ -103,7 +104,7 @@ def tag_of(text: str) -> str | None:
 def read_instances(raw: str, finished: bool, *_: object) -> Count:
     """The number of instances, else that of the boxes; where the two differ, the number, as not fully understood."""
     boxes = len(find_boxes(raw))
-    said = read_count(without_boxes(_TAG.sub(" ", raw)), finished)
+    said = read_count(without_boxes(_unmarked(_TAG.sub(" ", raw))), finished)
     value = boxes if said.value is None and boxes else said.value
     agrees = not boxes or value == boxes
     return Count(raw, complete=finished and value is not None and agrees, value=value)
@@ -114,7 +115,8 @@ def read_cells(raw: str, finished: bool, target: str | None = None, *_: object) 
 
     With a negation beside them, the cells may be those that hold nothing: none is read.
     """
-    text = _BOX.sub(" ", _TAG.sub(lambda tag: " " if tag[1].strip().lower() not in CELLS else tag[0], raw))
+    tagged = _TAG.sub(lambda tag: " " if tag[1].strip().lower() not in CELLS else tag[0], raw)
+    text = _BOX.sub(" ", _unmarked(tagged))
     cells = find_cells(text)
     if not cells:
         return read_grid(raw, finished)
@@ -127,9 +129,13 @@ def read_cells(raw: str, finished: bool, target: str | None = None, *_: object) 
 
 def read_category(raw: str, finished: bool, *_: object) -> Label:
     """The class name, without the tag, boxes and words of a sentence that may stand before it."""
-    text = without_boxes(_TAG.sub(" ", raw, count=1)).strip()
+    text = without_boxes(_unmarked(_TAG.sub(" ", raw, count=1))).strip()
     label = read_label(_LEADING.sub("", text), finished)
     return Label(raw, complete=label.complete, label=label.label)
+
+
+def _unmarked(text: str) -> str:
+    return _MARK.sub(" ", text)
 
 
 def _cell(words: str) -> int:
