@@ -272,7 +272,7 @@ def with_calibration(run: Run, calibration: Calibration | None, other: str | Non
     """The run with what its confidences mean, and ``other``, the sentence about a calibration of another checkpoint."""
     said = [other] if other else []
     if calibration and run.prior == NO_PRIOR:
-        said += calibration.doubts(run.task, "none")
+        said += calibration.doubts_without_prior(run.task)
     meaning = calibration.said_of(run.task) if calibration else None
     return replace(run, confidence_meaning=meaning, warnings=(*run.warnings, *said))
 
