@@ -191,6 +191,24 @@ def test_what_was_not_taught_is_refused_in_the_askers_language(text: str) -> Non
     assert all(offer in said for offer in offers)
 
 
+@pytest.mark.parametrize(
+    ("text", "task"),
+    [
+        ("What can be seen?", Task.DESCRIBE),
+        ("What does this image show?", Task.DESCRIBE),
+        ("What objects are there?", Task.DESCRIBE),
+        (
+            "\u8fd9\u5e45\u56fe\u50cf\u63cf\u8ff0\u4e86\u4ec0\u4e48",
+            Task.DESCRIBE,
+        ),  # what does this image describe
+        ("No. of ships", Task.COUNT),
+        ("\u98de\u673a\u5728\u4ec0\u4e48\u4f4d\u7f6e", Task.DETECT),  # at what place are the planes
+    ],
+)
+def test_other_words_for_the_same(text: str, task: Task) -> None:
+    assert TINY.intent([text]).task is task
+
+
 def test_a_model_that_answers_freely_gets_what_is_no_task() -> None:
     for text in ("how many ships are moored?", "哪艘船是油轮", "is it busy?"):
         assert FREE.intent([text]).task is Task.ASK

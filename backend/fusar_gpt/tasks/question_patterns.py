@@ -32,7 +32,7 @@ RULES: tuple[tuple[Task, re.Pattern[str]], ...] = (
     (
         Task.COUNT,
         re.compile(
-            r"\bhow many\b|\b(?:what(?:'s| is)? )?(?:the )?(?:total )?(?:number|count|tally) of\b"
+            r"\bhow many\b|\b(?:what(?:'s| is)? )?(?:the )?(?:total )?(?:number|count|tally|no\.) of\b"
             rf"|{_COMMAND}(?:re)?count\b|{CLASS} +counts?\b"
             rf"|\b(?:are|is) there\b|\b(?:is|are) any\b|\bany(?= +{CLASS}|\b[^.?!]*\bhere\b)"
             rf"|\b(?:do|can|could) (?:you|we|i)(?= [^.?!]*\bsee\b[^.?!]*{CLASS})"
@@ -59,7 +59,7 @@ RULES: tuple[tuple[Task, re.Pattern[str]], ...] = (
             rf"|\b(?:which|what) +{CLASS} +(?:are|can|do)\b(?! (?:this|that|these|those))"
             rf"|\b(?:draw )?(?:bounding )?boxes (?:around|of)\b|\bbounding boxes\b|\bdetections?\b|{_SIZES}"
             rf"|[识識][别別](?=.*{CLASS})"
-            r"|在哪[里裡儿兒]?|哪[里裡儿兒]|位置|[检檢][测測]|找[出到]|找一下|寻找|尋找|[标標]出|[标標][注註]|圈出|框出|[显顯]示|列出|指出"
+            r"|在哪[里裡儿兒]?|哪[里裡儿兒]|(?:什[么麼]|哪[个個])(?:位置|地方)|位置|[检檢][测測]|找[出到]|找一下|寻找|尋找|[标標]出|[标標][注註]|圈出|框出|[显顯]示|列出|指出"
         ),
     ),
     (
@@ -75,9 +75,11 @@ RULES: tuple[tuple[Task, re.Pattern[str]], ...] = (
         re.compile(
             rf"{_COMMAND}(?:describe|summari[sz]e|caption)\b|\b(?:description|overview|summary|caption)\b"
             r"|\bwhat (?:do|can) (?:you|we|i) see\b|\bwhat (?:you|we|i) (?:can )?see\b"
-            r"|\bwhat(?:'s| is) (?:in|here|there|shown|visible)\b"
+            r"|\bwhat(?:'s| is| can be| could be) (?:in|here|there|shown|visible|seen)\b"
+            r"|\bwhat (?:objects?|things?|targets?) (?:are|is)\b"
+            r"|\bwhat does (?=[^.?!]*\b(?:show|contain|depict|look like)\b)|\b(?:depict|look like)\b"
             r"|\btell me about (?=this|the (?:area|scene|image))"
-            r"|描述|概括|概述|介[绍紹]|[说說]明一下|看到(?:了)?什[么麼]|有(?:些)?什[么麼]|[总總][结結]"
+            r"|描述(?:了?什[么麼])?|(?:[显顯]示|包含)了?什[么麼]|[里裡]面是什[么麼]|概括|概述|介[绍紹]|[说說]明一下|看到(?:了)?什[么麼]|有(?:些)?什[么麼]|[总總][结結]"
         ),
     ),
 )
