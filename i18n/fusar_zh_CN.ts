@@ -175,6 +175,10 @@
         <source>Looking at chip {chip} of {chips}…</source>
         <translation>正在查看切片 {chip}/{chips}……</translation>
     </message>
+    <message>
+        <source>The question about the prior waits for your answer.</source>
+        <translation>关于先验的问题正等待您的回答。</translation>
+    </message>
 </context>
 <context>
     <name>ChatStream</name>
@@ -339,6 +343,33 @@
     </message>
 </context>
 <context>
+    <name>ConsentQuestion</name>
+    <message>
+        <source>Allow always</source>
+        <translation>始终允许</translation>
+    </message>
+    <message>
+        <source>This time</source>
+        <translation>仅此一次</translation>
+    </message>
+    <message>
+        <source>Never</source>
+        <translation>从不</translation>
+    </message>
+    <message>
+        <source>AlphaEarth tiles of this place are fetched from {hosts}; only the tile numbers leave this computer.</source>
+        <translation>将从 {hosts} 获取此处的 AlphaEarth 瓦片；只有瓦片编号会离开本机。</translation>
+    </message>
+    <message>
+        <source>The server {server} fetches AlphaEarth tiles of this place from {hosts}; only the tile numbers leave it.</source>
+        <translation>服务器 {server} 将从 {hosts} 获取此处的 AlphaEarth 瓦片；只有瓦片编号会离开该服务器。</translation>
+    </message>
+    <message>
+        <source>So far your answer is never.</source>
+        <translation>您此前的回答是“从不”。</translation>
+    </message>
+</context>
+<context>
     <name>ConversationBar</name>
     <message>
         <source>Conversation</source>
@@ -414,6 +445,13 @@
     </message>
 </context>
 <context>
+    <name>DebouncedRequest</name>
+    <message>
+        <source>The backend&apos;s answer is not understood. Update the backend and the plugin.</source>
+        <translation>无法理解后端的回答。请更新后端和插件。</translation>
+    </message>
+</context>
+<context>
     <name>Decisions</name>
     <message>
         <source>Another program is writing to the file. Try again in a moment.</source>
@@ -477,6 +515,25 @@
     <message>
         <source>The answer of {url} cannot be read. Install backend and plugin in the same version.</source>
         <translation>无法读取 {url} 的回答。请安装相同版本的后端和插件。</translation>
+    </message>
+</context>
+<context>
+    <name>EffectTable</name>
+    <message>
+        <source>With and without prior</source>
+        <translation>有先验与无先验</translation>
+    </message>
+    <message>
+        <source>With the prior ({prior}): {n} detections. Without it: {m}.</source>
+        <translation>有先验（{prior}）：{n} 个检测。无先验：{m} 个。</translation>
+    </message>
+    <message>
+        <source>all</source>
+        <translation>全部</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
     </message>
 </context>
 <context>
@@ -920,10 +977,6 @@
         <translation>无先验：仅凭影像(&amp;N)</translation>
     </message>
     <message>
-        <source>&amp;Automatic: what the backend fetches</source>
-        <translation>自动：由后端获取(&amp;A)</translation>
-    </message>
-    <message>
         <source>&amp;File…</source>
         <translation>文件(&amp;F)……</translation>
     </message>
@@ -962,6 +1015,10 @@
     <message>
         <source>&amp;Prior: {prior}</source>
         <translation>先验(&amp;P)：{prior}</translation>
+    </message>
+    <message>
+        <source>&amp;Automatic: at hand, else fetched</source>
+        <translation>自动：先用手头的，否则获取(&amp;A)</translation>
     </message>
 </context>
 <context>
@@ -1168,10 +1225,14 @@
     </message>
 </context>
 <context>
-    <name>PreviewRequest</name>
+    <name>PriorCheck</name>
     <message>
-        <source>The backend shows no preview. Update the backend and the plugin.</source>
-        <translation>后端不提供预览。请更新后端和插件。</translation>
+        <source>Prior from the network</source>
+        <translation>来自网络的先验</translation>
+    </message>
+    <message>
+        <source>It may not be fetched from the network.</source>
+        <translation>不允许从网络获取。</translation>
     </message>
 </context>
 <context>
@@ -1213,10 +1274,6 @@
         <translation>无：仅凭影像</translation>
     </message>
     <message>
-        <source>AlphaEarth, from wherever it can be had</source>
-        <translation>AlphaEarth，任何可用来源</translation>
-    </message>
-    <message>
         <source>AlphaEarth, public files</source>
         <translation>AlphaEarth，公开文件</translation>
     </message>
@@ -1239,6 +1296,61 @@
     <message>
         <source>The scene&apos;s file is of {day}; that may be the day of its processing.</source>
         <translation>影像文件的日期为 {day}；可能是处理日期。</translation>
+    </message>
+    <message>
+        <source>Automatic: at hand, else fetched</source>
+        <translation>自动：先用手头的，否则获取</translation>
+    </message>
+    <message>
+        <source>There is a prior of this scene, which is not used: {file}</source>
+        <translation>此场景有先验，但未使用：{file}</translation>
+    </message>
+    <message>
+        <source>Prior beside the scene: {file}</source>
+        <translation>场景旁的先验：{file}</translation>
+    </message>
+    <message>
+        <source>At hand: {source}. Nothing is fetched.</source>
+        <translation>手头已有：{source}。无需获取。</translation>
+    </message>
+    <message>
+        <source>No prior can be had for this place.</source>
+        <translation>此处无法获得先验。</translation>
+    </message>
+    <message>
+        <source>Fetched from {hosts}.</source>
+        <translation>从 {hosts} 获取。</translation>
+    </message>
+    <message>
+        <source>Not fetched from the network: so you have answered. The options change that.</source>
+        <translation>按您的回答，不从网络获取。可在选项中更改。</translation>
+    </message>
+    <message>
+        <source>The prior beside the scene covers a part: {file}</source>
+        <translation>场景旁的先验只覆盖一部分：{file}</translation>
+    </message>
+</context>
+<context>
+    <name>PriorComparison</name>
+    <message>
+        <source>Compare With and Without Prior</source>
+        <translation>比较有无先验</translation>
+    </message>
+    <message>
+        <source>Choose a layer of detections of a run first.</source>
+        <translation>请先选择一次运行的检测图层。</translation>
+    </message>
+    <message>
+        <source>No prior could be had, so there is nothing to compare.</source>
+        <translation>未能获得先验，因此无可比较。</translation>
+    </message>
+    <message>
+        <source>Nothing was found with or without the prior.</source>
+        <translation>有无先验均未发现目标。</translation>
+    </message>
+    <message>
+        <source>What the prior changed ({prior})</source>
+        <translation>先验带来的变化（{prior}）</translation>
     </message>
 </context>
 <context>
@@ -1744,10 +1856,6 @@
         <translation>无法打开：文件缺失、已损坏或不是栅格。请检查该文件。</translation>
     </message>
     <message>
-        <source>none: from the image alone. auto: the first source that covers the area. cog: public files. earth-engine: your own account.</source>
-        <translation>none：仅依据图像。auto：覆盖该区域的第一个来源。cog：公开文件。earth-engine：您自己的账户。</translation>
-    </message>
-    <message>
         <source>The raster is not a file on this computer. Save it as a GeoTIFF first.</source>
         <translation>该栅格不是本机上的文件。请先将其另存为 GeoTIFF。</translation>
     </message>
@@ -1790,6 +1898,26 @@
     <message>
         <source>Asks the same question, in your own words, about each chip of an area. A model that was not taught to answer freely answers a question that is one of its tasks, as “understood” says, and refuses any other.</source>
         <translation>用您自己的话，就区域内每个切片提出同一个问题。未学过自由回答的模型只回答属于其任务的问题（见“understood”），拒绝其他问题。</translation>
+    </message>
+    <message>
+        <source>No prior is fetched from the network: only what is at hand is used. “Fetch the prior from the network” of this algorithm, or of the plugin's options, changes that.</source>
+        <translation>不从网络获取先验：只使用手头已有的。可通过本算法的“从网络获取先验”或插件的选项更改。</translation>
+    </message>
+    <message>
+        <source>Fetch the prior from the network</source>
+        <translation>从网络获取先验</translation>
+    </message>
+    <message>
+        <source>auto: what is at hand, such as a file beside the scene, else AlphaEarth, else none. none: from the image alone. cog: public files. earth-engine: your own account.</source>
+        <translation>auto：手头已有的（如场景旁的文件），否则 AlphaEarth，再否则无先验。none：仅凭影像。cog：公开文件。earth-engine：您自己的账户。</translation>
+    </message>
+    <message>
+        <source>AlphaEarth tiles of each place are then fetched by the backend; only the tile numbers leave it. As you have answered in the options; without an answer nothing is fetched.</source>
+        <translation>后端将获取每个地点的 AlphaEarth 瓦片；只有瓦片编号会离开后端。默认为您在选项中的回答；没有回答则不获取。</translation>
+    </message>
+    <message>
+        <source>{n} without a prior, although one was asked for: see the column prior of each finding.</source>
+        <translation>{n} 个没有先验，尽管要求了先验：见每个结果的 prior 列。</translation>
     </message>
 </context>
 <context>
@@ -2138,6 +2266,34 @@
     <message>
         <source>{n} chips without enough data</source>
         <translation>{n} 块影像数据不足</translation>
+    </message>
+    <message>
+        <source>The question about the prior waits for your answer.</source>
+        <translation>关于先验的问题正等待您的回答。</translation>
+    </message>
+    <message>
+        <source>No prior can be had now: {reason}</source>
+        <translation>目前无法获得先验：{reason}</translation>
+    </message>
+    <message>
+        <source>none can be had for this place.</source>
+        <translation>此处无法获得先验。</translation>
+    </message>
+    <message>
+        <source>it was not fetched from the network.</source>
+        <translation>未从网络获取。</translation>
+    </message>
+    <message>
+        <source>With prior</source>
+        <translation>使用先验</translation>
+    </message>
+    <message>
+        <source>Compare with and without prior</source>
+        <translation>比较有无先验</translation>
+    </message>
+    <message>
+        <source>Without a prior: {reason}</source>
+        <translation>无先验：{reason}</translation>
     </message>
 </context>
 <context>
@@ -2558,6 +2714,26 @@
         <source>It knows: {targets}.</source>
         <translation>它认识：{targets}。</translation>
     </message>
+    <message>
+        <source>And: {questions}</source>
+        <translation>还有：{questions}</translation>
+    </message>
+    <message>
+        <source>added by the prior</source>
+        <translation>因先验新增</translation>
+    </message>
+    <message>
+        <source>removed by the prior</source>
+        <translation>因先验去除</translation>
+    </message>
+    <message>
+        <source>moved by the prior</source>
+        <translation>因先验移动</translation>
+    </message>
+    <message>
+        <source>same with and without</source>
+        <translation>有无先验相同</translation>
+    </message>
 </context>
 <context>
     <name>WorkLog</name>
@@ -2583,10 +2759,6 @@
     <message>
         <source>None: from the image alone</source>
         <translation>无：仅凭影像</translation>
-    </message>
-    <message>
-        <source>Automatic: the first source that has the place</source>
-        <translation>自动：第一个覆盖该地点的来源</translation>
     </message>
     <message>
         <source>AlphaEarth public files</source>
@@ -2621,8 +2793,28 @@
         <translation>先验(&amp;P)</translation>
     </message>
     <message>
-        <source>The reviewer&apos;s name is written beside each decision. A prior is what satellites saw of the same ground in a year (AlphaEarth); public files and Earth Engine are fetched over the network.</source>
-        <translation>审核者姓名写在每个决定旁。先验是卫星在某一年对同一地面的观测（AlphaEarth）；公开文件和 Earth Engine 通过网络获取。</translation>
+        <source>Automatic: at hand, else fetched</source>
+        <translation>自动：先用手头的，否则获取</translation>
+    </message>
+    <message>
+        <source>Ask before it is fetched</source>
+        <translation>获取前询问</translation>
+    </message>
+    <message>
+        <source>Fetch it without a question</source>
+        <translation>直接获取，不询问</translation>
+    </message>
+    <message>
+        <source>Never fetch it</source>
+        <translation>从不获取</translation>
+    </message>
+    <message>
+        <source>From the &amp;network</source>
+        <translation>来自网络(&amp;N)</translation>
+    </message>
+    <message>
+        <source>The reviewer&apos;s name is written beside each decision. A prior is what satellites saw of the same ground in a year (AlphaEarth). What is at hand, beside the scene or fetched before, goes first; else the backend fetches tiles from public files or Earth Engine: only the tile numbers leave it.</source>
+        <translation>每项决定旁会写上审核者的姓名。先验是卫星一年中对同一地面的观测（AlphaEarth）。先用手头已有的（场景旁的或以前获取的）；否则由后端从公开文件或 Earth Engine 获取瓦片：只有瓦片编号会离开后端。</translation>
     </message>
 </context>
 </TS>

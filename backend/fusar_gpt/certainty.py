@@ -59,14 +59,14 @@ def certainty(
     probability: Probability,
     calibration: Calibration | None,
     frame_size: FrameSize,
-    prior_nodes: int,
 ) -> Certainty:
-    """How sure the model is of an answer about a chip of some width and height with some number of prior vectors."""
+    """How sure the model is of an answer about a chip of (width, height)."""
     whole = probability((0, len(answer.raw))) if answer.raw else None
     known = calibration.tasks.get(task.value) if calibration else None
     if isinstance(answer, Boxes):
         seen = [
-            box_inputs(box, probability, frame_size, prior_nodes, len(answer.boxes)) for box in answer.boxes
+            Inputs.of_box(objectness(box, probability), probability(box.span), box.box, frame_size)
+            for box in answer.boxes
         ]
         return Certainty(
             whole,
@@ -75,22 +75,13 @@ def certainty(
         )
     if known is None or whole is None or not answer.complete:
         return Certainty(whole, None)
-    return Certainty(whole, known.confidence(Inputs(whole, prior=prior_nodes > 0)))
+    return Certainty(whole, known.confidence(Inputs(whole)))
 
 
-def box_inputs(
-    box: LabelledBox, probability: Probability, frame_size: FrameSize, prior_nodes: int, objects: int
-) -> Inputs:
-    """What the confidence of one of several detected objects is computed from.
+def objectness(box: LabelledBox, probability: Probability) -> float:
+    """The probability that an object is here, rather than none or one elsewhere.
 
-    Its objectness is the product over the deciding ranges, each with the geometric mean of its tokens, so that a number
-    is not less probable for having more digits.
+    It is the product over the deciding ranges, each with the geometric mean of its tokens, so that a number is not less
+    probable for having more digits.
     """
-    width, height = frame_size
-    return Inputs(
-        probability=math.prod(probability(part) for part in box.deciding),
-        spelling=probability(box.span),
-        size=math.sqrt(box.box.area / (width * height)),
-        prior=prior_nodes > 0,
-        objects=objects,
-    )
+    return math.prod(probability(part) for part in box.deciding)

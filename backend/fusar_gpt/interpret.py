@@ -45,7 +45,16 @@ from fusar_gpt.findings.coverage import AreaCoverage, Coverage, without_data, wi
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, Stretch, crs_text, open_scene_of, read_chip
 from fusar_gpt.model.calibration import Calibration
-from fusar_gpt.planning import ChipQuestions, chip_overlap, plan_questions, scene_area, untaught_sizes
+from fusar_gpt.planning import (
+    ChipQuestions,
+    abilities_of,
+    answerable,
+    chip_overlap,
+    plan_questions,
+    scene_area,
+    untaught,
+    usable_request,
+)
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors import PriorField, PriorSource
 from fusar_gpt.scene_prior import Admit, admit_raster, footprint, open_scene_prior, prior_asked, prior_year
@@ -88,12 +97,8 @@ class ChipInput:
     @property
     def asked(self) -> tuple[Question, ...]:
         """The questions that there is enough data for; single objects are found wherever there is some."""
-        share = self.coverage.share
-        return tuple(
-            question
-            for question in self.questions
-            if share >= (SOME_DATA if question.task is Task.DETECT else ENOUGH_DATA)
-        )
+        least = {Task.DETECT: SOME_DATA}
+        return tuple(q for q in self.questions if self.coverage.share >= least.get(q.task, ENOUGH_DATA))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -137,6 +142,8 @@ def interpret(
     true.
     """
     prompts = prompt_set(engine.card.prompt_set)
+    request = answerable(request, abilities_of(engine.card))
+    usable = usable_request(request, engine.card)
     calibration, other = calibration_of(engine.card, engine.hash)
     settings = settings or PriorSettings.of()
     notes: list[str] = []
@@ -147,7 +154,7 @@ def interpret(
 
     with (
         open_scene_of(request, policy, cancelled) as scene,
-        closing(open_scene_prior(request, scene, settings, note, cancelled, policy, admit)) as source,
+        closing(open_scene_prior(usable, scene, settings, note, cancelled, policy, admit)) as source,
     ):
         area = scene_area(request, scene)
         total, planned = plan_questions(request, scene, area, engine.card)
@@ -163,8 +170,7 @@ def interpret(
         merge = Merge(scene)
         findings: dict[str, Finding] = {}
         used: dict[str, PriorField] = {}
-        covered = AreaCoverage()
-        numbers = AreaNumbers()
+        covered, numbers = AreaCoverage(), AreaNumbers()
         ahead = max(2 * engine.batch_size, AHEAD)
         prefetched = prefetch_priors(chain([first], planned), scene, source, year, ahead)
         for batch in batches(prefetched, engine.batch_size):
@@ -237,7 +243,7 @@ def provenance(
         started=identity.started,
         prior_asked=prior_asked(request),
         attribution=scene.attribution,
-        warnings=(*scene.warnings, *untaught_sizes(request, scene, first.chip, engine.card)),
+        warnings=(*scene.warnings, *untaught(request, scene, first.chip, engine.card)),
     )
 
 
@@ -264,8 +270,11 @@ def with_no_prior(run: Run, prior: PriorField, why: str) -> Run:
 
 def with_calibration(run: Run, calibration: Calibration | None, other: str | None) -> Run:
     """The run with what its confidences mean, and ``other``, the sentence about a calibration of another checkpoint."""
-    said = calibration.said_of(run.task) if calibration else None
-    return replace(run, confidence_meaning=said, warnings=(*run.warnings, *([other] if other else [])))
+    said = [other] if other else []
+    if calibration and run.prior == NO_PRIOR:
+        said += calibration.doubts_without_prior(run.task)
+    meaning = calibration.said_of(run.task) if calibration else None
+    return replace(run, confidence_meaning=meaning, warnings=(*run.warnings, *said))
 
 
 def with_coverage(run: Run, seen: AreaCoverage, scene: Scene) -> Run:
@@ -335,7 +344,7 @@ def ask(
 
     def read(seen: ChipInput, question: Question, reply: Reply) -> AnsweredQuestion:
         answer = prompts.parse(question, reply.text, seen.size, finished=reply.finished)
-        sure = certainty(question.task, answer, reply.probability, calibration, seen.size, len(seen.prior))
+        sure = certainty(question.task, answer, reply.probability, calibration, seen.size)
         return AnsweredQuestion(question, answer, sure)
 
     return [

@@ -12,12 +12,13 @@ from typing import Any
 from shapely import union_all
 from shapely.geometry.base import BaseGeometry
 
-from fusar_gpt.contract import FeatureCollection, InterpretRequest
+from fusar_gpt.contract import NO_PRIOR, FeatureCollection, InterpretRequest
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import ChipBox, ScenePoints
 from fusar_gpt.imagery import Area, Chip, ChipFormat, Scene, plan_chips
 from fusar_gpt.model import Card
-from fusar_gpt.tasks import SEARCHES, Question, Task
+from fusar_gpt.tasks import SEARCHES, Abilities, Question, Task
+from fusar_gpt.tasks.questions import is_chinese
 
 LONGEST_M = {
     "ship": 500.0,
@@ -29,6 +30,9 @@ LONGEST_M = {
 }
 """No object of these classes is longer: the longest ship is a gas plant afloat of 488 m."""
 _LEEWAY = 1.1
+
+CLOSEST = 2.0
+"""Most chip pixels of a scene pixel where a chip's ground is asked for; else none becomes more than one."""
 
 DETECTION_OVERLAP = 0.25
 """Share of a chip's side seen again by its neighbour: an object cut by one edge is whole in another chip."""
@@ -91,15 +95,16 @@ def plan_questions(
 ) -> tuple[int, Iterator[ChipQuestions]]:
     """How many chips there are, and lazily each chip with its questions."""
     stretched = (request.aspect or card.aspect) == "stretched"
-    frame = ChipFormat(
-        card.width, card.height, card.patch * card.merge, request.ground_m or card.ground_m, stretched
-    )
+    ground_m, magnified = (request.ground_m, CLOSEST) if request.ground_m else (card.ground_m, 1.0)
+    frame = ChipFormat(card.width, card.height, card.patch * card.merge, ground_m, stretched, magnified)
     if request.task is Task.CLASSIFY:
         boxes = boxes_of(request)
-        return len(boxes), (chip_around(box, index, scene, frame) for index, box in enumerate(boxes))
+        return len(boxes), (
+            chip_around(box, index, scene, frame, request.question) for index, box in enumerate(boxes)
+        )
     questions = area_questions(request, card, scene)
     plan = plan_chips(scene, area, frame, overlap=chip_overlap(request, questions))
-    if request.task is Task.COUNT and len(plan) > 1 and teaches(card, Task.DETECT):
+    if request.task is Task.COUNT and len(plan) > 1 and Task.DETECT in abilities_of(card).tasks:
         # What two chips see of one object can be merged in detections, not in counts.
         detections = tuple(replace(question, task=Task.DETECT) for question in questions)
         questions = tuple(chain.from_iterable(zip(questions, detections, strict=True)))
@@ -114,11 +119,33 @@ def chip_overlap(request: InterpretRequest, questions: Sequence[Question]) -> fl
     return DETECTION_OVERLAP if any(question.task is Task.DETECT for question in questions) else 0.0
 
 
-def teaches(card: Card, task: Task) -> bool:
-    """Whether the checkpoint was taught a task, or its card does not say what it was taught."""
-    if task is Task.ASK:
-        return card.free_questions is not False or bool(card.taught_questions)
-    return card.tasks is None or task.value in card.tasks
+def abilities_of(card: Card) -> Abilities:
+    """What a checkpoint can be asked. Raises CheckpointError where its card claims what it has no words for."""
+    return Abilities.claimed(
+        card.prompt_set, card.targets, card.asked_tasks, card.free_questions, card.taught_questions
+    )
+
+
+def answerable(request: InterpretRequest, abilities: Abilities) -> InterpretRequest:
+    """The request, a question in words that asks for a task made a request for that task; its words stay in it.
+
+    Raises:
+        TaskError: It can only be guessed at: the message says in the question's language what can be asked.
+    """
+    if request.task is not Task.ASK:
+        if request.task not in abilities.tasks:
+            raise TaskError(abilities.refusal(chinese=False, task=request.task))
+        return replace(request, question=None)
+    question = request.question or ""
+    intent = abilities.intent([question])
+    task: Task | None = intent.task
+    if isinstance(intent.pick, int) or (intent.pick and task is Task.CLASSIFY):
+        task = None  # no list was shown that has a second one
+    elif task is Task.CLASSIFY and not request.boxes:
+        task = abilities.in_words  # what "this" is, of an area
+    if task is None:
+        raise TaskError(abilities.refusal(is_chinese(question)))
+    return replace(request, task=task, targets=intent.targets or request.targets, question=intent.text)
 
 
 def area_questions(request: InterpretRequest, card: Card, scene: Scene) -> tuple[Question, ...]:
@@ -143,7 +170,7 @@ def area_questions(request: InterpretRequest, card: Card, scene: Scene) -> tuple
             f"{scene.pixel_size_m:.3g} m: take a finer scene"
         )
     targets = tuple(target for target in targets if target not in hopeless)
-    return tuple(Question(request.task, target=target) for target in targets)
+    return tuple(Question(request.task, target=target, text=request.question) for target in targets)
 
 
 def is_too_small(target: str, scene: Scene) -> bool:
@@ -151,11 +178,15 @@ def is_too_small(target: str, scene: Scene) -> bool:
     return scene.georeferenced and LONGEST_M.get(target, math.inf) < 2 * scene.pixel_size_m
 
 
-def untaught_sizes(request: InterpretRequest, scene: Scene, chip: Chip, card: Card) -> list[str]:
-    """Sentences about pixels and chips of sizes that the model was not taught, and targets too small to ask for."""
+def untaught(request: InterpretRequest, scene: Scene, chip: Chip, card: Card) -> list[str]:
+    """Sentences about what the model does not use or may not have been taught, and targets too small to ask for."""
+    said = [*unused_prior(request, card), *unconfirmed_words(request, card)]
+    if card.tasks is None:
+        said.append(
+            "The checkpoint's card does not say which tasks it was taught: answers to others are guesses."
+        )
     if not scene.georeferenced:
-        return []
-    said = []
+        return said
     pixel_m, chip_m = scene.pixel_size_m, chip.plan.window.width * scene.pixel_size_m
     least, greatest = card.pixel_m or (0.0, math.inf)
     # Where chips have a ground size, the pixels of finer scenes are averaged.
@@ -176,7 +207,33 @@ def untaught_sizes(request: InterpretRequest, scene: Scene, chip: Chip, card: Ca
     return said
 
 
-def chip_around(box: Area, index: int, scene: Scene, frame: ChipFormat) -> ChipQuestions:
+def usable_request(request: InterpretRequest, card: Card) -> InterpretRequest:
+    """The request without a prior for a model that uses none, so that none is fetched."""
+    return request if card.uses_prior else replace(request, prior=NO_PRIOR)
+
+
+def unused_prior(request: InterpretRequest, card: Card) -> list[str]:
+    """The sentence about a prior that was asked for and that the model does not use."""
+    if card.uses_prior or request.prior == NO_PRIOR:
+        return []
+    return [
+        f"The prior that was asked for is not used, nor fetched: {card.name} was trained on images alone."
+    ]
+
+
+def unconfirmed_words(request: InterpretRequest, card: Card) -> list[str]:
+    """The sentence about words that the model's makers have not confirmed."""
+    if request.task.value not in (card.unconfirmed_tasks or ()):
+        return []
+    return [
+        f"The makers of {card.name} have not said how it is asked to {request.task.value}: these words are this "
+        "project's, and the form that of a public benchmark."
+    ]
+
+
+def chip_around(
+    box: Area, index: int, scene: Scene, frame: ChipFormat, question: str | None = None
+) -> ChipQuestions:
     """The chip centred on one box to classify; a box larger than a chip gets a chip that holds it."""
     outline = box.on_scene(scene)
     left, top, right, bottom = outline.bounds
@@ -186,4 +243,4 @@ def chip_around(box: Area, index: int, scene: Scene, frame: ChipFormat) -> ChipQ
     chip = replace(next(iter(plan_chips(scene, outline, room))), index=index)
     corners = chip.plan.scene_to_chip(ScenePoints.of([(left, top), (right, bottom)]))
     in_chip = ChipBox(corners.x[0], corners.y[0], corners.x[1], corners.y[1])
-    return ChipQuestions(chip, (Question(Task.CLASSIFY, box=in_chip),))
+    return ChipQuestions(chip, (Question(Task.CLASSIFY, text=question, box=in_chip),))

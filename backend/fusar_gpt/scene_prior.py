@@ -60,7 +60,7 @@ def open_scene_prior(
 
     beside = None
     if request.prior == AUTO_PRIOR:
-        beside = PriorBeside(files_beside(scene.path), open_beside, report)
+        beside = PriorBeside(files_beside(scene.path), open_beside, report, simulated=scene.simulated)
     return open_prior(request.prior, settings, report, cancelled, policy.drivers if policy else None, beside)
 
 

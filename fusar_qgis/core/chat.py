@@ -137,8 +137,17 @@ class Conversation:
         return [*messages, {"role": "user", "content": last.question}]
 
 
-def request(conversation: Conversation, scene: str, model: str) -> dict[str, Any]:
-    """Return the body of ``POST /v1/chat/completions`` for the last turn; ``scene`` is how the backend knows it."""
+def request(
+    conversation: Conversation, scene: str, model: str, *, prior_network: bool = False
+) -> dict[str, Any]:
+    """Return the body of ``POST /v1/chat/completions`` for the last turn.
+
+    Args:
+        conversation: Its last turn is asked.
+        scene: How the backend knows the scene.
+        model: The name of a checkpoint.
+        prior_network: Whether the prior may be fetched.
+    """
     turn = conversation.turns[-1]
     target, options = turn.target, turn.options
     fusar = {
@@ -147,6 +156,7 @@ def request(conversation: Conversation, scene: str, model: str) -> dict[str, Any
         "area_crs": target.area_crs,
         "boxes": target.boxes,
         "prior": options.prior,
+        "prior_network": prior_network,
         "year": options.year,
         "band": options.band,
     }

@@ -10,9 +10,17 @@ from ..contract import InterpretRequest, Model, Task
 
 @dataclass(frozen=True)
 class LayerRequest(InterpretRequest):
-    """``layer_id`` is the scene's layer in QGIS; the backend is not told."""
+    """A request with what the plugin alone knows; the backend is not told.
+
+    Attributes:
+        layer_id: The scene's layer in QGIS.
+        network_settled: Whether the analyst has been asked about ``prior_network``, or need not be.
+        prior_needed: Whether the run is of no use without a prior.
+    """
 
     layer_id: str = ""
+    network_settled: bool = False
+    prior_needed: bool = False
 
 
 def tasks_of(model: Model, tasks: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ BACKEND = "fusar/backend"  # which kind is used: a child of QGIS or a server
 EXECUTABLE = "fusar/executable"
 MODEL = "fusar/model"
 PLACE = "fusar/results/place"
+PRIOR_NETWORK = "fusar/prior/network"  # may priors be fetched: always, never, or ask
 REVIEWER = "fusar/review/who"
 KEY_FILE = "fusar/token_file"  # named so for bandit, to which any "token" is a secret in the code
 URL = "fusar/url"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from qgis.core import (
@@ -18,18 +19,23 @@ from qgis.PyQt.QtWidgets import QAction
 
 from ..connection.backend import Backend
 from ..connection.client import Client
-from ..contract import Info, Task, read_outline
+from ..contract import AUTO_PRIOR, FETCHED_PRIORS, Info, Preview, PriorStatus, Task, read_outline
 from ..core.request import LayerRequest
-from ..layers.scene import SceneError, crs_text, geojson, scene_of
+from ..layers.features import geometry_from
+from ..layers.scene import SceneError, crs_of, crs_text, geojson, scene_of
 from .area_tool import AreaTool, DrawingTool, PolygonTool
 from .areas import Area, AreaError, AreaMenu, ground_m2, scene_for, selected_area, view_area, whole_area
 from .messages import show_message
-from .preview_panel import PreviewRequest
+from .preview_panel import DebouncedRequest
+from .prior_comparison import PriorComparison
 from .request_dialog import RequestDialog
 from .run_controller import RunController
 from .scene_upload import SceneUpload
 
 _MARGIN = 24
+
+Then = Callable[[RunController], None]
+"""What is to be done when a run is over."""
 
 
 class Interpretation(QObject):
@@ -45,14 +51,16 @@ class Interpretation(QObject):
         self._upload: SceneUpload | None = None  # of the dialog
         self._asked: Area | None = None
         self._last_scene = ""
-        self._closer: list[tuple[LayerRequest, Area]] = []  # that wait for the backend
-        self._runs: list[RunController] = []
-        self._preview_request = PreviewRequest(self)
+        self._waiting: list[tuple[LayerRequest, Area | None, Then | None]] = []  # for the backend
+        self._runs: list[tuple[RunController, Then | None]] = []
+        self._preview_request = DebouncedRequest("/preview", Preview, self)
+        self._prior_request = DebouncedRequest("/prior", PriorStatus, self)
         self._rectangle, self._polygon = AreaTool(iface.mapCanvas()), PolygonTool(iface.mapCanvas())
         self._rectangle.setAction(action)
         for tool in (self._rectangle, self._polygon):
             tool.drawn.connect(self._take_drawn)
         self._menu = self._make_menu()
+        self._comparison = PriorComparison(iface, self.run_again, self)
         action.triggered.connect(self._draw_rectangle)
         backend.ready.connect(self._offer)
         backend.failed.connect(self._no_backend)
@@ -80,14 +88,20 @@ class Interpretation(QObject):
             boxes=None,
             ground_m=math.sqrt(ground_m2(Area(area, crs))),
         )
-        self._closer.append((closer, Area(area, crs)))
+        self._waiting.append((closer, Area(area, crs), None))
+        self._backend.open()
+
+    def run_again(self, request: LayerRequest, then: Then | None = None) -> None:
+        """Run a request as it is, asking nothing but what is open about its prior; ``then`` when it is over."""
+        area = None if request.area is None else Area(geometry_from(request.area), crs_of(request.area_crs))
+        self._waiting.append((request, area, then))
         self._backend.open()
 
     def cancel(self) -> None:
         """Stop every run, and whatever is on its way."""
         if self._dialog is not None:
             self._dialog.reject()
-        for run in list(self._runs):
+        for run, _ in list(self._runs):
             run.cancel()
 
     def remove(self) -> None:
@@ -95,10 +109,11 @@ class Interpretation(QObject):
         self.cancel()
         QgsProject.instance().cleared.disconnect(self.cancel)
         self._action.triggered.disconnect(self._draw_rectangle)
-        self._preview_request.stop()
+        self._stop_asking()
         if self._dialog is not None:
             self._dialog.deleteLater()
         self._menu.remove()
+        self._comparison.remove()
         self._rectangle.remove()
         self._polygon.remove()
         self.deleteLater()
@@ -212,7 +227,8 @@ class Interpretation(QObject):
             self._dialog.preview.wanted.connect(self._send_now)
             self._preview_request.asked.connect(self._dialog.await_preview)
             self._preview_request.answered.connect(self._dialog.show_preview)
-            self._preview_request.failed.connect(self._dialog.preview.fail)
+            self._preview_request.failed.connect(self._dialog.fail_preview)
+            self._prior_request.answered.connect(self._show_prior)
         if not self._dialog.isVisible():
             # In a corner, where it hides least of the area.
             canvas = self._iface.mapCanvas()
@@ -223,9 +239,9 @@ class Interpretation(QObject):
 
     def _offer(self, client: Client, info: Info) -> None:
         self._client = client
-        closer, self._closer = self._closer, []
-        for request, area in closer:
-            self._look(client, request, area)
+        waiting, self._waiting = self._waiting, []
+        for request, area, then in waiting:
+            self._look(client, request, area, then)
         if self._dialog is not None:
             self._dialog.offer(info, local=client.endpoint.is_loopback)
             self._prepare()
@@ -258,46 +274,68 @@ class Interpretation(QObject):
             return
         request = self._dialog.preview_request()
         if request is None:
-            self._preview_request.stop()
+            self._stop_asking()
             self._dialog.preview.wait(self.tr("Complete the question."))
-        else:
-            self._preview_request.ask(
-                self._upload.client, replace(request, scene=self._upload.known).to_json()
-            )
+            return
+        client, request = self._upload.client, replace(request, scene=self._upload.known)
+        self._preview_request.ask(client, request.to_json())
+        # What a scene has at hand is also told to those who have not chosen it.
+        prior = request.prior if request.prior in FETCHED_PRIORS else AUTO_PRIOR
+        self._prior_request.ask(client, replace(request, prior=prior, prior_network=True).to_json())
+
+    def _show_prior(self, status: PriorStatus) -> None:
+        if self._dialog is not None and self._upload is not None:
+            self._dialog.show_prior(status, self._upload.client.endpoint)
+
+    def _stop_asking(self) -> None:
+        self._preview_request.stop()
+        self._prior_request.stop()
 
     def _start(self, request: LayerRequest) -> None:
         upload, self._upload = self._upload, None
         if upload is not None:
             self._run(upload.client, request, upload)
 
-    def _look(self, client: Client, request: LayerRequest, area: Area) -> None:
+    def _look(self, client: Client, request: LayerRequest, area: Area | None, then: Then | None) -> None:
         layer = QgsProject.instance().mapLayer(request.layer_id)
+        upload = None
         if isinstance(layer, QgsRasterLayer):
             try:
-                self._run(client, request, SceneUpload(client, scene_of(layer), area, self))
+                scene = scene_of(layer)
             except SceneError as error:
                 self._warn(str(error))
-        else:
-            self._run(client, request, None)
+                return
+            upload = SceneUpload(client, scene, area or whole_area(scene), self)
+        self._run(client, request, upload, then)
 
-    def _run(self, client: Client, request: LayerRequest, upload: SceneUpload | None) -> None:
-        run = RunController(self._iface, client, request, upload, self)
-        self._runs.append(run)
+    def _run(
+        self,
+        client: Client,
+        request: LayerRequest,
+        upload: SceneUpload | None,
+        then: Then | None = None,
+    ) -> None:
+        run = RunController(self._iface, client, request, upload, self, self._comparison)
+        self._runs.append((run, then))
         run.over.connect(self._forget_what_is_over)
         run.start()
 
     def _forget_what_is_over(self) -> None:
-        self._runs = [run for run in self._runs if not run.is_over]
+        over = [entry for entry in self._runs if entry[0].is_over]
+        self._runs = [entry for entry in self._runs if entry not in over]
+        for run, then in over:
+            if then is not None:
+                then(run)
 
     def _drop_upload(self) -> None:
-        self._preview_request.stop()
+        self._stop_asking()
         upload, self._upload = self._upload, None
         if upload is not None:
             upload.cancel()
 
     def _closed(self) -> None:
         self._forget_drawing()
-        self._preview_request.stop()
+        self._stop_asking()
         if self._dialog is not None and self._dialog.result() == 0:
             self._drop_upload()
 
@@ -308,8 +346,8 @@ class Interpretation(QObject):
     def _no_backend(self, problem: str) -> None:
         canvas, tools = self._iface.mapCanvas(), (self._rectangle, self._polygon)
         asking = self._dialog is not None and self._dialog.isVisible()
-        ours = asking or bool(self._closer) or canvas.mapTool() in tools
-        self._client, self._closer = None, []
+        ours = asking or bool(self._waiting) or canvas.mapTool() in tools
+        self._client, self._waiting = None, []
         if self._dialog is not None:
             self._dialog.reject()
         for tool in tools:

@@ -1,4 +1,4 @@
-"""Options: the place of results, the reviewer's name, the default prior."""
+"""Options: the place of results, the reviewer's name, the prior that is proposed and whether it may be fetched."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from qgis.core import QgsApplication, QgsSettings
 from qgis.gui import QgsFileWidget
 from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QWidget
 
+from ..connection.network_consent import ALWAYS, ASK, NEVER, keep_consent, kept_consent
 from ..core.setting_names import PLACE, REVIEWER
+from .choices import choose, remember, remembered
+from .prior_choice import remembered_source
 
-_PRIOR = "fusar/order/prior"
 _FILE = "file"
 
 
@@ -23,8 +25,8 @@ class WorkSection(QWidget):
         self._who = QLineEdit(self)
         self._who.setPlaceholderText(QgsApplication.userFullName() or QgsApplication.userLoginName())
         self._prior = QComboBox(self)
+        self._prior.addItem(self.tr("Automatic: at hand, else fetched"), "auto")
         self._prior.addItem(self.tr("None: from the image alone"), "none")
-        self._prior.addItem(self.tr("Automatic: the first source that has the place"), "auto")
         self._prior.addItem(self.tr("AlphaEarth public files"), "cog")
         self._prior.addItem(self.tr("AlphaEarth by Earth Engine"), "earth-engine")
         self._prior.addItem(self.tr("A file"), _FILE)
@@ -33,6 +35,10 @@ class WorkSection(QWidget):
         self._file.setFilter(
             self.tr("Prior: 64-band raster or AlphaEarth points") + " (*.tif *.tiff *.vrt *.npz *.npy)"
         )
+        self._network = QComboBox(self)
+        self._network.addItem(self.tr("Ask before it is fetched"), ASK)
+        self._network.addItem(self.tr("Fetch it without a question"), ALWAYS)
+        self._network.addItem(self.tr("Never fetch it"), NEVER)
         self._lay_out()
         self._read()
         self._prior.currentIndexChanged.connect(self._show_file)
@@ -47,8 +53,10 @@ class WorkSection(QWidget):
             settings.setValue(REVIEWER, who)
         else:
             settings.remove(REVIEWER)
-        prior = self._prior.currentData()
-        settings.setValue(_PRIOR, (self._file.filePath().strip() or "none") if prior == _FILE else prior)
+        remember("prior_source", str(self._prior.currentData()))
+        if self._prior.currentData() == _FILE:
+            remember("prior_file", self._file.filePath().strip())
+        keep_consent(str(self._network.currentData()))
 
     def _lay_out(self) -> None:
         form = QFormLayout(self)
@@ -57,10 +65,12 @@ class WorkSection(QWidget):
         form.addRow(self.tr("Re&viewer's name"), self._who)
         form.addRow(self.tr("&Prior"), self._prior)
         form.addRow("", self._file)
+        form.addRow(self.tr("From the &network"), self._network)
         note = QLabel(
             self.tr(
                 "The reviewer's name is written beside each decision. A prior is what satellites saw of the same "
-                "ground in a year (AlphaEarth); public files and Earth Engine are fetched over the network."
+                "ground in a year (AlphaEarth). What is at hand, beside the scene or fetched before, goes first; "
+                "else the backend fetches tiles from public files or Earth Engine: only the tile numbers leave it."
             ),
             self,
         )
@@ -71,12 +81,9 @@ class WorkSection(QWidget):
         settings = QgsSettings()
         self._place.setCurrentIndex(max(0, self._place.findData(settings.value(PLACE, "project", type=str))))
         self._who.setText(settings.value(REVIEWER, "", type=str))
-        prior = settings.value(_PRIOR, "none", type=str)
-        place = self._prior.findData(prior)
-        if place < 0:
-            self._file.setFilePath(prior)
-            place = self._prior.findData(_FILE)
-        self._prior.setCurrentIndex(place)
+        choose(self._prior, remembered_source())
+        self._file.setFilePath(remembered("prior_file"))
+        choose(self._network, kept_consent())
 
     def _show_file(self) -> None:
         self._file.setVisible(self._prior.currentData() == _FILE)

@@ -12,24 +12,27 @@ from qgis.PyQt.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QWidge
 
 from ..connection.client import Client
 from ..contract import Preview, ProtocolError, ShownChip, ShownPrior, read
+from .prior_consent import first_reason
 
 _SIDE_PX = 208
 _DEBOUNCE_MS = 400
 _BOTTOM = Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignHCenter
 
 
-class PreviewRequest(QObject):
-    """Asks the backend for previews, a moment after the last change; only the answer to the newest counts.
+class DebouncedRequest(QObject):
+    """Asks the backend about inputs, a moment after the last change; only the answer to the newest counts.
 
-    ``answered`` brings a Preview, ``failed`` one line.
+    ``answered`` brings what the contract makes of the answer, ``failed`` one line.
     """
 
     asked = pyqtSignal()
     answered = pyqtSignal(object)
     failed = pyqtSignal(str)
 
-    def __init__(self, parent: QObject) -> None:
+    def __init__(self, path: str, kind: type, parent: QObject) -> None:
+        """``path`` is what is asked, ``kind`` the contract's class of the answer."""
         super().__init__(parent)
+        self._path, self._kind = path, kind
         self._client: Client | None = None
         self._inputs: dict[str, Any] = {}
         self._reply: QNetworkReply | None = None
@@ -58,7 +61,7 @@ class PreviewRequest(QObject):
 
     def _send(self) -> None:
         if self._client is not None:
-            self._reply = self._client.post("/preview", {"inputs": self._inputs})
+            self._reply = self._client.post(self._path, {"inputs": self._inputs})
             self._reply.finished.connect(self._finished)
 
     def _finished(self) -> None:
@@ -73,9 +76,11 @@ class PreviewRequest(QObject):
             self.failed.emit(problem)
             return
         try:
-            self.answered.emit(read(Preview, bytes(reply.readAll())))
+            self.answered.emit(read(self._kind, bytes(reply.readAll())))
         except ProtocolError:
-            self.failed.emit(self.tr("The backend shows no preview. Update the backend and the plugin."))
+            self.failed.emit(
+                self.tr("The backend's answer is not understood. Update the backend and the plugin.")
+            )
 
 
 class PreviewPanel(QWidget):
@@ -159,7 +164,7 @@ class PreviewPanel(QWidget):
 
     def _prior_words(self, prior: ShownPrior) -> str:
         if not prior.png:
-            return escape(" ".join(prior.said[-1:]), quote=False)
+            return escape(first_reason(prior.said), quote=False)
         year = self.tr("{source}, {year}") if prior.year else self.tr("{source}, year not stated")
         words = [
             year.format(source=prior.source, year=prior.year),

@@ -21,7 +21,8 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..contract import SEARCHES, Info, Model, Preview, Task, read_boxes, read_outline
+from ..contract import SEARCHES, Info, Model, Preview, PriorStatus, Task, read_boxes, read_outline
+from ..core.endpoint import Endpoint
 from ..core.request import LayerRequest, tasks_of
 from ..layers.scene import Scene, crs_text, geojson
 from ..layers.wording import questions_taken, task_explanation, task_name
@@ -33,7 +34,7 @@ from .prior_choice import PriorChoice
 from .quantity_choice import QuantityChoice
 
 _TASKS = ("detect", "locate", "count", "classify", "describe", "ask")  # the most used first
-_ANY_QUESTION = "?"  # a preview does not depend on it
+_ANY_QUESTION = "?"  # the preview of a model that answers any question does not depend on it
 
 
 class RequestDialog(QDialog):
@@ -120,7 +121,8 @@ class RequestDialog(QDialog):
         boxes = self._boxes.boxes() if task == "classify" else None
         if self.scene is None or model is None or prior is None or (task == "classify" and boxes is None):
             return None
-        if not self._quantity.is_complete:
+        question = self._question_to_preview(model) if task == "ask" else None
+        if not self._quantity.is_complete or question == "":
             return None
         return LayerRequest(
             scene=self.scene.path or "",
@@ -130,15 +132,21 @@ class RequestDialog(QDialog):
             targets=self._chosen_targets(model) if task in SEARCHES else (),
             model=model.name,
             prior=prior,
+            prior_network=self._prior.network,
+            network_settled=self._prior.is_settled,
             year=self._prior.chosen_year,
             band=self._band.currentBand() if self.scene.bands > 1 else None,
             quantity=self._quantity.quantity,
             scale=self._quantity.scale,
-            question=_ANY_QUESTION if task == "ask" else None,
+            question=question,
             boxes=read_boxes(boxes) if boxes else None,
             allow_no_prior=self._prior.allow_none,
             layer_id=self.scene.layer_id,
         )
+
+    def _question_to_preview(self, model: Model) -> str:
+        """Return the question to preview: the typed one where the model takes it for a task, or refuses it."""
+        return _ANY_QUESTION if model.free_questions else self._question.text().strip()
 
     def accept(self) -> None:
         """Hand the request over, remember the choices and close."""
@@ -178,6 +186,15 @@ class RequestDialog(QDialog):
             time = self._time_text(preview.seconds)
         chips = self.tr("Chips to look at: {n}.").format(n=preview.chips)
         self._estimate.setText(f"{chips} {time}")
+
+    def show_prior(self, status: PriorStatus, endpoint: Endpoint) -> None:
+        """Show where the prior would come from, for the backend at ``endpoint``."""
+        self._prior.show_status(status, endpoint)
+
+    def fail_preview(self, problem: str) -> None:
+        """Say why there is no preview, such as a question that the model was not taught."""
+        self.preview.fail(problem)
+        self._estimate.clear()
 
     def _make_fields(self) -> None:
         self._scene_name = QLabel(self)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol
 
 from qgis.core import Qgis, QgsProject
 from qgis.gui import QgisInterface
@@ -11,11 +13,13 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..connection.client import Client
 from ..connection.job import Job
-from ..contract import Ended, Found, Progress, Started
+from ..contract import Ended, Found, Progress, Started, Task
+from ..contract.prior import WITHOUT_PRIOR
 from ..core.request import LayerRequest
 from ..layers.run_layers import RunLayers
 from ..layers.wording import (
     count_in_words,
+    lacks_prior,
     run_caveats,
     run_name,
     run_title,
@@ -23,12 +27,28 @@ from ..layers.wording import (
     understood_in_words,
 )
 from .messages import show_message
+from .prior_consent import PriorCheck, first_reason
 from .run_progress import RunProgress
 from .scene_upload import SceneUpload
 
 
+class FollowUp(Protocol):
+    """What the last message of a run offers to do with it."""
+
+    def run_with_prior(self, request: LayerRequest) -> None:
+        """Run the same again, with a prior."""
+
+    def compare(self, run: dict[str, Any], request: LayerRequest) -> None:
+        """Compare a run with the same without a prior, or with one."""
+
+
 class RunController(QObject):
-    """Follows one run from the upload of its scene to its last message; ``over`` comes once."""
+    """Follows one run from the upload of its scene to its last message; ``over`` comes once.
+
+    Attributes:
+        run: The run's provenance; empty until it has started.
+        succeeded: Whether it came to its end.
+    """
 
     over = pyqtSignal()
 
@@ -39,11 +59,18 @@ class RunController(QObject):
         request: LayerRequest,
         upload: SceneUpload | None,
         parent: QObject,
+        follow_up: FollowUp | None = None,
     ) -> None:
-        """``upload`` makes the request's scene known; None where the request names what the backend knows already."""
+        """``upload`` makes the request's scene known; None where the request names what the backend knows already.
+
+        Without a ``follow_up`` the last message offers nothing.
+        """
         super().__init__(parent)
-        self.is_over = False
-        self._bar = iface.messageBar()
+        self.is_over = self.succeeded = False
+        self.run: dict[str, Any] = {}
+        self._iface, self._bar = iface, iface.messageBar()
+        self._follow_up = follow_up
+        self._check: PriorCheck | None = None
         self._client, self._request = client, request
         self._upload = upload
         self._job: Job | None = None
@@ -72,6 +99,9 @@ class RunController(QObject):
 
     def cancel(self) -> None:
         """Stop at once."""
+        if self._check is not None:
+            self._check.stop()
+            self._check = None
         if self._job is not None:
             self._job.cancel()
         elif not self.is_over:
@@ -89,7 +119,29 @@ class RunController(QObject):
         self._finish()
 
     def _submit(self, scene: str) -> None:
+        """Send the request, after the question about its prior where that is still open."""
         self._request = replace(self._request, scene=scene)
+        if self._request.network_settled:
+            self._send(self._request.prior_network)
+            return
+        self._check = PriorCheck(self._client, self._iface.mainWindow(), self)
+        self._check.asking.connect(self._on_asking)
+        self._check.settled.connect(self._send)
+        self._check.unavailable.connect(self._on_no_prior)
+        self._check.start(self._request.to_json(), needed=self._request.prior_needed)
+
+    def _on_asking(self) -> None:
+        self._progress.show(0, 0, self.tr("The question about the prior waits for your answer."))
+
+    def _on_no_prior(self, reason: str) -> None:
+        self._progress.finish(False)
+        text = self.tr("No prior can be had now: {reason}").format(reason=reason)
+        self._show_message(text, Qgis.MessageLevel.Warning, self._offers(with_prior=True))
+        self._finish()
+
+    def _send(self, allowed: bool) -> None:
+        self._check = None
+        self._request = replace(self._request, prior_network=allowed)
         self._job = Job(self._client, self._request.to_json())
         self._job.received.connect(self._on_received)
         self._job.ended.connect(self._on_ended)
@@ -105,7 +157,7 @@ class RunController(QObject):
             self._layers.add(event)
 
     def _begin(self, event: Started) -> None:
-        run = event.run.record()
+        run = self.run = event.run.record()
         self._name = run_name(run)
         self._caveats = run_caveats(run)
         scene = QgsProject.instance().mapLayer(self._request.layer_id)
@@ -150,7 +202,8 @@ class RunController(QObject):
         if end is None or self.is_over:
             return
         if end.status == "successful":
-            self._show_message(self._summary(self._counts), Qgis.MessageLevel.Success)
+            self.succeeded = True
+            self._show_results()
         elif end.status == "dismissed":
             self._show_message(
                 self.tr("Cancelled. What was found so far stays on the map."), Qgis.MessageLevel.Info
@@ -163,6 +216,34 @@ class RunController(QObject):
             self._show_message(text, Qgis.MessageLevel.Critical)
         self._finish()
 
+    def _show_results(self) -> None:
+        """Say what came out, and that there was no prior though one was asked for."""
+        text, level = self._summary(self._counts), Qgis.MessageLevel.Success
+        warnings = self._end.warnings if self._end is not None else ()
+        some = any(
+            warning.startswith(f"{WITHOUT_PRIOR} ") for warning in warnings
+        )  # on some chips: that is told
+        without = lacks_prior(self.run) and not some
+        if without:
+            reason = first_reason(str(self.run.get("prior_note") or "").split("; "))
+            reason = reason or self.tr("none can be had for this place.")
+            if not self._request.prior_network:
+                reason = self.tr("it was not fetched from the network.")
+            notice = self.tr("Without a prior: {reason}").format(reason=reason)
+            text = f"{text.rstrip('.。')}. {notice}"
+            level = Qgis.MessageLevel.Warning
+        self._show_message(text, level, self._offers(with_prior=without))
+
+    def _offers(self, *, with_prior: bool) -> dict[str, Any]:
+        if self._follow_up is None:
+            return {}
+        if with_prior:
+            return {self.tr("With prior"): partial(self._follow_up.run_with_prior, self._request)}
+        if self._request.task is not Task.DETECT:
+            return {}
+        words = self.tr("Compare with and without prior")
+        return {words: partial(self._follow_up.compare, self.run, self._request)}
+
     def _finish(self) -> None:
         upload, self._upload = self._upload, None
         if upload is not None:
@@ -172,8 +253,12 @@ class RunController(QObject):
         self.deleteLater()
 
     def _warn_once(self, warnings: tuple[str, ...]) -> None:
-        """Show what a reader of the run must know and has not been told yet."""
-        new = [warning for warning in warnings if warning not in self._warned]
+        """Show what a reader of the run must know and has not been told yet, and is not told at the end."""
+        new = [
+            warning
+            for warning in warnings
+            if warning not in self._warned and not warning.startswith(f"{WITHOUT_PRIOR}:")
+        ]
         if new:
             self._warned.update(new)
             self._warn(" ".join(new))
@@ -183,14 +268,8 @@ class RunController(QObject):
 
     def _summary(self, counts: dict[str, int]) -> str:
         layers = self._layers
-        said = (
-            []
-            if layers is None
-            else [
-                *map(understood_in_words, sorted(layers.understood)),
-                *map(count_in_words, layers.counts.areas()),
-            ]
-        )
+        understood = [] if layers is None else list(map(understood_in_words, sorted(layers.understood)))
+        numbers = [] if layers is None else list(map(count_in_words, layers.counts.areas()))
         parts = [
             words.format(n=counts[kind])
             for kind, words in (
@@ -200,9 +279,13 @@ class RunController(QObject):
                 ("unclear", self.tr("{n} not understood")),
                 ("without_data", self.tr("{n} chips without enough data")),
             )
-            if counts.get(kind)
+            if counts.get(kind) and not (numbers and kind in ("detections", "answers"))  # the numbers say it
         ]
-        return ". ".join([*said, ", ".join(parts)]) if parts else str(self.tr("Nothing found."))
+        said = ", ".join([*numbers, *parts]) or str(self.tr("Nothing found."))
+        return ". ".join([*understood, said])
 
-    def _show_message(self, text: str, level: Qgis.MessageLevel) -> None:
-        show_message(self._bar, self._name, text, level, lasting=level == Qgis.MessageLevel.Warning)
+    def _show_message(
+        self, text: str, level: Qgis.MessageLevel, offers: dict[str, Any] | None = None
+    ) -> None:
+        lasting = level == Qgis.MessageLevel.Warning
+        show_message(self._bar, self._name, text, level, lasting=lasting, offers=offers)

@@ -48,7 +48,7 @@ def value_of(feature: QgsFeature, name: str) -> Any:
 
 def geometry_of(finding: Finding) -> QgsGeometry:
     """Return a finding's geometry, in its CRS."""
-    return _geometry(finding.geometry)
+    return geometry_from(finding.geometry)
 
 
 def outline_in(
@@ -59,13 +59,14 @@ def outline_in(
     if own == crs:
         return geometry_of(finding)
     if crs.authid() == "EPSG:4326" and finding.lonlat is not None:
-        return _geometry(finding.lonlat)
+        return geometry_from(finding.lonlat)
     geometry = geometry_of(finding)
     geometry.transform(QgsCoordinateTransform(own, crs, context))
     return geometry
 
 
-def _geometry(outline: Outline) -> QgsGeometry:
+def geometry_from(outline: Outline) -> QgsGeometry:
+    """Return an outline of the contract, in its CRS."""
     return QgsGeometry.fromMultiPolygonXY(
         [[[QgsPointXY(*point[:2]) for point in ring] for ring in polygon] for polygon in outline.polygons]
     )

@@ -77,12 +77,16 @@ def map_tip(layer: QgsVectorLayer) -> str:
     return f"<table>{rows}</table>"
 
 
-def name_methods(layer: QgsVectorLayer) -> None:
-    """Have the form and the table say in words what a number was made from."""
-    place = layer.fields().indexOf("method")
-    if place >= 0:
-        words = [{name: method} for method, name in method_names().items()]
-        layer.setEditorWidgetSetup(place, QgsEditorWidgetSetup("ValueMap", {"map": words}))
+def set_up_form(layer: QgsVectorLayer) -> None:
+    """Have the form and the table say in words what a number was made from, and show long texts whole."""
+    words = [{name: method} for method, name in method_names().items()]
+    for column, widget in (
+        ("method", QgsEditorWidgetSetup("ValueMap", {"map": words})),
+        ("text", QgsEditorWidgetSetup("TextEdit", {"IsMultiline": True})),
+    ):
+        place = layer.fields().indexOf(column)
+        if place >= 0:
+            layer.setEditorWidgetSetup(place, widget)
 
 
 def sort_by_rank(layer: QgsVectorLayer) -> None:
@@ -106,8 +110,9 @@ def _method() -> str:
 
 def _agreement() -> str:
     """Return the expression of how many chips agree; of their share, where that is no whole number of chips."""
-    exact = f'abs("agreement" * {_CHIPS} - round("agreement" * {_CHIPS})) < 0.005 * {_CHIPS}'
-    in_chips = f"replace(replace({_quoted(chips_agree())}, '{{n}}', round(\"agreement\" * {_CHIPS})), '{{chips}}', {_CHIPS})"
+    agreeing, text = f'"agreement" * {_CHIPS}', _quoted(chips_agree())
+    exact = f"abs({agreeing} - round({agreeing})) < 0.005 * {_CHIPS}"
+    in_chips = f"replace(replace({text}, '{{n}}', round({agreeing})), '{{chips}}', {_CHIPS})"
     return f'if("agreement" is null, NULL, if({exact}, {in_chips}, {_agreeing_share()}))'
 
 

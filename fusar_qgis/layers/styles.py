@@ -42,7 +42,7 @@ def style(layer: QgsVectorLayer, kind: str, labels: Sequence[str] = ()) -> None:
     else:
         _style_answers(layer)
     layer.setMapTipTemplate(said.map_tip(layer))
-    said.name_methods(layer)
+    said.set_up_form(layer)
 
 
 def _style_detections(layer: QgsVectorLayer, labels: Sequence[str]) -> None:

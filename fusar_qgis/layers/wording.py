@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..contract import Model, Task
+from ..contract import NO_PRIOR, Model, Task
 from ..core.counting import AreaCount
 from ..core.request import tasks_of
 from ..translation import translate
 
-_NAMED_TARGETS = 12
+_NAMED = 12
 
 
 def task_names() -> dict[str, str]:
@@ -91,10 +91,11 @@ def questions_taken(model: Model) -> str:
     tasks = tasks_of(model, [task.value for task in Task if task is not Task.ASK])
     text = translate("Wording", "This model answers only questions that are one of its tasks: {tasks}.")
     said = text.replace("{tasks}", ", ".join(map(task_name, tasks)))
+    if model.taught_questions:
+        questions = " ".join(f"“{question}”" for question in model.taught_questions[:_NAMED])
+        said += " " + translate("Wording", "And: {questions}").replace("{questions}", questions)
     if model.targets:
-        names = ", ".join(model.targets[:_NAMED_TARGETS]) + (
-            ", …" if len(model.targets) > _NAMED_TARGETS else ""
-        )
+        names = ", ".join(model.targets[:_NAMED]) + (", …" if len(model.targets) > _NAMED else "")
         said += " " + translate("Wording", "It knows: {targets}.").replace("{targets}", names)
     return str(said)
 
@@ -106,13 +107,13 @@ def run_title(task: str, targets: str) -> str:
 
 def run_caveats(run: dict[str, Any]) -> str:
     """Return what is never silent: a demonstration model, no prior (or which), a simulated scene."""
-    prior = run.get("prior") or "none"
+    prior = run.get("prior") or NO_PRIOR
     caveats = [
         translate("Wording", "demonstration model")
         if run.get("demonstration")
         else translate("Wording", "model {model}").format(model=run.get("model", "?")),
         translate("Wording", "no prior")
-        if prior == "none"
+        if prior == NO_PRIOR
         else translate("Wording", "prior {prior}").format(prior=prior),
     ]
     if run.get("prior_simulated"):
@@ -120,6 +121,11 @@ def run_caveats(run: dict[str, Any]) -> str:
     if run.get("scene_simulated"):
         caveats.append(translate("Wording", "simulated scene"))
     return ", ".join(caveats)
+
+
+def lacks_prior(run: dict[str, Any]) -> bool:
+    """Return whether a prior was asked for and none was had."""
+    return (run.get("prior") or NO_PRIOR) == NO_PRIOR != (run.get("prior_asked") or NO_PRIOR)
 
 
 def run_name(run: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ from .. import compat
 from ..connection.backend import BackendChoice, ChoiceError
 from ..connection.child import ChildBackend
 from ..connection.diagnosis import RequestError
-from ..contract import SEARCHES, Task
+from ..contract import FETCHED_PRIORS, SEARCHES, Task
 from ..core.journal import Journal, key_of
 from ..layers.features import fields_of
 from ..layers.storage import storable
@@ -109,7 +109,16 @@ class InterpretationAlgorithm(FusarAlgorithm):
         """Run the batch."""
         scenes, bad = self._open_scenes(feedback)
         task = self.task(parameters, context)
-        items = self.items(parameters, context, scenes, self.asked(parameters, context, task))
+        asked = self.asked(parameters, context, task)
+        items = self.items(parameters, context, scenes, asked)
+        if asked["prior"] in FETCHED_PRIORS and not asked["prior_network"]:
+            feedback.pushInfo(
+                translate(
+                    "Processing",
+                    "No prior is fetched from the network: only what is at hand is used. “Fetch the prior from the "
+                    "network” of this algorithm, or of the plugin's options, changes that.",
+                )
+            )
         feedback.pushInfo(
             translate("Processing", "{items} jobs on {rasters} rasters").format(
                 items=len(items), rasters=len(scenes)
@@ -165,6 +174,7 @@ class InterpretationAlgorithm(FusarAlgorithm):
             "model": self.parameterAsString(parameters, declared.MODEL, context) or None,
             "prior": self.parameterAsString(parameters, declared.PRIOR_FILE, context)
             or self.parameterAsEnumString(parameters, declared.PRIOR, context),
+            "prior_network": self.parameterAsBool(parameters, declared.NETWORK, context),
             "allow_no_prior": self.parameterAsBool(parameters, declared.NO_PRIOR, context),
             "year": self._number(parameters, declared.YEAR, context, int),
             "band": self._number(parameters, declared.BAND, context, int),

@@ -17,12 +17,14 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
-from ..contract import PRIOR_SOURCES, QUANTITIES
+from ..connection.network_consent import may_fetch
+from ..contract import AUTO_PRIOR, PRIOR_SOURCES, QUANTITIES
 from ..contract.limits import PRIOR_YEARS
 from ..translation import translate
 
 RASTERS, AREAS, BOXES, TASK, TARGETS, QUESTION = "INPUT", "AREAS", "BOXES", "TASK", "TARGETS", "QUESTION"
 PRIOR, PRIOR_FILE, YEAR, NO_PRIOR = "PRIOR", "PRIOR_FILE", "YEAR", "ALLOW_NO_PRIOR"
+NETWORK = "PRIOR_NETWORK"
 BAND, GROUND, MODEL, JOURNAL = "BAND", "GROUND_M", "MODEL", "JOURNAL"
 QUANTITY, SCALE = "QUANTITY", "SCALE"
 RUNS_TABLE = "RUNS"
@@ -139,8 +141,11 @@ def _priors() -> list[QgsProcessingParameterDefinition]:
         PRIOR,
         translate("Processing", "Prior (AlphaEarth vectors of the place)"),
         list(PRIOR_SOURCES),
-        defaultValue="none",
+        defaultValue=AUTO_PRIOR,
         usesStaticStrings=True,
+    )
+    network = QgsProcessingParameterBoolean(
+        NETWORK, translate("Processing", "Fetch the prior from the network"), may_fetch()
     )
     file = QgsProcessingParameterFile(
         PRIOR_FILE,
@@ -163,8 +168,16 @@ def _priors() -> list[QgsProcessingParameterDefinition]:
             prior,
             translate(
                 "Processing",
-                "none: from the image alone. auto: the first source that covers the area. cog: public files. "
-                "earth-engine: your own account.",
+                "auto: what is at hand, such as a file beside the scene, else AlphaEarth, else none. none: from the "
+                "image alone. cog: public files. earth-engine: your own account.",
+            ),
+        ),
+        with_help(
+            network,
+            translate(
+                "Processing",
+                "AlphaEarth tiles of each place are then fetched by the backend; only the tile numbers leave it. As "
+                "you have answered in the options; without an answer nothing is fetched.",
             ),
         ),
         with_help(file, advanced=True),

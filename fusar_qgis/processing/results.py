@@ -25,7 +25,7 @@ from ..core.counting import Counts
 from ..layers.features import feature_of, fields_of, outline_in
 from ..layers.storage import RUN_PROPERTY
 from ..layers.styles import style
-from ..layers.wording import count_in_words, run_caveats
+from ..layers.wording import count_in_words, lacks_prior, run_caveats
 from ..translation import translate
 from .batch import Outcome
 from .items import BatchItem
@@ -148,7 +148,7 @@ class BatchLog:
     """Counts the results of a batch and reports them in the log."""
 
     def __init__(self, feedback: QgsProcessingFeedback, skipped: int) -> None:
-        self.done = self.resumed = self.failed = 0
+        self.done = self.resumed = self.failed = self.without_prior = 0
         self.reason = ""
         self.runs: list[dict[str, Any]] = []
         self._skipped = skipped
@@ -170,6 +170,7 @@ class BatchLog:
             return
         self.done += item.weight
         self.resumed += item.weight * outcome.resumed
+        self.without_prior += item.weight * lacks_prior(entry.run)
         found: Counter[str] = Counter(finding.layer for finding in entry.findings)
         found[_UNCLEAR] = sum(finding.is_unclear for finding in entry.findings)
         self._counts += found
@@ -206,6 +207,14 @@ class BatchLog:
                 unclear=self._counts[_UNCLEAR],
             )
         )
+
+        if self.without_prior:
+            self._feedback.pushWarning(
+                translate(
+                    "Processing",
+                    "{n} without a prior, although one was asked for: see the column prior of each finding.",
+                ).format(n=self.without_prior)
+            )
 
     def numbers(self) -> dict[str, int]:
         """Return the counts by output name."""

@@ -147,6 +147,14 @@ def write_release(folder, base, *, targets=STAGE2, settings=SETTINGS, seed=3, ba
     return adapted
 
 
+def make_images_only(folder, size=WIDTH, **changes):
+    """Turn a released folder into one that the authors' image-only training writes."""
+    for name in ("vec64_film.pt", "tlm_config.json"):
+        (folder / name).unlink(missing_ok=True)
+    settings = {"image_size": size, "use_tlm": False, **changes}
+    (folder / "image_text_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+
+
 def make_release(root):
     """A published base, a released stage 2 folder, its import, and the unmerged original."""
     model = base_model()

@@ -19,7 +19,7 @@ QUESTIONS = {
     Task.ASK: Question(Task.ASK, text="Is the harbour busy?"),
 }
 ANSWERS = dict(zip(Task, (Count, Grid, Label, Boxes, Text, Text), strict=True))
-SETS = ("compact", "release")
+SETS = ("compact", "release", "sarchat")
 
 
 def read(name: str, task: Task, text: str, *, finished: bool = True):

@@ -228,6 +228,16 @@ def test_what_is_cached_comes_before_it(tmp_path):
         assert auto.prior.at_hand(THERE, 2024) == "cog", "it needs no network"
 
 
+def test_a_simulated_scene_takes_its_own_file_before_the_cache_of_the_real_ground(tmp_path):
+    with closing(Turn(tmp_path, Tiles("cog"))) as warm:
+        warm.ask()
+    file = PriorBeside([write_file(tmp_path / "s_prior.npz")], FilePrior, [].append, simulated=True)
+    with closing(Turn(tmp_path, Tiles("cog"), beside=file)) as auto:
+        assert auto.ask().source == "file:s_prior.npz"
+        assert auto.prior.at_hand(HERE, 2024) == "file"
+        assert auto.ask(THERE).source == "cog"
+
+
 def test_another_year_is_used_and_said(tmp_path):
     told = []
     with closing(Turn(tmp_path, beside=beside(told, write_file(tmp_path / "a.npz", year=2019)))) as auto:

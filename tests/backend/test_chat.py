@@ -7,13 +7,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from chat_client import (
     BESIDE_SECOND,
     NEAR_FIRST,
     WORDS,
     ChatClient,
+    chat_at,
     features,
     meant,
     outline,
@@ -21,7 +24,7 @@ from chat_client import (
     words_of,
 )
 from openai import OpenAI
-from test_interpret import TRUTH
+from test_interpret import TRUTH, ThresholdEngine
 
 SAMPLES = Path(__file__).parents[2] / "backend" / "fusar_gpt" / "samples"
 
@@ -34,12 +37,13 @@ def test_a_count_says_what_was_counted_and_checks_itself(chat: ChatClient) -> No
     assert completion.choices[0].message.role == "assistant"
     assert text_of(completion) == (
         "1 ship.\nSelf-check: count and detections agree.\n\n"
-        "Model: threshold (demonstration only). Prior: none."
+        "Understood as: count ships.\nModel: threshold (demonstration only). Prior: none."
     )
     usage = completion.usage
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
     assert usage.completion_tokens > 0
     assert completion.fusar["run"]["task"] == "count"
+    assert completion.fusar["understood"] == "count ship"
     assert completion.fusar["run"]["prior"] == "none"
     check = completion.fusar["self_check"]
     assert check["agree"] is True
@@ -67,14 +71,54 @@ def test_a_count_that_the_detections_contradict_says_so(chat: ChatClient) -> Non
 def test_every_chip_of_a_large_area_has_its_say(chat: ChatClient) -> None:
     completion = chat.ask("how many ships?")
     lines = words_of(completion).splitlines()
-    chips = len([row for row in features(completion, "answers") if "chip" in row["properties"]])
-    assert chips > 1
-    assert all(line.startswith("Chip ") and f" of {chips}: " in line for line in lines[:-2])
-    total = sum(
-        row["properties"]["count"] for row in features(completion, "answers") if "chip" in row["properties"]
+    answers = [row["properties"] for row in features(completion, "answers")]
+    chips = [row for row in answers if "chip" in row]
+    assert len(chips) > 1
+    assert all(line.startswith("Chip ") and f" of {len(chips)}: " in line for line in lines[:-2])
+    assert sum(int(line.split(": ")[1].split()[0]) for line in lines[:-2]) == sum(
+        row["count"] for row in chips
     )
-    assert lines[-2] == f"In all: {total} ships."
-    assert sum(int(line.split(": ")[1].split()[0]) for line in lines[:-2]) == total
+    (area,) = [row for row in answers if "chip" not in row]
+    ships = features(completion, "detections")
+    assert area["count"] == len(ships) == len(TRUTH)
+    assert lines[-2].startswith(
+        f"In all: {len(TRUTH)} ships, by detections that were merged where chips overlap;"
+    )
+    assert all(f"{len(TRUTH)} ships" in meant(completion)[ship["id"]] for ship in ships)
+    assert {row["understood"] for row in answers} == {"count ship"}
+
+
+def test_a_count_of_a_large_area_is_checked_chip_by_chip_against_its_detections(chat: ChatClient) -> None:
+    agreed = chat.ask("how many ships?")
+    assert words_of(agreed).splitlines()[-1] == "Self-check: count and detections agree."
+    ship = {"counted": len(TRUTH), "detected": len(TRUTH), "agree": True, "agreement": 1.0}
+    assert agreed.fusar["self_check"] == {"agree": True, "targets": {"ship": ship}, "run": None}
+    chat.engine.miscounts = 1
+    apart = chat.ask("where are the ships?", area=[1, 1, 219, 159])
+    chips = [row for row in features(apart, "answers") if "chip" in row["properties"]]
+    assert f"Self-check: in {len(chips)} of {len(chips)} chips the model's own count of ships" in words_of(
+        apart
+    )
+    check = apart.fusar["self_check"]["targets"]["ship"]
+    assert (check["counted"], check["detected"], check["agreement"]) == (len(TRUTH), len(TRUTH), 0)
+    assert len(features(apart, "detections")) == len(TRUTH), "what both runs detect is kept once"
+
+
+def test_what_was_not_taught_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught = "it can be asked to count, locate or detect ships"
+    monkeypatch.setattr(ThresholdEngine, "card", replace(ThresholdEngine.card, free_questions=False))
+    with chat_at(tmp_path) as chat:
+        for question, said in (
+            ("how many ships are moored?", f"this model was not taught to answer that question; {taught}"),
+            ("哪艘船是油轮", "该模型没有学过回答这个问题；可以让它对舰船进行计数"),
+            ("how many tanks?", f"this model was not taught the class tank; {taught}"),
+        ):
+            completion = chat.ask(question, area=NEAR_FIRST)
+            assert text_of(completion).startswith(said)
+            assert chat.engine.asked == 0
+            assert completion.fusar["run"] is None
 
 
 def test_detections_are_listed_and_each_line_means_its_finding(chat: ChatClient) -> None:
@@ -87,9 +131,9 @@ def test_detections_are_listed_and_each_line_means_its_finding(chat: ChatClient)
         p = ship["properties"]
         assert line == (
             f"{number}. ship at {p['lat']:.5f}° N, {p['lon']:.5f}° E, "
-            f"{p['length_m']:.0f} x {p['width_m']:.0f} m, score 0.75"
+            f"{p['length_m']:.0f} x {p['width_m']:.0f} m"
         )
-    assert "4 ships detected; scores are token probabilities:" in text_of(completion)
+    assert "4 ships detected:" in text_of(completion)
 
 
 def test_follow_ups_speak_of_the_same_findings(chat: ChatClient) -> None:
@@ -159,13 +203,14 @@ def test_chinese_is_answered_in_chinese(chat: ChatClient) -> None:
     line = next(iter(meant(completion)[ship["id"]]))
     assert line.startswith("1. 舰船，位于 ")
     assert "自检：计数与检测一致。" in text_of(completion)
-    assert text_of(completion).endswith("模型：threshold（仅供演示）。先验：无。")
+    assert text_of(completion).endswith("理解为：检测（舰船）。\n模型：threshold（仅供演示）。先验：无。")
     tanks = chat.ask("有多少坦克？", area=NEAR_FIRST)
-    assert "does not know 'tank'; it knows: ship" in text_of(tanks)
+    assert text_of(tanks).startswith("该模型没有学过“坦克”这一类别；可以让它对舰船进行计数、")
     assert tanks.fusar == {
         "run": None,
         "findings": {"type": "FeatureCollection", "features": []},
         "self_check": None,
+        "understood": None,
     }
 
 

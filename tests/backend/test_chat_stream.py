@@ -54,7 +54,7 @@ def test_words_arrive_as_they_are_made(chat: ChatClient) -> None:
         chat.engine.gate.set()
         for chunk in stream:
             said += chunk.choices[0].delta.content or ""
-    assert said.startswith("a quiet  bay\nwith 船\n\nModel: ")
+    assert said.startswith("a quiet  bay\nwith 船\n\nUnderstood as: describe the area.\nModel: ")
 
 
 def test_silence_is_filled_with_comments(chat: ChatClient) -> None:

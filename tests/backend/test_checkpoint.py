@@ -6,19 +6,22 @@ import dataclasses
 import json
 import pickle
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from fresh_model import CARD, chip, fresh_model, fresh_processor, prior
 from safetensors.torch import load_file, save_file
 
+import fusar_gpt
 from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model import Card, chat_template, load_checkpoint, save_checkpoint
 from fusar_gpt.model.chat_template import render_chat
 from fusar_gpt.model.checkpoint import default_attention
-from fusar_gpt.model.folder import refuse_code
+from fusar_gpt.model.folder import CARD_FILE, digest, refuse_code
 from fusar_gpt.model.released import QWEN_TEMPLATE
 
+TINY = Path(fusar_gpt.__file__).parent / "checkpoints" / "tiny"
 PROCESSOR = fresh_processor()
 
 
@@ -336,3 +339,22 @@ def test_quantised_layers(saved, bits):
     exact = logits(load_checkpoint(saved, device="cpu").model, PROCESSOR)
     difference = (logits(checkpoint.model, PROCESSOR) - exact).norm() / exact.norm()
     assert 0 < difference < 0.5
+
+
+@pytest.mark.parametrize("tasks", [["count", "segment"], ["ask"], []])
+def test_a_card_that_claims_an_unknown_ability_is_refused(tmp_path, tasks):
+    shutil.copytree(TINY, tmp_path / "model")
+    card = json.loads((tmp_path / "model" / CARD_FILE).read_text())
+    (tmp_path / "model" / CARD_FILE).write_text(json.dumps(card | {"tasks": tasks}))
+    with pytest.raises(
+        CheckpointError, match="tasks must be some of count, locate, classify, detect, describe"
+    ):
+        Card.read(tmp_path / "model")
+
+
+def test_abilities_and_sensors_leave_the_hash_as_it_is(tmp_path):
+    card = Card.read(TINY)
+    assert card.tasks == ["count", "locate", "classify", "detect", "describe"]
+    assert (card.free_questions, len(card.taught_questions)) == (False, 5)
+    unsaid = dataclasses.replace(card, tasks=None, free_questions=None, taught_questions=[], sensors=None)
+    assert digest(TINY, unsaid) == digest(TINY, card)

@@ -8,6 +8,7 @@ parsing, georeferencing and merging. The real model runs in tests/e2e.
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from fusar_gpt.frames import ChipBox, GroundPoints, ScenePoints
 from fusar_gpt.imagery import Area, ChipFormat, open_scene, plan_chips
 from fusar_gpt.interpret import footprint, interpret
 from fusar_gpt.model import Card
+from fusar_gpt.model.folder import CARD_TASKS
 from fusar_gpt.planning import request_for
 from fusar_gpt.tasks import Task
 from fusar_gpt.tasks.compact import render_boxes, render_count
@@ -31,6 +33,7 @@ CHIP = 96
 CARD = Card(
     name="threshold", title="Threshold", prompt_set="compact", width=CHIP, height=CHIP, patch=8, merge=2, ground_m=None,
     targets=["ship"], demonstration=True, prior_years=None, licence="none", trained_on="nothing",
+    tasks=list(CARD_TASKS), free_questions=True,
 )  # fmt: skip
 
 
@@ -221,3 +224,65 @@ def test_a_chip_across_the_antimeridian_asks_for_its_prior_there(tmp_path):
         np.testing.assert_allclose(
             scene.from_lonlat(scene.to_lonlat(ScenePoints.of([(90, 5)]))).xy(), [(90, 5)]
         )
+
+
+@pytest.mark.parametrize(
+    ("question", "task", "understood", "number"),
+    [
+        ("how many vessels are there?", "count", "count ship", len(TRUTH)),
+        ("图中有几艘船", "count", "count ship", len(TRUTH)),
+        ("where are the ships?", "detect", "detect ship", len(TRUTH)),
+        ("how long is the largest ship?", "detect", "detect ship", len(TRUTH)),
+        ("which cells hold ships?", "locate", "locate ship", None),
+        ("describe the area", "describe", "describe", None),
+        ("what is this?", "describe", "describe", None),
+    ],
+)
+def test_a_question_in_words_is_taken_for_its_task_and_says_so(tmp_path, question, task, understood, number):
+    *_, last = run(request_for(scene_file(tmp_path), Task.ASK, question=question))
+    assert last.run.task == task
+    rows = [finding.properties for finding in last.findings if finding.layer == "answers"]
+    assert rows
+    assert {(row["question"], row["understood"]) for row in rows} == {(question, understood)}
+    if task != "describe":
+        (area,) = [row for row in rows if "chip" not in row]
+        assert (area["count"], area["complete"]) == (number, task != "locate")  # it says "dark sea" to locate
+        assert ("no answer was understood" in area["text"]) == (task == "locate")
+        if "long" in question:
+            assert "120 to 220 m long" in area["text"]
+
+
+def test_a_task_that_was_asked_for_by_name_says_nothing_of_words(tmp_path):
+    *_, last = run(request_for(scene_file(tmp_path), Task.COUNT, question="how many are moored?"))
+    rows = [finding.properties for finding in last.findings if finding.layer == "answers"]
+    assert {(row["question"], row["understood"]) for row in rows} == {(None, None)}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"question": "are the ships moored?"},
+            r"not taught to answer that question; it can be asked to count or detect ships$",
+        ),
+        ({"question": "where is the second one?"}, "not taught to answer that question"),
+        ({"question": "有几艘油轮"}, "没有学过回答这个问题"),
+        ({"task": Task.LOCATE}, "not taught to locate; it can be asked to count or detect ships$"),
+    ],
+)
+def test_what_was_not_taught_is_refused_before_the_engine_is_asked(tmp_path, change, said):
+    engine = ThresholdEngine()
+    engine.card = replace(CARD, tasks=["count", "detect"], free_questions=False)
+    with pytest.raises(TaskError, match=said):
+        run(request_for(**{"scene": scene_file(tmp_path), "task": Task.ASK, **change}), engine)
+    assert engine.asked == 0
+
+
+def test_a_card_without_abilities_works_and_the_run_says_so(tmp_path):
+    engine = ThresholdEngine()
+    engine.card = replace(CARD, tasks=None, free_questions=None)
+    *_, last = run(request_for(scene_file(tmp_path), Task.ASK, question="is it windy?"), engine)
+    assert last.findings[0].properties["text"] == "dark sea"
+    assert any(
+        told.startswith("The checkpoint's card does not say which tasks") for told in last.run.warnings
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from PIL import Image
 
 from fusar_gpt.errors import CheckpointError, FusarError, TaskError
 from fusar_gpt.model import load, save_checkpoint
-from fusar_gpt.model.loaded import frame
+from fusar_gpt.model.loaded import LoadedModel, frame
 from fusar_gpt.model.processor import encode_priors
 
 STRETCHED = type(CARD)(**{**CARD.__dict__, "aspect": "stretched", "position_ramps": False})
@@ -114,3 +116,11 @@ def test_an_image_of_no_channel_order_is_a_task_error_and_a_wrong_name_a_checkpo
         load("no-such-checkpoint", device="cpu")
     with pytest.raises(ValueError, match="dtype"):
         load("tiny", dtype="int3")
+
+
+def test_a_prior_for_a_model_of_images_alone_is_told(model, caplog):
+    plain = LoadedModel(replace(model.checkpoint, card=replace(model.card, uses_prior=False)))
+    plain.visual_tokens([picture(9, 9)], [None])
+    assert not caplog.text
+    plain.visual_tokens([picture(9, 9)], [prior(0, 5)])
+    assert "trained on images alone: no prior changes its answers" in caplog.text

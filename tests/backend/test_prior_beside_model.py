@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -186,3 +187,29 @@ def test_a_cancel_ends_the_run_while_a_tile_is_on_its_way(scene, tiles, tmp_path
     tiles.fetch = hang
     with pytest.raises(Cancelled):
         run(order(scene), PatientEngine(), tmp_path, cancelled=asked.is_set, deadline_s=60.0)
+
+
+class PlainEngine(PatientEngine):
+    """The same, trained on images alone."""
+
+    card = replace(CARD, uses_prior=False, tasks=["detect", "describe"], unconfirmed_tasks=["count"])
+
+
+def test_for_a_model_of_images_alone_no_prior_is_fetched_and_the_run_says_so(scene, tiles, tmp_path):
+    engine = PlainEngine()
+    *_, last = run(order(scene), engine, tmp_path)
+    assert (tiles.fetched, set(engine.nodes)) == ([], {0})
+    assert (last.run.prior, last.run.prior_asked) == ("none", "cog")
+    assert [line for line in last.run.warnings if "prior" in line] == [
+        "The prior that was asked for is not used, nor fetched: patient was trained on images alone."
+    ]
+    *_, last = run(order(scene, prior="none"), engine, tmp_path)
+    assert not any("prior" in line for line in last.run.warnings)
+
+
+def test_a_run_says_that_its_words_are_not_confirmed(scene, tmp_path):
+    def warned(task):
+        *_, last = run(order(scene, task=task, targets=("ship",), prior="none"), PlainEngine(), tmp_path)
+        return any("have not said how it is asked to count" in line for line in last.run.warnings)
+
+    assert [warned(task) for task in (Task.COUNT, Task.DETECT)] == [True, False]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from release_format import (
@@ -15,13 +16,16 @@ from release_format import (
     edit,
     film,
     import_refused,
+    make_images_only,
     make_release,
     write_film,
     write_processor,
 )
 from transformers import AutoTokenizer
 
-from fusar_gpt.model import load_checkpoint
+from fusar_gpt.errors import CheckpointError
+from fusar_gpt.model import Card, load_checkpoint
+from fusar_gpt.model.folder import digest
 from fusar_gpt.model.released import QWEN_TEMPLATE, find_release, import_release
 
 
@@ -44,7 +48,10 @@ def test_the_imported_folder(released):
     checkpoint = load_checkpoint(released["out"], device="cpu")
     card = checkpoint.card
     assert (card.width, card.height, card.patch, card.merge) == (WIDTH, HEIGHT, 14, 2)
-    assert (card.prompt_set, card.aspect, card.targets, card.ground_m) == ("release", "stretched", [], None)
+    assert (card.prompt_set, card.aspect, card.targets, card.ground_m) == ("sarchat", "stretched", [], None)
+    assert (card.tasks, card.unconfirmed_tasks) == (["detect"], ["count", "locate", "classify"])
+    assert (card.free_questions, card.uses_prior) == (True, True)
+    assert card.asked_tasks == ["detect", "count", "locate", "classify"]
     assert (card.name, card.base, card.demonstration) == ("imported", str(released["base"]), False)
     assert card.base_digests.keys() == card.base_sizes.keys() == {"model.safetensors"}
     tlm = checkpoint.model.config.tlm
@@ -74,6 +81,47 @@ def test_the_folder_above_is_taken_when_it_holds_one_release(released, source, t
     shutil.copytree(source, tmp_path / "download" / "stage1")
     choices = r"give one of its folders stage1, stage2.detection"
     import_refused(choices, tmp_path / "download", released["base"], tmp_path / "out")
+    assert find_release(tmp_path / "download", "stage2") == inner
+    assert find_release(inner, "stage2") == inner
+    shutil.rmtree(tmp_path / "download" / "stage1")
+    import_refused(
+        r"holds stage2.detection, not the folder of stage1: get it",
+        tmp_path / "download", released["base"], tmp_path / "out", stage="stage1",
+    )  # fmt: skip
+    import_refused(
+        "is one adapter of no named stage", source, released["base"], tmp_path / "out", stage="stage1"
+    )
+
+
+def test_stage_1_alone_describes_and_answers_in_words(released, source, tmp_path):
+    shutil.copytree(source, tmp_path / "all" / "stage1")
+    shutil.copytree(source, tmp_path / "all" / "stage2" / "detection")
+    card = import_release(tmp_path / "all", str(released["base"]), tmp_path / "out", stage="stage1")
+    assert (card.tasks, card.free_questions, card.unconfirmed_tasks) == (["describe"], True, None)
+    assert (card.prompt_set, card.uses_prior) == ("release", True)
+
+
+@pytest.mark.parametrize("size", [28, WIDTH, [WIDTH, HEIGHT]])
+def test_an_adapter_of_images_alone_has_no_tlm_and_says_so(released, source, tmp_path, size):
+    make_images_only(source, size)
+    card = import_release(source, str(released["base"]), tmp_path / "out")
+    assert [card.width, card.height] == (size if isinstance(size, list) else [size, size])
+    assert (card.uses_prior, card.prior_years, card.tasks) == (False, None, None)
+    assert "no prior used" in card.title
+    assert not (tmp_path / "out" / "tlm.safetensors").exists()
+    checkpoint = load_checkpoint(tmp_path / "out", device="cpu")
+    assert not list(checkpoint.model.model.tlm.parameters())
+    edit(tmp_path / "out" / "fusar.json", uses_prior=True)
+    with pytest.raises(CheckpointError):
+        load_checkpoint(tmp_path / "out", device="cpu")
+
+
+def test_what_a_card_only_tells_leaves_the_hash_alone(released):
+    card = Card.read(released["out"])
+    told = replace(card, tasks=None, unconfirmed_tasks=None, sensors=["Gaofen-3"], free_questions=False)
+    assert digest(released["out"], told) == digest(released["out"], card)
+    with pytest.raises(ValueError, match="tasks must be some of count"):
+        replace(card, unconfirmed_tasks=["guess"])
 
 
 @pytest.mark.parametrize("place", ["source", "source json", "base json", "nowhere"])

@@ -9,17 +9,19 @@ import pytest
 import torch
 from peft import PeftModel
 from release_format import (
+    HEIGHT,
     STAGE1,
+    WIDTH,
     base_model,
     change_tensors,
     film,
+    make_images_only,
     make_release,
+    prior,
     write_base,
     write_release,
 )
-from release_reference import (
-    check_parity,
-)
+from release_reference import cases, check_parity, our_tokens, reference_tokens
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
@@ -57,6 +59,19 @@ def test_a_stage_1_release_with_vision_lora_on_any_base(tmp_path, layout, shards
     adapter = load_file(tmp_path / "out" / "adapter_model.safetensors")
     assert any(".visual.blocks.1." in name for name in adapter)
     check_parity(load_checkpoint(tmp_path / "out", device="cpu"), original)
+
+
+def test_an_adapter_of_images_alone_computes_qwens_own_tokens_whatever_the_prior(source, released, tmp_path):
+    make_images_only(source, [WIDTH, HEIGHT])
+    import_release(source, str(released["base"]), tmp_path / "out")
+    export_checkpoint(tmp_path / "out", tmp_path / "whole")
+    batch = cases()
+    bare = [reference_tokens(released["original"], pixels, *prior(0, 0)) for pixels, _, _ in batch]
+    for folder in ("out", "whole"):
+        checkpoint = load_checkpoint(tmp_path / folder, device="cpu")
+        assert not checkpoint.card.uses_prior
+        for ours, theirs in zip(our_tokens(checkpoint, batch), bare, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_adapter_keys_of_older_libraries(released, source, tmp_path):

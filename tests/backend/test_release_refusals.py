@@ -17,6 +17,7 @@ from release_format import (
     edit,
     film,
     import_refused,
+    make_images_only,
     make_release,
     write_base,
     write_release,
@@ -177,6 +178,56 @@ def test_tlm_weights_that_are_none(released, source, tmp_path, content, match):
 def test_settings_that_make_no_sense(released, source, tmp_path, changes, options, match):
     edit(source / "tlm_config.json", **changes)
     import_refused(match, source, released["base"], tmp_path / "out", **options)
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "match"),
+    [
+        ({"image_size": 500}, {}, "500 x 500 px is not a whole number of 28 px tokens"),
+        ({"image_size": 504.0}, {}, "image_size must be a number of px"),
+        ({"image_size": None}, {}, "image_size must be a number of px"),
+        ({"use_tlm": True}, {}, "says use_tlm true, and there is no vec64_film.pt: get the whole folder"),
+        ({"use_tlm": "no"}, {}, "use_tlm in image_text_config.json must be true or false, not no"),
+        ({}, {"sigma": 2.0}, "says that it has no TLM: leave --sigma out"),
+    ],
+)
+def test_settings_of_images_alone_that_make_no_sense(released, source, tmp_path, changes, options, match):
+    make_images_only(source, **{"size": 56, **changes})
+    import_refused(match, source, released["base"], tmp_path / "out", **options)
+
+
+@pytest.mark.parametrize("beside", ["vec64_film.pt", "tlm_config.json"])
+def test_images_alone_with_a_tlm_beside_them_is_a_contradiction(released, source, tmp_path, beside):
+    kept = (source / beside).read_bytes()
+    make_images_only(source)
+    (source / beside).write_bytes(kept)
+    import_refused("says use_tlm false, and a TLM lies beside it", source, released["base"], tmp_path / "out")
+
+
+def test_a_tlm_beside_settings_that_name_it(released, source, tmp_path):
+    settings = {"image_size": 56, "use_tlm": True}
+    (source / "image_text_config.json").write_text(json.dumps(settings))
+    import_refused(
+        "says image_size 56, and tlm_config.json 112 x 84", source, released["base"], tmp_path / "out"
+    )
+    (source / "tlm_config.json").unlink()
+    card = import_release(source, str(released["base"]), tmp_path / "out", sigma=2.0)
+    assert (card.width, card.height, card.uses_prior) == (56, 56, True)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "{", ""])
+def test_settings_of_images_alone_that_are_no_object(released, source, tmp_path, content):
+    make_images_only(source)
+    (source / "image_text_config.json").write_text(content)
+    import_refused("cannot be (imported|read)", source, released["base"], tmp_path / "out")
+
+
+def test_neither_a_tlm_nor_settings_of_images_alone(released, source, tmp_path):
+    make_images_only(source)
+    (source / "image_text_config.json").unlink()
+    import_refused(
+        "it has no vec64_film.pt, nor an image_text_config.json", source, released["base"], tmp_path / "out"
+    )
 
 
 @pytest.mark.parametrize("name", ["adapter_config.json", "tlm_config.json", "adapter_model.safetensors"])

@@ -10,6 +10,8 @@ from affine import Affine
 from rasters import UTM, write
 from test_interpret import CARD, ThresholdEngine, run
 
+from fusar_gpt.cli.interpret import request_from
+from fusar_gpt.cli.main import build_parser
 from fusar_gpt.contract import Task
 from fusar_gpt.errors import TaskError
 from fusar_gpt.model import Card
@@ -45,6 +47,24 @@ def test_other_sizes_are_told_before_the_first_answer(tmp_path, pixel_m):
     pixels, chips = warnings(tmp_path, pixel_m)
     assert f"pixels of {pixel_m:g} m are not of a size that the model was taught (1 to 10 m)" in pixels
     assert "not of a size that the model was taught (500 to 2000 m)" in chips
+
+
+def test_a_coarse_scene_is_magnified_only_where_the_ground_of_a_chip_is_asked_for(tmp_path):
+    def chip_m(**choices):
+        write(tmp_path / "s.tif", np.full((300, 300), 0.01, np.float32), crs=UTM)  # 10 m pixels
+        request = request_for(tmp_path / "s.tif", Task.COUNT, **choices)
+        engine = TaughtEngine()
+        engine.card = replace(CARD, ground_m=300.0)
+        return run(request, engine)[0].run.chip_ground_m
+
+    assert chip_m() == pytest.approx(960, rel=0.05)  # 96 px of 10 m
+    assert chip_m(ground_m=700.0) == pytest.approx(700, rel=0.05)
+    assert chip_m(ground_m=100.0) == pytest.approx(480, rel=0.05)
+    words = ["interpret", "s.tif", "--task", "count", "--out", "o.gpkg", "--ground-m"]
+    assert request_from(build_parser().parse_args([*words, "672"])).ground_m == 672
+    for wrong in ("0", "nan", "inf", "wide"):
+        with pytest.raises(SystemExit):
+            build_parser().parse_args([*words, wrong])
 
 
 def test_a_class_that_cannot_be_two_pixels_long_is_refused_or_left_out(tmp_path):

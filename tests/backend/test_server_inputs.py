@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from scripted_server import (
     AUTH,
+    CARD,
+    INFO,
     ApiServer,
     ask,
+    serve_api,
     submit,
 )
 
@@ -86,3 +91,25 @@ def test_what_is_not_there_is_a_problem_with_ogcs_name(api: ApiServer) -> None:
     api.client.cancel(held)
     assert ask(api, "GET", "/nothing").json()["status"] == 404
     assert ask(api, "PUT", "/info").json()["status"] == 405
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"task": "ask", "question": "how many ships are moored?"}, "was not taught to answer that question"),
+        ({"task": "ask", "question": "有几艘油轮"}, "没有学过回答这个问题"),
+        ({"task": "detect"}, "was not taught to detect; it can be asked to count"),
+    ],
+)
+def test_what_was_not_taught_is_refused_before_a_job_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], said: str
+) -> None:
+    taught = asdict(CARD) | {"tasks": ["count"], "free_questions": False}
+    monkeypatch.setitem(INFO, "models", [taught])
+    with serve_api(tmp_path) as api:
+        body = json.dumps({"inputs": api.inputs | change})
+        headers = AUTH | {"Content-Type": "application/json"}
+        reply = ask(api, "POST", "/processes/interpret/execution", data=body, headers=headers)
+        assert (reply.status_code, reply.json()["code"]) == (400, "task-error")
+        assert said in reply.json()["detail"]
+        assert submit(api, task="ask", question="how many ships?")

@@ -6,7 +6,7 @@ import base64
 import io
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -227,6 +227,16 @@ def test_the_file_beside_a_scene_is_at_hand_and_named(api: ApiServer, root: Path
     named = status(api, root / HARBOUR.scene.name, prior=str(root / HARBOUR.prior.name))
     assert named == found
     assert status(api, root / HARBOUR.scene.name, prior="none") == PriorStatus()
+
+
+def test_for_a_model_of_images_alone_no_prior_is_looked_for(
+    api: ApiServer, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preview, "_card", lambda *_: replace(CARD, uses_prior=False))
+    said = f"The prior that was asked for is not used, nor fetched: {CARD.name} was trained on images alone."
+    assert status(api, root / HARBOUR.scene.name) == PriorStatus(said=(said,))
+    shown = ask(api, root / HARBOUR.scene.name, prior=str(root / HARBOUR.prior.name))
+    assert (shown["prior"]["nodes"], said in shown["chip"]["warnings"]) == (0, True)
 
 
 def test_who_would_be_asked_is_told_and_nobody_is(api: ApiServer, root: Path) -> None:

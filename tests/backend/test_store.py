@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fresh_model import CARD, fresh_model, fresh_processor
 from loopback_hub import Repository, loopback_hub
-from release_format import SIGMA, base_model, write_base, write_release
+from release_format import SIGMA, base_model, make_images_only, write_base, write_release
 
 from fusar_gpt.cli import main
 from fusar_gpt.errors import CheckpointError
@@ -203,6 +203,29 @@ def test_pull_fetches_the_authors_release_with_its_own_settings(capsys, hub, hom
     assert len(downloaded(hub)) == before  # all of it was in the cache
     for name in ("fusar-gpt", "again"):
         ok(capsys, "remove", name, "--yes")
+
+
+def test_pull_fetches_stage_1_alone_beside_the_other(capsys, hub, home):
+    ok(capsys, "pull", "--stage", "stage1")
+    assert not [path for _, path, _ in hub.asked if "stage2/" in path]
+    assert store.find("fusar-gpt-stage1") == home / "fusar-gpt-stage1"
+    shown = json.loads(ok(capsys, "show", "fusar-gpt-stage1", "--json").out)
+    assert (shown["tasks"], shown["free_questions"], shown["tlm"]["sigma"]) == (["describe"], True, 2.0)
+    hub.repositories["someone/Else"] = hub.repositories[RELEASE]
+    card = pull("someone/Else", stage="stage2", sigma=2.0)
+    assert (card.name, card.tasks) == ("else-stage2", ["detect"])
+
+
+def test_pull_takes_an_adapter_of_images_alone(capsys, hub, published, tmp_path):
+    shutil.copytree(published / "detection", tmp_path / "plain")
+    make_images_only(tmp_path / "plain", 56)
+    hub.repositories[RELEASE] = Repository({"stage2/detection/": tmp_path / "plain"})
+    ok(capsys, "pull", "--name", "plain")
+    shown = json.loads(ok(capsys, "show", "plain", "--json").out)
+    assert (shown["uses_prior"], shown["tlm"], shown["width"]) == (False, None, 56)
+    lines = {" ".join(line.split()) for line in ok(capsys, "show", "plain").out.splitlines()}
+    assert {"uses prior no", "tlm none", "targets any", "sensors not known", "taught questions none"} <= lines
+    assert "holds no stage1/" in failed(capsys, "pull", "--stage", "stage1")
 
 
 def test_a_pulled_checkpoint_loads_without_the_hub(hub, monkeypatch):

@@ -15,10 +15,11 @@ from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks import Question, Task, cell_of, prompt_set
 from fusar_gpt.tasks.compact import render_boxes, render_count, render_grid, render_label, seen_in
 from fusar_gpt.tasks.release import render_boxes as render_release_boxes
+from fusar_gpt.tasks.sarchat import CELLS, find_boxes, render_cells, render_instances
 
 SHREDS = """
 { } [ ] , : ; " ' \\ ``` ''' json none None NaN -1 0 7 88 1e9 1.5 ship 飞机 "bbox_2d" "label" [1,2,3,4]
-{"bbox_2d":
+{"bbox_2d": {<1><2><3><4>} {< <1> > ( ) [count] [identify] top left -center bottom right not n't
 """
 shreds = st.sampled_from([*SHREDS.split(), "\n", "76 ship l15 u14 r3 d4"])
 texts = st.one_of(st.text(), st.lists(shreds, max_size=40).map(" ".join), st.lists(shreds).map("".join))
@@ -122,6 +123,26 @@ def test_grids_survive_render_and_parse(cells, boxes):
         assert (answer.cells, answer.complete, answer.raw) == (cells, True, text)
         assert allowed(QUESTIONS[Task.LOCATE], text) == (bool(cells) or ":" not in text)
     assert allowed(QUESTIONS[Task.LOCATE], str(sorted(cells)) if cells else "None", "release")
+
+
+@patient
+@given(st.sets(st.integers(1, 9)), st.lists(chip_boxes, max_size=12))
+def test_the_form_of_the_benchmark_survives_render_and_parse(cells, boxes):
+    wide = [b for b in boxes if round(b.left) < round(b.right) and round(b.top) < round(b.bottom)]
+    text = render_cells(cells)
+    answer = read("sarchat", Task.LOCATE, text)
+    assert (answer.cells, answer.complete) == (cells, True)
+    assert allowed(QUESTIONS[Task.LOCATE], text, "sarchat")
+    text = render_instances(wide)
+    answer = read("sarchat", Task.COUNT, text)
+    assert (answer.value, answer.complete) == (len(wide), True)
+    assert len(find_boxes(text)) == len(wide)
+    assert allowed(QUESTIONS[Task.COUNT], text, "sarchat")
+
+
+@pytest.mark.parametrize("cell", range(1, 10))
+def test_every_cell_is_read_by_its_own_name(cell):
+    assert read("sarchat", Task.LOCATE, CELLS[cell - 1]).cells == {cell}
 
 
 @patient

@@ -76,6 +76,18 @@ def test_the_released_detection_prompt_byte_for_byte():
     assert prompts.prompt(QUESTIONS[Task.DETECT], (504, 504)) == expected.replace("plane", "ship")
 
 
+def test_the_form_of_the_benchmark_words_only_what_the_authors_have_not_published():
+    prompts, confirmed = prompt_set("sarchat"), prompt_set("release")
+    said = {task: prompts.prompt(question, FRAME) for task, question in QUESTIONS.items()}
+    same = {task for task in Task if said[task] == confirmed.prompt(QUESTIONS[task], FRAME)}
+    assert same == {Task.DETECT, Task.DESCRIBE, Task.ASK}
+    assert [said[task].split()[0] for task in (Task.COUNT, Task.LOCATE, Task.CLASSIFY)] == [
+        "[count]", "[grounding]", "[identify]",
+    ]  # fmt: skip
+    assert "top left, top center, top right, center left" in said[Task.LOCATE]
+    assert "{<12><30><40><52>}" in said[Task.CLASSIFY]
+
+
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("task", Task)
 def test_every_prompt_is_one_line_without_gaps(name, task):
@@ -123,13 +135,63 @@ def test_counts(name, text, value):
         ("Of the 9 cells: [2, 3]", {2, 3}, True),
         ("[1, 5", {1, 5}, False),
         ("0 1 10", {1}, False),
-        ("top left", set(), False),
+        ("anywhere", set(), False),
     ],
 )
 @pytest.mark.parametrize("name", SETS)
 def test_grids(name, text, cells, complete):
     answer = read(name, Task.LOCATE, text)
     assert (answer.cells, answer.complete) == (cells, complete)
+
+
+@pytest.mark.parametrize(
+    ("text", "cells", "complete"),
+    [
+        ("top left, bottom right", {1, 9}, True),
+        ("Top-left and centre.", {1, 5}, True),
+        ("{<393><426><470><494>} (bottom right)", {9}, True),
+        ("[grounding] There are ships in the lower right corner.", {9}, True),
+        ("left; right; top; bottom", {2, 4, 6, 8}, True),
+        ("left top", {1}, True),
+        ("{<1><2><3><4>} (top)<delim>{<5><6><7><8>} (right)", {2, 6}, True),
+        ("upper middle, center center", {2, 5}, True),
+        ("top left bottom right", {1, 9}, True),
+        ("top left of a pier", {1}, False),
+        ("The ship is not at the top left", set(), False),
+        ("None at the top", set(), False),
+        ("There isn't any at the top", set(), False),
+        ("topmost", set(), False),
+    ],
+)
+def test_cells_in_words(text, cells, complete):
+    answer = read("sarchat", Task.LOCATE, text)
+    assert (answer.cells, answer.complete) == (cells, complete)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "complete"),
+    [
+        ("2: {<1><2><3><4>}, {<5><6><7><8>}", 2, True),
+        ("2 instances: {<1><2><3><4>} (top left), {<5><6><7><8>} (bottom right)", 2, True),
+        ("{<1><2><3><4>} (top left)", 1, True),
+        ("<1> <2> <3> <4>, <5><6><7><8>", 2, True),
+        ("<p>2 ships</p> {<1><2><3><4>}<delim>{<5><6><7><8>}", 2, True),
+        ("There are 3 ships {<1><2><3><4>}", 3, False),
+        ("{<1><2><1><2>}", None, False),
+        ("[count] 0", 0, True),
+    ],
+)
+def test_a_number_of_instances_with_boxes(text, value, complete):
+    answer = read("sarchat", Task.COUNT, text)
+    assert (answer.value, answer.complete) == (value, complete)
+
+
+@pytest.mark.parametrize(
+    "text", ["[identify] ship", "It is a ship.", "The category of the object is ship {<1><2><3><4>}"]
+)
+def test_a_category_in_a_sentence(text):
+    answer = read("sarchat", Task.CLASSIFY, text)
+    assert (answer.label, answer.complete) == ("ship", True)
 
 
 @pytest.mark.parametrize(

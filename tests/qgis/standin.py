@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -25,11 +26,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import standin_chat
 
-from fusar_qgis.contract import Progress, Run, Started
+from fusar_qgis.contract import FETCHED_PRIORS, Progress, Run, Started
 
 TOKEN = "secret-of-the-standin"
 GUESSED = "The numbers are taken for decibels."
 UNSEEN = "No data on 80 % of the area: nothing is known of that ground."
+NOTICE = "No prior: cog: it is far; answers are from the radar image alone."
 CHIPS = 6
 REFUSAL = "This model was not taught to answer that. Ask it to count, locate, classify or detect ships."
 CALIBRATED = "isotonic, on 500 detections of held-out images, expected calibration error .05"
@@ -50,6 +52,12 @@ INFO = {
     "tasks": ["count", "locate", "classify", "detect", "describe", "ask"],
     "prior_sources": ["none", "auto", "cog", "earth-engine", "file"],
 }
+
+NO_PRIOR_HERE = {"at_hand": None, "file": None, "hosts": [], "said": []}
+BESIDE = {"at_hand": "file", "file": "/data/harbour_prior.tif", "hosts": [], "said": []}
+IN_CACHE = {"at_hand": "cog", "file": None, "hosts": [], "said": []}
+FAR_AWAY = {"at_hand": None, "file": None, "hosts": ["data.example.org"], "said": []}
+UNREACHABLE = FAR_AWAY | {"offline": True}
 
 PICTURE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAAAAACMmsGiAAAAHElEQVR42mNkEBAQYHQQEB"
@@ -84,6 +92,8 @@ class Standin(ThreadingHTTPServer):
         self.preview: (
             dict | None
         ) = {}  # what the next answers have instead of what is made up; None: no such route
+        self.prior: dict = NO_PRIOR_HERE  # the status of every prior that may be fetched
+        self.priors: list[dict] = []  # that were asked about
         self.scenes: dict[str, bytes] = {}
         self.scene_names: list[str] = []
         self.info: dict = INFO
@@ -121,7 +131,8 @@ class Door(BaseHTTPRequestHandler):
         elif self.path.endswith("/events"):
             self.stream()
         elif self.path.endswith("/results"):
-            self.reply(200, results_of(self.server.orders[int(self.path.split("/")[2])]))
+            order = self.server.orders[int(self.path.split("/")[2])]
+            self.reply(200, results_of(order, source_of(order, self.server.prior)))
         else:
             self.reply(404, {"title": "Not Found", "status": 404, "detail": "there is no such job"})
 
@@ -138,6 +149,10 @@ class Door(BaseHTTPRequestHandler):
         order = json.loads(content)["inputs"]
         if self.path == "/preview":
             self.show(order)
+            return
+        if self.path == "/prior":
+            self.server.priors.append(order)
+            self.reply(200, self.server.prior)
             return
         with self.server.one_writer:  # a batch submits two at a time
             job = str(len(self.server.orders))
@@ -173,7 +188,7 @@ class Door(BaseHTTPRequestHandler):
                 400, {"title": "Bad Request", "status": 400, "detail": "the area is outside the scene"}
             )
         else:
-            self.reply(200, preview_of(order) | self.server.preview)
+            self.reply(200, preview_of(order, source_of(order, self.server.prior)) | self.server.preview)
 
     def do_DELETE(self) -> None:
         if self.admitted():
@@ -212,7 +227,15 @@ class Door(BaseHTTPRequestHandler):
             self.event("started", ["no run"])
             return
         chips = {"endless": 10_000, "crowded": 200}.get(kind, CHIPS)
-        self.event("started", Started(run_of(order), chips).to_json())
+        source = source_of(order, self.server.prior)
+        run = replace(run_of(order, source), id=f"run-{number + 1}")
+        if source == "none" and self.server.prior["hosts"]:
+            run = replace(
+                run,
+                warnings=(*run.warnings, NOTICE),
+                prior_note="prior: without cog: it is far; prior: none.",
+            )
+        self.event("started", Started(run, chips).to_json())
         for chip in range(chips):
             if self.server.dismissed.is_set():
                 return
@@ -224,7 +247,9 @@ class Door(BaseHTTPRequestHandler):
                 self.server.end(str(number))
                 self.event("end", {"status": "failed", "message": "内存不足: use a smaller area"})
                 return
-            added, replaces = (crowd(order, chip), {}) if kind == "crowded" else findings_of(order, chip)
+            added, replaces = (
+                (crowd(order, chip), {}) if kind == "crowded" else findings_of(order, chip, source)
+            )
             collection = {"type": "FeatureCollection", "features": added}
             data = {"added": collection, "replaced": list(replaces.values()), "replaces": replaces}
             if self.received >= self.seen:
@@ -244,8 +269,19 @@ class Door(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
-def preview_of(order: dict) -> dict:
-    asked = order["prior"] != "none"
+def source_of(order: dict, status: dict) -> str:
+    """Where the prior of an order comes from: what is at hand, else the network where that may be asked."""
+    prior = order.get("prior", "none")
+    if prior not in FETCHED_PRIORS:
+        return prior
+    is_reached = status["hosts"] and not status.get("offline") and order.get("prior_network", True)
+    fetched = "cog" if is_reached else "none"
+    return status["at_hand"] or fetched
+
+
+def preview_of(order: dict, source: str | None = None) -> dict:
+    source = source or order["prior"]
+    asked = source != "none"
     return {
         "chips": CHIPS,
         "seconds": None,
@@ -266,21 +302,22 @@ def preview_of(order: dict) -> dict:
         "prior": {
             "image": PICTURE if asked else None,
             "nodes": 256 if asked else 0,
-            "source": order["prior"],
+            "source": source,
             "year": (order.get("year") or 2020) if asked else None,
             "simulated": False,
-            "said": [],
+            "said": [] if asked else ["no source was asked."],
         },
     }
 
 
-def run_of(order: dict) -> Run:
+def run_of(order: dict, source: str = "none") -> Run:
     return Run(
         id="run-1", version="0.1.0", model=order.get("model", "tiny"), model_hash="0", demonstration=True,
         task=order["task"], targets=tuple(order["targets"]), prompts=("a prompt",), scene="harbour.tif",
         scene_crs=order.get("area_crs") or "EPSG:32650", scene_fingerprint="f", scene_simulated=True, band="VV",
         quantity="power", stretch_low_db=-21.5, stretch_high_db=4.0, chip_ground_m=640.0, aspect="undistorted",
-        overlap=0.0, area="", started="2026-01-01T00:00:00Z", prior=order.get("prior", "none"),
+        overlap=0.0, area="", started="2026-01-01T00:00:00Z", prior=source,
+        prior_asked=order.get("prior", "none"),
         attribution="Simulated, no radar ever saw it", score_meaning="token probability",
         warnings=(GUESSED,) if "unseen" in order["targets"] else (),
         confidence_meaning=None if "uncalibrated" in order["targets"] else CALIBRATED,
@@ -312,19 +349,19 @@ def classified(order: dict, chip: int) -> list[dict]:
     return answers
 
 
-def results_of(order: dict) -> dict:
+def results_of(order: dict, source: str) -> dict:
     """What a job came to: all that its events add up to."""
     found: dict[str, dict] = {}
     for chip in range(CHIPS):
-        added, replaces = findings_of(order, chip)
+        added, replaces = findings_of(order, chip, source)
         found = {name: one for name, one in found.items() if name not in replaces.values()}
         found |= {one["id"]: one for one in added}
-    return run_of(order).to_json() | {
+    return run_of(order, source).to_json() | {
         "findings": {"type": "FeatureCollection", "features": list(found.values())}
     }
 
 
-def findings_of(order: dict, chip: int) -> tuple[list[dict], dict[str, str]]:
+def findings_of(order: dict, chip: int, source: str = "none") -> tuple[list[dict], dict[str, str]]:
     """One finding a chip, in a row across the area, tilted; chip 3 replaces what chip 2 found."""
     if order["task"] == "classify":
         return classified(order, chip), {}
@@ -332,21 +369,14 @@ def findings_of(order: dict, chip: int) -> tuple[list[dict], dict[str, str]]:
     left, right = min(p[0] for p in ring), max(p[0] for p in ring)
     bottom, top = min(p[1] for p in ring), max(p[1] for p in ring)
     width, height = right - left, top - bottom
-    shared = {"run": "run-1", "model": "tiny", "demonstration": True, "prior": "none", "simulated": True}
+    shared = {"run": "run-1", "model": "tiny", "demonstration": True, "prior": source, "simulated": True}
     shared |= {"chip": chip, "prior_nodes": 0}
     target = (order["targets"] or [None])[0]
     if target == "counted" and order["task"] == "count":
         return counted(order, chip)
     if order["task"] == "detect":
-        x, y = left + (0.1 + 0.13 * chip) * width, bottom + (0.2 + 0.09 * chip) * height
-        w, h = 0.07 * width, 0.05 * height
-        polygon = [[x, y], [x + w, y + h / 3], [x + w - h / 3, y + h], [x - h / 3, y + 2 * h / 3], [x, y]]
-        targets = order["targets"] or ["ship"]
-        row = {"label": targets[chip % len(targets)], "objectness": 0.99 - 0.01 * chip}
-        row["confidence"] = None if target == "uncalibrated" else 0.95 - 0.1 * chip
-        row |= {"length_m": 80, "width_m": 22.5, "target": target}
-        replaces = {"d3": "d2"} if chip == 3 else {}
-        return [feature(order, f"d{chip}", "detections", polygon, row | shared)], replaces
+        found = detection_of(order, chip, source, (left, bottom, width, height), shared)
+        return [found], {"d3": "d2"} if chip == 3 else {}
     if order["task"] == "locate":
         if chip:
             return [], {}
@@ -402,6 +432,21 @@ def counted(order: dict, chip: int) -> tuple[list[dict], dict[str, str]]:
         }
         found.append(feature(order, "total", "answers", ring, row | area))
     return found, replaces
+
+
+def detection_of(order: dict, chip: int, source: str, place: tuple, shared: dict) -> dict:
+    """A box in the row; a prior moves that of chip 1 by a quarter of its width, and finds another one in chip 4."""
+    left, bottom, width, height = place
+    x, y = left + (0.1 + 0.13 * chip) * width, bottom + (0.2 + 0.09 * chip) * height
+    w, h = 0.07 * width, 0.05 * height
+    if source != "none":
+        x, y = x + (0.25 * w if chip == 1 else 0), y + (3 * h if chip == 4 else 0)
+    polygon = [[x, y], [x + w, y + h / 3], [x + w - h / 3, y + h], [x - h / 3, y + 2 * h / 3], [x, y]]
+    targets = order["targets"] or ["ship"]
+    row = {"label": targets[chip % len(targets)], "objectness": 0.99 - 0.01 * chip}
+    row["confidence"] = None if targets[0] == "uncalibrated" else 0.95 - 0.1 * chip
+    row |= {"length_m": 80, "width_m": 22.5, "target": (order["targets"] or [None])[0]}
+    return feature(order, f"d{chip}", "detections", polygon, row | shared)
 
 
 def crowd(order: dict, chip: int) -> list[dict]:

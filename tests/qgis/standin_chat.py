@@ -20,7 +20,7 @@ PROVENANCE = "\n\nModel: tiny (demonstration only). Prior: none. The scene is si
 
 def answer(door, body: dict) -> None:
     """Answer a chat completion request; ``door`` is the request's handler."""
-    from standin import REFUSAL, findings_of, run_of
+    from standin import REFUSAL, findings_of, run_of, source_of
 
     question = body["messages"][-1]["content"]
     door.server.questions.append(body)
@@ -35,14 +35,16 @@ def answer(door, body: dict) -> None:
     door.send_header("Content-Type", "text/event-stream; charset=utf-8")
     door.end_headers()
     order = {"area": body["fusar"]["area"], "area_crs": body["fusar"]["area_crs"], "task": "detect"}
-    order |= {"targets": ["ship"], "model": body["model"], "prior": body["fusar"].get("prior", "none")}
+    order |= {"targets": ["ship"], "model": body["model"]}
+    order |= {name: value for name, value in body["fusar"].items() if name.startswith("prior")}
+    source = source_of(order, door.server.prior)
     features, text = [], ""
     tell(door, {}, fusar={"progress": {"task": "detect", "done": 0, "chips": 2}})
     pieces = HOSTILE if "hostile" in question else WORDS
     if "where" in question.lower():
         pieces = ["2 ships detected:"]
         for number in range(2):
-            ((feature,), _) = findings_of(order, number)
+            ((feature,), _) = findings_of(order, number, source)
             line = f"\n{number + 1}. ship 船 at place {number}, 90 %"
             start = sum(map(len, pieces)) + 1
             pieces.append(line)
@@ -60,7 +62,7 @@ def answer(door, body: dict) -> None:
         tell(door, {"content": piece})
         time.sleep(door.server.pause_s / 10)
     collection = {"type": "FeatureCollection", "features": features}
-    grounds = {"run": run_of(order).record(), "findings": collection, "self_check": None}
+    grounds = {"run": run_of(order, source).record(), "findings": collection, "self_check": None}
     if "where" in question.lower():
         grounds["understood"] = "detect ship"
     tell(door, {}, "stop", fusar=grounds)

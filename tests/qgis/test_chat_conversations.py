@@ -83,14 +83,13 @@ def test_history_suggestions_and_line_breaks(ask, panel):
 
 
 def test_the_prior_is_chosen_in_a_menu_and_remembered(ask, panel, standin, tmp_path):
-    panel._options._menu.aboutToShow.emit()
-    automatic = next(
-        action for action in panel._options._menu.actions() if action.data() == ["fusar/chat/prior", "auto"]
-    )
-    automatic.trigger()
     assert panel._options.text() == "&Prior: automatic"
+    panel._options._menu.aboutToShow.emit()
+    actions = panel._options._menu.actions()
+    next(action for action in actions if action.data() == ["fusar/chat/prior", "none"]).trigger()
+    assert panel._options.text() == "&Prior: none"
     ask("is it busy?")
-    assert standin.questions[0]["fusar"]["prior"] == "auto"
+    assert standin.questions[0]["fusar"]["prior"] == "none"
     panel._options._on_file(str(tmp_path / "prior.tif"))
     assert panel._options.chosen().prior == str(tmp_path / "prior.tif")
 

@@ -29,7 +29,7 @@ def test_an_answer_arrives_with_chip_and_caveats(ask, panel, standin, scene_path
     assert (body["model"], body["fusar"]["scene"], body["fusar"]["prior"]) == (
         "tiny",
         str(scene_path),
-        "none",
+        "auto",
     )
     assert body["fusar"]["area_crs"] == "EPSG:32650"
     assert body["fusar"]["area"]["type"] == "Polygon"
@@ -183,6 +183,15 @@ def test_what_the_question_was_taken_for_is_shown(ask, panel):
     assert views(panel)[-1]._about.toPlainText().endswith(" · understood as: Detect ship")
     ask("is it busy?")
     assert "understood" not in views(panel)[-1]._about.toPlainText()
+
+
+def test_a_narrow_dock_cuts_nothing_off(ask, panel, dock):
+    ask("where are the ships?")
+    panel.window().show()
+    dock._dock.resize(200, 800)
+    settle()
+    view = views(panel)[-1]
+    assert view.minimumSizeHint().width() <= panel._transcript.minimumWidth() - 30
 
 
 def test_a_refusal_is_one_sentence_in_the_place_of_the_answer(ask, panel):

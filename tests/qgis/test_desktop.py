@@ -11,6 +11,8 @@ from conftest import ROOT
 sys.path.insert(0, str(ROOT / "tests" / "e2e" / "desktop"))
 from desktop import SAMPLES, drive
 
+from fusar_qgis.contract.run import SCORE_MEANING
+
 STANDIN = Path(__file__).with_name("standin.py")
 BACKEND = os.environ.get("FUSAR_EXECUTABLE")  # read before a fixture hides it
 HARBOUR = SAMPLES / "harbour_simulated.tif"
@@ -34,7 +36,8 @@ def test_draw_ask_and_watch(home, scene_path):
     result = drive(home, scene_path, STANDIN)
     assert result["errors"] == []
     assert result["messages"] == [
-        "Detect ship (demonstration model, no prior, simulated scene): 5 detections"
+        "Detect ship (demonstration model, no prior, simulated scene): 5 detections. "
+        "Without a prior: it was not fetched from the network."
     ]
     assert result["group"] == ["Detect ship (demonstration model, no prior, simulated scene)"]
     (layer,) = result["layers"]
@@ -71,9 +74,10 @@ def test_the_real_backend_is_killed_in_mid_run_and_the_run_goes_on(home):
     result = drive(home, HARBOUR, Path(BACKEND), kill=True, targets=["ship", "plane"], corners=whole)
     assert result["errors"] == []
     assert result["killed in mid-run"]
-    assert any("demonstration model, no prior, simulated scene): " in text for text in result["messages"])
+    told = "demonstration model, prior file:harbour_simulated_prior.tif, simulated prior, simulated scene): "
+    assert any(told in text for text in result["messages"])
     assert any("is started again" in text for text in result["every message"])
     (layer,) = [layer for layer in result["layers"] if layer["name"] == "Detections"]
     assert layer["features"]
     assert {feature["model"] for feature in layer["features"]} == {"tiny"}
-    assert "score_meaning: token probability" in layer["abstract"]
+    assert f"score_meaning: {SCORE_MEANING}" in layer["abstract"]

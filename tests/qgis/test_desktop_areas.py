@@ -26,6 +26,9 @@ def test_a_polygon_on_a_scene_in_an_archive_placed_by_control_points(tmp_path, m
     environment = {"FUSAR_EXECUTABLE": str(standin), "FUSAR_DRIVE": json.dumps(story)}
     result = play(home, HERE / "areas_driver.py", qgis_environment() | environment)
     assert result["errors"] == []
-    assert result["messages"] == ["Count ship (demonstration model, no prior, simulated scene): 1 answers"]
+    assert result["messages"] == [
+        "Count ship (demonstration model, no prior, simulated scene): ship: 7 (the model's own count). "
+        "Without a prior: it was not fetched from the network."
+    ]
     assert result["crs"] == ["EPSG:4326"]
     assert len(result["answers"]) == 1

@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 from conftest import shows, write_tiff
 from qgis.core import (
+    Qgis,
     QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsExpression,
@@ -21,8 +22,8 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QAction, QPushButton
-from standin import CHIPS, GUESSED, REFUSAL, UNSEEN
+from qgis.PyQt.QtWidgets import QAction, QPushButton, QToolButton
+from standin import CHIPS, GUESSED, IN_CACHE, REFUSAL, UNSEEN
 
 from fusar_qgis.connection.backend import Backend
 from fusar_qgis.contract import Task
@@ -30,6 +31,7 @@ from fusar_qgis.core.endpoint import Endpoint
 from fusar_qgis.core.request import LayerRequest
 from fusar_qgis.gui.area_tool import AreaTool
 from fusar_qgis.gui.interpretation import Interpretation
+from fusar_qgis.gui.messages import show_message
 from fusar_qgis.gui.request_dialog import RequestDialog
 from fusar_qgis.gui.run_progress import RunTask
 from fusar_qgis.layers import clipping
@@ -99,7 +101,7 @@ def test_detections_arrive_styled_and_with_their_provenance(ask, bar, qtbot, sta
 
     (sent,) = standin.orders
     assert sent["scene"] == str(scene_path)
-    assert (sent["task"], sent["area_crs"], sent["prior"]) == ("detect", "EPSG:32650", "none")
+    assert (sent["task"], sent["area_crs"], sent["prior"]) == ("detect", "EPSG:32650", "auto")
     layer = layers()["Detections"]
     assert layer.featureCount() == CHIPS - 1  # chip 3 replaced what chip 2 had found
     assert layer.crs().authid() == "EPSG:32650"
@@ -130,7 +132,7 @@ def test_group_name_hides_nothing(ask, bar, qtbot):
 def test_a_rectangle_follows_the_rotated_map(ask, bar, qtbot, standin, canvas):
     canvas.setRotation(30)
     ask("count")
-    qtbot.waitUntil(lambda: finished(bar, "1 answers"))
+    qtbot.waitUntil(lambda: finished(bar, "ship: 7"))
     ring = standin.orders[0]["area"]["coordinates"][0]
     assert len(ring) == 5
     assert len({x for x, _ in ring[:4]}) == 4  # tilted against the map's axes
@@ -188,7 +190,7 @@ def tip_of(layer: QgsVectorLayer, where: str) -> str:
 
 def test_a_count_over_chips_says_what_it_was_made_from(ask, bar, qtbot):
     ask("count", ["counted"])
-    summary = "counted: 5 (from detections; 5 of 6 chips agree). 5 detections, 7 answers"
+    summary = "counted: 5 (from detections; 5 of 6 chips agree)"
     qtbot.waitUntil(lambda: finished(bar, summary))
     answers = layers()["Answers"]
     assert said_of(answers, '"chip" is null') == "counted: 5\nfrom detections\n5 of 6 chips agree"
@@ -205,7 +207,7 @@ def test_a_count_over_chips_says_what_it_was_made_from(ask, bar, qtbot):
 
 def test_a_count_of_one_chip_is_the_models_own(ask, bar, qtbot):
     ask("count", ["ship"])
-    qtbot.waitUntil(lambda: finished(bar, "ship: 7 (the model's own count). 1 answers"))
+    qtbot.waitUntil(lambda: finished(bar, "ship: 7 (the model's own count)"))
     assert said_of(layers()["Answers"], "TRUE") == "ship: 7"
 
 
@@ -218,6 +220,18 @@ def test_a_refused_question_is_one_sentence_and_no_zero(ask, bar, qtbot):
     ask("ask", question="Are they moored?")
     qtbot.waitUntil(lambda: finished(bar, REFUSAL))
     assert "Answers" not in layers()
+
+
+def test_a_message_that_is_too_long_for_the_bar_is_there_whole_behind_a_button(bar):
+    reason = "it can be asked to count <ships> & " + "planes, " * 40
+    show_message(bar, "Ask", reason, Qgis.MessageLevel.Critical)
+    (item,) = bar.items()
+    assert item.text().startswith("it can be asked to count &lt;ships&gt; &amp; planes")
+    assert item.text().endswith("…")
+    assert item.findChild(QToolButton) is not None
+    bar.clearWidgets()
+    show_message(bar, "Ask", "不" * 79, Qgis.MessageLevel.Critical)
+    assert bar.items()[0].text() == "不" * 79
 
 
 def test_a_models_words_are_no_html_in_the_map_tip(ask, bar, qtbot):
@@ -312,7 +326,7 @@ def archived(scene_layer, scene_path, tmp_path, qgis_iface):
 
 def test_what_the_backend_cannot_open_is_sent_once_for_preview_and_run(archived, ask, bar, qtbot, standin):
     ask("count", corners=ON_SCENE)
-    qtbot.waitUntil(lambda: finished(bar, "1 answers"))
+    qtbot.waitUntil(lambda: finished(bar, "ship: 7"))
     ((name, content),) = standin.scenes.items()
     assert content[:2] == b"II"
     assert standin.scene_names == ["zipped.tif"]
@@ -360,6 +374,7 @@ def test_the_preview_is_of_what_is_chosen(ask, scene_layer, action, canvas, qtbo
     qtbot.waitUntil(lambda: "6" in dialog._estimate.text())
     assert shows(dialog.preview._chip)
     assert dialog.preview._prior.text() == "No prior"
+    standin.prior = IN_CACHE
     dialog._prior.source.setCurrentIndex(dialog._prior.source.findData("cog"))
     qtbot.waitUntil(lambda: standin.previews[-1]["prior"] == "cog")
     qtbot.waitUntil(lambda: shows(dialog.preview._prior))

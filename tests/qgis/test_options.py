@@ -14,8 +14,11 @@ from web import Web
 
 from fusar_qgis.connection import token as tokens
 from fusar_qgis.connection.backend import known_endpoint
+from fusar_qgis.connection.network_consent import kept_consent
 from fusar_qgis.core.installing import HALF, Source, executable_in, mark
+from fusar_qgis.gui.choices import remembered
 from fusar_qgis.gui.options import PAGE, Options
+from fusar_qgis.gui.prior_choice import remembered_source
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -223,14 +226,18 @@ def test_what_holds_for_every_interpretation(page, options, parent):
     work._who.setText(" 李 ")
     work._prior.setCurrentIndex(work._prior.findData("file"))
     work._file.setFilePath("/data/prior.tif")
+    assert work._network.currentData() == "ask"
+    work._network.setCurrentIndex(work._network.findData("never"))
     page.apply()
     settings = QgsSettings()
     assert settings.value("fusar/results/place") == "temporary"
     assert settings.value("fusar/review/who") == "李"
-    assert settings.value("fusar/order/prior") == "/data/prior.tif"
+    assert (remembered_source(), remembered("prior_file")) == ("file", "/data/prior.tif")
+    assert kept_consent() == "never"
     again = options._factory.createWidget(parent).work
     assert (again._place.currentData(), again._who.text()) == ("temporary", "李")
     assert (again._prior.currentData(), again._file.filePath()) == ("file", "/data/prior.tif")
+    assert again._network.currentData() == "never"
 
 
 def test_the_local_page_says_what_is_there(page, tmp_path):

@@ -18,8 +18,9 @@ from qgis.core import (
     QgsRasterLayer,
     QgsVectorLayer,
 )
-from standin import CHIPS, REFUSAL
+from standin import CHIPS, FAR_AWAY, REFUSAL
 
+from fusar_qgis.connection.network_consent import keep_consent
 from fusar_qgis.core.endpoint import endpoint
 
 LOWER_LEFT = (500100, 3999300)
@@ -97,13 +98,30 @@ def test_detect_writes_every_pair(provider, standin, scene_path, areas, out):
         "detect",
         ["ship", "storage tank"],
     )
-    assert (first["year"], first["band"], first["prior"], first.get("model")) == (2020, 1, "none", None)
+    assert (first["year"], first["band"], first["prior"], first.get("model")) == (2020, 1, "auto", None)
     assert (first["quantity"], first["scale"]) == ("amplitude", 0.5)
     assert (first["area_crs"], first["area"]["type"]) == ("EPSG:32650", "Polygon")
     assert [row["status"] for row in rows(out("runs.csv"))] == ["done"] * 3
     assert "demonstration model, no prior, simulated scene" in log.text
     assert "score_meaning: token probability" in log.text
     assert log.errors == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "given", "fetched"),
+    [("ask", {}, False), ("never", {}, False), ("always", {}, True), ("ask", {"PRIOR_NETWORK": True}, True)],
+)
+def test_a_prior_is_fetched_only_if_that_was_answered(
+    provider, standin, scene_path, out, kept, given, fetched
+):
+    standin.prior = FAR_AWAY
+    keep_consent(kept)
+    log = Log()
+    found = run("detect", log, INPUT=[str(scene_path)], TARGETS="ship", DETECTIONS=out("found.gpkg"), **given)
+    assert (found["DONE"], standin.orders[0]["prior_network"]) == (1, fetched)
+    assert {row["prior"] for row in rows(out("found.gpkg"))} == {"cog" if fetched else "none"}
+    assert ("No prior is fetched from the network" in log.text) is not fetched
+    assert ("1 without a prior, although one was asked for" in log.text) is not fetched
 
 
 def test_one_raster_without_areas_is_looked_at_as_a_whole(provider, standin, scene_path, out):

@@ -112,6 +112,7 @@ def test_the_numbers_are_as_judged_until_the_analyst_says_otherwise(make):
 
 def test_a_year_without_a_prior_and_a_target_without_need_are_not_sent(make):
     dialog = make()
+    choose(dialog._prior.source, "none")
     assert dialog._prior.year.isHidden()
     choose(dialog._task, "describe")
     request = dialog.request()
@@ -129,8 +130,10 @@ def test_a_year_without_a_prior_and_a_target_without_need_are_not_sent(make):
 )
 def test_the_year_is_that_of_the_scene_as_far_as_there_are_priors(make, name, year, words):
     dialog = make(name)
-    choose(dialog._prior.source, "auto")
+    assert dialog.request().prior == "auto"
     assert dialog.request().year == year
+    assert dialog._prior.go_on.isHidden()  # what is automatic goes on in any case
+    choose(dialog._prior.source, "cog")
     assert words in dialog._prior.year.toolTip()
     assert dialog._prior.go_on.isVisible()
     dialog._prior.go_on.setChecked(True)
@@ -296,10 +299,20 @@ def test_a_model_that_answers_no_free_question_says_which_it_takes(make):
     assert dialog._answerable.text() == (
         "This model answers only questions that are one of its tasks: Count, Detect. It knows: ship, tank."
     )
+    assert dialog.preview_request() is None  # the question decides what is looked at, or is refused
     dialog._question.setText("how many ships?")
-    assert dialog.request().question == "how many ships?"
+    assert dialog.request().question == dialog.preview_request().question == "how many ships?"
     dialog._model.setCurrentIndex(1)
     assert dialog._answerable.isHidden()
+
+
+def test_the_questions_that_it_was_taught_are_named(make):
+    taught = dataclasses.replace(
+        TINY, tasks=("count",), free_questions=False, taught_questions=("is there water?",)
+    )
+    dialog = make(offer=(taught,))
+    choose(dialog._task, "ask")
+    assert "tasks: Count. And: “is there water?” It knows: ship, tank." in dialog._answerable.text()
 
 
 def test_a_task_that_was_remembered_for_another_model_is_not_offered(make):

@@ -18,10 +18,10 @@ from fusar_train.stages.two_stage import run_stage
 
 sys.path.append(str(Path(__file__).parents[1] / "backend"))
 from fresh_model import CARD, fresh_model, fresh_processor
-from release_format import base_model, write_processor, write_release
+from release_format import base_model, make_images_only, write_processor, write_release
 from release_format import write_base as write_base_of_release
 
-__all__ = ["base_model", "write_base_of_release", "write_processor", "write_release"]
+__all__ = ["base_model", "make_images_only", "write_base_of_release", "write_processor", "write_release"]
 
 SETTINGS = {
     "tasks": ["describe"],

@@ -212,10 +212,37 @@ def test_the_authors_lines(tmp_path):
     assert second.prior_year() == 2022
 
 
+@pytest.mark.parametrize("file", ["detection_no_aef.jsonl", "rows.json"])
+def test_the_authors_lines_without_vectors(tmp_path, file):
+    save(tmp_path / "assets" / "a.png", speckle(shape=(1008, 252)))
+    save(tmp_path / "assets" / "b.png", speckle(1))
+    boxes = [{"bbox_2d": [-35, 134, 95, 246], "label": "plane"}]
+    rows = [line(question=f"<image>\n{ASKED}", answer=boxes), line(id=7, image="assets/b.png", answer="None")]
+    rows.append(line(image="assets/b.png", question="<image>What is in the scene?", answer="An apron."))
+    for row in rows:
+        del row["aef"]
+    del rows[0]["coordinate_size"]
+    if file.endswith(".json"):
+        (tmp_path / file).write_text(json.dumps(rows))
+    else:
+        write_lines(tmp_path / file, rows)
+    source = tmp_path / file if file.endswith(".json") else tmp_path
+    first, second = imported("fusar-gpt", source, tmp_path / "out")
+    assert first.boxes("plane") == [SceneBox(-17.5, 268, 47.5, 492)]
+    assert (first.prior, second.prior, second.boxes("plane")) == (None, None, [])
+    assert [m.question for m in first.messages] == [ASKED]
+    assert [(m.task, m.answer) for m in second.messages] == [
+        (Task.DETECT, "None"), (Task.ASK, "An apron."),
+    ]  # fmt: skip
+    assert second.complete() == ["plane"]
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
         ({"answer": '[{"bbox_2d": [1, 2, 3'}, "answer is neither"),
+        ({"answer": None}, "answer: Input should be a valid string, not None"),
+        ({"answer": [{"bbox_2d": [1, 2, 3], "label": "plane"}]}, "answer is neither"),
         ({"coordinate_size": 0}, "coordinate_size"),
         ({"image": "../a.png"}, "no path inside"),
         ({"image": "assets/none.png"}, "does not exist"),

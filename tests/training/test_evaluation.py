@@ -44,6 +44,15 @@ def test_a_run_leaves_predictions_figures_and_a_page(oracle, toy, tmp_path, caps
     assert "http" not in page.replace('http-equiv="Content-Security-Policy"', "")
 
 
+def test_a_model_of_images_alone_is_asked_without_a_prior(oracle, toy, tmp_path, capsys, monkeypatch):
+    engine = command.load_engine("oracle")
+    engine.card = replace(CARD, uses_prior=False)
+    monkeypatch.setattr(command, "load_engine", lambda name: engine)
+    run("oracle", toy, "--out", tmp_path, "--prior", "own,wrong", "--tasks", "count")
+    assert "oracle was trained on images alone: asked without a prior" in capsys.readouterr().out
+    assert {p.prior for p in read_predictions(tmp_path / "predictions.jsonl")} == {"none"}
+
+
 def test_the_figures_follow_from_the_predictions_alone(oracle, toy, tmp_path, monkeypatch):
     run("oracle", toy, "--out", tmp_path / "out", "--seed", "3", "--limit", "3")
     monkeypatch.setattr(command, "load_engine", None)

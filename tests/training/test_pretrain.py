@@ -239,8 +239,8 @@ def test_a_few_steps_train_and_save_a_checkpoint_that_answers(trained):
     engine = LocalEngine(load_checkpoint(trainer.out, device="cpu"))
     assert engine.card.demonstration
     chip = image_of("", simulate_chip(1), (), ())
-    [(_, answer, _)] = replies(engine, [(chip, Question(Task.COUNT, target="ship"))])
-    assert answer.value is not None
+    [answered] = replies(engine, [(chip, Question(Task.COUNT, target="ship"))])
+    assert answered.answer.value is not None
 
 
 LOSSES = {

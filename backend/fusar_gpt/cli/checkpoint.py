@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from fusar_gpt.model.store import Entry
 
 
+_NOT_SAID = ("tasks", "free_questions", "sensors", "pixel_m", "chip_m")  # where a card holds nothing
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommands of ``fusar checkpoint``."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -53,7 +56,8 @@ def add_import(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", type=Path, metavar="DIR", help="the folder to write")
     where.add_argument("--name", help="the name in the store to write to")
-    parser.add_argument("--sigma", type=float, help="of TLM, where SRC has no tlm_config.json")
+    add_stage(parser)
+    parser.add_argument("--sigma", type=float, help="of TLM, where SRC has one and no tlm_config.json")
     parser.set_defaults(run=run_import)
 
 
@@ -65,12 +69,23 @@ def add_pull(parser: argparse.ArgumentParser) -> None:
         metavar="BASE_ID",
         help="the Qwen2.5-VL it was trained on; default: Qwen/Qwen2.5-VL-7B-Instruct",
     )
-    parser.add_argument("--subfolder", help="of the repository; default for the authors': stage2/detection")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--subfolder", help="of the repository; default for the authors': stage2/detection")
+    add_stage(where)
     parser.add_argument(
         "--sigma", type=float, help="of TLM, where there is no tlm_config.json; the authors': 2"
     )
-    parser.add_argument("--name", help="in the store; default: the repository's name")
+    parser.add_argument(
+        "--name", help="in the store; default: the repository's name, and the stage's if given"
+    )
     parser.set_defaults(run=run_pull)
+
+
+def add_stage(parser: argparse._ActionsContainer) -> None:
+    """Which of the authors' two adapters."""
+    parser.add_argument(
+        "--stage", choices=["stage1", "stage2"], help="stage1 describes and answers in words, stage2 detects"
+    )
 
 
 def run_import(args: argparse.Namespace) -> int:
@@ -79,7 +94,9 @@ def run_import(args: argparse.Namespace) -> int:
     from fusar_gpt.model.store import new_folder
 
     out = args.out or new_folder(args.name)
-    import_release(args.source, args.base, out, sigma=args.sigma, name=args.name, report=say)
+    import_release(
+        args.source, args.base, out, stage=args.stage, sigma=args.sigma, name=args.name, report=say
+    )
     print(f"written: {out}")
     return 0
 
@@ -91,7 +108,7 @@ def run_pull(args: argparse.Namespace) -> int:
 
     given = {
         key: value
-        for key in ("repo", "base", "subfolder", "sigma", "name")
+        for key in ("repo", "base", "subfolder", "stage", "sigma", "name")
         if (value := getattr(args, key)) is not None
     }
     card = pull(**given, report=say)
@@ -138,7 +155,7 @@ def run_show(args: argparse.Namespace) -> int:
     card = Card.read(folder)
     shown: dict[str, Any] = {
         **_described(card),
-        "tlm": read_config(folder).tlm,
+        "tlm": read_config(folder).tlm if card.uses_prior else None,
         "folder": str(folder),
         "size": size_of(folder),
         "hash": digest(folder, card),
@@ -151,8 +168,16 @@ def run_show(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(shown, indent=2))
         return 0
+    known = card.calibration.tasks if card.calibration else {}
+    shown["calibration"] = {
+        task: f"ECE {one.ece:.2f} on {one.images} images" for task, one in known.items()
+    } or "none"
     for key, value in shown.items():
         text = in_words(value) if key in ("size", "base_size") else _in_words(value)
+        if value is None and key in _NOT_SAID:
+            text = "not known"
+        elif value == [] and key == "targets":
+            text = "any"
         print(f"{key.replace('_', ' '):14} {text}")
     return 0
 
@@ -195,7 +220,7 @@ def _in_words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_in_words(one)}" for key, one in value.items())
     if isinstance(value, list):
-        return ", ".join(map(_in_words, value)) or "any"
+        return ", ".join(map(_in_words, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value is None else str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -46,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--aspect",
         choices=["undistorted", "stretched"],
         help="stretch ground of any shape to the model's frame, or show more ground; default: the model's own",
+    )
+    parser.add_argument(
+        "--ground-m",
+        type=metres,
+        metavar="METRES",
+        help="ground side of a chip; a small one magnifies a coarse scene, at most twofold; default: the model's own",
     )
     parser.add_argument(
         "--prior",
@@ -95,6 +102,14 @@ def add_server(parser: argparse.ArgumentParser) -> None:
         "--token-file", type=Path, metavar="FILE", help="its token; default: FUSAR_TOKEN, else as served here"
     )
     group.add_argument("--ca-file", type=Path, metavar="FILE", help="certificates (PEM) to trust for https")
+
+
+def metres(text: str) -> float:
+    """A positive finite number."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError(text)
+    return value
 
 
 def bbox(text: str) -> tuple[float, float, float, float]:
@@ -257,6 +272,7 @@ def request_from(args: argparse.Namespace) -> InterpretRequest:
         prior=args.prior,
         year=args.year,
         aspect=args.aspect,
+        ground_m=args.ground_m,
         quantity=args.quantity,
         scale=args.scale,
         band=int(args.band) if args.band and args.band.isdecimal() else args.band,

@@ -1,5 +1,7 @@
 """What a run prints: progress and notices on stderr, a short table on stdout."""
 
+# ruff: noqa: RUF001 - Chinese has its own punctuation
+
 from __future__ import annotations
 
 import sys
@@ -13,7 +15,9 @@ from fusar_gpt.contract import Event, Finished, Progress, Started
 from fusar_gpt.contract.prior_effect import CHANGES, SAME
 from fusar_gpt.findings import PriorEffect, count_by_kind
 from fusar_gpt.findings.caption import warnings_of
-from fusar_gpt.tasks import SEARCHES
+from fusar_gpt.tasks import SEARCHES, Task
+from fusar_gpt.tasks.abilities import understood
+from fusar_gpt.tasks.questions import is_chinese
 
 LINE_EVERY_S = 10.0
 """How often progress is printed where stderr is not a terminal."""
@@ -93,20 +97,26 @@ def show_effect(effect: PriorEffect, prior: str, compared: str) -> None:
 
 
 def show_summary(event: Finished) -> None:
-    """The findings in numbers, a line each, then what was said in words."""
+    """What a question was taken for, the findings in numbers, a line each, then what was said in words."""
+    run, rows = event.run, [finding.properties for finding in event.findings if finding.layer == "answers"]
+    if asked := next((str(row["question"]) for row in rows if row.get("understood")), None):
+        chinese = is_chinese(asked)
+        what = understood(Task(run.task), run.targets, chinese)
+        print(f"理解为：{what}" if chinese else f"understood as: {what}")
     numbers = count_by_kind(event.findings)
-    print(f"  {event.run.task} {', '.join(event.run.targets)}: {'' if numbers else 'nothing found'}")
+    print(f"  {run.task} {', '.join(run.targets)}: {'' if numbers else 'nothing found'}")
     for kind, number in numbers.items():
         print(f"    {number:5}  {kind}")
     sure = [
         finding.properties.get("confidence") for finding in event.findings if finding.layer == "detections"
     ]
-    if event.run.confidence_meaning and sure:
+    if run.confidence_meaning and sure:
         number = sum(isinstance(share, float) and share >= SURE for share in sure)
         print(f"    {number:5}  of them with a confidence of {SURE:.0%} or more")
-    if event.run.task not in SEARCHES:
-        for finding in event.findings:
-            row = finding.properties
-            share = row["confidence"]
-            known = f", confidence {share:.0%}" if isinstance(share, float) else ""
+    for row in rows:
+        share = row.get("confidence")
+        known = f", confidence {share:.0%}" if isinstance(share, float) else ""
+        if "chip" not in row:
+            print(f"    {row['target']}: {row['text']}")
+        elif run.task not in SEARCHES:
             print(f"    chip {row['chip']}: {row['label'] or row['text']}{known}")

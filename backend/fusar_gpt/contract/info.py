@@ -24,7 +24,8 @@ class Model:
     """A checkpoint that the server offers; empty ``targets``: any class may be asked for.
 
     ``tasks`` are those that it was taught; empty where its card does not say. ``free_questions``: whether it answers
-    questions in free words. ``calibrated``: whether its findings have a confidence.
+    questions in free words; ``taught_questions``: those that it answers even if it does not. ``calibrated``: whether
+    its findings have a confidence. ``uses_prior``: whether a prior changes its answers; without, none is fetched.
     """
 
     name: str
@@ -35,6 +36,8 @@ class Model:
     tasks: tuple[str, ...] = ()
     free_questions: bool = True
     calibrated: bool = False
+    uses_prior: bool = True
+    taught_questions: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, card: Mapping[str, Any]) -> Model:
@@ -49,6 +52,8 @@ class Model:
             tasks=tuple(card.get("tasks") or ()),
             free_questions=card.get("free_questions") is not False,
             calibrated=bool(card.get("calibration")),
+            uses_prior=card.get("uses_prior") is not False,
+            taught_questions=tuple(card.get("taught_questions") or ()),
         )
 
 

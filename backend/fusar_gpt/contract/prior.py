@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+WITHOUT_PRIOR = "No prior"
+"""How a run's warning begins that it had no prior though one was asked for: a colon follows, or on how many chips."""
+
 
 @dataclass(frozen=True)
 class PriorStatus:

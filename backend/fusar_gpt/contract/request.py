@@ -95,7 +95,8 @@ class InterpretRequest:
         band: Number from 1, name or polarisation; None takes VV, then HH, then the first.
         quantity: What the band's numbers are; None judges by names, units, range and texture.
         scale: The stored numbers are multiplied by it, instead of by the scale and offset that the file states.
-        ground_m: Ground side of a chip in metres; None leaves it to the checkpoint.
+        ground_m: Ground side of a chip in metres; None leaves it to the checkpoint, and never magnifies the scene.
+            With a smaller one a coarse scene is magnified, at most twofold.
         overlap: Share of a chip's side that its neighbour sees too; None leaves it to the task.
         aspect: Overrides the checkpoint's way to fit ground of another shape into its frame.
 

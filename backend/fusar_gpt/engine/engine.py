@@ -70,7 +70,8 @@ class Reply:
             any(begin < end and max(stop, begin + 1) > start for start, end in spans if start < end)
             for begin, stop in zip(begins, self.token_ends, strict=False)
         ]
-        return float(np.exp(self.logprobs[np.array(hit)].mean())) if any(hit) else 0.0
+        # The logarithm of a probability of 1 may come out a hair above 0.
+        return float(np.exp(min(self.logprobs[np.array(hit)].mean(), 0.0))) if any(hit) else 0.0
 
 
 OnText = Callable[[int, str], None]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from fusar_gpt.contract.prior import WITHOUT_PRIOR
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.imagery import Chip, area_mask
 
@@ -103,7 +104,7 @@ class AreaCoverage:
 def without_prior(why: str, where: str = "") -> str:
     """The sentence that the model had no prior although one was asked for."""
     there = " there" if where else ""
-    return f"No prior{where}: {why}; answers{there} are from the radar image alone."
+    return f"{WITHOUT_PRIOR}{where}: {why}; answers{there} are from the radar image alone."
 
 
 def without_data(share: float) -> str:

@@ -24,6 +24,8 @@ from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, LabelledBox, Ques
 
 CHIP_COUNT = "chip count"
 """The ``method`` of the model's own count of one chip (the paper's counting task)."""
+DETECTIONS = "detections"
+"""The ``method`` of an area's count: detections, merged where chips overlap, whose centres lie in the area."""
 _ELLIPSOID = pyproj.Geod(ellps="WGS84")
 _BEND_PX = 0.05
 """How far an edge in degrees may lie from the straight one in pixels."""

@@ -17,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from fusar_gpt.contract import Finding, Run
 from fusar_gpt.findings.caption import GROUND, Colour, LegendEntry, colours, draw_caption, font, warnings_of
 from fusar_gpt.findings.finding import surest_first
+from fusar_gpt.findings.georeference import DETECTIONS
 from fusar_gpt.findings.output import whole_file
 from fusar_gpt.frames import SceneBox, SceneWindow, corner_array
 from fusar_gpt.imagery import Area, Scene, Stretch
@@ -55,7 +56,10 @@ def draw_overlay(scene: Scene, run: Run, findings: Iterable[Finding]) -> bytes:
     marks = _Marks(view, colours(_classes(findings)))
     marks.area(area)
     marks.grid([f for f in findings if f.layer == "grid"])
-    marks.counts([f for f in findings if f.properties.get("count") is not None and "chip" in f.properties])
+    if not any(f.properties.get("method") == DETECTIONS for f in findings):  # else the boxes show the number
+        marks.counts(
+            [f for f in findings if f.properties.get("count") is not None and "chip" in f.properties]
+        )
     marks.boxes([f for f in findings if f.properties.get("label") is not None])
     picture.alpha_composite(marks.reduced())
 

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from fusar_gpt.contract import Finding, Run, SceneBox, Task, Value
 from fusar_gpt.findings.coverage import ALL, without_data
-from fusar_gpt.findings.georeference import CHIP_COUNT, finding_at
+from fusar_gpt.findings.georeference import DETECTIONS, finding_at
 from fusar_gpt.imagery import Scene
 from fusar_gpt.tasks import Answer, Boxes, Count, Question
 
-DETECTIONS = "detections"
-"""The ``method`` of an area's count: detections, merged where chips overlap, whose centres lie in the area."""
 SUM = "sum of chips"
 """The ``method`` of an area's count where the model was not asked to detect: its chips' counts added up."""
+_NOTHING = "no answer was understood"
 
 
 class AreaNumbers:
@@ -52,7 +51,7 @@ class AreaNumbers:
         The number is that of the merged detections where the model was asked to detect the target, else the sum of
         the chips' counts: those chips do not overlap, but an object on their common edge may be counted twice or
         not at all. A chip that was cut off, not understood or not asked for want of data makes the row incomplete.
-        What was asked in free words gets such a row for each target, however many chips there are.
+        Where detections or cells were asked for in free words, such a row says how that was understood.
         """
         by_target: dict[str, list[Finding]] = {target: [] for target in self._questions}
         for finding in findings:
@@ -61,7 +60,7 @@ class AreaNumbers:
         return [
             self._row(question, by_target[target], scene, run)
             for target, question in self._questions.items()
-            if question.understood or len(_counts(by_target[target])) > 1
+            if len(_counts(by_target[target])) > 1 or (question.understood and run.task != Task.COUNT.value)
         ]
 
     def _row(self, question: Question, found: list[Finding], scene: Scene, run: Run) -> Finding:
@@ -84,28 +83,29 @@ class AreaNumbers:
         """The row's number, what it was made from, and that in words."""
         target = str(question.target)
         if run.task == Task.LOCATE.value:
-            hits = sum(bool(cell.properties["hit"]) for cell in found if cell.layer == "grid")
-            return {
-                "count": None,
-                "method": None,
-                "text": f"{hits} cells of the chips' 3 x 3 grids hold {target}",
-            }
+            cells = [cell for cell in found if cell.layer == "grid"]
+            hits = sum(bool(cell.properties["hit"]) for cell in cells)
+            text = f"{hits} of {len(cells)} cells hold {target}" if cells else _NOTHING
+            return {"count": None, "method": None, "text": text}
         if target in self._detected:
             seen = [finding for finding in found if finding.layer == "detections"]
+            known = bool(seen) or self._detected[target]
             agree = self._agree.get(target, [])
-            text = _sizes(seen) if question.understood else ""
+            sizes = _sizes(seen) if question.understood else ""
+            text = f"{len(seen)} detections, merged where chips overlap{sizes}{_disagreement(agree)}"
             return {
-                "count": len(seen) if seen or self._detected[target] else None,
+                "count": len(seen) if known else None,
                 "method": DETECTIONS,
                 "agreement": sum(agree) / len(agree) if agree else None,
-                "text": f"{len(seen)} detections, merged where chips overlap{text}{_disagreement(agree)}",
+                "text": text if known else _NOTHING,
             }
-        known = [count for row in _counts(found) if isinstance(count := row.properties["count"], int)]
-        count = sum(known) if known else None
-        if len(found) == 1:
-            return {"count": count, "method": CHIP_COUNT, "text": "the model's own count of one chip"}
-        text = f"sum of {len(known)} chips; an object on a chip's edge may be counted twice or missed"
-        return {"count": count, "method": SUM, "text": text}
+        counts = [count for row in _counts(found) if isinstance(count := row.properties["count"], int)]
+        text = f"sum of {len(counts)} chips; an object on a chip's edge may be counted twice or missed"
+        return {
+            "count": sum(counts) if counts else None,
+            "method": SUM,
+            "text": text if counts else _NOTHING,
+        }
 
 
 def _counts(found: Iterable[Finding]) -> list[Finding]:

@@ -32,7 +32,8 @@ class ChipFormat:
     ``width`` x ``height`` chip pixels; ``token_px`` chip pixels to a visual token's side (patch x merge);
     ``ground_m`` the ground width in metres of the chips it was trained on, None for native resolution.
     ``stretched`` resizes ground of any shape to the chip, as the authors' release does; otherwise windows have the
-    chip's shape, and show more ground rather than distort or magnify it.
+    chip's shape, and show more ground rather than distort or magnify it. ``magnified``: most chip pixels that a
+    scene pixel becomes.
     """
 
     width: int
@@ -40,6 +41,7 @@ class ChipFormat:
     token_px: int
     ground_m: float | None = None
     stretched: bool = False
+    magnified: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -164,11 +166,10 @@ def plan_chips(
 def window_size(pixel_size_m: float, frame: ChipFormat, ground_m: float | None) -> tuple[int, int]:
     """Width and height in scene pixels of a chip's window: the same ground for all sensors (FUSAR-KLIP SRC).
 
-    A scene pixel never becomes more than one chip pixel: on a coarse scene a chip shows more ground, as models find
-    less in magnified chips.
+    A scene pixel never becomes more than ``frame.magnified`` chip pixels: on a coarse scene a chip shows more ground.
     """
-    width = frame.width if ground_m is None else max(ground_m / pixel_size_m, frame.width)
-    return round(width), round(width * frame.height / frame.width)
+    width = frame.width if ground_m is None else max(ground_m / pixel_size_m, frame.width / frame.magnified)
+    return max(round(width), 1), max(round(width * frame.height / frame.width), 1)
 
 
 def narrowed(side: int, low: float, high: float, frame_side: int) -> int:

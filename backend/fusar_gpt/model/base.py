@@ -135,6 +135,26 @@ def check_weights(base: Base, config: FusarGptConfig) -> FusarGptForConditionalG
     return model
 
 
+def check_names(theirs: str | None, base: Base, report: Callable[[str], None]) -> None:
+    """CheckpointError if the base is clearly another model; a note if the names merely differ.
+
+    The same weights are kept under many names, so only a family or size that both names contain is compared.
+    """
+    ours = _base_name(base.name)
+    if theirs is None or ours is None:
+        return
+    theirs = _base_name(theirs) or theirs
+    adapter, other = _family_and_size(theirs), _family_and_size(ours)
+    if any(adapter[key] != other[key] for key in adapter.keys() & other.keys()):
+        raise CheckpointError(
+            f"the adapter was trained on {theirs}, and this base is {ours}: give --base {theirs}"
+        )
+    if theirs.lower() != ours.lower():
+        report(
+            f"note: the adapter calls its base {theirs}, this one is called {ours}; only sizes are compared"
+        )
+
+
 def current_name(name: str) -> str:
     """A weight's or module's name in the current layout; published files use an older one."""
     for pattern, replacement in OLDER_NAMES:
@@ -164,3 +184,24 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
     if missing := [name for name in names if Path(name).name != name or not (folder / name).is_file()]:
         raise CheckpointError(f"{folder} lacks {', '.join(missing[:3])}: get the base again")
     return tuple(folder / name for name in names)
+
+
+def _family_and_size(name: str) -> dict[str, str]:
+    """What a model's name contains: its family with its version, and its size in billions."""
+    name = name.lower()
+    found = {}
+    if family := re.search(r"qwen[-_]?(\d+(?:[-_.]\d+(?![\d.]*b))?)?", name):
+        vision = "vl" in re.split(r"[^a-z]+", name)
+        found["family"] = f"{re.sub('[-_]', '.', family[1] or '')} {vision}"
+    if size := re.search(r"(?<![\d.])(\d+(?:\.\d+)?)b(?![a-z])", name):
+        found["size"] = size[1]
+    return found
+
+
+def _base_name(name: str) -> str | None:
+    """The model's name in a hub id or path; None for a snapshot folder's hash outside the hub's cache."""
+    parts = [part for part in re.split(r"[\\/]+", name.strip()) if part]
+    for part in parts:
+        if part.startswith("models--"):
+            return part.split("--")[-1]
+    return None if not parts or re.fullmatch(r"[0-9a-f]{40}", parts[-1]) else parts[-1]

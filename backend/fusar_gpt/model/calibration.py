@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from fusar_gpt.frames import Box
+
+_HOLDS = 0.1
+"""The farthest that mean confidence and share right may lie apart where confidences are said to hold."""
 _LEAST = 1e-6
 """Probabilities nearer to 0 or 1 than this are taken for it, so that their log odds are finite."""
 
@@ -20,25 +24,24 @@ class Inputs:
         probability: Objectness of an object, token probability of another answer.
         spelling: Geometric mean probability of all tokens of the object.
         size: Side of a square as large as its box, as a share of the chip's side.
-        prior: Whether the chip has a prior.
-        objects: How many objects the answer lists.
     """
 
     probability: float
     spelling: float = 1.0
     size: float = 1.0
-    prior: bool = False
-    objects: int = 1
+
+    @classmethod
+    def of_box(cls, objectness: float, spelling: float, box: Box, frame_size: tuple[int, int]) -> Inputs:
+        """Those of an object of a chip of (width, height)."""
+        return cls(objectness, spelling, math.sqrt(box.area / (frame_size[0] * frame_size[1])))
 
     def terms(self) -> dict[str, float]:
-        """The inputs of the regression by name: log odds, logarithms, and 1 with a prior, else 0; all finite."""
+        """The inputs of the regression by name: log odds of the probability, logarithms of the others; all finite."""
         p = min(max(self.probability, _LEAST), 1 - _LEAST)
         return {
             "probability": math.log(p / (1 - p)),
             "spelling": math.log(max(self.spelling, _LEAST)),
             "size": math.log(max(self.size, _LEAST)),
-            "prior": float(self.prior),
-            "objects": math.log(max(self.objects, 1)),
         }
 
 
@@ -59,6 +62,34 @@ class ReliabilityBin:
 
 
 @dataclass(frozen=True)
+class MeasuredSet:
+    """How well confidences held on one data set under one kind of prior (``own``, ``none``, ``wrong``).
+
+    ``n`` answers of a mean ``confidence``, a share of them ``right``; ``sure`` of them at least .8 sure, a share of
+    those right (``sure_right``). ``ece`` and ``auroc`` as in :class:`TaskCalibration`.
+    """
+
+    data: str
+    prior: str
+    n: int
+    confidence: float
+    right: float
+    ece: float
+    auroc: float | None
+    sure: int
+    sure_right: float | None
+
+    def __post_init__(self) -> None:
+        _check_shares(
+            confidence=self.confidence,
+            right=self.right,
+            ece=self.ece,
+            auroc=self.auroc,
+            sure_right=self.sure_right,
+        )
+
+
+@dataclass(frozen=True)
 class TaskCalibration:
     """How the confidence of one task is computed, and how well that was found to hold.
 
@@ -76,6 +107,7 @@ class TaskCalibration:
         ece: Expected calibration error: the mean over all of |mean confidence - share right| of their bin.
         auroc: The chance that one that is right has a higher confidence than one that is wrong; None without both.
         reliability: The bins, by rising confidence.
+        sets: The same figures apart, also of kinds of prior that it was not fitted on.
     """
 
     method: str
@@ -88,6 +120,7 @@ class TaskCalibration:
     ece: float
     auroc: float | None
     reliability: list[ReliabilityBin]
+    sets: list[MeasuredSet] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.method != "logistic":
@@ -127,6 +160,16 @@ class Calibration:
     model_hash: str
     data: str
     tasks: dict[str, TaskCalibration]
+
+    def doubts_without_prior(self, task: str) -> list[str]:
+        """A sentence about each data set on which confidences did not hold when it was shown without a prior."""
+        found = self.tasks.get(task)
+        return [
+            f"Confidences may not hold without a prior: of {one.n} answers about '{one.data}' shown without one, of a "
+            f"mean confidence of {one.confidence:.2f}, a share of {one.right:.2f} was right."
+            for one in (found.sets if found else [])
+            if one.prior == "none" and abs(one.confidence - one.right) > _HOLDS
+        ]
 
     def said_of(self, task: str) -> str | None:
         """On what the confidence of a task was calibrated and how well, in words; None where it has none."""

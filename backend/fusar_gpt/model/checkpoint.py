@@ -255,8 +255,9 @@ def _load_adapted(
     base = reopen_base(card)
     model = _load_weights(base.folder, config, options, without="model.tlm.")
     model.to(device)  # where merging is fast
-    # Weights that the base lacks do not get the library's exception for TLM, which is float32.
-    model.model.tlm.float().load_state_dict(load_file(folder / TLM_FILE), strict=True)
+    if card.uses_prior:
+        # Weights that the base lacks do not get the library's exception for TLM, which is float32.
+        model.model.tlm.float().load_state_dict(load_file(folder / TLM_FILE), strict=True)
     adapter = read_adapter(folder)
     check_targets(adapter, model)
     merge(model, adapter)
@@ -280,6 +281,8 @@ def quiet() -> Iterator[None]:
 def check_fit(config: FusarGptConfig, processor: FusarGptProcessor) -> None:
     """ValueError when configuration, tokenizer, image processor and card contradict each other."""
     card, images, vision = processor.card, processor.image_processor, config.vision_config
+    if card.uses_prior != ((config.tlm or {}).get("fusion") != "none"):
+        raise ValueError("card and model disagree about whether a prior is used")
     sizes = {(card.patch, card.merge), (images.patch_size, images.merge_size)}
     if sizes != {(vision.patch_size, vision.spatial_merge_size)}:
         raise ValueError("card, image processor and model disagree about patch and merge size")

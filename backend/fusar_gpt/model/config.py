@@ -9,7 +9,7 @@ from transformers import Qwen2_5_VLConfig
 
 VEC_DIM = 64  # length of an AlphaEarth Foundations vector
 
-_CHOICES = {"variant": ("paper", "release"), "fusion": ("modulate", "sum", "concat")}
+_CHOICES = {"variant": ("paper", "release"), "fusion": ("modulate", "sum", "concat", "none")}
 
 
 class FusarGptConfig(Qwen2_5_VLConfig):
@@ -18,7 +18,8 @@ class FusarGptConfig(Qwen2_5_VLConfig):
     ``tlm`` holds ``hidden`` (width h of eq. 4), ``vec_dim`` (D), ``sigma`` (eq. 7), ``variant`` and ``fusion``.
     The variant "paper" is eq. 6-11 on the merged token grid, "release" what the authors' released weights were
     trained with (see ``Kernel``); sigma counts steps of the token grid in the first and of the patch grid, before
-    merging, in the second. The fusion is "modulate" (TLM), or "sum" or "concat" for comparison (Table 6).
+    merging, in the second. The fusion is "modulate" (TLM), "sum" or "concat" for comparison (Table 6), or "none" for a
+    model that sees images only.
     Missing entries get their defaults, but a stored configuration must name its variant and a release its sigma.
     """
 

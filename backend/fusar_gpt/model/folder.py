@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
 from fusar_gpt.contract import Task
@@ -25,9 +25,10 @@ CARD_FILE = "fusar.json"
 ASPECTS = ("undistorted", "stretched")
 CARD_TASKS = tuple(task.value for task in Task if task is not Task.ASK)
 """What a card may name as ``tasks``: ``free_questions`` says whether it may be asked anything else."""
+# Whether a prior changes an answer is decided by the configuration, and in it TLM.
 _DECIDES_NO_ANSWER = (
     *("base", "pixel_m", "chip_m", "tasks", "free_questions", "taught_questions", "sensors"),
-    "calibration",
+    *("calibration", "uses_prior", "unconfirmed_tasks"),
 )
 
 # What the libraries raise about files that are missing, truncated or invalid.
@@ -80,6 +81,8 @@ class Card:
     ``tasks`` names the tasks that it was taught, free questions aside, ``free_questions`` says whether it answers any
     question in words, and ``sensors`` names the radars that its images were from; None when that is not known.
     ``taught_questions`` are those in words that it answers even if it answers no others.
+    ``unconfirmed_tasks`` may be asked of it too, in words that its makers have not confirmed; runs say so.
+    ``uses_prior`` is False for a checkpoint without TLM: it sees images only, and no prior is fetched for it.
     ``calibration`` says how token probabilities become confidences, and how well; None: there are none.
     ``digests`` maps weight files to their SHA-256 and is written by ``save_checkpoint``.
     """
@@ -108,6 +111,8 @@ class Card:
     free_questions: bool | None = None
     taught_questions: list[str] = field(default_factory=list)
     sensors: list[str] | None = None
+    unconfirmed_tasks: list[str] | None = None
+    uses_prior: bool = True
     calibration: Calibration | None = None
     digests: dict[str, str] = field(default_factory=dict)
 
@@ -122,6 +127,10 @@ class Card:
                 raise ValueError(f"a smallest and a greatest size in metres are wanted, not {taught}")
         if self.tasks is not None and not (self.tasks and set(self.tasks) <= set(CARD_TASKS)):
             raise ValueError(f"tasks must be some of {', '.join(CARD_TASKS)}, not {self.tasks}")
+        if not set(self.unconfirmed_tasks or ()) <= set(CARD_TASKS):
+            raise ValueError(
+                f"unconfirmed_tasks must be some of {', '.join(CARD_TASKS)}, not {self.unconfirmed_tasks}"
+            )
         if self.ground_m is not None and not 0 < self.ground_m < math.inf:
             raise ValueError(f"ground_m must be a number of metres above 0, not {self.ground_m}")
 
@@ -135,6 +144,11 @@ class Card:
         """Columns of the merged token grid."""
         return self.width // (self.patch * self.merge)
 
+    @property
+    def asked_tasks(self) -> list[str] | None:
+        """The tasks that may be asked of it, taught or in words that are not confirmed; None where it does not say."""
+        return None if self.tasks is None else [*self.tasks, *(self.unconfirmed_tasks or ())]
+
     @classmethod
     def read(cls, folder: Path) -> Card:
         """The card of a folder; CheckpointError when it is missing or invalid, or the folder wants code to be run."""
@@ -145,12 +159,21 @@ class Card:
             )
         refuse_code(folder)
         with refused(f"{path} cannot be read", "get the checkpoint again"):
-            return TypeAdapter(cls).validate_json(path.read_text(encoding="utf-8"), strict=True)
+            content = path.read_text(encoding="utf-8")
+            try:
+                return TypeAdapter(cls).validate_json(content, strict=True)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where, what = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+                raise ValueError(f"{where}: {what}" if where else what) from None
 
     def write(self, folder: Path) -> None:
         """Write the card into a folder."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
-        (folder / CARD_FILE).write_text(text, encoding="utf-8")
+        (folder / CARD_FILE).write_text(self.to_json(), encoding="utf-8")
+
+    def to_json(self) -> str:
+        """The content of the file."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from fusar_gpt.model.decoding import greedy, visual_tokens
 from fusar_gpt.model.folder import Card
 from fusar_gpt.model.processor import Prior
 
+_LOG = logging.getLogger(__name__)
 _EIGHT_BIT = ("1", "L", "LA", "P", "RGB", "RGBA")
 _TOGETHER = 8  # images or questions at a time
 _NO_PRIOR = (np.zeros((0, VEC_DIM), np.float32), np.zeros((0, 2), np.float32))
@@ -80,6 +82,8 @@ class LoadedModel:
     ) -> tuple[list[NDArray[np.uint8]], list[Prior]]:
         if len(priors) != len(images):
             raise TaskError(f"{len(images)} images but {len(priors)} priors: give None where there is none")
+        if not self.card.uses_prior and any(prior is not None for prior in priors):
+            _LOG.warning("%s was trained on images alone: no prior changes its answers", self.card.name)
         pairs = [
             frame(image, prior or _NO_PRIOR, self.card) for image, prior in zip(images, priors, strict=True)
         ]

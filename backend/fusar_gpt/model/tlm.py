@@ -164,6 +164,14 @@ class ConcatFusion(PriorFusion):
         return tokens + coverage * change
 
 
+class NoFusion(nn.Module):
+    """Leaves every token as it is and has no weights: the model was trained on images alone."""
+
+    def forward(self, tokens: Sequence[Tensor], *_: object) -> list[Tensor]:
+        """The tokens of N images, whatever the priors."""
+        return list(tokens)
+
+
 FUSIONS: dict[str, type[PriorFusion]] = {
     "modulate": TokenwiseLinearModulation,
     "sum": SumFusion,
@@ -171,9 +179,11 @@ FUSIONS: dict[str, type[PriorFusion]] = {
 }
 
 
-def fusion(config: FusarGptConfig) -> PriorFusion:
+def fusion(config: FusarGptConfig) -> PriorFusion | NoFusion:
     """The fusion that a configuration names, fresh."""
     settings, vision = config.tlm or {}, config.vision_config
+    if settings["fusion"] == "none":
+        return NoFusion()
     merge = vision.spatial_merge_size if settings["variant"] == "release" else None
     kernel = Kernel(float(settings["sigma"]), merge)
     make = FUSIONS[settings["fusion"]]

@@ -30,11 +30,18 @@ class PriorBeside:
         files: Tried in this order.
         open_file: Opens one; FusarError where it may not be opened, or is no prior.
         report: Takes each line once.
+        simulated: The scene is, so that no cached vectors of the real ground may stand for the file's.
     """
 
     def __init__(
-        self, files: Sequence[Path], open_file: Callable[[Path], FilePrior], report: Callable[[str], None]
+        self,
+        files: Sequence[Path],
+        open_file: Callable[[Path], FilePrior],
+        report: Callable[[str], None],
+        *,
+        simulated: bool = False,
     ) -> None:
+        self.simulated = simulated
         self._report = once(report)
         self._open: dict[Path, FilePrior] = {}
         for path in files:

@@ -44,8 +44,9 @@ class NoPrior(PriorSource):
 class FallbackSource(PriorSource):
     """Tries the sources in order, reports each attempt, and gives the prior of the first that has one.
 
-    What is cached comes first, then the file beside the scene, then what must be fetched; a source that has failed
-    comes last from then on. One that has no images at a place is passed over; water without data is an answer.
+    What is cached comes first, then the file beside the scene, then what must be fetched; of a simulated scene, whose
+    ground is not the real one, the file comes before the cache. A source that has failed comes last from then on. One
+    that has no images at a place is passed over; water without data is an answer.
 
     Args:
         name: What the user asked for.
@@ -169,6 +170,8 @@ class FallbackSource(PriorSource):
     def _ranked(self, footprint: Footprint, year: int | None) -> tuple[Ranked, Ranked]:
         """The sources that have it all at hand, and the others, in the order in which to ask; the year to ask for."""
         found = [(source, source.cached(footprint, year)) for source in self._sources]
+        if self._beside is not None and self._beside.simulated and self.file_at(footprint):
+            found = [(source, None) for source in self._sources]
         cached: Ranked = [(source, used if year is None else year) for source, used in found if used]
         others: Ranked = [(source, year) for source, used in found if not used]
         return cached, sorted(others, key=lambda one: one[0].name in self._failed)

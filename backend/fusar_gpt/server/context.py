@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from fusar_gpt.engine import Batcher, Engine
+from fusar_gpt.model import Card
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.server.jobs import Jobs, TaskTimes
 from fusar_gpt.server.metrics import Metrics
@@ -70,6 +71,14 @@ class Context:
     def card(self, name: str | None = None) -> dict[str, Any] | None:
         """The card of the model of that name, or of the first one; None if the server does not run it."""
         return next((card for card in self.info["models"] if name in (None, card["name"])), None)
+
+    def model_card(self, name: str | None = None) -> Card | None:
+        """The same as a :class:`Card`; None if the server does not run it or does not describe it."""
+        shown = self.card(name) or {}
+        try:
+            return Card(**{field.name: shown[field.name] for field in fields(Card) if field.name in shown})
+        except TypeError:
+            return None
 
     def unknown_model(self, name: str) -> str:
         """The error message for a model that the server does not run."""

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
 
@@ -37,7 +37,16 @@ from fusar_gpt.findings.coverage import ALL, Coverage, without_data
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, crs_text, open_scene_of, read_chip
 from fusar_gpt.model import Card
-from fusar_gpt.planning import ChipQuestions, plan_questions, scene_area, untaught_sizes
+from fusar_gpt.planning import (
+    ChipQuestions,
+    abilities_of,
+    answerable,
+    plan_questions,
+    scene_area,
+    untaught,
+    unused_prior,
+    usable_request,
+)
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors.preview import draw_field
 from fusar_gpt.scene_prior import Admit, footprint, open_scene_prior, prior_status, prior_year
@@ -66,8 +75,9 @@ def router(context: Context) -> APIRouter:
     admit = admit_under(context.roots)
 
     def make(inputs: InterpretRequest, cancelled: Callable[[], bool]) -> Preview:
-        request = check_request(inputs, context)
-        card = _card(context, request.model)
+        checked = check_request(inputs, context)
+        card = _card(context, checked.model)
+        request = answerable(checked, abilities_of(card))
         with slots, open_scene_of(request, RasterPolicy(), cancelled) as scene:
             area = scene_area(request, scene)
             chips, planned = plan_questions(request, scene, area, card)
@@ -75,18 +85,24 @@ def router(context: Context) -> APIRouter:
             return Preview(
                 chips=chips,
                 seconds=context.times.estimate(request.task, chips * len(middle.questions)),
-                chip=_show_chip(scene, middle.chip, area, untaught_sizes(request, scene, middle.chip, card)),
-                prior=_show_prior(request, context.settings, scene, middle.chip, cancelled, admit),
+                chip=_show_chip(scene, middle.chip, area, untaught(request, scene, middle.chip, card)),
+                prior=_show_prior(
+                    usable_request(request, card), context.settings, scene, middle.chip, cancelled, admit
+                ),
             )
 
     def look(inputs: InterpretRequest, cancelled: Callable[[], bool]) -> PriorStatus:
-        request = check_request(inputs, context)
-        card = _card(context, request.model)
+        checked = check_request(inputs, context)
+        card = _card(context, checked.model)
+        request = answerable(checked, abilities_of(card))
         policy = RasterPolicy()
         with looks, open_scene_of(request, policy, cancelled) as scene:
             _, planned = plan_questions(request, scene, scene_area(request, scene), card)
             chips = _until(cancelled, planned)
-            return prior_status(request, scene, chips, context.settings, policy, admit)
+            status = prior_status(
+                usable_request(request, card), scene, chips, context.settings, policy, admit
+            )
+            return replace(status, said=(*unused_prior(request, card), *status.said))
 
     async def in_time(
         work: Callable[[InterpretRequest, Callable[[], bool]], T], inputs: InterpretRequest, http: Request
@@ -134,11 +150,9 @@ async def _set_when_gone(request: Request, stop: threading.Event) -> None:
 
 def _card(context: Context, name: str | None) -> Card:
     """The card of a served model, from what ``/info`` shows of it."""
-    shown = context.card(name) or {}
-    try:
-        return Card(**{field.name: shown[field.name] for field in fields(Card) if field.name in shown})
-    except TypeError as error:
-        raise FusarError("this server does not describe its model; start a job instead") from error
+    if (card := context.model_card(name)) is None:
+        raise FusarError("this server does not describe its model; start a job instead")
+    return card
 
 
 def _middle(planned: Iterator[ChipQuestions], area: BaseGeometry) -> ChipQuestions:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from fusar_gpt.contract import EXECUTION, InterpretRequest
 from fusar_gpt.contract.limits import NO_CONTROLS
 from fusar_gpt.errors import FusarError
+from fusar_gpt.planning import abilities_of, answerable
 from fusar_gpt.scene_prior import check_network, settings_of
 from fusar_gpt.server import wire
 from fusar_gpt.server.context import Context
@@ -33,11 +34,13 @@ def submitter_of(request: Request, x_client: ClientName = None) -> Submitter:
 def check_request(request: InterpretRequest, context: Context) -> InterpretRequest:
     """The request with its files.
 
-    Raises FusarError for a model that is not served, PriorError for a prior on a network that is refused, else as
-    :func:`with_files`.
+    Raises FusarError for a model that is not served, TaskError for what it cannot be asked, PriorError for a prior on a
+    network that is refused, else as :func:`with_files`.
     """
     if request.model is not None and context.card(request.model) is None:
         raise FusarError(context.unknown_model(request.model))
+    if (card := context.model_card(request.model)) is not None:
+        answerable(request, abilities_of(card))
     check_network(request, settings_of(request, context.settings))
     return with_files(request, context.roots)
 

@@ -25,6 +25,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from fusar_gpt import __version__
+from fusar_gpt.certainty import calibration_of
 from fusar_gpt.contract import API, PRIOR_SOURCES, Task
 from fusar_gpt.engine import LocalEngine, open_engine
 from fusar_gpt.engine_options import EngineOptions
@@ -128,6 +129,8 @@ def local_app(model: EngineOptions, **options: Any) -> FastAPI:
     def load() -> LocalEngine:
         engine = open_engine(model)
         info["device"] = engine.device
+        if calibration_of(engine.card, engine.hash)[0] is None:
+            info["models"][0]["calibration"] = None  # the card's is of another checkpoint
         return engine
 
     return create_app(

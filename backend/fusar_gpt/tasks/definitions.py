@@ -15,7 +15,7 @@ from functools import partial
 from fusar_gpt.contract import Need, Task
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import ChipBox
-from fusar_gpt.tasks import compact, release
+from fusar_gpt.tasks import compact, release, sarchat
 from fusar_gpt.tasks.answers import CLASS_NAME, Answer, FrameSize
 from fusar_gpt.tasks.reading import read_count, read_grid, read_label, read_text
 
@@ -160,6 +160,13 @@ _TASKS: Mapping[Task, _TaskDefinition] = {
 }
 """Detection is the only task that the authors' checkpoint was published with; ``release`` words the others alike."""
 
+_SARCHAT: Mapping[Task, Form] = {
+    Task.COUNT: Form(sarchat.COUNT_PROMPT, 1024, sarchat.read_instances, sarchat.COUNT_GRAMMAR),
+    Task.LOCATE: Form(sarchat.LOCATE_PROMPT, 64, sarchat.read_cells, sarchat.LOCATE_GRAMMAR),
+    Task.CLASSIFY: Form(sarchat.CLASSIFY_PROMPT, 24, sarchat.read_category),
+}
+"""What the prompt set ``sarchat`` words otherwise than ``release``; not confirmed by the authors."""
+
 
 @dataclass(frozen=True)
 class PromptSet:
@@ -172,6 +179,11 @@ class PromptSet:
     name: str
     _forms: Mapping[Task, Form]
     _fields: Callable[[str | None, str, ChipBox | None, FrameSize], dict[str, str]]
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that it has words for."""
+        return tuple(task for task in Task if task in self._forms)
 
     def prompt(self, question: Question, frame_size: FrameSize) -> str:
         """The words to ask the model; a box is rounded to whole pixels of the chip."""
@@ -195,6 +207,9 @@ class PromptSet:
 _PROMPT_SETS = {
     "compact": PromptSet("compact", {task: of.compact for task, of in _TASKS.items()}, compact.fields),
     "release": PromptSet("release", {task: of.release for task, of in _TASKS.items()}, release.fields),
+    "sarchat": PromptSet(
+        "sarchat", {task: _SARCHAT.get(task, of.release) for task, of in _TASKS.items()}, sarchat.fields
+    ),
 }
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from fusar_gpt.frames import ChipBox
 from fusar_gpt.tasks.answers import Count, Grid, Label, Text
@@ -84,7 +85,7 @@ def box_of(*numbers: str) -> ChipBox | None:
     return box if box.area > 0 else None
 
 
-def rising_cells_rule(separator: str) -> str:
-    """The grammar rule ``from1``: cells 1..9 in rising order, each at most once, at least one."""
-    rules = [f'from{n} ::= "{n}" ("{separator}" from{n + 1})? | from{n + 1}' for n in range(1, 9)]
-    return "\n".join([*rules, 'from9 ::= "9"', ""])
+def rising_cells_rule(separator: str, names: Sequence[str] = "123456789") -> str:
+    """The grammar rule ``from1``: cells 1..9 by their names in rising order, each at most once, at least one."""
+    rules = [f'from{n} ::= "{names[n - 1]}" ("{separator}" from{n + 1})? | from{n + 1}' for n in range(1, 9)]
+    return "\n".join([*rules, f'from9 ::= "{names[8]}"', ""])

@@ -9,24 +9,30 @@ from typing import Any
 
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtNetwork import QNetworkReply
+from qgis.PyQt.QtWidgets import QWidget
 
 from ...connection.backend import Backend
 from ...connection.chat_stream import ChatStream
 from ...connection.client import Client
+from ...connection.network_consent import may_fetch
 from ...contract import Info, Preview, ProtocolError, read
 from ...core.chat import Answered, Conversation, request
 from ...core.completions import ChipsDone, Refused
 from ...layers.scene import Scene
+from ..prior_consent import PriorCheck
 from ..scene_upload import SceneUpload
 from .on_map import AreaPicture, area_of, jpeg, read_picture
 
 Sent = dict[tuple[str, str, str], str]
 """What ``inputs.scene`` may say for the backend's address, a layer's id and an area."""
+Consents = dict[tuple[str, ...], bool]
+"""Whether the prior may be fetched, as it was answered for the same and a prior."""
 
 
 class ChatRequest(QObject):
     """Gets the last turn of a conversation answered, and writes into it what comes.
 
+    Before a prior is fetched from the network the analyst is asked, unless that is answered for every place.
     ``changed`` when there is more to show, ``ended`` once, when the words are complete, ``over`` when nothing more
     comes; then it deletes itself.
     """
@@ -36,20 +42,38 @@ class ChatRequest(QObject):
     over = pyqtSignal()
 
     def __init__(
-        self, backend: Backend, conversation: Conversation, scene: Scene, known: Sent, parent: QObject
+        self,
+        backend: Backend,
+        conversation: Conversation,
+        scene: Scene,
+        known: Sent,
+        consents: Consents,
+        parent: QWidget,
     ) -> None:
-        """Make ready to ask; ``known`` are the parts of scenes that the backend has already."""
+        """Make ready to ask.
+
+        Args:
+            backend: Who answers.
+            conversation: Its last turn is asked.
+            scene: The scene of that turn.
+            known: The parts of scenes that the backend has already.
+            consents: What was answered about their priors.
+            parent: A widget; the question about the prior belongs to its window.
+        """
         super().__init__(parent)
         self.conversation = conversation
         self.turn = conversation.turns[-1]
         self.stage = self.tr("Connecting to the backend…")
         self._backend = backend
         self._scene = scene
-        self._known = known
+        self._known, self._consents = known, consents
         self._sent = ""
         self._upload: SceneUpload | None = None
         self._model = self.turn.options.model
+        self._window = parent.window()
         self._client: Client | None = None
+        self._check: PriorCheck | None = None
+        self._may_fetch = self._was_asked = False
         self._stream: ChatStream | None = None
         self._preview: QNetworkReply | None = None
         self._part = ("", "", "")
@@ -96,9 +120,28 @@ class ChatRequest(QObject):
         self._sent = sent
         if self._client is None:
             return
+        answer = self._consents.get(self._place)
+        if answer is not None and not may_fetch():  # one question for each place, not for each turn
+            self._look(answer)
+            return
+        self._check = PriorCheck(self._client, self._window, self)
+        self._check.asking.connect(self._on_asking)
+        self._check.settled.connect(self._look)
+        self._check.start(self._looked_at())
+
+    def _on_asking(self) -> None:
+        self._was_asked = True
+        self._report(self.tr("The question about the prior waits for your answer."))
+
+    def _look(self, allowed: bool) -> None:
+        self._check, self._may_fetch = None, allowed
+        if self._was_asked:
+            self._consents[self._place] = allowed
+        if self._client is None:
+            return
         self._report(self.tr("Looking…"))
         self._begun = time.monotonic()
-        self._stream = ChatStream(self._client, request(self.conversation, sent, self._model))
+        self._stream = ChatStream(self._client, self._body())
         self._stream.text_received.connect(self._on_text)
         self._stream.progressed.connect(self._on_progress)
         self._stream.ended.connect(self._on_ended)
@@ -137,6 +180,9 @@ class ChatRequest(QObject):
         if self._upload is not None:
             self._upload.cancel()
             self._upload = None
+        if self._check is not None:
+            self._check.stop()
+            self._check = None
         if self._stream is not None:
             self._stream.stop()
             self._stream = None
@@ -148,11 +194,24 @@ class ChatRequest(QObject):
         self.ended.emit()
         self._add_picture()
 
+    @property
+    def _place(self) -> tuple[str, ...]:
+        return (*self._part, self.turn.options.prior)
+
+    def _body(self) -> dict[str, Any]:
+        return request(self.conversation, self._sent, self._model, prior_network=self._may_fetch)
+
     def _looked_at(self) -> dict[str, Any]:
         """The inputs of a job that would look at the same."""
-        inputs = dict(request(self.conversation, self._sent, self._model)["fusar"])
-        task = "classify" if "boxes" in inputs and self.turn.run.get("task") == "classify" else "describe"
-        return {**inputs, "task": task, "targets": [], "model": self._model}
+        inputs = dict(self._body()["fusar"])
+        run = self.turn.run
+        task = str(run.get("task") or "describe")
+        if task == "classify" and "boxes" not in inputs:
+            task = "describe"  # one of the findings was classified
+        if task == "ask":
+            inputs["question"] = self.turn.question
+        targets = [name.strip() for name in str(run.get("targets") or "").split(",") if name.strip()]
+        return {**inputs, "task": task, "targets": targets, "model": self._model}
 
     def _add_picture(self) -> None:
         if self.turn.state == "answered":

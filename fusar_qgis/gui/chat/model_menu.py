@@ -9,7 +9,7 @@ from qgis.core import QgsSettings
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QAction, QActionGroup, QFileDialog, QMenu, QToolButton, QWidget
 
-from ...contract import Info, Model
+from ...contract import AUTO_PRIOR, NO_PRIOR, Info, Model
 from ...contract.limits import PRIOR_YEARS
 from ...core.chat import ModelOptions
 
@@ -40,7 +40,8 @@ class ModelMenu(QToolButton):
     def offer(self, info: Info) -> None:
         """Offer the models and priors of the backend."""
         self._models = info.models
-        self._fetches = "auto" in info.prior_sources
+        self._fetches = AUTO_PRIOR in info.prior_sources
+        self._refresh()
 
     @property
     def model(self) -> Model | None:
@@ -52,10 +53,12 @@ class ModelMenu(QToolButton):
     def chosen(self) -> ModelOptions:
         """Return what is chosen."""
         settings = QgsSettings()
-        prior = settings.value(_PRIOR, "none", type=str) or "none"
+        prior = settings.value(_PRIOR, "", type=str) or AUTO_PRIOR
+        if prior == AUTO_PRIOR and not self._fetches:
+            prior = NO_PRIOR
         year = settings.value(_YEAR, 0, type=int)
         model = settings.value(_MODEL, "", type=str)
-        return ModelOptions(model, prior, year if year and prior != "none" else None)
+        return ModelOptions(model, prior, year if year and prior != NO_PRIOR else None)
 
     def _fill(self) -> None:
         for old in self._menu.findChildren(QMenu):
@@ -63,13 +66,15 @@ class ModelMenu(QToolButton):
         self._menu.clear()
         options = self.chosen()
         self._menu.addSection(self.tr("Prior"))
-        priors = {"none": self.tr("&No prior: from the image alone")}
-        priors["auto"] = self.tr("&Automatic: what the backend fetches")
+        priors = {
+            AUTO_PRIOR: self.tr("&Automatic: at hand, else fetched"),
+            NO_PRIOR: self.tr("&No prior: from the image alone"),
+        }
         priors.setdefault(options.prior, Path(options.prior).name)
         group = QActionGroup(self._menu)
         for prior, text in priors.items():
             action = self._choice(group, self._menu, text, _PRIOR, prior, options.prior)
-            action.setEnabled(prior != "auto" or self._fetches)
+            action.setEnabled(prior != AUTO_PRIOR or self._fetches)
         self._menu.addAction(self.tr("&File…")).triggered.connect(self._ask_file)
         self._menu.addSeparator()
         self._fill_years(options)
@@ -77,7 +82,7 @@ class ModelMenu(QToolButton):
 
     def _fill_years(self, options: ModelOptions) -> None:
         menu = self._menu.addMenu(self.tr("&Year of the prior"))
-        menu.setEnabled(options.prior != "none")
+        menu.setEnabled(options.prior != NO_PRIOR)
         group = QActionGroup(menu)
         self._choice(group, menu, self.tr("Of the scene"), _YEAR, 0, options.year or 0)
         known = [model.prior_years for model in self._models if model.prior_years]
@@ -127,5 +132,5 @@ class ModelMenu(QToolButton):
 
     def _refresh(self) -> None:
         prior = self.chosen().prior
-        names = {"none": self.tr("none"), "auto": self.tr("automatic")}
+        names = {NO_PRIOR: self.tr("none"), AUTO_PRIOR: self.tr("automatic")}
         self.setText(self.tr("&Prior: {prior}").format(prior=names.get(prior, Path(prior).name)))

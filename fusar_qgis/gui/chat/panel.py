@@ -30,7 +30,7 @@ from ...layers.wording import questions_taken
 from ..messages import PRODUCT, show_message
 from .area_picker import AreaPicker
 from .captions import suggestions
-from .chat_request import ChatRequest, Sent
+from .chat_request import ChatRequest, Consents, Sent
 from .conversation_bar import ConversationBar
 from .conversation_store import ConversationStore
 from .model_menu import ModelMenu
@@ -52,6 +52,7 @@ class ChatPanel(QWidget):
         self._asking: ChatRequest | None = None
         self._late: list[ChatRequest] = []  # their words are said, their pictures still come
         self._sent: Sent = {}
+        self._consents: Consents = {}
         self._soon = QTimer(self)  # words may come faster than they can be laid out
         self._soon.setSingleShot(True)
         self._soon.setInterval(_REFRESH_MS)
@@ -100,7 +101,7 @@ class ChatPanel(QWidget):
         conversation = self._store.open
         conversation.turns.append(turn)
         self._transcript.add(turn)
-        self._asking = ChatRequest(self._backend, conversation, scene, self._sent, self)
+        self._asking = ChatRequest(self._backend, conversation, scene, self._sent, self._consents, self)
         self._asking.changed.connect(self._refresh_soon)
         self._asking.ended.connect(self._on_ended)
         self._asking.over.connect(self._on_over)

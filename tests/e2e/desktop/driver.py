@@ -139,9 +139,11 @@ def start_button():
 
 
 def over() -> bool:
-    """Only the message of a run under way has a push button: Cancel."""
+    """Only the message of a run under way can be cancelled."""
     items = iface.messageBar().items()
-    return bool(items) and not any(item.findChildren(QPushButton) for item in items)
+    return bool(items) and all(
+        button.text() != "Cancel" for item in items for button in item.findChildren(QPushButton)
+    )
 
 
 QTimer.singleShot(0, lambda: directors.append(Director(story(), OUT, result)))

@@ -29,6 +29,11 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_arguments(
         commands.add_parser("evaluate", help="measure a checkpoint on data, with a report")
     )
+    evaluate.add_calibrate_arguments(
+        commands.add_parser(
+            "calibrate", help="from token probabilities to confidences, on a checkpoint's card"
+        )
+    )
     reproduce.add_arguments(
         commands.add_parser("reproduce", help="the paper's ablations in miniature, on simulated chips")
     )

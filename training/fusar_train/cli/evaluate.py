@@ -20,12 +20,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="for report, figures and predictions")
     parser.add_argument(
-        "--predictions", type=Path, metavar="FILE", help=f"default: {PREDICTIONS_FILE} in --out"
+        "--predictions",
+        type=Path,
+        metavar="FILE",
+        help=f"where answers are written (default: {PREDICTIONS_FILE} in --out); without a checkpoint, answers to "
+        "measure: ours, the authors' predictions.jsonl, or those of a benchmark",
+    )
+    parser.add_argument(
+        "--benchmark",
+        choices=["sarchat", "sarlang", "xview3"],
+        help="whose form and rules --predictions are of, where the file does not tell",
+    )
+    parser.add_argument("--truth", type=Path, metavar="FILE", help="of xview3: the labels, as CSV")
+    parser.add_argument(
+        "--shore",
+        type=Path,
+        metavar="DIR",
+        help="of xview3: SCENE_shoreline.npy, where detections lack the distance",
     )
     parser.add_argument(
         "--tasks", type=tasks, default=tuple(Task), metavar="T,T", help="such as count,detect; default: all"
     )
-    parser.add_argument("--split", default="test", choices=["train", "val", "test"])
+    parser.add_argument("--split", default="test", choices=["train", "val", "test", "calibration"])
     parser.add_argument(
         "--prior", type=priors, default=("own",), metavar="P,P", help="of own (default), none, wrong"
     )
@@ -36,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_without_targets(parser)
     parser.add_argument(
-        "--recompute", type=Path, metavar="FILE", help="take the figures of these predictions; no model"
+        "--recompute", type=Path, metavar="FILE", help="the same as --predictions without a checkpoint"
     )
     parser.set_defaults(run=run)
 
@@ -56,6 +72,27 @@ def run(args: argparse.Namespace) -> None:
     from fusar_train.evaluation import command
 
     command.run(args)
+
+
+def add_calibrate_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``fusar-train calibrate``."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint's folder or name")
+    parser.add_argument(
+        "predictions",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="its predictions.jsonl on images it has not seen, by fusar-train evaluate",
+    )
+    add_out(parser, "for calibration.json and reliability.svg")
+    parser.add_argument("--write", action="store_true", help="put it on the checkpoint's card too")
+    parser.set_defaults(run=_calibrate)
+
+
+def _calibrate(arguments: argparse.Namespace) -> None:
+    from fusar_train.evaluation import command
+
+    command.calibrate_checkpoint(arguments)
 
 
 def tasks(text: str) -> tuple[Task, ...]:
@@ -94,11 +131,13 @@ def add_card_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _card(arguments: argparse.Namespace) -> None:
+    from fusar_gpt.certainty import calibration_of
     from fusar_gpt.engine import LocalEngine
     from fusar_gpt.model import load_checkpoint
     from fusar_gpt.model.store import find_folder
     from fusar_train.corpus.ssdd import read_voc, shared_ground, split
     from fusar_train.evaluation.card import measure_all, write_card
+    from fusar_train.evaluation.reliability import RELIABILITY_FILE, draw_reliability
     from fusar_train.pretrain.questions import TEXTS
 
     checkpoint = load_checkpoint(arguments.model, device="cpu")
@@ -122,6 +161,10 @@ def _card(arguments: argparse.Namespace) -> None:
         "shared_ground": len(shared_ground(arguments.real)) if arguments.real else 0,
     }
     arguments.out.mkdir(parents=True, exist_ok=True)
+    if found := calibration_of(checkpoint.card, checkpoint.hash)[0]:
+        facts["calibration"] = [(task, one) for task, of in found.tasks.items() for one in of.sets]
+        drawing = draw_reliability({task: of.reliability for task, of in found.tasks.items()})
+        (arguments.out / RELIABILITY_FILE).write_text(drawing, encoding="utf-8")
     write_card(arguments.out, results, facts)
 
 

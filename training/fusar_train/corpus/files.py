@@ -66,6 +66,17 @@ def json_lines(path: Path) -> Iterator[tuple[str, Any | CorpusError]]:
                 yield where, value
 
 
+def json_rows(path: Path) -> Iterator[tuple[str, Any | CorpusError]]:
+    """As ``json_lines``, but a ``.json`` file is one list, whose items come with their place ("FILE, item 3")."""
+    if path.suffix.lower() != ".json":
+        yield from json_lines(path)
+        return
+    items = json_file(path)
+    if not isinstance(items, list):
+        raise CorpusError(f"{path} is no list of objects: give a .jsonl file, or a list in a .json file.")
+    yield from ((f"{path}, item {number},", item) for number, item in enumerate(items, 1))
+
+
 def xml_file(path: Path) -> ET.Element:
     """The root of an XML file.
 

@@ -1,35 +1,54 @@
 """The FUSAR-GPT authors' ``detection.jsonl``: one image, its AEF vectors, one question, one answer a line.
 
-Fields: ``id``, ``image``, ``aef`` (``.npz``, the older ``.npy``, or none), ``coordinate_size`` (504 if absent),
-``question``, ``answer`` (a JSON list of ``bbox_2d`` and ``label``, or ``None``). Boxes are in a frame of
+Fields: ``id``, ``image``, ``aef`` (``.npz``, the older ``.npy``, or none, as in ``detection_no_aef.jsonl``),
+``coordinate_size`` (504 if absent), ``question``, ``answer`` (a list of ``bbox_2d`` and ``label``, as JSON or in a
+string, or ``None``). A ``.json`` file holds the same objects in one list. Boxes are in a frame of
 coordinate_size x coordinate_size px to which the image is stretched. Only the class that is asked for is
 labelled; lines of one image are joined.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
 from fusar_gpt.frames import SceneBox
 from fusar_gpt.tasks import ANY, Boxes, Question, Task, prompt_set
 from fusar_train.corpus.dataset import Dataset, Read
 from fusar_train.corpus.errors import CorpusError
-from fusar_train.corpus.files import inside, json_lines
+from fusar_train.corpus.files import inside, json_rows
 from fusar_train.corpus.images import image_facts
 from fusar_train.corpus.messages import recognise
 from fusar_train.corpus.record import Message, Record, RecordObject
 from fusar_train.validation import first_fault
 
 
+def answer_text(answer: Any) -> Any:
+    """An answer as the model writes it; the authors' scripts take a list too, and turn it into JSON."""
+    return json.dumps(answer, ensure_ascii=False) if isinstance(answer, list) else answer
+
+
+_IN_WORDS = (Task.DESCRIBE, Task.ASK)
+_BOXES_ASKED = "bbox"  # however a question to detect is worded, it names the format of the answer
+
+FILES = ("detection.jsonl", "detection_no_aef.jsonl")
+"""What the authors call the files of a folder, with AEF vectors and without."""
+
+
+def plain_question(question: str) -> str:
+    """A question without the mark of the image that some of them carry; it stands before the words anyway."""
+    return question.replace("<image>", "").strip()
+
+
 class _Line(BaseModel, strict=True):
     image: str
-    question: str
-    answer: str
+    question: Annotated[str, AfterValidator(plain_question)]
+    answer: Annotated[str, BeforeValidator(answer_text)]
     coordinate_size: Annotated[int, Field(gt=0, le=100_000)] = 504
     aef: str | None = None
     id: str | int | None = None
@@ -37,12 +56,15 @@ class _Line(BaseModel, strict=True):
 
 
 def read_release_set(path: Path, dataset: Dataset) -> Iterator[Read]:
-    """The records of a ``.jsonl`` file, or of the ``detection.jsonl`` of a folder, in order of first appearance.
+    """The records of a ``.jsonl`` or ``.json`` file, or of the first of ``FILES`` that a folder holds.
+
+    They come in the order of first appearance.
 
     Raises:
         CorpusError: The file is missing; a bad line comes as its error.
     """
-    file = path / "detection.jsonl" if path.is_dir() else path
+    named = [path / name for name in FILES]
+    file = next((one for one in named if one.is_file()), named[0]) if path.is_dir() else path
     yield from by_image(file, lambda raw, where: _record(raw, file.parent, where, dataset))
 
 
@@ -52,7 +74,7 @@ def by_image(file: Path, record_of: Callable[[Any, str], Record]) -> Iterator[Re
     ``record_of`` makes a record of one line's object, whose place is its second argument.
     """
     records: dict[Path, Record] = {}
-    for where, raw in json_lines(file):
+    for where, raw in json_rows(file):
         try:
             if isinstance(raw, CorpusError):
                 raise raw
@@ -93,7 +115,17 @@ def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> Record:
             f"{where} makes no sense: {first_fault(error)}: is it a line of the authors' detection.jsonl?"
         ) from error
     image, side = inside(folder, line.image, where), line.coordinate_size
+    prior = None if line.aef is None else inside(folder, line.aef, where)
+    more: dict[str, Any] = {"frame": [side, side], "prompt_set": "release"}
+    if type(line.year) is int:
+        more["year"] = line.year
     task, target = recognise(line.question)
+    if task in _IN_WORDS and _BOXES_ASKED not in line.question:
+        image_facts(image, f"{where} image {image}")
+        message = Message(task=task, question=line.question, answer=line.answer)
+        return dataset.record(
+            image, [str(line.id or image.stem)], [], more=more, objects=(), prior=prior, messages=(message,)
+        )
     target = target if task is Task.DETECT and target else ANY
     said = prompt_set("release").parse(Question(Task.DETECT, target=target), line.answer, (side, side))
     if not isinstance(said, Boxes) or not said.complete:
@@ -109,15 +141,12 @@ def _record(raw: Any, folder: Path, where: str, dataset: Dataset) -> Record:
         for one in said.boxes
     )
     asked = dataset.item(target, SceneBox(0, 0, 1, 1)).label
-    more: dict[str, Any] = {"frame": [side, side], "prompt_set": "release"}
-    if type(line.year) is int:
-        more["year"] = line.year
     return dataset.record(
         image,
         [str(line.id or image.stem)],
         [asked] if target != ANY else {item.label for item in objects},
         more=more,
         objects=objects,
-        prior=None if line.aef is None else inside(folder, line.aef, where),
+        prior=prior,
         messages=(Message(task=Task.DETECT, target=asked, question=line.question, answer=line.answer),),
     )

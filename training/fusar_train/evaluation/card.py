@@ -240,13 +240,14 @@ def write_card(
         folder: The checkpoint.
         results: What ``measure_all`` returned.
         facts: ``parameters`` (millions), ``questions``, ``count`` (simulated test chips), ``run`` (how long it was
-            trained), if there is a twin, ``twin`` (how it was trained) and, when real images were used, the numbers of
-            those in ``train``, held out in ``test``, and of the latter on ``shared_ground``.
+            trained), if there is a twin, ``twin`` (how it was trained), if there is a calibration, ``calibration``
+            (pairs of a task and a set that it was measured on) and, when real images were used, the numbers of those
+            in ``train``, held out in ``test``, and of the latter on ``shared_ground``.
     """
     (folder / "figures.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     simulated, missed = results["simulated"], results[MISSES]
     text = load_template("fusar_train.evaluation", "card.md").render(
-        **{"twin": "", **facts},
+        **{"twin": "", "calibration": None, **facts},
         simulated=simulated,
         ssdd=results.get("ssdd"),
         shared=results.get(SSDD_SHARED),

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fusar_gpt.certainty import calibration_of
 from fusar_gpt.cli.terminal import progress_bar
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings.output import check_writable, whole_file
+from fusar_gpt.model import Card
+from fusar_gpt.model.folder import CARD_FILE, digest
+from fusar_gpt.model.store import find_folder
 from fusar_train.evaluation import baselines, false_alarms
+from fusar_train.evaluation.answer_files import read_answers
 from fusar_train.evaluation.bootstrap import LEVEL, RESAMPLES
+from fusar_train.evaluation.calibration import calibrate, lines
 from fusar_train.evaluation.captions import TOKENIZER
 from fusar_train.evaluation.cfar import Cfar
 from fusar_train.evaluation.false_alarms import SceneAlarms
@@ -28,16 +36,19 @@ from fusar_train.evaluation.predictions import (
     LabelledQuestion,
     Prediction,
     PredictionsError,
+    PriorKind,
     read_predictions,
     write_predictions,
 )
+from fusar_train.evaluation.reliability import RELIABILITY_FILE, draw_reliability
 from fusar_train.evaluation.report import column, interval, models_of, overall, render, shown, title_of
 from fusar_train.evaluation.results import EvaluationResult, evaluate_predictions, to_json
 
 if TYPE_CHECKING:
     from fusar_gpt.engine import Engine
 
-FIGURES_FILE, REPORT_FILE = "figures.json", "report.html"
+FIGURES_FILE, REPORT_FILE, XVIEW3_FILE = "figures.json", "report.html", "xview3.json"
+CALIBRATION_FILE = "calibration.json"
 _CFAR = "cfar"
 _TRAIN_IMAGES = 300  # enough to know the commonest answers
 
@@ -52,20 +63,37 @@ def run(args: argparse.Namespace) -> None:
         make_folder(args.out)
         for name in (FIGURES_FILE, REPORT_FILE):
             check_writable(args.out / name)
-    images, predictions, alarms = None, [], []
-    if args.recompute:
-        predictions = read_predictions(args.recompute)
+    given = args.recompute or (None if args.checkpoint else args.predictions)
+    if args.benchmark == "xview3":
+        run_xview3(given, args.truth, args.shore, args.out)
+        return
+    images, alarms = None, list[SceneAlarms]()
+    predictions, notices = list[Prediction](), tuple[str, ...]()
+    if given:
+        predictions, notices = read_given(given, args.benchmark)
     elif args.checkpoint and args.data:
         images, predictions = evaluate(args)
     elif not (args.checkpoint and args.without_targets):
-        raise PredictionsError("Give a checkpoint and data to evaluate, or predictions with --recompute.")
+        raise PredictionsError("Give a checkpoint and data to evaluate, or answers with --predictions.")
     if args.without_targets:
         alarms = measure_alarms(args)
-    results = evaluate_predictions(predictions, args.seed)
-    for line in (*summary(results), *false_alarms.told(alarms)):
+    results = [
+        replace(result, notices=(*notices, *result.notices))
+        for result in evaluate_predictions(predictions, args.seed)
+    ]
+    told = [notice for result in results for notice in result.notices]
+    for line in (*summary(results), *false_alarms.told(alarms), *told):
         print(line)
     if args.out:
         write_results(args.out, results, predictions, images, args.seed, alarms)
+
+
+def read_given(path: Path, benchmark: str | None) -> tuple[list[Prediction], tuple[str, ...]]:
+    """The predictions of a file of answers, and what of it is left out; PredictionsError when nothing is left."""
+    answers = read_answers(path, benchmark)
+    if not answers.predictions:
+        raise PredictionsError(" ".join((f"{path} holds nothing to measure.", *answers.notices)))
+    return answers.predictions, answers.notices
 
 
 def measure_alarms(args: argparse.Namespace) -> list[SceneAlarms]:
@@ -74,6 +102,53 @@ def measure_alarms(args: argparse.Namespace) -> list[SceneAlarms]:
         raise PredictionsError("--without-targets needs a checkpoint: CA-CFAR and predictions ask no scene.")
     scenes = false_alarms.scenes_in(args.without_targets)
     return list(false_alarms.false_alarms(load_engine(args.checkpoint), scenes))
+
+
+def run_xview3(detections: Path | None, labels: Path | None, shore: Path | None, out: Path | None) -> None:
+    """Scores points at sea as xView3 does, and writes ``xview3.json`` to ``out``.
+
+    Raises:
+        PredictionsError: A file is missing or is not of xView3's columns.
+    """
+    from fusar_train.evaluation import xview3
+
+    if not (detections and labels):
+        raise PredictionsError(
+            "xView3's scoring needs detections and labels: give --predictions and --truth."
+        )
+    found = xview3.read_points(detections)
+    score = asdict(
+        xview3.score(xview3.with_shore(found, shore) if shore else found, xview3.read_points(labels))
+    )
+    for line in xview3.lines(score):
+        print(line)
+    if out:
+        with whole_file(out / XVIEW3_FILE) as path:
+            path.write_text(json.dumps(score, indent=1, allow_nan=False) + "\n", "utf-8")
+
+
+def calibrate_checkpoint(args: argparse.Namespace) -> None:
+    """Fits a calibration on predictions; writes it with its diagrams and, with ``--write``, puts it on the card.
+
+    Raises:
+        FusarError: The predictions are not the checkpoint's or too few, or a file cannot be read or written.
+    """
+    folder = find_folder(args.checkpoint)
+    card = Card.read(folder)
+    predictions = [one for path in args.predictions for one in read_predictions(path)]
+    calibration, notices = calibrate(predictions, digest(folder, card))
+    for line in (*lines(calibration.tasks), *notices):
+        print(line)
+    make_folder(args.out)
+    drawing = draw_reliability({name: task.reliability for name, task in calibration.tasks.items()})
+    with whole_file(args.out / RELIABILITY_FILE) as path:
+        path.write_text(drawing, "utf-8")
+    with whole_file(args.out / CALIBRATION_FILE) as path:
+        path.write_text(json.dumps(asdict(calibration), indent=1) + "\n", "utf-8")
+    if args.write:
+        with whole_file(folder / CARD_FILE) as path:
+            path.write_text(replace(card, calibration=calibration).to_json(), "utf-8")
+        print(f"written: {folder / CARD_FILE}")
 
 
 def make_folder(folder: Path) -> None:
@@ -88,6 +163,8 @@ def evaluate(args: argparse.Namespace) -> tuple[LabelledImages, list[Prediction]
     """Asks the model and the baselines; answers are written while they come, so that a stop loses none."""
     engine = None if args.checkpoint == _CFAR else load_engine(args.checkpoint)
     card = engine.card if engine else None
+    if engine and (other := calibration_of(engine.card, engine.hash)[1]):
+        print(f"note: {other}", file=sys.stderr)
     images = open_images(args.data, args.split, card, args.limit, args.seed, overlaps=args.overlaps)
     path = args.predictions or (args.out / PREDICTIONS_FILE if args.out else None)
     if path:
@@ -131,11 +208,14 @@ def answers(
     """All answers: the model's with each kind of prior, then those of the baselines to the same questions."""
     first: list[Prediction] = []
     if engine:
-        for prior in args.prior:
+        kinds: tuple[PriorKind, ...] = args.prior if engine.card.uses_prior else ("none",)
+        if kinds != args.prior:
+            print(f"{engine.card.name} was trained on images alone: asked without a prior.")
+        for prior in kinds:
             condition = Condition(engine.card.name, engine.hash, prior, images.name)
             with progress_bar(len(images), "images", f"{prior} prior") as show:
                 for batch in ask(engine, images, condition, args.tasks, show):
-                    first += batch if prior == args.prior[0] else []
+                    first += batch if prior == kinds[0] else []
                     yield batch
     native = open_images(args.data, args.split, None, args.limit, args.seed, overlaps=args.overlaps)
     classical = list(baselines.detect_by_cfar(native, args.tasks, Cfar()))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
+from fusar_gpt.certainty import Certainty, calibration_of, certainty
 from fusar_gpt.engine import DecodeRequest, Engine, Reply
 from fusar_gpt.tasks import Answer, Boxes, Count, Grid, Label, Question, Task, prompt_set
 from fusar_train.corpus.chip import no_prior
@@ -70,10 +72,18 @@ def with_prior(images: LabelledImages, index: int, prior: str) -> LabelledImage:
     raise PredictionsError(f"{images.name} has no prior of another place than {image.id}'s: leave out wrong.")
 
 
-def replies(
-    engine: Engine, cases: Sequence[tuple[LabelledImage, Question]]
-) -> list[tuple[str, Answer, Reply]]:
-    """The prompt, the parsed answer and the reply to each question, as when serving."""
+@dataclass(frozen=True)
+class Answered:
+    """What came of one question: the prompt, the reply, what was understood of it, and how sure the model is."""
+
+    prompt: str
+    reply: Reply
+    answer: Answer
+    sure: Certainty
+
+
+def replies(engine: Engine, cases: Sequence[tuple[LabelledImage, Question]]) -> list[Answered]:
+    """What comes of each question, as when serving."""
     prompts = prompt_set(engine.card.prompt_set)
     requests = [
         DecodeRequest(
@@ -86,12 +96,15 @@ def replies(
         )
         for image, question in cases
     ]
-    return [
-        (request.prompt, prompts.parse(question, reply.text, image.frame, finished=reply.finished), reply)
-        for (image, question), request, reply in zip(
-            cases, requests, engine.answer(requests, lambda: False), strict=True
-        )
-    ]
+    calibration, _ = calibration_of(engine.card, engine.hash)
+    found = []
+    for (image, asked), request, reply in zip(
+        cases, requests, engine.answer(requests, lambda: False), strict=True
+    ):
+        answer = prompts.parse(asked, reply.text, image.frame, finished=reply.finished)
+        sure = certainty(asked.task, answer, reply.probability, calibration, image.frame)
+        found.append(Answered(request.prompt, reply, answer, sure))
+    return found
 
 
 def answered(
@@ -105,19 +118,21 @@ def answered(
             image.id,
             image.frame,
             asked,
-            said(answer, reply),
-            question=prompt,
-            raw=reply.text,
+            said(each),
+            question=each.prompt,
+            raw=each.reply.text,
             nodes=len(image.values),
-            score=reply.probability((0, len(reply.text))),
+            score=each.sure.probability,
+            confidence=each.sure.confidence,
             slices=image.slices,
         )
-        for (image, asked), (prompt, answer, reply) in zip(cases, replies(engine, questions), strict=True)
+        for (image, asked), each in zip(cases, replies(engine, questions), strict=True)
     ]
 
 
-def said(answer: Answer, reply: Reply) -> PredictedAnswer | None:
+def said(answered: Answered) -> PredictedAnswer | None:
     """What was understood of an answer; None for nothing."""
+    answer = answered.answer
     if isinstance(answer, Count):
         return answer.value
     if isinstance(answer, Grid):
@@ -125,6 +140,11 @@ def said(answer: Answer, reply: Reply) -> PredictedAnswer | None:
     if isinstance(answer, Label):
         return answer.label
     if isinstance(answer, Boxes):
-        boxes = tuple(PredictedBox(item.box, item.label, reply.probability(item.span)) for item in answer.boxes)
+        boxes = tuple(
+            PredictedBox(
+                item.box, item.label, sure.objectness, answered.reply.probability(item.span), sure.confidence
+            )
+            for item, sure in zip(answer.boxes, answered.sure.boxes, strict=True)
+        )
         return boxes if boxes or answer.complete else None
     return answer.text or None

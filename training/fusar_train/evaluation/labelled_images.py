@@ -26,7 +26,7 @@ from fusar_train.evaluation.metrics import clip
 from fusar_train.evaluation.predictions import LabelledQuestion, PredictionsError, TrueBox, TrueClass
 from fusar_train.evaluation.slices import CLEAN, INSHORE, OFFSHORE, OVERLAPPING, slices_of
 from fusar_train.simulation import simulate_chip
-from fusar_train.simulation.chip import CHOICE_STREAM, TEST_STREAM, TRAIN_STREAM
+from fusar_train.simulation.chip import CALIBRATION_STREAM, CHOICE_STREAM, TEST_STREAM, TRAIN_STREAM
 from fusar_train.simulation.records import caption
 
 MOST_CLASSIFIED = 10
@@ -38,7 +38,15 @@ SHARED_GROUND, HELD_OUT = "test, ground of train", "test, with ground of train"
 SHIP = "ship"
 
 _SLIVER = 0.05
-_STREAMS = {"train": TRAIN_STREAM, "val": CHOICE_STREAM, "test": TEST_STREAM}
+CALIBRATION = "calibration"
+"""The split that calibrations are fitted on: simulated chips of a stream of their own; ``SHARED_GROUND`` of SSDD."""
+
+_STREAMS = {
+    "train": TRAIN_STREAM,
+    "val": CHOICE_STREAM,
+    CALIBRATION: CALIBRATION_STREAM,
+    "test": TEST_STREAM,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +114,7 @@ def open_images(
 
     Args:
         data: A folder or file of stored records, ``simulated:N``, or ``ssdd:FOLDER``.
-        split: "train", "val" or "test".
+        split: "train", "val", "test" or ``CALIBRATION``.
         card: The model that will be asked; None leaves images in their own pixels and asks about all classes.
         limit: Take at most so many images, kept in order.
         seed: Draws those images.
@@ -123,7 +131,8 @@ def open_images(
             raise PredictionsError(f"{data!r} names no number of chips: write it as simulated:300.")
         found = simulated_images(int(rest), split, card)
     elif kind == "ssdd":
-        found = ssdd_images(Path(rest), HELD_OUT if overlaps and split == "test" else split, card)
+        special = {CALIBRATION: SHARED_GROUND, "test": HELD_OUT if overlaps else "test"}
+        found = ssdd_images(Path(rest), special.get(split, split), card)
     else:
         found = stored_images(Path(data), split, card, overlaps=overlaps)
     if not len(found):

@@ -15,7 +15,8 @@ from fusar_gpt.tasks import ANY, Task
 from fusar_train.evaluation.bootstrap import Statistic, mean, ratio
 from fusar_train.evaluation.captions import JavaCaptions, caption_statistics
 from fusar_train.evaluation.matching import AP_IOUS, Detections, average_precision, mean_average_precision
-from fusar_train.evaluation.predictions import Prediction, TrueClass
+from fusar_train.evaluation.predictions import PredictedBox, Prediction, TrueClass
+from fusar_train.evaluation.sarlang import is_closed, judged
 
 ALL = "all"
 """All classes together; the class-blind target ``any`` is not among them."""
@@ -89,11 +90,12 @@ def compute_metrics(cases: Cases, java: JavaCaptions | None = None) -> tuple[Met
         mine = cases.of_task(task)
         if mine.predictions:
             found |= compute(mine)
+    left_out = _undecided(cases.of_task(Task.ASK))
     captions = cases.of_task(Task.DESCRIBE)
     if not (captions.predictions and java):
-        return found, []
+        return found, left_out
     texts, notices = java.statistics(*_texts(captions))
-    return found | _over_images(captions, texts), notices
+    return found | _over_images(captions, texts), [*left_out, *notices]
 
 
 def _by_target(cases: Cases) -> Iterator[tuple[str, Cases]]:
@@ -242,14 +244,16 @@ def clip(box: ChipBox, frame: tuple[int, int]) -> ChipBox:
     return ChipBox(x0, y0, x1, y1)
 
 
-def detections_of(prediction: Prediction, classes: frozenset[str], image: int = 0) -> Detections:
-    """A detect answer and its truth, clipped to the frame.
-
-    Predicted boxes that name another of the ``classes`` asked about (``plain`` names) are left out.
-    """
+def boxes_asked_for(prediction: Prediction, classes: frozenset[str]) -> list[PredictedBox]:
+    """The predicted boxes but those that name another of the ``classes`` asked about (``plain`` names)."""
     target = plain(target_of(prediction))
     others = frozenset[str]() if target == ANY else classes - {target}
-    predicted = [one for one in prediction.predicted_boxes if plain(one.label) not in others]
+    return [one for one in prediction.predicted_boxes if plain(one.label) not in others]
+
+
+def detections_of(prediction: Prediction, classes: frozenset[str], image: int = 0) -> Detections:
+    """A detect answer, as ``boxes_asked_for``, and its truth, clipped to the frame."""
+    predicted = boxes_asked_for(prediction, classes)
     return Detections(
         image,
         [clip(one.box, prediction.frame) for one in predicted],
@@ -323,6 +327,32 @@ def _exact(cases: Cases) -> Metrics:
     return {MetricKey(cases.predictions[0].task, ALL, "exact"): cases.share(right)}
 
 
+def _asking(cases: Cases) -> Metrics:
+    """Word for word, and by SARLANG's rule: what that decides, and its closed questions, which it decides both ways."""
+    texts = list(zip(*_texts(cases), strict=True))
+    marks = [judged(*each) for each in texts]
+    closed = [is_closed(truth) for _, truth in texts]
+    return _exact(cases) | {
+        MetricKey(Task.ASK, ALL, "SARLANG"): cases.share(
+            [mark is True for mark in marks], [mark is not None for mark in marks]
+        ),
+        MetricKey(Task.ASK, ALL, "SARLANG closed"): cases.share(
+            [mark is True and kept for mark, kept in zip(marks, closed, strict=True)], closed
+        ),
+    }
+
+
+def _undecided(cases: Cases) -> list[str]:
+    """The sentence on answers that SARLANG's rule leaves to a judge."""
+    count = sum(judged(*each) is None for each in zip(*_texts(cases), strict=True))
+    if not count:
+        return []
+    return [
+        f"SARLANG's rule leaves {count} of {len(cases.predictions)} free answers to a judge (a language model): they "
+        "are left out of its figure, and only answers that hold the true one stand for open questions."
+    ]
+
+
 def _captions(cases: Cases) -> Metrics:
     """Word for word, BLEU and CIDEr."""
     return _exact(cases) | _over_images(cases, caption_statistics(*_texts(cases)))
@@ -343,5 +373,5 @@ _OF_TASK: dict[Task, Callable[[Cases], Metrics]] = {
     Task.CLASSIFY: _classifying,
     Task.DETECT: _detecting,
     Task.DESCRIBE: _captions,
-    Task.ASK: _exact,
+    Task.ASK: _asking,
 }

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TextIO, get_args
+from typing import Annotated, Any, Literal, TextIO
 
 import pydantic
 from pydantic import (
@@ -25,9 +25,10 @@ from fusar_gpt.tasks import SEARCHES, Task
 from fusar_train.validation import first_fault
 
 PREDICTIONS_FILE = "predictions.jsonl"
-PriorKind = Literal["own", "none", "wrong"]
-"""The image's own prior, none (S = 0), or the one of another place."""
-PRIORS: tuple[PriorKind, ...] = get_args(PriorKind)
+PriorKind = Literal["own", "none", "wrong", "unknown"]
+"""The image's own prior, none (S = 0), or the one of another place; unknown of answers that others wrote."""
+PRIORS: tuple[PriorKind, ...] = ("own", "none", "wrong")
+"""Those that may be asked for."""
 
 
 class PredictionsError(FusarError):
@@ -36,6 +37,7 @@ class PredictionsError(FusarError):
 
 _Whole = Annotated[int, Field(strict=True, ge=0, le=10**9)]
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+_Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 _Side = Annotated[int, Field(strict=True, ge=1, le=10**9)]
 _Cell = Annotated[int, Field(strict=True, ge=1, le=9)]
 Cells = frozenset[_Cell]
@@ -56,11 +58,17 @@ _Box = Annotated[
 
 @pydantic.dataclasses.dataclass(frozen=True)
 class PredictedBox:
-    """A box that was answered, with its score (larger is surer) if it has one."""
+    """A box that was answered, with its score (larger is surer) if it has one.
+
+    A model's score is its objectness; ``spelling`` is the geometric mean probability of all tokens of the box,
+    ``confidence`` the calibrated probability that it is right.
+    """
 
     box: _Box
     label: str
     score: _Number | None = None
+    spelling: _Share | None = None
+    confidence: _Share | None = None
 
 
 @pydantic.dataclasses.dataclass(frozen=True)
@@ -152,6 +160,7 @@ class Prediction(BaseModel):
         raw: The model's own text.
         answer: What was read from it; None when nothing could be.
         score: Geometric mean token probability of the whole answer, if the model gives one.
+        confidence: The calibrated probability that it is right, where the model has a calibration of the task.
         prior, model, data: See ``Condition``.
         nodes: How many AEF vectors the model was given.
         slices: Those that the image belongs to, see ``slices.SLICES``.
@@ -174,6 +183,7 @@ class Prediction(BaseModel):
     nodes: _Whole
     model: ModelId
     data: str
+    confidence: _Share | None = None
     slices: tuple[str, ...] = ()
 
     @classmethod
@@ -188,12 +198,14 @@ class Prediction(BaseModel):
         raw: str = "",
         nodes: int = 0,
         score: float | None = None,
+        confidence: float | None = None,
         slices: Iterable[str] = (),
     ) -> Prediction:
         """The answer to a question under a condition."""
         return cls(
             image=image, frame=frame, **vars(asked), question=question, raw=raw, answer=answer, score=score,
             prior=condition.prior, nodes=nodes, model=ModelId(condition.model, condition.hash), data=condition.data,
+            confidence=confidence,
             slices=tuple(sorted(slices)),
         )  # fmt: skip
 

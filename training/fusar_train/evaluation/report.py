@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from fusar_gpt.findings.report import load_template
@@ -27,6 +28,7 @@ from fusar_train.evaluation.error_images import (
 from fusar_train.evaluation.metrics import ALL, MetricKey
 from fusar_train.evaluation.papers import MODELS, NOTE, PAPERS
 from fusar_train.evaluation.predictions import Prediction
+from fusar_train.evaluation.reliability import draw_reliability, reliability_of
 from fusar_train.evaluation.results import EvaluationResult
 
 TASKS = {
@@ -44,8 +46,10 @@ METRICS = {
     "acc50": "Acc@50",
     "top1": "Top1",
     "exact": "word for word",
+    "SARLANG": "SARLANG's rule, what it decides",
+    "SARLANG closed": "SARLANG's rule, yes, no and 0-99",
 }
-PRIOR_NAMES = {"own": "own prior", "none": "no prior", "wrong": "wrong prior"}
+PRIOR_NAMES = {"own": "own prior", "none": "no prior", "wrong": "wrong prior", "unknown": "prior unknown"}
 _PLAIN_NUMBERS = {"MAE"}
 
 Pixels = Callable[[str], NDArray[np.uint8] | None]
@@ -87,6 +91,11 @@ def render(
             (f"{column(result)}, {level} classes", table)
             for result in models
             for level, table in result.confusion.items()
+        ],
+        reliabilities=[
+            (column(m), Markup(draw_reliability(bins)))  # noqa: S704 - our own drawing, its words escaped
+            for m in models
+            if (bins := reliability_of([p for p in predictions if p.condition == m.condition]))
         ],
         pictures=list(_pictures(results[0], predictions, pixels)) if results else [],
         colours=COLOURS,

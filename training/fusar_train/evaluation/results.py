@@ -11,6 +11,7 @@ import numpy as np
 
 from fusar_train.evaluation.bootstrap import Estimate, difference, estimate
 from fusar_train.evaluation.captions import JavaCaptions
+from fusar_train.evaluation.confidence import confidence_metrics
 from fusar_train.evaluation.metrics import (
     ALL,
     Cases,
@@ -65,7 +66,7 @@ def evaluate_predictions(
     images = {c: list(dict.fromkeys(p.image for p in mine)) for c, mine in groups.items()}
     with JavaCaptions() as programs:
         kept = programs if java else None
-        metrics = {c: compute_metrics(cases_of(mine, images[c]), kept) for c, mine in groups.items()}
+        metrics = {c: _metrics(cases_of(mine, images[c]), kept) for c, mine in groups.items()}
     results = []
     for condition, mine in groups.items():
         found, notices = metrics[condition]
@@ -89,6 +90,11 @@ def evaluate_predictions(
             )
         )
     return results
+
+
+def _metrics(cases: Cases, java: JavaCaptions | None) -> tuple[Metrics, list[str]]:
+    found, notices = compute_metrics(cases, java)
+    return found | confidence_metrics(cases), notices
 
 
 def cases_of(predictions: Sequence[Prediction], images: Sequence[str]) -> Cases:

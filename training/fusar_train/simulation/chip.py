@@ -22,8 +22,8 @@ TOKEN_PX = 16
 MARGIN = 8
 """Pixels simulated around a chip and cut off: what lies just outside throws shadows and sidelobes into it."""
 MOST = 30
-TRAIN_STREAM, CHOICE_STREAM, TEST_STREAM = 1, 2, 7
-"""Streams of chips: for training, for choosing between models, and for the figures that are reported."""
+TRAIN_STREAM, CHOICE_STREAM, CALIBRATION_STREAM, TEST_STREAM = 1, 2, 5, 7
+"""Streams of chips: for training, choosing between models, calibrating, and the figures that are reported."""
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,26 @@ def open_base_checkpoint(
         loaded = load_checkpoint(folder, device=device, dtype=dtype, attention=attention)
         if settings.tlm is not None:
             _renew_tlm(loaded.model, settings.tlm)
-        return loaded
+        return replace(loaded, card=_learning_card(loaded, settings))
     except BROKEN as error:
         reason = " ".join(str(error).split())[:300]
         raise StageError(f"The settings do not fit the base {folder}: {reason}.") from error
+
+
+def _learning_card(base: Checkpoint, settings: Settings) -> Card:
+    """The card of a base whose TLM may be new, and that will be taught this project's words in place of a guess.
+
+    Raises:
+        StageError: TLM is to be trained, and there is none.
+    """
+    fused = (base.model.config.tlm or {})["fusion"] != "none"
+    if "tlm" in settings.trainables and not fused:
+        raise StageError(
+            f"{base.card.name} was trained on images alone and has no TLM to train: set trainables to lora and priors "
+            "to false, or give it a TLM with the setting tlm: {fusion: modulate}."
+        )
+    words = "release" if base.card.prompt_set == "sarchat" else base.card.prompt_set
+    return replace(base.card, prompt_set=words, uses_prior=fused)
 
 
 def _renew_tlm(model: FusarGptForConditionalGeneration, settings: Mapping[str, Any]) -> None:

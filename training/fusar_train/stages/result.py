@@ -64,7 +64,8 @@ def write_result(
                 apart.mkdir()
                 if adapter is not None:
                     write_adapter(apart, adapter)
-                save_file(base.model.model.tlm.state_dict(), apart / TLM_FILE, {"format": "pt"})
+                if card.uses_prior:
+                    save_file(base.model.model.tlm.state_dict(), apart / TLM_FILE, {"format": "pt"})
                 for path in apart.iterdir():
                     path.chmod(0o644)
             stages = {"stages": [*stages_of(folder), _entry(config, base, examples, steps, log)]}
@@ -95,6 +96,7 @@ def _card(config: StageConfig, base: Card, examples: ExampleSet) -> Card:
         pixel_m=[min(sizes), max(sizes)] if sizes else None,
         tasks=_taught(base, examples),
         sensors=sorted(sensors) or None,
+        unconfirmed_tasks=None,
         base=None,
         base_digests={},
         base_sizes={},

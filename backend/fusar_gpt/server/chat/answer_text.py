@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fusar_gpt.contract import Finding, Finished
-from fusar_gpt.server.chat.conversation import Pick
+from fusar_gpt.contract import Finding, Finished, Task
+from fusar_gpt.findings.georeference import DETECTIONS
 from fusar_gpt.server.chat.phrases import Templates
+from fusar_gpt.tasks.questions import Pick
 
 LISTED = 20
 """The most detections that are listed one by one."""
@@ -46,11 +47,13 @@ class CitedText:
         for finding in findings:
             self.spans.setdefault(finding.id, []).append([start, len(self.text)])
 
-    def numbers(self, numbers: Mapping[str, int], findings: Mapping[str, Sequence[Finding]]) -> None:
+    def numbers(self, numbers: Mapping[str, int | None], findings: Mapping[str, Sequence[Finding]]) -> None:
         """Append the number of each class, which means the findings of that class."""
         for place, (target, number) in enumerate(numbers.items()):
             self.write(self.templates("and") if place else "")
-            self.write(self.templates.number(number, target), findings.get(target, ()))
+            words = self.templates.number(number, target) if number is not None else ""
+            words = words or self.templates("unknown", what=self.templates.name(target, many=True))
+            self.write(words, findings.get(target, ()))
 
     def line(self, number: int, finding: Finding) -> None:
         """Append one detection of a numbered list."""
@@ -72,7 +75,8 @@ def of_chips(found: Sequence[Finding]) -> list[Finding]:
 
 def write_chip_numbers(text: CitedText, found: Sequence[Finding], heading: str) -> None:
     """How many objects were counted or detected in one of several chips, if any."""
-    counted = _by_target([finding for finding in found if _number(finding)])
+    counts = [finding for finding in found if finding.properties.get("task") == Task.COUNT.value]
+    counted = _by_target([finding for finding in counts or found if _number(finding)])
     if heading and counted:
         text.write(heading)
         text.numbers({target: sum(map(_number, rows)) for target, rows in counted.items()}, _by_target(found))
@@ -81,11 +85,11 @@ def write_chip_numbers(text: CitedText, found: Sequence[Finding], heading: str) 
 
 def write_count(text: CitedText, counts: Finished, chips: int) -> None:
     """The counts of the whole area."""
-    rows = of_chips(counts.findings)
+    merged = merged_rows(counts)
     text.fill("in all" if chips > 1 else "in one")
-    text.numbers(_numbers(counts), _by_target(rows))
-    text.fill("stop")
-    _unclear(text, rows)
+    text.numbers(_numbers(counts), _by_target(_detections(counts) if merged else of_chips(counts.findings)))
+    text.fill("merged" if merged else "stop")
+    _unclear(text, counts.findings)
 
 
 def write_detections(text: CitedText, found: Finished, chips: int) -> None:
@@ -158,6 +162,45 @@ def write_labels(text: CitedText, rows: Sequence[Finding], chosen: tuple[int, Fi
             text.fill("which is", meant, number=chosen[0], place=where, label=text.templates.name(str(named)))
 
 
+def merged_rows(counts: Finished) -> list[Finding]:
+    """The rows about a whole area whose number is that of its detections."""
+    return [row for row in counts.findings if row.properties.get("method") == DETECTIONS]
+
+
+def write_chip_comparison(text: CitedText, counts: Finished) -> dict[str, dict[str, Any]]:
+    """Say in how many chips count and detections agree, where both were asked of each; the same, for programs."""
+    rows = merged_rows(counts)
+    shares = {str(row.properties["target"]): float(row.properties["agreement"] or 0) for row in rows}
+    numbers = _numbers(counts)
+    text.write("\n")
+    if all(share == 1 for share in shares.values()):
+        text.fill("agree", _detections(counts))
+    for target, share in shares.items():
+        if share < 1:
+            counted = [row for row in of_chips(counts.findings) if _is_count(row, target)]
+            apart = round((1 - share) * len(counted))
+            what = text.templates.name(target, many=True)
+            text.fill("chips disagree", counted, what=what, number=apart, chips=len(counted))
+    return {
+        target: {
+            "counted": numbers[target],
+            "detected": numbers[target],
+            "agree": share == 1,
+            "agreement": share,
+        }
+        for target, share in shares.items()
+    }
+
+
+def _is_count(row: Finding, target: str) -> bool:
+    """Whether it is the model's count of a chip that it was asked about."""
+    return (
+        row.properties.get("task") == Task.COUNT.value
+        and row.properties.get("target") == target
+        and not row.lacks_data
+    )
+
+
 def write_comparison(text: CitedText, counts: Finished, found: Finished) -> dict[str, dict[str, Any]]:
     """Say whether count and detections agree; both numbers of each class, for programs."""
     counted, detected = _numbers(counts), _numbers(found)
@@ -165,18 +208,14 @@ def write_comparison(text: CitedText, counts: Finished, found: Finished) -> dict
     text.write("\n")
     if counted == detected:
         text.fill("agree", _detections(found))
-    for target in detected:
-        if counted.get(target, 0) != detected[target]:
-            text.fill("disagree", counted=text.templates.number(counted.get(target, 0), target))
-            number = text.templates.number(detected[target], target)
-            text.fill("but", by_target.get(target, ()), detected=number)
+    for target, number in detected.items():
+        said = counted[target]
+        if said is not None and number is not None and said != number:
+            text.fill("disagree", counted=text.templates.number(said, target))
+            text.fill("but", by_target.get(target, ()), detected=text.templates.number(number, target))
             text.fill("beware")
     return {
-        target: {
-            "counted": counted.get(target, 0),
-            "detected": number,
-            "agree": counted.get(target, 0) == number,
-        }
+        target: {"counted": counted[target], "detected": number, "agree": counted[target] == number}
         for target, number in detected.items()
     }
 
@@ -191,10 +230,20 @@ def _number(finding: Finding) -> int:
     return counted if isinstance(counted, int) else int(finding.layer == "detections")
 
 
-def _numbers(finished: Finished) -> dict[str, int]:
-    """The number of objects of each class asked for, over all chips."""
-    by_target = _by_target(of_chips(finished.findings))
-    return {target: sum(map(_number, by_target.get(target, ()))) for target in finished.run.targets}
+def _numbers(finished: Finished) -> dict[str, int | None]:
+    """The number of objects of each class asked for; None where no answer was understood."""
+    if finished.run.task != Task.COUNT.value:
+        found = _by_target(_detections(finished))
+        return {target: len(found.get(target, ())) for target in finished.run.targets}
+    rows = [row for row in finished.findings if row.properties.get("task") == Task.COUNT.value]
+    areas = _by_target([row for row in rows if "chip" not in row.properties])
+    chips = _by_target(of_chips(rows))
+    numbers: dict[str, int | None] = {}
+    for target in finished.run.targets:
+        known = areas.get(target) or chips.get(target) or []
+        counts = [count for row in known if isinstance(count := row.properties["count"], int)]
+        numbers[target] = sum(counts) if counts else None
+    return numbers
 
 
 def _by_target(found: Sequence[Finding]) -> dict[str, list[Finding]]:

@@ -183,7 +183,7 @@ def interpret_images(
                 targets=tuple(targets),
                 question=question,
                 boxes=[Area(shapely.box(*astuple(box)), PIXELS) for box in boxes],
-                ground_m=max(width, height * engine.card.width / engine.card.height),
+                ground_m=max(width, height * engine.card.width / engine.card.height, engine.card.width),
                 overlap=0.0,
                 prior=NO_PRIOR,
             )

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fusar_gpt.contract import Event, Finding, Finished, Found, Started, to_geojson
-from fusar_gpt.engine import Engine
+from fusar_gpt.engine import Engine, ReplayEngine, Reply
 from fusar_gpt.errors import TaskError
+from fusar_gpt.planning import abilities_of
 from fusar_gpt.server.chat import answer_text
 from fusar_gpt.server.chat.answer_text import CitedText
-from fusar_gpt.server.chat.conversation import Intent
 from fusar_gpt.server.chat.grounding import ChatTarget, SamplingParams, StreamTap
 from fusar_gpt.server.chat.phrases import Templates
-from fusar_gpt.tasks import Task
+from fusar_gpt.tasks import SEARCHES, Task
+from fusar_gpt.tasks.abilities import understood
+from fusar_gpt.tasks.questions import Intent
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,11 @@ class StreamRenderer:
             self_check: Whether counts are compared with detections.
         """
         self.text = CitedText(templates, report)
-        self.engine = StreamTap(engine, sampling, self._stream_words)
+        known: dict[bytes, Reply] = {}  # a self-check may ask the same again
+        replaying = ReplayEngine(engine, known.get, known.__setitem__)
+        self.engine = StreamTap(replaying, sampling, self._stream_words)
+        self._abilities = abilities_of(engine.card)
+        self._picked = False
         self._target, self._report, self._cancelled, self._check = target, report, cancelled, self_check
         self._runs: list[Finished] = []
         self._compared: dict[str, Any] | None = None
@@ -69,34 +75,63 @@ class StreamRenderer:
         self._words_from: int | None = None
         self._blank = ""
 
-    def make(self, intent: Intent) -> None:
+    def make(self, questions: Sequence[str], history: str) -> None:
         """Run the model and write the answer.
 
         Raises a FusarError if it cannot be answered, and Cancelled once the client has left.
+
+        Args:
+            questions: What the analyst said, oldest first, at least one.
+            history: The whole conversation, for a question that is put to the model in words.
         """
         try:
+            intent = self._abilities.intent(questions)
+            if intent.task is Task.ASK and Task.ASK in self._abilities.tasks:
+                intent = replace(intent, text=history)
             self._answer(intent)
         except TaskError as error:
-            self.text.write(str(error))  # a class that the model was not taught: the conversation goes on
+            self.text.write(str(error))  # what the model was not taught: the conversation goes on
         if self._runs:
             run = self._runs[0].run
-            self.text.write("\n\n" + "\n".join([self.text.templates.provenance(run), *run.warnings]))
+            lines = [self.text.templates.provenance(run), *run.warnings]
+            if (taken := self._taken_for) is not None:
+                what = understood(*taken, self.text.templates.chinese)
+                lines.insert(0, self.text.templates("understood", what=what))
+            self.text.write("\n\n" + "\n".join(lines))
+
+    @property
+    def _taken_for(self) -> tuple[Task, tuple[str, ...]] | None:
+        """The task that the question was taken for, with its targets; None where it was put to the model in words."""
+        if not self._runs:
+            return None
+        run = self._runs[-1 if self._picked else 0].run
+        task = Task(run.task)
+        return (task, run.targets if task in SEARCHES else ()) if task is not Task.ASK else None
 
     def evidence(self) -> dict[str, Any]:
-        """What the answer rests on: the run, the findings with the spans of text that mean them, the self-check."""
+        """What the answer rests on: the run, the findings with the spans of text that mean them, the self-check.
+
+        ``understood`` is the task that the question was taken for, such as ``count ship``.
+        """
         features: list[dict[str, Any]] = []
         for finished in self._runs:
             features += to_geojson(finished.findings)["features"]
         for feature in features:
             feature["spans"] = self.text.spans.get(feature["id"], [])
+        taken = self._taken_for
+        for row in (feature["properties"] for feature in features if taken):
+            if row["layer"] == "answers" and row.get("task"):
+                row["understood"] = " ".join(filter(None, (row["task"], row.get("target"))))
         return {
             "run": self._runs[0].run.record() if self._runs else None,
             "findings": {"type": "FeatureCollection", "features": features},
             "self_check": self._compared,
+            "understood": " ".join(filter(None, (taken[0].value, ", ".join(taken[1])))) if taken else None,
         }
 
     def _answer(self, intent: Intent) -> None:
-        if intent.pick is not None:
+        self._picked = intent.pick is not None
+        if self._picked:
             self._pick(intent)
         elif intent.task in (Task.COUNT, Task.DETECT):
             self._count_or_detect(intent.task, intent.targets)
@@ -154,13 +189,26 @@ class StreamRenderer:
         asked = self._ask(task, targets, answer_text.write_chip_numbers)
         write = answer_text.write_count if task is Task.COUNT else answer_text.write_detections
         write(self.text, asked, self._chip.chips)
-        if not self._check:
+        other = Task.DETECT if task is Task.COUNT else Task.COUNT
+        if not self._check or other not in self._abilities.tasks:
             return
-        check = self._ask(Task.DETECT if task is Task.COUNT else Task.COUNT, asked.run.targets)
+        check = asked if answer_text.merged_rows(asked) else self._check_run(other, asked.run.targets)
         counts, detections = (asked, check) if task is Task.COUNT else (check, asked)
-        rows = answer_text.write_comparison(self.text, counts, detections)
+        if answer_text.merged_rows(counts):
+            rows = answer_text.write_chip_comparison(self.text, counts)
+        else:
+            rows = answer_text.write_comparison(self.text, counts, detections)
         agree = all(row["agree"] for row in rows.values())
-        self._compared = {"agree": agree, "targets": rows, "run": check.run.record()}
+        run = check.run.record() if check is not asked else None
+        self._compared = {"agree": agree, "targets": rows, "run": run}
+
+    def _check_run(self, task: Task, targets: Sequence[str]) -> Finished:
+        """The run that a count or detections are checked against; what both detect is kept once."""
+        check = self._ask(task, targets)
+        if task is Task.COUNT:
+            rows = tuple(finding for finding in check.findings if finding.layer != "detections")
+            self._runs[-1] = replace(check, findings=rows)
+        return check
 
     def _pick(self, intent: Intent) -> None:
         """Answer about one of several detections: what it is, or where it is and how large."""
@@ -184,7 +232,7 @@ class StreamRenderer:
 
     def _in_words(self, intent: Intent) -> None:
         """The model's own words, streamed as they are generated."""
-        task = Task.ASK if intent.task is Task.ASK else Task.DESCRIBE
+        task = Task.ASK if intent.task is Task.ASK else self._abilities.in_words or Task.DESCRIBE
         self.engine.free_text = True
         events = self._target.ask(task, (), intent.text, self.engine, self._cancelled)
         self._follow(events, self._end_words)

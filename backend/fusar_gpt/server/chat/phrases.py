@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from fusar_gpt.contract import Finding, Run
-from fusar_gpt.server.chat.vocabulary import chinese_name, plural
+from fusar_gpt.tasks.vocabulary import chinese_name, plural
 
 ENGLISH = {
     "chip": "Chip {number} of {chips}: ",
@@ -14,6 +14,8 @@ ENGLISH = {
     "in all": "In all: ",
     "in one": "",
     "stop": ".",
+    "merged": ", by detections that were merged where chips overlap; the numbers above are each chip's own.",
+    "unknown": "an unknown number of {what}",
     "detected": " detected.",
     "listed": " detected:",
     "more": "and {number} more, all among the findings",
@@ -32,11 +34,14 @@ ENGLISH = {
     "unclear": "Cut off or not understood: {number} of the model's answers.",
     "no data": "Chips with too little data to be asked about: {number}. Nothing is known of that ground.",
     "agree": "Self-check: count and detections agree.",
+    "chips disagree": "Self-check: in {number} of {chips} chips the model's own count of {what} is another than what "
+    "it detects there: look at the map before you rely on the number.",
     "disagree": "Self-check: {counted} counted, but ",
     "but": "{detected} detected",
     "beware": " in the same area. They disagree: look at the map before you rely on either. "
     "A count takes in whole chips, also beyond the area's edge.",
     "cut": " [cut off]",
+    "understood": "Understood as: {what}.",
     "model": "Model: {model}{demonstration}. Prior: {prior}.{simulated}",
     "demonstration": " (demonstration only)",
     "prior": "{source}{year}{simulated}",
@@ -52,6 +57,8 @@ CHINESE = {
     "in all": "共",
     "in one": "",
     "stop": "。",
+    "merged": "（检测结果，重叠处已合并；以上为各块自身的计数）。",
+    "unknown": "数量不明的{what}",
     "detected": "，均为检测结果。",
     "listed": "，检测结果如下：",
     "more": "另有 {number} 个，均列入结果",
@@ -70,10 +77,12 @@ CHINESE = {
     "unclear": "模型有 {number} 个回答被截断或无法理解。",
     "no data": "有 {number} 块影像数据过少，未予询问；该处情况不明。",
     "agree": "自检：计数与检测一致。",
+    "chips disagree": "自检：{chips} 块中有 {number} 块的{what}计数与检测不一致，请先查看地图再采用。",
     "disagree": "自检：计数为{counted}，但",
     "but": "检测到{detected}",
     "beware": "（同一区域）。两者不一致，请先查看地图再采用。计数针对整块影像，可能超出区域边界。",
     "cut": "[回答被截断]",
+    "understood": "理解为：{what}。",
     "model": "模型：{model}{demonstration}。先验：{prior}。{simulated}",
     "demonstration": "（仅供演示）",
     "prior": "{source}{year}{simulated}",

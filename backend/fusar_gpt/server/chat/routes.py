@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -29,16 +29,15 @@ from fusar_gpt.server.chat.completions import (
     problem_of,
     refusal,
 )
-from fusar_gpt.server.chat.conversation import check_length, is_chinese, understand, with_history
+from fusar_gpt.server.chat.conversation import check_length, with_history
 from fusar_gpt.server.chat.grounding import ChatTarget, ImageTarget, RunCache, SamplingParams, SceneTarget
 from fusar_gpt.server.chat.images import read_images
 from fusar_gpt.server.chat.narration import Progress, Report, StreamRenderer
 from fusar_gpt.server.chat.phrases import Templates
-from fusar_gpt.server.chat.vocabulary import Vocabulary
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import admit_under, with_files
 from fusar_gpt.server.jobs import Slots
-from fusar_gpt.tasks import Task
+from fusar_gpt.tasks.questions import is_chinese
 
 AT_A_TIME = 8
 """The most answers that are made at a time; more requests get a 429."""
@@ -95,8 +94,9 @@ def router(context: Context) -> APIRouter:
         """Chat about an area of a scene (field ``fusar``) or about images (data: URIs of PNG or JPEG).
 
         The answer, or with ``stream`` its last chunk, carries ``fusar``: the ``run``, its ``findings`` as GeoJSON,
-        each with the ``spans`` [start, end) of the answer's text (in code points) that mean it, and the
-        ``self_check`` of a count against the detections. The chunks in between carry ``fusar.progress``.
+        each with the ``spans`` [start, end) of the answer's text (in code points) that mean it, the ``self_check``
+        of a count against the detections, and ``understood``, the task that the question was taken for. The chunks in
+        between carry ``fusar.progress``.
         """
         card_of(chat.model)
         reply = StreamingReply(
@@ -125,10 +125,6 @@ def answer(
         target = ImageTarget(read_images(chat.images))
     engine = context.engine()
     questions = [message.text for message in chat.messages if message.role == "user"]
-    intent = understand(questions, Vocabulary(engine.card.targets))
-    if intent.task is Task.ASK:
-        history = with_history([(message.role, message.text) for message in chat.messages])
-        intent = replace(intent, text=history)
     renderer = StreamRenderer(
         target,
         engine,
@@ -140,7 +136,7 @@ def answer(
         gone,
         self_check=chat.fusar is None or chat.fusar.self_check,
     )
-    renderer.make(intent)
+    renderer.make(questions, with_history([(message.role, message.text) for message in chat.messages]))
     tap = renderer.engine
     return Answered(
         renderer.text.text, tap.cut, tap.prompt_tokens, tap.completion_tokens, renderer.evidence()

@@ -6,30 +6,38 @@ import re
 from collections.abc import Iterable
 
 _GROUPS: tuple[tuple[str, str, str], ...] = (
-    (
-        "ship",
-        "ships?|vessels?|boats?",
-        "舰船|艦船|船舶|船只|船隻|轮船|輪船|货船|貨船|军舰|軍艦|舰艇|艦艇|船|舰|艦",
-    ),
+    ("ship", "ships?|vessels?|boats?", "舰船|艦船|船舶|船只|船隻|轮船|輪船|舰艇|艦艇|船|舰|艦"),
     ("helicopter", "helicopters?", "直升飞机|直升飛機|直升机|直升機"),
     ("airport", "airports?|airfields?", "飞机场|飛機場|机场|機場"),
-    ("plane", "(?:air|aero)?planes?|aircrafts?|jets?", "飞机|飛機|战机|戰機|客机|客機"),
+    ("plane", "(?:air|aero)?planes?|aircrafts?", "飞机|飛機"),
     ("storage tank", "(?:storage|oil|fuel) tanks?", "储油罐|储罐|儲罐|油罐"),
     ("tank", "tanks?", "坦克"),
     ("bridge", "bridges?", "桥梁|橋梁|桥|橋"),
     ("harbor", "harbou?rs?|ports?", "港口|海港"),
-    ("vehicle", "vehicles?|cars?|trucks?", "车辆|車輛|汽车|汽車|卡车|卡車"),
-    ("building", "buildings?|houses?", "建筑物|建築物|建筑|建築|房屋|楼房|房子"),
+    ("vehicle", "vehicles?", "车辆|車輛"),
+    ("building", "buildings?", "建筑物|建築物|建筑|建築"),
 )
-"""English name, its forms as a pattern, and its Chinese forms; answers use the first Chinese one."""
+"""English name, its forms as a pattern, and its Chinese forms; answers use the first Chinese one.
 
-_SMALL_WORDS = re.compile(r"\b(?:the|a|an|any|some|all)\b|[\W_]|[吗嗎呢的有]")
-_IN = re.compile(r"\b(?:in|at|on|near|by|along|around|inside|within|from)(?: (?:the|a|an|this|that|its))? $")
-_THERE = re.compile("[里裡中内內旁边邊附]")
+Only words that mean the whole class: a freighter is a ship, but a question for freighters is none for ships.
+"""
+
+_PLACES = ("airport", "harbor")
+"""Classes that may only say where to look, as in "ships in port"."""
+
+CLASS = "\u00a7"
+"""Stands for a class in a text."""
+
+_IN = re.compile(r"\b(?:in|at|on|inside|within|of|for)(?: (?:the|a|an|this|that|its))? $")
+_THERE = re.compile("[里裡中内內上的]|有|停")
 
 
 class Vocabulary:
-    """The classes of a checkpoint and the words that mean them."""
+    """The classes of a checkpoint and the words that mean them.
+
+    Attributes:
+        places: Classes that it does not know, and that may only say where to look.
+    """
 
     def __init__(self, targets: Iterable[str]) -> None:
         """A vocabulary.
@@ -49,28 +57,27 @@ class Vocabulary:
         pairs = [(form, target) for target, forms in meant.items() for form in forms]
         pairs.sort(key=lambda pair: (pair[0].isascii(), -len(pair[0])))  # 飞机场 before 飞机
         self._targets = [target for _, target in pairs]
-        self._places = set(self._targets) - set(targets) if targets else set()
+        self.places = {target for target in _PLACES if target not in targets}
         self._words = re.compile("|".join(f"({form})" for form, _ in pairs))
 
-    def named(self, words: str) -> tuple[str, ...]:
-        """The classes that casefolded text names, each once, in order; not the place in "ships in port"."""
-        found = []
-        for match in self._words.finditer(words):
-            target = self._targets[(match.lastindex or 1) - 1]
-            place = _IN.search(words[max(match.start() - 20, 0) : match.start()]) or _THERE.match(
-                words, match.end()
-            )
-            if not (place and target in self._places):
-                found.append(target)
-        return tuple(dict.fromkeys(found))
+    def read(self, words: str) -> tuple[tuple[str, ...], str]:
+        """The classes that casefolded text asks about, each once, in order, and the text with ``CLASS`` for each.
 
-    def replaced(self, words: str, by: str) -> str:
-        """The text with every class name replaced."""
-        return self._words.sub(by, words)
+        The place in "ships in port" is none of them, and is left out of the text.
+        """
+        found = list(self._words.finditer(words))
+        named = [match for match in found if not self._is_place(match, words)] or found
+        kept = {match.start() for match in named}
+        marked = self._words.sub(lambda match: f" {CLASS} " if match.start() in kept else " ", words)
+        return tuple(dict.fromkeys(map(self._target, named))), marked
 
-    def without(self, words: str) -> str:
-        """The text without class names, articles and punctuation."""
-        return _SMALL_WORDS.sub("", self.replaced(words, " "))
+    def _target(self, match: re.Match[str]) -> str:
+        return self._targets[(match.lastindex or 1) - 1]
+
+    def _is_place(self, match: re.Match[str], words: str) -> bool:
+        before = words[max(match.start() - 20, 0) : match.start()]
+        beside = _IN.search(before) or _THERE.match(words, match.end())
+        return self._target(match) in self.places and beside is not None
 
 
 def chinese_name(target: str) -> str:
