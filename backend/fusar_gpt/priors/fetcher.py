@@ -81,6 +81,13 @@ class TileFetcher:
             and all(self._cache.holds(self._source.key, year, tile) for tile in missing)
         )
 
+    def holds_any(self) -> bool:
+        """Whether any tile is in memory or in the cache."""
+        with self._lock:
+            if self._memory:
+                return True
+        return self._cache is not None and bool(self._cache.years(self._source.key))
+
     def request(self, tiles: Sequence[Tile], year: int) -> CodesOf:
         """Start to fetch the tiles that are not at hand; gives a function that waits for each, pixel-major.
 

@@ -104,6 +104,8 @@ class TiledPrior(PriorSource):
 
         It is ``year``, or of the years that the source is known to have the nearest; for None the newest that is kept.
         """
+        if not self._fetcher.holds_any():  # spares laying the nodes
+            return None
         try:
             tiles = self._samples(footprint).tiles
         except PriorError:
