@@ -170,8 +170,7 @@ def interpret(
         merge = Merge(scene)
         findings: dict[str, Finding] = {}
         used: dict[str, PriorField] = {}
-        covered = AreaCoverage()
-        numbers = AreaNumbers()
+        covered, numbers = AreaCoverage(), AreaNumbers()
         ahead = max(2 * engine.batch_size, AHEAD)
         prefetched = prefetch_priors(chain([first], planned), scene, source, year, ahead)
         for batch in batches(prefetched, engine.batch_size):
