@@ -64,14 +64,14 @@ class Reply:
 
     def probability(self, *spans: tuple[int, int]) -> float:
         """Geometric mean probability of the tokens that overlap any text[start:end]; 0 when none does."""
-        begins = (0, *self.token_ends)
-        # A token may hold only a part of a character's bytes; it then counts as that character.
-        hit = [
-            any(begin < end and max(stop, begin + 1) > start for start, end in spans if start < end)
-            for begin, stop in zip(begins, self.token_ends, strict=False)
-        ]
+        ends = np.array(self.token_ends, dtype=np.int64)
+        begins = np.concatenate([[0], ends])[:-1]
+        hit = np.zeros(len(ends), dtype=bool)
+        for start, end in spans:
+            # A token may hold only a part of a character's bytes; it then counts as that character.
+            hit |= (start < end) & (begins < end) & (np.maximum(ends, begins + 1) > start)
         # The logarithm of a probability of 1 may come out a hair above 0.
-        return float(np.exp(min(self.logprobs[np.array(hit)].mean(), 0.0))) if any(hit) else 0.0
+        return float(np.exp(min(self.logprobs[hit].mean(), 0.0))) if hit.any() else 0.0
 
 
 OnText = Callable[[int, str], None]
