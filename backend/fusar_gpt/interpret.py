@@ -170,8 +170,7 @@ def interpret(
         merge = Merge(scene)
         findings: dict[str, Finding] = {}
         used: dict[str, PriorField] = {}
-        covered = AreaCoverage()
-        numbers = AreaNumbers()
+        covered, numbers = AreaCoverage(), AreaNumbers()
         ahead = max(2 * engine.batch_size, AHEAD)
         prefetched = prefetch_priors(chain([first], planned), scene, source, year, ahead)
         for batch in batches(prefetched, engine.batch_size):
@@ -273,7 +272,7 @@ def with_calibration(run: Run, calibration: Calibration | None, other: str | Non
     """The run with what its confidences mean, and ``other``, the sentence about a calibration of another checkpoint."""
     said = [other] if other else []
     if calibration and run.prior == NO_PRIOR:
-        said += calibration.doubts(run.task, "none")
+        said += calibration.doubts_without_prior(run.task)
     meaning = calibration.said_of(run.task) if calibration else None
     return replace(run, confidence_meaning=meaning, warnings=(*run.warnings, *said))
 

@@ -130,7 +130,7 @@ def test_a_run_has_the_confidences_of_its_checkpoints_calibration(tmp_path):
     assert done.confidence_meaning is not None
     assert "200 answers about 90 images" in done.confidence_meaning
     assert "expected calibration error 0.04" in done.confidence_meaning
-    assert any("none prior" in said and "0.90" in said and "0.60" in said for said in done.warnings)
+    assert any("without a prior" in said and "0.90" in said and "0.60" in said for said in done.warnings)
 
 
 @pytest.mark.parametrize("engine", [ThresholdEngine, Borrowed])

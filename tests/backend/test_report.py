@@ -118,6 +118,20 @@ def test_page_says_what_an_analyst_must_know(tmp_path: Path) -> None:
         assert words in text
 
 
+def test_a_confidence_is_a_percentage_and_its_lack_is_no_number(tmp_path: Path) -> None:
+    with open_sample(tmp_path) as scene:
+        run = run_on(scene, confidence_meaning="probability of a test")
+        findings = findings_on(scene, run)
+        sure = [
+            replace(f, properties=f.properties | {"confidence": 0.873}) if f.layer == "detections" else f
+            for f in findings
+        ]
+        without, page = Page(report(tmp_path, run, findings)).text, Page(report(tmp_path, run, sure)).text
+    assert (without.count("not known"), without.count("87 %")) == (5, 0)
+    assert (page.count("not known"), page.count("87 %")) == (3, 2)
+    assert "probability of a test." in page
+
+
 def test_page_makes_no_false_warnings_and_survives_an_empty_run(tmp_path: Path) -> None:
     with open_sample(tmp_path) as scene:
         run = run_on(scene, demonstration=False, scene_simulated=False, prior="aef.tif", prior_year=2024)

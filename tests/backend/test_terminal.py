@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from findings_samples import open_sample, run_on
+from findings_samples import detection, open_sample, run_on
 
 from fusar_gpt.cli import terminal
 from fusar_gpt.cli.prior import report
-from fusar_gpt.cli.terminal import progress_bar, show_progress
+from fusar_gpt.cli.terminal import progress_bar, show_progress, show_summary
 from fusar_gpt.contract import Event, Finished, Progress, Started
+from fusar_gpt.server.chat.phrases import Templates
 
 
 class Terminal(io.StringIO):
@@ -69,3 +71,27 @@ def test_a_run_on_a_terminal_has_a_bar_and_lines_above_it(
     assert "0/2" in text
     assert "100%" in text
     assert "\rfusar: the prior is late\n" in text
+
+
+def test_the_summary_counts_the_sure_detections_only_where_they_have_a_confidence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_sample(tmp_path) as scene:
+        run = run_on(scene)
+    found = [detection(f"d{n}", (0, 0, 9, 9)) for n in range(3)]
+    sure = [
+        replace(f, properties=f.properties | {"confidence": share})
+        for f, share in zip(found, (0.2, 0.8, 0.95), strict=True)
+    ]
+    show_summary(Finished(run, tuple(found)))
+    assert "confidence" not in capsys.readouterr().out
+    show_summary(Finished(replace(run, confidence_meaning="calibrated"), tuple(sure)))
+    assert "    2  of them with a confidence of 80% or more" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("chinese", "said"), [(False, ", confidence 87%"), (True, "\uff0c置信度 87%")])
+def test_chat_says_a_confidence_where_there_is_one(chinese: bool, said: str) -> None:
+    found = detection("d", (0, 0, 9, 9))
+    sure = replace(found, properties=found.properties | {"confidence": 0.87})
+    assert Templates(chinese=chinese).confidence(sure) == said
+    assert Templates(chinese=chinese).confidence(found) == ""

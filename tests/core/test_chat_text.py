@@ -200,6 +200,7 @@ def test_what_is_sent():
     assert [message["content"] for message in body["messages"]] == ["how many?", "1 ship. 船", "它是什么？"]
     assert body["fusar"] == {
         "scene": "/data/harbour.tif", "area": GROUND.area, "area_crs": "EPSG:32650", "prior": "auto",
+        "prior_network": False,
     }  # fmt: skip
     assert (body["model"], body["stream"]) == ("tiny", True)
 

@@ -90,7 +90,7 @@ def test_the_prior_reaches_the_model_and_is_named(fusar, tmp_path):
     nodes = [run["findings"]["features"][0]["properties"]["prior_nodes"] for run in (without, with_prior)]
     assert nodes[0] == 0
     assert nodes[1] > 100
-    scores = [run["findings"]["features"][0]["properties"]["objectness"] for run in (without, with_prior)]
+    scores = [run["findings"]["features"][0]["properties"]["score"] for run in (without, with_prior)]
     assert scores[0] != scores[1], "the model answered as if there were no prior"
     for named, found in zip(
         with_prior["findings"]["features"], runs["auto"]["findings"]["features"], strict=True

@@ -185,6 +185,15 @@ def test_what_the_question_was_taken_for_is_shown(ask, panel):
     assert "understood" not in views(panel)[-1]._about.toPlainText()
 
 
+def test_a_narrow_dock_cuts_nothing_off(ask, panel, dock):
+    ask("where are the ships?")
+    panel.window().show()
+    dock._dock.resize(200, 800)
+    settle()
+    view = views(panel)[-1]
+    assert view.minimumSizeHint().width() <= panel._transcript.minimumWidth() - 30
+
+
 def test_a_refusal_is_one_sentence_in_the_place_of_the_answer(ask, panel):
     turn = ask("are they moored?")
     assert (turn.state, turn.answer) == ("failed", "")

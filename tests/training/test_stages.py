@@ -2,6 +2,9 @@
 
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from stage_samples import (
+    CARD,
     SETTINGS,
     base_model,
     make_images_only,
@@ -23,7 +27,9 @@ from fusar_gpt.model.adapter import merge, read_adapter
 from fusar_gpt.model.base import current_name
 from fusar_gpt.model.loaded import load
 from fusar_gpt.model.released import import_release
+from fusar_gpt.tasks import Task
 from fusar_train.stages.base_checkpoint import check_stage
+from fusar_train.stages.result import _card
 from fusar_train.stages.settings import StageError
 
 LANGUAGE = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -95,9 +101,26 @@ def test_the_result_answers_and_equals_the_base_with_its_adapter(base, stage1):
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
     assert loaded.card.trained_on == "nothing; stage 1: sample"
     assert loaded.card.prior_years == [2024, 2024]
+    assert loaded.card.tasks is None, "the base's card does not say what it was taught"
     image = Image.fromarray(np.zeros((48, 64), np.uint8))
     assert isinstance(loaded.answer([image], [None], ["count ship"], 4)[0], str)
     assert "CC0" in (stage1 / "README.md").read_text()
+
+
+def test_the_card_says_what_base_and_stage_taught():
+    records = [SimpleNamespace(objects=(), prior=None, provenance={"sensor": "Gaofen-3"})]
+    questions = [(records[0], SimpleNamespace(task=task)) for task in (Task.DETECT, Task.ASK)]
+    examples = SimpleNamespace(records=records, questions=questions)
+    config = SimpleNamespace(out=Path("new"), stage=2)
+    base = replace(CARD, tasks=["count"], sensors=["Sentinel-1"], free_questions=False)
+    made = _card(config, base, examples)
+    assert (made.tasks, made.sensors, made.free_questions) == (
+        ["count", "detect"],
+        ["Gaofen-3", "Sentinel-1"],
+        False,
+    )
+    assert _card(config, replace(base, tasks=None, free_questions=True), examples).tasks == ["detect"]
+    assert _card(config, replace(base, tasks=None, free_questions=None), examples).tasks is None
 
 
 def test_a_half_precision_result_keeps_tlm_in_full(base, data, tmp_path):

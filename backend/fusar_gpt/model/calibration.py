@@ -161,14 +161,14 @@ class Calibration:
     data: str
     tasks: dict[str, TaskCalibration]
 
-    def doubts(self, task: str, prior: str) -> list[str]:
-        """Sentences about data sets on which the confidence did not hold under a kind of prior, own or none."""
+    def doubts_without_prior(self, task: str) -> list[str]:
+        """A sentence about each data set on which confidences did not hold when it was shown without a prior."""
         found = self.tasks.get(task)
         return [
-            f"Confidences may be wrong here: on {one.data} with {prior} prior the mean confidence was "
-            f"{one.confidence:.2f}, and {one.right:.2f} were right."
+            f"Confidences may not hold without a prior: of {one.n} answers about '{one.data}' shown without one, of a "
+            f"mean confidence of {one.confidence:.2f}, a share of {one.right:.2f} was right."
             for one in (found.sets if found else [])
-            if one.prior == prior and abs(one.confidence - one.right) > _HOLDS
+            if one.prior == "none" and abs(one.confidence - one.right) > _HOLDS
         ]
 
     def said_of(self, task: str) -> str | None:

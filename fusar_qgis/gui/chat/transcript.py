@@ -10,7 +10,7 @@ from qgis.PyQt.QtWidgets import QFrame, QLabel, QScrollArea, QToolButton, QVBoxL
 
 from ...core.chat import Conversation, Turn
 from .captions import suggestions
-from .turn_view import TurnView
+from .turn_view import LEAST_WIDTH_PX, TurnView
 
 _SHOWN = 200
 
@@ -33,6 +33,7 @@ class Transcript(QScrollArea):
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setMinimumWidth(LEAST_WIDTH_PX)  # narrower, it would cut words off
         self._views: list[TurnView] = []
         self._waiting: list[Turn] = []
         self._at_end = True

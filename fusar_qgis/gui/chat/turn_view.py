@@ -18,6 +18,7 @@ _PROBLEM = f"QTextBrowser {{ {PLAIN}; border-left: 3px solid #d55e00; padding-le
 # Half transparent, it suits light and dark themes.
 _BUBBLE = "#bubble { background: rgba(128, 128, 128, 32); border-left: 3px solid palette(highlight) }"
 _PICTURE_PX, _CHIP_PX = 200, 104
+LEAST_WIDTH_PX = _PICTURE_PX + _CHIP_PX + 60  # with margins and a scroll bar: both pictures side by side
 
 
 class TurnView(QFrame):
