@@ -31,9 +31,6 @@ LONGEST_M = {
 """No object of these classes is longer: the longest ship is a gas plant afloat of 488 m."""
 _LEEWAY = 1.1
 
-CLOSEST = 2.0
-"""Most chip pixels of a scene pixel where a chip's ground is asked for; else none becomes more than one."""
-
 DETECTION_OVERLAP = 0.25
 """Share of a chip's side seen again by its neighbour: an object cut by one edge is whole in another chip."""
 
@@ -95,8 +92,10 @@ def plan_questions(
 ) -> tuple[int, Iterator[ChipQuestions]]:
     """How many chips there are, and lazily each chip with its questions."""
     stretched = (request.aspect or card.aspect) == "stretched"
-    ground_m, magnified = (request.ground_m, CLOSEST) if request.ground_m else (card.ground_m, 1.0)
-    frame = ChipFormat(card.width, card.height, card.patch * card.merge, ground_m, stretched, magnified)
+    ground_m = request.ground_m or card.ground_m
+    frame = ChipFormat(
+        card.width, card.height, card.patch * card.merge, ground_m, stretched, request.ground_m is not None
+    )
     if request.task is Task.CLASSIFY:
         boxes = boxes_of(request)
         return len(boxes), (

@@ -23,6 +23,7 @@ _PIECE_PIXELS = 4_000_000
 _SNAP_PX = 1e-3
 _SMALL_REST = 0.15
 _FADE_PX = 2
+_MOST_MAGNIFIED = 2
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class ChipFormat:
     ``width`` x ``height`` chip pixels; ``token_px`` chip pixels to a visual token's side (patch x merge);
     ``ground_m`` the ground width in metres of the chips it was trained on, None for native resolution.
     ``stretched`` resizes ground of any shape to the chip, as the authors' release does; otherwise windows have the
-    chip's shape, and show more ground rather than distort or magnify it. ``magnified``: most chip pixels that a
-    scene pixel becomes.
+    chip's shape, and show more ground rather than distort or magnify it. ``magnified``: a scene pixel may become up to
+    two chip pixels, as it may where chips are stretched.
     """
 
     width: int
@@ -41,7 +42,7 @@ class ChipFormat:
     token_px: int
     ground_m: float | None = None
     stretched: bool = False
-    magnified: float = 1.0
+    magnified: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,19 +167,18 @@ def plan_chips(
 def window_size(pixel_size_m: float, frame: ChipFormat, ground_m: float | None) -> tuple[int, int]:
     """Width and height in scene pixels of a chip's window: the same ground for all sensors (FUSAR-KLIP SRC).
 
-    A scene pixel never becomes more than ``frame.magnified`` chip pixels: on a coarse scene a chip shows more ground.
+    Unless the frame allows it, a scene pixel never becomes more than one chip pixel: on a coarse scene a chip shows
+    more ground.
     """
-    width = frame.width if ground_m is None else max(ground_m / pixel_size_m, frame.width / frame.magnified)
+    least = frame.width / (_MOST_MAGNIFIED if frame.magnified or frame.stretched else 1)
+    width = frame.width if ground_m is None else max(ground_m / pixel_size_m, least)
     return max(round(width), 1), max(round(width * frame.height / frame.width), 1)
 
 
 def narrowed(side: int, low: float, high: float, frame_side: int) -> int:
-    """The side of a stretched chip's window: at most the area's, and at least half the chip's.
-
-    Only these chips are ever magnified, at most twofold: what such a model was taught was resized to the chip too.
-    """
+    """The side of a stretched chip's window: at most the area's, but never magnified more than twofold."""
     length = math.ceil(high - _SNAP_PX) - math.floor(low + _SNAP_PX)
-    return min(side, max(length, math.ceil(frame_side / 2)))
+    return min(side, max(length, math.ceil(frame_side / _MOST_MAGNIFIED)))
 
 
 def tile_growth(length: float, side: int) -> float:
