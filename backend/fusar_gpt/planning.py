@@ -200,6 +200,12 @@ def untaught(request: InterpretRequest, scene: Scene, chip: Chip, card: Card) ->
             f"Chips of {chip_m:.0f} m of ground are not of a size that the model was taught ({least:.0f} to "
             f"{greatest:.0f} m): objects look smaller or larger in them than it knows them."
         )
+    if request.ground_m is None and card.ground_m and chip_m > _LEEWAY * card.ground_m:
+        said.append(
+            f"The scene's pixels are coarse, so each chip shows {chip_m:.0f} m of ground instead of "
+            f"{card.ground_m:.0f} m: small objects are easily missed. Less ground, magnified, may show more: "
+            f"--ground-m {card.ground_m:.0f}, or Look closer in QGIS."
+        )
     if request.task in SEARCHES and not request.targets:
         small = [target for target in card.targets if is_too_small(target, scene)]
         said += [f"Not asked for {target}: none is two pixels long in this scene." for target in small]

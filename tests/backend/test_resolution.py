@@ -57,6 +57,12 @@ def test_a_coarse_scene_is_magnified_only_where_the_ground_of_a_chip_is_asked_fo
         engine.card = replace(CARD, ground_m=300.0)
         return run(request, engine)[0].run.chip_ground_m
 
+    coarse = replace(TaughtEngine.card, ground_m=600.0)
+    (told,) = warnings(tmp_path, 10.0, card=coarse)
+    assert "small objects are easily missed" in told
+    assert "--ground-m 600" in told
+    assert warnings(tmp_path, 10.0, card=coarse, ground_m=600.0) == ()
+    assert warnings(tmp_path, 3.0, card=coarse) == ()
     assert chip_m() == pytest.approx(960, rel=0.05)  # 96 px of 10 m
     assert chip_m(ground_m=700.0) == pytest.approx(700, rel=0.05)
     assert chip_m(ground_m=100.0) == pytest.approx(480, rel=0.05)
