@@ -21,7 +21,6 @@ from ..layers.wording import (
     count_in_words,
     lacks_prior,
     run_caveats,
-    run_name,
     run_title,
     time_left,
     understood_in_words,
@@ -158,7 +157,6 @@ class RunController(QObject):
 
     def _begin(self, event: Started) -> None:
         run = self.run = event.run.record()
-        self._name = run_name(run)
         self._caveats = run_caveats(run)
         scene = QgsProject.instance().mapLayer(self._request.layer_id)
         # Not a child: what was found is written even if the run is cut off.
@@ -218,7 +216,8 @@ class RunController(QObject):
 
     def _show_results(self) -> None:
         """Say what came out, and that there was no prior though one was asked for."""
-        text, level = self._summary(self._counts), Qgis.MessageLevel.Success
+        text = self._summary(self._counts).rstrip(".。")
+        text, level = f"{text}; {self._caveats}", Qgis.MessageLevel.Success
         warnings = self._end.warnings if self._end is not None else ()
         some = any(
             warning.startswith(f"{WITHOUT_PRIOR} ") for warning in warnings
@@ -230,7 +229,7 @@ class RunController(QObject):
             if not self._request.prior_network:
                 reason = self.tr("it was not fetched from the network.")
             notice = self.tr("Without a prior: {reason}").format(reason=reason)
-            text = f"{text.rstrip('.。')}. {notice}"
+            text = f"{text}. {notice}"
             level = Qgis.MessageLevel.Warning
         self._show_message(text, level, self._offers(with_prior=without))
 

@@ -36,7 +36,7 @@ def test_draw_ask_and_watch(home, scene_path):
     result = drive(home, scene_path, STANDIN)
     assert result["errors"] == []
     assert result["messages"] == [
-        "Detect ship (demonstration model, no prior, simulated scene): 5 detections. "
+        "Detect ship: 5 detections; demonstration model, no prior, simulated scene. "
         "Without a prior: it was not fetched from the network."
     ]
     assert result["group"] == ["Detect ship (demonstration model, no prior, simulated scene)"]
@@ -51,10 +51,7 @@ def test_draw_ask_and_watch(home, scene_path):
 def test_cancel_with_the_mouse(home, scene_path):
     result = drive(home, scene_path, STANDIN, targets=["endless"], cancel=True)
     assert result["errors"] == []
-    assert result["messages"] == [
-        "Detect endless (demonstration model, no prior, simulated scene): "
-        "Cancelled. What was found so far stays on the map."
-    ]
+    assert result["messages"] == ["Detect endless: Cancelled. What was found so far stays on the map."]
     assert 0 < len(result["layers"][0]["features"]) < 20
 
 

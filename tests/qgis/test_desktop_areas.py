@@ -27,7 +27,7 @@ def test_a_polygon_on_a_scene_in_an_archive_placed_by_control_points(tmp_path, m
     result = play(home, HERE / "areas_driver.py", qgis_environment() | environment)
     assert result["errors"] == []
     assert result["messages"] == [
-        "Count ship (demonstration model, no prior, simulated scene): ship: 7 (the model's own count). "
+        "Count ship: ship: 7 (the model's own count); demonstration model, no prior, simulated scene. "
         "Without a prior: it was not fetched from the network."
     ]
     assert result["crs"] == ["EPSG:4326"]
