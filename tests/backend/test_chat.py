@@ -111,9 +111,9 @@ def test_what_was_not_taught_is_refused_in_a_sentence(
     monkeypatch.setattr(ThresholdEngine, "card", replace(ThresholdEngine.card, free_questions=False))
     with chat_at(tmp_path) as chat:
         for question, said in (
-            ("how many ships are moored?", f"this model was not taught to answer that question; {taught}"),
+            ("how many ships are moored?", f"This model was not taught to answer that question; {taught}"),
             ("哪艘船是油轮", "该模型没有学过回答这个问题；可以让它对舰船进行计数"),
-            ("how many tanks?", f"this model was not taught the class tank; {taught}"),
+            ("how many tanks?", f"This model was not taught the class tank; {taught}"),
         ):
             completion = chat.ask(question, area=NEAR_FIRST)
             assert text_of(completion).startswith(said)

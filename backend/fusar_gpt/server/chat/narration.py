@@ -90,7 +90,8 @@ class StreamRenderer:
                 intent = replace(intent, text=history)
             self._answer(intent)
         except TaskError as error:
-            self.text.write(str(error))  # what the model was not taught: the conversation goes on
+            said = str(error)  # what the model was not taught: the conversation goes on
+            self.text.write(said[:1].upper() + said[1:])
         if self._runs:
             run = self._runs[0].run
             lines = [self.text.templates.provenance(run), *run.warnings]
