@@ -83,7 +83,7 @@ class ScriptedEngine:
 def scripted(
     request: InterpretRequest, engine: Engine, cancelled: Callable[[], bool], settings: object, run: object
 ) -> Iterator[Event]:
-    """Three chips; the question is the stage direction: held, gated, deaf, unhappy, broken, or none."""
+    """Three chips; the question is the stage direction: held, gated, wordy, deaf, unhappy, broken, or none."""
     BEGUN.append(request.question)
     yield Started(RUN, 3)
     yield Found((finding("a"), finding("c")))
@@ -92,8 +92,10 @@ def scripted(
         while not cancelled():
             time.sleep(0.002)
         raise Cancelled("cancelled")
-    if request.question == "gated":
+    if request.question in ("gated", "wordy"):
         assert GATE.wait(30)
+    if request.question == "wordy":  # more than the rest of a page of the journal holds
+        yield Found(tuple(finding(f"w{number}") for number in range(20)))
     if request.question == "deaf":
         time.sleep(60)
     if request.question == "unhappy":

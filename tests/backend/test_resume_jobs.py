@@ -176,7 +176,7 @@ def undisturbed(inputs: str, folder: Path, identity: RunIdentity) -> tuple[list[
     request = with_files(REQUEST.validate_json(inputs), Roots.of([folder]))
     *told, finished = interpret(request, BlobEngine(), identity=identity)
     assert isinstance(finished, Finished)
-    told.append(Ended("successful", "Done."))
+    told.append(Ended("successful", "Done.", warnings=finished.run.warnings))
     events = [wire.sse(i, event.name, wire.encode(event.to_json())) for i, event in enumerate(told, 1)]
     return events, wire.encode(finished.to_json())
 

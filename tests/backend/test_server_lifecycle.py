@@ -152,6 +152,8 @@ def test_end_to_end_with_the_real_command_scene_and_model(tmp_path: Path) -> Non
             assert client.info()["device"] in ("cpu", "cuda")
         child.stdin.close()
         assert child.wait(30) == 0
+    (no_prior,) = heard[-1][1].pop("warnings")
+    assert no_prior.startswith("No prior: cog: no network may be used")
     assert heard[-1] == ("end", {"status": "successful", "message": "Done."})
     assert heard[0][0] == "started"
     assert heard[0][1]["run"]["demonstration"] is True

@@ -139,7 +139,7 @@ def test_a_full_disk_fails_the_job_and_not_the_server(
     monkeypatch.setattr(jobs_module, "SWEEP_S", 0.05)
     GATE.clear()
     with serve_api(tmp_path) as api:
-        running = submit(api, question="gated")
+        running = submit(api, question="wordy")
         until(lambda: ask(api, "GET", f"/jobs/{running}").json()["progress"] > 0)
         with disk_full(api.journal):
             body = {"inputs": api.inputs | {"question": "held" * 500}}

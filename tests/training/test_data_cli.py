@@ -56,8 +56,8 @@ def test_compact_questions_are_of_the_tiny_models_frame(tmp_path):
     first = next(read_records(tmp_path / "chips"))
     assert first.id == "mine/000"
     assert [m.question for m in first.messages][:3] == ["count ship", "locate ship", "detect ship"]
-    # 200 x 120 px grow to 200 x 200, which become 224 x 224: y = (30 + 40) * 1.12
-    assert first.messages[2].answer == "75 ship l29 u18 r32 d21"
+    # 200 x 120 px lie in the middle of 224 x 224, in their own size: x = 60 + 12, y = 30 + 52
+    assert first.messages[2].answer == "75 ship l24 u14 r32 d22"
 
 
 def test_faults_make_the_command_fail(tmp_path, capsys):
