@@ -66,5 +66,6 @@ def test_the_real_backend_talks_about_the_sample_scene(talk):
     check_story(result)
     where, this, _ = result["answers"]
     assert where["links"] > 3
-    assert "Model: tiny (demonstration only). Prior: none." in where["answer"]
+    prior = "Prior: file:harbour_simulated_prior.tif 2024, simulated."  # it lies beside the scene
+    assert f"Model: tiny (demonstration only). {prior}" in where["answer"]
     assert this["answer"].startswith("The model ")

@@ -71,7 +71,7 @@ def test_the_real_backend_is_killed_in_mid_run_and_the_run_goes_on(home):
     result = drive(home, HARBOUR, Path(BACKEND), kill=True, targets=["ship", "plane"], corners=whole)
     assert result["errors"] == []
     assert result["killed in mid-run"]
-    told = "demonstration model, prior file:harbour_simulated_prior.tif, simulated prior, simulated scene): "
+    told = "demonstration model, prior file:harbour_simulated_prior.tif, simulated prior, simulated scene"
     assert any(told in text for text in result["messages"])
     assert any("is started again" in text for text in result["every message"])
     (layer,) = [layer for layer in result["layers"] if layer["name"] == "Detections"]

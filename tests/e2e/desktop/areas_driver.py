@@ -65,7 +65,7 @@ def story():
     shoot("3_question")
     button = next(each for each in dialog().findChildren(QPushButton) if each.isDefault())
     click_on(button)
-    yield lambda: any("answer" in text for text in messages())
+    yield lambda: any("own count" in text for text in messages())
     result["longest_stall_ms"] = round(stalls[0].longest_ms, 1)
     yield pause(1.0)
     shoot("4_findings")
