@@ -19,7 +19,8 @@ from fusar_qgis.gui.request_dialog import RequestDialog
 from fusar_qgis.layers.storage import run_of
 
 HERE, THERE = Endpoint("http://127.0.0.1:8000", ""), Endpoint("https://gpu.example.org:8765", "")
-REFUSED = "5 detections. Without a prior: it was not fetched from the network."
+FOUND = "5 detections; demonstration model, no prior, simulated scene."
+REFUSED = f"{FOUND} Without a prior: it was not fetched from the network."
 ALWAYS, ONCE, NEVER = "FusarAllowAlways", "FusarAllowOnce", "FusarAllowNever"
 
 
@@ -236,7 +237,7 @@ def test_a_network_that_cannot_be_reached_is_one_plain_notice(dialog, standin, q
     keep_consent("always")
     dialog().accept()
     qtbot.waitUntil(lambda: bool(finished_without(bar)))
-    assert finished_without(bar) == "5 detections. Without a prior: without cog: it is far"
+    assert finished_without(bar) == f"{FOUND} Without a prior: without cog: it is far"
     assert len(texts(bar)) == 1
 
 

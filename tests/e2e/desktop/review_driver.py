@@ -155,7 +155,8 @@ def start_button():
 
 def over() -> bool:
     items = iface.messageBar().items()
-    return bool(items) and not any(item.findChildren(QPushButton) for item in items)
+    buttons = [button.text() for item in items for button in item.findChildren(QPushButton)]
+    return bool(items) and "Cancel" not in buttons
 
 
 def note_stall(name):
