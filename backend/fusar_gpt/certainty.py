@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
+from fusar_gpt.contract import NO_PRIOR, Run
 from fusar_gpt.model import Card
 from fusar_gpt.model.calibration import Calibration, Inputs
-from fusar_gpt.tasks import Answer, Boxes, FrameSize, LabelledBox, Task
+from fusar_gpt.tasks import Answer, Boxes, FrameSize, LabelledBox, Question, Task
 
 Probability = Callable[..., float]
 """The geometric mean probability of the tokens in some ranges of an answer's characters."""
@@ -51,6 +52,17 @@ def calibration_of(card: Card, checkpoint_hash: str) -> tuple[Calibration | None
         f"The calibration on the card of {card.name} is of another checkpoint ({found.model_hash[:12]}, this one is "
         f"{checkpoint_hash[:12]}), so no confidence is given: fit one with fusar-train calibrate."
     )
+
+
+def with_calibration(
+    run: Run, questions: Iterable[Question], calibration: Calibration | None, other: str | None
+) -> Run:
+    """The run with what its confidences mean, and ``other``, the sentence about a calibration of another checkpoint."""
+    said, tasks = [other] if other else [], dict.fromkeys(question.task.value for question in questions)
+    if calibration and run.prior == NO_PRIOR:
+        said += [doubt for task in tasks for doubt in calibration.doubts_without_prior(task)]
+    meanings = [meaning for task in tasks if calibration and (meaning := calibration.said_of(task))]
+    return replace(run, confidence_meaning="; ".join(meanings) or None, warnings=(*run.warnings, *said))
 
 
 def certainty(

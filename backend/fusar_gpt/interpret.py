@@ -25,7 +25,7 @@ from shapely import box as shapely_box
 from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt import __version__
-from fusar_gpt.certainty import Certainty, calibration_of, certainty
+from fusar_gpt.certainty import Certainty, calibration_of, certainty, with_calibration
 from fusar_gpt.contract import (
     ENOUGH_DATA,
     NO_PRIOR,
@@ -164,7 +164,7 @@ def interpret(
         prior = source.prior(footprint(scene, first.chip), year)
         run = provenance(identity or RunIdentity.new(), request, scene, area, stretch, first, engine, prompts)
         run = with_priors(run, [prior], year, notes)
-        run = with_calibration(run, calibration, other)
+        run = with_calibration(run, first.questions, calibration, other)
         yield Started(with_no_prior(run, prior, source.missing), total)
 
         merge = Merge(scene)
@@ -266,15 +266,6 @@ def with_no_prior(run: Run, prior: PriorField, why: str) -> Run:
     """The run with the notice that its first chip has no prior, although one was asked for."""
     lacks = prior.source == NO_PRIOR and why
     return replace(run, warnings=(*run.warnings, without_prior(why))) if lacks else run
-
-
-def with_calibration(run: Run, calibration: Calibration | None, other: str | None) -> Run:
-    """The run with what its confidences mean, and ``other``, the sentence about a calibration of another checkpoint."""
-    said = [other] if other else []
-    if calibration and run.prior == NO_PRIOR:
-        said += calibration.doubts_without_prior(run.task)
-    meaning = calibration.said_of(run.task) if calibration else None
-    return replace(run, confidence_meaning=meaning, warnings=(*run.warnings, *said))
 
 
 def with_coverage(run: Run, seen: AreaCoverage, scene: Scene) -> Run:

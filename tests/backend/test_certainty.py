@@ -133,6 +133,16 @@ def test_a_run_has_the_confidences_of_its_checkpoints_calibration(tmp_path):
     assert any("without a prior" in said and "0.90" in said and "0.60" in said for said in done.warnings)
 
 
+def test_a_count_from_detections_says_what_the_confidences_of_both_mean(tmp_path):
+    exact = replace(PLATT, right="a count is exact")
+    engine = Calibrated()
+    engine.card = replace(CARD, calibration=replace(OURS, tasks={"detect": PLATT, "count": exact}))
+    *_, last = run(request_for(scene_file(tmp_path), Task.COUNT, prior="none"), engine)
+    assert last.run.confidence_meaning.count("calibrated on") == 2
+    assert "that a count is exact" in last.run.confidence_meaning
+    assert "that a box is right" in last.run.confidence_meaning
+
+
 @pytest.mark.parametrize("engine", [ThresholdEngine, Borrowed])
 def test_without_a_calibration_of_its_own_no_number_is_called_confidence(tmp_path, engine):
     done, rows = detections(tmp_path, engine())
