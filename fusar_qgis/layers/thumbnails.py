@@ -17,11 +17,11 @@ _MOST_PIXELS = 1024
 
 def window_around(box: SceneBox, width: int, height: int) -> tuple[int, int, int, int]:
     """Return (col, row, width, height) of a square around a box, moved and cut to lie in a scene of this size."""
-    side = max(box.x_max - box.x_min, box.y_max - box.y_min) * (1 + 2 * _MARGIN)
+    side = max(box.right - box.left, box.bottom - box.top) * (1 + 2 * _MARGIN)
     whole = math.ceil(min(max(side, _LEAST_PIXELS), _MOST_PIXELS))
     across, down = min(whole, width), min(whole, height)
-    col = round((box.x_min + box.x_max - across) / 2)
-    row = round((box.y_min + box.y_max - down) / 2)
+    col = round((box.left + box.right - across) / 2)
+    row = round((box.top + box.bottom - down) / 2)
     return max(0, min(col, width - across)), max(0, min(row, height - down)), across, down
 
 
