@@ -13,6 +13,9 @@ from ..core.request import LayerRequest
 from .storage import KIND_PROPERTY, RUN_PROPERTY, SCENE_PROPERTY, findings_layers, request_of, run_of
 
 
+_TOGETHER_MS = 50
+
+
 @dataclass
 class ProjectRun:
     """One run with the layers that hold its findings.
@@ -78,4 +81,4 @@ class ProjectRuns(QObject):
             self._tell_soon()
 
     def _tell_soon(self, *_: object) -> None:
-        self._timer.start(0)
+        self._timer.start(_TOGETHER_MS)
