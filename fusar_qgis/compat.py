@@ -57,6 +57,11 @@ STROKE_WIDTH = (
     if hasattr(QgsSymbolLayer, "PropertyStrokeWidth")
     else QgsSymbolLayer.Property.StrokeWidth
 )
+LAYER_ENABLED = (
+    QgsSymbolLayer.PropertyLayerEnabled
+    if hasattr(QgsSymbolLayer, "PropertyLayerEnabled")
+    else QgsSymbolLayer.Property.LayerEnabled
+)
 
 if Qgis.QGIS_VERSION_INT >= 33400:
     RASTER_LAYERS = Qgis.LayerFilter.RasterLayer

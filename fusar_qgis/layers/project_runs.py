@@ -12,7 +12,6 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from ..core.request import LayerRequest
 from .storage import KIND_PROPERTY, RUN_PROPERTY, SCENE_PROPERTY, findings_layers, request_of, run_of
 
-
 _TOGETHER_MS = 50
 
 

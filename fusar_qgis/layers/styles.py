@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
+    QgsCentroidFillSymbolLayer,
     QgsExpressionContextUtils,
     QgsFillSymbol,
+    QgsMarkerSymbol,
     QgsPalLayerSettings,
     QgsProperty,
     QgsRendererCategory,
@@ -30,6 +32,9 @@ _HIT, _MISS, _ANSWER, _UNCLEAR = "#e69f00", "#ffffff", "#56b4e9", "#d55e00"
 _LABEL_SIZE = 9.0
 _LENGTH = '"length_m"'  # the longer side of a box in metres; null where a person drew it
 
+_DOT_MM = 2.0
+"""Boxes that are smaller than this on the map are drawn as a dot of this size."""
+
 _FAINT = f"if({said.REJECTED}, 30, 100)"
 
 
@@ -47,7 +52,7 @@ def style(layer: QgsVectorLayer, kind: str, labels: Sequence[str] = ()) -> None:
 
 def _style_detections(layer: QgsVectorLayer, labels: Sequence[str]) -> None:
     categories = [
-        QgsRendererCategory(label, _outline(_PALETTE[place % len(_PALETTE)], side=_LENGTH), label)
+        QgsRendererCategory(label, _detection(_PALETTE[place % len(_PALETTE)]), label)
         for place, label in enumerate(labels)
     ]
     layer.setRenderer(QgsCategorizedSymbolRenderer(said.SHOWN, categories))
@@ -106,7 +111,7 @@ def add_label(layer: QgsVectorLayer, label: str) -> None:
     if not isinstance(renderer, QgsCategorizedSymbolRenderer) or label in known:
         return
     changed = renderer.clone()
-    symbol = _outline(_PALETTE[len(known) % len(_PALETTE)], side=_LENGTH)
+    symbol = _detection(_PALETTE[len(known) % len(_PALETTE)])
     changed.addCategory(QgsRendererCategory(label, symbol, label))
     layer.setRenderer(changed)
 
@@ -137,6 +142,27 @@ def _chip_side(layer: QgsVectorLayer, parts: int = 1) -> str:
 def _on_screen(side: str) -> str:
     """Return an expression for the millimetres on the map of ``side``, an expression for metres."""
     return f"({side} * 1000 / @map_scale)"
+
+
+def _detection(colour: str) -> QgsFillSymbol:
+    """Return the outline of a detection, with a dot in its place where the map is too small for the outline."""
+    symbol = _outline(colour, side=_LENGTH)
+    centre = QgsCentroidFillSymbolLayer()
+    centre.setSubSymbol(
+        QgsMarkerSymbol.createSimple(
+            {
+                "name": "circle",
+                "color": colour,
+                "size": str(_DOT_MM),
+                "outline_color": _HALO,
+                "outline_width": "0.3",
+            }
+        )
+    )
+    is_small = f"coalesce({_on_screen(_LENGTH)} < {_DOT_MM}, FALSE)"
+    centre.setDataDefinedProperty(compat.LAYER_ENABLED, QgsProperty.fromExpression(is_small))
+    symbol.appendSymbolLayer(centre)
+    return symbol
 
 
 def _outline(

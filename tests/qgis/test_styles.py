@@ -1,0 +1,82 @@
+"""Findings are seen at every scale."""
+
+import numpy as np
+import pytest
+from qgis.core import (
+    QgsExpressionContext,
+    QgsExpressionContextUtils,
+    QgsFeature,
+    QgsGeometry,
+    QgsMapRendererSequentialJob,
+    QgsMapSettings,
+    QgsRectangle,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QSize
+from qgis.PyQt.QtGui import QColor, QImage
+
+from fusar_qgis.layers.styles import style
+
+SIDE = 400
+
+
+def drawn(layer: QgsVectorLayer, metres: float) -> np.ndarray:
+    """Which pixels of a map of this side, around the finding, are in the colour of its class, bool [h, w]."""
+    settings = QgsMapSettings()
+    settings.setLayers([layer])
+    settings.setDestinationCrs(layer.crs())
+    settings.setOutputSize(QSize(SIDE, SIDE))
+    settings.setExtent(QgsRectangle(-metres / 2, -metres / 2, metres / 2, metres / 2))
+    settings.setBackgroundColor(QColor("black"))
+    context = QgsExpressionContext()
+    context.appendScope(
+        QgsExpressionContextUtils.mapSettingsScope(settings)
+    )  # @map_scale, as a canvas gives it
+    settings.setExpressionContext(context)
+    job = QgsMapRendererSequentialJob(settings)
+    job.start()
+    job.waitForFinished()
+    image = job.renderedImage().convertToFormat(QImage.Format.Format_RGB32)
+    bits = image.constBits()
+    bits.setsize(image.sizeInBytes())
+    pixels = np.frombuffer(bits, np.uint8).reshape(SIDE, SIDE, 4).astype(int)
+    red, blue = pixels[..., 2], pixels[..., 0]
+    return (red > 150) & (blue < 80)
+
+
+@pytest.fixture
+def layer(qgis_app) -> QgsVectorLayer:
+    layer = QgsVectorLayer(
+        "Polygon?crs=EPSG:3857&field=id:string&field=label:string&field=reviewed_label:string&field=review:string"
+        "&field=confidence:double&field=objectness:double&field=length_m:double",
+        "Detections",
+        "memory",
+    )
+    box = QgsFeature(layer.fields())
+    box.setAttributes(["f1", "ship", None, None, 0.9, 0.9, 100.0])
+    box.setGeometry(QgsGeometry.fromRect(QgsRectangle(-50, -30, 50, 30)))
+    layer.dataProvider().addFeatures([box])
+    style(layer, "detections", ["ship"])
+    layer.setLabelsEnabled(False)
+    return layer
+
+
+@pytest.mark.parametrize("metres", [20_000, 200_000, 2_000_000])
+def test_a_box_too_small_for_the_map_is_a_dot(layer, metres):
+    rows, cols = np.nonzero(drawn(layer, metres))
+    assert rows.size, "nothing is seen"
+    assert 5 <= np.ptp(cols) + 1 <= 12
+    assert abs(cols.mean() - SIDE / 2) < 2
+    assert abs(rows.mean() - SIDE / 2) < 2
+
+
+def test_a_box_large_enough_is_an_outline_without_a_dot(layer):
+    seen = drawn(layer, 300)
+    assert seen.any()
+    assert not seen[SIDE // 2 - 20 : SIDE // 2 + 20, SIDE // 2 - 20 : SIDE // 2 + 20].any()
+
+
+def test_a_box_that_a_person_drew_without_a_length_is_seen(layer):
+    (feature,) = layer.getFeatures()
+    layer.dataProvider().changeAttributeValues({feature.id(): {6: None}})
+    assert drawn(layer, 300).any()
