@@ -10,7 +10,15 @@ from qgis.core import QgsMapLayer, QgsProject, QgsVectorLayer
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..core.request import LayerRequest
-from .storage import KIND_PROPERTY, RUN_PROPERTY, SCENE_PROPERTY, findings_layers, request_of, run_of
+from .storage import (
+    KIND_PROPERTY,
+    RUN_PROPERTY,
+    SCENE_PROPERTY,
+    SECONDS_PROPERTY,
+    findings_layers,
+    request_of,
+    run_of,
+)
 
 _TOGETHER_MS = 50
 
@@ -25,6 +33,7 @@ class ProjectRun:
         scene: The source of its scene, for GDAL.
         request: What was asked; None where the layers do not tell.
         layers: Its layers by kind: ``detections``, ``grid``, ``answers``.
+        seconds: How long it took from its start to its end; None where it did not end or is of an older version.
     """
 
     id: str
@@ -32,6 +41,7 @@ class ProjectRun:
     scene: str
     request: LayerRequest | None
     layers: dict[str, QgsVectorLayer] = field(default_factory=dict)
+    seconds: float | None = None
 
 
 def runs_in(project: QgsProject) -> list[ProjectRun]:
@@ -42,7 +52,7 @@ def runs_in(project: QgsProject) -> list[ProjectRun]:
         known = found.get(str(run.get("id")))
         if known is None:
             scene = str(layer.customProperty(SCENE_PROPERTY) or "")
-            known = ProjectRun(str(run.get("id")), run, scene, request_of(layer))
+            known = ProjectRun(str(run.get("id")), run, scene, request_of(layer), seconds=_seconds(layer))
             found[known.id] = known
         known.layers.setdefault(str(layer.customProperty(KIND_PROPERTY) or ""), layer)
     return list(found.values())
@@ -81,3 +91,10 @@ class ProjectRuns(QObject):
 
     def _tell_soon(self, *_: object) -> None:
         self._timer.start(_TOGETHER_MS)
+
+
+def _seconds(layer: QgsVectorLayer) -> float | None:
+    try:
+        return float(layer.customProperty(SECONDS_PROPERTY))
+    except (TypeError, ValueError):
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
@@ -82,6 +83,7 @@ class RunLayers(QObject):
         self._held: set[str] = set()
         self._leaving_layer = ""
         self._finishing = False
+        self._began = time.monotonic()
         self._over = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -140,11 +142,10 @@ class RunLayers(QObject):
         ``answers`` are those that were understood, ``unclear`` the others but for chips ``without_data``.
         """
         self._finishing = True
+        self._note(storage.SECONDS_PROPERTY, str(round(time.monotonic() - self._began, 1)))
         if warnings:
             self._run = {**self._run, "warnings": "\n".join(warnings)}
-            self._properties[storage.RUN_PROPERTY] = json.dumps(self._run, ensure_ascii=False)
-            for layer in self._layers.values():
-                layer.setCustomProperty(storage.RUN_PROPERTY, self._properties[storage.RUN_PROPERTY])
+            self._note(storage.RUN_PROPERTY, json.dumps(self._run, ensure_ascii=False))
         counts = Counter(kind for kind in self._kind_of.values() if kind not in self._dropped)
         counts["unclear"] = len(self._unclear)
         counts["without_data"] = len(self._without_data)
@@ -152,6 +153,12 @@ class RunLayers(QObject):
         if not self._over:
             self.flush()
         return dict(counts)
+
+    def _note(self, name: str, value: str) -> None:
+        """Give a property to the layers that are there and to those that come."""
+        self._properties[name] = value
+        for layer in self._layers.values():
+            layer.setCustomProperty(name, value)
 
     def _make(self, kind: str, first: Finding) -> None:
         paths = storage.candidates(QgsProject.instance(), self._temporary)

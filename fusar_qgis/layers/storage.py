@@ -43,6 +43,8 @@ RUN_PROPERTY = "fusar/run"
 KIND_PROPERTY = "fusar/kind"
 SCENE_PROPERTY = "fusar/scene"
 REQUEST_PROPERTY = "fusar/order"
+SECONDS_PROPERTY = "fusar/seconds"
+"""How long the run took."""
 
 _SUFFIX = "_fusar.gpkg"
 _TEMPORARY = "fusar-findings-"
