@@ -11,6 +11,7 @@ from qgis.core import (
     QgsMapLayer,
     QgsPalLayerSettings,
     QgsSingleBandGrayRenderer,
+    QgsSingleBandPseudoColorRenderer,
     QgsSymbol,
     QgsSymbolLayer,
     QgsTask,
@@ -76,6 +77,11 @@ else:
 def gray_band(renderer: QgsSingleBandGrayRenderer) -> int:
     """Return the band that ``renderer`` shows, counted from 1."""
     return int(renderer.inputBand() if Qgis.QGIS_VERSION_INT >= 33800 else renderer.grayBand())
+
+
+def coloured_band(renderer: QgsSingleBandPseudoColorRenderer) -> int:
+    """Return the band that ``renderer`` colours, counted from 1."""
+    return int(renderer.inputBand() if Qgis.QGIS_VERSION_INT >= 33800 else renderer.band())
 
 
 def field(name: str, kind: type) -> QgsField:

@@ -16,6 +16,7 @@ from .connection.child import ChildBackend
 from .gui.chat.dock import ChatDock
 from .gui.interpretation import Interpretation
 from .gui.look_closer import LookCloser
+from .gui.model_grey import ModelGreyAction
 from .gui.options import Options
 from .gui.results_relocator import ResultsRelocator
 from .gui.review import Review
@@ -59,6 +60,10 @@ class FusarPlugin:
         sample = self._add_entry("FusarOpenSample", translate("FusarPlugin", "Open the Sample Scene"))
         welcome = Welcome(self._iface, backend, options, action, sample)
         self._undo.callback(welcome.remove)
+        grey = self._add_entry(
+            "FusarModelGrey", translate("FusarPlugin", "Show as the Model Sees, or as Before")
+        )
+        self._undo.callback(ModelGreyAction(self._iface, grey).remove)
         settings = self._add_entry("FusarOpenOptions", translate("FusarPlugin", "Options…"))
         settings.triggered.connect(options.open)
 

@@ -13,6 +13,7 @@ from qgis.PyQt.QtWidgets import QAction, QPushButton
 from ..connection.backend import Backend
 from ..connection.command import JsonQuery
 from .messages import show_message
+from .model_grey import show_as_model
 from .options import Options
 
 _SEEN = "fusar/welcome/seen"
@@ -89,6 +90,7 @@ class Welcome(QObject):
             self._fail(self.tr("QGIS cannot open the sample scene {path}.").format(path=path))
             return
         self._show(layer)
+        show_as_model(layer, self._fail)  # the least and the most of a radar image make it almost black
         # It is going to be needed, and may take a moment to start.
         self._backend.open()
         self._show_message(

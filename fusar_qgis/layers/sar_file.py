@@ -72,6 +72,23 @@ class SarFile:
         """Return a window as the model's grey, uint8 [height, width]; raises SceneError where it is damaged."""
         return self._stretch.quantise(self._radiometry.decibels(self._stored(col, row, width, height)))
 
+    @property
+    def band(self) -> int:
+        """Number of the band, counted from 1; of complex numbers in two bands, the first."""
+        return int(self._bands[0].GetBand())
+
+    def grey_limits(self) -> list[float] | None:
+        """Return the numbers that become grey 0 to 255, scaled by the file's own tags; None of complex numbers."""
+        band = self._bands[0]
+        if len(self._bands) == 2 or _dtype(band).startswith("complex"):
+            return None
+        seen, stretch = self._radiometry, self._stretch
+        levels = np.linspace(stretch.low_db, stretch.high_db, 256)
+        decades = {"amplitude": 20.0, "power": 10.0}.get(seen.quantity)
+        values = levels if decades is None else 10.0 ** (levels / decades)
+        stored = (values - seen.offset) / seen.scale
+        return [float(one) for one in stored * (band.GetScale() or 1.0) + (band.GetOffset() or 0.0)]
+
     def to_pixel(self, points: list[QgsPointXY]) -> list[tuple[float, float]]:
         """Return the pixel coordinates of ground points in ``crs``; the first pixel is 0 to 1."""
         moved, fine = self._placing.TransformPoints(True, [(point.x(), point.y()) for point in points])

@@ -20,6 +20,7 @@ from qgis.core import (
     QgsRasterLayer,
     QgsRasterRenderer,
     QgsSingleBandGrayRenderer,
+    QgsSingleBandPseudoColorRenderer,
 )
 
 from .. import compat
@@ -136,9 +137,16 @@ def is_placed(dataset: gdal.Dataset) -> bool:
     return dataset.GetGeoTransform(can_return_null=True) is not None or dataset.GetGCPCount() > 0
 
 
+def shown_band(renderer: QgsRasterRenderer | None) -> int:
+    """Return the one band that is shown, counted from 1; 0 where there is no such."""
+    if isinstance(renderer, QgsSingleBandGrayRenderer):
+        return compat.gray_band(renderer)
+    return compat.coloured_band(renderer) if isinstance(renderer, QgsSingleBandPseudoColorRenderer) else 0
+
+
 def _usual_band(layer: QgsRasterLayer, renderer: QgsRasterRenderer | None) -> int:
     names = [layer.bandName(number).partition(": ")[2] for number in range(1, layer.bandCount() + 1)]
-    shown = compat.gray_band(renderer) if isinstance(renderer, QgsSingleBandGrayRenderer) else 0
+    shown = shown_band(renderer)
     if 1 <= shown <= len(names) and shows_ground(names[shown - 1]):
         return int(shown)
     try:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
     QgsCentroidFillSymbolLayer,
+    QgsExpression,
     QgsExpressionContextUtils,
+    QgsFeatureRequest,
     QgsFillSymbol,
     QgsMarkerSymbol,
     QgsPalLayerSettings,
@@ -129,6 +131,17 @@ def least_score(layer: QgsVectorLayer) -> float:
         return float(QgsExpressionContextUtils.layerScope(layer).variable(said.LEAST_SCORE) or 0.0)
     except (TypeError, ValueError):
         return 0.0
+
+
+def hidden_count(layer: QgsVectorLayer) -> int:
+    """Return how many detections the filter of :func:`set_least_score` hides."""
+    least = least_score(layer)
+    ranking = str(QgsExpressionContextUtils.layerScope(layer).variable(said.RANKING) or "")
+    if least <= 0 or ranking not in layer.fields().names():
+        return 0
+    request = QgsFeatureRequest(QgsExpression(f'"{ranking}" < {least}'))
+    request.setFlags(QgsFeatureRequest.Flag.NoGeometry).setNoAttributes()
+    return sum(1 for _ in layer.getFeatures(request))
 
 
 def _chip_side(layer: QgsVectorLayer, parts: int = 1) -> str:

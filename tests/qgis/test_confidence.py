@@ -23,7 +23,7 @@ from fusar_qgis.core.review import FIELDS
 from fusar_qgis.layers import exports, storage
 from fusar_qgis.layers.features import feature_of, fields_of, geometry_of
 from fusar_qgis.layers.scene import crs_of
-from fusar_qgis.layers.styles import least_score
+from fusar_qgis.layers.styles import hidden_count, least_score
 
 
 def evaluate(layer, expression, feature):
@@ -115,6 +115,7 @@ def test_where_some_have_a_confidence_objectness_does_not_stand_in_for_the_rest(
     bar._confidence._slider.setValue(50)
     qtbot.waitUntil(lambda: least_score(layer) == 0.5)
     assert drawn(layer) == ["f2"]
+    assert hidden_count(layer) == 1
     assert "≥ 50 %: 1 of 2 (incl. 1 unscored)" in bar._confidence._text.text()
 
 
@@ -140,6 +141,7 @@ def test_a_table_of_an_older_version_is_reviewed_by_its_score(old, start, canvas
     bar._confidence._slider.setValue(30)
     qtbot.waitUntil(lambda: least_score(old) == 0.3)
     assert drawn(old) == ["f1", "f3"]
+    assert hidden_count(old) == 1
     press(canvas, "AA")
     context = QgsProject.instance().transformContext()
     taken = exports.snapshot(old, context, unreviewed_too=False)

@@ -10,6 +10,7 @@ from qgis.PyQt.QtWidgets import QAction, QPushButton, QToolButton
 from fusar_qgis.gui.options import Options
 from fusar_qgis.gui.status import Status
 from fusar_qgis.gui.welcome import Welcome
+from fusar_qgis.layers.model_grey import is_shown
 
 
 @pytest.fixture
@@ -91,6 +92,7 @@ def test_the_sample_is_opened_on_the_map_and_says_that_it_is_simulated(
     assert canvas.extent().contains(canvas.mapSettings().layerExtentToOutputExtent(layer, layer.extent()))
     assert "press “Interpret SAR” and drag" in bar.currentItem().text()
     assert len(bar.items()) == 1  # the welcome has gone
+    qtbot.waitUntil(lambda: is_shown(layer))  # well lit: in the model's grey
 
 
 def test_the_menu_opens_the_sample_too_and_keeps_the_maps_crs(
