@@ -90,6 +90,9 @@ def test_rows_and_the_map_select_each_other(panel, layer, qgis_iface):
     assert layer.selectedFeatureIds() == [2]
     layer.selectByIds([3, 4])
     assert sorted(index.row() for index in panel.table.selectionModel().selectedRows()) == [2, 3]
+    panel.table.sortByColumn(2, Qt.SortOrder.DescendingOrder)
+    assert sorted(index.row() for index in panel.table.selectionModel().selectedRows()) == [1, 3]
+    assert sorted(layer.selectedFeatureIds()) == [3, 4]
     canvas = qgis_iface.mapCanvas()
     canvas.setDestinationCrs(layer.crs())
     panel.table.clicked.emit(panel.model.index(0, 1))

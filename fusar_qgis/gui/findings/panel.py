@@ -102,6 +102,7 @@ class FindingsPanel(QWidget):
         table.clicked.connect(self._go_to)
         table.activated.connect(self._go_to)
         table.selectionModel().selectionChanged.connect(self._select_on_map)
+        self.model.modelReset.connect(self._select_rows)  # sorting and filtering lose the selection
         self.filters.changed.connect(self._filter)
         bar = QToolBar()
         shortcuts = {}
@@ -154,7 +155,7 @@ class FindingsPanel(QWidget):
             (layer.dataChanged, partial(self._on_changed, name, True)),
             (layer.afterCommitChanges, partial(self._on_changed, name, True)),
             (layer.repaintRequested, partial(self._on_changed, name, False)),
-            (layer.selectionChanged, partial(self._select_rows, name)),
+            (layer.selectionChanged, self._select_rows),
         ]
         for signal, slot in self._connected[name]:
             signal.connect(slot)
@@ -195,11 +196,9 @@ class FindingsPanel(QWidget):
 
     @contextmanager
     def _keeping_the_view(self) -> Iterator[None]:
-        """Keep what is selected on the map selected in the table, and the table where it was scrolled to."""
+        """Keep the table where it was scrolled to."""
         at = self.table.verticalScrollBar().value()
         yield
-        for name in self._layers:
-            self._select_rows(name)
         self.table.verticalScrollBar().setValue(at)
 
     def _say_count(self) -> None:
@@ -212,7 +211,9 @@ class FindingsPanel(QWidget):
         self.count.setText(text if everything else self.tr("No findings yet. Interpret an area first."))
 
     def _selected(self) -> dict[str, list[int]]:
-        places = (index.row() for index in self.table.selectionModel().selectedRows())
+        places: list[int] = []
+        for one in self.table.selectionModel().selection():  # selectedRows() takes 0.2 s for 20,000
+            places += range(one.top(), one.bottom() + 1)
         return self.model.keys(places)
 
     def _select_on_map(self, *_: object) -> None:
@@ -226,7 +227,7 @@ class FindingsPanel(QWidget):
                 layer.selectByIds(keys)
         self._is_selecting = False
 
-    def _select_rows(self, name: str, *_: object) -> None:
+    def _select_rows(self, *_: object) -> None:
         """Select the rows of what is selected on the map."""
         if self._is_selecting:
             return

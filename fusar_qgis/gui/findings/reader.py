@@ -43,7 +43,7 @@ class LayerReader(QObject):
     @property
     def is_busy(self) -> bool:
         """Whether something is still to be read."""
-        return self._timer.isActive()
+        return bool(self._timer.isActive())
 
     def read(self, layer: QgsVectorLayer, run_name: str) -> None:
         """Read a layer when its turn comes."""
@@ -72,7 +72,7 @@ class LayerReader(QObject):
             return
         name, kind = layer.id(), str(layer.customProperty(KIND_PROPERTY) or "")
         keys = layer.allFeatureIds()
-        records: list[tuple[Any, ...]] = []
+        parts: list[Rows] = []
         for start in range(0, len(keys), _AT_ONCE):
             yield
             if sip.isdeleted(layer):
@@ -81,9 +81,11 @@ class LayerReader(QObject):
             there = [one for one in _NAMES if layer.fields().indexOf(one) >= 0]
             request.setSubsetOfAttributes(there, layer.fields())
             request.setFilterFids(keys[start : start + _AT_ONCE])
-            records += (_record(feature, name, kind, run_name) for feature in layer.getFeatures(request))
+            parts.append(
+                Rows.of([_record(feature, name, kind, run_name) for feature in layer.getFeatures(request)])
+            )
         yield
-        rows = Rows.of(records)
+        rows = Rows.joined(parts)
         yield
         self.done.emit(name, rows)
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+_TYPES = (str, np.int64, str, str, str, np.float64, np.float64, str, np.float64)
+"""Of the columns of ``Rows``, in their order."""
+
 
 @dataclass
 class Rows:
@@ -41,14 +44,9 @@ class Rows:
     @staticmethod
     def of(records: Sequence[tuple[Any, ...]]) -> Rows:
         """Return the columns of records, each with the values of one finding in the order of the attributes."""
-        layer, key, run, label, review, confidence, length, text, box = (
-            zip(*records) if records else ((),) * 9
-        )
-        texts = [np.array(column, dtype=str) for column in (layer, run, label, review, text)]
-        numbers = [np.array(column, dtype=np.float64) for column in (confidence, length)]
-        boxes = np.array(box, dtype=np.float64).reshape(-1, 4)
-        keys = np.array(key, dtype=np.int64)
-        return Rows(texts[0], keys, texts[1], texts[2], texts[3], *numbers, texts[4], boxes)
+        columns = zip(*records) if records else ((),) * len(_TYPES)  # noqa: B905 - Python 3.9
+        *most, boxes = (np.array(column, dtype=kind) for column, kind in zip(columns, _TYPES))  # noqa: B905
+        return Rows(*most, box=boxes.reshape(-1, 4))
 
     @staticmethod
     def joined(parts: Sequence[Rows]) -> Rows:

@@ -62,8 +62,10 @@ class FindingsModel(QAbstractTableModel):
     def keys(self, places: Iterable[int]) -> dict[str, list[int]]:
         """Return the feature ids of the rows at ``places`` of the table, by layer id."""
         keys: dict[str, list[int]] = {}
-        for number in self.order[list(places)]:
-            keys.setdefault(str(self.rows.layer[number]), []).append(int(self.rows.key[number]))
+        numbers = self.order[list(places)]
+        layers = self.rows.layer[numbers]
+        for layer in np.unique(layers).tolist():
+            keys[layer] = self.rows.key[numbers[layers == layer]].tolist()
         return keys
 
     def places(self, layer: str, keys: Iterable[int]) -> list[int]:
