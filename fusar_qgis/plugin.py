@@ -14,6 +14,7 @@ from qgis.PyQt.QtWidgets import QAction
 from .connection.backend import Backend
 from .connection.child import ChildBackend
 from .gui.chat.dock import ChatDock
+from .gui.findings.dock import FindingsDock
 from .gui.interpretation import Interpretation
 from .gui.look_closer import LookCloser
 from .gui.model_grey import ModelGreyAction
@@ -53,6 +54,8 @@ class FusarPlugin:
         self._undo.callback(closer.remove)
         review = Review(self._iface, self._toolbar, backend, closer.look)
         self._undo.callback(review.remove)
+        findings = FindingsDock(self._iface, self._toolbar, backend)
+        self._undo.callback(findings.remove)
         moving = ResultsRelocator(self._iface, backend)
         self._undo.callback(moving.remove)
         chat = ChatDock(self._iface, backend, self._toolbar)

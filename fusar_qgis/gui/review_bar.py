@@ -192,7 +192,7 @@ class ReviewBar(QToolBar):
         self._close_layer()
         self._key = None
         self._frame.reset(compat.POLYGON)
-        self._decisions = None if layer is None else Decisions(layer, _who())
+        self._decisions = None if layer is None else Decisions(layer, reviewer())
         decisions = self._decisions
         detections = decisions is not None and decisions.is_of_detections()
         self._exporting.offer(layer, detections=detections)
@@ -390,7 +390,7 @@ class ReviewBar(QToolBar):
         show_message(self._iface.messageBar(), self.windowTitle(), text, level)
 
 
-def _who() -> str:
+def reviewer() -> str:
     """Return the reviewer's name: as set, else as the computer knows it."""
     named = str(QgsSettings().value(REVIEWER, "", type=str)).strip()
     return named or str(QgsApplication.userFullName() or QgsApplication.userLoginName())

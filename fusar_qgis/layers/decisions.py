@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from qgis.core import (
@@ -35,11 +36,11 @@ class Decisions:
         ranking: What they are ranked by, one of ``review.RANKINGS``, or empty.
     """
 
-    def __init__(self, layer: QgsVectorLayer, who: str) -> None:
-        """``who`` is written beside every decision."""
+    def __init__(self, layer: QgsVectorLayer, who: str, *, queued: bool = True) -> None:
+        """``who`` is written beside every decision; without ``queued`` the queue stays empty, and nothing is read."""
         self.layer = layer
         self._who = who
-        self._done: list[tuple[int, dict[str, Any] | None]] = []  # what to put back; None: it was added
+        self._done: list[dict[int, dict[str, Any] | None]] = []  # what to put back; None: it was added
         missing = [name for name in review.FIELDS if layer.fields().indexOf(name) < 0]
         if missing:  # a layer from before there was a review
             layer.dataProvider().addAttributes([compat.field(name, review.FIELDS[name]) for name in missing])
@@ -47,7 +48,8 @@ class Decisions:
         storage.hold(layer)
         self.queue = Queue()
         self.ranking = ""
-        self.read()
+        if queued:
+            self.read()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -97,13 +99,28 @@ class Decisions:
         Raises:
             StorageError: It cannot be kept; nothing has changed.
         """
-        feature = self.feature(key)
-        old = {name: value_of(feature, name) for name in review.FIELDS}
-        if old["review"] == review.ADDED and decision != review.REJECTED:
-            decision = review.ADDED  # who added it stands for it
-            label = label or old["reviewed_label"]
-        self._change(key, {"review": decision, "reviewed_label": label, **self._signed()})
-        self._done.append((key, old))
+        self.decide_all([key], decision, label)
+
+    def decide_all(self, keys: Sequence[int], decision: str, label: str | None = None) -> None:
+        """Note the same ``decision`` about several findings, in one write and as one step of the undo.
+
+        Raises:
+            StorageError: It cannot be kept; nothing has changed.
+        """
+        request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry).setFilterFids(list(keys))
+        old = {
+            feature.id(): {name: value_of(feature, name) for name in review.FIELDS}
+            for feature in self.layer.getFeatures(request)
+        }
+        signed = self._signed()
+        new = {}
+        for key, was in old.items():
+            # who added it stands for it
+            stays = was["review"] == review.ADDED and decision != review.REJECTED
+            said = {"review": review.ADDED, "reviewed_label": label or was["reviewed_label"]}
+            new[key] = {**(said if stays else {"review": decision, "reviewed_label": label}), **signed}
+        self._change(new)
+        self._done.append(dict(old))
         if label and self.is_of_detections():
             add_label(self.layer, label)
 
@@ -131,7 +148,7 @@ class Decisions:
             if feature.fieldNameIndex(name) >= 0:
                 feature[name] = value
         key = self._insert(feature)
-        self._done.append((key, None))
+        self._done.append({key: None})
         self.queue.put(Item(key, None, review.ADDED))
         add_label(self.layer, label)
         return key
@@ -144,14 +161,15 @@ class Decisions:
         """
         if not self._done:
             return None
-        key, old = self._done[-1]
-        if old is None:
-            self._write(lambda target: target.deleteFeatures([key]))
-            self.queue.drop(key)
+        old = self._done[-1]
+        added = [key for key, values in old.items() if values is None]
+        if added:
+            self._write(lambda target: target.deleteFeatures(added))
+            self.queue.drop(added[0])
         else:
-            self._change(key, old)
+            self._change({key: values for key, values in old.items() if values is not None})
         self._done.pop()
-        return None if old is None else key
+        return None if added else next(iter(old), None)
 
     def is_of_detections(self) -> bool:
         """Return whether boxes can be added and relabelled."""
@@ -160,14 +178,18 @@ class Decisions:
     def _signed(self) -> dict[str, Any]:
         return {"reviewed_by": self._who, "reviewed_at": QDateTime.currentDateTimeUtc()}
 
-    def _change(self, key: int, values: dict[str, Any]) -> None:
-        by_index = {self.layer.fields().indexOf(name): value for name, value in values.items()}
+    def _change(self, values: dict[int, dict[str, Any]]) -> None:
+        index = {name: self.layer.fields().indexOf(name) for name in review.FIELDS}
+        by_index = {key: {index[name]: one for name, one in row.items()} for key, row in values.items()}
         if self.layer.isEditable():
-            self._write(lambda target: target.changeAttributeValues(key, by_index))
+            self._write(
+                lambda target: all(target.changeAttributeValues(*change) for change in by_index.items())
+            )
         else:
-            self._write(lambda target: target.changeAttributeValues({key: by_index}))
-        item = self.queue.get(key)
-        self.queue.put(Item(key, item.score if item else None, values["review"]))
+            self._write(lambda target: target.changeAttributeValues(by_index))
+        for key, row in values.items():
+            item = self.queue.get(key)
+            self.queue.put(Item(key, item.score if item else None, row["review"]))
 
     def _insert(self, feature: QgsFeature) -> int:
         if self.layer.isEditable():

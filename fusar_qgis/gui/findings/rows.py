@@ -1,0 +1,101 @@
+"""Findings as plain columns, with the order in which they are shown: what is filtered and sorted never asks QGIS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+_TYPES = (str, np.int64, str, str, str, np.float64, np.float64, str, np.float64)
+"""Of the columns of ``Rows``, in their order."""
+
+
+@dataclass
+class Rows:
+    """Columns of equal length [n], one entry a finding.
+
+    Attributes:
+        layer: The id of its layer in QGIS.
+        key: The id of its feature there, int64.
+        run: The name of its run.
+        label: What it is called, by the reviewer or else the model.
+        review: The decision; empty while there is none.
+        confidence: From 0 to 1; NaN where the model gives none.
+        length: The longer side in metres; NaN where unknown.
+        text: What a search looks through, in lower case.
+        box: Left, top, right and bottom in scene pixels, float64 [n, 4]; NaN where a person drew it.
+    """
+
+    layer: Any
+    key: Any
+    run: Any
+    label: Any
+    review: Any
+    confidence: Any
+    length: Any
+    text: Any
+    box: Any
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    @staticmethod
+    def of(records: Sequence[tuple[Any, ...]]) -> Rows:
+        """Return the columns of records, each with the values of one finding in the order of the attributes."""
+        columns = zip(*records) if records else ((),) * len(_TYPES)  # noqa: B905 - Python 3.9
+        *most, boxes = (np.array(column, dtype=kind) for column, kind in zip(columns, _TYPES))  # noqa: B905
+        return Rows(*most, box=boxes.reshape(-1, 4))
+
+    @staticmethod
+    def joined(parts: Sequence[Rows]) -> Rows:
+        """Return all rows of ``parts``, one after the other."""
+        if not parts:
+            return Rows.of(())
+        return Rows(*(np.concatenate([getattr(one, field.name) for one in parts]) for field in fields(Rows)))
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which rows are shown: all of what is said; an empty text and None say nothing.
+
+    Attributes:
+        run, label: As in the rows.
+        review: A decision; empty for findings that are not reviewed; None for all.
+        least: The least confidence; rows without one stay.
+        words: Each must be in the row's text.
+    """
+
+    run: str = ""
+    label: str = ""
+    review: str | None = None
+    least: float = 0.0
+    words: str = ""
+
+    def shown(self, rows: Rows) -> Any:
+        """Return which rows are shown, bool [n]."""
+        shown = ~(rows.confidence < self.least)
+        if self.run:
+            shown &= rows.run == self.run
+        if self.label:
+            shown &= rows.label == self.label
+        if self.review is not None:
+            shown &= rows.review == self.review
+        for word in self.words.lower().split():
+            left = np.flatnonzero(shown)
+            shown[left] = np.char.find(rows.text[left], word) >= 0
+        return shown
+
+
+def order_of(rows: Rows, chosen: Filter, column: str = "", *, descending: bool = False) -> Any:
+    """Return the numbers of the rows that are shown, in the order of ``column``; what it lacks goes last."""
+    shown = np.flatnonzero(chosen.shown(rows))
+    if not column:
+        return shown
+    values = getattr(rows, column)[shown]
+    lacking = np.isnan(values) if values.dtype.kind == "f" else values == ""
+    if values.dtype.kind == "U":  # ranks sort faster than texts
+        values = np.unique(values, return_inverse=True)[1]
+    keys = -values if descending else values
+    return shown[np.lexsort((keys, lacking))]

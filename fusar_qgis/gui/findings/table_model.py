@@ -1,0 +1,131 @@
+"""The table of findings: plain columns behind an order, filtered and sorted by numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from qgis.PyQt.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
+
+from ...contract import SceneBox
+from ...layers.project_runs import ProjectRun
+from .pictures import Pictures
+from .rows import Filter, Rows, order_of
+
+COLUMNS = ("", "label", "confidence", "length", "review", "run")
+PICTURE = 0
+
+
+class FindingsModel(QAbstractTableModel):
+    """The findings that a filter shows, in the order of one column.
+
+    Attributes:
+        rows: All of them.
+        order: The numbers of the rows shown, int [shown].
+        pictures: Makes the thumbnails of rows that are seen.
+    """
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.rows, self.order = Rows.of(()), np.zeros(0, dtype=int)
+        self.pictures = Pictures(self)
+        self.pictures.arrived.connect(self._on_pictures)
+        self._filter, self._column, self._descending = Filter(), "", False
+        self._runs: dict[str, ProjectRun] = {}
+        self.decisions: dict[str, str] = {}
+        """The names of decisions, in the analyst's language."""
+
+    def show(self, rows: Rows, runs: dict[str, ProjectRun]) -> None:
+        """Show other rows; ``runs`` are the runs by the ids of their layers."""
+        self._runs = runs
+        self.beginResetModel()
+        self.rows = rows
+        self._order()
+        self.endResetModel()
+
+    def filter_by(self, chosen: Filter) -> None:
+        """Show only what ``chosen`` lets through."""
+        self.beginResetModel()
+        self._filter = chosen
+        self._order()
+        self.endResetModel()
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """Sort by a column; the pictures' keeps the order of the layers."""
+        self.beginResetModel()
+        self._column = COLUMNS[column] if column >= 0 else ""
+        self._descending = order == Qt.SortOrder.DescendingOrder
+        self._order()
+        self.endResetModel()
+
+    def keys(self, places: Iterable[int]) -> dict[str, list[int]]:
+        """Return the feature ids of the rows at ``places`` of the table, by layer id."""
+        keys: dict[str, list[int]] = {}
+        numbers = self.order[list(places)]
+        layers = self.rows.layer[numbers]
+        for layer in np.unique(layers).tolist():
+            keys[layer] = self.rows.key[numbers[layers == layer]].tolist()
+        return keys
+
+    def places(self, layer: str, keys: Iterable[int]) -> list[int]:
+        """Return the places in the table of a layer's features; those that are hidden have none."""
+        is_one = (self.rows.layer == layer) & np.isin(self.rows.key, list(keys))
+        return [int(place) for place in np.flatnonzero(is_one[self.order])]
+
+    def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008, N802 - as Qt has it
+        """Return how many are shown."""
+        return 0 if parent.isValid() else len(self.order)
+
+    def columnCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008, N802 - as Qt has it
+        """Return the number of columns."""
+        return 0 if parent.isValid() else len(COLUMNS)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:  # noqa: N802
+        """Return the name of a column."""
+        if orientation != Qt.Orientation.Horizontal or role != Qt.ItemDataRole.DisplayRole:
+            return None
+        names = (
+            "",
+            self.tr("Class"),
+            self.tr("Confidence"),
+            self.tr("Length"),
+            self.tr("Review"),
+            self.tr("Run"),
+        )
+        return names[section]
+
+    def data(self, index: QModelIndex, role: int = 0) -> Any:
+        """Return what a cell shows."""
+        number = self.order[index.row()]
+        if role == Qt.ItemDataRole.DecorationRole and index.column() == PICTURE:
+            return self._picture(number)
+        if role == Qt.ItemDataRole.DisplayRole and index.column() != PICTURE:
+            return self._text(COLUMNS[index.column()], number)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return self._text("run" if index.column() == PICTURE else COLUMNS[index.column()], number)
+        return None
+
+    def _text(self, column: str, number: int) -> str:
+        value = getattr(self.rows, column)[number]
+        if column == "confidence":
+            return "" if np.isnan(value) else f"{value:.2f}"
+        if column == "length":
+            return "" if np.isnan(value) else f"{value:.0f} m"
+        return self.decisions.get(str(value), str(value)) if column == "review" else str(value)
+
+    def _picture(self, number: int) -> Any:
+        layer, box = str(self.rows.layer[number]), self.rows.box[number]
+        if layer not in self._runs or np.isnan(box).any():
+            return None
+        left, top, right, bottom = box.tolist()
+        key = (layer, int(self.rows.key[number]))
+        return self.pictures.get(key, self._runs[layer], SceneBox(left, top, right, bottom))
+
+    def _order(self) -> None:
+        self.order = order_of(self.rows, self._filter, self._column, descending=self._descending)
+
+    def _on_pictures(self) -> None:
+        if len(self.order):
+            last = self.index(len(self.order) - 1, PICTURE)
+            self.dataChanged.emit(self.index(0, PICTURE), last, [Qt.ItemDataRole.DecorationRole])
