@@ -54,7 +54,7 @@ class FusarPlugin:
         self._undo.callback(closer.remove)
         review = Review(self._iface, self._toolbar, backend, closer.look)
         self._undo.callback(review.remove)
-        findings = FindingsDock(self._iface, self._toolbar, backend)
+        findings = FindingsDock(self._iface, self._toolbar, interpretation.run_again, backend)
         self._undo.callback(findings.remove)
         moving = ResultsRelocator(self._iface, backend)
         self._undo.callback(moving.remove)

@@ -30,7 +30,7 @@ def layer(project, run, tmp_path):  # noqa: F811
 def dock(qgis_iface, bar):
     QgsSettings().setValue("fusar/review/who", "Ada")
     toolbar = QToolBar()
-    dock = FindingsDock(qgis_iface, toolbar, bar)
+    dock = FindingsDock(qgis_iface, toolbar, lambda request: None, bar)
     yield dock
     dock.remove()
     toolbar.deleteLater()

@@ -1,12 +1,14 @@
-"""The dock “Findings”, whose pages show what the project's runs have found."""
+"""The dock “Findings”, whose pages show what the project's runs have found, and the runs themselves."""
 
 from __future__ import annotations
 
 from qgis.core import QgsApplication
 from qgis.gui import QgisInterface, QgsDockWidget
 from qgis.PyQt.QtCore import QObject, Qt
-from qgis.PyQt.QtWidgets import QAction, QTabWidget, QToolBar, QWidget
+from qgis.PyQt.QtWidgets import QAction, QTabWidget, QToolBar
 
+from ...layers.project_runs import ProjectRuns
+from ..run_list import Again, RunList
 from .panel import FindingsPanel
 
 
@@ -15,10 +17,15 @@ class FindingsDock(QObject):
 
     Attributes:
         panel: The table of findings; None until the dock is first opened.
+        run_list: The list of runs, likewise.
     """
 
-    def __init__(self, iface: QgisInterface, toolbar: QToolBar, parent: QObject) -> None:
+    def __init__(self, iface: QgisInterface, toolbar: QToolBar, again: Again, parent: QObject) -> None:
+        """``again`` runs a request once more."""
         super().__init__(parent)
+        self._again = again
+        self._runs = ProjectRuns(self)
+        self.run_list: RunList | None = None
         self._iface = iface
         self._toolbar = toolbar
         self.panel: FindingsPanel | None = None
@@ -40,15 +47,12 @@ class FindingsDock(QObject):
         self.action.toggled.connect(self._on_toggled)
         toolbar.addAction(self.action)
 
-    def add_page(self, widget: QWidget, title: str) -> None:
-        """Show another page, behind a tab."""
-        self._pages.addTab(widget, title)
-
     def remove(self) -> None:
         """Remove the action and the dock with its pages."""
         if self.panel is not None:
             self.panel.remove()
             self._iface.removeDockWidget(self._dock)
+        self._runs.remove()
         self._toolbar.removeAction(self.action)
         self.action.deleteLater()
         self._dock.deleteLater()
@@ -59,8 +63,9 @@ class FindingsDock(QObject):
             return
         self.action.toggled.disconnect(self._on_toggled)
         self.panel = FindingsPanel(self._iface, self._pages)
-        self._pages.insertTab(0, self.panel, self.tr("Findings"))
-        self._pages.setCurrentIndex(0)
+        self._pages.addTab(self.panel, self.tr("Findings"))
+        self.run_list = RunList(self._iface, self._runs, self._again, self._pages)
+        self._pages.addTab(self.run_list, self.tr("Runs"))
         self._iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self._dock)
         self._dock.setToggleVisibilityAction(self.action)
         self._dock.show()
