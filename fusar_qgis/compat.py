@@ -50,6 +50,7 @@ POLYGON = Qgis.GeometryType.Polygon if Qgis.QGIS_VERSION_INT >= 33000 else QgsWk
 MULTIPOLYGON = Qgis.WkbType.MultiPolygon if Qgis.QGIS_VERSION_INT >= 33000 else QgsWkbTypes.MultiPolygon
 NO_GEOMETRY = Qgis.WkbType.NoGeometry if Qgis.QGIS_VERSION_INT >= 33000 else QgsWkbTypes.NoGeometry
 VECTOR_LAYER = Qgis.LayerType.Vector if Qgis.QGIS_VERSION_INT >= 33000 else QgsMapLayer.VectorLayer
+RASTER_LAYER = Qgis.LayerType.Raster if Qgis.QGIS_VERSION_INT >= 33000 else QgsMapLayer.RasterLayer
 QUIET_TASK = QgsTask.Flag.Hidden if Qgis.QGIS_VERSION_INT >= 32600 else QgsTask.Flag.CanCancel
 # QGIS 4 may know only the scoped names.
 OPACITY = QgsSymbol.PropertyOpacity if hasattr(QgsSymbol, "PropertyOpacity") else QgsSymbol.Property.Opacity

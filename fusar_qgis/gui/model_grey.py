@@ -10,6 +10,7 @@ from qgis.gui import QgisInterface
 from qgis.PyQt.QtCore import QObject
 from qgis.PyQt.QtWidgets import QAction
 
+from .. import compat
 from ..background import BackgroundTask
 from ..layers.model_grey import grey_limits, is_shown, show, show_as_before
 from ..layers.scene import SceneError, scene_of, shown_band
@@ -18,16 +19,18 @@ from .messages import show_message
 
 
 class ModelGreyAction(QObject):
-    """Does it on ``entry``."""
+    """Does it on ``entry``, which is also in the context menu of every raster layer."""
 
     def __init__(self, iface: QgisInterface, entry: QAction) -> None:
         super().__init__(iface.mainWindow())
         self._iface, self._entry = iface, entry
         entry.triggered.connect(self._toggle)
+        iface.addCustomActionForLayerType(entry, "", compat.RASTER_LAYER, True)
 
     def remove(self) -> None:
         """Remove everything that was added."""
         self._entry.triggered.disconnect(self._toggle)
+        self._iface.removeCustomActionForLayerType(self._entry)
         self.deleteLater()
 
     def _toggle(self) -> None:

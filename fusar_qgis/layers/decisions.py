@@ -24,7 +24,7 @@ from ..core.review import Item, Queue
 from ..translation import translate
 from . import storage
 from .features import value_of
-from .styles import add_label, least_score, set_least_score
+from .styles import add_label, least_score, set_least_score, tell_hidden
 
 
 class Decisions:
@@ -70,6 +70,7 @@ class Decisions:
         )
         self.queue = Queue(Item(key, row.get(self.ranking), row["review"]) for key, row in rows.items())
         self.queue.least_score = least_score(self.layer) if self.ranking else 0.0
+        tell_hidden(self.layer)  # a run may have added some
 
     def pass_over_below(self, least: float) -> None:
         """Hide detections of a lower score, on the map and in the review; 0 hides none."""

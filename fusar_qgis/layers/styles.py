@@ -13,6 +13,7 @@ from qgis.core import (
     QgsFillSymbol,
     QgsMarkerSymbol,
     QgsPalLayerSettings,
+    QgsProject,
     QgsProperty,
     QgsRendererCategory,
     QgsTextBufferSettings,
@@ -123,6 +124,21 @@ def set_least_score(layer: QgsVectorLayer, least: float, ranking: str) -> None:
     QgsExpressionContextUtils.setLayerVariable(layer, said.RANKING, ranking)
     QgsExpressionContextUtils.setLayerVariable(layer, said.LEAST_SCORE, str(least))
     layer.triggerRepaint()
+    tell_hidden(layer)
+
+
+def tell_hidden(layer: QgsVectorLayer) -> None:
+    """Say in the Layers panel, after the layer's name, how many detections its filter hides; the name itself stays."""
+    node = QgsProject.instance().layerTreeRoot().findLayer(layer.id())
+    count = hidden_count(layer)
+    if node is None or (not count and node.useLayerName()):
+        return
+    node.setUseLayerName(False)
+    if count:
+        node.setName(translate("Styles", "{name} ({n} hidden)").format(name=layer.name(), n=count))
+        return
+    node.setName(layer.name())
+    node.setUseLayerName(True)
 
 
 def least_score(layer: QgsVectorLayer) -> float:

@@ -116,7 +116,14 @@ def test_where_some_have_a_confidence_objectness_does_not_stand_in_for_the_rest(
     qtbot.waitUntil(lambda: least_score(layer) == 0.5)
     assert drawn(layer) == ["f2"]
     assert hidden_count(layer) == 1
+    node = QgsProject.instance().layerTreeRoot().findLayer(layer.id())
+    name = layer.name()
+    assert node.name() == f"{name} (1 hidden)"
     assert "≥ 50 %: 1 of 2 (incl. 1 unscored)" in bar._confidence._text.text()
+    bar._confidence._slider.setValue(0)
+    qtbot.waitUntil(lambda: least_score(layer) == 0)
+    assert (hidden_count(layer), node.name(), layer.name()) == (0, name, name)
+    assert node.useLayerName()
 
 
 def test_a_layer_without_any_number_says_why_there_is_no_slider(project, run, start):  # noqa: F811

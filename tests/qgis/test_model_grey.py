@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
+from conftest import write_tiff
 from osgeo import gdal, osr
 from qgis.core import QgsProject, QgsRasterLayer, QgsSingleBandPseudoColorRenderer
 from qgis.PyQt.QtWidgets import QAction
 
 from fusar_qgis.gui.model_grey import ModelGreyAction
-from fusar_qgis.layers.model_grey import grey_limits, is_shown
+from fusar_qgis.layers.model_grey import grey_limits, is_shown, show, show_as_before
 from fusar_qgis.layers.sar_file import SarFile
-from fusar_qgis.layers.scene import SceneError
+from fusar_qgis.layers.scene import SceneError, scene_of
 
 SPECKLE = np.random.default_rng(0).rayleigh(1.0, (120, 150)).astype(np.float32)
 KINDS = {
@@ -79,3 +80,14 @@ def test_without_a_sar_layer_it_says_so(entry, bar, qgis_iface, monkeypatch):
     monkeypatch.setattr(qgis_iface, "activeLayer", lambda: None)
     entry.trigger()
     assert "No layer is active" in bar.currentItem().text()
+
+
+def test_the_band_that_is_shown_stays_the_one_to_interpret(tmp_path, qgis_new_project):
+    path = write_tiff(tmp_path / "two.tif", bands=2)
+    layer = QgsRasterLayer(str(path), "two")
+    QgsProject.instance().addMapLayer(layer)
+    show(layer, *grey_limits(str(path), 2))
+    assert scene_of(layer).band == 2
+    show(layer, *grey_limits(str(path), 2))  # once more: the style from before stays the one to go back to
+    show_as_before(layer)
+    assert layer.styleManager().styles() == ["default"]
