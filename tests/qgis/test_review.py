@@ -289,7 +289,7 @@ def test_export_to_coco_and_training_records(export, layer, bar, tmp_path, qtbot
     exporting = next(child for child in bar.parent().findChildren(ReviewBar))._exporting
     exporting.export("training", tmp_path / "records")
     qtbot.waitUntil(lambda: bar.currentItem() is not None)
-    assert "1 images" in bar.currentItem().text()
+    assert "1 image. " in bar.currentItem().text()
     (line,) = (tmp_path / "records" / "records.jsonl").read_text().splitlines()
     record = json.loads(line)
     assert (tmp_path / "records" / record["image"]).is_file()
