@@ -24,7 +24,7 @@ class Counted(ast.NodeTransformer):
         self.generic_visit(call)
         if getattr(call.func, "id", "") == "translate_count":
             call.func.id = "translate"
-            call.args.insert(2, ast.Constant(None))
+            call.args[2:] = [ast.Constant(None), ast.Name("n")]  # it does not read every expression
         return call
 
 
