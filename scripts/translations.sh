@@ -12,14 +12,25 @@ if [ -n "$missing" ]; then
 fi
 plain=$(mktemp -d)
 trap 'rm -rf "$plain"' EXIT
-# pylupdate5 does not see a text with a comma behind it, so it gets each module as ast.unparse writes it.
+# pylupdate5 does not see a text with a comma behind it, so it gets each module as ast.unparse writes it;
+# and it knows a text with a number only from translate(context, text, comment, n).
 /usr/bin/python3 - "$plain" <<'END'
 import ast, sys
 from pathlib import Path
 
+
+class Counted(ast.NodeTransformer):
+    def visit_Call(self, call):
+        self.generic_visit(call)
+        if getattr(call.func, "id", "") == "translate_count":
+            call.func.id = "translate"
+            call.args[2:] = [ast.Constant(None), ast.Name("n")]  # it does not read every expression
+        return call
+
+
 for path in sorted(Path("fusar_qgis").rglob("*.py")):
     name = "_".join(path.parts)
-    Path(sys.argv[1], name).write_text(ast.unparse(ast.parse(path.read_text("utf-8"))), "utf-8")
+    Path(sys.argv[1], name).write_text(ast.unparse(Counted().visit(ast.parse(path.read_text("utf-8")))), "utf-8")
 END
 # pylupdate5 asks Python for its locale in a way that Python 3.12 drops.
 PYTHONWARNINGS=ignore pylupdate5 -noobsolete $(find "$plain" -name '*.py' | LC_ALL=C sort) -ts i18n/fusar_zh_CN.ts

@@ -1,4 +1,4 @@
-"""The counts of a run: one number for each target, and what it was made from."""
+"""The counts of a run: for each target a number and what it was made from, or the grid cells that hold it."""
 
 from __future__ import annotations
 
@@ -67,6 +67,31 @@ class Counts:
             by_target.setdefault(str(row.get("target") or ""), []).append(row)
         counts = (_count(target, rows) for target, rows in by_target.items())
         return [count for count in counts if count is not None]
+
+
+class Cells:
+    """Collects the grid cells of a run as they come and go."""
+
+    def __init__(self) -> None:
+        self._hits: dict[str, tuple[str, bool]] = {}  # target and whether it is there, by finding
+
+    def add(self, finding: Finding) -> None:
+        """Take a finding in; one that is no grid cell changes nothing."""
+        if finding.layer == "grid":
+            row = finding.properties
+            self._hits[finding.id] = (str(row.get("target") or ""), bool(row.get("hit")))
+
+    def drop(self, finding_id: str) -> None:
+        """Forget a finding."""
+        self._hits.pop(finding_id, None)
+
+    def by_target(self) -> dict[str, tuple[int, int]]:
+        """Return for each target how many cells hold it, and how many were looked at."""
+        found: dict[str, tuple[int, int]] = {}
+        for target, hit in self._hits.values():
+            hits, cells = found.get(target, (0, 0))
+            found[target] = (hits + hit, cells + 1)
+        return found
 
 
 def _count(target: str, rows: list[dict[str, Value]]) -> AreaCount | None:

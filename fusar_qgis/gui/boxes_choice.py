@@ -19,6 +19,7 @@ from qgis.PyQt.QtWidgets import QLabel, QVBoxLayout, QWidget
 from .. import compat
 from ..contract.limits import MAX_BOXES
 from ..layers.scene import geojson_features
+from ..translation import translate_count
 
 MOST = MAX_BOXES
 
@@ -59,12 +60,12 @@ class BoxesChoice(QWidget):
             self._find()
             if len(self._boxes) > MOST:
                 self._boxes = []
-                words, n = self.tr("More than {n} features on the area. Select some of them."), MOST
+                words = self.tr("More than {n} features on the area. Select some of them.").format(n=MOST)
             elif layer.selectedFeatureCount():
-                words, n = self.tr("{n} selected features on the area"), len(self._boxes)
+                words = translate_count("BoxesChoice", "%n selected feature(s) on the area", len(self._boxes))
             else:
-                words, n = self.tr("{n} features on the area"), len(self._boxes)
-            self._count.setText(words.format(n=n))
+                words = translate_count("BoxesChoice", "%n feature(s) on the area", len(self._boxes))
+            self._count.setText(words)
         self.changed.emit()
 
     def boxes(self) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from ..background import BackgroundTask
 from ..layers.exports import FORMATS, Snapshot, snapshot, write
 from ..layers.scene import SceneError
 from ..layers.storage import StorageError
+from ..translation import translate_count
 from .messages import show_message
 
 _SUFFIXES = {"gpkg": ".gpkg", "geojson": ".geojson", "coco": ".json", "training": ""}
@@ -69,7 +70,8 @@ class Exporting(QObject):
             text = self.tr("Nothing to export: no finding is accepted, relabelled or added yet.")
             self._show_message(f"{text} {self._left_out(taken)}", Qgis.MessageLevel.Warning)
             return
-        summary = self.tr("{n} findings exported to {path}.").format(n=len(taken.features), path=path)
+        summary = translate_count("Exporting", "%n finding(s) exported to {path}.", len(taken.features))
+        summary = summary.format(path=path)
         summary = f"{summary} {self._left_out(taken)}".strip()
         errors = (StorageError, SceneError, OSError, RuntimeError, sqlite3.Error)
         task = BackgroundTask(self.tr("Export findings"), partial(write, taken, form, path), errors)

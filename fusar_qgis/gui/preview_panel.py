@@ -12,6 +12,7 @@ from qgis.PyQt.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QWidge
 
 from ..connection.client import Client
 from ..contract import Preview, ProtocolError, ShownChip, ShownPrior, read
+from ..translation import translate_count
 from .prior_consent import first_reason
 
 _SIDE_PX = 208
@@ -168,7 +169,7 @@ class PreviewPanel(QWidget):
         year = self.tr("{source}, {year}") if prior.year else self.tr("{source}, year not stated")
         words = [
             year.format(source=prior.source, year=prior.year),
-            self.tr("{n} vectors; A01, A16, A09 as red, green, blue.").format(n=prior.nodes),
+            translate_count("PreviewPanel", "%n vector(s); A01, A16, A09 as red, green, blue.", prior.nodes),
         ]
         if prior.simulated:
             words.insert(1, self.tr("simulated"))

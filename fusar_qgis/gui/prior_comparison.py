@@ -28,6 +28,7 @@ from ..contract.prior_effect import ADDED, CHANGES, MOVED, REMOVED, SAME
 from ..core.request import LayerRequest
 from ..layers.prior_changes import Counts, change_name, changes_layer, detections_layer
 from ..layers.storage import KIND_PROPERTY, findings_layers, request_of, run_of
+from ..translation import translate_count
 from .messages import show_message
 from .run_controller import RunController
 
@@ -153,9 +154,11 @@ class EffectTable(QDialog):
         total = {change: sum(of_class[change] for of_class in counts.values()) for change in CHANGES}
         paired = total[MOVED] + total[SAME]
         words = QLabel(
-            self.tr("With the prior ({prior}): {n} detections. Without it: {m}.").format(
-                prior=prior, n=total[ADDED] + paired, m=total[REMOVED] + paired
-            ),
+            translate_count(
+                "EffectTable",
+                "With the prior ({prior}): %n detection(s). Without it: {m}.",
+                total[ADDED] + paired,
+            ).format(prior=prior, m=total[REMOVED] + paired),
             self,
         )
         words.setWordWrap(True)

@@ -11,6 +11,7 @@ from qgis.PyQt.QtCore import QObject, Qt
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction, QToolBar
 
+from ..layers.run_groups import show_others
 from ..layers.storage import findings_layers
 from .messages import show_message
 from .review_bar import ReviewBar
@@ -39,6 +40,7 @@ class Review(QObject):
         self.action.toggled.connect(self._toggle)
         toolbar.addAction(self.action)
         QgsProject.instance().cleared.connect(self.close)
+        QgsProject.instance().readProject.connect(self._show_others)
 
     def close(self) -> None:
         """End the review; what is decided is kept already."""
@@ -48,8 +50,13 @@ class Review(QObject):
         """Remove everything that was added."""
         self.close()
         QgsProject.instance().cleared.disconnect(self.close)
+        QgsProject.instance().readProject.disconnect(self._show_others)
         self.action.deleteLater()
         self.deleteLater()
+
+    def _show_others(self, *_: object) -> None:
+        """Show what a project hides that was saved in the middle of a review."""
+        show_others(QgsProject.instance())
 
     def _toggle(self, on: bool) -> None:
         if not on:

@@ -27,6 +27,7 @@ from .. import compat
 from ..core import review
 from ..core.setting_names import REVIEWER
 from ..layers.decisions import Decisions
+from ..layers.run_groups import show_only, show_others
 from ..layers.storage import StorageError, findings_layers, run_of, save_style
 from ..layers.styles import labels_of
 from .area_tool import AreaTool
@@ -80,6 +81,7 @@ class ReviewBar(QToolBar):
         project.layersWillBeRemoved.disconnect(self._layers_go)
         project.layersAdded.disconnect(self._list_layers)
         self._close_layer()
+        show_others(project)
         self._keys.remove()
         self._tool.remove()
         self._canvas.scene().removeItem(self._frame)
@@ -99,7 +101,6 @@ class ReviewBar(QToolBar):
         icon = QgsApplication.getThemeIcon
         self._shortcuts: dict[QAction, tuple[str, ...]] = {}
         self._layers = QComboBox(self)
-        self._layers.setToolTip(self.tr("The findings that are reviewed"))
         self._layers.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._layers.setMinimumContentsLength(14)
         self._layers.activated.connect(self._open_layer)
@@ -174,7 +175,7 @@ class ReviewBar(QToolBar):
         for layer in findings_layers(QgsProject.instance()):
             node = QgsProject.instance().layerTreeRoot().findLayer(layer.id())
             group = node.parent().name() if node is not None and node.parent() is not None else ""
-            self._layers.addItem(f"{layer.name()}: {group}" if group else layer.name(), layer.id())
+            self._layers.addItem(f"{group}: {layer.name()}" if group else layer.name(), layer.id())
         self._layers.setCurrentIndex(max(self._layers.findData(chosen), 0))
         if self._decisions is not None and self._layers.currentData() != chosen:
             self._open_layer()
@@ -196,6 +197,8 @@ class ReviewBar(QToolBar):
         decisions = self._decisions
         detections = decisions is not None and decisions.is_of_detections()
         self._exporting.offer(layer, detections=detections)
+        show_only(QgsProject.instance(), layer)
+        self._layers.setToolTip(self.tr("Reviewed: {findings}").format(findings=self._layers.currentText()))
         for action in (self._add, self._relabel):
             action.setEnabled(detections)
         self._label.setEnabled(detections)

@@ -18,7 +18,9 @@ from ..contract.prior import WITHOUT_PRIOR
 from ..core.request import LayerRequest
 from ..layers.run_layers import RunLayers
 from ..layers.wording import (
+    cells_in_words,
     count_in_words,
+    findings_in_words,
     lacks_prior,
     run_caveats,
     run_title,
@@ -269,18 +271,10 @@ class RunController(QObject):
         layers = self._layers
         understood = [] if layers is None else list(map(understood_in_words, sorted(layers.understood)))
         numbers = [] if layers is None else list(map(count_in_words, layers.counts.areas()))
-        parts = [
-            words.format(n=counts[kind])
-            for kind, words in (
-                ("detections", self.tr("{n} detections")),
-                ("grid", self.tr("{n} grid cells")),
-                ("answers", self.tr("{n} answers")),
-                ("unclear", self.tr("{n} not understood")),
-                ("without_data", self.tr("{n} chips without enough data")),
-            )
-            if counts.get(kind) and not (numbers and kind in ("detections", "answers"))  # the numbers say it
-        ]
-        said = ", ".join([*numbers, *parts]) or str(self.tr("Nothing found."))
+        if numbers:  # they say how many were detected
+            counts = {**counts, "detections": 0, "answers": 0}
+        cells = [] if layers is None else cells_in_words(layers.cells)
+        said = ", ".join([*numbers, *cells, *findings_in_words(counts)]) or str(self.tr("Nothing found."))
         return ". ".join([*understood, said])
 
     def _show_message(

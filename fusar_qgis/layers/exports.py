@@ -21,7 +21,7 @@ from qgis.core import (
 )
 
 from ..core import export, review
-from ..translation import translate
+from ..translation import translate, translate_count
 from . import storage
 from .features import value_of
 from .sar_file import SarFile, write_png
@@ -187,8 +187,7 @@ def _write_training(taken: Snapshot, path: Path) -> str:
     if not images:
         shutil.rmtree(path)
         raise StorageError(translate("Export", "There is nothing to learn from. Review some findings first."))
-    text = translate("Export", "{n} images. To check them: fusar-train data check")
-    return str(text).replace("{n}", str(images))
+    return translate_count("Export", "%n image(s). To check them: fusar-train data check", images)
 
 
 def _scene(taken: Snapshot) -> SarFile:

@@ -25,12 +25,13 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from ..background import BackgroundTask
 from ..contract import FINDING_COLUMNS, Finding, Found
 from ..core import review
-from ..core.counting import Counts
+from ..core.counting import Cells, Counts
 from . import storage
 from .features import feature_of, fields_of, outline_in
+from .run_groups import group_name
 from .scene import crs_of
 from .styles import style
-from .wording import run_name
+from .wording import cells_in_words, run_name
 
 _FLUSH_MS = 200
 _PATIENCE_FLUSHES = 50  # while another program writes to the file: 10 s
@@ -48,6 +49,7 @@ class RunLayers(QObject):
 
     Attributes:
         counts: The counts among them.
+        cells: The grid cells among them.
         understood: What a free question was taken for.
     """
 
@@ -75,6 +77,7 @@ class RunLayers(QObject):
         self._unclear: set[str] = set()
         self._without_data: set[str] = set()
         self.counts = Counts()
+        self.cells = Cells()
         self.understood: set[str] = set()
         self._rows: dict[str, int] = {}  # finding id -> feature id in its layer
         self._waiting: dict[str, Finding] = {}
@@ -103,12 +106,14 @@ class RunLayers(QObject):
             self._unclear.discard(finding_id)
             self._without_data.discard(finding_id)
             self.counts.drop(finding_id)
+            self.cells.drop(finding_id)
             if self._waiting.pop(finding_id, None) is None and finding_id in self._rows:
                 self._leaving.setdefault(kind, []).append(self._rows.pop(finding_id))
         for finding in found.added:
             self._waiting[finding.id] = finding
             self._kind_of[finding.id] = finding.layer
             self.counts.add(finding)
+            self.cells.add(finding)
             if finding.properties.get("understood"):
                 self.understood.add(str(finding.properties["understood"]))
             if finding.is_unclear:
@@ -285,7 +290,7 @@ class RunLayers(QObject):
     def _its_group(self) -> QgsLayerTreeGroup:
         root = QgsProject.instance().layerTreeRoot()
         if self._group is None or not self._layers:
-            self._group = root.insertGroup(0, run_name(self._run))
+            self._group = root.insertGroup(0, group_name(self._run))
         return self._group
 
     def _layer_name(self, kind: str) -> str:
@@ -312,6 +317,9 @@ class RunLayers(QObject):
         self._over = True
         self._timer.stop()
         tree = QgsProject.instance().layerTreeRoot()
+        grid = self._layers.get("grid")
+        if grid is not None and grid.name() == self._layer_name("grid"):
+            grid.setName(f"{grid.name()}: {', '.join(cells_in_words(self.cells))}")
         for kind, layer in self._layers.items():
             node = tree.findLayer(layer)
             if node is None:

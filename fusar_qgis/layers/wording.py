@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..contract import NO_PRIOR, Model, Task
-from ..core.counting import AreaCount
+from ..core.counting import AreaCount, Cells
 from ..core.request import tasks_of
-from ..translation import translate
+from ..translation import translate, translate_count
 
 _NAMED = 12
 
@@ -63,6 +64,36 @@ def count_in_words(count: AreaCount) -> str:
         notes.append(share_agrees().format(n=round(100 * count.agreement)))
     named = f"{count.target}: {number}" if count.target else number
     return f"{named} ({'; '.join(notes)})" if notes else named
+
+
+def cells_in_words(cells: Cells) -> list[str]:
+    """Return for each target which share of the grid holds it, such as ``ship in 3 of 36 cells``."""
+    said = []
+    for target, (hits, total) in cells.by_target().items():
+        if hits:
+            text = translate_count("Wording", "{target} in {hits} of %n cell(s)", total)
+        else:
+            text = translate_count("Wording", "no {target} in %n cell(s)", total)
+        target = target or str(translate("Wording", "object"))
+        said.append(text.replace("{target}", target).replace("{hits}", str(hits)))
+    return said
+
+
+def findings_in_words(counts: Mapping[str, int]) -> list[str]:
+    """Return how many findings there are of each kind that has any, such as ``3 detections``.
+
+    ``counts`` is by kind of finding but for the grid, and ``unclear`` and ``without_data`` as ``RunLayers`` gives it.
+    """
+    said = (
+        ("detections", translate_count("Wording", "%n detection(s)", counts.get("detections", 0))),
+        ("answers", translate_count("Wording", "%n answer(s)", counts.get("answers", 0))),
+        ("unclear", translate_count("Wording", "%n not understood", counts.get("unclear", 0))),
+        (
+            "without_data",
+            translate_count("Wording", "%n chip(s) without enough data", counts.get("without_data", 0)),
+        ),
+    )
+    return [words for kind, words in said if counts.get(kind)]
 
 
 def understood_in_words(understood: str) -> str:

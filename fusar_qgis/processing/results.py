@@ -21,11 +21,11 @@ from qgis.core import (
 )
 
 from ..contract import FINDING_COLUMNS, Finding
-from ..core.counting import Counts
+from ..core.counting import Cells, Counts
 from ..layers.features import feature_of, fields_of, outline_in
 from ..layers.storage import RUN_PROPERTY
 from ..layers.styles import style
-from ..layers.wording import count_in_words, lacks_prior, run_caveats
+from ..layers.wording import cells_in_words, count_in_words, findings_in_words, lacks_prior, run_caveats
 from ..translation import translate
 from .batch import Outcome
 from .items import BatchItem
@@ -175,11 +175,12 @@ class BatchLog:
         found[_UNCLEAR] = sum(finding.is_unclear for finding in entry.findings)
         self._counts += found
         self._provenance(entry.run)
-        counts = Counts()
+        counts, cells = Counts(), Cells()
         for finding in entry.findings:
             counts.add(finding)
-        numbers = [f"{count} {kind}" for kind, count in sorted(found.items()) if count]
-        said = ", ".join([*map(count_in_words, counts.areas()), *numbers])
+            cells.add(finding)
+        numbers = [*map(count_in_words, counts.areas()), *cells_in_words(cells)]
+        said = ", ".join([*numbers, *findings_in_words(found)])
         origin = translate("Processing", " (from the journal)") if outcome.resumed else ""
         said = said or translate("Processing", "nothing found")
         self._feedback.pushInfo(f"{item.name}: {said}{origin}")

@@ -3,7 +3,7 @@
 import pytest
 
 from fusar_qgis.contract import Finding, Polygon, SceneBox
-from fusar_qgis.core.counting import AreaCount, Counts
+from fusar_qgis.core.counting import AreaCount, Cells, Counts
 
 SHAPE = Polygon("Polygon", (((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 0.0)),))
 
@@ -62,3 +62,15 @@ def test_what_is_replaced_is_forgotten():
     made = counts(*chips(7))
     made.drop("c0")
     assert made.areas() == []
+
+
+def test_the_cells_of_each_target_are_counted_and_those_replaced_are_not():
+    cells = Cells()
+    for n in range(4):
+        cells.add(row(f"s{n}", "grid", hit=n < 2, chip=0))
+        cells.add(row(f"p{n}", "grid", hit=False, target="plane", chip=0))
+    cells.add(row("a", chip=0))
+    assert cells.by_target() == {"ship": (2, 4), "plane": (0, 4)}
+    cells.drop("s0")
+    cells.drop("a")
+    assert cells.by_target() == {"ship": (1, 3), "plane": (0, 4)}

@@ -57,7 +57,7 @@ def test_ask_follow_keep(talk):
     assert this["answer"].startswith(WORDS)
     before, after = result["zoomed"]
     assert after < before
-    assert result["messages"] == ["FUSAR-GPT: 2 findings of the answer go to the map."]
+    assert result["messages"] == ["FUSAR-GPT: Put on the map: 2 findings of the answer."]
 
 
 @pytest.mark.skipif(not BACKEND, reason="FUSAR_EXECUTABLE names no backend (make test-qgis does)")

@@ -39,7 +39,8 @@ def test_draw_ask_and_watch(home, scene_path):
         "Detect ship: 5 detections; demonstration model, no prior, simulated scene. "
         "Without a prior: it was not fetched from the network."
     ]
-    assert result["group"] == ["Detect ship (demonstration model, no prior, simulated scene)"]
+    (group,) = result["group"]
+    assert group.endswith(" · Detect ship (demonstration model, no prior, simulated scene)")
     (layer,) = result["layers"]
     assert (layer["name"], layer["crs"], len(layer["features"])) == ("Detections", "EPSG:32650", 5)
     assert all(feature["wkt"].startswith("MultiPolygon") for feature in layer["features"])

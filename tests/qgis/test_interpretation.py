@@ -124,7 +124,7 @@ def test_group_name_hides_nothing(ask, bar, qtbot):
     ask()
     qtbot.waitUntil(lambda: finished(bar, "5 detections"))
     (group,) = QgsProject.instance().layerTreeRoot().findGroups()
-    assert group.name() == "Detect ship (demonstration model, no prior, simulated scene)"
+    assert group.name().endswith(" · Detect ship (demonstration model, no prior, simulated scene)")
     assert [node.name() for node in group.findLayers()] == ["Detections"]
     assert tasks() == [] or all(not task.isActive() for task in tasks())
 
@@ -140,14 +140,14 @@ def test_a_rectangle_follows_the_rotated_map(ask, bar, qtbot, standin, canvas):
 
 def test_grid_and_answers(ask, bar, qtbot):
     ask("locate")
-    qtbot.waitUntil(lambda: finished(bar, "9 grid cells"))
-    grid = layers()["Grid"]
+    qtbot.waitUntil(lambda: finished(bar, "ship in 2 of 9 cells"))
+    grid = layers()["Grid: ship in 2 of 9 cells"]
     assert {feature["cell"] for feature in grid.getFeatures() if feature["hit"]} == {2, 5}
     hit, miss = grid.renderer().categories()
     assert (hit.value(), miss.value()) == (True, False)
 
     ask("describe")
-    qtbot.waitUntil(lambda: finished(bar, "1 answers"))
+    qtbot.waitUntil(lambda: finished(bar, "1 answer"))
     answers = layers()["Answers"]
     (feature,) = answers.getFeatures()
     assert feature["text"].startswith("A harbour")
@@ -162,7 +162,7 @@ def kept_warnings(layer: QgsVectorLayer) -> str:
 
 def test_no_data_is_told_and_is_no_empty_sea(ask, bar, qtbot):
     ask("count", ["unseen"])
-    qtbot.waitUntil(lambda: finished(bar, "1 chips without enough data"))
+    qtbot.waitUntil(lambda: finished(bar, "1 chip without enough data"))
     said = " ".join(texts(bar))
     assert said.count(GUESSED) == 1
     assert said.count(UNSEEN) == 1
@@ -213,7 +213,7 @@ def test_a_count_of_one_chip_is_the_models_own(ask, bar, qtbot):
 
 def test_what_a_free_question_was_taken_for_is_shown(ask, bar, qtbot):
     ask("ask", question="How many ships are here?")
-    qtbot.waitUntil(lambda: finished(bar, "understood as: Count ship. 1 answers"))
+    qtbot.waitUntil(lambda: finished(bar, "understood as: Count ship. 1 answer"))
 
 
 def test_a_refused_question_is_one_sentence_and_no_zero(ask, bar, qtbot):
@@ -236,7 +236,7 @@ def test_a_message_that_is_too_long_for_the_bar_is_there_whole_behind_a_button(b
 
 def test_a_models_words_are_no_html_in_the_map_tip(ask, bar, qtbot):
     ask("describe")
-    qtbot.waitUntil(lambda: finished(bar, "1 answers"))
+    qtbot.waitUntil(lambda: finished(bar, "1 answer"))
     answers = layers()["Answers"]
     context = QgsExpressionContext(QgsExpressionContextUtils.globalProjectLayerScopes(answers))
     context.setFeature(next(answers.getFeatures()))

@@ -208,7 +208,7 @@ def test_polygons_on_the_area_are_classified_the_selected_ones_if_any(make, monk
     layer.selectByIds([2])
     dialog._boxes.refresh()
     assert len(dialog.request().boxes.features) == 1
-    assert dialog._boxes._count.text() == "1 selected features on the area"
+    assert dialog._boxes._count.text() == "1 selected feature on the area"
     layer.removeSelection()
     monkeypatch.setattr(boxes_choice, "MOST", 1)
     dialog._boxes.refresh()

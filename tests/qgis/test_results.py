@@ -5,6 +5,7 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from qgis.core import QgsCoordinateReferenceSystem, QgsProject, QgsSettings, QgsVectorLayer
@@ -14,6 +15,7 @@ from fusar_qgis.core.setting_names import PLACE
 from fusar_qgis.gui.results_relocator import ResultsRelocator
 from fusar_qgis.layers import exports, storage
 from fusar_qgis.layers.features import outline_in
+from fusar_qgis.layers.run_groups import group_name
 from fusar_qgis.layers.run_layers import RunLayers
 from fusar_qgis.layers.scene import crs_of
 from fusar_qgis.layers.wording import time_left
@@ -299,3 +301,20 @@ def test_an_outline_across_the_antimeridian_stays_two_parts_in_wgs84(qgis_app):
     wgs84 = QgsCoordinateReferenceSystem("EPSG:4326")
     assert outline_in(across, wgs84, QgsProject.instance().transformContext()).area() < 0.1
     assert outline_in(across, crs_of("EPSG:32660"), QgsProject.instance().transformContext()).area() == 180
+
+
+@pytest.mark.parametrize(
+    ("area", "crs", "size"),
+    [
+        ("POLYGON((500000 4000000, 502100 4000000, 502100 3998200, 500000 3998200, 500000 4000000))",
+         "EPSG:32650", "2.1 x 1.8 km · "),
+        ("POLYGON((117 36, 117.005 36, 117.005 36.005, 117 36.005, 117 36))", "EPSG:4326", "451 x 555 m · "),
+        ("", "EPSG:32650", ""),
+        ("POLYGON((0 0, 5 0, 5 5, 0 5, 0 0))", "", ""),
+    ],
+)  # fmt: skip
+def test_a_group_is_named_by_time_and_area_first(qgis_app, area, crs, size):
+    local = datetime.fromisoformat("2026-01-02T03:04:05+00:00").astimezone()
+    named = group_name({**RUN, "area": area, "scene_crs": crs})
+    assert named == f"{local:%H:%M} · {size}Detect ship (demonstration model, no prior)"
+    assert group_name({**RUN, "started": "", "area": area, "scene_crs": crs}).startswith(size or "Detect")

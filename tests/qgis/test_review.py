@@ -257,7 +257,7 @@ def export(layer, start, canvas, bar, qtbot):
 
 def test_export_says_what_it_leaves_out(export, tmp_path):
     text = export("geojson", tmp_path / "out.geojson")
-    assert "1 findings exported" in text
+    assert "1 finding exported" in text
     assert "1 rejected, 2 not reviewed" in text
     collection = json.loads((tmp_path / "out.geojson").read_text())
     (feature,) = collection["features"]
@@ -289,7 +289,7 @@ def test_export_to_coco_and_training_records(export, layer, bar, tmp_path, qtbot
     exporting = next(child for child in bar.parent().findChildren(ReviewBar))._exporting
     exporting.export("training", tmp_path / "records")
     qtbot.waitUntil(lambda: bar.currentItem() is not None)
-    assert "1 images" in bar.currentItem().text()
+    assert "1 image. " in bar.currentItem().text()
     (line,) = (tmp_path / "records" / "records.jsonl").read_text().splitlines()
     record = json.loads(line)
     assert (tmp_path / "records" / record["image"]).is_file()
@@ -304,6 +304,46 @@ def test_an_export_that_fails_leaves_nothing(layer, start, canvas, bar, tmp_path
     assert "Not exported" in bar.currentItem().text()
     assert "gone.tif" in bar.currentItem().text()
     assert not (tmp_path / "out.json").exists()
+
+
+def visible(layer) -> bool:
+    return QgsProject.instance().layerTreeRoot().findLayer(layer.id()).itemVisibilityChecked()
+
+
+@pytest.fixture
+def three_runs(project, qtbot):  # noqa: F811
+    made = []
+    for number in range(3):
+        layers = RunLayers({**RUN, "id": f"run-{number}", "targets": f"ship {number}"}, project, "")
+        layers.add(Found((finding(number + 1, run=f"run-{number}"),)))
+        with qtbot.waitSignal(layers.destroyed, timeout=20_000):
+            layers.finish()
+        made += [one for one in storage.findings_layers(project) if one not in made]
+    return made
+
+
+def test_a_review_shows_its_run_alone_and_the_others_again_when_it_ends(three_runs, review, start):
+    first, second, hidden = three_runs
+    tree = QgsProject.instance().layerTreeRoot()
+    tree.findLayer(hidden.id()).setItemVisibilityChecked(False)
+    bar = start(first)
+    assert "Detect ship 0" in bar._layers.currentText()
+    assert "Detect ship 0" in bar._layers.toolTip()
+    assert [visible(one) for one in three_runs] == [True, False, False]
+    bar._layers.setCurrentIndex(bar._layers.findData(second.id()))
+    bar._layers.activated.emit(bar._layers.currentIndex())
+    assert [visible(one) for one in three_runs] == [False, True, False]
+    review.close()
+    assert [visible(one) for one in three_runs] == [True, True, False]  # what was hidden before stays so
+
+
+def test_a_project_saved_in_mid_review_opens_with_all_its_runs(three_runs, review, start, project):  # noqa: F811
+    start(three_runs[0])
+    assert project.write()
+    path = project.fileName()
+    project.clear()
+    assert project.read(path)
+    assert [visible(one) for one in storage.findings_layers(project)] == [True] * 3
 
 
 def test_look_closer_in_the_context_menu(project, qtbot, canvas, qgis_iface, looked):  # noqa: F811

@@ -13,10 +13,15 @@ from qgis.PyQt.QtCore import QCoreApplication, QTranslator
 from qgis.PyQt.QtWidgets import QAction
 
 import fusar_qgis
+from fusar_qgis.contract import Finding, Polygon, SceneBox
+from fusar_qgis.core.counting import Cells
+from fusar_qgis.layers.wording import cells_in_words
+from fusar_qgis.translation import translate_count
 
 PLUGIN = Path(fusar_qgis.__file__).parent
 TS = PLUGIN / "i18n" / "fusar_zh_CN.ts"
 KEPT = re.compile(r"{\w*}|%\w|</?\w+[^>]*>")  # placeholders and tags
+COLLECTED = ("translate", "translate_count", "QT_TRANSLATE_NOOP")
 MNEMONIC = re.compile(r"&(?!&|\w+;)\w")
 
 # What takes a text for the analyst. Processing's and the plugin's own exceptions are shown too.
@@ -78,7 +83,7 @@ def strings() -> set[tuple[str, str]]:
             for name, call in calls(top):
                 if name == "tr" and literal(call.args[0]):
                     found.add((top.name, call.args[0].value))
-                elif name in ("translate", "QT_TRANSLATE_NOOP") and all(map(literal, call.args[:2])):
+                elif name in COLLECTED and all(map(literal, call.args[:2])):
                     found.add((call.args[0].value, call.args[1].value))
     return found
 
@@ -120,7 +125,7 @@ def sentences(module: ast.Module) -> Iterator[ast.Constant]:
     """What reads like the beginning of a sentence, wherever it goes, but for docstrings."""
     seen = {node.value for node in ast.walk(module) if isinstance(node, ast.Expr)}
     for name, call in calls(module):
-        if name in ("tr", "translate", "QT_TRANSLATE_NOOP"):
+        if name == "tr" or name in COLLECTED:
             seen.update(ast.walk(call))
     for node in ast.walk(module):
         if literal(node) and node not in seen and SENTENCE.match(KEPT.sub("", node.value).strip()):
@@ -169,7 +174,7 @@ def test_the_collector_sees_every_text():
                     )
                 elif name == "QT_TRANSLATE_NOOP" and not all(map(literal, call.args)):
                     unseen.append(f"{where(path, call)} QT_TRANSLATE_NOOP() of what is no literal")
-                elif name == "translate" and not all(map(collected, call.args[:2])):
+                elif name in ("translate", "translate_count") and not all(map(collected, call.args[:2])):
                     unseen.append(f"{where(path, call)} translate() of what is no literal")
     assert unseen == []
 
@@ -243,3 +248,60 @@ def test_the_plugin_speaks_the_language_of_qgis(qgis_iface, bar, locale):
         plugin.unload()
         QgsSettings().remove("locale/userLocale")
     assert QCoreApplication.translate("FusarPlugin", "Interpret SAR") == "Interpret SAR"
+
+
+@pytest.mark.parametrize(
+    ("text", "n", "said"),
+    [
+        ("%n detection(s)", 0, "0 detections"),
+        ("%n detection(s)", 1, "1 detection"),
+        ("%n detection(s)", 3, "3 detections"),
+        ("%n box(es) in {path}", 1, "1 box in {path}"),
+        ("%n box(es) in {path}", 21, "21 boxes in {path}"),
+    ],
+)
+def test_counts_have_right_grammar_where_no_translation_is_loaded(qgis_app, text, n, said):
+    assert translate_count("Nowhere", text, n) == said
+
+
+class InChinese(QTranslator):
+    def isEmpty(self) -> bool:  # noqa: N802 - Qt's name
+        return False
+
+    def translate(self, context, text, comment=None, n=-1):
+        return {"%n detection(s)": "%n 个目标"}.get(text, "")
+
+
+def test_counts_have_right_grammar_in_chinese(qgis_app):
+    translator = InChinese()
+    QCoreApplication.installTranslator(translator)
+    try:
+        said = [translate_count("Wording", "%n detection(s)", n) for n in (1, 3)]
+    finally:
+        QCoreApplication.removeTranslator(translator)
+    assert said == ["1 个目标", "3 个目标"]
+
+
+def test_no_text_with_a_number_goes_past_the_plural():
+    """``{n} ships`` reads “1 ships”: it is ``%n ship(s)`` for translate_count()."""
+    counted = re.compile(r"(?<!to )(?<!than ){n} \w{2,}s\b")
+    assert [text for _, text in strings() if counted.search(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("hits", "said"),
+    [
+        ([True] * 3 + [False] * 33, ["ship in 3 of 36 cells"]),
+        ([False] * 36, ["no ship in 36 cells"]),
+        ([True], ["ship in 1 of 1 cell"]),
+        ([], []),
+    ],
+)
+def test_cells_in_words(qgis_app, hits, said):
+    cells = Cells()
+    ring = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 0.0))
+    for n, hit in enumerate(hits):
+        properties = {"target": "ship", "hit": hit}
+        shape = Polygon("Polygon", (ring,))
+        cells.add(Finding(str(n), "grid", shape, "EPSG:32631", None, SceneBox(0, 0, 1, 1), properties))
+    assert cells_in_words(cells) == said

@@ -85,14 +85,16 @@ class AreaNumbers:
         if run.task == Task.LOCATE.value:
             cells = [cell for cell in found if cell.layer == "grid"]
             hits = sum(bool(cell.properties["hit"]) for cell in cells)
-            text = f"{hits} of {len(cells)} cells hold {target}" if cells else _NOTHING
+            where = f"{target} in {hits} of" if hits else f"no {target} in"
+            text = f"{where} {_so_many(len(cells), 'cell')}" if cells else _NOTHING
             return {"count": None, "method": None, "text": text}
         if target in self._detected:
             seen = [finding for finding in found if finding.layer == "detections"]
             known = bool(seen) or self._detected[target]
             agree = self._agree.get(target, [])
             sizes = _sizes(seen) if question.understood else ""
-            text = f"{len(seen)} detections, merged where chips overlap{sizes}{_disagreement(agree)}"
+            number = _so_many(len(seen), "detection")
+            text = f"{number}, merged where chips overlap{sizes}{_disagreement(agree)}"
             return {
                 "count": len(seen) if known else None,
                 "method": DETECTIONS,
@@ -100,7 +102,7 @@ class AreaNumbers:
                 "text": text if known else _NOTHING,
             }
         counts = [count for row in _counts(found) if isinstance(count := row.properties["count"], int)]
-        text = f"sum of {len(counts)} chips; an object on a chip's edge may be counted twice or missed"
+        text = f"sum of {_so_many(len(counts), 'chip')}; an object on a chip's edge may be counted twice or missed"
         return {
             "count": sum(counts) if counts else None,
             "method": SUM,
@@ -130,11 +132,16 @@ def _sizes(seen: Sequence[Finding]) -> str:
     )
 
 
+def _so_many(n: int, thing: str, all_of_them: str = "") -> str:
+    """How many things, such as ``1 chip``; ``all_of_them`` before the number of several."""
+    return f"1 {thing}" if n == 1 else f"{all_of_them}{n} {thing}s"
+
+
 def _disagreement(agree: Sequence[bool]) -> str:
     """What the chips' own counts say of the detections."""
     if not agree:
         return ""
     if all(agree):
-        return f"; the model's own count agrees in all {len(agree)} chips"
-    others = f"{len(agree) - sum(agree)} of {len(agree)} chips"
+        return f"; the model's own count agrees in {_so_many(len(agree), 'chip', 'all ')}"
+    others = f"{len(agree) - sum(agree)} of {_so_many(len(agree), 'chip')}"
     return f"; in {others} the model's own count is another: check them on the map"

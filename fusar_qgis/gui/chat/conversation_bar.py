@@ -21,6 +21,7 @@ from qgis.PyQt.QtWidgets import (
 
 from ...core.chat import Conversation
 from ...core.chat_pages import to_markdown, to_page
+from ...translation import translate_count
 from .captions import about, caption
 from .conversation_store import ConversationStore
 
@@ -115,13 +116,17 @@ class ConversationBar(QWidget):
         self._store.rename(self._subject, name)
 
     def _ask_sure(self) -> None:
-        words = self.tr("Delete “{name}” with its {n} answers? They cannot be brought back.")
         open_one = self._store.open
+        words = translate_count(
+            "ConversationBar",
+            "Delete “{name}” with its %n answer(s)? They cannot be brought back.",
+            len(open_one.turns),
+        )
         dialog = QMessageBox(self)
         dialog.setIcon(QMessageBox.Icon.Question)
         dialog.setWindowTitle(self.tr("Delete the conversation"))
         dialog.setTextFormat(Qt.TextFormat.PlainText)
-        dialog.setText(words.format(name=self._title(open_one), n=len(open_one.turns)))
+        dialog.setText(words.format(name=self._title(open_one)))
         dialog.addButton(self.tr("Delete"), QMessageBox.ButtonRole.AcceptRole)
         cancel = dialog.addButton(self.tr("Cancel"), QMessageBox.ButtonRole.RejectRole)
         dialog.setEscapeButton(cancel)

@@ -27,6 +27,7 @@ from ...layers.features import geometry_of
 from ...layers.run_layers import RunLayers
 from ...layers.scene import Scene, SceneError, crs_of, scene_of
 from ...layers.wording import questions_taken
+from ...translation import translate_count
 from ..messages import PRODUCT, show_message
 from .area_picker import AreaPicker
 from .captions import suggestions
@@ -206,9 +207,8 @@ class ChatPanel(QWidget):
                 layers.add(Found(tuple(its)))
                 layers.finish()
         count = len(turn.rests_on.mentions)
-        self._show_message(
-            self.tr("{n} findings of the answer go to the map.").format(n=count), Qgis.MessageLevel.Success
-        )
+        text = translate_count("ChatPanel", "Put on the map: %n finding(s) of the answer.", count)
+        self._show_message(text, Qgis.MessageLevel.Success)
 
     def _make_parts(self) -> None:
         self._conversations = ConversationBar(self._store, self)

@@ -1,0 +1,82 @@
+"""The groups of runs in the Layers panel: their names, and the review of one run with the others out of sight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import (
+    QgsCoordinateTransformContext,
+    QgsCsException,
+    QgsDistanceArea,
+    QgsGeometry,
+    QgsMapLayer,
+    QgsPointXY,
+    QgsProject,
+)
+from qgis.PyQt.QtCore import QDateTime, Qt
+
+from ..translation import translate
+from .scene import crs_of
+from .storage import findings_layers, run_of
+from .wording import run_name
+
+_KM = 1000.0
+_HIDDEN = "fusar/hidden_for_review"  # of a node of the Layers panel; kept in the project file
+
+
+def group_name(run: dict[str, Any]) -> str:
+    """Return what tells runs apart, first: ``14:32 · 2.1 x 1.8 km · Detect ship (...)``; the time is local."""
+    started = QDateTime.fromString(str(run.get("started") or ""), Qt.DateFormat.ISODate)
+    time = started.toLocalTime().toString("HH:mm") if started.isValid() else ""
+    return " · ".join(filter(None, (time, _size_in_words(run), run_name(run))))
+
+
+def show_only(project: QgsProject, reviewed: QgsMapLayer | None) -> None:
+    """Hide the findings of all runs but that of ``reviewed`` until ``show_others``; None hides nothing.
+
+    What the analyst has hidden already stays so.
+    """
+    show_others(project)
+    if reviewed is None:
+        return
+    run = run_of(reviewed).get("id")
+    for layer in findings_layers(project):
+        node = project.layerTreeRoot().findLayer(layer.id())
+        if node is not None and run_of(layer).get("id") != run and node.itemVisibilityChecked():
+            node.setItemVisibilityChecked(False)
+            node.setCustomProperty(_HIDDEN, True)
+
+
+def show_others(project: QgsProject) -> None:
+    """Show again what ``show_only`` has hidden, also where the project was saved and opened in between."""
+    for node in project.layerTreeRoot().findLayers():
+        if node.customProperty(_HIDDEN):
+            node.removeCustomProperty(_HIDDEN)
+            node.setItemVisibilityChecked(True)
+
+
+def _size_in_words(run: dict[str, Any]) -> str:
+    """Return how wide and high the run's area is on the ground; empty where that is not known."""
+    area, crs = QgsGeometry.fromWkt(str(run.get("area") or "")), crs_of(str(run.get("scene_crs") or ""))
+    if area.isEmpty() or not crs.isValid():
+        return ""
+    measure = QgsDistanceArea()
+    measure.setSourceCrs(crs, QgsCoordinateTransformContext())
+    measure.setEllipsoid("EPSG:7030")  # WGS 84
+    box, centre = area.boundingBox(), area.boundingBox().center()
+    try:
+        width = measure.measureLine(
+            QgsPointXY(box.xMinimum(), centre.y()), QgsPointXY(box.xMaximum(), centre.y())
+        )
+        height = measure.measureLine(
+            QgsPointXY(centre.x(), box.yMinimum()), QgsPointXY(centre.x(), box.yMaximum())
+        )
+    except QgsCsException:
+        return ""
+    if not 0 < min(width, height) <= max(width, height) < float("inf"):
+        return ""
+    if max(width, height) < _KM:
+        text = translate("Wording", "{width} x {height} m")
+        return str(text).format(width=round(width), height=round(height))
+    text = translate("Wording", "{width} x {height} km")
+    return str(text).format(width=f"{width / _KM:.1f}", height=f"{height / _KM:.1f}")
