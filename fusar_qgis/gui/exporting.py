@@ -16,6 +16,7 @@ from ..core.setting_names import EXPORT_FOLDER
 from ..layers.exports import BOXES_ONLY, FORMATS, Snapshot, refusal, snapshot, write
 from ..layers.storage import StorageError, source_of
 from .messages import show_message
+from .report_writing import ReportWriting
 
 
 class Exporting(QObject):
@@ -37,6 +38,7 @@ class Exporting(QObject):
             ("csv", self.tr("CSV &table (WGS84)…")),
             ("kml", self.tr("&KML (Google Earth)…")),
             ("coco", self.tr("&COCO (boxes in scene pixels)…")),
+            ("report", self.tr("PDF &report…")),
             ("training", self.tr("&Training records (for fusar-train)…")),
         ):
             action = self.menu.addAction(text)
@@ -69,6 +71,9 @@ class Exporting(QObject):
             return
         QgsSettings().setValue(EXPORT_FOLDER, str(path.parent))
         context = QgsProject.instance().transformContext()
+        if form == "report":
+            self._report(snapshot(self._layer, context, unreviewed_too=True), path)
+            return
         taken = snapshot(self._layer, context, unreviewed_too=self._unreviewed.isChecked())
         if not taken.features and form != "training":
             text = self.tr("Nothing to export: no finding is accepted, relabelled or added yet.")
@@ -81,6 +86,14 @@ class Exporting(QObject):
         task.over.connect(self._over)
         self._tasks.append((task, summary))
         task.start()
+
+    def _report(self, taken: Snapshot, path: Path) -> None:
+        writing = ReportWriting(taken, path, self)
+        writing.failed.connect(self._fail)
+        writing.written.connect(self._tell)
+
+    def _tell(self, text: str) -> None:
+        self._show_message(text, Qgis.MessageLevel.Success)
 
     def _ask(self) -> None:
         self._drop_dialog()

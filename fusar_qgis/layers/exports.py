@@ -40,6 +40,7 @@ FORMATS = {
     "kml": (".kml",),
     "coco": (".json",),
     "training": (),
+    "report": (".pdf",),
 }
 """What findings can be exported as, with the endings of its file, the usual one first; a folder has none."""
 
@@ -228,7 +229,7 @@ def _moved(taken: Snapshot, crs: QgsCoordinateReferenceSystem) -> list[QgsFeatur
 
 
 def _write_coco(taken: Snapshot, path: Path) -> str:
-    scene = _scene(taken)
+    scene = open_scene(taken)
     objects = _objects(taken, scene)
     name = Path(taken.scene.split("|")[0]).name
     made = export.coco(name, (scene.width, scene.height), objects, taken.run, taken.ranking)
@@ -237,7 +238,7 @@ def _write_coco(taken: Snapshot, path: Path) -> str:
 
 
 def _write_training(taken: Snapshot, path: Path) -> str:
-    scene = _scene(taken)
+    scene = open_scene(taken)
     objects = _objects(taken, scene)
     area = _area(taken, scene)
     images = 0
@@ -267,8 +268,8 @@ def _write_training(taken: Snapshot, path: Path) -> str:
     return str(text).replace("{n}", str(images))
 
 
-def _scene(taken: Snapshot) -> SarFile:
-    """Open the scene. Raises StorageError."""
+def open_scene(taken: Snapshot) -> SarFile:
+    """Return the scene. Raises StorageError."""
     try:
         return SarFile(taken.scene, taken.band, taken.quantity, taken.scale)
     except SceneError as error:
@@ -277,6 +278,11 @@ def _scene(taken: Snapshot) -> SarFile:
                 "{reason}", str(error)
             )
         ) from error
+
+
+def boxes_of(taken: Snapshot, scene: SarFile) -> list[export.Box]:
+    """Return the upright boxes around the features, clipped to the scene."""
+    return [_box(_rings(feature.geometry(), taken, scene), scene) for feature in taken.features]
 
 
 def _objects(taken: Snapshot, scene: SarFile) -> list[export.Labelled]:
