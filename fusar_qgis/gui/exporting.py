@@ -116,7 +116,7 @@ class Exporting(QObject):
     def _folder(self) -> str:
         """Return the folder of the last export, if it is there, else the project's."""
         last = QgsSettings().value(EXPORT_FOLDER, "", type=str)
-        return last if last and Path(last).is_dir() else QgsProject.instance().homePath()
+        return str(last if last and Path(last).is_dir() else QgsProject.instance().homePath())
 
     def _in_use(self, path: Path) -> str:
         """Return why a file of the project is not replaced; empty if it is none of them."""

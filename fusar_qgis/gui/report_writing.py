@@ -5,13 +5,15 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
+from qgis.core import QgsPrintLayout, QgsProject
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..background import BackgroundTask
 from ..layers.exports import Snapshot, in_words
-from ..layers.report import gather, layout_of
+from ..layers.report import gather, lay_out
 from ..layers.report_pages import paint
 
 
@@ -24,7 +26,7 @@ class ReportWriting(QObject):
     def __init__(self, taken: Snapshot, path: Path, parent: QObject) -> None:
         super().__init__(parent)
         self._path = path
-        self._pages: Iterator[int] = iter(())
+        self._steps: Iterator[int] = iter(())
         self._done = 0
         self._folder = tempfile.TemporaryDirectory(prefix="fusar-report-")
         self._made = Path(self._folder.name, "report.pdf")
@@ -37,19 +39,19 @@ class ReportWriting(QObject):
         if self._task.problem:
             self._end(self._task.problem)
             return
-        self._layout = layout_of(self._task.result)
-        self._pages = paint(self._layout, self._made)
-        self._paint_next()
+        self._layout = QgsPrintLayout(QgsProject.instance())
+        self._steps = chain(lay_out(self._task.result, self._layout), paint(self._layout, self._made))
+        self._do_next()
 
-    def _paint_next(self) -> None:
+    def _do_next(self) -> None:
         try:
-            self._done = next(self._pages)
+            self._done = next(self._steps)
         except StopIteration:
             self._finish()
         except OSError as error:
             self._end(in_words(error, self._path))
         else:
-            QTimer.singleShot(0, self._paint_next)
+            QTimer.singleShot(0, self._do_next)
 
     def _finish(self) -> None:
         try:

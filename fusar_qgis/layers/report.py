@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qgis.core import QgsFeature, QgsPrintLayout, QgsProject
+from qgis.core import QgsFeature, QgsPrintLayout
 from qgis.PyQt.QtCore import QRectF, Qt
 from qgis.PyQt.QtGui import QColor, QImage, QPainter, QPen
 
@@ -80,26 +80,29 @@ def gather(taken: Snapshot, folder: Path) -> Contents:
     return contents
 
 
-def layout_of(contents: Contents) -> QgsPrintLayout:
-    """Return the pages of a report, A4 upright; in the GUI thread."""
-    layout = QgsPrintLayout(QgsProject.instance())
+def lay_out(contents: Contents, layout: QgsPrintLayout) -> Iterator[int]:
+    """Fill a new layout with the pages of a report, A4 upright; in the GUI thread, which goes on between the steps."""
     layout.initializeDefaults()
     flow = Flow(layout)
     flow.text(contents.title, 20, bold=True)
     flow.text(" · ".join(contents.caveats[:1]), 10)
+    yield 0
     if contents.overview:
         flow.picture(contents.overview)
+        yield 0
     for name, value in contents.facts:
         flow.pair(name, value)
+        yield 0
     if contents.caveats[1:] or contents.left_out:
         flow.text(translate("Report", "What a reader must know"), 12, bold=True)
     for caveat in (*contents.caveats[1:], contents.left_out):
         flow.text(caveat, 9)
+        yield 0
     if contents.cards:
         flow.new_page()
     for picture, lines in contents.cards:
         flow.card(picture, lines)
-    return layout
+        yield 0
 
 
 def _facts(taken: Snapshot) -> list[tuple[str, str]]:

@@ -34,6 +34,7 @@ class Flow:
 
     def __init__(self, layout: QgsPrintLayout) -> None:
         self._layout = layout
+        layout.undoStack().blockCommands(True)  # nobody takes a step back: each would be kept as XML
         page = layout.pageCollection().page(0)
         page.setPageSize("A4", QgsLayoutItemPage.Orientation.Portrait)
         self._page, self._y, self._column = 0, _MARGIN, 0
@@ -82,11 +83,10 @@ class Flow:
         if picture:
             self._image(picture, (x, self._y, side, side))
         y, room = self._y, width - side - 3
-        for number, line in enumerate(lines):
-            points = 10 if not number else 8
-            down = min(_height(line, points, room, bold=not number), self._y + height - y)
-            self._label(line, (x + side + 2, y, room, down), points, bold=not number)
-            y += down
+        head, rest = lines[0], "\n".join(lines[1:])
+        down = _height(head, 10, room, bold=True)
+        self._label(head, (x + side + 2, y, room, down), 10, bold=True)
+        self._label(rest, (x + side + 2, y + down, room, height - down), 8)
         self._column = 1 - self._column
         if not self._column:
             self._y += height

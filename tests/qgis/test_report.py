@@ -3,7 +3,7 @@
 import json
 
 from conftest import write_tiff
-from qgis.core import QgsLayoutItemLabel, QgsLayoutItemPicture, QgsProject
+from qgis.core import QgsLayoutItemLabel, QgsLayoutItemPicture, QgsPrintLayout, QgsProject
 from qgis.PyQt.QtCore import QObject
 from test_results import RUN, finding, project, run  # noqa: F401 - fixtures
 
@@ -25,7 +25,8 @@ def items(layout, kind):
 
 def test_a_report_shows_the_scene_the_run_and_every_finding(project, run, tmp_path, qtbot):  # noqa: F811
     contents = report.gather(taken_of(run, tmp_path), tmp_path)
-    layout = report.layout_of(contents)
+    layout = QgsPrintLayout(QgsProject.instance())
+    assert len(list(report.lay_out(contents, layout))) > len(contents.cards)  # the GUI goes on between
     said = "\n".join(label.text() for label in items(layout, QgsLayoutItemLabel))
     assert "One warning." in said
     assert "nobody yet" in said
@@ -60,7 +61,7 @@ def test_a_report_is_written_whole(project, run, tmp_path, qtbot):  # noqa: F811
     writing = ReportWriting(taken_of(run, tmp_path), tmp_path / "out.pdf", parent)
     writing.written.connect(told.append)
     writing.failed.connect(told.append)
-    qtbot.waitUntil(lambda: bool(told))
+    qtbot.waitUntil(lambda: bool(told), timeout=30_000)
     assert "Pages: 3" in told[0]
     assert (tmp_path / "out.pdf").read_bytes().startswith(b"%PDF")
     assert not list(tmp_path.glob(".fusar-*"))
