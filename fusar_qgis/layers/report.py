@@ -165,7 +165,11 @@ def _lines(feature: QgsFeature) -> list[str]:
     if lon is not None and lat is not None:
         lines.append(f"{float(lat):.5f}, {float(lon):.5f}")
     who = value_of(feature, "reviewed_by")
-    decision = str(value_of(feature, "review") or translate("Report", "not reviewed"))
+    decision = {
+        review.ACCEPTED: translate("Report", "accepted"),
+        review.RELABELLED: translate("Report", "relabelled"),
+        review.ADDED: translate("Report", "added"),
+    }.get(str(value_of(feature, "review") or ""), translate("Report", "not reviewed"))
     lines.append(f"{decision} · {who}" if who else decision)
     lines.append(str(value_of(feature, "id") or "")[:36])
     return lines
