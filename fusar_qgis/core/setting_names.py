@@ -1,6 +1,7 @@
 """Keys of the settings that more than one module reads."""
 
 BACKEND = "fusar/backend"  # which kind is used: a child of QGIS or a server
+EXPORT_FOLDER = "fusar/export/folder"  # of the last export
 EXECUTABLE = "fusar/executable"
 MODEL = "fusar/model"
 PLACE = "fusar/results/place"

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
+import os
 from functools import partial
 from pathlib import Path
 
-from qgis.core import Qgis, QgsProject, QgsVectorLayer
+from qgis.core import Qgis, QgsProject, QgsSettings, QgsVectorLayer
 from qgis.gui import QgisInterface
 from qgis.PyQt.QtCore import QObject
 from qgis.PyQt.QtWidgets import QAction, QFileDialog, QMenu, QWidget
 
 from ..background import BackgroundTask
-from ..layers.exports import FORMATS, Snapshot, snapshot, write
-from ..layers.scene import SceneError
-from ..layers.storage import StorageError
+from ..core.setting_names import EXPORT_FOLDER
+from ..layers.exports import BOXES_ONLY, FORMATS, Snapshot, refusal, snapshot, write
+from ..layers.storage import StorageError, source_of
 from ..translation import translate_count
 from .messages import show_message
-
-_SUFFIXES = {"gpkg": ".gpkg", "geojson": ".geojson", "coco": ".json", "training": ""}
+from .report_writing import ReportWriting
 
 
 class Exporting(QObject):
@@ -37,7 +36,10 @@ class Exporting(QObject):
         for form, text in (
             ("gpkg", self.tr("&GeoPackage…")),
             ("geojson", self.tr("Geo&JSON (WGS84)…")),
+            ("csv", self.tr("CSV &table (WGS84)…")),
+            ("kml", self.tr("&KML (Google Earth)…")),
             ("coco", self.tr("&COCO (boxes in scene pixels)…")),
+            ("report", self.tr("PDF &report…")),
             ("training", self.tr("&Training records (for fusar-train)…")),
         ):
             action = self.menu.addAction(text)
@@ -58,13 +60,21 @@ class Exporting(QObject):
         """Export this layer from now on; only detections have boxes to train on."""
         self._layer = layer
         for form in FORMATS:
-            self._actions[form].setEnabled(layer is not None and (detections or form in ("gpkg", "geojson")))
+            self._actions[form].setEnabled(layer is not None and (detections or form not in BOXES_ONLY))
 
     def export(self, form: str, path: Path) -> None:
         """Write the layer as ``form``, one of ``FORMATS``, in the background."""
         if self._layer is None:
             return
+        refused = self._in_use(path) or refusal(form, path)
+        if refused:
+            self._fail(refused)
+            return
+        QgsSettings().setValue(EXPORT_FOLDER, str(path.parent))
         context = QgsProject.instance().transformContext()
+        if form == "report":
+            self._report(snapshot(self._layer, context, unreviewed_too=True), path)
+            return
         taken = snapshot(self._layer, context, unreviewed_too=self._unreviewed.isChecked())
         if not taken.features and form != "training":
             text = self.tr("Nothing to export: no finding is accepted, relabelled or added yet.")
@@ -73,11 +83,19 @@ class Exporting(QObject):
         summary = translate_count("Exporting", "%n finding(s) exported to {path}.", len(taken.features))
         summary = summary.format(path=path)
         summary = f"{summary} {self._left_out(taken)}".strip()
-        errors = (StorageError, SceneError, OSError, RuntimeError, sqlite3.Error)
-        task = BackgroundTask(self.tr("Export findings"), partial(write, taken, form, path), errors)
+        work = partial(write, taken, form, path)
+        task = BackgroundTask(self.tr("Export findings"), work, (StorageError,))
         task.over.connect(self._over)
         self._tasks.append((task, summary))
         task.start()
+
+    def _report(self, taken: Snapshot, path: Path) -> None:
+        writing = ReportWriting(taken, path, self)
+        writing.failed.connect(self._fail)
+        writing.written.connect(self._tell)
+
+    def _tell(self, text: str) -> None:
+        self._show_message(text, Qgis.MessageLevel.Success)
 
     def _ask(self) -> None:
         self._drop_dialog()
@@ -85,18 +103,31 @@ class Exporting(QObject):
         self._form = action.data()
         self._dialog = QFileDialog(self._window, self.tr("Export findings"))
         self._dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        suffix = _SUFFIXES[self._form]
-        if suffix:
-            self._dialog.setNameFilter(f"*{suffix}")
-            self._dialog.setDefaultSuffix(suffix[1:])
+        suffixes = FORMATS[self._form]
+        if suffixes:
+            text = self._actions[self._form].text().replace("&", "").rstrip("…").split(" (")[0]
+            self._dialog.setNameFilter(f"{text} ({' '.join(f'*{one}' for one in suffixes)})")
+            self._dialog.setDefaultSuffix(suffixes[0][1:])
         else:
             self._dialog.setNameFilter(self.tr("New folder (*)"))
-        home = QgsProject.instance().homePath()
-        if home:
-            self._dialog.setDirectory(home)
-        self._dialog.selectFile(f"reviewed{suffix}")
+        self._dialog.setDirectory(self._folder())
+        self._dialog.selectFile(f"reviewed{''.join(suffixes[:1])}")
         self._dialog.fileSelected.connect(self._chosen)
         self._dialog.open()  # not exec: QGIS goes on
+
+    def _folder(self) -> str:
+        """Return the folder of the last export, if it is there, else the project's."""
+        last = QgsSettings().value(EXPORT_FOLDER, "", type=str)
+        return str(last if last and Path(last).is_dir() else QgsProject.instance().homePath())
+
+    def _in_use(self, path: Path) -> str:
+        """Return why a file of the project is not replaced; empty if it is none of them."""
+        for layer in QgsProject.instance().mapLayers().values():
+            used = source_of(layer)[0] if layer.providerType() == "ogr" else Path(layer.source())
+            if path.exists() and os.path.exists(used) and path.samefile(used):  # noqa: PTH110 - a URL may be too long
+                text = self.tr("The layer “{layer}” of this project is in “{path}”. Choose another name.")
+                return str(text).replace("{layer}", layer.name()).replace("{path}", str(path))
+        return ""
 
     def _chosen(self, path: str) -> None:
         self.export(self._form, Path(path))
@@ -105,10 +136,13 @@ class Exporting(QObject):
         task, summary = next(one for one in self._tasks if one[0] is self.sender())
         self._tasks.remove((task, summary))
         if task.problem:
-            text = self.tr("Not exported: {reason}").format(reason=task.problem)
-            self._show_message(text, Qgis.MessageLevel.Critical)
+            self._fail(task.problem)
         else:
             self._show_message(f"{summary} {task.result}".strip(), Qgis.MessageLevel.Success)
+
+    def _fail(self, reason: str) -> None:
+        text = self.tr("Not exported: {reason}").replace("{reason}", reason)
+        self._show_message(text, Qgis.MessageLevel.Critical)
 
     def _left_out(self, taken: Snapshot) -> str:
         rejected, unreviewed = taken.left_out

@@ -1,9 +1,12 @@
-"""Exports reviewed findings as GeoPackage, GeoJSON, COCO or training records."""
+"""Exports reviewed findings as GeoPackage, GeoJSON, CSV, KML, COCO or training records."""
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +33,23 @@ from .storage import StorageError
 
 Rings = list[list[tuple[float, float]]]
 
-FORMATS = ("gpkg", "geojson", "coco", "training")
+FORMATS = {
+    "gpkg": (".gpkg",),
+    "geojson": (".geojson", ".json"),
+    "csv": (".csv",),
+    "kml": (".kml",),
+    "coco": (".json",),
+    "training": (),
+    "report": (".pdf",),
+}
+"""What findings can be exported as, with the endings of its file, the usual one first; a folder has none."""
+
+BOXES_ONLY = ("coco", "training")
+"""The formats that need boxes, which only detections have."""
+
+TABLE = "findings"
+"""The table of an exported GeoPackage: the same for every run, so that a script or a style finds it."""
+
 _MARGIN = 0.05  # of an outline's size, where the run does not say which area it was about
 
 
@@ -104,39 +123,97 @@ def snapshot(
     )
 
 
+def refusal(form: str, path: Path) -> str:
+    """Return a whole sentence that says why nothing can be written to ``path``; empty if it can be tried."""
+    if not path.parent.is_dir():
+        text = translate("Export", "The folder “{path}” does not exist. Choose another one.")
+        return text.replace("{path}", str(path.parent))
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        text = translate("Export", "You may not write to the folder “{path}”. Choose another one.")
+        return text.replace("{path}", str(path.parent))
+    if form == "training" and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        text = translate(
+            "Export", "“{path}” is there already, and is not an empty folder. Choose a new name."
+        )
+    elif form != "training" and path.is_dir():
+        text = translate("Export", "“{path}” is a folder. Choose the name of a file.")
+    elif path.is_file() and not os.access(path, os.W_OK):
+        text = translate("Export", "“{path}” is read-only. Choose another name.")
+    else:
+        return ""
+    return text.replace("{path}", str(path))
+
+
+def in_words(error: Exception, path: Path) -> str:
+    """Return a whole sentence that says why ``path`` could not be written."""
+    if isinstance(error, StorageError) and str(error).endswith((".", "。")):
+        return str(error)  # ours; GDAL's are phrases
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        text = translate("Export", "The disk of “{path}” is full. Free some space, or choose another folder.")
+        return text.replace("{path}", str(path))
+    reason = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
+    text = translate("Export", "“{path}” cannot be written: {reason}. Choose another place.")
+    return text.replace("{path}", str(path)).replace("{reason}", reason.strip().rstrip("."))
+
+
 def write(taken: Snapshot, form: str, path: Path) -> str:
     """Write ``taken`` as ``form``, one of ``FORMATS``, whole or not at all; return more to tell, or nothing.
 
     Raises:
         StorageError: It cannot be written; the message says why and what to do.
-        OSError: As above.
     """
     writers: dict[str, Callable[[Snapshot, Path], str]] = {
         "gpkg": _write_geopackage,
         "geojson": _write_geojson,
+        "csv": _write_csv,
+        "kml": _write_kml,
         "coco": _write_coco,
         "training": _write_training,
     }
-    with tempfile.TemporaryDirectory(prefix=".fusar-", dir=path.parent) as folder:
-        partial = Path(folder) / path.name
-        more = writers[form](taken, partial)
-        if path.is_dir():
-            path.rmdir()  # an empty one may be replaced
-        partial.replace(path)
+    refused = refusal(form, path)
+    if refused:
+        raise StorageError(refused)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".fusar-", dir=path.parent) as folder:
+            # With the usual ending, whatever was chosen: the writer would add it, and the file not be found.
+            partial = Path(folder, "findings" + "".join(FORMATS[form][:1]))
+            more = writers[form](taken, partial)
+            if path.is_dir():
+                path.rmdir()  # an empty one may be replaced
+            partial.replace(path)
+    except (StorageError, OSError, RuntimeError, sqlite3.Error) as error:
+        raise StorageError(in_words(error, path)) from error
     return more
 
 
 def _write_geopackage(taken: Snapshot, path: Path) -> str:
     crs = storage.storable(taken.crs)
-    table = storage.make_table(path, taken.kind or "findings", taken.run, taken.fields, crs)
-    storage.fill_table(path, table, taken.fields, _moved(taken, crs))
+    storage.make_table(path, TABLE, taken.run, taken.fields, crs, dated=False)
+    storage.fill_table(path, TABLE, taken.fields, _moved(taken, crs))
     return ""
 
 
 def _write_geojson(taken: Snapshot, path: Path) -> str:
-    wgs84 = QgsCoordinateReferenceSystem("EPSG:4326")
-    storage.write_geojson(path, taken.fields, wgs84, _moved(taken, wgs84))
+    storage.write_wgs84(path, "GeoJSON", taken.fields, _in_wgs84(taken), ["RFC7946=YES"])
     return ""
+
+
+def _write_csv(taken: Snapshot, path: Path) -> str:
+    # Excel reads UTF-8 only with the mark.
+    options = ["GEOMETRY=AS_WKT", "WRITE_BOM=YES"]
+    storage.write_wgs84(path, "CSV", taken.fields, _in_wgs84(taken), options)
+    return ""
+
+
+def _write_kml(taken: Snapshot, path: Path) -> str:
+    names = {field.name() for field in taken.fields}
+    name = next((one for one in ("label", "target", "id") if one in names), "id")
+    storage.write_wgs84(path, "KML", taken.fields, _in_wgs84(taken), (), [f"NameField={name}"])
+    return ""
+
+
+def _in_wgs84(taken: Snapshot) -> list[QgsFeature]:
+    return _moved(taken, QgsCoordinateReferenceSystem("EPSG:4326"))
 
 
 def _moved(taken: Snapshot, crs: QgsCoordinateReferenceSystem) -> list[QgsFeature]:
@@ -152,7 +229,7 @@ def _moved(taken: Snapshot, crs: QgsCoordinateReferenceSystem) -> list[QgsFeatur
 
 
 def _write_coco(taken: Snapshot, path: Path) -> str:
-    scene = _scene(taken)
+    scene = open_scene(taken)
     objects = _objects(taken, scene)
     name = Path(taken.scene.split("|")[0]).name
     made = export.coco(name, (scene.width, scene.height), objects, taken.run, taken.ranking)
@@ -161,7 +238,7 @@ def _write_coco(taken: Snapshot, path: Path) -> str:
 
 
 def _write_training(taken: Snapshot, path: Path) -> str:
-    scene = _scene(taken)
+    scene = open_scene(taken)
     objects = _objects(taken, scene)
     area = _area(taken, scene)
     images = 0
@@ -190,8 +267,8 @@ def _write_training(taken: Snapshot, path: Path) -> str:
     return translate_count("Export", "%n image(s). To check them: fusar-train data check", images)
 
 
-def _scene(taken: Snapshot) -> SarFile:
-    """Open the scene. Raises StorageError."""
+def open_scene(taken: Snapshot) -> SarFile:
+    """Return the scene. Raises StorageError."""
     try:
         return SarFile(taken.scene, taken.band, taken.quantity, taken.scale)
     except SceneError as error:
@@ -200,6 +277,11 @@ def _scene(taken: Snapshot) -> SarFile:
                 "{reason}", str(error)
             )
         ) from error
+
+
+def boxes_of(taken: Snapshot, scene: SarFile) -> list[export.Box]:
+    """Return the upright boxes around the features, clipped to the scene."""
+    return [_box(_rings(feature.geometry(), taken, scene), scene) for feature in taken.features]
 
 
 def _objects(taken: Snapshot, scene: SarFile) -> list[export.Labelled]:

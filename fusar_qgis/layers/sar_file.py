@@ -68,9 +68,12 @@ class SarFile:
                 translate("Processing", "“{path}” cannot be used: {reason}.").format(path=path, reason=error)
             ) from error
 
-    def grey(self, col: int, row: int, width: int, height: int) -> Any:
-        """Return a window as the model's grey, uint8 [height, width]; raises SceneError where it is damaged."""
-        return self._stretch.quantise(self._radiometry.decibels(self._stored(col, row, width, height)))
+    def grey(self, col: int, row: int, width: int, height: int, size: tuple[int, int] | None = None) -> Any:
+        """Return a window as the model's grey, uint8 [height, width]; raises SceneError where it is damaged.
+
+        With ``size``, (width, height), fewer pixels of the same ground.
+        """
+        return self._stretch.quantise(self._radiometry.decibels(self._stored(col, row, width, height, size)))
 
     @property
     def band(self) -> int:
@@ -129,13 +132,15 @@ class SarFile:
             raise SceneError(translate("Processing", "The band holds no data. Choose another band."))
         return radiometry, Stretch.of_samples(db, radiometry.quantity)
 
-    def _stored(self, col: int, row: int, width: int, height: int) -> Any:
+    def _stored(
+        self, col: int, row: int, width: int, height: int, size: tuple[int, int] | None = None
+    ) -> Any:
         """Return stored numbers float32 [height, width], magnitudes if complex, NaN where masked."""
         parts, masks = [], []
         try:
             for band in self._bands:
-                parts.append(band.ReadAsArray(col, row, width, height))
-                masks.append(band.GetMaskBand().ReadAsArray(col, row, width, height))
+                parts.append(band.ReadAsArray(col, row, width, height, *(size or ())))
+                masks.append(band.GetMaskBand().ReadAsArray(col, row, width, height, *(size or ())))
         except RuntimeError:
             parts.append(None)
         if any(part is None for part in (*parts, *masks)):

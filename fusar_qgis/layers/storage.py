@@ -172,9 +172,17 @@ def make_first_table(
 
 
 def make_table(
-    path: Path, kind: str, run: dict[str, Any], fields: QgsFields, crs: QgsCoordinateReferenceSystem
+    path: Path,
+    kind: str,
+    run: dict[str, Any],
+    fields: QgsFields,
+    crs: QgsCoordinateReferenceSystem,
+    *,
+    dated: bool = True,
 ) -> str:
     """Make an empty table of polygons in ``storable(crs)``, and the run's row in ``runs``; return the table's name.
+
+    Unless ``dated``, the name is ``kind`` alone.
 
     Raises:
         StorageError: It cannot be made.
@@ -189,7 +197,7 @@ def make_table(
             raise StorageError(translate("Storage", "another program is writing to it"))
         tables = _tables(path)
         digits = "".join(sign for sign in str(run.get("started") or "") if sign.isdigit())[:14]
-        stem = f"{kind}_{digits or 'run'}"
+        stem = f"{kind}_{digits or 'run'}" if dated else kind
         table = next(
             name for name in (stem, *(f"{stem}_{n}" for n in range(2, 10_000))) if name not in tables
         )
@@ -204,13 +212,23 @@ def fill_table(path: Path, table: str, fields: QgsFields, rows: list[QgsFeature]
     _write(path, table, fields, compat.MULTIPOLYGON, crs, rows, append=True)
 
 
-def write_geojson(
-    path: Path, fields: QgsFields, wgs84: QgsCoordinateReferenceSystem, rows: Sequence[QgsFeature]
+def write_wgs84(
+    path: Path,
+    driver: str,
+    fields: QgsFields,
+    rows: Sequence[QgsFeature],
+    layer_options: Sequence[str] = (),
+    file_options: Sequence[str] = (),
 ) -> None:
-    """Write features in WGS84 as RFC 7946 wants them; raises StorageError."""
+    """Write features in WGS84 to a new file by one of GDAL's drivers; raises StorageError.
+
+    QGIS gives a name that does not end as the driver wants its ending: ``path`` must have it.
+    """
     options = QgsVectorFileWriter.SaveVectorOptions()
-    options.driverName = "GeoJSON"
-    options.layerOptions = ["RFC7946=YES"]
+    options.driverName = driver
+    options.layerOptions = list(layer_options)
+    options.datasourceOptions = list(file_options)
+    wgs84 = QgsCoordinateReferenceSystem("EPSG:4326")
     _write_file(path, fields, compat.MULTIPOLYGON, wgs84, rows, options)
 
 

@@ -271,7 +271,7 @@ def test_export_to_geopackage_with_the_run(export, tmp_path):
     from qgis.core import QgsVectorLayer
 
     export("gpkg", tmp_path / "out.gpkg")
-    exported = QgsVectorLayer(f"{tmp_path}/out.gpkg|layername=detections_20260102030405", "x", "ogr")
+    exported = QgsVectorLayer(f"{tmp_path}/out.gpkg|layername=findings", "x", "ogr")
     assert [feature["review"] for feature in exported.getFeatures()] == ["accepted"]
     assert QgsVectorLayer(f"{tmp_path}/out.gpkg|layername=runs", "runs", "ogr").featureCount() == 1
 
@@ -344,6 +344,44 @@ def test_a_project_saved_in_mid_review_opens_with_all_its_runs(three_runs, revie
     project.clear()
     assert project.read(path)
     assert [visible(one) for one in storage.findings_layers(project)] == [True] * 3
+@pytest.mark.parametrize(
+    ("form", "name"), [("geojson", "x.json"), ("csv", "x.csv"), ("kml", "x.kml"), ("csv", "x.txt")]
+)
+def test_an_export_has_the_name_that_was_chosen(export, tmp_path, form, name):
+    assert name in export(form, tmp_path / name)
+    opened = ogr.Open(str(tmp_path / name)) if name != "x.txt" else None
+    if opened is not None:
+        assert opened.GetLayer(0).GetFeatureCount() == 1
+    assert "Ada" in (tmp_path / name).read_text(encoding="utf-8-sig")
+    assert not list(tmp_path.glob(".fusar-*"))
+
+
+def test_the_next_export_begins_in_the_folder_of_the_last(export, tmp_path, qgis_iface):
+    (tmp_path / "there").mkdir()
+    export("csv", tmp_path / "there" / "x.csv")
+    exporting = qgis_iface.mainWindow().findChild(ReviewBar)._exporting
+    exporting._actions["kml"].trigger()
+    assert exporting._dialog.directory().absolutePath() == str(tmp_path / "there")
+    exporting._drop_dialog()
+
+
+def test_an_unwritable_target_says_why_and_replaces_nothing(layer, start, canvas, bar, tmp_path, qtbot):
+    exporting = start(layer)._exporting
+    press(canvas, "A")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    own = storage.source_of(layer)[0]
+    for form, path, why in (
+        ("csv", tmp_path / "none" / "x.csv", "does not exist"),
+        ("csv", tmp_path / "full", "is a folder"),
+        ("training", tmp_path / "full", "not an empty folder"),
+        ("gpkg", own, "of this project is in"),
+    ):
+        bar.clearWidgets()
+        exporting.export(form, path)
+        assert why in bar.currentItem().text()
+    assert (tmp_path / "full" / "mine.txt").read_text() == "mine"
+    assert layer.featureCount() == 4
 
 
 def test_look_closer_in_the_context_menu(project, qtbot, canvas, qgis_iface, looked):  # noqa: F811
