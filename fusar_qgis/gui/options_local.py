@@ -97,10 +97,17 @@ class LocalSection(QWidget):
         return str(self.tr("Package index (needs the network, up to 3 GB, no NVIDIA GPU)"))
 
     def _propose_source(self) -> None:
-        """Choose what lies beside the plugin, or where the browser put it, before the network."""
-        plugin = Path(__file__).parents[1]
-        downloads = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DownloadLocation)
-        source = installing.nearby_source([plugin.parent, plugin.resolve().parent, Path(downloads)])
+        """Choose where the backend came from; the first time what lies beside the plugin or in the downloads."""
+        marked = installing.read_marker(self._chosen_folder())
+        if marked is None:
+            plugin = Path(__file__).parents[1]
+            downloads = QStandardPaths.standardLocations(QStandardPaths.StandardLocation.DownloadLocation)
+            source = installing.nearby_source([plugin.parent, plugin.resolve().parent, *map(Path, downloads)])
+        else:
+            try:
+                source = installing.source_of(marked.get("source", ""))
+            except SourceError:  # it is gone
+                source = installing.Source("index")
         if source.kind != "index":
             self._source.setCurrentIndex(self._source.findData(WHEEL if source.kind == "wheel" else FOLDER))
             self._place.setFilePath(source.place)
