@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP := .venv/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 TEST_ENV := PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=2
 
-.PHONY: demo test lint test-backend test-qgis qgis plugin translations bench reproduce-mini clean
+.PHONY: demo test lint test-backend test-qgis qgis plugin wheelhouse translations bench reproduce-mini clean
 
 demo: .venv/installed
 	.venv/bin/fusar demo --out build/demo
@@ -30,8 +30,17 @@ qgis: .venv/installed scripts/require_qgis.sh
 	sh scripts/require_qgis.sh
 	FUSAR_EXECUTABLE=$(CURDIR)/.venv/bin/fusar $(PYTHON) scripts/run_qgis.py
 
-plugin:
+# The zip, and beside it the backend's wheel, which the plugin's options install. What an older build left is not packed.
+plugin: .venv/installed
 	$(PYTHON) scripts/package_plugin.py
+	rm -rf build/lib build/bdist.* dist/fusar_gpt-*.whl
+	.venv/bin/python -m pip --disable-pip-version-check wheel --quiet --no-deps --wheel-dir dist .
+
+# All that a computer of the same kind without a network needs; torch is the CPU build where pip's index offers one.
+wheelhouse: plugin
+	rm -rf dist/wheelhouse
+	.venv/bin/python -m pip --disable-pip-version-check wheel --quiet --constraint constraints.txt \
+		--wheel-dir dist/wheelhouse torch dist/fusar_gpt-*.whl
 
 translations:
 	sh scripts/translations.sh

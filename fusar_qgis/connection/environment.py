@@ -52,6 +52,7 @@ class Environment(QObject):
         self._source = Source("index")
         self._before = installing.NONE
         self._cancelled = False
+        self._checking = False  # whether the index is being asked
         self._steps: list[tuple[str, list[str]]] = []
         self._removal: BackgroundTask | None = None
         self._after_removal: Callable[[], None] | None = None
@@ -68,7 +69,10 @@ class Environment(QObject):
         if not self._begin(folder, self.tr("Looking for Python…")):
             return
         self._source = source
-        if self._before == installing.READY and not fresh:
+        shortage = self._shortage()
+        if shortage:
+            self._end(False, shortage)
+        elif self._before == installing.READY and not fresh:
             self._report_step(self.tr("Looking for packages…"))
             self._run_steps(str(installing.python_in(folder)), ["-m", "pip", "--version"])
         elif self._before == installing.NONE:
@@ -125,6 +129,22 @@ class Environment(QObject):
         self._report_step(doing)
         return True
 
+    def _shortage(self) -> str:
+        """Return why the disk is too small for the environment, or nothing."""
+        needed = installing.needed_bytes(self._source, gpu=installing.has_nvidia_gpu())
+        try:
+            free = installing.free_bytes(self._folder)
+        except OSError:  # what is wrong with the place is said when it is written to
+            return ""
+        if free >= needed or self._before != installing.NONE:
+            return ""
+        return str(
+            self.tr(
+                "The backend needs about {needed} GB, and {folder} has {free} GB free. Free some space or choose a "
+                "folder on another disk. Nothing was installed."
+            ).format(needed=f"{needed / 1e9:.1f}", folder=self._folder, free=f"{free / 1e9:.1f}")
+        )
+
     def _make(self, python: str, version: str) -> None:
         self._report_step(self.tr("Making an environment with Python {version}…").format(version=version))
         self._run_steps(python, ["-m", "venv", str(self._folder)])
@@ -136,6 +156,7 @@ class Environment(QObject):
             self._failed(str(error))
         else:
             self._steps = self._install_steps()
+            self._checking = False
             self._run(python, first)
 
     def _install_steps(self) -> list[tuple[str, list[str]]]:
@@ -144,13 +165,17 @@ class Environment(QObject):
             (self.tr("Looking for packages…"), [*pip, *words])
             for words in installing.pip_commands(self._source)
         ]
+        check = installing.check_command(self._source)
+        if check is not None:
+            steps.insert(0, (self.tr("Asking the package index for fusar-gpt…"), ["-m", "pip", *check]))
         return [*steps, (self.tr("Trying the backend…"), ["-m", "fusar_gpt", "doctor"])]
 
     def _on_step_ended(self, well: bool) -> None:
         if self._cancelled or not well:
-            self._failed(installing.read_failure(self._command.lines))
+            self._failed(installing.read_failure(self._command.lines), self._check_advice())
         elif self._steps:
             doing, words = self._steps.pop(0)
+            self._checking = words[2:3] == ["index"]
             self._report_step(doing)
             self._run(str(installing.python_in(self._folder)), words)
         else:
@@ -182,11 +207,30 @@ class Environment(QObject):
         QgsSettings().setValue(EXECUTABLE, str(installing.executable_in(self._folder)))
         self._end(True, self.tr("The backend is installed and works."))
 
-    def _failed(self, reason: str) -> None:
+    def _check_advice(self) -> str:
+        """Return what the index's answer means, where it was asked and has said no."""
+        if not self._checking:
+            return ""
+        if installing.is_unreachable(self._command.lines):
+            return str(
+                self.tr(
+                    "The package index that pip is set to does not answer. Check the network, or choose a wheel or a "
+                    "folder under “Install from”."
+                )
+            )
+        return str(
+            self.tr(
+                "The package index that pip is set to does not have fusar-gpt for this Python. Choose the backend's "
+                "wheel, a folder of wheels or the source code under “Install from”."
+            )
+        )
+
+    def _failed(self, reason: str, whole: str = "") -> None:
         problem = (
             self.tr("Cancelled.")
             if self._cancelled
-            else self.tr("The backend could not be installed: {reason}. {advice}").format(
+            else whole
+            or self.tr("The backend could not be installed: {reason}. {advice}").format(
                 reason=reason.rstrip(".") or self.tr("no reason given"), advice=self._advice()
             )
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,11 +43,62 @@ def source_of(place: str) -> Source:
     path = Path(place.strip()).expanduser()
     if path.suffix == ".whl" and path.is_file():
         return Source("wheel", str(path))
-    if (path / "pyproject.toml").is_file():
+    if _is_checkout(path):
         return Source("checkout", str(path))
     if path.is_dir() and any(path.glob("fusar_gpt-*.whl")):
         return Source("wheels", str(path))
     raise SourceError(place)
+
+
+def _is_checkout(folder: Path) -> bool:
+    try:
+        text = (folder / "pyproject.toml").read_text("utf-8")
+    except (OSError, ValueError):
+        return False
+    return re.search(rf"""^name\s*=\s*["']{PACKAGE}["']""", text, re.MULTILINE) is not None
+
+
+def nearby_source(folders: Iterable[Path]) -> Source:
+    """Return what can be installed from the first of ``folders`` that holds a backend; else the package index.
+
+    A folder of wheels counts as one only with torch in it, since it is then used without the network.
+    """
+    for folder in folders:
+        if _is_checkout(folder):
+            return Source("checkout", str(folder))
+        wheels = list(folder.glob("fusar_gpt-*.whl"))
+        if wheels and any(folder.glob("torch-*.whl")):
+            return Source("wheels", str(folder))
+        if wheels:
+            return Source("wheel", str(max(wheels, key=lambda wheel: wheel.stat().st_mtime)))
+    return Source("index")
+
+
+def needed_bytes(source: Source, *, gpu: bool) -> int:
+    """Return about how much disk the environment takes at least; ``gpu``: with the CUDA build of torch."""
+    if source.kind == "wheels":
+        return _UNPACKED * sum(wheel.stat().st_size for wheel in Path(source.place).glob("*.whl"))
+    return _CUDA_BYTES if gpu else _CPU_BYTES
+
+
+_UNPACKED = 3  # a wheel's files take up to three times its size
+_CPU_BYTES, _CUDA_BYTES = 3 * 10**9, 8 * 10**9
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the free disk space where ``folder`` is or will be. Raises OSError, also where none is kept."""
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    usage = shutil.disk_usage(place)
+    if not usage.total:  # a file system that holds no data, or does not tell
+        raise OSError(f"{place} does not say how much space it has.")
+    return usage.free
+
+
+def has_nvidia_gpu() -> bool:
+    """Whether NVIDIA's driver is on this computer."""
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
 
 
 def state_of(folder: Path) -> str:
@@ -107,6 +160,22 @@ def pip_commands(source: Source) -> list[list[str]]:
     bound = ["--constraint", str(constraints)] if source.kind == "checkout" and constraints.is_file() else []
     # torch first: pip then keeps the CPU build where one is offered.
     return [[*bound, "torch"], [*bound, "--upgrade", *rest]]
+
+
+def check_command(source: Source) -> list[str] | None:
+    """Return the words after ``python -m pip`` that ask the index for the backend, without a download.
+
+    None where the source is on this computer: it was looked at when it was chosen, and pip resolves a folder of
+    wheels before it installs the first.
+    """
+    if source.kind != "index":
+        return None
+    return ["index", "versions", "--no-input", "--retries", "1", "--timeout", "15", PACKAGE]
+
+
+def is_unreachable(lines: Iterable[str]) -> bool:
+    """Whether pip's ``lines`` say that the index did not answer; pip then also claims that it has no package."""
+    return any("Retrying (" in line or "ConnectionError" in line for line in lines)
 
 
 def read_pip_line(line: str) -> tuple[str, str] | None:

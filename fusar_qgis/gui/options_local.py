@@ -6,6 +6,7 @@ from pathlib import Path
 
 from qgis.core import QgsSettings
 from qgis.gui import QgsFileWidget
+from qgis.PyQt.QtCore import QStandardPaths
 from qgis.PyQt.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -38,6 +39,7 @@ class LocalSection(QWidget):
         self._question: QMessageBox | None = None
         self._make_fields()
         self._lay_out()
+        self._propose_source()
         self._show_source()
         self._log.show_state(environment.log, environment.doing, busy=environment.is_busy)
         self._source.currentIndexChanged.connect(self._show_source)
@@ -72,7 +74,7 @@ class LocalSection(QWidget):
         self._folder.setDialogTitle(self.tr("Choose a folder for the backend"))
         self._folder.setFilePath(str(environment_folder()))
         self._source = QComboBox(self)
-        self._source.addItem(self.tr("Package index (needs the network, about 2 GB)"), INDEX)
+        self._source.addItem(self._index_text(), INDEX)
         self._source.addItem(self.tr("Folder of wheels, or of the source code"), FOLDER)
         self._source.addItem(self.tr("Wheel file"), WHEEL)
         self._place = QgsFileWidget(self)
@@ -88,6 +90,27 @@ class LocalSection(QWidget):
         self._repair.setToolTip(self.tr("Remove the backend and install it again"))
         self._remove = QPushButton(self.tr("Remo&ve…"), self)
         self._log = WorkLog(self)
+
+    def _index_text(self) -> str:
+        if installing.has_nvidia_gpu():
+            return str(self.tr("Package index (needs the network, 3 GB or more, for the NVIDIA GPU)"))
+        return str(self.tr("Package index (needs the network, up to 3 GB, no NVIDIA GPU)"))
+
+    def _propose_source(self) -> None:
+        """Choose where the backend came from; the first time what lies beside the plugin or in the downloads."""
+        marked = installing.read_marker(self._chosen_folder())
+        if marked is None:
+            plugin = Path(__file__).parents[1]
+            downloads = QStandardPaths.standardLocations(QStandardPaths.StandardLocation.DownloadLocation)
+            source = installing.nearby_source([plugin.parent, plugin.resolve().parent, *map(Path, downloads)])
+        else:
+            try:
+                source = installing.source_of(marked.get("source", ""))
+            except SourceError:  # it is gone
+                source = installing.Source("index")
+        if source.kind != "index":
+            self._source.setCurrentIndex(self._source.findData(WHEEL if source.kind == "wheel" else FOLDER))
+            self._place.setFilePath(source.place)
 
     def _lay_out(self) -> None:
         form = QFormLayout()

@@ -13,8 +13,13 @@ from fusar_qgis.core.installing import (
     READY,
     Source,
     SourceError,
+    check_command,
     executable_in,
+    free_bytes,
+    is_unreachable,
     mark,
+    nearby_source,
+    needed_bytes,
     parts_of,
     pip_commands,
     read_failure,
@@ -71,8 +76,40 @@ def test_sources(tmp_path):
     wheel.touch()
     assert source_of(str(wheel)) == Source("wheel", str(wheel))
     assert source_of(str(tmp_path)) == Source("wheels", str(tmp_path))
-    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "another"\n')
+    assert source_of(str(tmp_path)) == Source("wheels", str(tmp_path))
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "fusar-gpt"\n')
     assert source_of(str(tmp_path)) == Source("checkout", str(tmp_path))
+
+
+def test_what_lies_beside_the_plugin_goes_before_the_index(tmp_path):
+    empty, near = tmp_path / "empty", tmp_path / "near"
+    empty.mkdir()
+    near.mkdir()
+    folders = [tmp_path / "gone", empty, near]
+    assert nearby_source(folders) == Source("index")
+    wheel = near / "fusar_gpt-0.1.0-py3-none-any.whl"
+    wheel.write_bytes(b"12345")
+    assert nearby_source(folders) == Source("wheel", str(wheel))
+    (near / "torch-2.9.0+cpu-cp311-cp311-linux_x86_64.whl").write_bytes(b"12345")
+    assert nearby_source(folders) == Source("wheels", str(near))
+    assert needed_bytes(nearby_source(folders), gpu=True) == 30
+    (empty / "pyproject.toml").write_text("name = 'fusar-gpt'\n")
+    assert nearby_source(folders) == Source("checkout", str(empty))
+
+
+def test_disk_space_is_that_of_the_place_where_the_folder_will_be(tmp_path):
+    assert free_bytes(tmp_path / "not" / "yet") > 0
+    assert needed_bytes(Source("index"), gpu=True) > needed_bytes(Source("index"), gpu=False)
+
+
+def test_only_the_index_is_asked_and_silence_is_not_taken_for_no():
+    assert check_command(Source("wheel", "/usb/a.whl")) is None
+    assert check_command(Source("index"))[-1] == "fusar-gpt"
+    assert is_unreachable(
+        ["WARNING: Retrying (Retry(total=0)) after connection broken", "ERROR: No matching"]
+    )
+    assert not is_unreachable(["ERROR: No matching distribution found for fusar-gpt"])
 
 
 def test_commands(tmp_path):

@@ -117,6 +117,40 @@ def test_a_failed_install_leaves_nothing(qtbot, environment, folder, wheels):
     assert not QgsSettings().contains("fusar/executable")
 
 
+def empty_index(monkeypatch, tmp_path):
+    (tmp_path / "simple" / "fusar-gpt").mkdir(parents=True)
+    (tmp_path / "simple" / "fusar-gpt" / "index.html").write_text("<!DOCTYPE html><html><body></body></html>")
+    monkeypatch.setenv("PIP_INDEX_URL", (tmp_path / "simple").as_uri())
+
+
+def test_an_index_without_the_backend_is_asked_before_anything_is_downloaded(
+    qtbot, environment, folder, wheels, tmp_path, monkeypatch
+):
+    empty_index(monkeypatch, tmp_path)
+    well, text = done(qtbot, environment, lambda: environment.install(folder, source_of("")))
+    assert not well
+    assert text.startswith("The package index that pip is set to does not have fusar-gpt")
+    assert not any("torch" in line for line in environment.log)
+    assert not folder.exists()
+
+
+def test_an_index_that_does_not_answer_is_not_said_to_lack_the_backend(
+    qtbot, environment, folder, wheels, monkeypatch
+):
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    well, text = done(qtbot, environment, lambda: environment.install(folder, source_of("")))
+    assert not well
+    assert text.startswith("The package index that pip is set to does not answer.")
+
+
+def test_a_full_disk_is_known_before_anything_is_written(qtbot, environment, folder, wheels, monkeypatch):
+    monkeypatch.setattr("fusar_qgis.core.installing.free_bytes", lambda _: 0)
+    well, text = done(qtbot, environment, lambda: environment.install(folder, source_of(str(wheels))))
+    assert not well
+    assert "Free some space" in text
+    assert not folder.exists()
+
+
 def test_a_failed_update_keeps_what_was_there_and_what_is_damaged_is_made_anew(
     qtbot, environment, folder, wheels, tmp_path
 ):

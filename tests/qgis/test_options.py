@@ -4,6 +4,7 @@ import json
 import os
 import ssl
 import subprocess
+from pathlib import Path
 
 import pytest
 from qgis.core import QgsApplication, QgsNetworkAccessManager, QgsSettings
@@ -14,6 +15,7 @@ from web import Web
 
 from fusar_qgis.connection import token as tokens
 from fusar_qgis.connection.backend import known_endpoint
+from fusar_qgis.connection.environment import environment_folder
 from fusar_qgis.connection.network_consent import kept_consent
 from fusar_qgis.core.installing import HALF, Source, executable_in, mark
 from fusar_qgis.gui.choices import remembered
@@ -254,6 +256,20 @@ def test_the_local_page_says_what_is_there(page, tmp_path):
     local._folder.setFilePath(str(tmp_path / "half"))
     assert "Press Repair" in local._state.text()
     assert local._repair.isEnabled()
+
+
+def test_the_checkout_beside_the_plugin_is_proposed_and_later_where_the_backend_came_from(
+    page, options, parent, tmp_path
+):
+    checkout = Path(__file__).parents[2]
+    assert (page.local._source.currentData(), page.local._place.filePath()) == ("folder", str(checkout))
+    wheel = tmp_path / "fusar_gpt-1-py3-none-any.whl"
+    wheel.touch()
+    mark(environment_folder(), HALF, Source("wheel", str(wheel)))
+    again = options._factory.createWidget(parent).local
+    assert (again._source.currentData(), again._place.filePath()) == ("wheel", str(wheel))
+    wheel.unlink()
+    assert options._factory.createWidget(parent).local._source.currentData() == "index"
 
 
 def test_install_is_ordered_with_what_was_chosen(page, options, tmp_path, monkeypatch):
