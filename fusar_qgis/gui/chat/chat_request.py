@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from qgis.PyQt.QtCore import QObject, pyqtSignal
@@ -228,6 +229,7 @@ class ChatRequest(QObject):
             preview: Preview = read(Preview, bytes(reply.readAll()))
             image = read_picture(preview.chip.png, "PNG")
             self.turn.chip = b"" if image.isNull() else jpeg(image)
+            self.turn.chip_area, self.turn.chip_crs = asdict(preview.chip.footprint), preview.chip.crs
         self._finish()
 
     def _finish(self) -> None:
