@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qgis.core import QgsApplication, QgsSettings
 from qgis.gui import QgisInterface
-from qgis.PyQt.QtCore import QCoreApplication, QLocale, QTranslator
+from qgis.PyQt.QtCore import QCoreApplication, QLocale, Qt, QTranslator
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction
 
@@ -60,15 +60,19 @@ class FusarPlugin:
         self._undo.callback(moving.remove)
         chat = ChatDock(self._iface, backend, self._toolbar)
         self._undo.callback(chat.remove)
-        sample = self._add_entry("FusarOpenSample", translate("FusarPlugin", "Open the Sample Scene"))
+        sample = self._add_entry("FusarOpenSample", translate("FusarPlugin", "Open the sample scene"))
+        again = self._add_entry("FusarShowWelcome", translate("FusarPlugin", "Show the welcome"))
         welcome = Welcome(self._iface, backend, options, action, sample)
         self._undo.callback(welcome.remove)
+        again.triggered.connect(welcome.show_again)
         grey = self._add_entry(
-            "FusarModelGrey", translate("FusarPlugin", "Show as the Model Sees, or as Before")
+            "FusarModelGrey", translate("FusarPlugin", "Show as the model sees, or as before")
         )
         self._undo.callback(ModelGreyAction(self._iface, grey).remove)
-        settings = self._add_entry("FusarOpenOptions", translate("FusarPlugin", "Options…"))
+        settings = self._add_entry("FusarOpenOptions", translate("FusarPlugin", "Open options…"))
         settings.triggered.connect(options.open)
+        diagnosis = self._add_entry("FusarCopyDiagnostics", translate("FusarPlugin", "Copy diagnostics"))
+        diagnosis.triggered.connect(options.copy_diagnostics)
 
     def initProcessing(self) -> None:  # noqa: N802 - QGIS calls it by this name
         """Add the Processing provider; qgis_process, which has no GUI, calls this alone."""
@@ -105,6 +109,8 @@ class FusarPlugin:
         toolbar.setObjectName("FusarToolBar")
         self._toolbar = toolbar
         toolbar.addAction(action)
+        # The one that starts everything says so in words, whatever style the other icons have.
+        toolbar.widgetForAction(action).setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self._undo.callback(toolbar.deleteLater)
         self._undo.callback(window.removeToolBar, toolbar)
         self._add_to_menu(action)

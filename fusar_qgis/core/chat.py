@@ -78,8 +78,8 @@ class Turn:
     """One question and its answer so far.
 
     ``state`` is ``asked``, ``answered``, ``stopped`` or ``failed``; then ``problem`` says why. ``picture`` is a JPEG
-    of the area on the map, ``chip`` one of a chip as the model saw it, of ``chips`` in all. ``first_word_s`` is how
-    long the first word took.
+    of the area on the map, ``chip`` one of a chip as the model saw it, of ``chips`` in all; ``chip_area`` is where
+    that lies, a GeoJSON geometry in ``chip_crs``, x (east) first. ``first_word_s`` is how long the first word took.
     """
 
     question: str
@@ -92,6 +92,8 @@ class Turn:
     rests_on: Answered = Answered()
     picture: bytes = b""
     chip: bytes = b""
+    chip_area: dict[str, Any] | None = None
+    chip_crs: str = ""
     chips: int = 0
     first_word_s: float | None = None
 
@@ -236,6 +238,8 @@ def _turn_row(turn: Turn) -> dict[str, Any]:
         "mentions": [_feature(mention) for mention in turn.rests_on.mentions],
         "picture": base64.b64encode(turn.picture).decode("ascii"),
         "chip": base64.b64encode(turn.chip).decode("ascii"),
+        "chip_area": turn.chip_area,
+        "chip_crs": turn.chip_crs,
         "chips": turn.chips,
         "first_word_s": turn.first_word_s,
     }
@@ -262,6 +266,8 @@ def _turn(row: Json) -> Turn:
         rests_on=rests_on,
         picture=base64.b64decode(row.get("picture") or ""),
         chip=base64.b64decode(row.get("chip") or ""),
+        chip_area=dict(row["chip_area"]) if row.get("chip_area") else None,
+        chip_crs=str(row.get("chip_crs") or ""),
         chips=int(row["chips"]),
         first_word_s=float(seconds) if seconds is not None else None,
     )

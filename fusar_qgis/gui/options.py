@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qgis.core import Qgis, QgsSettings
+from qgis.core import Qgis, QgsApplication, QgsSettings
 from qgis.gui import QgisInterface, QgsOptionsPageWidget, QgsOptionsWidgetFactory
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject
 from qgis.PyQt.QtGui import QIcon
-from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QRadioButton, QTabWidget, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QRadioButton,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ..connection.backend import Backend
 from ..connection.checkpoint_commands import CheckpointCommands
 from ..connection.environment import Environment
 from ..connection.token import TokenError
 from ..core.setting_names import BACKEND, URL
+from .diagnosing import Diagnostics
 from .messages import PRODUCT, show_message
 from .options_local import LocalSection
 from .options_models import ModelsSection
@@ -38,6 +47,7 @@ class Options(QObject):
         self.backend = backend
         self.environment = Environment(self)
         self.checkpoints = CheckpointCommands(self)
+        self._diagnostics = Diagnostics(backend)
         self.environment.ended.connect(self._announce)
         self.checkpoints.ended.connect(self._announce)
         self._factory = OptionsFactory(self)
@@ -50,6 +60,7 @@ class Options(QObject):
     def remove(self) -> None:
         """Stop what is under way and take the page out of the options."""
         self._iface.unregisterOptionsWidgetFactory(self._factory)
+        self._diagnostics.remove()
         self.environment.close()
         self.checkpoints.close()
         self.deleteLater()
@@ -63,7 +74,17 @@ class Options(QObject):
         """Say what the page can no longer say itself, because it is being closed."""
         self._show_message(text, Qgis.MessageLevel.Warning)
 
+    def copy_diagnostics(self) -> None:
+        """Copy versions, states and last errors to the clipboard, and say so."""
+        QgsApplication.clipboard().setText(self._diagnostics.text())
+        self._show_message(
+            self.tr("The diagnostics are on the clipboard. Paste them into your report; they hold no token."),
+            Qgis.MessageLevel.Success,
+        )
+
     def _announce(self, well: bool, text: str) -> None:
+        if not well:
+            self._diagnostics.remember(text)
         if self._page is None or sip.isdeleted(self._page):
             self._show_message(text, Qgis.MessageLevel.Success if well else Qgis.MessageLevel.Warning)
 
@@ -106,6 +127,12 @@ class OptionsPage(QgsOptionsPageWidget):
         row.addWidget(self._here)
         row.addWidget(self._there)
         row.addStretch()
+        self.copy = QPushButton(self.tr("Copy diagnostics"), self)
+        self.copy.setToolTip(
+            self.tr("Copy versions, settings without secrets and the last errors as text for a report")
+        )
+        self.copy.clicked.connect(self._on_copy)
+        row.addWidget(self.copy)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row)
@@ -136,6 +163,10 @@ class OptionsPage(QgsOptionsPageWidget):
         self._before = chosen
         if changed:
             self._options.backend.reset()
+
+    def _on_copy(self) -> None:
+        self._options.copy_diagnostics()
+        self.copy.setText(self.tr("Copied"))
 
     def _show_choice(self, here: bool) -> None:
         self.tabs.setCurrentWidget(self.local if here else self.server)

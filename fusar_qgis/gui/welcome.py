@@ -56,11 +56,10 @@ class Welcome(QObject):
         self._close()
         self._samples.ask()
 
-    def _welcome(self) -> None:
-        settings = QgsSettings()
-        if settings.value(_SEEN, False, type=bool):
-            return
-        settings.setValue(_SEEN, True)
+    def show_again(self) -> None:
+        """Show the welcome, also to who has seen it."""
+        self._close()
+        QgsSettings().setValue(_SEEN, True)
         bar = self._iface.messageBar()
         self._item = bar.createMessage(
             self.tr("Welcome to FUSAR-GPT"),
@@ -74,6 +73,10 @@ class Welcome(QObject):
             press.clicked.connect(slot)
             self._item.layout().addWidget(press)
         bar.pushWidget(self._item, Qgis.MessageLevel.Info)
+
+    def _welcome(self) -> None:
+        if not QgsSettings().value(_SEEN, False, type=bool):
+            self.show_again()
 
     def _open(self, samples: Any) -> None:
         try:

@@ -178,11 +178,60 @@ def test_what_goes_wrong_is_said_and_can_be_retried(ask, panel, question, reason
     assert len(panel._store.open.turns) == len(views(panel)) == 1
 
 
-def test_what_the_question_was_taken_for_is_shown(ask, panel):
-    ask("where are the ships?")
-    assert views(panel)[-1]._about.toPlainText().endswith(" · understood as: Detect ship")
-    ask("is it busy?")
+def test_what_the_question_was_taken_for_is_left_to_the_answer(ask, panel):
+    turn = ask("where are the ships?")
+    assert turn.rests_on.understood == "detect ship"
     assert "understood" not in views(panel)[-1]._about.toPlainText()
+
+
+def test_the_pictures_are_folded_below_the_answer(ask, panel):
+    panel.window().show()
+    ask("where are the ships?")
+    view = views(panel)[-1]
+    assert view._fold.text() == "Chips seen: 2"
+    assert not view._picture.isVisibleTo(view)
+    view._fold.click()
+    assert view._picture.isVisibleTo(view)
+    assert view._chip.isVisibleTo(view)
+    settle()
+    assert view._answer.y() < view._fold.y() < view._picture.y() < view._chip.y()
+    view.show_turn("")  # what comes late unfolds and folds nothing
+    assert view._chip.isVisibleTo(view)
+
+
+def test_a_chip_that_was_seen_is_shown_on_the_map(ask, panel, qgis_iface, monkeypatch):
+    turn = ask("where are the ships?")
+    flashed = []
+    monkeypatch.setattr(qgis_iface.mapCanvas(), "flashGeometries", lambda shapes, *_: flashed.extend(shapes))
+    views(panel)[-1]._chip.click()
+    (ring,) = turn.chip_area["coordinates"]
+    xs, ys = [x for x, _ in ring], [y for _, y in ring]
+    box = flashed[0].boundingBox()
+    assert (box.xMinimum(), box.xMaximum()) == pytest.approx((min(xs), max(xs)))
+    assert (box.yMinimum(), box.yMaximum()) == pytest.approx((min(ys), max(ys)))
+
+
+def test_to_follow_a_link_does_not_change_what_is_asked_about(ask, panel, standin, qgis_iface):
+    first = ask("where are the ships?")
+    answer_of(panel).anchorClicked.emit(QUrl("#0"))
+    assert panel._area._draw.isChecked()
+    assert "still about the area framed on the map" in panel._warning.toPlainText()
+    second = ask("is it busy?")
+    assert second.target.area == first.target.area
+    assert panel._warning.toPlainText() == ""
+    panel._area._view.click()
+    assert ask("is it busy?").target.area != first.target.area
+
+
+def test_a_demonstration_model_is_told_before_its_first_answer(panel, standin, qtbot):
+    assert not panel._notice.isVisibleTo(panel)
+    standin.answer_submit.clear()
+    say(panel, "is it busy?")
+    qtbot.waitUntil(lambda: bool(standin.questions))
+    assert panel._notice.isVisibleTo(panel)
+    assert last(panel).answer == ""
+    standin.answer_submit.set()
+    qtbot.waitUntil(lambda: not panel._late)
 
 
 def test_a_narrow_dock_cuts_nothing_off(ask, panel, dock):

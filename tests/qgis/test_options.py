@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from qgis.core import QgsApplication, QgsNetworkAccessManager, QgsSettings
+from qgis.core import Qgis, QgsApplication, QgsNetworkAccessManager, QgsSettings
 from qgis.PyQt.QtNetwork import QNetworkProxy
 from qgis.PyQt.QtWidgets import QMessageBox, QWidget
 from standin import TOKEN
@@ -396,3 +396,26 @@ def test_the_page_has_the_name_by_which_it_is_opened(page, options, qgis_iface):
     options.open()
     assert qgis_iface.showOptionsDialog.call_args.args[1] == PAGE
     assert not executable_in(page.local._chosen_folder()).exists()
+
+
+def test_diagnostics_are_copied_without_token_and_home(qgis_app, bar, backend, page, monkeypatch):
+    settings = QgsSettings()
+    monkeypatch.setenv("HOME", "/home/li.wei")
+    monkeypatch.setenv("FUSAR_TOKEN", TOKEN)
+    settings.setValue("fusar/token_file", "/home/li.wei/token")
+    settings.setValue("fusar/url", f"http://li:{TOKEN}@server:8000")
+    settings.setValue("fusar/results/last", "/home/li.wei/results")
+    backend.failed.emit(f"no answer to {TOKEN}")
+    QgsApplication.messageLog().logMessage("the disk is full", "FUSAR-GPT", Qgis.MessageLevel.Critical)
+    QgsApplication.messageLog().logMessage("of another plugin", "Other", Qgis.MessageLevel.Critical)
+    page.copy.click()
+    text = QgsApplication.clipboard().text()
+    assert TOKEN not in text
+    assert "li.wei" not in text
+    assert "| fusar/results/last | ~/results |" in text
+    assert f"| QGIS | {Qgis.QGIS_VERSION} |" in text
+    assert "| Device |" not in text  # no backend was asked
+    assert "the disk is full" in text
+    assert "of another plugin" not in text
+    assert page.copy.text() == "Copied"
+    assert "on the clipboard" in bar.currentItem().text()

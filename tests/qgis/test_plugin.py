@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from qgis.core import QgsApplication, QgsNetworkAccessManager, QgsProject, QgsSettings
-from qgis.PyQt.QtCore import QCoreApplication, QEvent, QObject, QProcess
+from qgis.PyQt.QtCore import QCoreApplication, QEvent, QObject, QProcess, Qt
 from qgis.PyQt.QtWidgets import QAction, QApplication, QDockWidget, QToolBar
 from standin import Standin
 
@@ -68,6 +68,27 @@ def test_load_and_unload_ten_times_leaves_nothing(qgis_iface, bar):
         assert bar.items() == []
         plugin.unload()
         assert traces(qgis_iface) == before
+    plugin.unload()
+
+
+def test_the_toolbar_says_what_to_press_and_every_icon_has_a_tip(qgis_iface, bar):
+    plugin = fusar_qgis.classFactory(qgis_iface)
+    plugin.initGui()
+    toolbar = plugin._toolbar
+    first, *_ = toolbar.actions()
+    button = toolbar.widgetForAction(first)
+    assert (button.text(), button.toolButtonStyle()) == (
+        "Interpret SAR",
+        Qt.ToolButtonStyle.ToolButtonTextBesideIcon,
+    )
+    for action in toolbar.actions():
+        assert action.isSeparator() or len(action.toolTip()) > len(action.text())
+    entries = {action.objectName(): action.text() for action in qgis_iface.mainWindow().findChildren(QAction)}
+    assert entries["FusarOpenSample"] == "Open the sample scene"
+    assert entries["FusarShowWelcome"] == "Show the welcome"
+    assert entries["FusarOpenOptions"] == "Open options…"
+    qgis_iface.mainWindow().findChild(QAction, "FusarShowWelcome").trigger()
+    assert bar.currentItem().title() == "Welcome to FUSAR-GPT"
     plugin.unload()
 
 

@@ -30,7 +30,7 @@ def button(qgis_iface):
 
 @pytest.fixture
 def entry(qgis_iface):
-    entry = QAction("Open the Sample Scene", qgis_iface.mainWindow())
+    entry = QAction("Open the sample scene", qgis_iface.mainWindow())
     yield entry
     entry.deleteLater()
 
@@ -74,6 +74,14 @@ def test_one_welcome_on_the_first_press(welcome, bar, button, options, qgis_ifac
     bar.clearWidgets()
     button.trigger()
     assert bar.items() == []
+
+
+def test_the_welcome_can_be_called_back(welcome, bar, button):
+    button.trigger()
+    bar.clearWidgets()
+    for _ in range(2):  # never two of them
+        welcome.show_again()
+        assert [item.title() for item in bar.items()] == ["Welcome to FUSAR-GPT"]
 
 
 def test_the_sample_is_opened_on_the_map_and_says_that_it_is_simulated(

@@ -86,6 +86,22 @@ class AreaPicker(QWidget):
             area, crs = self._view_area(scene)
         return ChatTarget(scene.layer.id(), scene.name, geojson(area), crs_text(crs), boxes), scene
 
+    def hold_view(self) -> bool:
+        """Before the map goes elsewhere: go on asking about the view there is now, framed on the map.
+
+        Returns:
+            Whether the view was what is asked about; a drawn area and a selection stay what they are.
+        """
+        if not self._view.isChecked():
+            return False
+        try:
+            self._drawn = self._view_area(scene_of(self._scenes.currentLayer()))
+        except SceneError:
+            return False
+        self._draw.setChecked(True)
+        self.show_outline(True)
+        return True
+
     def _make_fields(self) -> None:
         self._scenes = QgsMapLayerComboBox(self)
         self._scenes.setFilters(compat.RASTER_LAYERS)

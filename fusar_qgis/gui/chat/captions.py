@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...core.chat import Turn
-from ...layers.wording import run_caveats, understood_in_words
+from ...layers.wording import run_caveats
 from ...translation import translate
 from .on_map import square_kilometres
 
@@ -20,13 +20,11 @@ def suggestions() -> dict[str, str]:
 
 
 def about(turn: Turn) -> str:
-    """Return where the question was asked, and what it was taken for."""
+    """Return where the question was asked; what it was taken for is said by the answer itself."""
     parts = [turn.target.scene, f"{square_kilometres(turn.target):.3g} km²"]
     boxes = (turn.target.boxes or {}).get("features") or []
     if boxes:
         parts.append(translate("ChatWording", "{n} selected").format(n=len(boxes)))
-    if turn.rests_on.understood:
-        parts.append(understood_in_words(turn.rests_on.understood))
     return " · ".join(parts)
 
 

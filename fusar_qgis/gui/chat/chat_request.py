@@ -228,6 +228,9 @@ class ChatRequest(QObject):
             preview: Preview = read(Preview, bytes(reply.readAll()))
             image = read_picture(preview.chip.png, "PNG")
             self.turn.chip = b"" if image.isNull() else jpeg(image)
+            # As JSON has it: lists, as it is read again from a project.
+            self.turn.chip_area = json.loads(json.dumps(preview.chip.footprint.__geo_interface__))
+            self.turn.chip_crs = preview.chip.crs
         self._finish()
 
     def _finish(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -37,9 +38,12 @@ _FOUND, _ASKED = QColor("#e69f00"), QColor("#56b4e9")
 
 def area_of(target: ChatTarget) -> Area:
     """Return the area that was asked about; an empty one where a project file held nonsense."""
-    outline = json.dumps({"type": "Feature", "properties": {}, "geometry": target.area})
-    features = QgsJsonUtils.stringToFeatureList(outline)
-    return Area(QgsGeometry(features[0].geometry()) if features else QgsGeometry(), crs_of(target.area_crs))
+    return _area(target.area, target.area_crs)
+
+
+def chip_area_of(turn: Turn) -> Area:
+    """Return where the chip that is shown lies; the area that was asked about where that is not known."""
+    return area_of(turn.target) if turn.chip_area is None else _area(turn.chip_area, turn.chip_crs)
 
 
 def square_kilometres(target: ChatTarget) -> float:
@@ -155,6 +159,12 @@ class AreaPicture(QObject):
                 for polygon in here.asMultiPolygon() if here.isMultipart() else [here.asPolygon()]:
                     for ring in polygon:
                         painter.drawPolyline(QPolygonF([to_pixel.transform(p).toQPointF() for p in ring]))
+
+
+def _area(geometry: dict[str, Any], crs: str) -> Area:
+    outline = json.dumps({"type": "Feature", "properties": {}, "geometry": geometry})
+    features = QgsJsonUtils.stringToFeatureList(outline)
+    return Area(QgsGeometry(features[0].geometry()) if features else QgsGeometry(), crs_of(crs))
 
 
 def jpeg(image: QImage) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qgis.core import Qgis, QgsProject
+from qgis.core import Qgis, QgsCoordinateReferenceSystem, QgsGeometry, QgsProject
 from qgis.gui import QgisInterface
 from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtWidgets import (
@@ -35,7 +35,7 @@ from .chat_request import ChatRequest, Consents, Sent
 from .conversation_bar import ConversationBar
 from .conversation_store import ConversationStore
 from .model_menu import ModelMenu
-from .on_map import area_of, show
+from .on_map import area_of, chip_area_of, show
 from .question import QuestionEdit
 from .text_block import TextBlock
 from .transcript import Transcript
@@ -179,16 +179,31 @@ class ChatPanel(QWidget):
         self._transcript.suggest(tasks)
         for task, idea in self._idea_of.items():
             idea.setVisible(task in tasks)
+        self._notice.setVisible(model is not None and model.demonstration)
         limited = model is not None and not model.free_questions
         self._question.say_what_is_taken(questions_taken(model) if model is not None and limited else "")
 
     def _point(self, turn: Turn, findings: tuple[Finding, ...]) -> None:
         if findings:
-            place = [geometry_of(finding) for finding in findings], crs_of(findings[0].crs)
+            self._go_to([geometry_of(finding) for finding in findings], crs_of(findings[0].crs))
         else:
             area = area_of(turn.target)
-            place = [area.outline], area.crs
-        if not show(self._iface.mapCanvas(), *place):
+            self._go_to([area.outline], area.crs)
+
+    def _point_at_chip(self, turn: Turn) -> None:
+        area = chip_area_of(turn)
+        self._go_to([area.outline], area.crs)
+
+    def _go_to(self, shapes: list[QgsGeometry], crs: QgsCoordinateReferenceSystem) -> None:
+        """Show a place on the map; what the next question is about stays, and that is said."""
+        if self._area.hold_view():
+            self._show_problem(
+                self.tr(
+                    "The next question is still about the area framed on the map. Press View to ask about what the "
+                    "map shows now."
+                )
+            )
+        if not show(self._iface.mapCanvas(), shapes, crs):
             self._show_problem(self.tr("The map cannot show that place in its coordinate system."))
 
     def _add_to_map(self, turn: Turn) -> None:
@@ -214,6 +229,10 @@ class ChatPanel(QWidget):
         self._conversations = ConversationBar(self._store, self)
         self._transcript = Transcript(self)
         self._area = AreaPicker(self._iface, self)
+        self._notice = TextBlock(self)
+        self._notice.setObjectName("FusarChatNotice")
+        self._notice.setPlainText(self.tr("A demonstration model answers here: do not rely on its answers."))
+        self._notice.hide()
         self._warning = TextBlock(self)
         self._warning.setObjectName("FusarChatWarning")
         self._warning.hide()
@@ -249,6 +268,7 @@ class ChatPanel(QWidget):
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(5)
         layout.addWidget(self._conversations)
+        layout.addWidget(self._notice)
         layout.addWidget(self._transcript, 1)
         layout.addWidget(line)
         for widget in (self._area, self._warning, self._question):
@@ -260,6 +280,7 @@ class ChatPanel(QWidget):
         self._conversations.exported.connect(self._on_exported)
         self._conversations.failed.connect(self._show_problem)
         self._transcript.pointed.connect(self._point)
+        self._transcript.chip_pointed.connect(self._point_at_chip)
         self._transcript.retried.connect(self._retry)
         self._transcript.added.connect(self._add_to_map)
         self._transcript.suggested.connect(self._suggest)

@@ -22,6 +22,7 @@ class Transcript(QScrollArea):
     """
 
     pointed = pyqtSignal(object, object)  # Turn, findings
+    chip_pointed = pyqtSignal(object)  # Turn
     retried = pyqtSignal(object)  # Turn
     added = pyqtSignal(object)  # Turn
     suggested = pyqtSignal(str)
@@ -95,6 +96,7 @@ class Transcript(QScrollArea):
     def _view_of(self, turn: Turn) -> TurnView:
         view = TurnView(turn, self._page)
         view.pointed.connect(self.pointed)
+        view.chip_pointed.connect(self.chip_pointed)
         view.retried.connect(self.retried)
         view.added.connect(self.added)
         return view

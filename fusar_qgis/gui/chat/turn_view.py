@@ -18,13 +18,14 @@ _PROBLEM = f"QTextBrowser {{ {PLAIN}; border-left: 3px solid #d55e00; padding-le
 # Half transparent, it suits light and dark themes.
 _BUBBLE = "#bubble { background: rgba(128, 128, 128, 32); border-left: 3px solid palette(highlight) }"
 _PICTURE_PX, _CHIP_PX = 200, 104
-LEAST_WIDTH_PX = _PICTURE_PX + _CHIP_PX + 60  # with margins and a scroll bar: both pictures side by side
+LEAST_WIDTH_PX = _PICTURE_PX + 60  # a picture with margins and a scroll bar; text wraps at any width
 
 
 class TurnView(QFrame):
     """Shows one turn as it grows."""
 
     pointed = pyqtSignal(object, object)  # the Turn, and the findings meant; none: the area itself
+    chip_pointed = pyqtSignal(object)
     retried = pyqtSignal(object)
     added = pyqtSignal(object)  # to the map
 
@@ -97,11 +98,22 @@ class TurnView(QFrame):
                 button.setProperty("shown", len(data))
                 button.setIcon(QIcon(pixmap))
                 button.setIconSize(pixmap.size())
-            button.setVisible(bool(data) and not button.icon().isNull())
+            button.setVisible(bool(data) and not button.icon().isNull() and self._fold.isChecked())
+        self._fold.setVisible(bool(self.turn.picture or self.turn.chip))
+        seen = self.tr("Chips seen: {n}").format(n=max(self.turn.chips, 1))
+        self._fold.setText(seen if self.turn.chip else self.tr("Picture of the area"))
 
     def _make_buttons(self) -> None:
+        self._fold = self._button("", "", self.tr("Show or hide the pictures of what was looked at"))
+        self._fold.setObjectName("FusarChatFold")
+        self._fold.setCheckable(True)
+        self._fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self._fold.setArrowType(Qt.ArrowType.RightArrow)
+        self._fold.toggled.connect(self._on_fold)
         self._picture = self._button("", "", self.tr("The area on the map. Click to go there."))
-        self._chip = self._button("", "", self.tr("A chip as the model saw it. Click to go to the area."))
+        self._chip = self._button(
+            "", "", self.tr("A chip as the model saw it. Click to show its place on the map.")
+        )
         self._chip.setObjectName("FusarChatChip")
         self._add = self._button(
             self.tr("Add to map"), "/mActionAddLayer.svg", self.tr("Add what was found as layers")
@@ -113,7 +125,7 @@ class TurnView(QFrame):
         )
         self._retry.setObjectName("FusarChatRetry")
         self._picture.clicked.connect(self._point_at_area)
-        self._chip.clicked.connect(self._point_at_area)
+        self._chip.clicked.connect(self._point_at_chip)
         self._add.clicked.connect(self._on_add)
         self._copy.clicked.connect(self._on_copy)
         self._retry.clicked.connect(self._on_retry)
@@ -148,22 +160,19 @@ class TurnView(QFrame):
         inside.setSpacing(1)
         inside.addWidget(self._question)
         inside.addWidget(self._about)
-        pictures, buttons = QHBoxLayout(), QHBoxLayout()
-        for row, widgets in (
-            (pictures, (self._picture, self._chip)),
-            (buttons, (self._add, self._copy, self._retry)),
-        ):
-            row.setSpacing(4)
-            for widget in widgets:
-                row.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
-            row.addStretch()
+        buttons = QHBoxLayout()
+        buttons.setSpacing(4)
+        for widget in (self._add, self._copy, self._retry):
+            buttons.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
+        buttons.addStretch()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 10)
         layout.setSpacing(4)
         layout.addWidget(bubble)
         for widget in (self._answer, self._problem, self._stage, self._busy):
             layout.addWidget(widget)
-        layout.addLayout(pictures)
+        for widget in (self._fold, self._picture, self._chip):
+            layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignLeft)
         layout.addWidget(self._caption)
         layout.addLayout(buttons)
 
@@ -174,6 +183,13 @@ class TurnView(QFrame):
 
     def _point_at_area(self) -> None:
         self.pointed.emit(self.turn, ())
+
+    def _point_at_chip(self) -> None:
+        self.chip_pointed.emit(self.turn)
+
+    def _on_fold(self, unfolded: bool) -> None:
+        self._fold.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
+        self._show_pictures()
 
     def _on_add(self) -> None:
         self.added.emit(self.turn)
