@@ -53,7 +53,7 @@ class StartInterpret(Interpret):
         "jobs run in the backend: one that QGIS has started lives as long as QGIS or the script does, a server as "
         "long as it likes.",
     )
-    TAGS = ("job", "start", "asynchronous", "agent", *Interpret.TAGS)
+    TAGS: tuple[str, ...] = ("job", "start", "asynchronous", "agent", *Interpret.TAGS)
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802 - QGIS's name
         """Declare the parameters and outputs."""
@@ -280,7 +280,7 @@ class JobResults(_JobsAlgorithm):
     def _write_findings(
         self, parameters: dict[str, Any], context: QgsProcessingContext, entries: list[Entry]
     ) -> dict[str, Any]:
-        counts = Counter(finding.layer for entry in entries for finding in entry.findings)
+        counts: Counter[str] = Counter(finding.layer for entry in entries for finding in entry.findings)
         crs = storable(crs_of(str(entries[0].run.get("scene_crs"))))
         runs, layers = [entry.run for entry in entries], {}
         for kind, name in SINKS.items():
