@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QEventLoop, QTimer
 from qgis.PyQt.QtNetwork import QNetworkReply
 
-from ..contract import Finding, Finished, Info, ProtocolError, read
+from ..contract import EXECUTION, Finding, Finished, Info, ProtocolError, read
 from ..core.endpoint import Endpoint
 from .backend import BackendChoice
 from .child import ChildBackend
@@ -79,8 +81,25 @@ class BlockingClient:
         if job.is_lost and job.end is not None:
             raise RequestError(job.end.message, None)
 
-    def results(self, job: Job) -> tuple[dict[str, Any], tuple[Finding, ...]]:
-        """Return the provenance and the findings of a job that ended well."""
+    def submit(self, inputs: dict[str, Any]) -> str:
+        """Submit a job that nobody here waits for; return the backend's id of it."""
+        reply = self.client.post(EXECUTION, {"inputs": inputs})
+        return self._ask(reply, lambda client, reply: client.read_field(reply, "jobID"))
+
+    def job_state(self, job: str) -> dict[str, Any]:
+        """Return the job ``job`` as the backend describes it: status, progress in percent, message, eta_s."""
+
+        def read_state(client: Client, reply: QNetworkReply) -> dict[str, Any]:
+            body = client.read(reply)
+            try:
+                return dict(json.loads(body))
+            except (ValueError, TypeError) as error:
+                raise client.unreadable() from error
+
+        return self._ask(self.client.get(f"/jobs/{quote(job, safe='')}"), read_state)
+
+    def results(self, job: str) -> tuple[dict[str, Any], tuple[Finding, ...]]:
+        """Return the provenance and the findings of the job ``job``, which ended well."""
 
         def read_results(client: Client, reply: QNetworkReply) -> Finished:
             try:
@@ -89,8 +108,14 @@ class BlockingClient:
                 raise client.unreadable() from error
             return finished
 
-        finished = self._ask(self.client.get(f"/jobs/{job.id}/results"), read_results)
+        finished = self._ask(self.client.get(f"/jobs/{quote(job, safe='')}/results"), read_results)
         return finished.run.record(), finished.findings
+
+    def dismiss(self, job: str) -> None:
+        """Cancel the job ``job``, and have the backend forget it where it has ended."""
+        self._ask(
+            self.client.delete(f"/jobs/{quote(job, safe='')}"), lambda client, reply: client.read(reply)
+        )
 
     def send_scene(self, file: Path) -> str:
         """Upload a raster file; return what ``inputs.scene`` calls it."""

@@ -150,7 +150,7 @@ class Batch:
             self._waiting.popleft()
             return Outcome(item, known, resumed=True)
         try:
-            scene = self._send_scene(client, item)
+            scene = send_scene(client, item, self._feedback)
         except (RequestError, ClipError) as error:
             if isinstance(error, RequestError) and error.is_gone:
                 raise
@@ -180,7 +180,7 @@ class Batch:
             stopped = translate("Processing", "somebody else cancelled it on the backend")
             return self._without(item, stopped if job.end.status == _DISMISSED else job.end.message)
         try:
-            entry = Entry(*client.results(job))
+            entry = Entry(*client.results(job.id))
         except RequestError as error:
             if error.is_gone:
                 raise
@@ -196,29 +196,30 @@ class Batch:
             return None
         return Outcome(item, None, reason)
 
-    def _send_scene(self, client: BlockingClient, item: BatchItem) -> str:
-        """Return what ``inputs.scene`` is to be: the path where the backend can open that, else what it calls the part.
 
-        Raises:
-            RequestError, ClipError, Stopped: The part cannot be cut out or sent.
-        """
-        scene = item.scene
-        if scene.path and client.client.endpoint.is_loopback:
-            return scene.path
-        area, crs = scene.outline, scene.crs
-        if item.places:
-            area, crs = QgsGeometry.unaryUnion([place.geometry for place in item.places]), item.crs
-        stopping = QgsRasterBlockFeedback()
-        # This thread may have no event loop: the signal's own thread must set the flag.
-        self._feedback.canceled.connect(stopping.cancel, Qt.ConnectionType.DirectConnection)
-        try:
-            with tempfile.TemporaryDirectory(prefix="fusar-") as folder:
-                part = Path(folder) / f"{file_stem(Path(scene.name).stem)}.tif"
-                clip(source_of(open_layer(scene.source)), area, crs, part, stopping)
-                return client.send_scene(part)
-        except ClipError as error:
-            if self._feedback.isCanceled():
-                raise Stopped from error
-            raise
-        finally:
-            self._feedback.canceled.disconnect(stopping.cancel)
+def send_scene(client: BlockingClient, item: BatchItem, feedback: QgsProcessingFeedback) -> str:
+    """Return what ``inputs.scene`` is to be: the path where the backend can open that, else what it calls the part.
+
+    Raises:
+        RequestError, ClipError, Stopped: The part cannot be cut out or sent.
+    """
+    scene = item.scene
+    if scene.path and client.client.endpoint.is_loopback:
+        return scene.path
+    area, crs = scene.outline, scene.crs
+    if item.places:
+        area, crs = QgsGeometry.unaryUnion([place.geometry for place in item.places]), item.crs
+    stopping = QgsRasterBlockFeedback()
+    # This thread may have no event loop: the signal's own thread must set the flag.
+    feedback.canceled.connect(stopping.cancel, Qt.ConnectionType.DirectConnection)
+    try:
+        with tempfile.TemporaryDirectory(prefix="fusar-") as folder:
+            part = Path(folder) / f"{file_stem(Path(scene.name).stem)}.tif"
+            clip(source_of(open_layer(scene.source)), area, crs, part, stopping)
+            return client.send_scene(part)
+    except ClipError as error:
+        if feedback.isCanceled():
+            raise Stopped from error
+        raise
+    finally:
+        feedback.canceled.disconnect(stopping.cancel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from qgis.core import (
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterField,
     QgsProcessingParameterNumber,
+    QgsProcessingParameterString,
     QgsRendererCategory,
     QgsSpatialIndex,
     QgsVectorLayer,
@@ -28,6 +30,7 @@ from qgis.core import (
 from .. import compat
 from ..contract.matching import Overlap, Pairing, Score, pair, score
 from ..layers.features import feature_of, fields_of, value_of
+from ..layers.storage import run_of
 from ..translation import QT_TRANSLATE_NOOP, translate
 from .base import TRAINING, FusarAlgorithm
 from .parameters import with_help
@@ -35,7 +38,7 @@ from .results import LayerPostProcessor, write
 
 DETECTIONS, DETECTION_LABEL, SCORE, LEAST = "DETECTIONS", "LABEL_FIELD", "SCORE_FIELD", "MIN_SCORE"
 TRUTH, TRUE_LABEL, DIFFICULT, IOU = "TRUTH", "TRUTH_LABEL_FIELD", "DIFFICULT_FIELD", "IOU"
-MARKED, TABLE = "MARKED", "TABLE"
+MARKED, TABLE, CLASSES = "MARKED", "TABLE", "CLASSES"
 ALL = "all"
 
 _MARKED: dict[str, type] = {
@@ -55,9 +58,19 @@ _TABLE: dict[str, type] = {
     "false": int,
     "missed": int,
     "iou": float,
+    "scored": bool,
+    "detected": int,
+    "true": int,
 }
 # Blue, vermilion, orange (Okabe and Ito, 2008): told apart by everybody.
-_COLOURS = {"found": "#0072b2", "false": "#d55e00", "missed": "#e69f00", "ignored": "#999999"}
+_COLOURS = {
+    "found": "#0072b2",
+    "false": "#d55e00",
+    "missed": "#e69f00",
+    "ignored": "#999999",
+    "not scored": "#999999",
+}
+_APART = "not scored"
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,8 @@ class CompareWithTruth(FusarAlgorithm):
         "Matches detections with known objects of the same class, one to one, from the largest overlap "
         "(intersection over union) down, and gives precision, recall and F1, as “fusar-train evaluate” "
         "does. The marked layer shows what was found, falsely reported and missed. Both layers must cover "
-        "the same ground: what nobody labelled counts as a false report.",
+        "the same ground: what nobody labelled counts as a false report. Only the classes that were asked for are "
+        "scored; others are counted in the table and marked as not scored.",
     )
     GROUP = TRAINING
     TAGS = ("precision", "recall", "F1", "IoU", "accuracy", "evaluation", "validation")
@@ -109,6 +123,18 @@ class CompareWithTruth(FusarAlgorithm):
         ):
             self.addOutput(QgsProcessingOutputNumber(name, words))
 
+    def prepareAlgorithm(  # noqa: N802 - QGIS calls it by this name
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> bool:
+        """Read which classes were asked for: as given, else as the run of the layer of detections says."""
+        given = self.parameterAsString(parameters, CLASSES, context)
+        self._is_of_run = not given.strip()
+        if self._is_of_run:
+            layer = self.parameterAsVectorLayer(parameters, DETECTIONS, context)
+            given = "" if layer is None else str(run_of(layer).get("targets") or "")
+        self._targets = frozenset(word.strip().casefold() for word in given.split(",") if word.strip())
+        return True
+
     def processAlgorithm(  # noqa: N802 - QGIS calls it by this name
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
@@ -122,6 +148,7 @@ class CompareWithTruth(FusarAlgorithm):
             parameters, TABLE, context, fields_of(_TABLE), compat.NO_GEOMETRY, QgsCoordinateReferenceSystem()
         )
         labels = sorted({box.label for box in (*detected, *true)})
+        is_scored = self._asked(feedback, detected, labels)
         total = Score(0, 0, 0)
         for done, label in enumerate(labels):
             if feedback.isCanceled():
@@ -130,6 +157,9 @@ class CompareWithTruth(FusarAlgorithm):
                 [one for one in detected if one.label == label],
                 [one for one in true if one.label == label],
             )
+            if label and not is_scored(label):
+                _list_apart(marked, table, feedback, mine, theirs)
+                continue
             overlaps = _overlaps(mine, theirs, feedback)
             hard = {number for number, one in enumerate(theirs) if one.difficult}
             pairing = pair(overlaps, threshold, hard)
@@ -137,12 +167,28 @@ class CompareWithTruth(FusarAlgorithm):
             total += of_label
             _mark(marked, mine, theirs, pairing, overlaps)
             if label:
-                _write_figures(table, feedback, label, of_label, threshold)
+                _write_figures(table, feedback, label, of_label, threshold, (len(mine), len(theirs)))
             feedback.setProgress(100 * (done + 1) / len(labels))
-        _write_figures(table, feedback, ALL, total, threshold)
+        sizes = [sum(not box.label or is_scored(box.label) for box in boxes) for boxes in (detected, true)]
+        _write_figures(table, feedback, ALL, total, threshold, (sizes[0], sizes[1]))
         LayerPostProcessor.plan(marked_layer, context, _style_marked)
         figures = {"PRECISION": total.precision, "RECALL": total.recall, "F1": total.f1}
         return {MARKED: marked_layer, TABLE: table_layer, **figures}
+
+    def _asked(
+        self, feedback: QgsProcessingFeedback, detected: list[_Box], labels: list[str]
+    ) -> Callable[[str], bool]:
+        """Return what says whether a class is scored; without targets, all are."""
+        classes = {label.casefold() for label in labels if label}
+        for target in sorted(self._targets - classes) if classes else ():
+            feedback.pushWarning(
+                translate("Processing", "“{target}” is a class of neither layer.").replace("{target}", target)
+            )
+        targets = set(self._targets)
+        if self._is_of_run and targets:
+            # A target may be another word for a class; what the run reported it stands for.
+            targets |= {box.label.casefold() for box in detected}
+        return lambda label: not targets or label.casefold() in targets
 
     def _read(
         self, parameters: dict[str, Any], context: QgsProcessingContext
@@ -189,6 +235,18 @@ def _detection_parameters() -> list[Any]:
                 optional=True,
             ),
             translate("Processing", "Empty here or for the truth: classes do not count."),
+        ),
+        with_help(
+            QgsProcessingParameterString(
+                CLASSES,
+                translate("Processing", "Classes that were asked for, separated by commas"),
+                optional=True,
+            ),
+            translate(
+                "Processing",
+                "Such as: ship. Only these are scored. Empty: the targets of the run, where the layer of detections "
+                "knows them, else all classes.",
+            ),
         ),
         with_help(
             QgsProcessingParameterField(
@@ -276,6 +334,22 @@ def _mark(
             _write_box(sink, box, {"status": "ignored" if box.difficult else "missed"})
 
 
+def _list_apart(
+    marked: Any, table: Any, feedback: QgsProcessingFeedback, detected: list[_Box], true: list[_Box]
+) -> None:
+    """Write the boxes of a class that nobody asked for, without a judgement."""
+    label = (*detected, *true)[0].label
+    for box in (*detected, *true):
+        _write_box(marked, box, {"status": _APART})
+    known = {"label": label, "scored": False, "detected": len(detected), "true": len(true)}
+    write(table, feature_of(fields_of(_TABLE), known))
+    feedback.pushInfo(
+        translate(
+            "Processing", "{label}: not asked for, not scored ({detected} detected, {true} true)"
+        ).format(label=label, detected=len(detected), true=len(true))
+    )
+
+
 def _write_box(sink: Any, box: _Box, known: dict[str, Any]) -> None:
     known = {"label": box.label, "score": box.score, "source_id": box.id, **known}
     geometry = QgsGeometry(box.geometry)
@@ -284,12 +358,18 @@ def _write_box(sink: Any, box: _Box, known: dict[str, Any]) -> None:
 
 
 def _write_figures(
-    sink: Any, feedback: QgsProcessingFeedback, label: str, of_label: Score, iou: float
+    sink: Any,
+    feedback: QgsProcessingFeedback,
+    label: str,
+    of_label: Score,
+    iou: float,
+    sizes: tuple[int, int],
 ) -> None:
-    """Write a row of figures and log it."""
+    """Write a row of figures and log it; ``sizes`` is how many were detected and how many are true."""
     figures = {"precision": of_label.precision, "recall": of_label.recall, "f1": of_label.f1}
     counts = {"found": of_label.found, "false": of_label.false, "missed": of_label.missed}
-    known = {"label": label, **figures, **counts, "iou": iou}
+    known = {"label": label, **figures, **counts, "iou": iou, "scored": True}
+    known |= {"detected": sizes[0], "true": sizes[1]}
     write(sink, feature_of(fields_of(_TABLE), known))
     shares = [f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in figures.items()]
     feedback.pushInfo(", ".join([label, *shares, *(f"{count} {name}" for name, count in counts.items())]))
@@ -307,6 +387,7 @@ def _style_marked(layer: QgsVectorLayer) -> None:
         "false": translate("Processing", "false"),
         "missed": translate("Processing", "missed"),
         "ignored": translate("Processing", "ignored"),
+        _APART: translate("Processing", "not scored"),
     }
     categories = []
     for status, colour in _COLOURS.items():

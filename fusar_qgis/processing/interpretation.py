@@ -12,11 +12,9 @@ from qgis.core import (
     QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsFeatureRequest,
-    QgsProcessing,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
-    QgsProcessingOutputLayerDefinition,
     QgsVectorLayer,
 )
 
@@ -60,6 +58,7 @@ class InterpretationAlgorithm(FusarAlgorithm):
         """Declare the parameters and outputs."""
         self.add_inputs()
         declared.add_choices(self)
+        self.addParameter(declared.journal())
         self.add_sinks()
         self.addParameter(declared.runs())
         declared.add_numbers(self)
@@ -107,26 +106,10 @@ class InterpretationAlgorithm(FusarAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         """Run the batch."""
-        scenes, bad = self._open_scenes(feedback)
-        task = self.task(parameters, context)
-        asked = self.asked(parameters, context, task)
-        items = self.items(parameters, context, scenes, asked)
-        if asked["prior"] in FETCHED_PRIORS and not asked["prior_network"]:
-            feedback.pushInfo(
-                translate(
-                    "Processing",
-                    "No prior is fetched from the network: only what is at hand is used. “Fetch the prior from the "
-                    "network” of this algorithm, or of the plugin's options, changes that.",
-                )
-            )
-        feedback.pushInfo(
-            translate("Processing", "{items} jobs on {rasters} rasters").format(
-                items=len(items), rasters=len(scenes)
-            )
-        )
+        items, bad = self.open_items(parameters, context, feedback)
         journal, stays = self._open_journal(parameters, context, items)
         feedback.pushInfo(translate("Processing", "Journal: {path}").format(path=journal.path))
-        self.open_sinks(parameters, context, scenes[0].crs, task)
+        self.open_sinks(parameters, context, self._crs, self.task(parameters, context))
         table = RunsTable(
             *self.parameterAsSink(
                 parameters, declared.RUNS_TABLE, context, RunsTable.fields(), compat.NO_GEOMETRY,
@@ -159,6 +142,29 @@ class InterpretationAlgorithm(FusarAlgorithm):
     def shortHelpString(self) -> str:  # noqa: N802 - QGIS calls it by this name
         """Return the help."""
         return batch_help(super().shortHelpString())
+
+    def open_items(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> tuple[list[BatchItem], list[tuple[RasterSource, str]]]:
+        """Return the batch, and the rasters that cannot be used with the reason."""
+        scenes, bad = self._open_scenes(feedback)
+        self._crs = scenes[0].crs
+        asked = self.asked(parameters, context, self.task(parameters, context))
+        items = self.items(parameters, context, scenes, asked)
+        if asked["prior"] in FETCHED_PRIORS and not asked["prior_network"]:
+            feedback.pushInfo(
+                translate(
+                    "Processing",
+                    "No prior is fetched from the network: only what is at hand is used. “Fetch the prior from the "
+                    "network” of this algorithm, or of the plugin's options, changes that.",
+                )
+            )
+        feedback.pushInfo(
+            translate("Processing", "{items} jobs on {rasters} rasters").format(
+                items=len(items), rasters=len(scenes)
+            )
+        )
+        return items, bad
 
     def task(self, parameters: dict[str, Any], context: QgsProcessingContext) -> str:
         """Return the task."""
@@ -223,7 +229,9 @@ class InterpretationAlgorithm(FusarAlgorithm):
         self._sinks: dict[str, FindingsSink] = {}
         self._wanted = (parameters, context, storable(crs))
         for kind in self.KINDS:
-            if kind == _MAIN_KIND.get(task, _ANSWERS) or not _is_temporary(parameters.get(SINKS[kind])):
+            if kind == _MAIN_KIND.get(task, _ANSWERS) or not declared.is_temporary(
+                parameters.get(SINKS[kind])
+            ):
                 self._open_sink(kind)
 
     def add_outcome(self, outcome: Outcome) -> None:
@@ -231,7 +239,7 @@ class InterpretationAlgorithm(FusarAlgorithm):
         for finding in outcome.entry.findings if outcome.entry else ():
             kind = finding.layer
             if kind in self._sinks or (kind in self.KINDS and self._open_sink(kind)):
-                self._sinks[kind].add(outcome.item, finding)
+                self._sinks[kind].add(finding, outcome.item.scene.name, outcome.item.area)
 
     def _open_sink(self, kind: str) -> bool:
         """Open a sink; whether somebody wants it."""
@@ -296,13 +304,6 @@ class InterpretationAlgorithm(FusarAlgorithm):
             return None
         read = self.parameterAsInt if kind is int else self.parameterAsDouble
         return read(parameters, name, context)
-
-
-def _is_temporary(destination: Any) -> bool:
-    """Whether nobody has named a place for this output."""
-    if isinstance(destination, QgsProcessingOutputLayerDefinition):
-        destination = destination.sink.staticValue()
-    return destination in (None, "", QgsProcessing.TEMPORARY_OUTPUT)
 
 
 def _forget_old(folder: Path) -> None:

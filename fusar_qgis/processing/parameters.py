@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from qgis.core import (
     QgsProcessing,
     QgsProcessingAlgorithm,
+    QgsProcessingOutputLayerDefinition,
     QgsProcessingOutputNumber,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
@@ -28,6 +31,7 @@ NETWORK = "PRIOR_NETWORK"
 BAND, GROUND, MODEL, JOURNAL = "BAND", "GROUND_M", "MODEL", "JOURNAL"
 QUANTITY, SCALE = "QUANTITY", "SCALE"
 RUNS_TABLE = "RUNS"
+JOBS = "JOBS"
 SINKS = {"detections": "DETECTIONS", "grid": "GRID", "answers": "ANSWERS"}
 
 _INTEGER = QgsProcessingParameterNumber.Type.Integer
@@ -119,8 +123,8 @@ def runs() -> QgsProcessingParameterDefinition:
 
 
 def add_choices(algorithm: QgsProcessingAlgorithm) -> None:
-    """Declare prior, year, band, its numbers, ground, model and journal."""
-    for parameter in (*_priors(), *_views(), _journal()):
+    """Declare prior, year, band, its numbers, ground and model."""
+    for parameter in (*_priors(), *_views()):
         algorithm.addParameter(parameter)
 
 
@@ -241,7 +245,8 @@ def numbers() -> list[QgsProcessingParameterDefinition]:
     ]
 
 
-def _journal() -> QgsProcessingParameterDefinition:
+def journal() -> QgsProcessingParameterDefinition:
+    """Return the parameter of the journal."""
     return with_help(
         QgsProcessingParameterFile(
             JOURNAL,
@@ -256,6 +261,13 @@ def _journal() -> QgsProcessingParameterDefinition:
         ),
         advanced=True,
     )
+
+
+def is_temporary(destination: Any) -> bool:
+    """Whether nobody has named a place for this output."""
+    if isinstance(destination, QgsProcessingOutputLayerDefinition):
+        destination = destination.sink.staticValue()
+    return destination in (None, "", QgsProcessing.TEMPORARY_OUTPUT)
 
 
 def batch_help(words: str) -> str:

@@ -28,7 +28,6 @@ from ..layers.styles import style
 from ..layers.wording import cells_in_words, count_in_words, findings_in_words, lacks_prior, run_caveats
 from ..translation import translate
 from .batch import Outcome
-from .items import BatchItem
 from .parameters import RUNS_TABLE
 
 _UNCLEAR = "unclear"
@@ -87,9 +86,9 @@ class FindingsSink:
         self._crs = crs
         self._context = context
 
-    def add(self, item: BatchItem, finding: Finding) -> None:
-        """Write a finding. Raises QgsProcessingException."""
-        known = {**finding.properties, "id": finding.id, "scene": item.scene.name, "area": item.area}
+    def add(self, finding: Finding, scene: str, area: int | None) -> None:
+        """Write a finding of ``scene`` and the feature ``area``. Raises QgsProcessingException."""
+        known = {**finding.properties, "id": finding.id, "scene": scene, "area": area}
         outline = outline_in(finding, self._crs, self._context.transformContext())
         write(self._sink, feature_of(self._fields, known, outline))
         self.labels.add(str(finding.properties.get("label")))
@@ -244,20 +243,21 @@ class RunsTable:
 
     def skip(self, raster: str, reason: str) -> None:
         """Write that a raster was left out."""
-        self._write({"scene": raster, "status": "skipped", "reason": reason})
+        self.add({"scene": raster, "status": "skipped", "reason": reason})
 
     def add_outcome(self, outcome: Outcome) -> None:
         """Write the result of an item."""
         entry, item = outcome.entry, outcome.item
         status = "failed" if entry is None else "resumed" if outcome.resumed else "done"
         where = {"scene": item.scene.name, "area": item.area}
-        self._write({**(entry.run if entry else {}), **where, "status": status, "reason": outcome.reason})
+        self.add({**(entry.run if entry else {}), **where, "status": status, "reason": outcome.reason})
 
     def result(self) -> dict[str, str]:
         """Return the layer by output name."""
         return {RUNS_TABLE: self._layer} if self._sink is not None else {}
 
-    def _write(self, known: dict[str, Any]) -> None:
+    def add(self, known: dict[str, Any]) -> None:
+        """Write a row by column name."""
         if self._sink is not None:
             write(self._sink, feature_of(self.fields(), known))
 

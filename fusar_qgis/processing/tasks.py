@@ -26,7 +26,17 @@ class Interpret(InterpretationAlgorithm):
         "not give is not made, unless you name its file.",
     )
     KINDS = ("detections", "grid", "answers")
-    TAGS = ("ship", "plane", "detect", "count", "locate", "describe", "ask", "batch", "vision-language model")
+    TAGS: tuple[str, ...] = (
+        "ship",
+        "plane",
+        "detect",
+        "count",
+        "locate",
+        "describe",
+        "ask",
+        "batch",
+        "vision-language model",
+    )
 
     def add_inputs(self) -> None:
         """Declare where to look and what for."""

@@ -133,8 +133,24 @@ class Door(BaseHTTPRequestHandler):
         elif self.path.endswith("/results"):
             order = self.server.orders[int(self.path.split("/")[2])]
             self.reply(200, results_of(order, source_of(order, self.server.prior)))
+        elif self.path.startswith("/jobs/") and self.path[6:].isdigit():
+            self.tell_state(self.path[6:])
         else:
             self.reply(404, {"title": "Not Found", "status": 404, "detail": "there is no such job"})
+
+    def tell_state(self, job: str) -> None:
+        """Half done when asked for the first time, then at its end, with no one following its events."""
+        if int(job) >= len(self.server.orders):
+            self.reply(404, {"title": "Not Found", "status": 404, "detail": "there is no such job"})
+            return
+        kind = (self.server.orders[int(job)]["targets"] or [""])[0]
+        state = {"jobID": job, "status": "running", "progress": 50, "message": "3 of 6 chips"}
+        if job in self.server.over and kind == "failing":
+            state |= {"status": "failed", "message": "内存不足: use a smaller area"}
+        elif job in self.server.over:
+            state |= {"status": "successful", "progress": 100, "message": "Done."}
+        self.server.over.add(job)
+        self.reply(200, state)
 
     def do_POST(self) -> None:
         content = self.rfile.read(int(self.headers["Content-Length"]))

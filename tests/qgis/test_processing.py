@@ -46,6 +46,7 @@ def test_every_algorithm_says_what_it_is(provider):
     algorithms = provider.algorithms()
     assert {one.name() for one in algorithms} == {
         "interpret", "detect", "locate", "count", "classifyboxes", "describe", "ask",
+        "status", "startinterpret", "jobstatus", "jobresults",
         "fetchprior", "preparechips", "comparewithtruth",
     }  # fmt: skip
     for one in algorithms:

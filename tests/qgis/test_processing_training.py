@@ -8,7 +8,7 @@ import pytest
 from batches import Log, rows, run, write_areas
 from conftest import ROOT, write_tiff
 from osgeo import gdal
-from qgis.core import NULL, QgsApplication
+from qgis.core import NULL, QgsApplication, QgsVectorLayer
 
 PYTHON = ROOT / ".venv" / "bin" / "python"
 TRAINING = pytest.mark.skipif(not PYTHON.exists(), reason="no .venv with fusar-train (make test makes it)")
@@ -179,6 +179,45 @@ def test_figures_worked_by_hand(provider, tmp_path):
     del parameters["TRUTH_LABEL_FIELD"]
     blind = run("comparewithtruth", **parameters, IOU=0.5)
     assert (blind["PRECISION"], blind["RECALL"]) == (3 / 5, 3 / 4)
+
+
+@pytest.mark.parametrize("given", ["Ship", ""])
+def test_only_what_was_asked_for_is_scored(provider, tmp_path, given):
+    said = polygons(tmp_path / "said.geojson", [(500000, 3999000, 500100, 3999100, {"label": "ship"})])
+    true = polygons(
+        tmp_path / "true.geojson",
+        [
+            (500000, 3999000, 500100, 3999100, {"class": "ship"}),
+            (500600, 3999000, 500700, 3999100, {"class": "plane"}),
+        ],
+    )
+    layer = QgsVectorLayer(said, "ships")
+    if not given:  # then the run says it
+        layer.setCustomProperty("fusar/run", json.dumps({"targets": "ship"}))
+    table, marked = str(tmp_path / "table.gpkg"), str(tmp_path / "marked.gpkg")
+    made = run(
+        "comparewithtruth", DETECTIONS=layer, LABEL_FIELD="label", TRUTH=true, TRUTH_LABEL_FIELD="class",
+        IOU=0.5, CLASSES=given, TABLE=table, MARKED=marked,
+    )  # fmt: skip
+    assert (made["PRECISION"], made["RECALL"], made["F1"]) == (1, 1, 1)
+    shown = ("label", "scored", "detected", "true", "missed")
+    listed = [[row[name] for name in shown] for row in rows(table)]
+    assert listed == [["plane", False, 0, 1, NULL], ["ship", True, 1, 1, 0], ["all", True, 1, 1, 0]]
+    statuses = {(row["status"], row["label"]) for row in rows(marked)}
+    assert statuses == {("found", "ship"), ("not scored", "plane")}
+
+
+def test_without_a_run_all_classes_are_scored_and_a_wrong_class_is_told(provider, tmp_path):
+    said = polygons(tmp_path / "said.geojson", [(500000, 3999000, 500100, 3999100, {"label": "ship"})])
+    true = polygons(tmp_path / "true.geojson", [(500600, 3999000, 500700, 3999100, {"class": "plane"})])
+    parameters = {
+        "DETECTIONS": said, "LABEL_FIELD": "label", "TRUTH": true, "TRUTH_LABEL_FIELD": "class",
+        "TABLE": "memory:", "MARKED": "memory:", "IOU": 0.5,
+    }  # fmt: skip
+    assert run("comparewithtruth", **parameters)["RECALL"] == 0
+    log = Log()
+    assert run("comparewithtruth", log, **parameters, CLASSES="vessel")["RECALL"] is None
+    assert "“vessel” is a class of neither layer." in log.text
 
 
 def test_truth_in_another_crs_and_nothing_at_all(provider, tmp_path):
