@@ -45,8 +45,9 @@ class Rows:
     def of(records: Sequence[tuple[Any, ...]]) -> Rows:
         """Return the columns of records, each with the values of one finding in the order of the attributes."""
         columns = zip(*records) if records else ((),) * len(_TYPES)  # noqa: B905 - Python 3.9
-        *most, boxes = (np.array(column, dtype=kind) for column, kind in zip(columns, _TYPES))  # noqa: B905
-        return Rows(*most, box=boxes.reshape(-1, 4))
+        arrays: list[Any] = [np.array(column, dtype=kind) for column, kind in zip(columns, _TYPES)]  # noqa: B905
+        arrays[-1] = arrays[-1].reshape(-1, 4)
+        return Rows(*arrays)
 
     @staticmethod
     def joined(parts: Sequence[Rows]) -> Rows:
