@@ -7,7 +7,8 @@ from functools import partial
 from html import escape
 
 from qgis.core import Qgis
-from qgis.gui import QgsMessageBar
+from qgis.gui import QgsMessageBar, QgsMessageViewer
+from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtWidgets import QPushButton
 
 PRODUCT = "FUSAR-GPT"
@@ -15,6 +16,8 @@ _SECONDS = 15
 _OFFER_SECONDS = 60
 _LONGEST = 240
 """What the bar's two lines hold, in bytes: a Chinese character has three, and twice the width of a Latin letter."""
+_SURELY_SHOWN = 120
+"""What they hold in a small window, beside buttons."""
 
 
 def show_message(
@@ -28,7 +31,7 @@ def show_message(
 ) -> None:
     """Show plain text for a while; a failure, and what is ``lasting``, until it is read.
 
-    What is too long for the bar is there whole behind its button “Show more”.
+    What may be too long for the bar is there whole, in as many lines as it needs, behind a button “Details”.
     ``offers`` are buttons with what they do; a click takes the message away.
     """
     seconds = _OFFER_SECONDS if offers else _SECONDS
@@ -36,16 +39,13 @@ def show_message(
         seconds = 0
     # The bar takes HTML, and a file's name or a backend's reason is none.
     begun = escape(text.encode()[:_LONGEST].decode(errors="ignore"), quote=False)
-    is_long = len(text.encode()) > _LONGEST
-    title, text = escape(title, quote=False), escape(text, quote=False)
-    if not offers and is_long:
-        bar.pushMessage(title, f"{begun} …", f"<p>{text}</p>", level, seconds)
-        return
-    if not offers:
-        bar.pushMessage(title, text, level, seconds)
-        return
-    item = bar.createMessage(title, text)
-    for words, do in offers.items():
+    size = len(text.encode())
+    item = bar.createMessage(escape(title, quote=False), f"{begun} …" if size > _LONGEST else begun)
+    if size > _SURELY_SHOWN:
+        details = QPushButton(QCoreApplication.translate("Messages", "Details"))
+        details.clicked.connect(partial(_show_whole, bar, title, text))
+        item.layout().addWidget(details)
+    for words, do in (offers or {}).items():
         button = QPushButton(words)
         button.clicked.connect(partial(_do, do))
         button.clicked.connect(partial(bar.popWidget, item))
@@ -53,6 +53,13 @@ def show_message(
     item.setLevel(level)
     item.setDuration(seconds)
     bar.pushItem(item)
+
+
+def _show_whole(bar: QgsMessageBar, title: str, text: str, _: bool) -> None:
+    viewer = QgsMessageViewer(bar.window())
+    viewer.setTitle(title)
+    viewer.setMessageAsPlainText(text)
+    viewer.showMessage(False)
 
 
 def _do(do: Callable[[], None], _: bool) -> None:

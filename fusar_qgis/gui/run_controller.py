@@ -15,6 +15,7 @@ from ..connection.client import Client
 from ..connection.job import Job
 from ..contract import Ended, Found, Progress, Started, Task
 from ..contract.prior import WITHOUT_PRIOR
+from ..core.remaining_time import RemainingTime
 from ..core.request import LayerRequest
 from ..layers.run_layers import RunLayers
 from ..layers.wording import (
@@ -79,8 +80,7 @@ class RunController(QObject):
         self._caveats = ""
         self._warned: set[str] = set()
         self._layers: RunLayers | None = None
-        self._began = 0.0
-        self._first = 0  # chips that were done when the clock started
+        self._remaining = RemainingTime()
         self._end: Ended | None = None
         self._counts: dict[str, int] = {}
         self._progress = RunProgress(self._bar, self._name, self)
@@ -106,7 +106,8 @@ class RunController(QObject):
         if self._job is not None:
             self._job.cancel()
         elif not self.is_over:
-            self._progress.finish(False)
+            self._progress.finish(True)
+            self._show_message(self.tr("Cancelled. Nothing was interpreted."), Qgis.MessageLevel.Info)
             self._finish()
 
     def _on_sending(self, percent: float) -> None:
@@ -173,25 +174,25 @@ class RunController(QObject):
         self._show(0, event.chips)
 
     def _show(self, done: int, total: int) -> None:
-        text = self.tr("chip {done} of {total} ({caveats})").format(
-            done=done, total=total, caveats=self._caveats
-        )
-        left = self._time_left(done, total)
-        self._progress.show(done, total, f"{text}, {left}" if left else text)
-
-    def _time_left(self, done: int, total: int) -> str:
-        """Tell how long the rest takes; the first chip is not counted, for the model may have been loading."""
-        if done and not self._began:
-            self._began, self._first = time.monotonic(), done
-        if done <= self._first or done >= total:
-            return ""
-        return time_left((time.monotonic() - self._began) / (done - self._first) * (total - done))
+        if not done:  # the first chips wait for the model to be loaded: no share of the work is known yet
+            text = self.tr("Starting the model. Chips to look at: {total} ({caveats})")
+            self._progress.show(0, 0, text.format(total=total, caveats=self._caveats))
+            return
+        text = self.tr("chip {done} of {total} ({caveats})")
+        parts = [text.format(done=done, total=total, caveats=self._caveats)]
+        if self._request.task is Task.DETECT and self._layers is not None:
+            parts.append(self.tr("detections so far: {n}").format(n=self._layers.detected))
+        self._remaining.note(done, time.monotonic())
+        seconds = self._remaining.seconds(total)
+        if seconds:
+            parts.append(time_left(seconds))
+        self._progress.show(done, total, ", ".join(parts))
 
     def _on_ended(self, end: Ended) -> None:
         self._end = end
         self._warn_once(end.warnings)
         self._counts = self._layers.finish(end.warnings) if self._layers is not None else {}
-        self._progress.finish(end.status == "successful")
+        self._progress.finish(end.status != "failed")  # a cancelled task is none that failed
         if end.status == "successful" and self._layers is not None and not self._layers.is_settled:
             self._layers.settled.connect(self._report)
         else:
@@ -205,13 +206,14 @@ class RunController(QObject):
             self.succeeded = True
             self._show_results()
         elif end.status == "dismissed":
-            self._show_message(
-                self.tr("Cancelled. What was found so far stays on the map."), Qgis.MessageLevel.Info
-            )
+            text = self.tr("Cancelled.")
+            if self._layers is not None and self._layers.some_are_shown:
+                text = self.tr("Cancelled. What was found so far stays on the map.")
+            self._show_message(text, Qgis.MessageLevel.Info)
         else:
             reason = end.message or self.tr("The backend gave no reason. Look at its log.")
             text = self.tr("Failed: {reason}").format(reason=reason)
-            if any(self._counts.values()):
+            if self._layers is not None and self._layers.some_are_shown:
                 text += " " + self.tr("What was found so far stays on the map.")
             self._show_message(text, Qgis.MessageLevel.Critical)
         self._finish()

@@ -7,7 +7,7 @@ from html import escape
 
 from qgis.core import Qgis, QgsApplication, QgsTask
 from qgis.gui import QgsMessageBar, QgsMessageBarItem
-from qgis.PyQt.QtCore import QObject, QThreadPool, pyqtSignal
+from qgis.PyQt.QtCore import QObject, QThreadPool, QTimer, pyqtSignal
 from qgis.PyQt.QtWidgets import QProgressBar, QPushButton
 
 
@@ -35,8 +35,10 @@ class RunTask(QgsTask):
         self._over.set()
 
     def cancel(self) -> None:
-        """Stop the run."""
+        """Stop the run; for QGIS that is no failure, or it would say “Task failed” beside our “Cancelled”."""
         by_analyst = not self._over.is_set()
+        if by_analyst:
+            self._succeeded = True
         self._over.set()
         super().cancel()
         if by_analyst:
@@ -44,13 +46,18 @@ class RunTask(QgsTask):
 
 
 class RunProgress(QObject):
-    """Shows one run until ``finish``; ``cancelled`` when the analyst cancels."""
+    """Shows one run until ``finish``; ``cancelled`` when the analyst cancels.
+
+    Where the system shows no notifications, QGIS puts “Task complete” or “Task failed” with the task's title into the
+    message bar, over the run's own last message: that is taken away. A hidden task would have none, but cannot be
+    seen nor cancelled in the task manager.
+    """
 
     cancelled = pyqtSignal()
 
     def __init__(self, bar: QgsMessageBar, title: str, parent: QObject) -> None:
         super().__init__(parent)
-        self._bar = bar
+        self._bar, self._title = bar, title
         self._gauge = QProgressBar()
         self._gauge.setRange(0, 0)
         self._gauge.setMaximumWidth(240)
@@ -62,9 +69,10 @@ class RunProgress(QObject):
         button.clicked.connect(self.cancelled)
         self._item.layout().addWidget(button)
         bar.widgetRemoved.connect(self._forget_item)
+        bar.widgetAdded.connect(self._watch_messages)
         bar.pushWidget(self._item, Qgis.MessageLevel.Info)
 
-        self._task: RunTask | None = RunTask(title)
+        self._task = RunTask(title)
         self._task.stopped.connect(self.cancelled)
         QgsApplication.taskManager().addTask(self._task)
 
@@ -74,20 +82,39 @@ class RunProgress(QObject):
             self._gauge.setRange(0, total)
             self._gauge.setValue(done)
             self._item.setText(escape(text, quote=False))
-        if self._task is not None and total:
+        if total:
             self._task.setProgress(100 * done / total)
 
     def finish(self, succeeded: bool) -> None:
         """Take the progress away; nothing is signalled any more."""
         self.blockSignals(True)
         self._bar.widgetRemoved.disconnect(self._forget_item)
-        task, self._task = self._task, None
+        self.setParent(self._bar)  # it outlives the run's other objects until QGIS has spoken
         item, self._item = self._item, None
-        if task is not None:
-            task.finish(succeeded)
         if item is not None:
             self._bar.popWidget(item)
+        if self._task.isActive():
+            self._task.taskCompleted.connect(self._end)
+            self._task.taskTerminated.connect(self._end)
+            self._task.finish(succeeded)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        QTimer.singleShot(0, self._stop_watching)  # after the last message that came
+
+    def _stop_watching(self) -> None:
+        self._bar.widgetAdded.disconnect(self._watch_messages)
         self.deleteLater()
+
+    def _watch_messages(self, _: QgsMessageBarItem) -> None:
+        # PyQt may not know yet that the new widget is a message.
+        QTimer.singleShot(0, self._take_away_qgis_message)
+
+    def _take_away_qgis_message(self) -> None:
+        for item in self._bar.items():
+            if isinstance(item, QgsMessageBarItem) and item.text() == self._title:
+                self._bar.popWidget(item)
 
     def _forget_item(self, item: QgsMessageBarItem) -> None:
         # The analyst may close the message and let the run go on.

@@ -99,6 +99,16 @@ class RunLayers(QObject):
         """Whether everything is written."""
         return self._over
 
+    @property
+    def detected(self) -> int:
+        """How many detections stand so far."""
+        return sum(kind == "detections" for kind in self._kind_of.values())
+
+    @property
+    def some_are_shown(self) -> bool:
+        """Whether something was found and its layer is still there."""
+        return any(kind not in self._dropped for kind in self._kind_of.values())
+
     def add(self, found: Found) -> None:
         """Take findings in; they are on the map a moment later."""
         for finding_id in found.replaced:
@@ -151,7 +161,7 @@ class RunLayers(QObject):
         if warnings:
             self._run = {**self._run, "warnings": "\n".join(warnings)}
             self._note(storage.RUN_PROPERTY, json.dumps(self._run, ensure_ascii=False))
-        counts = Counter(kind for kind in self._kind_of.values() if kind not in self._dropped)
+        counts = Counter(self._kind_of.values())
         counts["unclear"] = len(self._unclear)
         counts["without_data"] = len(self._without_data)
         counts["answers"] -= counts["unclear"] + counts["without_data"]
@@ -251,6 +261,8 @@ class RunLayers(QObject):
         """Go on in memory with everything that the layer holds: its file can no longer be written."""
         layer = self._layers[kind]
         path = storage.source_of(layer)[0]
+        problem = "; ".join(layer.dataProvider().errors())
+        reason = problem if storage.is_full(path, problem) else str(self.tr("it takes no more"))
         kept = list(layer.getFeatures())
         leaving = set(self._leaving.pop(kind, ()))
         spare = self._memory_layer(kind, layer.fields(), layer.crs())
@@ -258,7 +270,7 @@ class RunLayers(QObject):
         layer.setCrs(spare.crs())
         _, stored = layer.dataProvider().addFeatures([one for one in kept if one.id() not in leaving])
         self._rows.update((feature["id"], feature.id()) for feature in stored)
-        self._warn_of({str(path): self.tr("it takes no more; is the disk full?")}, in_memory=True)
+        self._warn_of({str(path): reason}, in_memory=True)
 
     def _memory_layer(
         self, kind: str, fields: QgsFields, crs: QgsCoordinateReferenceSystem
@@ -272,8 +284,10 @@ class RunLayers(QObject):
     def _warn_of(self, reasons: dict[str, str], *, in_memory: bool) -> None:
         for path, reason in reasons.items():
             text = self.tr("Cannot write to {path}: {reason}.").format(path=path, reason=reason)
+            if storage.is_full(Path(path), reason):
+                text = self.tr("The disk is full: {path} takes no more findings.").format(path=path)
             where = (
-                self.tr("The findings are only in memory. Export them before you close QGIS.")
+                self.tr("The findings are safe in memory. Export them before you close QGIS.")
                 if in_memory
                 else self.tr("The findings are in a temporary file. Save the project to keep them.")
             )
@@ -298,11 +312,20 @@ class RunLayers(QObject):
         return str(names.get(kind, kind))
 
     def _forget(self, layer_ids: list[str]) -> None:
-        # What the analyst takes off the map in mid-run stays off.
+        """What the analyst takes off the map in mid-run stays off; that is said, unless the project is closed."""
         for kind, layer in list(self._layers.items()):
             if layer.id() in layer_ids:
                 del self._layers[kind]
                 self._dropped.add(kind)
+                if not self._over:
+                    QTimer.singleShot(0, partial(self._tell_dropped, layer.name()))
+
+    def _tell_dropped(self, name: str) -> None:
+        if not self._over:
+            text = self.tr(
+                "The layer “{name}” was removed while the run goes on: its findings are counted, but no longer shown."
+            )
+            self.warned.emit(text.format(name=name))
 
     def _abandon(self) -> None:
         """The project is closed: what has not reached it has nowhere to go."""

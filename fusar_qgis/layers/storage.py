@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import tempfile
 import threading
@@ -65,6 +66,7 @@ VALUES ('', '', :table, 'geom', :table, :qml, '', 1, 'FUSAR-GPT', '', '')"""
 _WARNED = "UPDATE runs SET warnings = ?, record = ? WHERE id = ?"
 
 _one_writer = threading.Lock()
+_SCANT_BYTES = 2**20
 _OWN_WRITER_S = 0.5
 
 
@@ -272,6 +274,16 @@ def is_locked(path: Path) -> bool:
     except sqlite3.OperationalError as error:
         return "locked" in str(error)
     return False
+
+
+def is_full(path: Path, reason: str) -> bool:
+    """Tell whether a file cannot be written for ``reason`` because its disk has no space left."""
+    if any(words in reason.lower() for words in ("disk is full", "disk full", "no space left")):
+        return True
+    try:
+        return shutil.disk_usage(path.parent).free < _SCANT_BYTES
+    except OSError:
+        return False
 
 
 def save_style(layer: QgsVectorLayer) -> BackgroundTask:

@@ -18,11 +18,13 @@ from qgis.core import (
     QgsProject,
     QgsRasterLayer,
     QgsRectangle,
+    QgsTask,
     QgsVectorLayer,
 )
+from qgis.gui import QgsMessageViewer
 from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QAction, QPushButton, QToolButton
+from qgis.PyQt.QtWidgets import QAction, QPushButton, QTextEdit
 from standin import CHIPS, GUESSED, IN_CACHE, REFUSAL, UNSEEN
 
 from fusar_qgis.connection.backend import Backend
@@ -89,6 +91,27 @@ def texts(bar) -> list[str]:
 
 def tasks() -> list:
     return [task for task in QgsApplication.taskManager().tasks() if isinstance(task, RunTask)]
+
+
+def button(bar, words) -> QPushButton:
+    return next(b for item in bar.items() for b in item.findChildren(QPushButton) if b.text() == words)
+
+
+@pytest.fixture
+def desktop_messages(bar):
+    """Messages as the desktop makes them for tasks, whose library is not loaded here."""
+
+    def tell(task_id, status):
+        task = QgsApplication.taskManager().task(task_id)
+        words = {QgsTask.TaskStatus.Complete: "Task complete", QgsTask.TaskStatus.Terminated: "Task failed"}
+        if isinstance(task, RunTask) and status in words:
+            told.append(words[status])
+            bar.pushMessage(words[status], task.description(), Qgis.MessageLevel.Info, 5)
+
+    told = []
+    QgsApplication.taskManager().statusChanged.connect(tell)
+    yield told
+    QgsApplication.taskManager().statusChanged.disconnect(tell)
 
 
 def finished(bar, words) -> bool:
@@ -228,10 +251,25 @@ def test_a_message_that_is_too_long_for_the_bar_is_there_whole_behind_a_button(b
     (item,) = bar.items()
     assert item.text().startswith("it can be asked to count &lt;ships&gt; &amp; planes")
     assert item.text().endswith("…")
-    assert item.findChild(QToolButton) is not None
+    button(bar, "Details").click()
+    viewer = bar.window().findChild(QgsMessageViewer)
+    assert not viewer.isModal() or viewer.isVisible()
+    assert viewer.findChild(QTextEdit).toPlainText() == reason
+    viewer.close()
+
+
+def test_a_long_message_with_offers_is_there_whole_too(bar):
+    text = "Without a prior: " + "no tile of it covers this place, " * 10
+    show_message(bar, "Detect", text, Qgis.MessageLevel.Warning, offers={"With prior": lambda: None})
+    button(bar, "Details").click()
+    viewer = bar.window().findChild(QgsMessageViewer)
+    assert viewer.findChild(QTextEdit).toPlainText() == text
+    assert bar.items(), "reading the details takes no offer away"
+    viewer.close()
     bar.clearWidgets()
-    show_message(bar, "Ask", "不" * 79, Qgis.MessageLevel.Critical)
-    assert bar.items()[0].text() == "不" * 79
+    show_message(bar, "Detect", "5 detections", Qgis.MessageLevel.Success)
+    assert bar.items()[0].text() == "5 detections"
+    assert not bar.items()[0].findChildren(QPushButton)
 
 
 def test_a_models_words_are_no_html_in_the_map_tip(ask, bar, qtbot):
@@ -246,15 +284,12 @@ def test_a_models_words_are_no_html_in_the_map_tip(ask, bar, qtbot):
 
 
 @pytest.mark.parametrize("where", ["message bar", "task manager", "project closed"])
-def test_cancel_at_once_and_keep_what_was_found(ask, bar, qtbot, standin, where):
+def test_cancel_at_once_and_keep_what_was_found(ask, bar, qtbot, standin, where, desktop_messages):
     ask(targets=("endless",))
     qtbot.waitUntil(lambda: "Detections" in layers())
     (task,) = [task for task in tasks() if task.isActive()]
     if where == "message bar":
-        button = next(
-            b for item in bar.items() for b in item.findChildren(QPushButton) if b.text() == "Cancel"
-        )
-        button.click()
+        button(bar, "Cancel").click()
     elif where == "task manager":
         task.cancel()
     else:
@@ -262,7 +297,27 @@ def test_cancel_at_once_and_keep_what_was_found(ask, bar, qtbot, standin, where)
     assert finished(bar, "Cancelled")
     qtbot.waitUntil(standin.dismissed.is_set)
     assert ("Detections" in layers()) == (where != "project closed")
+    qtbot.waitUntil(lambda: bool(desktop_messages))
+    assert desktop_messages == ["Task complete"], "a cancelled run did not fail"
+    assert [item.title() for item in bar.items()] == ["Detect endless"]
     qtbot.waitUntil(lambda: not any(task.isActive() for task in tasks()))
+
+
+@pytest.mark.parametrize(("target", "told"), [("ship", "Task complete"), ("refused", "Task failed")])
+def test_the_last_message_of_a_run_is_its_own(ask, bar, qtbot, standin, desktop_messages, target, told):
+    standin.info["models"][0]["targets"] = ["ship", "refused"]
+    ask(targets=(target,))
+    qtbot.waitUntil(lambda: bool(desktop_messages))
+    qtbot.waitUntil(lambda: finished(bar, {"ship": "detections;", "refused": "outside the scene"}[target]))
+    assert desktop_messages == [told]
+    assert not any("Task" in item.title() for item in bar.items())
+
+
+def test_the_progress_tells_how_much_is_found(ask, bar, qtbot):
+    ask(targets=("endless",))
+    qtbot.waitUntil(lambda: finished(bar, "detections so far: "))
+    assert finished(bar, "chip ")
+    button(bar, "Cancel").click()
 
 
 def test_layers_taken_off_in_mid_run_stay_off(ask, bar, qtbot):
@@ -271,7 +326,9 @@ def test_layers_taken_off_in_mid_run_stay_off(ask, bar, qtbot):
     QgsProject.instance().removeMapLayer(layers()["Detections"])
     qtbot.wait(500)
     assert layers() == {}
-    next(b for item in bar.items() for b in item.findChildren(QPushButton) if b.text() == "Cancel").click()
+    assert sum("was removed while the run goes on" in text for text in texts(bar)) == 1
+    button(bar, "Cancel").click()
+    assert "Cancelled." in texts(bar)
 
 
 @pytest.mark.parametrize(
