@@ -94,6 +94,45 @@
     </message>
 </context>
 <context>
+    <name>BackendStatus</name>
+    <message>
+        <source>Open the FUSAR-GPT options and press Install, or set FUSAR_EXECUTABLE or FUSAR_URL before QGIS starts.</source>
+        <translation>请打开 FUSAR-GPT 选项并点击“安装”，或在 QGIS 启动前设置 FUSAR_EXECUTABLE 或 FUSAR_URL。</translation>
+    </message>
+    <message>
+        <source>“{path}” is no program that can be started: it was moved or removed.</source>
+        <translation>“{path}”不是可以启动的程序：它已被移动或删除。</translation>
+    </message>
+    <message>
+        <source>Open the FUSAR-GPT options and press Install or Repair.</source>
+        <translation>请打开 FUSAR-GPT 选项，点击“安装”或“修复”。</translation>
+    </message>
+    <message>
+        <source>The backend is starting: ask again in a few seconds.</source>
+        <translation>后端正在启动：请几秒后再查询。</translation>
+    </message>
+    <message>
+        <source>The backend is not running: the first interpretation starts it.</source>
+        <translation>后端未运行：第一次解译时会启动它。</translation>
+    </message>
+    <message>
+        <source>The backend at {url} did not answer within {n} seconds.</source>
+        <translation>位于 {url} 的后端在 {n} 秒内没有应答。</translation>
+    </message>
+    <message>
+        <source>Start that backend, or choose another one in the FUSAR-GPT options.</source>
+        <translation>请启动该后端，或在 FUSAR-GPT 选项中选择另一个。</translation>
+    </message>
+    <message>
+        <source>The backend is ready: start an interpretation.</source>
+        <translation>后端已就绪：可以开始解译。</translation>
+    </message>
+    <message>
+        <source>The model is loading: an interpretation that is started now waits for it.</source>
+        <translation>模型正在加载：现在开始的解译会等待它。</translation>
+    </message>
+</context>
+<context>
     <name>BackgroundTask</name>
     <message>
         <source>Cancelled.</source>
@@ -110,13 +149,17 @@
         <source>More than {n} features on the area. Select some of them.</source>
         <translation>区域内的要素超过 {n} 个。请选择其中一部分。</translation>
     </message>
-    <message>
-        <source>{n} selected features on the area</source>
-        <translation>区域内选中的 {n} 个要素</translation>
+    <message numerus="yes">
+        <source>%n selected feature(s) on the area</source>
+        <translation>
+            <numerusform></numerusform>
+        </translation>
     </message>
-    <message>
-        <source>{n} features on the area</source>
-        <translation>区域内的 {n} 个要素</translation>
+    <message numerus="yes">
+        <source>%n feature(s) on the area</source>
+        <translation>
+            <numerusform></numerusform>
+        </translation>
     </message>
 </context>
 <context>
@@ -137,10 +180,6 @@
         <translation>地图无法在其坐标系中显示该位置。</translation>
     </message>
     <message>
-        <source>{n} findings of the answer go to the map.</source>
-        <translation>回答中的 {n} 个结果将加入地图。</translation>
-    </message>
-    <message>
         <source>&amp;Suggestions</source>
         <translation>建议问题(&amp;S)</translation>
     </message>
@@ -155,6 +194,20 @@
     <message>
         <source>The conversation was written to “{file}”.</source>
         <translation>对话已写入“{file}”。</translation>
+    </message>
+    <message>
+        <source>The next question is still about the area framed on the map. Press View to ask about what the map shows now.</source>
+        <translation>下一个问题仍针对地图上框出的区域。若要询问地图当前显示的内容，请按“视图”。</translation>
+    </message>
+    <message numerus="yes">
+        <source>Put on the map: %n finding(s) of the answer.</source>
+        <translation>
+            <numerusform></numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>A demonstration model answers here: do not rely on its answers.</source>
+        <translation>此处由演示模型回答：请勿依赖其答案。</translation>
     </message>
 </context>
 <context>
@@ -416,10 +469,6 @@
         <translation>取消</translation>
     </message>
     <message>
-        <source>Delete “{name}” with its {n} answers? They cannot be brought back.</source>
-        <translation>删除“{name}”及其 {n} 个回答？删除后无法恢复。</translation>
-    </message>
-    <message>
         <source>Delete the conversation</source>
         <translation>删除对话</translation>
     </message>
@@ -442,6 +491,12 @@
     <message>
         <source>“{file}” cannot be written: {reason}</source>
         <translation>无法写入“{file}”：{reason}</translation>
+    </message>
+    <message numerus="yes">
+        <source>Delete “{name}” with its %n answer(s)? They cannot be brought back.</source>
+        <translation>
+            <numerusform></numerusform>
+        </translation>
     </message>
 </context>
 <context>
@@ -524,16 +579,18 @@
         <translation>有先验与无先验</translation>
     </message>
     <message>
-        <source>With the prior ({prior}): {n} detections. Without it: {m}.</source>
-        <translation>有先验（{prior}）：{n} 个检测。无先验：{m} 个。</translation>
-    </message>
-    <message>
         <source>all</source>
         <translation>全部</translation>
     </message>
     <message>
         <source>Close</source>
         <translation>关闭</translation>
+    </message>
+    <message numerus="yes">
+        <source>With the prior ({prior}): %n detection(s). Without it: {m}.</source>
+        <translation>
+            <numerusform></numerusform>
+        </translation>
     </message>
 </context>
 <context>
@@ -634,6 +691,22 @@
         <source>Removing {folder}</source>
         <translation>正在移除 {folder}</translation>
     </message>
+    <message>
+        <source>The backend needs about {needed} GB, and {folder} has {free} GB free. Free some space or choose a folder on another disk. Nothing was installed.</source>
+        <translation>后端约需 {needed} GB，而 {folder} 只剩 {free} GB 可用空间。请释放一些空间，或选择另一个磁盘上的文件夹。未安装任何内容。</translation>
+    </message>
+    <message>
+        <source>Asking the package index for fusar-gpt…</source>
+        <translation>正在向软件包索引查询 fusar-gpt…</translation>
+    </message>
+    <message>
+        <source>The package index that pip is set to does not answer. Check the network, or choose a wheel or a folder under “Install from”.</source>
+        <translation>pip 所设置的软件包索引没有响应。请检查网络，或在“安装来源”中选择 wheel 文件或文件夹。</translation>
+    </message>
+    <message>
+        <source>The package index that pip is set to does not have fusar-gpt for this Python. Choose the backend's wheel, a folder of wheels or the source code under “Install from”.</source>
+        <translation>pip 所设置的软件包索引中没有适用于此 Python 的 fusar-gpt。请在“安装来源”中选择后端的 wheel 文件、wheel 文件夹或源代码。</translation>
+    </message>
 </context>
 <context>
     <name>Export</name>
@@ -642,12 +715,42 @@
         <translation>没有可供学习的内容。请先审核一些结果。</translation>
     </message>
     <message>
-        <source>{n} images. To check them: fusar-train data check</source>
-        <translation>{n} 幅图像。检查命令：fusar-train data check</translation>
-    </message>
-    <message>
         <source>{reason} Bring the scene back to its place, or export as GeoJSON.</source>
         <translation>{reason} 请把影像放回原处，或导出为 GeoJSON。</translation>
+    </message>
+    <message>
+        <source>The folder “{path}” does not exist. Choose another one.</source>
+        <translation>文件夹“{path}”不存在。请另选一个。</translation>
+    </message>
+    <message>
+        <source>You may not write to the folder “{path}”. Choose another one.</source>
+        <translation>您无权写入文件夹“{path}”。请另选一个。</translation>
+    </message>
+    <message>
+        <source>“{path}” is there already, and is not an empty folder. Choose a new name.</source>
+        <translation>“{path}”已存在，且不是空文件夹。请换一个名称。</translation>
+    </message>
+    <message>
+        <source>“{path}” is a folder. Choose the name of a file.</source>
+        <translation>“{path}”是文件夹。请选择文件名。</translation>
+    </message>
+    <message>
+        <source>“{path}” is read-only. Choose another name.</source>
+        <translation>“{path}”是只读的。请换一个名称。</translation>
+    </message>
+    <message>
+        <source>The disk of “{path}” is full. Free some space, or choose another folder.</source>
+        <translation>“{path}”所在磁盘已满。请释放空间，或另选文件夹。</translation>
+    </message>
+    <message>
+        <source>“{path}” cannot be written: {reason}. Choose another place.</source>
+        <translation>无法写入“{path}”：{reason}。请另选位置。</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n image(s). To check them: fusar-train data check</source>
+        <translation>
+            <numerusform></numerusform>
+        </translation>
     </message>
 </context>
 <context>
@@ -677,10 +780,6 @@
         <translation>没有可导出的内容：尚无结果被接受、改标或添加。</translation>
     </message>
     <message>
-        <source>{n} findings exported to {path}.</source>
-        <translation>已将 {n} 个结果导出到 {path}。</translation>
-    </message>
-    <message>
         <source>Export findings</source>
         <translation>导出结果</translation>
     </message>
@@ -700,6 +799,160 @@
         <source>Export</source>
         <translation>导出</translation>
     </message>
+    <message>
+        <source>CSV &amp;table (WGS84)…</source>
+        <translation>CSV 表格（WGS84）(&amp;T)…</translation>
+    </message>
+    <message>
+        <source>&amp;KML (Google Earth)…</source>
+        <translation>&amp;KML（Google Earth）…</translation>
+    </message>
+    <message>
+        <source>PDF &amp;report…</source>
+        <translation>PDF 报告(&amp;R)…</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n finding(s) exported to {path}.</source>
+        <translation>
+            <numerusform></numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>The layer “{layer}” of this project is in “{path}”. Choose another name.</source>
+        <translation>本工程的图层“{layer}”就在“{path}”中。请换一个名称。</translation>
+    </message>
+</context>
+<context>
+    <name>Filters</name>
+    <message>
+        <source>All runs</source>
+        <translation>全部运行</translation>
+    </message>
+    <message>
+        <source>All classes</source>
+        <translation>全部类别</translation>
+    </message>
+    <message>
+        <source>Reviewed or not</source>
+        <translation>不限审核状态</translation>
+    </message>
+    <message>
+        <source>Not reviewed</source>
+        <translation>未审核</translation>
+    </message>
+    <message>
+        <source>Confidence ≥ </source>
+        <translation>置信度 ≥ </translation>
+    </message>
+    <message>
+        <source>Search in class, run, answer and id</source>
+        <translation>在类别、运行、回答和编号中搜索</translation>
+    </message>
+    <message>
+        <source>Show all</source>
+        <translation>全部显示</translation>
+    </message>
+</context>
+<context>
+    <name>FindingsDock</name>
+    <message>
+        <source>Findings</source>
+        <translation>结果数</translation>
+    </message>
+    <message>
+        <source>&lt;b&gt;Findings&lt;/b&gt;&lt;br&gt;All findings of the project in a table: filter, look at and review them</source>
+        <translation>&lt;b&gt;发现&lt;/b&gt;&lt;br&gt;以表格列出工程中的全部发现：筛选、查看并审核</translation>
+    </message>
+    <message>
+        <source>Runs</source>
+        <translation>运行</translation>
+    </message>
+</context>
+<context>
+    <name>FindingsModel</name>
+    <message>
+        <source>Class</source>
+        <translation>类别</translation>
+    </message>
+    <message>
+        <source>Confidence</source>
+        <translation>置信度</translation>
+    </message>
+    <message>
+        <source>Length</source>
+        <translation>长度</translation>
+    </message>
+    <message>
+        <source>Review</source>
+        <translation>审核</translation>
+    </message>
+    <message>
+        <source>Run</source>
+        <translation>运行</translation>
+    </message>
+</context>
+<context>
+    <name>FindingsPanel</name>
+    <message>
+        <source>accepted</source>
+        <translation>已接受</translation>
+    </message>
+    <message>
+        <source>rejected</source>
+        <translation>已拒绝</translation>
+    </message>
+    <message>
+        <source>relabelled</source>
+        <translation>已改标</translation>
+    </message>
+    <message>
+        <source>added</source>
+        <translation>已添加</translation>
+    </message>
+    <message>
+        <source>Accept</source>
+        <translation>接受</translation>
+    </message>
+    <message>
+        <source>Reject</source>
+        <translation>拒绝</translation>
+    </message>
+    <message>
+        <source>Relabel…</source>
+        <translation>改标…</translation>
+    </message>
+    <message>
+        <source>Undo</source>
+        <translation>撤销</translation>
+    </message>
+    <message>
+        <source>{action}: key {key}</source>
+        <translation>{action}：按键 {key}</translation>
+    </message>
+    <message>
+        <source>Findings: {n}</source>
+        <translation>发现：{n}</translation>
+    </message>
+    <message>
+        <source>Shown: {shown} of {n} · hidden by the filter: {hidden}</source>
+        <translation>显示 {shown} / {n} · 被筛选隐藏：{hidden}</translation>
+    </message>
+    <message>
+        <source>No findings yet. Interpret an area first.</source>
+        <translation>还没有发现。请先解译一个区域。</translation>
+    </message>
+    <message>
+        <source>Relabel</source>
+        <translation>改标</translation>
+    </message>
+    <message>
+        <source>What are the selected findings?</source>
+        <translation>所选发现是什么？</translation>
+    </message>
+    <message>
+        <source>Findings</source>
+        <translation>结果数</translation>
+    </message>
 </context>
 <context>
     <name>FusarPlugin</name>
@@ -712,12 +965,24 @@
         <translation>&lt;b&gt;解译 SAR&lt;/b&gt;&lt;br&gt;在当前 SAR 图层上绘制矩形</translation>
     </message>
     <message>
-        <source>Open the Sample Scene</source>
-        <translation>打开示例影像</translation>
+        <source>Open the sample scene</source>
+        <translation>打开示例场景</translation>
     </message>
     <message>
-        <source>Options…</source>
-        <translation>选项……</translation>
+        <source>Show the welcome</source>
+        <translation>显示欢迎信息</translation>
+    </message>
+    <message>
+        <source>Show as the model sees, or as before</source>
+        <translation>按模型所见显示，或恢复原样</translation>
+    </message>
+    <message>
+        <source>Open options…</source>
+        <translation>打开选项…</translation>
+    </message>
+    <message>
+        <source>Copy diagnostics</source>
+        <translation>复制诊断信息</translation>
     </message>
 </context>
 <context>
@@ -821,10 +1086,6 @@
     <message>
         <source>Choose a folder for the backend</source>
         <translation>选择后端的文件夹</translation>
-    </message>
-    <message>
-        <source>Package index (needs the network, about 2 GB)</source>
-        <translation>软件包索引（需要网络，约 2 GB）</translation>
     </message>
     <message>
         <source>Folder of wheels, or of the source code</source>
@@ -950,6 +1211,14 @@
         <source>Choose a wheel or a folder to install from first.</source>
         <translation>请先选择用于安装的 wheel 文件或文件夹。</translation>
     </message>
+    <message>
+        <source>Package index (needs the network, 3 GB or more, for the NVIDIA GPU)</source>
+        <translation>软件包索引（需要网络，3 GB 以上，用于 NVIDIA GPU）</translation>
+    </message>
+    <message>
+        <source>Package index (needs the network, up to 3 GB, no NVIDIA GPU)</source>
+        <translation>软件包索引（需要网络，最多 3 GB，无 NVIDIA GPU）</translation>
+    </message>
 </context>
 <context>
     <name>LookCloser</name>
@@ -960,6 +1229,24 @@
     <message>
         <source>Look closer at cell {cell}</source>
         <translation>细看第 {cell} 格</translation>
+    </message>
+</context>
+<context>
+    <name>Messages</name>
+    <message>
+        <source>Details</source>
+        <translation>详情</translation>
+    </message>
+</context>
+<context>
+    <name>ModelGrey</name>
+    <message>
+        <source>Show as the model sees</source>
+        <translation>按模型所见显示</translation>
+    </message>
+    <message>
+        <source>“{path}” holds complex numbers, which QGIS cannot draw. Export their amplitude to see it; “Interpret SAR” works on the file as it is.</source>
+        <translation>“{path}”存储的是复数，QGIS 无法绘制。请导出其幅度后查看；“解译 SAR”可直接使用该文件。</translation>
     </message>
 </context>
 <context>
@@ -1124,6 +1411,13 @@
     </message>
 </context>
 <context>
+    <name>Options</name>
+    <message>
+        <source>The diagnostics are on the clipboard. Paste them into your report; they hold no token.</source>
+        <translation>诊断信息已复制到剪贴板。请将其粘贴到您的报告中；其中不含令牌。</translation>
+    </message>
+</context>
+<context>
     <name>OptionsPage</name>
     <message>
         <source>on this &amp;computer</source>
@@ -1156,6 +1450,25 @@
     <message>
         <source>The token is kept only until QGIS is closed. {reason}</source>
         <translation>令牌只保留到 QGIS 关闭。{reason}</translation>
+    </message>
+    <message>
+        <source>Copy diagnostics</source>
+        <translation>复制诊断信息</translation>
+    </message>
+    <message>
+        <source>Copy versions, settings without secrets and the last errors as text for a report</source>
+        <translation>将版本、不含密钥的设置和最近的错误复制为报告文本</translation>
+    </message>
+    <message>
+        <source>Copied</source>
+        <translation>已复制</translation>
+    </message>
+</context>
+<context>
+    <name>Pictures</name>
+    <message>
+        <source>Pictures of findings</source>
+        <translation>发现的图片</translation>
     </message>
 </context>
 <context>
@@ -1212,16 +1525,18 @@
         <translation>{source}，未说明年份</translation>
     </message>
     <message>
-        <source>{n} vectors; A01, A16, A09 as red, green, blue.</source>
-        <translation>{n} 个向量；A01、A16、A09 显示为红、绿、蓝。</translation>
-    </message>
-    <message>
         <source>simulated</source>
         <translation>模拟</translation>
     </message>
     <message>
         <source>Taken for {reason}.</source>
         <translation>判定为：{reason}。</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n vector(s); A01, A16, A09 as red, green, blue.</source>
+        <translation>
+            <numerusform></numerusform>
+        </translation>
     </message>
 </context>
 <context>
@@ -1776,10 +2091,6 @@
         <translation>（来自日志）</translation>
     </message>
     <message>
-        <source>Matches detections with known objects of the same class, one to one, from the largest overlap (intersection over union) down, and gives precision, recall and F1, as “fusar-train evaluate” does. The marked layer shows what was found, falsely reported and missed. Both layers must cover the same ground: what nobody labelled counts as a false report.</source>
-        <translation>把检测结果与同类已知对象一一匹配，按重叠度（交并比）从大到小进行，并给出精确率、召回率和 F1，与“fusar-train evaluate”一致。标注图层显示命中、虚警和漏检。两个图层必须覆盖同一地面：未标注的对象按虚警计算。</translation>
-    </message>
-    <message>
         <source>A prior is fetched by the program “fusar” of this computer, which was not found. Install it with “pip install fusar-gpt”, or set the variable FUSAR_EXECUTABLE.</source>
         <translation>先验由本机的程序“fusar”获取，但未找到它。请用“pip install fusar-gpt”安装，或设置变量 FUSAR_EXECUTABLE。</translation>
     </message>
@@ -1919,6 +2230,154 @@
         <source>{n} without a prior, although one was asked for: see the column prior of each finding.</source>
         <translation>{n} 个没有先验，尽管要求了先验：见每个结果的 prior 列。</translation>
     </message>
+    <message>
+        <source>Matches detections with known objects of the same class, one to one, from the largest overlap (intersection over union) down, and gives precision, recall and F1, as “fusar-train evaluate” does. The marked layer shows what was found, falsely reported and missed. Both layers must cover the same ground: what nobody labelled counts as a false report. Only the classes that were asked for are scored; others are counted in the table and marked as not scored.</source>
+        <translation>将检测结果与同类的已知目标一一匹配，按重叠度（交并比）从大到小进行，并像“fusar-train evaluate”那样给出精确率、召回率和 F1。标记图层显示找到的、误报的和漏检的目标。两个图层必须覆盖同一范围：没有人标注的目标会算作误报。只对所询问的类别评分；其他类别在表中计数，并标记为未评分。</translation>
+    </message>
+    <message>
+        <source>“{target}” is a class of neither layer.</source>
+        <translation>两个图层中都没有类别“{target}”。</translation>
+    </message>
+    <message>
+        <source>Classes that were asked for, separated by commas</source>
+        <translation>所询问的类别，以逗号分隔</translation>
+    </message>
+    <message>
+        <source>Such as: ship. Only these are scored. Empty: the targets of the run, where the layer of detections knows them, else all classes.</source>
+        <translation>例如：ship。只对这些类别评分。留空：若检测图层带有运行信息，则为该次运行的目标类别，否则为所有类别。</translation>
+    </message>
+    <message>
+        <source>{label}: not asked for, not scored ({detected} detected, {true} true)</source>
+        <translation>{label}：未被询问，未评分（检测到 {detected} 个，真值 {true} 个）</translation>
+    </message>
+    <message>
+        <source>not scored</source>
+        <translation>未评分</translation>
+    </message>
+    <message>
+        <source>Start interpreting areas</source>
+        <translation>开始解译区域</translation>
+    </message>
+    <message>
+        <source>Starts what “Interpret areas” does, one job for each polygon on each raster, and comes back at once with the ids of the jobs. “State of jobs” then says how far they are, “Results of jobs” fetches what they found. The jobs run in the backend: one that QGIS has started lives as long as QGIS or the script does, a server as long as it likes.</source>
+        <translation>启动与“解译区域”相同的工作，每个栅格上的每个多边形对应一个任务，并立即返回任务的编号。之后用“任务状态”查询进度，用“任务结果”取回发现。任务在后端运行：由 QGIS 启动的后端与 QGIS 或脚本同时结束，服务器则可一直运行。</translation>
+    </message>
+    <message>
+        <source>Ids of the jobs</source>
+        <translation>任务编号</translation>
+    </message>
+    <message>
+        <source>Number of jobs</source>
+        <translation>任务数量</translation>
+    </message>
+    <message>
+        <source>The backend that qgis_process starts ends with it, and the jobs with that. Start “fusar serve” and set FUSAR_URL and FUSAR_TOKEN, or run fusar:interpret, which waits for its findings.</source>
+        <translation>由 qgis_process 启动的后端会随之结束，任务也随之结束。请启动“fusar serve”并设置 FUSAR_URL 和 FUSAR_TOKEN，或运行会等待结果的 fusar:interpret。</translation>
+    </message>
+    <message>
+        <source>Nothing was started: {reason}</source>
+        <translation>没有启动任何任务：{reason}</translation>
+    </message>
+    <message>
+        <source>As “Start interpreting areas” gave them, separated by commas.</source>
+        <translation>“开始解译区域”给出的编号，以逗号分隔。</translation>
+    </message>
+    <message>
+        <source>No backend of this QGIS is running, so there are no jobs: a backend that QGIS starts ends with it. Start the interpretation again, or use a server.</source>
+        <translation>此 QGIS 没有正在运行的后端，因此没有任务：由 QGIS 启动的后端会随 QGIS 结束。请重新开始解译，或使用服务器。</translation>
+    </message>
+    <message>
+        <source>Name at least one job.</source>
+        <translation>请至少指定一个任务。</translation>
+    </message>
+    <message>
+        <source>State of jobs</source>
+        <translation>任务状态</translation>
+    </message>
+    <message>
+        <source>Says at once how far the jobs of “Start interpreting areas” are: accepted, running, successful, failed or dismissed, the progress in percent, and whether all have ended. It never starts a backend.</source>
+        <translation>立即给出“开始解译区域”所启动任务的进度：accepted、running、successful、failed 或 dismissed，以百分比表示的进度，以及是否全部结束。它从不启动后端。</translation>
+    </message>
+    <message>
+        <source>State of all</source>
+        <translation>总体状态</translation>
+    </message>
+    <message>
+        <source>All have ended</source>
+        <translation>全部已结束</translation>
+    </message>
+    <message>
+        <source>Progress in percent</source>
+        <translation>进度（百分比）</translation>
+    </message>
+    <message>
+        <source>What each says</source>
+        <translation>各任务的说明</translation>
+    </message>
+    <message>
+        <source>Results of jobs</source>
+        <translation>任务结果</translation>
+    </message>
+    <message>
+        <source>Fetches what jobs of “Start interpreting areas” have found, once all of them have ended; the backend keeps it. The layers are those of “Interpret areas”; their column area is empty, and the column run tells the jobs apart. They are in the CRS of the first job's scene. A layer that no job gives is not made, unless you name its file. It never starts a backend.</source>
+        <translation>在“开始解译区域”的任务全部结束后取回其发现；后端会保留这些结果。图层与“解译区域”的相同；area 列为空，由 run 列区分任务。图层采用第一个任务的场景的坐标参考系。没有任务给出的图层不会生成，除非您指定了文件。它从不启动后端。</translation>
+    </message>
+    <message>
+        <source>Jobs with results</source>
+        <translation>有结果的任务</translation>
+    </message>
+    <message>
+        <source>Jobs that failed</source>
+        <translation>失败的任务</translation>
+    </message>
+    <message>
+        <source>Not all jobs have ended: {jobs}. Ask fusar:jobstatus again later.</source>
+        <translation>并非所有任务都已结束：{jobs}。请稍后再用 fusar:jobstatus 查询。</translation>
+    </message>
+    <message>
+        <source>State of the backend</source>
+        <translation>后端状态</translation>
+    </message>
+    <message>
+        <source>Says whether a backend is installed and running, which model it has, what is missing and what to do next. It answers at once, within three seconds where a server does not, and never starts a backend.</source>
+        <translation>说明后端是否已安装并正在运行、使用哪个模型、缺少什么以及下一步怎么做。它会立即应答，若服务器无应答则在三秒内返回，并且从不启动后端。</translation>
+    </message>
+    <message>
+        <source>Installed, or a server is named</source>
+        <translation>已安装，或已指定服务器</translation>
+    </message>
+    <message>
+        <source>Running</source>
+        <translation>正在运行</translation>
+    </message>
+    <message>
+        <source>Its model is loaded</source>
+        <translation>模型已加载</translation>
+    </message>
+    <message>
+        <source>Its model is a demonstration</source>
+        <translation>模型仅供演示</translation>
+    </message>
+    <message>
+        <source>Address or program</source>
+        <translation>地址或程序</translation>
+    </message>
+    <message>
+        <source>Version</source>
+        <translation>版本</translation>
+    </message>
+    <message>
+        <source>Device</source>
+        <translation>设备</translation>
+    </message>
+    <message>
+        <source>What is missing</source>
+        <translation>缺少什么</translation>
+    </message>
+    <message>
+        <source>What to do next</source>
+        <translation>下一步</translation>
+    </message>
 </context>
 <context>
     <name>PythonSearch</name>
@@ -1987,6 +2446,132 @@
     <message>
         <source>Ask what the model was taught</source>
         <translation>请询问模型学过的内容</translation>
+    </message>
+</context>
+<context>
+    <name>Report</name>
+    <message>
+        <source>Only the best {n} have a card; {rest} more are in the layer and its exports.</source>
+        <translation>仅最好的 {n} 个有卡片；另有 {rest} 个在图层及其导出文件中。</translation>
+    </message>
+    <message>
+        <source>There are no pictures, for the scene cannot be read: {reason}</source>
+        <translation>没有图片，因为无法读取影像：{reason}</translation>
+    </message>
+    <message>
+        <source>What a reader must know</source>
+        <translation>读者须知</translation>
+    </message>
+    <message>
+        <source>Findings</source>
+        <translation>结果数</translation>
+    </message>
+    <message>
+        <source>Accepted</source>
+        <translation>已接受</translation>
+    </message>
+    <message>
+        <source>Rejected, not shown</source>
+        <translation>已拒绝（未显示）</translation>
+    </message>
+    <message>
+        <source>Not reviewed</source>
+        <translation>未审核</translation>
+    </message>
+    <message>
+        <source>Reviewed by</source>
+        <translation>审核人</translation>
+    </message>
+    <message>
+        <source>nobody yet</source>
+        <translation>尚无人</translation>
+    </message>
+    <message>
+        <source>Scene</source>
+        <translation>场景</translation>
+    </message>
+    <message>
+        <source>Band</source>
+        <translation>波段</translation>
+    </message>
+    <message>
+        <source>Started</source>
+        <translation>开始时间</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>Hash of the model</source>
+        <translation>模型哈希</translation>
+    </message>
+    <message>
+        <source>Prior</source>
+        <translation>先验</translation>
+    </message>
+    <message>
+        <source>Confidence</source>
+        <translation>置信度</translation>
+    </message>
+    <message>
+        <source>Run</source>
+        <translation>运行</translation>
+    </message>
+    <message>
+        <source>Confidence {n}</source>
+        <translation>置信度 {n}</translation>
+    </message>
+    <message>
+        <source>Objectness {n} (ranks only)</source>
+        <translation>目标性 {n}（仅用于排序）</translation>
+    </message>
+    <message>
+        <source>Length {n} m</source>
+        <translation>长 {n} 米</translation>
+    </message>
+    <message>
+        <source>Width {n} m</source>
+        <translation>宽 {n} 米</translation>
+    </message>
+    <message>
+        <source>Cell {n}</source>
+        <translation>格 {n}</translation>
+    </message>
+    <message>
+        <source>Count {n}</source>
+        <translation>数量 {n}</translation>
+    </message>
+    <message>
+        <source>accepted</source>
+        <translation>已接受</translation>
+    </message>
+    <message>
+        <source>relabelled</source>
+        <translation>已改标</translation>
+    </message>
+    <message>
+        <source>added</source>
+        <translation>已添加</translation>
+    </message>
+    <message>
+        <source>not reviewed</source>
+        <translation>未审核</translation>
+    </message>
+    <message>
+        <source>The folder for temporary files cannot be written.</source>
+        <translation>无法写入临时文件夹。</translation>
+    </message>
+</context>
+<context>
+    <name>ReportWriting</name>
+    <message>
+        <source>PDF report</source>
+        <translation>PDF 报告</translation>
+    </message>
+    <message>
+        <source>Report written to {path}. Pages: {n}.</source>
+        <translation>报告已写入 {path}。页数：{n}。</translation>
     </message>
 </context>
 <context>
@@ -2129,10 +2714,6 @@
         <translation>审核结果</translation>
     </message>
     <message>
-        <source>The findings that are reviewed</source>
-        <translation>正在审核的结果</translation>
-    </message>
-    <message>
         <source>Previous</source>
         <translation>上一个</translation>
     </message>
@@ -2216,6 +2797,10 @@
         <source>Write its label first, then draw it.</source>
         <translation>请先写出它的标签，再绘制。</translation>
     </message>
+    <message>
+        <source>Reviewed: {findings}</source>
+        <translation>正在审核：{findings}</translation>
+    </message>
 </context>
 <context>
     <name>RunController</name>
@@ -2244,28 +2829,8 @@
         <translation>已有结果保留在地图上。</translation>
     </message>
     <message>
-        <source>{n} detections</source>
-        <translation>{n} 个检测目标</translation>
-    </message>
-    <message>
-        <source>{n} grid cells</source>
-        <translation>{n} 个网格单元</translation>
-    </message>
-    <message>
-        <source>{n} answers</source>
-        <translation>{n} 条回答</translation>
-    </message>
-    <message>
-        <source>{n} not understood</source>
-        <translation>{n} 条未能理解</translation>
-    </message>
-    <message>
         <source>Nothing found.</source>
         <translation>未发现任何目标。</translation>
-    </message>
-    <message>
-        <source>{n} chips without enough data</source>
-        <translation>{n} 块影像数据不足</translation>
     </message>
     <message>
         <source>The question about the prior waits for your answer.</source>
@@ -2295,6 +2860,22 @@
         <source>Without a prior: {reason}</source>
         <translation>无先验：{reason}</translation>
     </message>
+    <message>
+        <source>Cancelled. Nothing was interpreted.</source>
+        <translation>已取消。未进行任何解译。</translation>
+    </message>
+    <message>
+        <source>Starting the model. Chips to look at: {total} ({caveats})</source>
+        <translation>正在启动模型。待查看切片：{total}（{caveats}）</translation>
+    </message>
+    <message>
+        <source>detections so far: {n}</source>
+        <translation>目前检测到：{n}</translation>
+    </message>
+    <message>
+        <source>Cancelled.</source>
+        <translation>已取消。</translation>
+    </message>
 </context>
 <context>
     <name>RunLayers</name>
@@ -2311,16 +2892,8 @@
         <translation>回答</translation>
     </message>
     <message>
-        <source>it takes no more; is the disk full?</source>
-        <translation>无法再写入；磁盘是否已满？</translation>
-    </message>
-    <message>
         <source>Cannot write to {path}: {reason}.</source>
         <translation>无法写入 {path}：{reason}。</translation>
-    </message>
-    <message>
-        <source>The findings are only in memory. Export them before you close QGIS.</source>
-        <translation>结果只在内存中。请在关闭 QGIS 之前导出。</translation>
     </message>
     <message>
         <source>The findings are in a temporary file. Save the project to keep them.</source>
@@ -2329,6 +2902,117 @@
     <message>
         <source>The findings are in WGS 84: a GeoPackage cannot hold the CRS of the scene as it is.</source>
         <translation>解译结果采用 WGS 84：GeoPackage 无法如实保存场景的坐标系。</translation>
+    </message>
+    <message>
+        <source>it takes no more</source>
+        <translation>它无法再写入</translation>
+    </message>
+    <message>
+        <source>The disk is full: {path} takes no more findings.</source>
+        <translation>磁盘已满：{path} 无法再写入结果。</translation>
+    </message>
+    <message>
+        <source>The findings are safe in memory. Export them before you close QGIS.</source>
+        <translation>结果安全地保存在内存中。请在关闭 QGIS 之前将其导出。</translation>
+    </message>
+    <message>
+        <source>The layer “{name}” was removed while the run goes on: its findings are counted, but no longer shown.</source>
+        <translation>运行期间图层“{name}”被移除：其结果仍会计数，但不再显示。</translation>
+    </message>
+</context>
+<context>
+    <name>RunList</name>
+    <message>
+        <source>Started</source>
+        <translation>开始时间</translation>
+    </message>
+    <message>
+        <source>Question</source>
+        <translation>问题</translation>
+    </message>
+    <message>
+        <source>Findings</source>
+        <translation>结果数</translation>
+    </message>
+    <message>
+        <source>Scene</source>
+        <translation>场景</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>Prior</source>
+        <translation>先验</translation>
+    </message>
+    <message>
+        <source>Duration</source>
+        <translation>用时</translation>
+    </message>
+    <message>
+        <source>Zoom to It</source>
+        <translation>缩放至此</translation>
+    </message>
+    <message>
+        <source>Show the ground of the run on the map</source>
+        <translation>在地图上显示该次运行的范围</translation>
+    </message>
+    <message>
+        <source>Run Again</source>
+        <translation>再次运行</translation>
+    </message>
+    <message>
+        <source>Ask the same again; its findings come beside these</source>
+        <translation>以相同设置再问一次；新结果与现有结果并列</translation>
+    </message>
+    <message>
+        <source>Rename…</source>
+        <translation>重命名…</translation>
+    </message>
+    <message>
+        <source>Give its group in the Layers panel a name</source>
+        <translation>为其在图层面板中的分组命名</translation>
+    </message>
+    <message>
+        <source>Remove…</source>
+        <translation>移除…</translation>
+    </message>
+    <message>
+        <source>Take its layers out of the project; their file keeps the findings</source>
+        <translation>将其图层移出工程；文件中的结果仍然保留</translation>
+    </message>
+    <message>
+        <source>Rename Run</source>
+        <translation>重命名运行</translation>
+    </message>
+    <message>
+        <source>Name in the Layers panel:</source>
+        <translation>图层面板中的名称：</translation>
+    </message>
+    <message>
+        <source>Its layers leave the project. Their GeoPackage keeps the findings.</source>
+        <translation>其图层将移出工程，GeoPackage 中的结果仍然保留。</translation>
+    </message>
+    <message>
+        <source>Its findings are only in memory and are lost with its layers.</source>
+        <translation>其结果仅在内存中，将随图层一并丢失。</translation>
+    </message>
+    <message>
+        <source>Remove the run?</source>
+        <translation>移除这次运行？</translation>
+    </message>
+    <message>
+        <source>{model} (demonstration)</source>
+        <translation>{model}（演示）</translation>
+    </message>
+    <message>
+        <source>none</source>
+        <translation>无</translation>
+    </message>
+    <message>
+        <source>{n} s</source>
+        <translation>{n} 秒</translation>
     </message>
 </context>
 <context>
@@ -2487,6 +3171,10 @@
         <source>not understood, or no data</source>
         <translation>无法理解，或无数据</translation>
     </message>
+    <message>
+        <source>{name} ({n} hidden)</source>
+        <translation>{name}（已隐藏 {n} 个）</translation>
+    </message>
 </context>
 <context>
     <name>Token</name>
@@ -2525,10 +3213,6 @@
         <translation>地图上的区域。单击前往。</translation>
     </message>
     <message>
-        <source>A chip as the model saw it. Click to go to the area.</source>
-        <translation>模型所见的切片。单击前往该区域。</translation>
-    </message>
-    <message>
         <source>Add to map</source>
         <translation>添加到地图</translation>
     </message>
@@ -2551,6 +3235,22 @@
     <message>
         <source>Ask the same question again</source>
         <translation>再次提出同一个问题</translation>
+    </message>
+    <message>
+        <source>Chips seen: {n}</source>
+        <translation>看过的图块：{n}</translation>
+    </message>
+    <message>
+        <source>Picture of the area</source>
+        <translation>区域图片</translation>
+    </message>
+    <message>
+        <source>Show or hide the pictures of what was looked at</source>
+        <translation>显示或隐藏模型所看内容的图片</translation>
+    </message>
+    <message>
+        <source>A chip as the model saw it. Click to show its place on the map.</source>
+        <translation>模型所见的一个图块。点击可在地图上显示其位置。</translation>
     </message>
 </context>
 <context>
@@ -2733,6 +3433,54 @@
     <message>
         <source>same with and without</source>
         <translation>有无先验相同</translation>
+    </message>
+    <message>
+        <source>{width} x {height} m</source>
+        <translation>{width} x {height} 米</translation>
+    </message>
+    <message>
+        <source>{width} x {height} km</source>
+        <translation>{width} x {height} 公里</translation>
+    </message>
+    <message numerus="yes">
+        <source>{target} in {hits} of %n cell(s)</source>
+        <translation>
+            <numerusform></numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>no {target} in %n cell(s)</source>
+        <translation>
+            <numerusform></numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>object</source>
+        <translation>目标</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n detection(s)</source>
+        <translation>
+            <numerusform></numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n answer(s)</source>
+        <translation>
+            <numerusform></numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n not understood</source>
+        <translation>
+            <numerusform></numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n chip(s) without enough data</source>
+        <translation>
+            <numerusform></numerusform>
+        </translation>
     </message>
 </context>
 <context>

@@ -344,6 +344,8 @@ def test_a_project_saved_in_mid_review_opens_with_all_its_runs(three_runs, revie
     project.clear()
     assert project.read(path)
     assert [visible(one) for one in storage.findings_layers(project)] == [True] * 3
+
+
 @pytest.mark.parametrize(
     ("form", "name"), [("geojson", "x.json"), ("csv", "x.csv"), ("kml", "x.kml"), ("csv", "x.txt")]
 )
