@@ -149,7 +149,7 @@ def test_a_job_waits_while_the_backend_has_too_many(call, standin):
     def use(client):
         job = client.start_job(inputs)
         client.wait_for(job)
-        return job.end.status, client.results(job)[0]["task"]
+        return job.end.status, client.results(job.id)[0]["task"]
 
     assert call(with_client(standin.url, use, standin.token)) == ("successful", "detect")
 
