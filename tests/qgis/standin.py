@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -96,7 +97,7 @@ class Standin(ThreadingHTTPServer):
         self.priors: list[dict] = []  # that were asked about
         self.scenes: dict[str, bytes] = {}
         self.scene_names: list[str] = []
-        self.info: dict = INFO
+        self.info: dict = deepcopy(INFO)  # a test may change it
         self.pause_s = 0.02
 
     def keep_state(self) -> None:
