@@ -116,10 +116,6 @@
         <translation>后端未运行：第一次解译时会启动它。</translation>
     </message>
     <message>
-        <source>The backend at {url} did not answer within {n} seconds.</source>
-        <translation>位于 {url} 的后端在 {n} 秒内没有应答。</translation>
-    </message>
-    <message>
         <source>Start that backend, or choose another one in the FUSAR-GPT options.</source>
         <translation>请启动该后端，或在 FUSAR-GPT 选项中选择另一个。</translation>
     </message>
@@ -130,6 +126,10 @@
     <message>
         <source>The model is loading: an interpretation that is started now waits for it.</source>
         <translation>模型正在加载：现在开始的解译会等待它。</translation>
+    </message>
+    <message>
+        <source>The backend at {url} did not answer within {n} s.</source>
+        <translation>位于 {url} 的后端在 {n} 秒内没有应答。</translation>
     </message>
 </context>
 <context>
@@ -149,17 +149,13 @@
         <source>More than {n} features on the area. Select some of them.</source>
         <translation>区域内的要素超过 {n} 个。请选择其中一部分。</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>%n selected feature(s) on the area</source>
-        <translation>
-            <numerusform></numerusform>
-        </translation>
+        <translation>区域内选中的 %n 个要素</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>%n feature(s) on the area</source>
-        <translation>
-            <numerusform></numerusform>
-        </translation>
+        <translation>区域内的 %n 个要素</translation>
     </message>
 </context>
 <context>
@@ -199,11 +195,9 @@
         <source>The next question is still about the area framed on the map. Press View to ask about what the map shows now.</source>
         <translation>下一个问题仍针对地图上框出的区域。若要询问地图当前显示的内容，请按“视图”。</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>Put on the map: %n finding(s) of the answer.</source>
-        <translation>
-            <numerusform></numerusform>
-        </translation>
+        <translation>已加入地图：回答中的 %n 个结果。</translation>
     </message>
     <message>
         <source>A demonstration model answers here: do not rely on its answers.</source>
@@ -492,11 +486,9 @@
         <source>“{file}” cannot be written: {reason}</source>
         <translation>无法写入“{file}”：{reason}</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>Delete “{name}” with its %n answer(s)? They cannot be brought back.</source>
-        <translation>
-            <numerusform></numerusform>
-        </translation>
+        <translation>删除“{name}”及其 %n 个回答？删除后无法恢复。</translation>
     </message>
 </context>
 <context>
@@ -586,11 +578,9 @@
         <source>Close</source>
         <translation>关闭</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>With the prior ({prior}): %n detection(s). Without it: {m}.</source>
-        <translation>
-            <numerusform></numerusform>
-        </translation>
+        <translation>有先验（{prior}）：%n 个检测。无先验：{m} 个。</translation>
     </message>
 </context>
 <context>
@@ -746,11 +736,9 @@
         <source>“{path}” cannot be written: {reason}. Choose another place.</source>
         <translation>无法写入“{path}”：{reason}。请另选位置。</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>%n image(s). To check them: fusar-train data check</source>
-        <translation>
-            <numerusform></numerusform>
-        </translation>
+        <translation>%n 幅图像。检查命令：fusar-train data check</translation>
     </message>
 </context>
 <context>
@@ -811,11 +799,9 @@
         <source>PDF &amp;report…</source>
         <translation>PDF 报告(&amp;R)…</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>%n finding(s) exported to {path}.</source>
-        <translation>
-            <numerusform></numerusform>
-        </translation>
+        <translation>已将 %n 个结果导出到 {path}。</translation>
     </message>
     <message>
         <source>The layer “{layer}” of this project is in “{path}”. Choose another name.</source>
@@ -841,16 +827,16 @@
         <translation>未审核</translation>
     </message>
     <message>
-        <source>Confidence ≥ </source>
-        <translation>置信度 ≥ </translation>
-    </message>
-    <message>
         <source>Search in class, run, answer and id</source>
         <translation>在类别、运行、回答和编号中搜索</translation>
     </message>
     <message>
         <source>Show all</source>
         <translation>全部显示</translation>
+    </message>
+    <message>
+        <source>Confidence ≥</source>
+        <translation>置信度 ≥</translation>
     </message>
 </context>
 <context>
@@ -1532,11 +1518,9 @@
         <source>Taken for {reason}.</source>
         <translation>判定为：{reason}。</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>%n vector(s); A01, A16, A09 as red, green, blue.</source>
-        <translation>
-            <numerusform></numerusform>
-        </translation>
+        <translation>%n 个向量；A01、A16、A09 显示为红、绿、蓝。</translation>
     </message>
 </context>
 <context>
@@ -3442,45 +3426,33 @@
         <source>{width} x {height} km</source>
         <translation>{width} x {height} 公里</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>{target} in {hits} of %n cell(s)</source>
-        <translation>
-            <numerusform></numerusform>
-        </translation>
+        <translation>%n 个网格单元中有 {hits} 个含 {target}</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>no {target} in %n cell(s)</source>
-        <translation>
-            <numerusform></numerusform>
-        </translation>
+        <translation>%n 个网格单元中没有 {target}</translation>
     </message>
     <message>
         <source>object</source>
         <translation>目标</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>%n detection(s)</source>
-        <translation>
-            <numerusform></numerusform>
-        </translation>
+        <translation>%n 个检测目标</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>%n answer(s)</source>
-        <translation>
-            <numerusform></numerusform>
-        </translation>
+        <translation>%n 个回答</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>%n not understood</source>
-        <translation>
-            <numerusform></numerusform>
-        </translation>
+        <translation>%n 个未能理解</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>%n chip(s) without enough data</source>
-        <translation>
-            <numerusform></numerusform>
-        </translation>
+        <translation>%n 个切片数据不足</translation>
     </message>
 </context>
 <context>

@@ -12,8 +12,8 @@ if [ -n "$missing" ]; then
 fi
 plain=$(mktemp -d)
 trap 'rm -rf "$plain"' EXIT
-# pylupdate5 does not see a text with a comma behind it, so it gets each module as ast.unparse writes it;
-# and it knows a text with a number only from translate(context, text, comment, n).
+# pylupdate5 does not see a text with a comma behind it, so it gets each module as ast.unparse writes it. A text with
+# a number goes as a plain one: Chinese has one form for all numbers, and pylupdate5 forgets plural forms when it is run again.
 /usr/bin/python3 - "$plain" <<'END'
 import ast, sys
 from pathlib import Path
@@ -24,7 +24,7 @@ class Counted(ast.NodeTransformer):
         self.generic_visit(call)
         if getattr(call.func, "id", "") == "translate_count":
             call.func.id = "translate"
-            call.args[2:] = [ast.Constant(None), ast.Name("n")]  # it does not read every expression
+            del call.args[2:]
         return call
 
 

@@ -92,7 +92,7 @@ def ask_status(choice: BackendChoice, child: ChildBackend, known: BackendStatus)
             return _running(known, client.info())
     except Stopped:
         missing = translate(
-            "BackendStatus", "The backend at {url} did not answer within {n} seconds."
+            "BackendStatus", "The backend at {url} did not answer within {n} s."
         ).format(url=known.place, n=round(_PATIENCE_S))
     except RequestError as error:
         missing = str(error)

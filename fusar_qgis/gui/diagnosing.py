@@ -63,7 +63,7 @@ class Diagnostics(QObject):
             rows["Models"] = ", ".join(model.name for model in info.models)
         rows["Program"] = fusar_executable() or "not found"
         rows["Environment"] = f"{installing.state_of(environment_folder())}, {environment_folder()}"
-        rows["Server from the environment"] = os.environ.get("FUSAR_URL", "no")
+        rows["FUSAR_URL"] = os.environ.get("FUSAR_URL", "no")
         return rows
 
     def _on_logged(self, text: str, tag: str, level: Qgis.MessageLevel) -> None:

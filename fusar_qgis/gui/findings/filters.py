@@ -29,7 +29,7 @@ class Filters(QWidget):
         self.least = QDoubleSpinBox()
         self.least.setRange(0, 1)
         self.least.setSingleStep(0.05)
-        self.least.setPrefix(self.tr("Confidence ≥ "))
+        self.least.setPrefix(self.tr("Confidence ≥") + " ")
         self.words = QgsFilterLineEdit()
         self.words.setPlaceholderText(self.tr("Search in class, run, answer and id"))
         self.words.setShowClearButton(True)
