@@ -91,9 +91,9 @@ def ask_status(choice: BackendChoice, child: ChildBackend, known: BackendStatus)
         with BlockingClient(choice, child, lambda: time.monotonic() > until) as client:
             return _running(known, client.info())
     except Stopped:
-        missing = translate(
-            "BackendStatus", "The backend at {url} did not answer within {n} s."
-        ).format(url=known.place, n=round(_PATIENCE_S))
+        missing = translate("BackendStatus", "The backend at {url} did not answer within {n} s.").format(
+            url=known.place, n=round(_PATIENCE_S)
+        )
     except RequestError as error:
         missing = str(error)
     step = translate("BackendStatus", "Start that backend, or choose another one in the FUSAR-GPT options.")
