@@ -27,6 +27,8 @@ from ..layers.wording import run_title
 
 _MARGIN = 1.2  # of a run's extent, to see what lies around it
 
+_WIDEST = 220  # pixels of a column: a tip has the whole text
+
 Again = Callable[[LayerRequest], None]
 
 
@@ -90,6 +92,7 @@ class RunList(QWidget):
             item.setSelected(chosen is not None and chosen.id == run.id)
         for column in range(self.table.columnCount()):
             self.table.resizeColumnToContents(column)
+            self.table.setColumnWidth(column, min(self.table.columnWidth(column), _WIDEST))
         self._enable()
 
     def chosen(self) -> ProjectRun | None:

@@ -16,6 +16,7 @@ from qgis.core import (
     QgsProject,
     QgsProperty,
     QgsRendererCategory,
+    QgsSimpleLineSymbolLayer,
     QgsTextBufferSettings,
     QgsTextFormat,
     QgsVectorLayer,
@@ -195,24 +196,23 @@ def _detection(colour: str) -> QgsFillSymbol:
 
 
 def _outline(
-    colour: str, *, fill: str = "0,0,0,0", width: float = 0.6, line: str = "solid", side: str = "NULL"
+    colour: str, *, fill: str = "", width: float = 0.6, line: str = "solid", side: str = "NULL"
 ) -> QgsFillSymbol:
     """Return a polygon symbol: a dark halo under a line of ``colour``; widths in millimetres.
 
-    Lines get thinner where ``side``, an expression for metres, is small on the map; what is rejected is faint.
+    Lines get thinner where ``side``, an expression for metres, is small on the map; what is rejected is faint. They are
+    line layers: QGIS shows a selection by filling a fill layer, which would hide what was found.
     """
-    symbol = QgsFillSymbol.createSimple(
-        {"color": fill, "outline_color": _HALO, "outline_width": str(width + 0.5), "outline_style": "solid"}
-    )
-    top = QgsFillSymbol.createSimple(
-        {"style": "no", "outline_color": colour, "outline_width": str(width), "outline_style": line}
-    )
-    symbol.appendSymbolLayer(top.symbolLayer(0).clone())
-    for place, full in ((0, width + 0.5), (1, width)):
-        thinner = f"{full} * coalesce(clamp(0.3, {_on_screen(side)} / 8, 1), 1)"
-        symbol.symbolLayer(place).setDataDefinedProperty(
-            compat.STROKE_WIDTH, QgsProperty.fromExpression(thinner)
+    symbol = QgsFillSymbol.createSimple({"color": fill, "outline_style": "no"})
+    for paint, full, kind in ((_HALO, width + 0.5, "solid"), (colour, width, line)):
+        stroke = QgsSimpleLineSymbolLayer.create(
+            {"line_color": paint, "line_width": str(full), "line_style": kind}
         )
+        thinner = f"{full} * coalesce(clamp(0.3, {_on_screen(side)} / 8, 1), 1)"
+        stroke.setDataDefinedProperty(compat.STROKE_WIDTH, QgsProperty.fromExpression(thinner))
+        symbol.appendSymbolLayer(stroke.clone())
+    if not fill:
+        symbol.deleteSymbolLayer(0)
     symbol.setDataDefinedProperty(compat.OPACITY, QgsProperty.fromExpression(_FAINT))
     return symbol
 

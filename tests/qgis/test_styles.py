@@ -22,6 +22,17 @@ SIDE = 400
 
 def drawn(layer: QgsVectorLayer, metres: float) -> np.ndarray:
     """Which pixels of a map of this side, around the finding, are in the colour of its class, bool [h, w]."""
+    pixels = picture(layer, metres)
+    return (pixels[..., 2] > 150) & (pixels[..., 0] < 80)
+
+
+def green(layer: QgsVectorLayer, metres: float) -> int:
+    """The most green of a map's pixels, which yellow has more of than the classes."""
+    return int(picture(layer, metres)[..., 1].max())
+
+
+def picture(layer: QgsVectorLayer, metres: float) -> np.ndarray:
+    """A map of this side around the finding, int [h, w, blue-green-red-alpha]."""
     settings = QgsMapSettings()
     settings.setLayers([layer])
     settings.setDestinationCrs(layer.crs())
@@ -39,9 +50,7 @@ def drawn(layer: QgsVectorLayer, metres: float) -> np.ndarray:
     image = job.renderedImage().convertToFormat(QImage.Format.Format_RGB32)
     bits = image.constBits()
     bits.setsize(image.sizeInBytes())
-    pixels = np.frombuffer(bits, np.uint8).reshape(SIDE, SIDE, 4).astype(int)
-    red, blue = pixels[..., 2], pixels[..., 0]
-    return (red > 150) & (blue < 80)
+    return np.frombuffer(bits, np.uint8).reshape(SIDE, SIDE, 4).astype(int)
 
 
 @pytest.fixture
@@ -80,3 +89,11 @@ def test_a_box_that_a_person_drew_without_a_length_is_seen(layer):
     (feature,) = layer.getFeatures()
     layer.dataProvider().changeAttributeValues({feature.id(): {6: None}})
     assert drawn(layer, 300).any()
+
+
+def test_what_is_selected_is_not_hidden_by_its_selection(layer):
+    layer.selectAll()
+    after = drawn(layer, 300)
+    assert after.any()
+    assert not after[SIDE // 2 - 20 : SIDE // 2 + 20, SIDE // 2 - 20 : SIDE // 2 + 20].any()
+    assert green(layer, 300) > 200, "it does not show that it is selected"
