@@ -305,7 +305,7 @@ def test_cancel_at_once_and_keep_what_was_found(ask, bar, qtbot, standin, where,
 
 @pytest.mark.parametrize(("target", "told"), [("ship", "Task complete"), ("refused", "Task failed")])
 def test_the_last_message_of_a_run_is_its_own(ask, bar, qtbot, standin, desktop_messages, target, told):
-    standin.info["models"][0]["targets"] = ["ship", "refused"]
+    standin.info["models"][0]["targets"] = ["ship", "storage tank", "endless", "refused", "failing"]
     ask(targets=(target,))
     qtbot.waitUntil(lambda: bool(desktop_messages))
     qtbot.waitUntil(lambda: finished(bar, {"ship": "detections;", "refused": "outside the scene"}[target]))
