@@ -136,7 +136,7 @@ def test_detections_arrive_styled_and_with_their_provenance(ask, bar, qtbot, sta
     )  # fmt: skip
     assert feature.geometry().isGeosValid()
     assert [category.value() for category in layer.renderer().categories()] == ["ship", "storage tank"]
-    assert layer.renderer().categories()[0].symbol().symbolLayer(1).strokeColor().name() == "#e69f00"
+    assert layer.renderer().categories()[0].symbol().symbolLayer(1).color().name() == "#e69f00"
     assert layer.labelsEnabled()
     assert "score_meaning: token probability" in layer.metadata().abstract()
     assert layer.metadata().rights() == ["Simulated, no radar ever saw it"]
