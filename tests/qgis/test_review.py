@@ -361,9 +361,8 @@ def test_an_export_has_the_name_that_was_chosen(export, tmp_path, form, name):
 def test_the_next_export_begins_in_the_folder_of_the_last(export, tmp_path, qgis_iface):
     (tmp_path / "there").mkdir()
     export("csv", tmp_path / "there" / "x.csv")
-    exporting = (
-        qgis_iface.mainWindow().findChildren(ReviewBar)[-1]._exporting
-    )  # an older one may wait to be deleted
+    newest = qgis_iface.mainWindow().findChildren(ReviewBar)[-1]  # an older one may wait to be deleted
+    exporting = newest._exporting
     exporting._actions["kml"].trigger()
     assert exporting._dialog.directory().absolutePath() == str(tmp_path / "there")
     exporting._drop_dialog()
