@@ -272,7 +272,7 @@ class JobResults(_JobsAlgorithm):
             )
         entries = [
             Entry(*client.results(job))
-            for job, state in zip(self._jobs, states, strict=True)
+            for job, state in zip(self._jobs, states)  # noqa: B905 - Python 3.9
             if state["status"] == _SUCCESSFUL
         ]
         return entries, [_in_words(state) for state in states if state["status"] != _SUCCESSFUL]
