@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from qgis.PyQt.QtCore import QStandardPaths
 
@@ -46,10 +45,6 @@ class BackendStatus:
     device: str = ""
     missing: str = ""
     next_step: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain values by name."""
-        return asdict(self)
 
 
 def choice_and_status(child: ChildBackend) -> tuple[BackendChoice | None, BackendStatus]:
@@ -98,12 +93,6 @@ def ask_status(choice: BackendChoice, child: ChildBackend, known: BackendStatus)
         missing = str(error)
     step = translate("BackendStatus", "Start that backend, or choose another one in the FUSAR-GPT options.")
     return replace(known, missing=missing, next_step=step)
-
-
-def backend_status(child: ChildBackend) -> BackendStatus:
-    """Return what is there of a backend; to be called in the GUI thread."""
-    choice, known = choice_and_status(child)
-    return known if choice is None else ask_status(choice, child, known)
 
 
 def _running(known: BackendStatus, info: Info) -> BackendStatus:

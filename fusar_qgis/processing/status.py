@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from qgis.core import (
@@ -66,4 +67,4 @@ class Status(FusarAlgorithm):
         for line in (status.missing, status.next_step):
             if line:
                 feedback.pushInfo(line)
-        return {name.upper(): value for name, value in status.to_json().items()}
+        return {name.upper(): value for name, value in asdict(status).items()}
