@@ -1399,8 +1399,8 @@
 <context>
     <name>Options</name>
     <message>
-        <source>The diagnostics are on the clipboard. Paste them into your report; they hold no token.</source>
-        <translation>诊断信息已复制到剪贴板。请将其粘贴到您的报告中；其中不含令牌。</translation>
+        <source>The diagnostics are on the clipboard. Known secrets are hidden; read them before you send them.</source>
+        <translation>诊断信息已复制到剪贴板。已知的机密已隐藏；发送前请先通读。</translation>
     </message>
 </context>
 <context>
