@@ -939,6 +939,10 @@
         <source>Findings</source>
         <translation>结果数</translation>
     </message>
+    <message>
+        <source>The map cannot show that place in its coordinate system.</source>
+        <translation>地图无法在其坐标系中显示该位置。</translation>
+    </message>
 </context>
 <context>
     <name>FusarPlugin</name>

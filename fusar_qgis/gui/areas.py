@@ -1,23 +1,27 @@
-"""Areas that need no drawing (view, selection, layer), and the menu of all ways to choose one."""
+"""Areas that need no drawing (view, selection, layer), the menu of all ways to choose one, and the way to show one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from qgis.core import (
     QgsApplication,
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCsException,
     QgsDistanceArea,
     QgsGeometry,
     QgsMapLayer,
     QgsPointXY,
     QgsProject,
     QgsRasterLayer,
+    QgsRectangle,
     QgsVectorLayer,
 )
 from qgis.gui import QgisInterface, QgsMapCanvas
 from qgis.PyQt.QtCore import QObject
+from qgis.PyQt.QtGui import QColor
 from qgis.PyQt.QtWidgets import QAction, QMenu, QToolBar, QToolButton
 
 from .. import compat
@@ -25,6 +29,9 @@ from ..layers.scene import Scene, SceneError, scene_of
 from ..translation import translate
 
 _MENU = "FUSAR-GPT"
+_AROUND = 3.0  # how much more than the geometries the map shows
+_MOST_FLASHED = 200
+_FLASH = QColor(230, 159, 0, 160)  # what lies below stays visible
 
 
 class AreaError(Exception):
@@ -56,6 +63,31 @@ def ground_m2(area: Area) -> float:
     ground.setSourceCrs(area.crs, QgsProject.instance().transformContext())
     ground.setEllipsoid(area.crs.ellipsoidAcronym() or "EPSG:7030")
     return float(ground.measureArea(area.outline))
+
+
+def show_on_map(
+    canvas: QgsMapCanvas,
+    geometries: Sequence[QgsGeometry],
+    crs: QgsCoordinateReferenceSystem,
+    around: float = _AROUND,
+) -> bool:
+    """Zoom to ``around`` times the bounds of geometries and flash them; False where the map cannot show them."""
+    there = [geometry for geometry in geometries if not geometry.isEmpty()][:_MOST_FLASHED]
+    target = canvas.mapSettings().destinationCrs()
+    to_map = QgsCoordinateTransform(crs, target if target.isValid() else crs, QgsProject.instance())
+    box = QgsRectangle()
+    try:
+        for geometry in there:
+            box.combineExtentWith(to_map.transformBoundingBox(geometry.boundingBox()))
+    except QgsCsException:
+        return False
+    if box.isEmpty() or not box.isFinite():
+        return False
+    box.scale(around)
+    canvas.setExtent(box)
+    canvas.refresh()
+    canvas.flashGeometries(there, crs, _FLASH, QColor(0, 0, 0, 0))
+    return True
 
 
 def selected_area(active: QgsMapLayer | None) -> Area:

@@ -78,7 +78,9 @@ class Options(QObject):
         """Copy versions, states and last errors to the clipboard, and say so."""
         QgsApplication.clipboard().setText(self._diagnostics.text())
         self._show_message(
-            self.tr("The diagnostics are on the clipboard. Known secrets are hidden; read them before you send them."),
+            self.tr(
+                "The diagnostics are on the clipboard. Known secrets are hidden; read them before you send them."
+            ),
             Qgis.MessageLevel.Success,
         )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qgis.core import QgsCoordinateTransform, QgsCsException, QgsProject, QgsRectangle
+from qgis.core import QgsGeometry, QgsProject
 from qgis.gui import QgisInterface
-from qgis.PyQt.QtCore import QDateTime, QLocale, Qt
+from qgis.PyQt.QtCore import QLocale, Qt
 from qgis.PyQt.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -23,9 +23,10 @@ from qgis.PyQt.QtWidgets import (
 
 from ..core.request import LayerRequest
 from ..layers.project_runs import ProjectRun, ProjectRuns
-from ..layers.wording import run_title
+from ..layers.run_groups import run_label, started
+from .areas import show_on_map
 
-_MARGIN = 1.2  # of a run's extent, to see what lies around it
+_AROUND = 1.2  # the map shows this many times a run's extent
 
 _WIDEST = 220  # pixels of a column: a tip has the whole text
 
@@ -105,22 +106,10 @@ class RunList(QWidget):
         run = self.chosen()
         if run is None:
             return
-        canvas = self._iface.mapCanvas()
-        destination = canvas.mapSettings().destinationCrs()
-        extent = QgsRectangle()
-        extent.setMinimal()
-        for layer in run.layers.values():
-            move = QgsCoordinateTransform(layer.crs(), destination, QgsProject.instance())
-            try:
-                if layer.featureCount():
-                    extent.combineExtentWith(move.transformBoundingBox(layer.extent()))
-            except QgsCsException:
-                continue  # this layer has no place on the map
-        if not extent.isEmpty():
-            extent.scale(_MARGIN)
-            canvas.setExtent(extent)
-            canvas.refresh()
-        self._iface.setActiveLayer(next(iter(run.layers.values())))
+        layers = list(run.layers.values())
+        grounds = [QgsGeometry.fromRect(layer.extent()) for layer in layers if layer.featureCount()]
+        show_on_map(self._iface.mapCanvas(), grounds, layers[0].crs(), _AROUND)
+        self._iface.setActiveLayer(layers[0])
 
     def repeat(self) -> None:
         """Run the chosen one's request once more."""
@@ -176,13 +165,12 @@ class RunList(QWidget):
         """Return what the row says, a text for each column."""
         about: dict[str, Any] = run.run
         group = _group(run)
-        title = run_title(str(about.get("task", "")), str(about.get("targets") or ""))
         findings = sum(max(layer.featureCount(), 0) for layer in run.layers.values())
         prior = str(about.get("prior") or "")
         seconds = run.seconds
         return [
-            QLocale().toString(_started(run).toLocalTime(), QLocale.FormatType.ShortFormat),
-            group.name() if group is not None else title,
+            QLocale().toString(started(run.run), QLocale.FormatType.ShortFormat),
+            group.name() if group is not None else run_label(about),
             str(findings),
             str(about.get("scene") or ""),
             self.tr("{model} (demonstration)").format(model=about.get("model", ""))
@@ -212,7 +200,7 @@ class _Row(QTreeWidgetItem):
         super().__init__(words)
         self.setData(0, Qt.ItemDataRole.UserRole, run.id)
         self._keys: dict[int, Any] = {
-            0: _started(run).toMSecsSinceEpoch(),
+            0: started(run.run).toMSecsSinceEpoch(),
             2: int(words[2]),
             6: run.seconds or 0.0,
         }
@@ -226,10 +214,6 @@ class _Row(QTreeWidgetItem):
         if isinstance(other, _Row) and column in self._keys:
             return bool(self._keys[column] < other._keys[column])
         return bool(self.text(column) < other.text(column))
-
-
-def _started(run: ProjectRun) -> QDateTime:
-    return QDateTime.fromString(str(run.run.get("started") or ""), Qt.DateFormat.ISODate)
 
 
 def _group(run: ProjectRun) -> Any:

@@ -18,17 +18,26 @@ from qgis.PyQt.QtCore import QDateTime, Qt
 from ..translation import translate
 from .scene import crs_of
 from .storage import findings_layers, run_of
-from .wording import run_name
+from .wording import run_caveats, run_title
 
 _KM = 1000.0
 _HIDDEN = "fusar/hidden_for_review"  # of a node of the Layers panel; kept in the project file
 
 
+def started(run: dict[str, Any]) -> QDateTime:
+    """Return when a run started, in local time; invalid where it does not say."""
+    return QDateTime.fromString(str(run.get("started") or ""), Qt.DateFormat.ISODate).toLocalTime()
+
+
+def run_label(run: dict[str, Any]) -> str:
+    """Return what tells runs apart, first: ``14:32 · 2.1 x 1.8 km · Detect ship``; the time is local."""
+    title = run_title(str(run.get("task", "")), str(run.get("targets") or ""))
+    return " · ".join(filter(None, (started(run).toString("HH:mm"), _size_in_words(run), title)))
+
+
 def group_name(run: dict[str, Any]) -> str:
-    """Return what tells runs apart, first: ``14:32 · 2.1 x 1.8 km · Detect ship (...)``; the time is local."""
-    started = QDateTime.fromString(str(run.get("started") or ""), Qt.DateFormat.ISODate)
-    time = started.toLocalTime().toString("HH:mm") if started.isValid() else ""
-    return " · ".join(filter(None, (time, _size_in_words(run), run_name(run))))
+    """Return the label with what is never silent: ``14:32 · 2.1 x 1.8 km · Detect ship (...)``."""
+    return f"{run_label(run)} ({run_caveats(run)})"
 
 
 def show_only(project: QgsProject, reviewed: QgsMapLayer | None) -> None:

@@ -1,4 +1,4 @@
-"""Shows an answer's findings on the map canvas and in a small picture."""
+"""Where a turn of a conversation lies, and a small picture of it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from qgis.core import (
     QgsMapRendererParallelJob,
     QgsMapSettings,
     QgsProject,
-    QgsRectangle,
 )
-from qgis.gui import QgsMapCanvas
 from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice, QObject, QSize, pyqtSignal
 from qgis.PyQt.QtGui import QColor, QImage, QImageReader, QPainter, QPen, QPolygonF
 
@@ -26,13 +24,10 @@ from ...layers.features import geometry_of
 from ...layers.scene import crs_of
 from ..areas import Area, ground_m2
 
-_AROUND = 3.0  # how much more than the findings the map shows
-_MOST_FLASHED = 200
 _WIDE_PX, _FLATTEST, _TALLEST = 320, 0.35, 0.9
 _MARGIN = 1.1
 _QUALITY = 80
 _LARGEST_PX = 4096
-_FLASH = QColor(230, 159, 0, 160)  # what lies below stays visible
 _FOUND, _ASKED = QColor("#e69f00"), QColor("#56b4e9")
 
 
@@ -52,26 +47,6 @@ def square_kilometres(target: ChatTarget) -> float:
         return ground_m2(area_of(target)) / 1e6
     except QgsCsException:
         return float("nan")
-
-
-def show(canvas: QgsMapCanvas, geometries: Sequence[QgsGeometry], crs: QgsCoordinateReferenceSystem) -> bool:
-    """Zoom to the geometries, with what lies around them, and flash them; False where the map cannot show them."""
-    there = [geometry for geometry in geometries if not geometry.isEmpty()][:_MOST_FLASHED]
-    target = canvas.mapSettings().destinationCrs()
-    to_map = QgsCoordinateTransform(crs, target if target.isValid() else crs, QgsProject.instance())
-    box = QgsRectangle()
-    try:
-        for geometry in there:
-            box.combineExtentWith(to_map.transformBoundingBox(geometry.boundingBox()))
-    except QgsCsException:
-        return False
-    if box.isEmpty() or not box.isFinite():
-        return False
-    box.scale(_AROUND)
-    canvas.setExtent(box)
-    canvas.refresh()
-    canvas.flashGeometries(there, crs, _FLASH, QColor(0, 0, 0, 0))
-    return True
 
 
 class AreaPicture(QObject):

@@ -28,6 +28,7 @@ from ...layers.run_layers import RunLayers
 from ...layers.scene import Scene, SceneError, crs_of, scene_of
 from ...layers.wording import questions_taken
 from ...translation import translate_count
+from ..areas import show_on_map
 from ..messages import PRODUCT, show_message
 from .area_picker import AreaPicker
 from .captions import suggestions
@@ -35,7 +36,7 @@ from .chat_request import ChatRequest, Consents, Sent
 from .conversation_bar import ConversationBar
 from .conversation_store import ConversationStore
 from .model_menu import ModelMenu
-from .on_map import area_of, chip_area_of, show
+from .on_map import area_of, chip_area_of
 from .question import QuestionEdit
 from .text_block import TextBlock
 from .transcript import Transcript
@@ -203,7 +204,7 @@ class ChatPanel(QWidget):
                     "map shows now."
                 )
             )
-        if not show(self._iface.mapCanvas(), shapes, crs):
+        if not show_on_map(self._iface.mapCanvas(), shapes, crs):
             self._show_problem(self.tr("The map cannot show that place in its coordinate system."))
 
     def _add_to_map(self, turn: Turn) -> None:

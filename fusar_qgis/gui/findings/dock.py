@@ -62,7 +62,7 @@ class FindingsDock(QObject):
         if not shown or self.panel is not None:
             return
         self.action.toggled.disconnect(self._on_toggled)
-        self.panel = FindingsPanel(self._iface, self._pages)
+        self.panel = FindingsPanel(self._iface, self._runs, self._pages)
         self._pages.addTab(self.panel, self.tr("Findings"))
         self.run_list = RunList(self._iface, self._runs, self._again, self._pages)
         self._pages.addTab(self.run_list, self.tr("Runs"))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from qgis.core import Qgis, QgsCoordinateTransform, QgsCsException, QgsProject, QgsVectorLayer
+from qgis.core import Qgis, QgsVectorLayer
 from qgis.gui import QgisInterface
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, Qt, QTimer
@@ -25,8 +25,9 @@ from qgis.PyQt.QtWidgets import (
 from ...core import review
 from ...layers.decisions import Decisions
 from ...layers.project_runs import ProjectRun, ProjectRuns
+from ...layers.run_groups import run_label
 from ...layers.storage import StorageError
-from ...layers.wording import run_title
+from ..areas import show_on_map
 from ..keys import Keys
 from ..messages import show_message
 from ..review_bar import reviewer
@@ -44,9 +45,10 @@ _WIDTHS = (SIDE + 8, 90, 80, 70, 90)
 class FindingsPanel(QWidget):
     """All findings of the project's runs."""
 
-    def __init__(self, iface: QgisInterface, parent: QWidget) -> None:
+    def __init__(self, iface: QgisInterface, runs: ProjectRuns, parent: QWidget) -> None:
+        """``runs`` tells of the project's runs; it is not owned."""
         super().__init__(parent)
-        self._iface = iface
+        self._iface, self._runs = iface, runs
         self._names = {
             review.ACCEPTED: self.tr("accepted"),
             review.REJECTED: self.tr("rejected"),
@@ -73,14 +75,13 @@ class FindingsPanel(QWidget):
         self._timer.setInterval(_RELOAD_MS)
         self._timer.timeout.connect(self._read_stale)
         self._set_up()
-        self._runs = ProjectRuns(self)
         self._runs.changed.connect(self._on_runs)
         self._on_runs()
 
     def remove(self) -> None:
         """Let go of the project."""
         self._keys.remove()
-        self._runs.remove()
+        self._runs.changed.disconnect(self._on_runs)
         self._reader.stop()
         self._timer.stop()
         self.model.pictures.stop()
@@ -170,10 +171,7 @@ class FindingsPanel(QWidget):
 
     def _read_stale(self) -> None:
         for name in self._stale:
-            run = self._layer_runs[name].run
-            title = run_title(str(run.get("task", "")), str(run.get("targets") or ""))
-            started = str(run.get("started") or "")[:16].replace("T", " ")
-            self._reader.read(self._layers[name], f"{title} · {started}")
+            self._reader.read(self._layers[name], run_label(self._layer_runs[name].run))
         self._stale.clear()
 
     def _on_read(self, name: str, rows: Rows) -> None:
@@ -249,19 +247,10 @@ class FindingsPanel(QWidget):
     def _go_to(self, index: QModelIndex) -> None:
         """Show a finding on the map and let it flash."""
         for name, keys in self.model.keys([index.row()]).items():
-            layer, canvas = self._layers[name], self._iface.mapCanvas()
-            box = layer.getFeature(keys[0]).geometry().boundingBox()
-            settings = canvas.mapSettings()
-            move = QgsCoordinateTransform(layer.crs(), settings.destinationCrs(), QgsProject.instance())
-            try:
-                box = move.transformBoundingBox(box)
-            except QgsCsException as error:
-                self._tell(str(error))
-                return
-            box.scale(_AROUND)
-            canvas.setExtent(box)
-            canvas.refresh()
-            canvas.flashFeatureIds(layer, keys)
+            layer = self._layers[name]
+            place = [layer.getFeature(keys[0]).geometry()]
+            if not show_on_map(self._iface.mapCanvas(), place, layer.crs(), _AROUND):
+                self._tell(self.tr("The map cannot show that place in its coordinate system."))
 
     def _decide(self, decision: str, label: str | None = None) -> None:
         """Note a decision about all rows that are selected."""
