@@ -13,7 +13,7 @@ from qgis.PyQt.QtWidgets import QAction, QFileDialog, QMenu, QWidget
 
 from ..background import BackgroundTask
 from ..core.setting_names import EXPORT_FOLDER
-from ..layers.exports import BOXES_ONLY, FORMATS, Snapshot, refusal, snapshot, write
+from ..layers.exports import BOXES_ONLY, FORMATS, Snapshot, in_words, refusal, snapshot, write
 from ..layers.storage import StorageError, source_of
 from ..translation import translate_count
 from .messages import show_message
@@ -90,7 +90,11 @@ class Exporting(QObject):
         task.start()
 
     def _report(self, taken: Snapshot, path: Path) -> None:
-        writing = ReportWriting(taken, path, self)
+        try:
+            writing = ReportWriting(taken, path, self)
+        except OSError as error:
+            self._fail(in_words(error, path))
+            return
         writing.failed.connect(self._fail)
         writing.written.connect(self._tell)
 

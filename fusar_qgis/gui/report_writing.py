@@ -24,11 +24,13 @@ class ReportWriting(QObject):
     failed = pyqtSignal(str)
 
     def __init__(self, taken: Snapshot, path: Path, parent: QObject) -> None:
+        """Begin; raises OSError where nothing can be written beside ``path``."""
         super().__init__(parent)
         self._path = path
         self._steps: Iterator[int] = iter(())
         self._done = 0
-        self._folder = tempfile.TemporaryDirectory(prefix="fusar-report-")
+        # Beside its place: what is there stays until the new one is whole.
+        self._folder = tempfile.TemporaryDirectory(prefix=".fusar-", dir=path.parent)
         self._made = Path(self._folder.name, "report.pdf")
         work = partial(gather, taken, Path(self._folder.name))
         self._task = BackgroundTask(self.tr("PDF report"), work, (OSError, RuntimeError))
@@ -55,11 +57,7 @@ class ReportWriting(QObject):
 
     def _finish(self) -> None:
         try:
-            # Beside its place first: what is there stays until the new one is whole.
-            with tempfile.TemporaryDirectory(prefix=".fusar-", dir=self._path.parent) as near:
-                whole = Path(near, "report.pdf")
-                whole.write_bytes(self._made.read_bytes())
-                whole.replace(self._path)
+            self._made.replace(self._path)
         except OSError as error:
             self._end(in_words(error, self._path))
         else:
