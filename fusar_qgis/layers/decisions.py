@@ -9,7 +9,6 @@ from typing import Any
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
-    QgsDistanceArea,
     QgsFeature,
     QgsFeatureRequest,
     QgsGeometry,
@@ -24,6 +23,7 @@ from ..core.review import Item, Queue
 from ..translation import translate
 from . import storage
 from .features import value_of
+from .scene import ellipsoid_measure
 from .styles import add_label, least_score, set_least_score, tell_hidden
 
 
@@ -226,9 +226,7 @@ class Decisions:
 
 def _sides(outline: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> dict[str, float]:
     """Return the sides of a rectangle in metres on the ellipsoid."""
-    measure = QgsDistanceArea()
-    measure.setSourceCrs(crs, QgsProject.instance().transformContext())
-    measure.setEllipsoid("EPSG:7030")
+    measure = ellipsoid_measure(crs, QgsProject.instance().transformContext())
     ring = outline.asMultiPolygon()[0][0]
     sides = sorted((measure.measureLine(ring[0], ring[1]), measure.measureLine(ring[1], ring[2])))
     return {"width_m": sides[0], "length_m": sides[1]}

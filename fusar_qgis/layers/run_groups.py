@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.core import (
-    QgsCoordinateTransformContext,
     QgsCsException,
-    QgsDistanceArea,
     QgsGeometry,
     QgsMapLayer,
     QgsPointXY,
@@ -16,7 +14,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QDateTime, Qt
 
 from ..translation import translate
-from .scene import crs_of
+from .scene import crs_of, ellipsoid_measure
 from .storage import findings_layers, run_of
 from .wording import run_caveats, run_title
 
@@ -69,9 +67,7 @@ def _size_in_words(run: dict[str, Any]) -> str:
     area, crs = QgsGeometry.fromWkt(str(run.get("area") or "")), crs_of(str(run.get("scene_crs") or ""))
     if area.isEmpty() or not crs.isValid():
         return ""
-    measure = QgsDistanceArea()
-    measure.setSourceCrs(crs, QgsCoordinateTransformContext())
-    measure.setEllipsoid("EPSG:7030")  # WGS 84
+    measure = ellipsoid_measure(crs)
     box, centre = area.boundingBox(), area.boundingBox().center()
     try:
         width = measure.measureLine(

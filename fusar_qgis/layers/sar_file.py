@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from osgeo import gdal, gdal_array, osr
-from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransformContext, QgsDistanceArea, QgsPointXY
+from qgis.core import QgsCoordinateReferenceSystem, QgsPointXY
 
 from ..contract.bands import choose_band
 from ..contract.evidence import StoredBand
@@ -15,7 +15,7 @@ from ..contract.radiometry import Radiometry, judge, quantity_of
 from ..contract.sample import sample_band
 from ..contract.stretch import Stretch
 from ..translation import translate
-from .scene import SceneError, is_placed, open_raster
+from .scene import SceneError, ellipsoid_measure, is_placed, open_raster
 
 
 class SarFile:
@@ -102,9 +102,7 @@ class SarFile:
         x, y = self.width / 2, self.height / 2
         cross = [(x - 0.5, y), (x + 0.5, y), (x, y - 0.5), (x, y + 0.5)]
         ends = [QgsPointXY(east, north) for east, north, _ in self._placing.TransformPoints(False, cross)[0]]
-        measure = QgsDistanceArea()
-        measure.setSourceCrs(self.crs, QgsCoordinateTransformContext())
-        measure.setEllipsoid("EPSG:7030")
+        measure = ellipsoid_measure(self.crs)
         return float((measure.measureLine(*ends[:2]) * measure.measureLine(*ends[2:])) ** 0.5)
 
     def _choose(self, band: int | None) -> list[Any]:

@@ -14,6 +14,7 @@ from qgis.core import (
     QgsCoordinateTransform,
     QgsCoordinateTransformContext,
     QgsCsException,
+    QgsDistanceArea,
     QgsGeometry,
     QgsMapLayer,
     QgsProviderRegistry,
@@ -108,6 +109,16 @@ def crs_of(text: str) -> QgsCoordinateReferenceSystem:
 def crs_text(crs: QgsCoordinateReferenceSystem) -> str:
     """Return the EPSG code, or WKT where the code would mean nothing outside this QGIS."""
     return str(crs.authid() if crs.authid().startswith("EPSG:") else crs.toWkt(crs.WktVariant.WKT_PREFERRED))
+
+
+def ellipsoid_measure(
+    crs: QgsCoordinateReferenceSystem, context: QgsCoordinateTransformContext | None = None
+) -> QgsDistanceArea:
+    """Return what measures lines between points in ``crs`` in metres on the ellipsoid of WGS 84."""
+    measure = QgsDistanceArea()
+    measure.setSourceCrs(crs, context or QgsCoordinateTransformContext())
+    measure.setEllipsoid("EPSG:7030")
+    return measure
 
 
 def geojson(geometry: QgsGeometry) -> dict[str, Any]:
