@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from typing import Any
 
 from qgis.core import (
@@ -14,11 +15,17 @@ from qgis.core import (
     QgsFields,
     QgsGeometry,
     QgsPointXY,
+    QgsProject,
+    QgsVectorLayer,
 )
 
 from .. import compat
-from ..contract import Finding, Outline
+from ..contract import FINDING_COLUMNS, Finding, Outline
+from ..core import review
 from .scene import crs_of
+
+BOX = ("box_left", "box_top", "box_right", "box_bottom")
+"""The columns of a finding's box in scene pixels."""
 
 
 def fields_of(columns: Mapping[str, type]) -> QgsFields:
@@ -70,3 +77,22 @@ def geometry_from(outline: Outline) -> QgsGeometry:
     return QgsGeometry.fromMultiPolygonXY(
         [[[QgsPointXY(*point[:2]) for point in ring] for ring in polygon] for polygon in outline.polygons]
     )
+
+
+def finding_fields(finding: Finding) -> QgsFields:
+    """Return the columns: those of its kind, what else the finding has, its box, and those of its review."""
+    kinds: dict[str, type] = dict(FINDING_COLUMNS[finding.layer])
+    for name, value in finding.properties.items():
+        if value is None or isinstance(value, (bool, int, float, str)):
+            kinds.setdefault(name, str if value is None else type(value))
+    kinds.update(dict.fromkeys(BOX, float))
+    kinds.update(review.FIELDS)
+    return fields_of(kinds)
+
+
+def finding_feature(layer: QgsVectorLayer, finding: Finding) -> QgsFeature:
+    """Return a finding as a feature of ``layer``, in its CRS."""
+    values: dict[str, Any] = {**finding.properties, "id": finding.id}
+    values.update(zip(BOX, astuple(finding.box)))  # noqa: B905 - QGIS for Windows has Python 3.9
+    outline = outline_in(finding, layer.crs(), QgsProject.instance().transformContext())
+    return feature_of(layer.fields(), values, outline)

@@ -31,14 +31,13 @@ from ..contract.prior_effect import (
 )
 from ..core import review
 from ..translation import translate
-from .features import feature_of, fields_of, geometry_from, value_of
+from .features import BOX, feature_of, fields_of, geometry_from, value_of
 from .scene import geojson
 from .storage import KIND_PROPERTY, findings_layers, run_of
 
 Counts = dict[str, dict[str, int]]
 """How many of each change there are, by label."""
 
-_BOX = ("box_left", "box_top", "box_right", "box_bottom")
 _OF_BOTH = ("objectness", "confidence", "prior", "id", "run")
 # Green, vermilion, yellow and blue (Okabe and Ito, 2008) on grey: told apart by everybody.
 _LINES = {
@@ -108,7 +107,7 @@ def _detections(
         for feature in (layer.getFeatures(request) if layer is not None else ())
         if feature.hasGeometry()
         and value_of(feature, "review") != review.ADDED
-        and all(value_of(feature, name) is not None for name in _BOX)
+        and all(value_of(feature, name) is not None for name in BOX)
     ]
 
 
@@ -121,7 +120,7 @@ def _finding(feature: QgsFeature) -> Finding:
         geometry=read_outline(geojson(feature.geometry())),
         crs="",
         lonlat=None,
-        box=SceneBox(*(float(known[name]) for name in _BOX)),
+        box=SceneBox(*(float(known[name]) for name in BOX)),
         properties=known,
     )
 

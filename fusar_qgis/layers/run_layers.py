@@ -6,14 +6,12 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
-    QgsFeature,
     QgsFields,
     QgsLayerMetadata,
     QgsLayerTreeGroup,
@@ -23,11 +21,10 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..background import BackgroundTask
-from ..contract import FINDING_COLUMNS, Finding, Found
-from ..core import review
+from ..contract import Finding, Found
 from ..core.counting import Cells, Counts
 from . import storage
-from .features import feature_of, fields_of, outline_in
+from .features import finding_feature, finding_fields
 from .run_groups import group_name
 from .scene import crs_of
 from .styles import style
@@ -38,7 +35,6 @@ _PATIENCE_FLUSHES = 50  # while another program writes to the file: 10 s
 _REST_MS = 20
 _BUNDLE = 50  # features that are written at once, so that the GUI never waits long
 _LAYER_ORDER = ("detections", "grid", "answers")
-_BOX = ("box_left", "box_top", "box_right", "box_bottom")
 
 
 class RunLayers(QObject):
@@ -177,7 +173,7 @@ class RunLayers(QObject):
 
     def _make(self, kind: str, first: Finding) -> None:
         paths = storage.candidates(QgsProject.instance(), self._temporary)
-        work = partial(storage.make_first_table, paths, kind, self._run, _fields(first), first.crs)
+        work = partial(storage.make_first_table, paths, kind, self._run, finding_fields(first), first.crs)
         task = BackgroundTask(kind, work, quiet=True)
         self._making[kind] = task
         task.over.connect(partial(self._made, kind))
@@ -191,7 +187,7 @@ class RunLayers(QObject):
         if first is not None:
             layer = storage.open_table(path, table, self._layer_name(kind)) if path else None
             if layer is None or not layer.isValid():
-                layer = self._memory_layer(kind, _fields(first), crs_of(first.crs))
+                layer = self._memory_layer(kind, finding_fields(first), crs_of(first.crs))
             self._warn_of(reasons, in_memory=layer.providerType() == "memory")
             self._warn_of_crs(layer.crs(), crs_of(first.crs))
             self._add_layer(kind, layer)
@@ -238,7 +234,7 @@ class RunLayers(QObject):
             return None
         if not findings:
             return []
-        written, features = provider.addFeatures([_feature(layer, one) for one in findings])
+        written, features = provider.addFeatures([finding_feature(layer, one) for one in findings])
         return [feature.id() for feature in features] if written else None
 
     def _done_with(self, kind: str, findings: Iterable[Finding]) -> None:
@@ -375,24 +371,6 @@ class RunLayers(QObject):
         if layer is not None:  # it may have been taken off the map
             storage.release(layer)
         QTimer.singleShot(0, self._release_next)
-
-
-def _fields(first: Finding) -> QgsFields:
-    """Return the columns: those of its kind, what else the finding has, and those of its review."""
-    kinds: dict[str, type] = dict(FINDING_COLUMNS[first.layer])
-    for name, value in first.properties.items():
-        if value is None or isinstance(value, (bool, int, float, str)):
-            kinds.setdefault(name, str if value is None else type(value))
-    kinds.update(dict.fromkeys(_BOX, float))
-    kinds.update(review.FIELDS)
-    return fields_of(kinds)
-
-
-def _feature(layer: QgsVectorLayer, finding: Finding) -> QgsFeature:
-    values: dict[str, Any] = {**finding.properties, "id": finding.id}
-    values.update(zip(_BOX, astuple(finding.box)))  # noqa: B905 - QGIS for Windows has Python 3.9
-    outline = outline_in(finding, layer.crs(), QgsProject.instance().transformContext())
-    return feature_of(layer.fields(), values, outline)
 
 
 def _metadata(run: dict[str, Any], layer: QgsVectorLayer) -> QgsLayerMetadata:

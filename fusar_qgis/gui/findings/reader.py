@@ -11,7 +11,7 @@ from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ...core.review import final_label
-from ...layers.features import value_of
+from ...layers.features import BOX, value_of
 from ...layers.project_runs import ProjectRun
 from ...layers.storage import KIND_PROPERTY
 from .rows import Rows
@@ -20,10 +20,9 @@ _SLICE_S = 0.015
 _OVER = object()
 _AT_ONCE = 100  # features by one query; none stays open, since an open one keeps writers waiting
 _REST_MS = 5
-_BOX = ("box_left", "box_top", "box_right", "box_bottom")
 _NAMES = (
     "id", "label", "reviewed_label", "review", "confidence", "length_m", "target", "hit", "count", "text", "question",
-    *_BOX,
+    *BOX,
 )  # fmt: skip
 
 
@@ -115,7 +114,7 @@ def _record(feature: QgsFeature, layer: str, kind: str, run_name: str) -> tuple[
     )
     text = " ".join(str(one) for one in said if one).lower()[:300]
     confidence, length = (_number(values[name]) for name in ("confidence", "length_m"))
-    box = tuple(_number(values[name]) for name in _BOX)
+    box = tuple(_number(values[name]) for name in BOX)
     return layer, feature.id(), run_name, label[:80], values["review"] or "", confidence, length, text, box
 
 
