@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ MOST_CARDS = 96
 _THUMBNAIL = 300
 _OVERVIEW = 1400
 _MARGIN = 0.1  # of the ground that the findings are on
+_ID_LINE = 24  # characters of an id beside a picture
 _LEAST_BOX = 8  # pixels on the overview: a smaller one is not seen
 
 
@@ -171,8 +173,8 @@ def _lines(feature: QgsFeature) -> list[str]:
         review.ADDED: translate("Report", "added"),
     }.get(str(value_of(feature, "review") or ""), translate("Report", "not reviewed"))
     lines.append(f"{decision} · {who}" if who else decision)
-    lines.append(str(value_of(feature, "id") or "")[:36])
-    return lines
+    # An id has no spaces to be wrapped at.
+    return lines + textwrap.wrap(str(value_of(feature, "id") or ""), _ID_LINE)
 
 
 def _pictures(taken: Snapshot, shown: list[int], folder: Path, contents: Contents) -> dict[int, str]:

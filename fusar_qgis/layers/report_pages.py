@@ -100,6 +100,7 @@ class Flow:
     ) -> None:
         label = QgsLayoutItemLabel(self._layout)
         label.setText(text.replace("[%", "[ %"))  # a layout would evaluate it
+        label.setHAlign(Qt.AlignmentFlag.AlignLeft)
         label.setMarginX(0)
         label.setMarginY(0)
         compat.set_label_font(label, _font(points, bold=bold))

@@ -40,6 +40,18 @@ def test_a_report_shows_the_scene_the_run_and_every_finding(project, run, tmp_pa
     assert layout.pageCollection().pageCount() == 3
 
 
+def test_a_long_id_is_whole_beside_its_picture(project, run, tmp_path):  # noqa: F811
+    taken = taken_of(run, tmp_path, count=1)
+    long = "f26fed8b-1cef-51ae-89cb-0f2c8a7d9e10"
+    taken.features[0]["id"] = long
+    contents = report.gather(taken, tmp_path)
+    assert "".join(contents.cards[0][1]).endswith(long)
+    layout = QgsPrintLayout(QgsProject.instance())
+    list(report.lay_out(contents, layout))
+    label = next(one for one in items(layout, QgsLayoutItemLabel) if "f26fed8b" in one.text())
+    assert label.sizeForText().width() <= label.rect().width()
+
+
 def test_a_long_run_shows_the_best_and_says_how_many_are_left_out(project, run, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setattr(report, "MOST_CARDS", 4)
     contents = report.gather(taken_of(run, tmp_path), tmp_path)
