@@ -9,7 +9,7 @@ from qgis.PyQt.QtWidgets import QInputDialog, QMessageBox, QWidget
 
 from fusar_qgis.contract import Task
 from fusar_qgis.core.request import LayerRequest
-from fusar_qgis.gui.run_list import RunList
+from fusar_qgis.gui.findings.run_list import RunList
 from fusar_qgis.layers import storage
 from fusar_qgis.layers.project_runs import ProjectRuns
 

@@ -1,1 +1,1 @@
-"""The dock of the project's findings."""
+"""The dock of the project's findings and runs."""

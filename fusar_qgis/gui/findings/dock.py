@@ -8,8 +8,8 @@ from qgis.PyQt.QtCore import QObject, Qt
 from qgis.PyQt.QtWidgets import QAction, QTabWidget, QToolBar
 
 from ...layers.project_runs import ProjectRuns
-from ..run_list import Again, RunList
 from .panel import FindingsPanel
+from .run_list import Again, RunList
 
 
 class FindingsDock(QObject):

@@ -21,10 +21,10 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..core.request import LayerRequest
-from ..layers.project_runs import ProjectRun, ProjectRuns
-from ..layers.run_groups import run_label, started
-from .areas import show_on_map
+from ...core.request import LayerRequest
+from ...layers.project_runs import ProjectRun, ProjectRuns
+from ...layers.run_groups import run_label, started
+from ..areas import show_on_map
 
 _AROUND = 1.2  # the map shows this many times a run's extent
 
