@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("PyQt6.QtWidgets")
-
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "fusar_qgis"
 SOURCES = [path for path in PLUGIN.rglob("*.py") if "contract" not in path.parts]
