@@ -18,7 +18,7 @@ from qgis.PyQt.QtWidgets import QMenu
 
 from .. import compat
 from ..core.request import LayerRequest
-from ..layers import storage
+from ..layers import findings_layer
 
 Look = Callable[[LayerRequest, QgsGeometry, QgsCoordinateReferenceSystem, str], None]
 
@@ -52,7 +52,7 @@ class LookCloser(QObject):
 
     def look(self, layer: QgsMapLayer, feature: QgsFeature) -> None:
         """LayerRequest the 3 by 3 grid of a cell of a grid layer."""
-        request = storage.request_of(layer)
+        request = findings_layer.request_of(layer)
         if request is not None:
             self._request(request, feature.geometry(), layer.crs(), str(feature["target"] or ""))
 
@@ -84,6 +84,6 @@ def is_grid(layer: QgsMapLayer) -> bool:
     """Return whether the layer holds grid cells of a run that can be made again."""
     return (
         isinstance(layer, QgsVectorLayer)
-        and layer.customProperty(storage.KIND_PROPERTY) == "grid"
-        and storage.request_of(layer) is not None
+        and layer.customProperty(findings_layer.KIND_PROPERTY) == "grid"
+        and findings_layer.request_of(layer) is not None
     )

@@ -26,8 +26,8 @@ from .. import compat
 from ..contract import AUTO_PRIOR, NO_PRIOR, Task
 from ..contract.prior_effect import ADDED, CHANGES, MOVED, REMOVED, SAME
 from ..core.request import LayerRequest
+from ..layers.findings_layer import KIND_PROPERTY, findings_layers, request_of, run_of
 from ..layers.prior_changes import Counts, change_name, changes_layer, detections_layer
-from ..layers.storage import KIND_PROPERTY, findings_layers, request_of, run_of
 from ..translation import translate_count
 from .messages import show_message
 from .run_controller import RunController

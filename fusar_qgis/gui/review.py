@@ -11,8 +11,8 @@ from qgis.PyQt.QtCore import QObject, Qt
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction, QToolBar
 
+from ..layers.findings_layer import findings_layers
 from ..layers.run_groups import show_others
-from ..layers.storage import findings_layers
 from .messages import show_message
 from .review_bar import ReviewBar
 

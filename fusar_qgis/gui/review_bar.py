@@ -27,8 +27,9 @@ from .. import compat
 from ..core import review
 from ..core.setting_names import REVIEWER
 from ..layers.decisions import Decisions
+from ..layers.findings_layer import findings_layers, run_of
 from ..layers.run_groups import show_only, show_others
-from ..layers.storage import StorageError, findings_layers, run_of, save_style
+from ..layers.storage import StorageError, save_style
 from ..layers.styles import labels_of
 from .area_tool import AreaTool
 from .confidence import Confidence

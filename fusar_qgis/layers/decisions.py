@@ -21,7 +21,7 @@ from .. import compat
 from ..core import review
 from ..core.review import Item, Queue
 from ..translation import translate
-from . import storage
+from . import findings_layer, storage
 from .features import value_of
 from .scene import ellipsoid_measure
 from .styles import add_label, least_score, set_least_score, tell_hidden
@@ -138,7 +138,7 @@ class Decisions:
         feature.setGeometry(outline)
         values = {
             "id": str(uuid.uuid4()),
-            "run": storage.run_of(self.layer).get("id"),
+            "run": findings_layer.run_of(self.layer).get("id"),
             "label": label,
             "reviewed_label": label,
             "review": review.ADDED,
@@ -174,7 +174,7 @@ class Decisions:
 
     def is_of_detections(self) -> bool:
         """Return whether boxes can be added and relabelled."""
-        return bool(self.layer.customProperty(storage.KIND_PROPERTY) == "detections")
+        return bool(self.layer.customProperty(findings_layer.KIND_PROPERTY) == "detections")
 
     def _signed(self) -> dict[str, Any]:
         return {"reviewed_by": self._who, "reviewed_at": QDateTime.currentDateTimeUtc()}

@@ -25,7 +25,7 @@ from qgis.core import (
 
 from ..core import export, review
 from ..translation import translate, translate_count
-from . import storage
+from . import findings_layer, storage
 from .features import value_of
 from .sar_file import SarFile, write_png
 from .scene import SceneError
@@ -105,9 +105,9 @@ def snapshot(
     ]
     asked = _asked(layer)
     return Snapshot(
-        kind=str(layer.customProperty(storage.KIND_PROPERTY) or ""),
-        run=storage.run_of(layer),
-        scene=str(layer.customProperty(storage.SCENE_PROPERTY) or ""),
+        kind=str(layer.customProperty(findings_layer.KIND_PROPERTY) or ""),
+        run=findings_layer.run_of(layer),
+        scene=str(layer.customProperty(findings_layer.SCENE_PROPERTY) or ""),
         band=int(asked.get("band") or 1),
         quantity=asked.get("quantity"),
         scale=asked.get("scale"),
@@ -331,7 +331,7 @@ def _around(area: Rings, objects: list[export.Labelled]) -> export.Box:
 def _asked(layer: QgsVectorLayer) -> dict[str, Any]:
     """The request that the layer answers; empty where that is not known."""
     try:
-        asked = json.loads(layer.customProperty(storage.REQUEST_PROPERTY) or "{}")
+        asked = json.loads(layer.customProperty(findings_layer.REQUEST_PROPERTY) or "{}")
     except (ValueError, TypeError):
         return {}
     return asked if isinstance(asked, dict) and isinstance(asked.get("band") or 1, int) else {}

@@ -32,8 +32,8 @@ from ..contract.prior_effect import (
 from ..core import review
 from ..translation import translate
 from .features import BOX, feature_of, fields_of, geometry_from, value_of
+from .findings_layer import KIND_PROPERTY, findings_layers, run_of
 from .scene import geojson
-from .storage import KIND_PROPERTY, findings_layers, run_of
 
 Counts = dict[str, dict[str, int]]
 """How many of each change there are, by label."""

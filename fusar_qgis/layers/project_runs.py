@@ -10,7 +10,7 @@ from qgis.core import QgsMapLayer, QgsProject, QgsVectorLayer
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..core.request import LayerRequest
-from .storage import (
+from .findings_layer import (
     KIND_PROPERTY,
     RUN_PROPERTY,
     SCENE_PROPERTY,

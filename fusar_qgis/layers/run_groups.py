@@ -14,8 +14,8 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QDateTime, Qt
 
 from ..translation import translate
+from .findings_layer import findings_layers, run_of
 from .scene import crs_of, ellipsoid_measure
-from .storage import findings_layers, run_of
 from .wording import run_caveats, run_title
 
 _KM = 1000.0

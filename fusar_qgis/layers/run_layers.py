@@ -23,7 +23,7 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from ..background import BackgroundTask
 from ..contract import Finding, Found
 from ..core.counting import Cells, Counts
-from . import storage
+from . import findings_layer, storage
 from .features import finding_feature, finding_fields
 from .run_groups import group_name
 from .scene import crs_of
@@ -59,9 +59,9 @@ class RunLayers(QObject):
         super().__init__(parent)
         self._run = run
         self._properties = {
-            storage.RUN_PROPERTY: json.dumps(run, ensure_ascii=False),
-            storage.SCENE_PROPERTY: scene,
-            storage.REQUEST_PROPERTY: json.dumps(request or {}, ensure_ascii=False),
+            findings_layer.RUN_PROPERTY: json.dumps(run, ensure_ascii=False),
+            findings_layer.SCENE_PROPERTY: scene,
+            findings_layer.REQUEST_PROPERTY: json.dumps(request or {}, ensure_ascii=False),
         }
         self._temporary = storage.temporary_file(QgsProject.instance())
         self._group: QgsLayerTreeGroup | None = None
@@ -153,10 +153,10 @@ class RunLayers(QObject):
         ``answers`` are those that were understood, ``unclear`` the others but for chips ``without_data``.
         """
         self._finishing = True
-        self._note(storage.SECONDS_PROPERTY, str(round(time.monotonic() - self._began, 1)))
+        self._note(findings_layer.SECONDS_PROPERTY, str(round(time.monotonic() - self._began, 1)))
         if warnings:
             self._run = {**self._run, "warnings": "\n".join(warnings)}
-            self._note(storage.RUN_PROPERTY, json.dumps(self._run, ensure_ascii=False))
+            self._note(findings_layer.RUN_PROPERTY, json.dumps(self._run, ensure_ascii=False))
         counts = Counter(self._kind_of.values())
         counts["unclear"] = len(self._unclear)
         counts["without_data"] = len(self._without_data)
@@ -194,7 +194,7 @@ class RunLayers(QObject):
         self._timer.start(_REST_MS)  # not at once: each step takes some milliseconds
 
     def _add_layer(self, kind: str, layer: QgsVectorLayer) -> None:
-        for name, value in {**self._properties, storage.KIND_PROPERTY: kind}.items():
+        for name, value in {**self._properties, findings_layer.KIND_PROPERTY: kind}.items():
             layer.setCustomProperty(name, value)
         style(layer, kind, self._labels)
         layer.setMetadata(_metadata(self._run, layer))

@@ -33,19 +33,12 @@ from qgis.PyQt.QtXml import QDomDocument
 from .. import compat
 from ..background import BackgroundTask
 from ..contract import RUN_COLUMNS, Columns
-from ..core.request import LayerRequest
 from ..core.setting_names import PLACE
 from ..translation import translate
 from .features import feature_of, fields_of
+from .findings_layer import findings_layers, run_of
 from .scene import crs_of
 from .wording import run_name
-
-RUN_PROPERTY = "fusar/run"
-KIND_PROPERTY = "fusar/kind"
-SCENE_PROPERTY = "fusar/scene"
-REQUEST_PROPERTY = "fusar/order"
-SECONDS_PROPERTY = "fusar/seconds"
-"""How long the run took."""
 
 _SUFFIX = "_fusar.gpkg"
 _TEMPORARY = "fusar-findings-"
@@ -103,32 +96,6 @@ def temporary_layers(project: QgsProject) -> list[QgsVectorLayer]:
         for layer in findings_layers(project)
         if layer.providerType() == "ogr" and source_of(layer)[0].parent.name.startswith(_TEMPORARY)
     ]
-
-
-def findings_layers(project: QgsProject) -> list[QgsVectorLayer]:
-    """Return the layers that hold findings, in the order of the Layers panel."""
-    layers = (node.layer() for node in project.layerTreeRoot().findLayers())
-    return [
-        layer for layer in layers if isinstance(layer, QgsVectorLayer) and layer.customProperty(RUN_PROPERTY)
-    ]
-
-
-def run_of(layer: QgsVectorLayer) -> dict[str, Any]:
-    """Return the provenance of the run that made a layer; empty if it cannot be read."""
-    try:
-        run = json.loads(layer.customProperty(RUN_PROPERTY) or "{}")
-    except (ValueError, TypeError):
-        return {}
-    return run if isinstance(run, dict) else {}
-
-
-def request_of(layer: QgsVectorLayer) -> LayerRequest | None:
-    """Return the request whose findings a layer holds; None if it does not tell."""
-    try:
-        kept = json.loads(layer.customProperty(REQUEST_PROPERTY) or "{}")
-        return LayerRequest.from_json(kept)
-    except (ValueError, TypeError, KeyError):
-        return None
 
 
 def source_of(layer: QgsVectorLayer) -> tuple[Path, str]:

@@ -27,7 +27,7 @@ from qgis.PyQt.QtGui import QColor
 from .. import compat
 from ..translation import translate
 from . import labels as said
-from .storage import run_of
+from .findings_layer import run_of
 
 # Okabe and Ito's palette (2008), the colours that stand out on grey first.
 _PALETTE = ("#e69f00", "#56b4e9", "#f0e442", "#009e73", "#d55e00", "#cc79a7", "#0072b2")

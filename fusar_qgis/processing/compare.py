@@ -30,7 +30,7 @@ from qgis.core import (
 from .. import compat
 from ..contract.matching import Overlap, Pairing, Score, pair, score
 from ..layers.features import feature_of, fields_of, value_of
-from ..layers.storage import run_of
+from ..layers.findings_layer import run_of
 from ..translation import QT_TRANSLATE_NOOP, translate
 from .base import TRAINING, FusarAlgorithm
 from .parameters import with_help

@@ -23,7 +23,7 @@ from qgis.core import (
 from ..contract import FINDING_COLUMNS, Finding
 from ..core.counting import Cells, Counts
 from ..layers.features import feature_of, fields_of, outline_in
-from ..layers.storage import RUN_PROPERTY
+from ..layers.findings_layer import RUN_PROPERTY
 from ..layers.styles import style
 from ..layers.wording import cells_in_words, count_in_words, findings_in_words, lacks_prior, run_caveats
 from ..translation import translate

@@ -20,7 +20,7 @@ from test_review import canvas, drawn, looked, press, review, start  # noqa: F40
 
 from fusar_qgis.contract import FINDING_COLUMNS, Found
 from fusar_qgis.core.review import FIELDS
-from fusar_qgis.layers import exports, storage
+from fusar_qgis.layers import exports, findings_layer, storage
 from fusar_qgis.layers.features import feature_of, fields_of, geometry_of
 from fusar_qgis.layers.scene import crs_of
 from fusar_qgis.layers.styles import hidden_count, least_score
@@ -71,8 +71,8 @@ def old(project, tmp_path):  # noqa: F811
         rows.append(feature_of(fields, row, geometry_of(made)))
     storage.fill_table(file, table, fields, rows)
     layer = QgsVectorLayer(f"{file}|layername={table}", "Detections", "ogr")
-    layer.setCustomProperty(storage.RUN_PROPERTY, json.dumps(RUN))
-    layer.setCustomProperty(storage.KIND_PROPERTY, "detections")
+    layer.setCustomProperty(findings_layer.RUN_PROPERTY, json.dumps(RUN))
+    layer.setCustomProperty(findings_layer.KIND_PROPERTY, "detections")
     shown = (
         'if("score" is null or "score" >= coalesce(to_real(@fusar_least_score), 0),'
         ' coalesce("reviewed_label", "label"), NULL)'

@@ -13,7 +13,7 @@ from fusar_qgis.contract import Found
 from fusar_qgis.gui.findings.dock import FindingsDock
 from fusar_qgis.gui.findings.reader import LayerReader
 from fusar_qgis.gui.findings.rows import Filter, Rows, order_of
-from fusar_qgis.layers import storage
+from fusar_qgis.layers import findings_layer
 
 CONFIDENCES = (0.9, 0.2, None, 0.6)
 
@@ -21,7 +21,7 @@ CONFIDENCES = (0.9, 0.2, None, 0.6)
 @pytest.fixture
 def layer(project, run, tmp_path):  # noqa: F811
     made, _ = run(Found(tuple(finding(n, confidence=one) for n, one in enumerate(CONFIDENCES, 1))))
-    made.setCustomProperty(storage.SCENE_PROPERTY, str(write_tiff(tmp_path / "harbour.tif")))
+    made.setCustomProperty(findings_layer.SCENE_PROPERTY, str(write_tiff(tmp_path / "harbour.tif")))
     return made
 
 

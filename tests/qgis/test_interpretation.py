@@ -37,7 +37,8 @@ from fusar_qgis.gui.messages import show_message
 from fusar_qgis.gui.request_dialog import RequestDialog
 from fusar_qgis.gui.run_progress import RunTask
 from fusar_qgis.layers import clipping
-from fusar_qgis.layers.storage import run_of, source_of
+from fusar_qgis.layers.findings_layer import run_of
+from fusar_qgis.layers.storage import source_of
 
 LEFT = Qt.MouseButton.LeftButton
 ON_SCENE = (40, 8), (60, 20)  # a hidden canvas takes its size much later

@@ -16,7 +16,7 @@ from fusar_qgis.core.endpoint import Endpoint
 from fusar_qgis.gui.interpretation import Interpretation
 from fusar_qgis.gui.prior_comparison import EffectTable
 from fusar_qgis.gui.request_dialog import RequestDialog
-from fusar_qgis.layers.storage import run_of
+from fusar_qgis.layers.findings_layer import run_of
 
 HERE, THERE = Endpoint("http://127.0.0.1:8000", ""), Endpoint("https://gpu.example.org:8765", "")
 FOUND = "5 detections; demonstration model, no prior, simulated scene."

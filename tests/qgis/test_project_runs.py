@@ -4,15 +4,15 @@ import json
 
 from qgis.core import QgsProject, QgsVectorLayer
 
-from fusar_qgis.layers import storage
+from fusar_qgis.layers import findings_layer
 from fusar_qgis.layers.project_runs import ProjectRuns
 
 
 def add(run: str, kind: str) -> QgsVectorLayer:
     layer = QgsVectorLayer("MultiPolygon?crs=EPSG:32650", kind, "memory")
-    layer.setCustomProperty(storage.RUN_PROPERTY, json.dumps({"id": run, "task": "detect"}))
-    layer.setCustomProperty(storage.KIND_PROPERTY, kind)
-    layer.setCustomProperty(storage.SCENE_PROPERTY, "/data/harbour.tif")
+    layer.setCustomProperty(findings_layer.RUN_PROPERTY, json.dumps({"id": run, "task": "detect"}))
+    layer.setCustomProperty(findings_layer.KIND_PROPERTY, kind)
+    layer.setCustomProperty(findings_layer.SCENE_PROPERTY, "/data/harbour.tif")
     QgsProject.instance().addMapLayer(layer)
     return layer
 

@@ -9,13 +9,13 @@ from test_results import RUN, finding, project, run  # noqa: F401 - fixtures
 
 from fusar_qgis.contract import Found
 from fusar_qgis.gui.report_writing import ReportWriting
-from fusar_qgis.layers import exports, report, storage
+from fusar_qgis.layers import exports, findings_layer, report
 
 
 def taken_of(run, tmp_path, count=9, warning="One warning."):  # noqa: F811
     layer, _ = run(Found(tuple(finding(n, confidence=n / (count + 1)) for n in range(1, count + 1))))
-    layer.setCustomProperty(storage.SCENE_PROPERTY, str(write_tiff(tmp_path / "harbour.tif")))
-    layer.setCustomProperty(storage.RUN_PROPERTY, json.dumps({**RUN, "warnings": warning}))
+    layer.setCustomProperty(findings_layer.SCENE_PROPERTY, str(write_tiff(tmp_path / "harbour.tif")))
+    layer.setCustomProperty(findings_layer.RUN_PROPERTY, json.dumps({**RUN, "warnings": warning}))
     return exports.snapshot(layer, QgsProject.instance().transformContext(), unreviewed_too=True)
 
 

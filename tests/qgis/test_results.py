@@ -13,7 +13,7 @@ from qgis.core import QgsCoordinateReferenceSystem, QgsProject, QgsSettings, Qgs
 from fusar_qgis.contract import Finding, Found, MultiPolygon, Polygon, SceneBox
 from fusar_qgis.core.setting_names import PLACE
 from fusar_qgis.gui.results_relocator import ResultsRelocator
-from fusar_qgis.layers import exports, storage
+from fusar_qgis.layers import exports, findings_layer, storage
 from fusar_qgis.layers.features import outline_in
 from fusar_qgis.layers.run_groups import group_name
 from fusar_qgis.layers.run_layers import RunLayers
@@ -63,7 +63,7 @@ def run(qgis_app, qtbot):
             between()
         layers.finish()
         qtbot.waitUntil(lambda: bool(gone), timeout=20_000)  # SQLite may wait 5 s for a reader of the file
-        (layer,) = storage.findings_layers(QgsProject.instance())
+        (layer,) = findings_layer.findings_layers(QgsProject.instance())
         return layer, warnings
 
     return run
@@ -108,7 +108,7 @@ def test_findings_are_in_the_projects_file_with_style_and_provenance(project, ru
     elsewhere = QgsVectorLayer(f"{file}|layername={table}", "elsewhere", "ogr")
     assert [category.value() for category in elsewhere.renderer().categories()] == ["ship"]
     assert elsewhere.labelsEnabled()
-    assert storage.run_of(elsewhere) == RUN
+    assert findings_layer.run_of(elsewhere) == RUN
     first = next(elsewhere.getFeatures())
     assert [first[name] for name in ("box_left", "box_top", "box_right", "box_bottom")] == [
         1.0,
@@ -144,7 +144,7 @@ def test_an_unsaved_projects_findings_move_when_it_is_saved(qgis_new_project, qg
     again = project.mapLayer(layer_id)
     assert ids(again) == ["f1", "f2"]
     assert storage.source_of(again)[0] == tmp_path / "new_fusar.gpkg"
-    assert storage.run_of(again) == RUN
+    assert findings_layer.run_of(again) == RUN
 
 
 def test_temporary_by_choice_stays_so(qgis_new_project, qgis_iface, bar, run, tmp_path):
@@ -189,7 +189,7 @@ def test_in_memory_where_nothing_can_be_written(project, run, tmp_path, monkeypa
 
 def test_a_disk_that_fills_up_in_mid_run(project, run, tmp_path):
     def fill_up():
-        (layer,) = storage.findings_layers(project)
+        (layer,) = findings_layer.findings_layers(project)
         file, table = storage.source_of(layer)
         if layer.providerType() == "ogr":
             with closing(sqlite3.connect(file)) as database, database:
@@ -214,7 +214,7 @@ def test_another_program_that_writes_for_a_while(project, qtbot, qgis_app):
     layers = RunLayers(RUN, project)
     layers.add(found(1))
     qtbot.waitUntil(lambda: not layers._waiting)
-    (layer,) = storage.findings_layers(project)
+    (layer,) = findings_layer.findings_layers(project)
     with sqlite3.connect(storage.source_of(layer)[0], isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         layers.add(found(2))
@@ -257,7 +257,7 @@ def test_200_chips_with_20_findings_each(project, qtbot, capsys, monkeypatch):
         layers.finish()
     with capsys.disabled():
         print(f"\nflush: median {sorted(spent)[len(spent) // 2]:.1f} ms, longest {max(spent):.1f} ms")
-    (layer,) = storage.findings_layers(project)
+    (layer,) = findings_layer.findings_layers(project)
     assert layer.featureCount() == 4000
 
 

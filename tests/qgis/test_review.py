@@ -21,7 +21,7 @@ from fusar_qgis.core.request import LayerRequest
 from fusar_qgis.gui.look_closer import LookCloser
 from fusar_qgis.gui.review import Review
 from fusar_qgis.gui.review_bar import ReviewBar
-from fusar_qgis.layers import storage
+from fusar_qgis.layers import findings_layer, storage
 from fusar_qgis.layers.run_layers import RunLayers
 from fusar_qgis.layers.styles import least_score
 
@@ -32,7 +32,7 @@ AREA = "POLYGON((500000 3999800, 500300 3999800, 500300 4000000, 500000 4000000,
 @pytest.fixture
 def layer(project, run, tmp_path):  # noqa: F811
     made, _ = run(Found(tuple(finding(n, confidence=one) for n, one in enumerate(CONFIDENCES, 1))))
-    made.setCustomProperty(storage.SCENE_PROPERTY, str(write_tiff(tmp_path / "harbour.tif")))
+    made.setCustomProperty(findings_layer.SCENE_PROPERTY, str(write_tiff(tmp_path / "harbour.tif")))
     return made
 
 
@@ -283,7 +283,7 @@ def test_export_to_coco_and_training_records(export, layer, bar, tmp_path, qtbot
     boxes = [annotation["bbox"] for annotation in coco["annotations"]]
     assert boxes == [[6.0, 18.2, 4.0, 1.8], [12.0, 18.2, 4.0, 1.8]]
 
-    layer.setCustomProperty(storage.RUN_PROPERTY, json.dumps({**RUN, "area": AREA}))
+    layer.setCustomProperty(findings_layer.RUN_PROPERTY, json.dumps({**RUN, "area": AREA}))
     layer.repaintRequested.emit()
     bar.clearWidgets()
     exporting = next(child for child in bar.parent().findChildren(ReviewBar))._exporting
@@ -296,7 +296,7 @@ def test_export_to_coco_and_training_records(export, layer, bar, tmp_path, qtbot
 
 
 def test_an_export_that_fails_leaves_nothing(layer, start, canvas, bar, tmp_path, qtbot):
-    layer.setCustomProperty(storage.SCENE_PROPERTY, str(tmp_path / "gone.tif"))
+    layer.setCustomProperty(findings_layer.SCENE_PROPERTY, str(tmp_path / "gone.tif"))
     review_bar = start(layer)
     press(canvas, "A")
     review_bar._exporting.export("coco", tmp_path / "out.json")
@@ -318,7 +318,7 @@ def three_runs(project, qtbot):  # noqa: F811
         layers.add(Found((finding(number + 1, run=f"run-{number}"),)))
         with qtbot.waitSignal(layers.destroyed, timeout=20_000):
             layers.finish()
-        made += [one for one in storage.findings_layers(project) if one not in made]
+        made += [one for one in findings_layer.findings_layers(project) if one not in made]
     return made
 
 
@@ -343,7 +343,7 @@ def test_a_project_saved_in_mid_review_opens_with_all_its_runs(three_runs, revie
     path = project.fileName()
     project.clear()
     assert project.read(path)
-    assert [visible(one) for one in storage.findings_layers(project)] == [True] * 3
+    assert [visible(one) for one in findings_layer.findings_layers(project)] == [True] * 3
 
 
 @pytest.mark.parametrize(
@@ -393,7 +393,7 @@ def test_look_closer_in_the_context_menu(project, qtbot, canvas, qgis_iface, loo
     layers.add(Found((finding(1, layer="grid", cell=4, hit=True, target="ship"),)))
     with qtbot.waitSignal(layers.destroyed):
         layers.finish()
-    (grid,) = storage.findings_layers(project)
+    (grid,) = findings_layer.findings_layers(project)
     canvas.setDestinationCrs(grid.crs())
     canvas.setLayers([grid])
     canvas.setExtent(QgsRectangle(500000, 3999900, 500100, 4000100))

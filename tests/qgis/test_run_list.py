@@ -10,7 +10,7 @@ from qgis.PyQt.QtWidgets import QInputDialog, QMessageBox, QWidget
 from fusar_qgis.contract import Task
 from fusar_qgis.core.request import LayerRequest
 from fusar_qgis.gui.findings.run_list import RunList
-from fusar_qgis.layers import storage
+from fusar_qgis.layers import findings_layer
 from fusar_qgis.layers.project_runs import ProjectRuns
 
 REQUEST = LayerRequest("/data/harbour.tif", Task.DETECT, ("ship",), None, "EPSG:32650").to_json()
@@ -20,10 +20,10 @@ def add(name: str, started: str, boxes: int, seconds: str) -> QgsVectorLayer:
     layer = QgsVectorLayer("MultiPolygon?crs=EPSG:32650", "Detections", "memory")
     run = {"id": name, "task": "detect", "targets": "ship", "started": started, "scene": "harbour.tif"}
     run |= {"model": "tiny", "demonstration": True, "prior": "none"}
-    layer.setCustomProperty(storage.RUN_PROPERTY, json.dumps(run))
-    layer.setCustomProperty(storage.KIND_PROPERTY, "detections")
-    layer.setCustomProperty(storage.REQUEST_PROPERTY, json.dumps(REQUEST))
-    layer.setCustomProperty(storage.SECONDS_PROPERTY, seconds)
+    layer.setCustomProperty(findings_layer.RUN_PROPERTY, json.dumps(run))
+    layer.setCustomProperty(findings_layer.KIND_PROPERTY, "detections")
+    layer.setCustomProperty(findings_layer.REQUEST_PROPERTY, json.dumps(REQUEST))
+    layer.setCustomProperty(findings_layer.SECONDS_PROPERTY, seconds)
     for number in range(boxes):
         box = QgsFeature()
         left = 500000 + 100 * number

@@ -12,8 +12,8 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ...core.review import final_label
 from ...layers.features import BOX, value_of
+from ...layers.findings_layer import KIND_PROPERTY
 from ...layers.project_runs import ProjectRun
-from ...layers.storage import KIND_PROPERTY
 from .rows import Rows
 
 _SLICE_S = 0.015

@@ -1,0 +1,43 @@
+"""What a layer of findings says of the run that made it, in its custom properties."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from qgis.core import QgsProject, QgsVectorLayer
+
+from ..core.request import LayerRequest
+
+RUN_PROPERTY = "fusar/run"
+KIND_PROPERTY = "fusar/kind"
+SCENE_PROPERTY = "fusar/scene"
+REQUEST_PROPERTY = "fusar/order"
+SECONDS_PROPERTY = "fusar/seconds"
+"""How long the run took."""
+
+
+def findings_layers(project: QgsProject) -> list[QgsVectorLayer]:
+    """Return the layers that hold findings, in the order of the Layers panel."""
+    layers = (node.layer() for node in project.layerTreeRoot().findLayers())
+    return [
+        layer for layer in layers if isinstance(layer, QgsVectorLayer) and layer.customProperty(RUN_PROPERTY)
+    ]
+
+
+def run_of(layer: QgsVectorLayer) -> dict[str, Any]:
+    """Return the provenance of the run that made a layer; empty if it cannot be read."""
+    try:
+        run = json.loads(layer.customProperty(RUN_PROPERTY) or "{}")
+    except (ValueError, TypeError):
+        return {}
+    return run if isinstance(run, dict) else {}
+
+
+def request_of(layer: QgsVectorLayer) -> LayerRequest | None:
+    """Return the request whose findings a layer holds; None if it does not tell."""
+    try:
+        kept = json.loads(layer.customProperty(REQUEST_PROPERTY) or "{}")
+        return LayerRequest.from_json(kept)
+    except (ValueError, TypeError, KeyError):
+        return None
