@@ -61,7 +61,7 @@ class Environment(QObject):
         self.is_busy = False
         self.log: list[str] = []
         self.doing = ""
-        self._folder = Path()
+        self._folder = environment_folder()
         self._source = Source("index")
         self._before = installing.NONE
         self._cancelled = False
@@ -85,6 +85,11 @@ class Environment(QObject):
         self._command = Command(self)
         self._command.line_added.connect(self._on_line)
         self._command.ended.connect(self._on_step_ended)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether what it did last has left a backend that works."""
+        return not self.is_busy and installing.state_of(self._folder) == installing.READY
 
     def install(self, folder: Path, source: Source, python: str = "", *, fresh: bool = False) -> None:
         """Install from ``source`` into ``folder``, or update what is there; ``fresh``: remove that first."""

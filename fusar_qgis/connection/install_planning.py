@@ -181,8 +181,10 @@ class InstallPlanning(QObject):
             )
         else:
             return self._failure(installing.read_failure(self._command.lines))
-        return str(text).format(package=package) + " " + self.tr("Nothing large was downloaded.")
+        return f"{text.format(package=package)} {self.tr('Nothing large was downloaded.')}"
 
     def _failure(self, reason: str) -> str:
-        text = self.tr("pip cannot tell what would be installed: {reason}. Look at the log, then try again.")
-        return str(text.format(reason=reason.rstrip(".") or self.tr("no reason given")))
+        text = str(
+            self.tr("pip cannot tell what would be installed: {reason}. Look at the log, then try again.")
+        )
+        return text.format(reason=reason.rstrip(".") or self.tr("no reason given"))
