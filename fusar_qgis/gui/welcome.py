@@ -8,7 +8,7 @@ from typing import Any
 
 from qgis.core import Qgis, QgsProject, QgsRasterLayer, QgsSettings
 from qgis.gui import QgisInterface, QgsMessageBarItem
-from qgis.PyQt.QtCore import QObject
+from qgis.PyQt.QtCore import QObject, QTimer
 from qgis.PyQt.QtWidgets import QAction, QPushButton
 
 from ..connection.backend import STOPPED, Backend, is_set_up
@@ -61,16 +61,19 @@ class Welcome(QObject):
         options.sample_wanted.connect(self.open_sample)
         iface.messageBar().widgetRemoved.connect(self._forget_item)
         self._runs = ProjectRuns(self)
+        self._soon = QTimer(self)  # the tree of layers follows the project a little later
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._refresh)
         self._sources = (QgsProject.instance().layersAdded, self._runs.changed, options.environment.ended)
         for signal in self._sources:
-            signal.connect(self._refresh)
+            signal.connect(self._refresh_soon)
 
     def remove(self) -> None:
         """Remove everything that was added."""
         self._button.triggered.disconnect(self._welcome)
         self._entry.triggered.disconnect(self.open_sample)
         for signal in self._sources:
-            signal.disconnect(self._refresh)
+            signal.disconnect(self._refresh_soon)
         self._runs.remove()
         self._close()
         self._iface.messageBar().widgetRemoved.disconnect(self._forget_item)
@@ -117,7 +120,10 @@ class Welcome(QObject):
             return  # the press has just been answered so, with the same buttons
         self.show_again()
 
-    def _refresh(self, *_: object) -> None:
+    def _refresh_soon(self, *_: object) -> None:
+        self._soon.start(0)
+
+    def _refresh(self) -> None:
         if self._item is None:
             return
         title, text, names = self._next_step()

@@ -155,11 +155,11 @@ def test_the_next_step_follows_what_has_been_done(
     item = bar.currentItem()
     samples({"scene": str(scene_path), "title": "Harbour", "simulated": True})  # there is a backend now
     options.environment.ended.emit(True, "The backend is installed and works.")
-    assert item.text() == "Add a SAR image as a layer, or try the plugin on a sample."
+    qtbot.waitUntil(lambda: item.text() == "Add a SAR image as a layer, or try the plugin on a sample.")
     assert buttons(bar, item) == ["Open the sample scene", "Set up…"]
     layer = QgsRasterLayer(str(scene_path), "mine")
     QgsProject.instance().addMapLayer(layer)
-    assert "part of your SAR layer" in item.text()
+    qtbot.waitUntil(lambda: "part of your SAR layer" in item.text())
     found = QgsVectorLayer("Polygon?crs=EPSG:32650", "detections", "memory")
     found.setCustomProperty(RUN_PROPERTY, json.dumps({"id": "1"}))
     QgsProject.instance().addMapLayer(found)
