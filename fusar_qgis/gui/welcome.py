@@ -11,7 +11,7 @@ from qgis.gui import QgisInterface, QgsMessageBarItem
 from qgis.PyQt.QtCore import QObject, QTimer
 from qgis.PyQt.QtWidgets import QAction, QPushButton
 
-from ..connection.backend import STOPPED, Backend, is_set_up
+from ..connection.backend import Backend, is_set_up
 from ..connection.command import JsonQuery
 from ..layers.project_runs import ProjectRuns
 from ..layers.scene import SceneError
@@ -116,8 +116,10 @@ class Welcome(QObject):
     def _welcome(self) -> None:
         if QgsSettings().value(_SEEN, False, type=bool):
             return
-        if self._backend.state == STOPPED and not is_set_up():
-            return  # the press has just been answered so, with the same buttons
+        answer = self._iface.messageBar().currentItem()
+        if answer is not None and answer.title() == self._button.text():
+            # What this press was refused for, a scene or a backend, the welcome says too, with a button to it.
+            self._iface.messageBar().popWidget(answer)
         self.show_again()
 
     def _refresh_soon(self, *_: object) -> None:

@@ -90,6 +90,22 @@ def test_one_welcome_on_the_first_press(welcome, bar, button, options, qgis_ifac
     assert bar.items() == []
 
 
+def test_the_first_press_is_answered_once(plugin, action, bar):
+    QgsSettings().remove("fusar/welcome/seen")
+    action.trigger()
+    assert [item.title() for item in bar.items()] == ["Welcome to FUSAR-GPT"]
+    bar.clearWidgets()
+    action.trigger()
+    assert [item.title() for item in bar.items()] == ["Interpret SAR"]
+    assert "Select a SAR layer" in bar.currentItem().text()
+
+
+def test_a_backend_that_is_missing_has_a_button_wherever_it_is_missed(plugin, action, bar, scene_layer):
+    action.trigger()
+    assert "No FUSAR-GPT backend was found" in bar.currentItem().text()
+    assert {"Install…", "Choose a server…"} <= set(buttons(bar))
+
+
 def test_the_welcome_can_be_called_back(welcome, bar, button):
     button.trigger()
     bar.clearWidgets()
