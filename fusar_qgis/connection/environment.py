@@ -53,6 +53,7 @@ class Environment(QObject):
 
     line_added = pyqtSignal(str)  # a line for the log
     step = pyqtSignal(str)  # what is being done, for the analyst
+    sized = pyqtSignal(str)  # what pip has said that it takes
     asked = pyqtSignal(str)  # what is to be decided before anything large is downloaded
     ended = pyqtSignal(bool, str)  # whether it went well, and what that means
 
@@ -194,6 +195,7 @@ class Environment(QObject):
 
     def _on_planned(self, plan: InstallPlan, words: list[str]) -> None:
         self._report_line(plan_in_words(plan))
+        self.sized.emit(plan_in_words(plan))
         self._note = ""
         if plan.torch and installing.has_nvidia_gpu() and not plan.cuda:
             self._note = self.tr(

@@ -58,6 +58,7 @@ class LocalSection(QWidget):
         self._log.cancelled.connect(environment.cancel)
         environment.line_added.connect(self._log.add_line)
         environment.step.connect(self._log.show_step)
+        environment.sized.connect(self._size.setText)
         environment.asked.connect(self._ask)
         environment.ended.connect(self._finish)
         self._anyway.clicked.connect(self._proceed)
@@ -111,6 +112,9 @@ class LocalSection(QWidget):
         self._remove = QPushButton(self.tr("Remo&ve…"), self)
         self._size = QLabel(self)
         self._size.setWordWrap(True)
+        policy = self._size.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # the buttons beside it keep their width
+        self._size.setSizePolicy(policy)
         self._log = WorkLog(self)
         self._anyway = QPushButton(self.tr("Install it anyway"), self)
         self._sample = QPushButton(self.tr("Open the sample scene"), self)

@@ -93,7 +93,8 @@ class Welcome(QObject):
         self._close()
         QgsSettings().setValue(_SEEN, True)
         bar = self._iface.messageBar()
-        self._item = bar.createMessage("", "")
+        title, text, _ = self._next_step()
+        self._item = bar.createMessage(title, text)  # with its text at once: else the buttons come before it
         self._buttons = {}
         for name, words, slot in self._offers():
             press = QPushButton(words)

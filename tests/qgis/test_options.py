@@ -385,6 +385,8 @@ def test_size_time_and_device_are_said_before(page, tmp_path, monkeypatch):
     assert local._size.text() == "1 package. About 0.0 GB on the disk, 1 to 2 minutes."
     local._place.setFilePath("/gone")
     assert local._size.text() == ""
+    page._options.environment.sized.emit("64 packages.")
+    assert local._size.text() == "64 packages."
 
 
 def test_the_index_for_torch_is_kept(page, options, parent):
