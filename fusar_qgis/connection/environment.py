@@ -211,12 +211,18 @@ class Environment(QObject):
     def _on_undecided(self, plan: InstallPlan, words: list[str]) -> None:
         usual = usual_plan(Source("index"), gpu=False)
         self._settled = words
-        self.question = self.tr(
-            "This computer has no NVIDIA GPU, and only the build of torch for one can be had. {size} It works, but "
-            "the CPU build takes {download} GB and {disk} GB: for that one cancel, and enter the address of its "
-            "index under “Index for torch”."
-        ).format(
-            size=plan_in_words(plan), download=f"{usual.download / 1e9:.1f}", disk=f"{usual.disk / 1e9:.1f}"
+        text = self.tr(
+            "This computer has no NVIDIA GPU, and only the build of torch for one can be had. It works all the same: "
+            "{size} The CPU build takes about {download} GB to download and {disk} GB on the disk. {advice}"
+        )
+        advice = self.tr("For that one cancel, and enter the address of its index under “Index for torch”.")
+        if self._source.kind == "wheels":
+            advice = self.tr("For that one cancel, and put its wheel into the folder.")
+        self.question = text.format(
+            size=plan_in_words(plan),
+            download=f"{usual.download / 1e9:.1f}",
+            disk=f"{usual.disk / 1e9:.1f}",
+            advice=advice,
         )
         self._note = ""
         self._report_step(self.tr("Waiting for your decision…"))
