@@ -40,7 +40,8 @@ def plan_in_words(plan: InstallPlan) -> str:
     )
     if not plan.count:
         return str(words)
-    return f"{translate_count('InstallPlanning', '%n package(s).', plan.count)} {words}"
+    count = translate_count("InstallPlanning", "%n package(s).", plan.count)
+    return f"{count} {words}"
 
 
 class InstallPlanning(QObject):
@@ -181,7 +182,8 @@ class InstallPlanning(QObject):
             )
         else:
             return self._failure(installing.read_failure(self._command.lines))
-        return f"{text.format(package=package)} {self.tr('Nothing large was downloaded.')}"
+        kept = self.tr("Nothing large was downloaded.")
+        return f"{text.format(package=package)} {kept}"
 
     def _failure(self, reason: str) -> str:
         text = str(
