@@ -354,6 +354,7 @@ class Environment(QObject):
         self.step.emit(doing)
 
     def _report_line(self, line: str) -> None:
+        line = installing.without_password(line)
         self.log.append(line)
         self.line_added.emit(line)
 

@@ -28,6 +28,8 @@ _DRY_RUN = ["install", "--disable-pip-version-check", *_HASTE, "--use-feature=fa
 
 def plan_in_words(plan: InstallPlan) -> str:
     """Return in one line what an installation takes."""
+    if not plan.count and not plan.disk:
+        return translate("InstallPlanning", "Everything is there already.")
     low, high = plan.minutes
     size = translate("InstallPlanning", "About {disk} GB on the disk, {low} to {high} minutes.")
     if plan.download >= 1e7:  # else nothing worth a word

@@ -171,6 +171,11 @@ def place_words(source: Source, torch_index: str = "") -> list[str]:
     return ["--extra-index-url", torch_index] if torch_index else []
 
 
+def without_password(line: str) -> str:
+    """Return a line of the log without the names and passwords that an index's address may hold, as pip writes it."""
+    return re.sub(r"(://)[^/\s@]+@", r"\1****@", line)
+
+
 def is_unreachable(lines: Iterable[str]) -> bool:
     """Whether pip's ``lines`` say that the index did not answer; pip then also claims that it has no package."""
     return any("Retrying (" in line or "ConnectionError" in line for line in lines)

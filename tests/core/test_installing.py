@@ -27,6 +27,7 @@ from fusar_qgis.core.installing import (
     read_pip_line,
     source_of,
     state_of,
+    without_password,
 )
 
 
@@ -145,6 +146,21 @@ def test_the_reason_of_a_failure():
     assert read_failure(said) == "Could not find x (from versions: none)"
     assert read_failure(["a", "OSError: full", " "]) == "OSError: full"
     assert read_failure([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "logged"),
+    [
+        (
+            "> pip --extra-index-url https://li:secret@host/cpu torch",
+            "> pip --extra-index-url https://****@host/cpu torch",
+        ),
+        ("https://host/a@b", "https://host/a@b"),
+        ("a@b", "a@b"),
+    ],
+)
+def test_the_log_holds_no_password(line, logged):
+    assert without_password(line) == logged
 
 
 def test_the_parts_name_no_path():

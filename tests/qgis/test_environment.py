@@ -416,6 +416,7 @@ def test_the_index_for_torch_is_that_of_the_environment_or_of_the_settings(monke
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
+        (InstallPlan(0, 0, 0), "Everything is there already."),
         (InstallPlan(1, 0, 10**9), "1 package. About 1.0 GB on the disk, 1 to 2 minutes."),
         (
             InstallPlan(64, 6 * 10**8, 3 * 10**9),
