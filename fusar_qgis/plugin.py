@@ -48,7 +48,7 @@ class FusarPlugin:
         self._undo.callback(options.remove)
         status = Status(self._iface, backend, options)
         self._undo.callback(status.remove)
-        interpretation = Interpretation(self._iface, backend, action)
+        interpretation = Interpretation(self._iface, backend, action, options.offers)
         self._undo.callback(interpretation.remove)
         closer = LookCloser(self._iface, interpretation.look_closer, backend)
         self._undo.callback(closer.remove)
@@ -62,7 +62,7 @@ class FusarPlugin:
         self._undo.callback(chat.remove)
         sample = self._add_entry("FusarOpenSample", translate("FusarPlugin", "Open the sample scene"))
         again = self._add_entry("FusarShowWelcome", translate("FusarPlugin", "Show the welcome"))
-        welcome = Welcome(self._iface, backend, options, action, sample)
+        welcome = Welcome(self._iface, backend, options, action, sample, findings.action)
         self._undo.callback(welcome.remove)
         again.triggered.connect(welcome.show_again)
         grey = self._add_entry(

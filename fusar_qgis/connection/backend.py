@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qgis.core import QgsSettings
-from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
+from qgis.PyQt.QtCore import QObject, QStandardPaths, QTimer, pyqtSignal
 
 from ..contract import Info
 from ..core.endpoint import Endpoint, EndpointError, endpoint, read_token
@@ -77,6 +77,14 @@ class BackendChoice:
                 )
             )
         return chosen
+
+
+def is_set_up() -> bool:
+    """Whether environment and settings name a server, or a ``fusar`` that is there; neither is asked."""
+    settings = QgsSettings()
+    server = settings.value(BACKEND, "server", type=str) == "server" and settings.value(URL, "", type=str)
+    found = QStandardPaths.findExecutable(fusar_executable() or "fusar")
+    return bool(os.environ.get("FUSAR_URL") or server or found)
 
 
 class Backend(QObject):

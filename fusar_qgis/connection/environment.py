@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -12,10 +13,13 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..background import BackgroundTask
 from ..core import installing
+from ..core.install_plan import InstallPlan, usual_plan
 from ..core.installing import Source
-from ..core.setting_names import EXECUTABLE
+from ..core.setting_names import EXECUTABLE, TORCH_INDEX
+from ..translation import translate_count
 from .child import data_folder
 from .command import Command
+from .install_planning import InstallPlanning, plan_in_words
 from .pythons import PythonSearch
 
 _FOLDER_KEY = "fusar/environment"
@@ -36,11 +40,21 @@ def choose_environment_folder(folder: Path) -> None:
         settings.setValue(_FOLDER_KEY, str(folder))
 
 
+def torch_index() -> str:
+    """Return the address of one more index in which pip looks for torch; empty for none."""
+    return os.environ.get("FUSAR_TORCH_INDEX", "") or str(QgsSettings().value(TORCH_INDEX, "", type=str))
+
+
 class Environment(QObject):
-    """Does one thing at a time to one folder. Every ``install`` and ``remove`` ends with one ``ended``."""
+    """Does one thing at a time to one folder. Every ``install`` and ``remove`` ends with one ``ended``.
+
+    After ``asked`` it waits for ``proceed`` or ``cancel``; ``question`` is then what is to be decided.
+    """
 
     line_added = pyqtSignal(str)  # a line for the log
     step = pyqtSignal(str)  # what is being done, for the analyst
+    sized = pyqtSignal(str)  # what pip has said that it takes
+    asked = pyqtSignal(str)  # what is to be decided before anything large is downloaded
     ended = pyqtSignal(bool, str)  # whether it went well, and what that means
 
     def __init__(self, parent: QObject) -> None:
@@ -48,33 +62,46 @@ class Environment(QObject):
         self.is_busy = False
         self.log: list[str] = []
         self.doing = ""
-        self._folder = Path()
+        self._folder = environment_folder()
         self._source = Source("index")
         self._before = installing.NONE
         self._cancelled = False
-        self._checking = False  # whether the index is being asked
-        self._steps: list[tuple[str, list[str]]] = []
+        self.question = ""
+        self._changing = False  # whether pip has begun to change what is in the folder
+        self._note = ""  # about the build of torch, for the end
+        self._settled: list[str] = []  # the words for pip that wait for a decision
+        self._then: Callable[[], None] = self._installed
         self._removal: BackgroundTask | None = None
         self._after_removal: Callable[[], None] | None = None
         self._search = PythonSearch(self)
         self._search.line_added.connect(self._report_line)
         self._search.found.connect(self._make)
         self._search.failed.connect(self._failed)
+        self._planning = InstallPlanning(self)
+        self._planning.line_added.connect(self._on_line)
+        self._planning.step.connect(self._report_step)
+        self._planning.planned.connect(self._on_planned)
+        self._planning.undecided.connect(self._on_undecided)
+        self._planning.failed.connect(self._on_not_planned)
         self._command = Command(self)
         self._command.line_added.connect(self._on_line)
         self._command.ended.connect(self._on_step_ended)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether what it did last has left a backend that works."""
+        return not self.is_busy and installing.state_of(self._folder) == installing.READY
 
     def install(self, folder: Path, source: Source, python: str = "", *, fresh: bool = False) -> None:
         """Install from ``source`` into ``folder``, or update what is there; ``fresh``: remove that first."""
         if not self._begin(folder, self.tr("Looking for Python…")):
             return
         self._source = source
-        shortage = self._shortage()
-        if shortage:
+        shortage = self._shortage(usual_plan(source, gpu=installing.has_nvidia_gpu()))
+        if shortage and self._before == installing.NONE:
             self._end(False, shortage)
         elif self._before == installing.READY and not fresh:
-            self._report_step(self.tr("Looking for packages…"))
-            self._run_steps(str(installing.python_in(folder)), ["-m", "pip", "--version"])
+            self._ask_pip()
         elif self._before == installing.NONE:
             self._search.start(python)
         else:
@@ -91,7 +118,9 @@ class Environment(QObject):
             return
         self._cancelled = True
         self._report_step(self.tr("Stopping…"))
+        self.question = ""
         self._search.stop()
+        self._planning.stop()
         if self._command.is_running:
             self._command.stop()
         elif self._removal is None:
@@ -101,6 +130,7 @@ class Environment(QObject):
         """Stop at once and without an end; what is half made is repaired next time."""
         self.blockSignals(True)
         self._search.stop()
+        self._planning.close()
         self._command.close()
         self._after_removal = None
 
@@ -114,7 +144,7 @@ class Environment(QObject):
     def _begin(self, folder: Path, doing: str) -> bool:
         if self.is_busy:
             return False
-        self.is_busy, self._cancelled = True, False
+        self.is_busy, self._cancelled, self._changing = True, False, False
         self.log = []
         self._folder = folder
         self._before = installing.state_of(folder)
@@ -129,59 +159,103 @@ class Environment(QObject):
         self._report_step(doing)
         return True
 
-    def _shortage(self) -> str:
+    def proceed(self) -> None:
+        """Install what was asked about."""
+        if self.question:
+            self.question = ""
+            self._install(self._settled)
+
+    def _shortage(self, plan: InstallPlan) -> str:
         """Return why the disk is too small for the environment, or nothing."""
-        needed = installing.needed_bytes(self._source, gpu=installing.has_nvidia_gpu())
         try:
             free = installing.free_bytes(self._folder)
         except OSError:  # what is wrong with the place is said when it is written to
             return ""
-        if free >= needed or self._before != installing.NONE:
+        if free >= plan.disk:
             return ""
         return str(
             self.tr(
                 "The backend needs about {needed} GB, and {folder} has {free} GB free. Free some space or choose a "
                 "folder on another disk. Nothing was installed."
-            ).format(needed=f"{needed / 1e9:.1f}", folder=self._folder, free=f"{free / 1e9:.1f}")
+            ).format(needed=f"{plan.disk / 1e9:.1f}", folder=self._folder, free=f"{free / 1e9:.1f}")
         )
 
     def _make(self, python: str, version: str) -> None:
         self._report_step(self.tr("Making an environment with Python {version}…").format(version=version))
-        self._run_steps(python, ["-m", "venv", str(self._folder)])
-
-    def _run_steps(self, python: str, first: list[str]) -> None:
         try:
             installing.mark(self._folder, installing.HALF, self._source)
         except OSError as error:
             self._failed(str(error))
         else:
-            self._steps = self._install_steps()
-            self._checking = False
-            self._run(python, first)
+            self._run(python, ["-m", "venv", str(self._folder)], self._ask_pip)
 
-    def _install_steps(self) -> list[tuple[str, list[str]]]:
+    def _ask_pip(self) -> None:
+        python = str(installing.python_in(self._folder))
+        self._planning.start(python, self._folder, self._source, torch_index())
+
+    def _on_planned(self, plan: InstallPlan, words: list[str]) -> None:
+        self._report_line(plan_in_words(plan))
+        self.sized.emit(plan_in_words(plan))
+        self._note = ""
+        if plan.torch and installing.has_nvidia_gpu() and not plan.cuda:
+            self._note = self.tr(
+                "It does not use the NVIDIA GPU: only the CPU build of torch can be had. For the other one enter "
+                "the address of its index under “Index for torch”, then press Repair."
+            )
+        shortage = self._shortage(plan)
+        if shortage:
+            self._failed("", shortage)
+        else:
+            self._install(words)
+
+    def _on_undecided(self, plan: InstallPlan, words: list[str]) -> None:
+        usual = usual_plan(Source("index"), gpu=False)
+        self._settled = words
+        text = self.tr(
+            "This computer has no NVIDIA GPU, and only the build of torch for one can be had. It works all the same: "
+            "{size} The CPU build takes about {download} GB to download and {disk} GB on the disk. {advice}"
+        )
+        advice = self.tr("For that one cancel, and enter the address of its index under “Index for torch”.")
+        if self._source.kind == "wheels":
+            advice = self.tr("For that one cancel, and put its wheel into the folder.")
+        self.question = text.format(
+            size=plan_in_words(plan),
+            download=f"{usual.download / 1e9:.1f}",
+            disk=f"{usual.disk / 1e9:.1f}",
+            advice=advice,
+        )
+        self._note = ""
+        self._report_step(self.tr("Waiting for your decision…"))
+        self._report_line(self.question)
+        self.asked.emit(self.question)
+
+    def _on_not_planned(self, problem: str) -> None:
+        self._failed("", problem)
+
+    def _install(self, words: list[str]) -> None:
+        self._report_step(self.tr("Looking for packages…"))
+        try:
+            installing.mark(self._folder, installing.HALF, self._source)
+        except OSError as error:
+            self._failed(str(error))
+            return
+        self._changing = True
         pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-        steps = [
-            (self.tr("Looking for packages…"), [*pip, *words])
-            for words in installing.pip_commands(self._source)
-        ]
-        check = installing.check_command(self._source)
-        if check is not None:
-            steps.insert(0, (self.tr("Asking the package index for fusar-gpt…"), ["-m", "pip", *check]))
-        return [*steps, (self.tr("Trying the backend…"), ["-m", "fusar_gpt", "doctor"])]
+        self._run(str(installing.python_in(self._folder)), [*pip, *words], self._try)
+
+    def _try(self) -> None:
+        self._report_step(self.tr("Trying the backend…"))
+        python = str(installing.python_in(self._folder))
+        self._run(python, ["-m", "fusar_gpt", "doctor"], self._installed)
 
     def _on_step_ended(self, well: bool) -> None:
         if self._cancelled or not well:
-            self._failed(installing.read_failure(self._command.lines), self._check_advice())
-        elif self._steps:
-            doing, words = self._steps.pop(0)
-            self._checking = words[2:3] == ["index"]
-            self._report_step(doing)
-            self._run(str(installing.python_in(self._folder)), words)
+            self._failed(installing.read_failure(self._command.lines))
         else:
-            self._installed()
+            self._then()
 
-    def _run(self, python: str, words: list[str]) -> None:
+    def _run(self, python: str, words: list[str], then: Callable[[], None]) -> None:
+        self._then = then
         self._report_line(f"> {python} {' '.join(words)}")
         self._command.run(python, words, python=True)
 
@@ -193,9 +267,12 @@ class Environment(QObject):
                 "look": self.tr("Looking at {what}…"),
                 "download": self.tr("Downloading {what}…"),
                 "build": self.tr("Building {what}…"),
-                "install": self.tr("Installing {what} packages…"),
-            }[step[0]]
-            self._report_step(words.format(what=step[1]))
+            }
+            kind, what = step
+            if kind == "install":
+                self._report_step(translate_count("Environment", "Installing %n package(s)…", int(what)))
+            else:
+                self._report_step(words[kind].format(what=what))
 
     def _installed(self) -> None:
         try:
@@ -205,25 +282,8 @@ class Environment(QObject):
             self._failed(str(error))
             return
         QgsSettings().setValue(EXECUTABLE, str(installing.executable_in(self._folder)))
-        self._end(True, self.tr("The backend is installed and works."))
-
-    def _check_advice(self) -> str:
-        """Return what the index's answer means, where it was asked and has said no."""
-        if not self._checking:
-            return ""
-        if installing.is_unreachable(self._command.lines):
-            return str(
-                self.tr(
-                    "The package index that pip is set to does not answer. Check the network, or choose a wheel or a "
-                    "folder under “Install from”."
-                )
-            )
-        return str(
-            self.tr(
-                "The package index that pip is set to does not have fusar-gpt for this Python. Choose the backend's "
-                "wheel, a folder of wheels or the source code under “Install from”."
-            )
-        )
+        text = self.tr("The backend is installed and works.")
+        self._end(True, f"{text} {self._note}".strip())
 
     def _failed(self, reason: str, whole: str = "") -> None:
         problem = (
@@ -237,7 +297,9 @@ class Environment(QObject):
         if self._before != installing.READY:
             text = problem + " " + self.tr("Nothing was kept.")
             self._clear(lambda: self._end(False, text))
-        elif self._cancelled or not self._steps:  # in the middle, or it is there and does not work
+        elif not self._changing:
+            self._end(False, problem + " " + self.tr("What was there stays."))
+        elif self._cancelled or self._then == self._installed:  # half done, or it is there and does not work
             self._end(False, problem + " " + self.tr("What was there is damaged: press Repair."))
         else:
             installing.mark(self._folder, installing.READY, self._source)
@@ -292,6 +354,7 @@ class Environment(QObject):
         self.step.emit(doing)
 
     def _report_line(self, line: str) -> None:
+        line = installing.without_password(line)
         self.log.append(line)
         self.line_added.emit(line)
 

@@ -14,13 +14,14 @@ PACKAGE = "fusar-gpt"
 OLDEST_PYTHON = (3, 10)
 MARKER = "fusar-environment.json"
 LOG = "fusar-install.log"
+REPORT = "fusar-plan.json"  # of pip, while it is read
 
 NONE, FOREIGN, HALF, READY = "none", "foreign", "half", "ready"
 
 # What a virtual environment is made of; whatever else lies in its folder was put there by somebody else.
 _PARTS = (
     *("bin", "include", "lib", "lib64", "share", "etc", "man", "pyvenv.cfg", ".gitignore"),
-    *("Include", "Lib", "Scripts", LOG, MARKER),
+    *("Include", "Lib", "Scripts", LOG, REPORT, MARKER),
 )
 
 
@@ -74,15 +75,13 @@ def nearby_source(folders: Iterable[Path]) -> Source:
     return Source("index")
 
 
-def needed_bytes(source: Source, *, gpu: bool) -> int:
-    """Return about how much disk the environment takes at least; ``gpu``: with the CUDA build of torch."""
-    if source.kind == "wheels":
-        return _UNPACKED * sum(wheel.stat().st_size for wheel in Path(source.place).glob("*.whl"))
-    return _CUDA_BYTES if gpu else _CPU_BYTES
+def unpacked_bytes(wheel: str, size: int) -> int:
+    """Return about how much disk a wheel of ``size`` bytes takes once it is installed, rather more than less."""
+    return (_CUDA_UNPACKED if re.match("nvidia[-_]", wheel) else _UNPACKED) * size
 
 
-_UNPACKED = 3  # a low guess: 610 MB of wheels became 2.5 GB when measured
-_CPU_BYTES, _CUDA_BYTES = 3 * 10**9, 8 * 10**9  # 2.5 GB measured; the second is a guess
+_UNPACKED = 5  # measured: 610 MB of wheels with torch for the CPU became 2.5 GB
+_CUDA_UNPACKED = 2  # measured: NVIDIA's libraries, which hardly shrink when they are packed, grow by 1.5
 
 
 def free_bytes(folder: Path) -> int:
@@ -147,10 +146,14 @@ def executable_in(folder: Path) -> Path:
     return folder / ("Scripts/fusar.exe" if os.name == "nt" else "bin/fusar")
 
 
-def pip_commands(source: Source) -> list[list[str]]:
-    """Return the words after ``python -m pip install`` of each command, in order."""
+def pip_words(source: Source, *, torch: str = "", torch_index: str = "") -> list[str]:
+    """Return the words after ``python -m pip install``.
+
+    ``torch`` is the version to take, empty for the one that pip prefers; ``torch_index`` one more index to look in.
+    """
+    version = [f"torch=={torch}"] if torch else []
     if source.kind == "wheels":
-        return [["--no-index", "--find-links", source.place, "--upgrade", PACKAGE]]
+        return [*place_words(source), "--upgrade", *version, PACKAGE]
     rest = {
         "index": [PACKAGE],
         "wheel": ["--find-links", str(Path(source.place).parent), source.place],
@@ -158,19 +161,19 @@ def pip_commands(source: Source) -> list[list[str]]:
     }[source.kind]
     constraints = Path(source.place) / "constraints.txt"
     bound = ["--constraint", str(constraints)] if source.kind == "checkout" and constraints.is_file() else []
-    # torch first: pip then keeps the CPU build where one is offered.
-    return [[*bound, "torch"], [*bound, "--upgrade", *rest]]
+    return [*bound, *place_words(source, torch_index), "--upgrade", *version, *rest]
 
 
-def check_command(source: Source) -> list[str] | None:
-    """Return the words after ``python -m pip`` that ask the index for the backend, without a download.
+def place_words(source: Source, torch_index: str = "") -> list[str]:
+    """Return pip's options that say where it looks for packages."""
+    if source.kind == "wheels":
+        return ["--no-index", "--find-links", source.place]
+    return ["--extra-index-url", torch_index] if torch_index else []
 
-    None where the source is on this computer: it was looked at when it was chosen, and pip resolves a folder of
-    wheels before it installs the first.
-    """
-    if source.kind != "index":
-        return None
-    return ["index", "versions", "--no-input", "--retries", "1", "--timeout", "15", PACKAGE]
+
+def without_password(line: str) -> str:
+    """Return a line of the log without the names and passwords that an index's address may hold, as pip writes it."""
+    return re.sub(r"(://)[^/\s@]+@", r"\1****@", line)
 
 
 def is_unreachable(lines: Iterable[str]) -> bool:

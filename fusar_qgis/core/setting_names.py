@@ -8,4 +8,5 @@ PLACE = "fusar/results/place"
 PRIOR_NETWORK = "fusar/prior/network"  # may priors be fetched: always, never, or ask
 REVIEWER = "fusar/review/who"
 KEY_FILE = "fusar/token_file"  # named so for bandit, to which any "token" is a secret in the code
+TORCH_INDEX = "fusar/torch_index"  # one more index in which pip looks for torch
 URL = "fusar/url"

@@ -36,14 +36,17 @@ _MARGIN = 24
 
 Then = Callable[[RunController], None]
 """What is to be done when a run is over."""
+SetUp = Callable[[], "dict[str, Callable[[], None]]"]
 
 
 class Interpretation(QObject):
     """Interprets an area of a SAR layer; ``action`` draws a rectangle, the menu beside it has the other ways."""
 
-    def __init__(self, iface: QgisInterface, backend: Backend, action: QAction) -> None:
+    def __init__(self, iface: QgisInterface, backend: Backend, action: QAction, set_up: SetUp = dict) -> None:
+        """``set_up`` gives the buttons of a message about a backend that is missing or fails."""
         super().__init__(backend)
         self._iface = iface
+        self._set_up = set_up
         self._backend = backend
         self._action = action
         self._client: Client | None = None
@@ -354,7 +357,13 @@ class Interpretation(QObject):
             tool.messageDiscarded.emit()
             canvas.unsetMapTool(tool)
         if ours:  # else another part of the plugin has asked, and tells
-            self._warn(problem)
+            show_message(
+                self._iface.messageBar(),
+                self._action.text(),
+                problem,
+                Qgis.MessageLevel.Warning,
+                offers=self._set_up(),
+            )
 
     def _warn(self, text: str) -> None:
         self._show_message(text, Qgis.MessageLevel.Warning)

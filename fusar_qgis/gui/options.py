@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from qgis.core import Qgis, QgsApplication, QgsSettings
 from qgis.gui import QgisInterface, QgsOptionsPageWidget, QgsOptionsWidgetFactory
 from qgis.PyQt import sip
-from qgis.PyQt.QtCore import QObject
+from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import (
+    QDialog,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -19,7 +21,7 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..connection.backend import Backend
+from ..connection.backend import Backend, is_set_up
 from ..connection.checkpoint_commands import CheckpointCommands
 from ..connection.environment import Environment
 from ..connection.token import TokenError
@@ -40,15 +42,19 @@ _CHILD, _SERVER = "child", "server"
 class Options(QObject):
     """Adds the page to QGIS's options, and lets installations go on when the page is closed."""
 
+    sample_wanted = pyqtSignal()  # the sample scene is to be opened
+
     def __init__(self, iface: QgisInterface, backend: Backend) -> None:
         super().__init__(backend)
         self._iface = iface
         self._page: OptionsPage | None = None
+        self._wanted = ""  # the part that the next page shows first
         self.backend = backend
         self.environment = Environment(self)
         self.checkpoints = CheckpointCommands(self)
         self._diagnostics = Diagnostics(backend)
-        self.environment.ended.connect(self._announce)
+        self.environment.ended.connect(self._announce_backend)
+        self.environment.asked.connect(self._pass_question_on)
         self.checkpoints.ended.connect(self._announce)
         self._factory = OptionsFactory(self)
         iface.registerOptionsWidgetFactory(self._factory)
@@ -56,6 +62,23 @@ class Options(QObject):
     def open(self) -> None:
         """Show the page."""
         self._iface.showOptionsDialog(self._iface.mainWindow(), PAGE)
+
+    def open_local(self) -> None:
+        """Show the backend of this computer."""
+        self._open_at(_CHILD)
+
+    def open_server(self) -> None:
+        """Show the server to connect to."""
+        self._open_at(_SERVER)
+
+    def offers(self) -> dict[str, Callable[[], None]]:
+        """Return buttons for a message about a backend that is missing or fails: what leads to one."""
+        if is_set_up():
+            return {self.tr("Set up…"): self.open}
+        return {
+            self.tr("Install…"): self.open_local,
+            self.tr("Choose a server…"): self.open_server,
+        }
 
     def remove(self) -> None:
         """Stop what is under way and take the page out of the options."""
@@ -68,6 +91,8 @@ class Options(QObject):
     def make_page(self, parent: QWidget) -> OptionsPage:
         """Return a new page; QGIS makes one each time its options are opened."""
         self._page = OptionsPage(self, parent)
+        if self._wanted:
+            self._page.choose(there=self._wanted == _SERVER)
         return self._page
 
     def warn(self, text: str) -> None:
@@ -84,14 +109,45 @@ class Options(QObject):
             Qgis.MessageLevel.Success,
         )
 
-    def _announce(self, well: bool, text: str) -> None:
+    @property
+    def _is_closed(self) -> bool:
+        return self._page is None or sip.isdeleted(self._page)
+
+    def _open_at(self, part: str) -> None:
+        self._wanted = part
+        self.open()
+        self._wanted = ""
+
+    def _announce_backend(self, well: bool, text: str) -> None:
+        offers: dict[str, Callable[[], None]] = {} if well else {self.tr("Set up…"): self.open}
+        if well and self.environment.is_ready:
+            offers = {self.tr("Open the sample scene"): self.sample_wanted.emit}
+        self._announce(well, text, offers)
+
+    def _announce(self, well: bool, text: str, offers: dict[str, Callable[[], None]] | None = None) -> None:
         if not well:
             self._diagnostics.remember(text)
-        if self._page is None or sip.isdeleted(self._page):
-            self._show_message(text, Qgis.MessageLevel.Success if well else Qgis.MessageLevel.Warning)
+        if self._is_closed:
+            self._show_message(text, Qgis.MessageLevel.Success if well else Qgis.MessageLevel.Warning, offers)
 
-    def _show_message(self, text: str, level: Qgis.MessageLevel) -> None:
-        show_message(self._iface.messageBar(), PRODUCT, text, level)
+    def _pass_question_on(self, question: str) -> None:
+        """Ask in the message bar what the page asks while it is open."""
+        if self._is_closed:
+            answers = {
+                self.tr("Install it anyway"): self.environment.proceed,
+                self.tr("Cancel"): self.environment.cancel,
+            }
+            self._show_message(question, Qgis.MessageLevel.Warning, answers, lasting=True)
+
+    def _show_message(
+        self,
+        text: str,
+        level: Qgis.MessageLevel,
+        offers: dict[str, Callable[[], None]] | None = None,
+        *,
+        lasting: bool = False,
+    ) -> None:
+        show_message(self._iface.messageBar(), PRODUCT, text, level, lasting=lasting, offers=offers)
 
 
 class OptionsFactory(QgsOptionsWidgetFactory):
@@ -116,6 +172,7 @@ class OptionsPage(QgsOptionsPageWidget):
         self._here = QRadioButton(self.tr("on this &computer"), self)
         self._there = QRadioButton(self.tr("on a &server"), self)
         self.local = LocalSection(options.backend, options.environment, self)
+        self.local.sample_wanted.connect(self._on_sample_wanted)
         self.server = ServerSection(self)
         self.models = ModelsSection(options.backend, options.checkpoints, self)
         self.work = WorkSection(self)
@@ -165,6 +222,18 @@ class OptionsPage(QgsOptionsPageWidget):
         self._before = chosen
         if changed:
             self._options.backend.reset()
+
+    def choose(self, *, there: bool) -> None:
+        """Show the part of a server, or of this computer, as what is to be used."""
+        (self._there if there else self._here).setChecked(True)
+        self._show_choice(not there)
+
+    def _on_sample_wanted(self) -> None:
+        """Close the options, as OK does: the scene is on the map behind them."""
+        window = self.window()
+        if isinstance(window, QDialog):
+            window.accept()
+        self._options.sample_wanted.emit()
 
     def _on_copy(self) -> None:
         self._options.copy_diagnostics()

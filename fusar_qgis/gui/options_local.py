@@ -6,12 +6,13 @@ from pathlib import Path
 
 from qgis.core import QgsSettings
 from qgis.gui import QgsFileWidget
-from qgis.PyQt.QtCore import QStandardPaths
+from qgis.PyQt.QtCore import QStandardPaths, pyqtSignal
 from qgis.PyQt.QtWidgets import (
     QComboBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QMessageBox,
     QPushButton,
     QVBoxLayout,
@@ -21,9 +22,11 @@ from qgis.PyQt.QtWidgets import (
 from ..connection.backend import Backend
 from ..connection.command import fusar_executable
 from ..connection.environment import Environment, choose_environment_folder, environment_folder
+from ..connection.install_planning import plan_in_words
 from ..core import installing
-from ..core.installing import SourceError
-from ..core.setting_names import EXECUTABLE
+from ..core.install_plan import usual_plan
+from ..core.installing import Source, SourceError
+from ..core.setting_names import EXECUTABLE, TORCH_INDEX
 from .work_log import WorkLog
 
 INDEX, FOLDER, WHEEL = "index", "folder", "wheel"
@@ -31,6 +34,8 @@ INDEX, FOLDER, WHEEL = "index", "folder", "wheel"
 
 class LocalSection(QWidget):
     """Installs, repairs and removes the backend of this computer."""
+
+    sample_wanted = pyqtSignal()
 
     def __init__(self, backend: Backend, environment: Environment, parent: QWidget) -> None:
         super().__init__(parent)
@@ -42,6 +47,9 @@ class LocalSection(QWidget):
         self._propose_source()
         self._show_source()
         self._log.show_state(environment.log, environment.doing, busy=environment.is_busy)
+        if environment.question:
+            self._ask(environment.question)
+        self._place.fileChanged.connect(self._show_size)
         self._source.currentIndexChanged.connect(self._show_source)
         self._folder.fileChanged.connect(self._refresh)
         self._install.clicked.connect(self._start_install)
@@ -50,13 +58,18 @@ class LocalSection(QWidget):
         self._log.cancelled.connect(environment.cancel)
         environment.line_added.connect(self._log.add_line)
         environment.step.connect(self._log.show_step)
+        environment.sized.connect(self._size.setText)
+        environment.asked.connect(self._ask)
         environment.ended.connect(self._finish)
+        self._anyway.clicked.connect(self._proceed)
+        self._sample.clicked.connect(self.sample_wanted)
         self._refresh()
 
     def apply(self) -> bool:
         """Keep what is chosen; return whether the backend is another one now."""
         settings = QgsSettings()
         choose_environment_folder(self._chosen_folder())
+        self._keep_torch_index()
         program = self._program.filePath().strip()
         if program == settings.value(EXECUTABLE, "", type=str):
             return False
@@ -74,13 +87,21 @@ class LocalSection(QWidget):
         self._folder.setDialogTitle(self.tr("Choose a folder for the backend"))
         self._folder.setFilePath(str(environment_folder()))
         self._source = QComboBox(self)
-        self._source.addItem(self._index_text(), INDEX)
+        self._source.addItem(self.tr("Package index (needs the network)"), INDEX)
         self._source.addItem(self.tr("Folder of wheels, or of the source code"), FOLDER)
         self._source.addItem(self.tr("Wheel file"), WHEEL)
         self._place = QgsFileWidget(self)
         self._python = QgsFileWidget(self)
         self._python.setDialogTitle(self.tr("Choose a Python 3.10 or newer"))
         self._python.lineEdit().setPlaceholderText(self.tr("Found by itself"))
+        self._torch_index = QLineEdit(str(QgsSettings().value(TORCH_INDEX, "", type=str)), self)
+        self._torch_index.setPlaceholderText(self.tr("Empty: the same as for the other packages"))
+        self._torch_index.setToolTip(
+            self.tr(
+                "The address of one more package index, in which torch is looked for too. PyTorch's page “Get Started” "
+                "names the one with the CPU builds (choose “CPU”) and those for NVIDIA GPUs."
+            )
+        )
         self._program = QgsFileWidget(self)
         self._program.setDialogTitle(self.tr("Choose the program “fusar”"))
         self._program.lineEdit().setPlaceholderText(self.tr("“fusar” on the PATH"))
@@ -89,12 +110,16 @@ class LocalSection(QWidget):
         self._repair = QPushButton(self.tr("&Repair"), self)
         self._repair.setToolTip(self.tr("Remove the backend and install it again"))
         self._remove = QPushButton(self.tr("Remo&ve…"), self)
+        self._size = QLabel(self)
+        self._size.setWordWrap(True)
+        policy = self._size.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # the buttons beside it keep their width
+        self._size.setSizePolicy(policy)
         self._log = WorkLog(self)
-
-    def _index_text(self) -> str:
-        if installing.has_nvidia_gpu():
-            return str(self.tr("Package index (needs the network, 3 GB or more, for the NVIDIA GPU)"))
-        return str(self.tr("Package index (needs the network, up to 3 GB, no NVIDIA GPU)"))
+        self._anyway = QPushButton(self.tr("Install it anyway"), self)
+        self._sample = QPushButton(self.tr("Open the sample scene"), self)
+        self._anyway.hide()
+        self._sample.hide()
 
     def _propose_source(self) -> None:
         """Choose where the backend came from; the first time what lies beside the plugin or in the downloads."""
@@ -120,16 +145,22 @@ class LocalSection(QWidget):
         form.addRow("", self._place)
         form.addRow(self.tr("Into fol&der"), self._folder)
         form.addRow(self.tr("&Python"), self._python)
+        form.addRow(self.tr("Inde&x for torch"), self._torch_index)
         form.addRow(self.tr("Pro&gram"), self._program)
         self._program.setToolTip(self.tr("The “fusar” that is started. Installing sets it."))
         buttons = QHBoxLayout()
         for button in (self._install, self._repair, self._remove):
             buttons.addWidget(button)
-        buttons.addStretch()
+        buttons.addWidget(self._size, 1)
+        answers = QHBoxLayout()
+        answers.addWidget(self._anyway)
+        answers.addWidget(self._sample)
+        answers.addStretch()
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addLayout(buttons)
         layout.addWidget(self._log)
+        layout.addLayout(answers)
         layout.addStretch()
         self._form = form
 
@@ -146,6 +177,28 @@ class LocalSection(QWidget):
             self._place.setStorageMode(QgsFileWidget.StorageMode.GetFile)
             self._place.setFilter(self.tr("Wheel") + " (fusar_gpt*.whl)")
             self._place.setDialogTitle(self.tr("Choose the backend's wheel"))
+        self._show_size()
+
+    def _show_size(self) -> None:
+        """Say beside the button what an installation takes and for which device it is, as far as that is known now."""
+        gpu = installing.has_nvidia_gpu()
+        try:
+            source = installing.source_of(self._chosen_place())
+        except SourceError:
+            self._size.clear()
+            return
+        device = self.tr("For the NVIDIA GPU.") if gpu else self.tr("For the CPU: there is no NVIDIA GPU.")
+        text = plan_in_words(usual_plan(source, gpu=gpu))
+        self._size.setText(text if source.kind == "wheels" else f"{device} {text}")
+
+    def _chosen_place(self) -> str:
+        """Return the place to install from; empty for the package index. Raises SourceError: none is chosen yet."""
+        if self._source.currentData() == INDEX:
+            return ""
+        place = self._place.filePath().strip()
+        if not place:
+            raise SourceError("")
+        return str(place)
 
     def _refresh(self) -> None:
         state = installing.state_of(self._chosen_folder())
@@ -165,7 +218,9 @@ class LocalSection(QWidget):
         self._install.setEnabled(not busy and state in (installing.NONE, installing.READY))
         self._repair.setEnabled(not busy and ours)
         self._remove.setEnabled(not busy and ours)
-        for field in (self._folder, self._source, self._place, self._python, self._program):
+        self._size.setVisible(state in (installing.NONE, installing.HALF))
+        fields = (self._folder, self._source, self._place, self._python, self._torch_index, self._program)
+        for field in fields:
             field.setEnabled(not busy)
 
     def _start_install(self) -> None:
@@ -180,25 +235,44 @@ class LocalSection(QWidget):
         self._go(fresh=True)
 
     def _go(self, *, fresh: bool) -> None:
-        place = "" if self._source.currentData() == INDEX else self._place.filePath().strip()
-        if not place and self._source.currentData() != INDEX:
-            self._log.finish(True, self.tr("Choose a wheel or a folder to install from first."))
+        source = self._source_to_install()
+        if source is None:
             return
-        try:
-            source = installing.source_of(place)
-        except SourceError as error:
-            self._log.finish(
-                True,
-                self.tr(
-                    "There is no backend to install at “{place}”. Choose a folder with fusar_gpt-….whl and the "
-                    "packages it needs, a folder of the source code, or a wheel."
-                ).format(place=error),
-            )
-            return
+        self._keep_torch_index()
         self._free()
         self._log.begin()
         self._environment.install(self._chosen_folder(), source, self._python.filePath().strip(), fresh=fresh)
         self._refresh()
+
+    def _source_to_install(self) -> Source | None:
+        """Return what is to be installed from, or say what is wrong with what was chosen."""
+        try:
+            return installing.source_of(self._chosen_place())
+        except SourceError as error:
+            if str(error):
+                text = self.tr(
+                    "There is no backend to install at “{place}”. Choose a folder with fusar_gpt-….whl and the "
+                    "packages it needs, a folder of the source code, or a wheel."
+                ).format(place=error)
+            else:
+                text = self.tr("Choose a wheel or a folder to install from first.")
+            self._log.finish(True, text)
+            return None
+
+    def _keep_torch_index(self) -> None:
+        address = self._torch_index.text().strip()
+        if address:
+            QgsSettings().setValue(TORCH_INDEX, address)
+        else:
+            QgsSettings().remove(TORCH_INDEX)
+
+    def _ask(self, question: str) -> None:
+        self._log.show_step(question)
+        self._anyway.show()
+
+    def _proceed(self) -> None:
+        self._anyway.hide()
+        self._environment.proceed()
 
     def _ask_to_remove(self) -> None:
         folder = self._chosen_folder()
@@ -225,10 +299,13 @@ class LocalSection(QWidget):
 
     def _free(self) -> None:
         """End the backend of this environment: some systems do not let go of files in use."""
+        self._sample.hide()
         if fusar_executable() == str(installing.executable_in(self._chosen_folder())):
             self._backend.reset()
 
     def _finish(self, well: bool, text: str) -> None:
         self._log.finish(well, text)
+        self._anyway.hide()
+        self._sample.setVisible(well and self._environment.is_ready)
         self._program.setFilePath(QgsSettings().value(EXECUTABLE, "", type=str))
         self._refresh()

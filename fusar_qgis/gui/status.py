@@ -10,7 +10,7 @@ from qgis.PyQt.QtCore import QObject, QSize, Qt
 from qgis.PyQt.QtGui import QColor, QIcon, QPainter, QPixmap
 from qgis.PyQt.QtWidgets import QToolButton
 
-from ..connection.backend import IDLE, READY, STARTING, STOPPED, Backend
+from ..connection.backend import IDLE, READY, STARTING, STOPPED, Backend, is_set_up
 from .messages import PRODUCT, show_message
 from .options import Options
 from .options_models import model_title
@@ -36,16 +36,19 @@ class Status(QObject):
         iface.statusBarIface().addPermanentWidget(self._button)
         backend.changed.connect(self._show)
         backend.restarted.connect(self._report_restart)
+        self._ended = options.environment.ended
+        self._ended.connect(self._show)
         self._show()
 
     def remove(self) -> None:
         """Take the button out of the status bar."""
         self._backend.changed.disconnect(self._show)
+        self._ended.disconnect(self._show)
         self._iface.statusBarIface().removeWidget(self._button)
         self._button.deleteLater()
         self.deleteLater()
 
-    def _show(self) -> None:
+    def _show(self, *_: object) -> None:
         state, info = self._backend.state, self._backend.info
         device = info.device if info else ""
         if state == READY and device == "loading":
@@ -56,13 +59,16 @@ class Status(QObject):
             READY: self.tr("ready ({device})").format(device=device),
             STOPPED: self.tr("stopped"),
         }
-        self._button.setText(f"FUSAR-GPT: {words[state]}")
+        word = words[state]
+        if state in (IDLE, STOPPED) and not is_set_up():
+            word = self.tr("not installed")
+        self._button.setText(f"FUSAR-GPT: {word}")
         self._button.setIcon(_mark(state))
         hint = self.tr("Click for the FUSAR-GPT options.")
         about = self._backend.problem
         if info is not None:
             about = ", ".join(model_title(model.title, model.demonstration) for model in info.models)
-        lines = [f"<b>FUSAR-GPT {words[state]}</b>", escape(about, quote=False), hint]
+        lines = [f"<b>FUSAR-GPT {word}</b>", escape(about, quote=False), hint]
         self._button.setToolTip("<br>".join(line for line in lines if line))
 
     def _report_restart(self) -> None:

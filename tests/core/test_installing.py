@@ -5,6 +5,7 @@ import json
 import pytest
 
 from fusar_qgis.core import installing
+from fusar_qgis.core.install_plan import InstallPlan, usual_plan
 from fusar_qgis.core.installing import (
     FOREIGN,
     HALF,
@@ -13,20 +14,20 @@ from fusar_qgis.core.installing import (
     READY,
     Source,
     SourceError,
-    check_command,
     executable_in,
     free_bytes,
     is_unreachable,
     mark,
     nearby_source,
-    needed_bytes,
     parts_of,
-    pip_commands,
+    pip_words,
+    place_words,
     read_failure,
     read_marker,
     read_pip_line,
     source_of,
     state_of,
+    without_password,
 )
 
 
@@ -93,36 +94,33 @@ def test_what_lies_beside_the_plugin_goes_before_the_index(tmp_path):
     assert nearby_source(folders) == Source("wheel", str(wheel))
     (near / "torch-2.9.0+cpu-cp311-cp311-linux_x86_64.whl").write_bytes(b"12345")
     assert nearby_source(folders) == Source("wheels", str(near))
-    assert needed_bytes(nearby_source(folders), gpu=True) == 30
+    assert usual_plan(nearby_source(folders), gpu=True) == InstallPlan(2, 0, 50)
     (empty / "pyproject.toml").write_text("name = 'fusar-gpt'\n")
     assert nearby_source(folders) == Source("checkout", str(empty))
 
 
 def test_disk_space_is_that_of_the_place_where_the_folder_will_be(tmp_path):
     assert free_bytes(tmp_path / "not" / "yet") > 0
-    assert needed_bytes(Source("index"), gpu=True) > needed_bytes(Source("index"), gpu=False)
 
 
-def test_only_the_index_is_asked_and_silence_is_not_taken_for_no():
-    assert check_command(Source("wheel", "/usb/a.whl")) is None
-    assert check_command(Source("index"))[-1] == "fusar-gpt"
+def test_silence_is_not_taken_for_no():
     assert is_unreachable(
         ["WARNING: Retrying (Retry(total=0)) after connection broken", "ERROR: No matching"]
     )
     assert not is_unreachable(["ERROR: No matching distribution found for fusar-gpt"])
 
 
-def test_commands(tmp_path):
-    assert pip_commands(Source("index")) == [["torch"], ["--upgrade", "fusar-gpt"]]
-    assert pip_commands(Source("wheels", "/usb")) == [
-        ["--no-index", "--find-links", "/usb", "--upgrade", "fusar-gpt"]
-    ]
-    (_, wheel) = pip_commands(Source("wheel", "/usb/a.whl"))
-    assert wheel == ["--upgrade", "--find-links", "/usb", "/usb/a.whl"]
+def test_words_for_pip(tmp_path):
+    assert pip_words(Source("index")) == ["--upgrade", "fusar-gpt"]
+    wheels = Source("wheels", "/usb")
+    assert pip_words(wheels, torch_index="https://cpu") == [*place_words(wheels), "--upgrade", "fusar-gpt"]
+    assert place_words(wheels) == ["--no-index", "--find-links", "/usb"]
+    words = pip_words(Source("wheel", "/usb/a.whl"), torch="2.13.0+cpu", torch_index="https://cpu")
+    more = ["--extra-index-url", "https://cpu"]
+    assert words == [*more, "--upgrade", "torch==2.13.0+cpu", "--find-links", "/usb", "/usb/a.whl"]
     (tmp_path / "constraints.txt").touch()
     bound = ["--constraint", str(tmp_path / "constraints.txt")]
-    checkout = Source("checkout", str(tmp_path))
-    assert pip_commands(checkout) == [[*bound, "torch"], [*bound, "--upgrade", str(tmp_path)]]
+    assert pip_words(Source("checkout", str(tmp_path))) == [*bound, "--upgrade", str(tmp_path)]
 
 
 @pytest.mark.parametrize(
@@ -148,6 +146,21 @@ def test_the_reason_of_a_failure():
     assert read_failure(said) == "Could not find x (from versions: none)"
     assert read_failure(["a", "OSError: full", " "]) == "OSError: full"
     assert read_failure([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "logged"),
+    [
+        (
+            "> pip --extra-index-url https://li:secret@host/cpu torch",
+            "> pip --extra-index-url https://****@host/cpu torch",
+        ),
+        ("https://host/a@b", "https://host/a@b"),
+        ("a@b", "a@b"),
+    ],
+)
+def test_the_log_holds_no_password(line, logged):
+    assert without_password(line) == logged
 
 
 def test_the_parts_name_no_path():

@@ -23,5 +23,8 @@ def test_the_first_press_leads_to_a_finding(tmp_path, monkeypatch):
     assert result["errors"] == []
     assert result["at start"] == {"messages": [], "status": "FUSAR-GPT: not started"}
     assert "simulated" in result["layer"]
+    assert result["next step"] == [
+        "Next step: Press “Interpret SAR”, drag a box over the harbour, then press Start."
+    ]
     assert result["status"] == "FUSAR-GPT: ready (cpu)"
     assert result["first_finding_s"] > 0

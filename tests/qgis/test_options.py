@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from qgis.core import Qgis, QgsApplication, QgsNetworkAccessManager, QgsSettings
 from qgis.PyQt.QtNetwork import QNetworkProxy
-from qgis.PyQt.QtWidgets import QMessageBox, QWidget
+from qgis.PyQt.QtWidgets import QMessageBox, QPushButton, QWidget
 from standin import TOKEN
 from web import Web
 
@@ -17,7 +17,7 @@ from fusar_qgis.connection import token as tokens
 from fusar_qgis.connection.backend import known_endpoint
 from fusar_qgis.connection.environment import environment_folder
 from fusar_qgis.connection.network_consent import kept_consent
-from fusar_qgis.core.installing import HALF, Source, executable_in, mark
+from fusar_qgis.core.installing import HALF, READY, Source, executable_in, mark
 from fusar_qgis.gui.choices import remembered
 from fusar_qgis.gui.options import PAGE, Options
 from fusar_qgis.gui.prior_choice import remembered_source
@@ -316,6 +316,87 @@ def test_an_installation_outlives_its_page(qtbot, options, bar, qgis_app):
     qtbot.waitUntil(lambda: options._page is None or not_there(options._page))
     options.environment.ended.emit(True, "The backend is installed and works.")
     assert "installed" in bar.currentItem().text()
+
+
+def test_what_is_asked_and_what_is_next_outlive_the_page(qtbot, options, bar, tmp_path, monkeypatch):
+    environment, wanted = options.environment, []
+    options.sample_wanted.connect(lambda: wanted.append(True))
+    environment.question = "No GPU?"
+    answers = []
+    monkeypatch.setattr(environment, "cancel", lambda: answers.append("no"))
+    environment.asked.emit("No GPU?")
+    press(bar.currentItem(), "Cancel")
+    assert answers == ["no"]
+    mark(environment_folder(), READY, Source("index"))
+    executable_in(environment_folder()).parent.mkdir()
+    executable_in(environment_folder()).touch()
+    environment._folder = environment_folder()
+    environment.ended.emit(True, "The backend is installed and works.")
+    press(bar.currentItem(), "Open the sample scene")
+    assert wanted == [True]
+    environment.ended.emit(False, "The network is gone.")
+    press(bar.currentItem(), "Set up…")
+
+
+def press(item, words):
+    next(button for button in item.findChildren(QPushButton) if button.text() == words).click()
+
+
+def test_after_the_installation_the_sample_is_one_press_away(options, page, parent):
+    local, wanted = page.local, []
+    options.sample_wanted.connect(lambda: wanted.append(True))
+    options.environment._folder = environment_folder()
+    options.environment.ended.emit(True, "The backend was removed.")
+    assert local._sample.isHidden()
+    mark(environment_folder(), READY, Source("index"))
+    executable_in(environment_folder()).parent.mkdir()
+    executable_in(environment_folder()).touch()
+    options.environment.ended.emit(True, "The backend is installed and works.")
+    assert not local._sample.isHidden()
+    local._sample.click()
+    assert wanted == [True]
+
+
+def test_a_decision_is_asked_for_where_the_installation_was_begun(options, page, parent, monkeypatch):
+    environment, local, installed = options.environment, page.local, []
+    monkeypatch.setattr(environment, "proceed", lambda: installed.append(True))
+    assert local._anyway.isHidden()
+    environment.question = "Only for NVIDIA GPUs. Install it?"
+    environment.asked.emit(environment.question)
+    assert local._log._text.text() == environment.question
+    again = options._factory.createWidget(parent).local  # closed and opened again
+    assert not again._anyway.isHidden()
+    again._anyway.click()
+    assert installed == [True]
+    assert again._anyway.isHidden()
+
+
+def test_size_time_and_device_are_said_before(page, tmp_path, monkeypatch):
+    local = page.local
+    monkeypatch.setattr("fusar_qgis.core.installing.has_nvidia_gpu", lambda: False)
+    local._source.setCurrentIndex(0)
+    assert local._size.text().startswith("For the CPU: there is no NVIDIA GPU. About 0.6 GB to download")
+    monkeypatch.setattr("fusar_qgis.core.installing.has_nvidia_gpu", lambda: True)
+    local._show_size()
+    assert local._size.text().startswith("For the NVIDIA GPU. About 3.")
+    (tmp_path / "fusar_gpt-1-py3-none-any.whl").write_bytes(bytes(1000))
+    local._source.setCurrentIndex(1)
+    local._place.setFilePath(str(tmp_path))
+    assert local._size.text() == "1 package. About 0.0 GB on the disk, 1 to 2 minutes."
+    local._place.setFilePath("/gone")
+    assert local._size.text() == ""
+    page._options.environment.sized.emit("64 packages.")
+    assert local._size.text() == "64 packages."
+
+
+def test_the_index_for_torch_is_kept(page, options, parent):
+    page.local._torch_index.setText(" https://cpu.example.org ")
+    page.apply()
+    again = options._factory.createWidget(parent)
+    assert again.local._torch_index.text() == "https://cpu.example.org"
+    again.local._torch_index.clear()
+    again.apply()
+    assert not QgsSettings().contains("fusar/torch_index")
 
 
 def not_there(widget) -> bool:

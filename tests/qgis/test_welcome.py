@@ -4,12 +4,13 @@ import json
 import os
 
 import pytest
-from qgis.core import QgsProject, QgsRasterLayer, QgsSettings
+from qgis.core import QgsProject, QgsRasterLayer, QgsSettings, QgsVectorLayer
 from qgis.PyQt.QtWidgets import QAction, QPushButton, QToolButton
 
 from fusar_qgis.gui.options import Options
 from fusar_qgis.gui.status import Status
 from fusar_qgis.gui.welcome import Welcome
+from fusar_qgis.layers.findings_layer import RUN_PROPERTY
 from fusar_qgis.layers.model_grey import is_shown
 
 
@@ -36,8 +37,16 @@ def entry(qgis_iface):
 
 
 @pytest.fixture
-def welcome(qgis_iface, bar, backend, options, button, entry):
-    welcome = Welcome(qgis_iface, backend, options, button, entry)
+def findings(qgis_iface):
+    findings = QAction("Findings", qgis_iface.mainWindow())
+    findings.setCheckable(True)
+    yield findings
+    findings.deleteLater()
+
+
+@pytest.fixture
+def welcome(qgis_iface, bar, backend, options, button, entry, findings):
+    welcome = Welcome(qgis_iface, backend, options, button, entry, findings)
     yield welcome
     welcome.remove()
 
@@ -65,7 +74,12 @@ def press(bar, words):
     next(b for item in bar.items() for b in item.findChildren(QPushButton) if b.text() == words).click()
 
 
-def test_one_welcome_on_the_first_press(welcome, bar, button, options, qgis_iface):
+def buttons(bar, item=None) -> list[str]:
+    found = (item or bar.currentItem()).findChildren(QPushButton)
+    return [button.text() for button in found if not button.isHidden()]
+
+
+def test_one_welcome_on_the_first_press(welcome, bar, button, options, qgis_iface, standin):
     assert bar.items() == []
     button.trigger()
     assert bar.currentItem().title() == "Welcome to FUSAR-GPT"
@@ -74,6 +88,22 @@ def test_one_welcome_on_the_first_press(welcome, bar, button, options, qgis_ifac
     bar.clearWidgets()
     button.trigger()
     assert bar.items() == []
+
+
+def test_the_first_press_is_answered_once(plugin, action, bar):
+    QgsSettings().remove("fusar/welcome/seen")
+    action.trigger()
+    assert [item.title() for item in bar.items()] == ["Welcome to FUSAR-GPT"]
+    bar.clearWidgets()
+    action.trigger()
+    assert [item.title() for item in bar.items()] == ["Interpret SAR"]
+    assert "Select a SAR layer" in bar.currentItem().text()
+
+
+def test_a_backend_that_is_missing_has_a_button_wherever_it_is_missed(plugin, action, bar, scene_layer):
+    action.trigger()
+    assert "No FUSAR-GPT backend was found" in bar.currentItem().text()
+    assert {"Install…", "Choose a server…"} <= set(buttons(bar))
 
 
 def test_the_welcome_can_be_called_back(welcome, bar, button):
@@ -98,7 +128,8 @@ def test_the_sample_is_opened_on_the_map_and_says_that_it_is_simulated(
     assert qgis_iface.activeLayer() is layer
     canvas = qgis_iface.mapCanvas()
     assert canvas.extent().contains(canvas.mapSettings().layerExtentToOutputExtent(layer, layer.extent()))
-    assert "press “Interpret SAR” and drag" in bar.currentItem().text()
+    assert bar.currentItem().text().startswith("Press “Interpret SAR”, drag a box over the harbour")
+    assert buttons(bar) == []
     assert len(bar.items()) == 1  # the welcome has gone
     qtbot.waitUntil(lambda: is_shown(layer))  # well lit: in the model's grey
 
@@ -115,9 +146,46 @@ def test_the_menu_opens_the_sample_too_and_keeps_the_maps_crs(
     assert project.crs() == before
 
 
-def test_without_a_backend_it_says_how_to_get_one(welcome, entry, bar):
+def test_without_a_backend_there_is_a_button_to_one(welcome, entry, button, bar, options, qgis_iface):
     entry.trigger()
     assert "press Install" in bar.currentItem().text()
+    assert buttons(bar) == ["Install…", "Choose a server…"]
+    bar.clearWidgets()
+    QgsSettings().remove("fusar/welcome/seen")
+    button.trigger()
+    assert bar.currentItem().text() == "The program that runs the model is not installed yet."
+    assert buttons(bar) == ["Install…", "Choose a server…"]
+    chosen = []
+    qgis_iface.showOptionsDialog.side_effect = lambda *_: chosen.append(
+        options.make_page(None).tabs.currentIndex()
+    )
+    press(bar, "Choose a server…")
+    press(bar, "Install…")
+    assert chosen == [1, 0]
+
+
+def test_the_next_step_follows_what_has_been_done(
+    welcome, bar, options, samples, scene_path, findings, qgis_iface, qtbot
+):
+    welcome.show_again()
+    item = bar.currentItem()
+    samples({"scene": str(scene_path), "title": "Harbour", "simulated": True})  # there is a backend now
+    options.environment.ended.emit(True, "The backend is installed and works.")
+    qtbot.waitUntil(lambda: item.text() == "Add a SAR image as a layer, or try the plugin on a sample.")
+    assert buttons(bar, item) == ["Open the sample scene", "Set up…"]
+    layer = QgsRasterLayer(str(scene_path), "mine")
+    QgsProject.instance().addMapLayer(layer)
+    qtbot.waitUntil(lambda: "part of your SAR layer" in item.text())
+    found = QgsVectorLayer("Polygon?crs=EPSG:32650", "detections", "memory")
+    found.setCustomProperty(RUN_PROPERTY, json.dumps({"id": "1"}))
+    QgsProject.instance().addMapLayer(found)
+    qtbot.waitUntil(lambda: buttons(bar, item) == ["Show the findings"])
+    press(bar, "Show the findings")
+    assert findings.isChecked()
+    assert item not in bar.items()
+    QgsProject.instance().removeMapLayer(found)
+    welcome.show_again()
+    assert "part of your SAR layer" in bar.currentItem().text()
 
 
 @pytest.mark.parametrize(
@@ -134,6 +202,7 @@ def test_a_backend_without_samples(welcome, entry, bar, samples, qtbot, listed, 
     entry.trigger()
     qtbot.waitUntil(lambda: bool(said(bar)))
     assert words in said(bar)[0]
+    assert buttons(bar)[-1] == "Set up…"
     assert QgsProject.instance().mapLayers() == {}
 
 
@@ -157,4 +226,15 @@ def test_the_status_bar_follows_the_backend(qgis_iface, backend, options, standi
     assert "started again" in bar.currentItem().text()
     button.click()
     assert qgis_iface.showOptionsDialog.called
+    status.remove()
+
+
+def test_the_status_bar_says_that_nothing_is_installed(qgis_iface, backend, options, tmp_path, monkeypatch):
+    status = Status(qgis_iface, backend, options)
+    button = qgis_iface.mainWindow().findChild(QToolButton, "FusarStatus")
+    assert button.text() == "FUSAR-GPT: not installed"
+    (tmp_path / "fusar").touch(mode=0o755)
+    monkeypatch.setenv("FUSAR_EXECUTABLE", str(tmp_path / "fusar"))
+    options.environment.ended.emit(True, "The backend is installed and works.")
+    assert button.text() == "FUSAR-GPT: not started"
     status.remove()

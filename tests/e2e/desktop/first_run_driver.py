@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from acting import Director, click_on, drag, messages, pause, xdotool
-from qgis.core import QgsProject, QgsRasterLayer, QgsSettings, QgsVectorLayer
+from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsSettings, QgsVectorLayer
 from qgis.PyQt.QtCore import QPoint, Qt, QTimer
 from qgis.PyQt.QtWidgets import (
     QAction,
@@ -86,6 +86,7 @@ def story():
     yield pause(0.7)
     yield lambda: not canvas.isDrawing()
     shoot("2_sample")
+    result["next step"] = messages()
     click_on(button)
     yield lambda: window.findChild(QAction, "FusarInterpretSar").isChecked()
     yield pause(0.3)
@@ -105,6 +106,10 @@ def story():
     yield lambda: "starting" not in status.text()  # the state is asked for once a second
     result["status"] = status.text()
     shoot("4_first_finding")
+    yield lambda: not QgsApplication.taskManager().activeTasks()
+    yield pause(0.7)
+    shoot("5_all_findings")
+    result["actions"] = {"clicks": 3, "drags": 1, "keys": 1}
 
     click_on(status)
     yield lambda: options_page() is not None
@@ -113,7 +118,7 @@ def story():
     for place in range(page.findChild(QTabWidget).count()):
         page.findChild(QTabWidget).setCurrentIndex(place)
         yield pause(2.5 if place == 2 else 0.4)  # the list of models takes a moment
-        shoot(f"5_options_{place}")
+        shoot(f"6_options_{place}")
     xdotool("key", "Escape")
     yield lambda: options_page() is None
 
