@@ -1,11 +1,12 @@
 #!/bin/sh
-# scripts/test_qgis_matrix.sh [pytest words]: the plugin's tests on QGIS 3.22, 3.40 and 3.44, headless and in the desktop,
-# each with the real backend on that Debian's own Python.
+# scripts/test_qgis_matrix.sh [pytest words | --record]: the plugin's tests on QGIS 3.22, 3.40 and 3.44, headless and in the
+# desktop, each with the real backend on that Debian's own Python.
 #
 # Each QGIS lies in a Debian of its own, made once with debootstrap (about 10 minutes and 9 GB each, most of it torch) in
 # FUSAR_MATRIX (default /var/tmp/fusar-qgis-matrix; delete that folder to be rid of it). FUSAR_SUITES chooses among
 # bookworm (QGIS 3.22, Python 3.11), trixie (3.40, 3.13) and forky (3.44, 3.14). Needs root. The tests run without a
-# network; mounts and processes end with this script.
+# network; mounts and processes end with this script. With --record it only runs scripts/record_qgis_names.py in each,
+# and brings the records back.
 set -eu
 if [ "$(id -u)" != 0 ]; then
     echo "Skipped: a chroot needs root. Try: sudo sh scripts/test_qgis_matrix.sh"
@@ -60,6 +61,11 @@ inside() { # SYSTEM COMMAND...
         PIP_CACHE_DIR=/var/cache/pip PIP_DEFAULT_TIMEOUT=180 FUSAR_EXECUTABLE=/work/.venv/bin/fusar chroot "$system" sh -euc 'cd /work; "$@"' sh "$@"
 }
 
+record() { # SYSTEM: what this QGIS has of the names that the plugin uses
+    inside "$1" env QT_QPA_PLATFORM=offscreen python3 scripts/record_qgis_names.py
+    cp "$1"/work/tests/core/qgis_names/*.json tests/core/qgis_names/
+}
+
 failed=""
 for suite in ${FUSAR_SUITES:-bookworm trixie forky}; do
     system=$folder/$suite
@@ -69,6 +75,11 @@ for suite in ${FUSAR_SUITES:-bookworm trixie forky}; do
     mount -t proc proc "$system/proc"
     mount --rbind /dev "$system/dev"
     mount -t tmpfs tmpfs "$system/tmp"
+    if [ "${1:-}" = --record ]; then
+        inside "$system" sh scripts/require_qgis.sh
+        record "$system"
+        continue
+    fi
     mkdir -p "$folder/pip" "$system/var/cache/pip"
     mount --bind "$folder/pip" "$system/var/cache/pip" # torch's libraries are the same for all
     inside "$system" make --silent .venv-qgis/installed .venv/installed
