@@ -76,7 +76,7 @@ def interpret(
         targets: The classes to look for; empty: all that the model knows.
         question: In your own words, for ``ask``.
         boxes: Polygons around the objects to classify.
-        prior: ``auto``, ``none``, ``cog``, ``earth-engine``, or a file, which a server elsewhere is sent.
+        prior: ``auto``, ``none``, ``cog``, ``earth-engine``, or a file; a server elsewhere is sent it, or has it.
         prior_network: Whether the prior may be fetched from the network; None: as answered in the options.
         allow_no_prior: Go on without a prior where none can be had.
         year: Of the prior; None: the scene's.
@@ -107,7 +107,7 @@ def interpret(
         question=question,
         boxes=read_boxes(geojson_features(boxes)) if boxes else None,
         model=model,
-        prior=str(prior),
+        prior=str(Path(prior).absolute() if Path(prior).is_file() else prior),
         prior_network=may_fetch() if prior_network is None else prior_network,
         allow_no_prior=allow_no_prior,
         year=year,

@@ -169,7 +169,8 @@ class Interpretation(QObject):
     def _on_arrived(self, scene: str) -> None:
         self._request = replace(self._request, scene=scene)
         prior = self._request.prior
-        if self._upload is None or self._upload.client.endpoint.is_loopback or prior in PRIOR_SOURCES:
+        here = prior not in PRIOR_SOURCES and Path(prior).is_file()  # else it may be the server's
+        if self._upload is None or self._upload.client.endpoint.is_loopback or not here:
             self._submit()
             return
         try:

@@ -205,7 +205,8 @@ def send_item(client: BlockingClient, item: BatchItem, feedback: QgsProcessingFe
         RequestError, ClipError, Stopped: A file cannot be cut out or sent.
     """
     request = item.request(_send_scene(client, item, feedback))
-    if request.prior not in PRIOR_SOURCES and not client.client.endpoint.is_loopback:
+    here = request.prior not in PRIOR_SOURCES and Path(request.prior).is_file()  # else it may be the server's
+    if here and not client.client.endpoint.is_loopback:
         try:
             request = replace(request, prior=client.send_once(Path(request.prior)))
         except OSError as error:

@@ -77,20 +77,19 @@ def prior_of(
     named = algorithm.parameterAsString(parameters, PRIOR_FILE, context)
     asked = parameters.get(PRIOR)
     if not isinstance(asked, QgsRasterLayer):
-        asked = algorithm.parameterAsString(parameters, PRIOR, context) or AUTO_PRIOR
-    return str(named or (asked if asked in PRIOR_SOURCES else _file_of(asked, context)))
+        asked = str(algorithm.parameterAsString(parameters, PRIOR, context) or AUTO_PRIOR)
+    return asked if not named and asked in PRIOR_SOURCES else _file_of(named or asked, context)
 
 
 def _file_of(value: Any, context: QgsProcessingContext | None) -> str:
-    """Return the file of a path, of a raster layer, or of the name of one in the project."""
+    """Return the file of a path, of a raster layer, or of the name of one in the project; a path as it is if none."""
     if isinstance(value, QgsRasterLayer):
         return str(value.source())
-    text = str(value)
-    if context is not None and not Path(text).is_file():
-        layer = QgsProcessingUtils.mapLayerFromString(text, context, False)
-        if layer is not None:
-            return str(layer.source())
-    return text
+    path = Path(str(value))
+    if path.is_file():
+        return str(path.absolute())  # the backend has a working folder of its own
+    layer = None if context is None else QgsProcessingUtils.mapLayerFromString(str(value), context, False)
+    return str(value if layer is None else layer.source())
 
 
 def with_help(

@@ -178,9 +178,9 @@ def test_a_scene_and_a_prior_go_to_a_server_elsewhere(
     assert job.problem == ""
     assert standin.scene_names == ["harbour.tif", "prior.tif"]
     assert {standin.orders[0]["scene"], standin.orders[0]["prior"]} == set(standin.scenes)
-    gone = api.interpret(scene_layer, AREA, prior=tmp_path / "gone.tif")
-    qtbot.waitUntil(lambda: gone.is_over)
-    assert "gone.tif" in gone.problem
+    theirs = api.interpret(scene_layer, AREA, prior="/srv/prior.tif")
+    qtbot.waitUntil(lambda: theirs.is_over)
+    assert standin.orders[1]["prior"] == "/srv/prior.tif"
 
 
 def test_what_cannot_be_used(plugin, standin, scene_layer, tmp_path):

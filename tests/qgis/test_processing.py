@@ -80,7 +80,9 @@ def test_every_prior_is_a_source_or_a_file(provider, scene_path, tmp_path, name)
         assert not one.checkValueIsAcceptable("sometimes", context)
 
 
-def test_a_prior_from_a_file_a_layer_or_the_old_parameter(provider, standin, scene_path, tmp_path):
+def test_a_prior_from_a_file_a_layer_or_the_old_parameter(
+    provider, standin, scene_path, tmp_path, monkeypatch
+):
     prior = write_tiff(tmp_path / "prior.tif")
     layer = QgsRasterLayer(str(prior), "the prior")
     QgsProject.instance().addMapLayer(layer)
@@ -88,6 +90,9 @@ def test_a_prior_from_a_file_a_layer_or_the_old_parameter(provider, standin, sce
     for way in [*ways, {"PRIOR_FILE": str(prior)}, {"PRIOR": "none", "PRIOR_FILE": str(prior)}]:
         assert run("detect", INPUT=[str(scene_path)], DETECTIONS="memory:", **way)["DONE"] == 1
         assert standin.orders[-1]["prior"] == str(prior)
+    monkeypatch.chdir(tmp_path)
+    assert run("detect", INPUT=[str(scene_path)], PRIOR="prior.tif", DETECTIONS="memory:")["DONE"] == 1
+    assert standin.orders[-1]["prior"] == str(prior)
     for source in ("none", "cog"):
         run("detect", INPUT=[str(scene_path)], PRIOR=source, DETECTIONS="memory:")
         assert standin.orders[-1]["prior"] == source
