@@ -11,6 +11,7 @@ from qgis.PyQt.QtCore import QCoreApplication, QLocale, Qt, QTranslator
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction
 
+from . import api
 from .connection.backend import Backend
 from .connection.child import ChildBackend
 from .gui.chat.dock import ChatDock
@@ -41,9 +42,7 @@ class FusarPlugin:
         """Add the toolbar and the menu entry; nothing starts, nothing goes to the network."""
         self.initProcessing()
         action = self._add_action()
-        backend = Backend(self._child)
-        self._undo.callback(backend.deleteLater)
-        self._undo.callback(backend.close)
+        backend = self._backend
         options = Options(self._iface, backend)
         self._undo.callback(options.remove)
         status = Status(self._iface, backend, options)
@@ -83,6 +82,11 @@ class FusarPlugin:
         provider = FusarProvider(self._child)
         registry.addProvider(provider)
         self._undo.callback(registry.removeProvider, provider)
+        self._backend = Backend(self._child)
+        self._undo.callback(self._backend.deleteLater)
+        self._undo.callback(self._backend.close)
+        api.attach(self._backend, self._child)
+        self._undo.callback(api.detach)
 
     def unload(self) -> None:
         """Undo all of it, last first: no action, signal, tool or process is left."""

@@ -1,9 +1,12 @@
 #!/bin/sh
-# scripts/test_qgis_matrix.sh [pytest words]: the plugin's tests on QGIS 3.40 and 3.44, headless and in the desktop.
+# scripts/test_qgis_matrix.sh [pytest words | --record]: the plugin's tests on QGIS 3.22, 3.40 and 3.44, headless and in the
+# desktop, each with the real backend on that Debian's own Python.
 #
-# Each QGIS lies in a Debian of its own, made once with debootstrap (about 5 minutes and 2.4 GB each) in FUSAR_MATRIX
-# (default /var/tmp/fusar-qgis-matrix; delete that folder to be rid of it). FUSAR_SUITES chooses among trixie (QGIS 3.40)
-# and forky (3.44). Needs root. The tests run without a network; mounts and processes end with this script.
+# Each QGIS lies in a Debian of its own, made once with debootstrap (about 10 minutes and 9 GB each, most of it torch) in
+# FUSAR_MATRIX (default /var/tmp/fusar-qgis-matrix; delete that folder to be rid of it). FUSAR_SUITES chooses among
+# bookworm (QGIS 3.22, Python 3.11), trixie (3.40, 3.13) and forky (3.44, 3.14). Needs root. The tests run without a
+# network; mounts and processes end with this script. With --record it only runs scripts/record_qgis_names.py in each,
+# and brings the records back.
 set -eu
 if [ "$(id -u)" != 0 ]; then
     echo "Skipped: a chroot needs root. Try: sudo sh scripts/test_qgis_matrix.sh"
@@ -46,7 +49,7 @@ lend_network() { # SYSTEM: how this machine finds and trusts its package servers
 
 copy_tree() { # SYSTEM: what is in the working tree now, committed or not
     mkdir -p "$1/work"
-    find "$1/work" -mindepth 1 -maxdepth 1 ! -name .venv-qgis -exec rm -rf {} +
+    find "$1/work" -mindepth 1 -maxdepth 1 ! -name '.venv*' -exec rm -rf {} +
     git ls-files -z --cached --others --exclude-standard |
         tar --create --null --files-from - --ignore-failed-read --warning=no-failed-read | tar --extract --no-same-owner -C "$1/work"
 }
@@ -55,11 +58,16 @@ inside() { # SYSTEM COMMAND...
     system=$1
     shift
     env -i HOME=/tmp LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1 \
-        chroot "$system" sh -euc 'cd /work; "$@"' sh "$@"
+        PIP_CACHE_DIR=/var/cache/pip PIP_DEFAULT_TIMEOUT=180 FUSAR_EXECUTABLE=/work/.venv/bin/fusar chroot "$system" sh -euc 'cd /work; "$@"' sh "$@"
+}
+
+record() { # SYSTEM: what this QGIS has of the names that the plugin uses
+    inside "$1" env QT_QPA_PLATFORM=offscreen python3 scripts/record_qgis_names.py
+    cp "$1"/work/tests/core/qgis_names/*.json tests/core/qgis_names/
 }
 
 failed=""
-for suite in ${FUSAR_SUITES:-trixie forky}; do
+for suite in ${FUSAR_SUITES:-bookworm trixie forky}; do
     system=$folder/$suite
     make_system "$suite"
     lend_network "$system"
@@ -67,8 +75,15 @@ for suite in ${FUSAR_SUITES:-trixie forky}; do
     mount -t proc proc "$system/proc"
     mount --rbind /dev "$system/dev"
     mount -t tmpfs tmpfs "$system/tmp"
-    inside "$system" make --silent .venv-qgis/installed
-    echo "== $suite: QGIS $(inside "$system" dpkg-query -W -f '${Version}' qgis)"
+    if [ "${1:-}" = --record ]; then
+        inside "$system" sh scripts/require_qgis.sh
+        record "$system"
+        continue
+    fi
+    mkdir -p "$folder/pip" "$system/var/cache/pip"
+    mount --bind "$folder/pip" "$system/var/cache/pip" # torch's libraries are the same for all
+    inside "$system" make --silent .venv-qgis/installed .venv/installed
+    echo "== $suite: QGIS $(inside "$system" dpkg-query -W -f '${Version}' qgis), $(inside "$system" python3 --version)"
     inside "$system" unshare --net sh -euc 'ip link set lo up; exec timeout 3600 sh scripts/test_qgis.sh "$@"' sh "$@" ||
         failed="$failed $suite"
 done

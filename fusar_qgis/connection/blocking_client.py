@@ -47,6 +47,7 @@ class BlockingClient:
         self._child = child if choice.endpoint is None else None
         self._is_canceled = is_canceled
         self._client: Client | None = None
+        self._sent: dict[Path, str] = {}
 
     def __enter__(self) -> BlockingClient:
         # Turns with the same analyst's toolbar: a batch must not keep it waiting.
@@ -122,6 +123,12 @@ class BlockingClient:
         return self._ask(
             self.client.send_scene(file.name, file), lambda client, reply: client.read_field(reply, "scene")
         )
+
+    def send_once(self, file: Path) -> str:
+        """Upload a raster file unless this conversation has; return what the backend calls it. Raises OSError."""
+        if file not in self._sent:
+            self._sent[file] = self.send_scene(file)
+        return self._sent[file]
 
     def _ask(self, reply: QNetworkReply, reader: Callable[[Client, QNetworkReply], _Read]) -> _Read:
         try:

@@ -193,7 +193,7 @@ def _write(source: Source, box: QgsRectangle, out: Path, feedback: QgsRasterBloc
     writer.setOutputProviderKey("gdal")
     writer.setOutputFormat("GTiff")
     error = writer.writeRaster(source.pipe, columns, rows, window, source.crs, source.context, feedback)
-    if error != QgsRasterFileWriter.NoError and not feedback.isCanceled():
+    if error != QgsRasterFileWriter.WriterError.NoError and not feedback.isCanceled():
         raise ClipError(_unreadable(source.name))
 
 

@@ -96,3 +96,12 @@ def finding_feature(layer: QgsVectorLayer, finding: Finding) -> QgsFeature:
     values.update(zip(BOX, astuple(finding.box)))  # noqa: B905 - QGIS for Windows has Python 3.9
     outline = outline_in(finding, layer.crs(), QgsProject.instance().transformContext())
     return feature_of(layer.fields(), values, outline)
+
+
+def memory_layer(name: str, fields: QgsFields, crs: QgsCoordinateReferenceSystem) -> QgsVectorLayer:
+    """Return an empty layer of findings that is kept in memory."""
+    layer = QgsVectorLayer("MultiPolygon", name, "memory")
+    layer.setCrs(crs)
+    layer.dataProvider().addAttributes(list(fields))
+    layer.updateFields()
+    return layer

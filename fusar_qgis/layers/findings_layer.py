@@ -17,6 +17,15 @@ SECONDS_PROPERTY = "fusar/seconds"
 """How long the run took."""
 
 
+def properties_of_run(run: dict[str, Any], scene: str, request: dict[str, Any] | None) -> dict[str, str]:
+    """Return the properties that every layer of a run has; ``scene`` is GDAL's source, ``request`` the job's inputs."""
+    return {
+        RUN_PROPERTY: json.dumps(run, ensure_ascii=False),
+        SCENE_PROPERTY: scene,
+        REQUEST_PROPERTY: json.dumps(request or {}, ensure_ascii=False),
+    }
+
+
 def findings_layers(project: QgsProject) -> list[QgsVectorLayer]:
     """Return the layers that hold findings, in the order of the Layers panel."""
     layers = (node.layer() for node in project.layerTreeRoot().findLayers())

@@ -24,7 +24,7 @@ from ..background import BackgroundTask
 from ..contract import Finding, Found
 from ..core.counting import Cells, Counts
 from . import findings_layer, storage
-from .features import finding_feature, finding_fields
+from .features import finding_feature, finding_fields, memory_layer
 from .run_groups import group_name
 from .scene import crs_of
 from .styles import style
@@ -53,16 +53,21 @@ class RunLayers(QObject):
     settled = pyqtSignal()
 
     def __init__(
-        self, run: dict[str, Any], parent: QObject, scene: str = "", request: dict[str, Any] | None = None
+        self,
+        run: dict[str, Any],
+        parent: QObject,
+        scene: str = "",
+        request: dict[str, Any] | None = None,
+        *,
+        began: float | None = None,
     ) -> None:
-        """``scene`` is the raster's source for GDAL, ``request`` the inputs of the job, for the review."""
+        """``scene`` is the raster's source for GDAL, ``request`` the inputs of the job, for the review.
+
+        ``began`` is when the run began, by ``time.monotonic``; None: now.
+        """
         super().__init__(parent)
         self._run = run
-        self._properties = {
-            findings_layer.RUN_PROPERTY: json.dumps(run, ensure_ascii=False),
-            findings_layer.SCENE_PROPERTY: scene,
-            findings_layer.REQUEST_PROPERTY: json.dumps(request or {}, ensure_ascii=False),
-        }
+        self._properties = findings_layer.properties_of_run(run, scene, request)
         self._temporary = storage.temporary_file(QgsProject.instance())
         self._group: QgsLayerTreeGroup | None = None
         self._layers: dict[str, QgsVectorLayer] = {}
@@ -82,7 +87,7 @@ class RunLayers(QObject):
         self._held: set[str] = set()
         self._leaving_layer = ""
         self._finishing = False
-        self._began = time.monotonic()
+        self._began = time.monotonic() if began is None else began
         self._over = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -271,11 +276,7 @@ class RunLayers(QObject):
     def _memory_layer(
         self, kind: str, fields: QgsFields, crs: QgsCoordinateReferenceSystem
     ) -> QgsVectorLayer:
-        layer = QgsVectorLayer("MultiPolygon", self._layer_name(kind), "memory")
-        layer.setCrs(crs)
-        layer.dataProvider().addAttributes(list(fields))
-        layer.updateFields()
-        return layer
+        return memory_layer(self._layer_name(kind), fields, crs)
 
     def _warn_of(self, reasons: dict[str, str], *, in_memory: bool) -> None:
         for path, reason in reasons.items():

@@ -6,9 +6,10 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from qgis.core import QgsGeometry, QgsProcessingFeedback, QgsRasterBlockFeedback
 from qgis.PyQt.QtCore import Qt
@@ -18,7 +19,7 @@ from ..connection.blocking_client import BlockingClient, Stopped
 from ..connection.child import ChildBackend
 from ..connection.diagnosis import RequestError
 from ..connection.job import Job
-from ..contract import JobEvent, Progress
+from ..contract import PRIOR_SOURCES, JobEvent, Progress
 from ..core.export import file_stem
 from ..core.journal import Entry, Journal
 from ..layers.clipping import ClipError, clip, source_of
@@ -150,13 +151,13 @@ class Batch:
             self._waiting.popleft()
             return Outcome(item, known, resumed=True)
         try:
-            scene = send_scene(client, item, self._feedback)
+            inputs = send_item(client, item, self._feedback)
         except (RequestError, ClipError) as error:
             if isinstance(error, RequestError) and error.is_gone:
                 raise
             self._waiting.popleft()
             return self._without(item, str(error))
-        job = client.start_job(item.request(scene).to_json())
+        job = client.start_job(inputs)
         # What is connected must not know the job: see Client.
         job.received.connect(partial(self._on_event, item, pace))
         job.interrupted.connect(partial(self._on_event, item, pace, None))
@@ -197,7 +198,23 @@ class Batch:
         return Outcome(item, None, reason)
 
 
-def send_scene(client: BlockingClient, item: BatchItem, feedback: QgsProcessingFeedback) -> str:
+def send_item(client: BlockingClient, item: BatchItem, feedback: QgsProcessingFeedback) -> dict[str, Any]:
+    """Return the inputs of an item's job, once the backend has the files that they name.
+
+    Raises:
+        RequestError, ClipError, Stopped: A file cannot be cut out or sent.
+    """
+    request = item.request(_send_scene(client, item, feedback))
+    here = request.prior not in PRIOR_SOURCES and Path(request.prior).is_file()  # else it may be the server's
+    if here and not client.client.endpoint.is_loopback:
+        try:
+            request = replace(request, prior=client.send_once(Path(request.prior)))
+        except OSError as error:
+            raise ClipError(f"{request.prior}: {error}") from error
+    return request.to_json()
+
+
+def _send_scene(client: BlockingClient, item: BatchItem, feedback: QgsProcessingFeedback) -> str:
     """Return what ``inputs.scene`` is to be: the path where the backend can open that, else what it calls the part.
 
     Raises:

@@ -63,16 +63,29 @@ class ClassifyBoxes(InterpretationAlgorithm):
         self.addParameter(declared.rasters())
         polygons = [QgsProcessing.SourceType.TypeVectorPolygon]
         self.addParameter(
-            QgsProcessingParameterFeatureSource(BOXES, translate("Processing", "Boxes"), polygons)
+            declared.with_help(
+                QgsProcessingParameterFeatureSource(BOXES, translate("Processing", "Boxes"), polygons),
+                translate(
+                    "Processing",
+                    "A polygon around each object, drawn by hand or detected, in any CRS.",
+                ),
+            )
         )
 
     def add_sinks(self) -> None:
         """Declare the classified boxes."""
         self.addParameter(
-            QgsProcessingParameterFeatureSink(
-                OUTPUT,
-                translate("Processing", "Classified boxes"),
-                QgsProcessing.SourceType.TypeVectorPolygon,
+            declared.with_help(
+                QgsProcessingParameterFeatureSink(
+                    OUTPUT,
+                    translate("Processing", "Classified boxes"),
+                    QgsProcessing.SourceType.TypeVectorPolygon,
+                ),
+                translate(
+                    "Processing",
+                    "Every box with its own attributes, in its own CRS, then the class and how it "
+                    "came about.",
+                ),
             )
         )
 

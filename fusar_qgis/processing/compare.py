@@ -13,15 +13,9 @@ from qgis.core import (
     QgsFeatureRequest,
     QgsFillSymbol,
     QgsGeometry,
-    QgsProcessing,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
-    QgsProcessingParameterFeatureSink,
-    QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterField,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterString,
     QgsRendererCategory,
     QgsSpatialIndex,
     QgsVectorLayer,
@@ -33,12 +27,24 @@ from ..layers.features import feature_of, fields_of, value_of
 from ..layers.findings_layer import run_of
 from ..translation import QT_TRANSLATE_NOOP, translate
 from .base import TRAINING, FusarAlgorithm
-from .parameters import with_help
+from .compare_parameters import (
+    CLASSES,
+    DETECTION_LABEL,
+    DETECTIONS,
+    DIFFICULT,
+    IOU,
+    LEAST,
+    MARKED,
+    SCORE,
+    TABLE,
+    TRUE_LABEL,
+    TRUTH,
+    detection_parameters,
+    sinks,
+    truth_parameters,
+)
 from .results import LayerPostProcessor, write
 
-DETECTIONS, DETECTION_LABEL, SCORE, LEAST = "DETECTIONS", "LABEL_FIELD", "SCORE_FIELD", "MIN_SCORE"
-TRUTH, TRUE_LABEL, DIFFICULT, IOU = "TRUTH", "TRUTH_LABEL_FIELD", "DIFFICULT_FIELD", "IOU"
-MARKED, TABLE, CLASSES = "MARKED", "TABLE", "CLASSES"
 ALL = "all"
 
 _MARKED: dict[str, type] = {
@@ -102,20 +108,8 @@ class CompareWithTruth(FusarAlgorithm):
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802 - QGIS's name
         """Declare the parameters and outputs."""
-        for parameter in (*_detection_parameters(), *_truth_parameters()):
+        for parameter in (*detection_parameters(), *truth_parameters(), *sinks()):
             self.addParameter(parameter)
-        self.addParameter(
-            QgsProcessingParameterFeatureSink(
-                MARKED,
-                translate("Processing", "Marked: found, false, missed"),
-                QgsProcessing.SourceType.TypeVectorPolygon,
-            )
-        )
-        self.addParameter(
-            QgsProcessingParameterFeatureSink(
-                TABLE, translate("Processing", "Figures"), QgsProcessing.SourceType.TypeVector
-            )
-        )
         for name, words in (
             ("PRECISION", translate("Processing", "Precision")),
             ("RECALL", translate("Processing", "Recall")),
@@ -219,84 +213,6 @@ class CompareWithTruth(FusarAlgorithm):
             detected = [_Box(one.id, "", one.geometry, one.score) for one in detected]
             true = [_Box(one.id, "", one.geometry, difficult=one.difficult) for one in true]
         return detected, true, crs
-
-
-def _detection_parameters() -> list[Any]:
-    polygons = [QgsProcessing.SourceType.TypeVectorPolygon]
-    double = QgsProcessingParameterNumber.Type.Double
-    return [
-        QgsProcessingParameterFeatureSource(DETECTIONS, translate("Processing", "Detections"), polygons),
-        with_help(
-            QgsProcessingParameterField(
-                DETECTION_LABEL,
-                translate("Processing", "Field of the class"),
-                "label",
-                parentLayerParameterName=DETECTIONS,
-                optional=True,
-            ),
-            translate("Processing", "Empty here or for the truth: classes do not count."),
-        ),
-        with_help(
-            QgsProcessingParameterString(
-                CLASSES,
-                translate("Processing", "Classes that were asked for, separated by commas"),
-                optional=True,
-            ),
-            translate(
-                "Processing",
-                "Such as: ship. Only these are scored. Empty: the targets of the run, where the layer of detections "
-                "knows them, else all classes.",
-            ),
-        ),
-        with_help(
-            QgsProcessingParameterField(
-                SCORE,
-                translate("Processing", "Field of the score"),
-                parentLayerParameterName=DETECTIONS,
-                optional=True,
-            ),
-            translate("Processing", "Such as confidence, or objectness where the model has no calibration."),
-            advanced=True,
-        ),
-        with_help(
-            QgsProcessingParameterNumber(
-                LEAST, translate("Processing", "Least score"), double, 0.0, minValue=0, maxValue=1
-            ),
-            translate("Processing", "Detections of a lower score are left out."),
-            advanced=True,
-        ),
-    ]
-
-
-def _truth_parameters() -> list[Any]:
-    polygons = [QgsProcessing.SourceType.TypeVectorPolygon]
-    return [
-        QgsProcessingParameterFeatureSource(TRUTH, translate("Processing", "Truth"), polygons),
-        QgsProcessingParameterField(
-            TRUE_LABEL,
-            translate("Processing", "Field of the true class"),
-            parentLayerParameterName=TRUTH,
-            optional=True,
-        ),
-        with_help(
-            QgsProcessingParameterField(
-                DIFFICULT,
-                translate("Processing", "Field that marks doubtful objects"),
-                parentLayerParameterName=TRUTH,
-                optional=True,
-            ),
-            translate("Processing", "Neither found nor missed; what was detected there is ignored."),
-            advanced=True,
-        ),
-        QgsProcessingParameterNumber(
-            IOU,
-            translate("Processing", "Least overlap (intersection over union)"),
-            QgsProcessingParameterNumber.Type.Double,
-            0.5,
-            minValue=0.01,
-            maxValue=1,
-        ),
-    ]
 
 
 def _overlaps(detected: list[_Box], true: list[_Box], feedback: QgsProcessingFeedback) -> list[Overlap]:

@@ -47,15 +47,29 @@ class FetchPrior(FusarAlgorithm):
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802 - QGIS's name
         """Declare the parameters and outputs."""
-        self.addParameter(QgsProcessingParameterExtent(EXTENT, translate("Processing", "Extent")))
         self.addParameter(
-            QgsProcessingParameterNumber(
-                YEAR,
-                translate("Processing", "Year"),
-                QgsProcessingParameterNumber.Type.Integer,
-                2024,
-                minValue=PRIOR_YEARS[0],
-                maxValue=PRIOR_YEARS[1],
+            with_help(
+                QgsProcessingParameterExtent(EXTENT, translate("Processing", "Extent")),
+                translate(
+                    "Processing",
+                    "The ground that the prior covers: that of the scenes it is for, in any CRS.",
+                ),
+            )
+        )
+        self.addParameter(
+            with_help(
+                QgsProcessingParameterNumber(
+                    YEAR,
+                    translate("Processing", "Year"),
+                    QgsProcessingParameterNumber.Type.Integer,
+                    2024,
+                    minValue=PRIOR_YEARS[0],
+                    maxValue=PRIOR_YEARS[1],
+                ),
+                translate(
+                    "Processing",
+                    "The year that the embeddings describe, best that of the scene.",
+                ),
             )
         )
         source = QgsProcessingParameterEnum(
@@ -75,7 +89,14 @@ class FetchPrior(FusarAlgorithm):
             )
         )
         self.addParameter(
-            QgsProcessingParameterRasterDestination(OUTPUT, translate("Processing", "Prior (GeoTIFF)"))
+            with_help(
+                QgsProcessingParameterRasterDestination(OUTPUT, translate("Processing", "Prior (GeoTIFF)")),
+                translate(
+                    "Processing",
+                    "A GeoTIFF of 64 bands (int8). Beside a scene, named as it with _prior, it is "
+                    "found by itself.",
+                ),
+            )
         )
 
     def checkParameterValues(  # noqa: N802 - QGIS calls it by this name

@@ -95,6 +95,7 @@ class InterpretationAlgorithm(FusarAlgorithm):
     ) -> bool:
         """Read what only the GUI thread may: the settings, and which layer is which file."""
         self._rasters = raster_sources(parameters, RASTERS, context)
+        self._prior = declared.prior_of(self, parameters, context)
         self._child: ChildBackend = self.provider().child
         try:
             self._choice = BackendChoice.of_settings()
@@ -178,8 +179,7 @@ class InterpretationAlgorithm(FusarAlgorithm):
             "targets": tuple(word.strip() for word in targets if word.strip() and task in SEARCHES),
             "question": self.parameterAsString(parameters, QUESTION, context) if task == "ask" else None,
             "model": self.parameterAsString(parameters, declared.MODEL, context) or None,
-            "prior": self.parameterAsString(parameters, declared.PRIOR_FILE, context)
-            or self.parameterAsEnumString(parameters, declared.PRIOR, context),
+            "prior": self._prior,
             "prior_network": self.parameterAsBool(parameters, declared.NETWORK, context),
             "allow_no_prior": self.parameterAsBool(parameters, declared.NO_PRIOR, context),
             "year": self._number(parameters, declared.YEAR, context, int),

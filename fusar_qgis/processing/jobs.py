@@ -31,7 +31,7 @@ from ..layers.storage import storable
 from ..translation import QT_TRANSLATE_NOOP, translate
 from . import parameters as declared
 from .base import FusarAlgorithm
-from .batch import send_scene
+from .batch import send_item
 from .parameters import JOBS, SINKS
 from .results import COLUMNS, FindingsSink, LayerPostProcessor, RunsTable, style_findings
 from .tasks import Interpret
@@ -93,8 +93,7 @@ class StartInterpret(Interpret):
         try:
             with BlockingClient(self._choice, self._child, feedback.isCanceled) as client:
                 for done, item in enumerate(items):
-                    scene = send_scene(client, item, feedback)
-                    jobs.append(client.submit(item.request(scene).to_json()))
+                    jobs.append(client.submit(send_item(client, item, feedback)))
                     feedback.pushInfo(f"{item.name}: {jobs[-1]}")
                     feedback.setProgress(100 * (done + 1) / len(items))
         except Stopped:
@@ -198,6 +197,47 @@ class JobStatus(_JobsAlgorithm):
             "PROGRESS": progress / len(states),
             "MESSAGE": "\n".join(said),
         }
+
+
+class CancelJob(_JobsAlgorithm):
+    """Ids of jobs in; those that had not ended are cancelled."""
+
+    NAME = "canceljob"
+    TITLE = QT_TRANSLATE_NOOP("Processing", "Cancel jobs")
+    HELP = QT_TRANSLATE_NOOP(
+        "Processing",
+        "Cancels jobs of “Start interpreting areas” that have not ended. One that has ended is left as it is, with its "
+        "results. It comes back at once and never starts a backend.",
+    )
+    TAGS = ("job", "cancel", "stop", "abort", "dismiss", "agent")
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802 - QGIS's name
+        """Declare the parameter and outputs."""
+        self._declare_jobs()
+        self.addOutput(
+            QgsProcessingOutputNumber("CANCELLED", translate("Processing", "Jobs that were cancelled"))
+        )
+        self.addOutput(QgsProcessingOutputString("MESSAGE", translate("Processing", "What each says")))
+
+    def processAlgorithm(  # noqa: N802 - QGIS calls it by this name
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        """Look how far each is, then cancel those that go on."""
+        try:
+            with BlockingClient(self._choice, self._child, feedback.isCanceled) as client:
+                states = self._states(client)  # an unknown id is said before anything is cancelled
+                going = [state for state in states if state["status"] not in _OVER]
+                for state in going:
+                    client.dismiss(str(state["jobID"]))
+                    state["status"], state["message"] = "dismissed", ""
+        except Stopped:
+            return {}
+        except RequestError as error:
+            raise QgsProcessingException(str(error)) from error
+        said = [_in_words(state) for state in states]
+        for line in said:
+            feedback.pushInfo(line)
+        return {"CANCELLED": len(going), "MESSAGE": "\n".join(said)}
 
 
 class JobResults(_JobsAlgorithm):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from qgis.core import (
     QgsProcessing,
     QgsProcessingAlgorithm,
+    QgsProcessingContext,
     QgsProcessingOutputLayerDefinition,
     QgsProcessingOutputNumber,
     QgsProcessingParameterBoolean,
@@ -18,6 +20,8 @@ from qgis.core import (
     QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
     QgsProcessingParameterString,
+    QgsProcessingUtils,
+    QgsRasterLayer,
 )
 
 from ..connection.network_consent import may_fetch
@@ -38,6 +42,56 @@ _INTEGER = QgsProcessingParameterNumber.Type.Integer
 _DOUBLE = QgsProcessingParameterNumber.Type.Double
 
 
+class PriorParameter(QgsProcessingParameterEnum):
+    """One of the sources of a prior, or a file: the toolbox offers the sources, all else takes a path too."""
+
+    def __init__(self, other: PriorParameter | None = None) -> None:
+        if other is not None:
+            super().__init__(other)
+            return
+        super().__init__(
+            PRIOR,
+            translate("Processing", "Prior (AlphaEarth vectors of the place)"),
+            list(PRIOR_SOURCES),
+            defaultValue=AUTO_PRIOR,
+            usesStaticStrings=True,
+        )
+
+    def clone(self) -> QgsProcessingParameterDefinition:
+        """Return a copy, which takes files as well."""
+        return PriorParameter(self)
+
+    def checkValueIsAcceptable(  # noqa: N802 - QGIS calls it by this name
+        self, value: Any, context: QgsProcessingContext | None = None
+    ) -> bool:
+        """Whether it is a source, or a file or raster layer that is there."""
+        if super().checkValueIsAcceptable(value, context):
+            return True
+        return bool(value) and Path(_file_of(value, context)).is_file()
+
+
+def prior_of(
+    algorithm: QgsProcessingAlgorithm, parameters: dict[str, Any], context: QgsProcessingContext
+) -> str:
+    """Return what ``inputs.prior`` is to be: a source, or the path of a file; to be called in the GUI thread."""
+    named = algorithm.parameterAsString(parameters, PRIOR_FILE, context)
+    asked = parameters.get(PRIOR)
+    if not isinstance(asked, QgsRasterLayer):
+        asked = str(algorithm.parameterAsString(parameters, PRIOR, context) or AUTO_PRIOR)
+    return asked if not named and asked in PRIOR_SOURCES else _file_of(named or asked, context)
+
+
+def _file_of(value: Any, context: QgsProcessingContext | None) -> str:
+    """Return the file of a path, of a raster layer, or of the name of one in the project; a path as it is if none."""
+    if isinstance(value, QgsRasterLayer):
+        return str(value.source())
+    path = Path(str(value))
+    if path.is_file():
+        return str(path.absolute())  # the backend has a working folder of its own
+    layer = None if context is None else QgsProcessingUtils.mapLayerFromString(str(value), context, False)
+    return str(value if layer is None else layer.source())
+
+
 def with_help(
     parameter: QgsProcessingParameterDefinition, words: str = "", *, advanced: bool = False
 ) -> QgsProcessingParameterDefinition:
@@ -50,8 +104,15 @@ def with_help(
 
 def rasters() -> QgsProcessingParameterDefinition:
     """Return the parameter of the rasters."""
-    return QgsProcessingParameterMultipleLayers(
-        RASTERS, translate("Processing", "SAR rasters"), QgsProcessing.SourceType.TypeRaster
+    return with_help(
+        QgsProcessingParameterMultipleLayers(
+            RASTERS, translate("Processing", "SAR rasters"), QgsProcessing.SourceType.TypeRaster
+        ),
+        translate(
+            "Processing",
+            "Files or layers, each with a georeference. One that cannot be opened is listed, and "
+            "costs no other.",
+        ),
     )
 
 
@@ -76,8 +137,14 @@ def targets() -> QgsProcessingParameterDefinition:
 
 def question(*, optional: bool) -> QgsProcessingParameterDefinition:
     """Return the parameter of the question in words."""
-    return QgsProcessingParameterString(
-        QUESTION, translate("Processing", "Question"), multiLine=True, optional=optional
+    return with_help(
+        QgsProcessingParameterString(
+            QUESTION, translate("Processing", "Question"), multiLine=True, optional=optional
+        ),
+        translate(
+            "Processing",
+            "In your own words, for the task ask; the other tasks do not read it.",
+        ),
     )
 
 
@@ -102,23 +169,44 @@ def findings(kind: str, *, optional: bool, by_default: bool) -> QgsProcessingPar
         "grid": translate("Processing", "Grid"),
         "answers": translate("Processing", "Answers"),
     }
-    return QgsProcessingParameterFeatureSink(
+    helps = {
+        "detections": translate(
+            "Processing",
+            "A box for each object: class, size in metres, objectness, confidence, scene and area.",
+        ),
+        "grid": translate(
+            "Processing",
+            "Nine cells for each chip; “hit” says which of them have a target.",
+        ),
+        "answers": translate(
+            "Processing",
+            "Answers in words and numbers, and what the model said that nobody understood.",
+        ),
+    }
+    sink = QgsProcessingParameterFeatureSink(
         SINKS[kind],
         words[kind],
         QgsProcessing.SourceType.TypeVectorPolygon,
         optional=optional,
         createByDefault=by_default,
     )
+    return with_help(sink, helps[kind])
 
 
 def runs() -> QgsProcessingParameterDefinition:
     """Return the sink of the table of runs."""
-    return QgsProcessingParameterFeatureSink(
-        RUNS_TABLE,
-        translate("Processing", "Runs: what was done, with provenance, and what was left out"),
-        QgsProcessing.SourceType.TypeVector,
-        optional=True,
-        createByDefault=False,
+    return with_help(
+        QgsProcessingParameterFeatureSink(
+            RUNS_TABLE,
+            translate("Processing", "Runs: what was done, with provenance, and what was left out"),
+            QgsProcessing.SourceType.TypeVector,
+            optional=True,
+            createByDefault=False,
+        ),
+        translate(
+            "Processing",
+            "A table with a row for each pair of raster and area: done or why not, model, prior, version.",
+        ),
     )
 
 
@@ -141,13 +229,7 @@ def add_numbers(algorithm: QgsProcessingAlgorithm) -> None:
 
 
 def _priors() -> list[QgsProcessingParameterDefinition]:
-    prior = QgsProcessingParameterEnum(
-        PRIOR,
-        translate("Processing", "Prior (AlphaEarth vectors of the place)"),
-        list(PRIOR_SOURCES),
-        defaultValue=AUTO_PRIOR,
-        usesStaticStrings=True,
-    )
+    prior = PriorParameter()
     network = QgsProcessingParameterBoolean(
         NETWORK, translate("Processing", "Fetch the prior from the network"), may_fetch()
     )
@@ -173,7 +255,8 @@ def _priors() -> list[QgsProcessingParameterDefinition]:
             translate(
                 "Processing",
                 "auto: what is at hand, such as a file beside the scene, else AlphaEarth, else none. none: from the "
-                "image alone. cog: public files. earth-engine: your own account.",
+                "image alone. cog: public files. earth-engine: your own account. A script or model may give the path "
+                "of a file, or a raster layer, instead.",
             ),
         ),
         with_help(
@@ -184,9 +267,23 @@ def _priors() -> list[QgsProcessingParameterDefinition]:
                 "you have answered in the options; without an answer nothing is fetched.",
             ),
         ),
-        with_help(file, advanced=True),
+        with_help(
+            file,
+            translate(
+                "Processing",
+                "As “Prior” takes it too: for the toolbox, and for a raster that a model's earlier "
+                "step has made.",
+            ),
+        ),
         with_help(year, translate("Processing", "Empty: the year of the scene."), advanced=True),
-        with_help(without, advanced=True),
+        with_help(
+            without,
+            translate(
+                "Processing",
+                "Else a pair without the prior that was named fails. “auto” always goes on.",
+            ),
+            advanced=True,
+        ),
     ]
 
 

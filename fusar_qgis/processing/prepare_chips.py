@@ -61,7 +61,13 @@ class PrepareChips(FusarAlgorithm):
         polygons = [QgsProcessing.SourceType.TypeVectorPolygon]
         integer = QgsProcessingParameterNumber.Type.Integer
         for parameter in (
-            QgsProcessingParameterRasterLayer(RASTER, translate("Processing", "SAR raster")),
+            with_help(
+                QgsProcessingParameterRasterLayer(RASTER, translate("Processing", "SAR raster")),
+                translate(
+                    "Processing",
+                    "A file on this computer; its numbers become the grey that the model sees.",
+                ),
+            ),
             with_help(
                 QgsProcessingParameterBand(
                     BAND, translate("Processing", "Band"), parentLayerParameterName=RASTER, optional=True
@@ -69,32 +75,90 @@ class PrepareChips(FusarAlgorithm):
                 translate("Processing", "Empty: VV, else HH, else the first."),
             ),
             *numbers(),
-            QgsProcessingParameterFeatureSource(TRUTH, translate("Processing", "Truth polygons"), polygons),
-            QgsProcessingParameterField(
-                LABEL, translate("Processing", "Field of the class"), parentLayerParameterName=TRUTH
+            with_help(
+                QgsProcessingParameterFeatureSource(
+                    TRUTH, translate("Processing", "Truth polygons"), polygons
+                ),
+                translate(
+                    "Processing",
+                    "A polygon around each known object, in any CRS; its bounds in pixels become the box.",
+                ),
             ),
-            QgsProcessingParameterField(
-                FINE,
-                translate("Processing", "Field of the finer class"),
-                parentLayerParameterName=TRUTH,
-                optional=True,
+            with_help(
+                QgsProcessingParameterField(
+                    LABEL, translate("Processing", "Field of the class"), parentLayerParameterName=TRUTH
+                ),
+                translate(
+                    "Processing",
+                    "The class of each polygon, such as ship; an empty one is an error.",
+                ),
             ),
-            QgsProcessingParameterNumber(
-                SIZE, translate("Processing", "Side of a chip in pixels"), integer, 1008, minValue=16
+            with_help(
+                QgsProcessingParameterField(
+                    FINE,
+                    translate("Processing", "Field of the finer class"),
+                    parentLayerParameterName=TRUTH,
+                    optional=True,
+                ),
+                translate(
+                    "Processing",
+                    "Such as the type of a ship, where that is known.",
+                ),
             ),
-            QgsProcessingParameterBoolean(EMPTY, translate("Processing", "Keep chips without objects"), True),
+            with_help(
+                QgsProcessingParameterNumber(
+                    SIZE, translate("Processing", "Side of a chip in pixels"), integer, 1008, minValue=16
+                ),
+                translate(
+                    "Processing",
+                    "About: the raster is cut into the fewest equal chips of this size.",
+                ),
+            ),
+            with_help(
+                QgsProcessingParameterBoolean(
+                    EMPTY, translate("Processing", "Keep chips without objects"), True
+                ),
+                translate(
+                    "Processing",
+                    "They teach that there may be nothing.",
+                ),
+            ),
             with_help(
                 QgsProcessingParameterBoolean(
                     COMPLETE, translate("Processing", "Every object of these classes is marked"), True
                 ),
                 translate("Processing", "Without this, no chip can teach how many there are, or none."),
             ),
-            QgsProcessingParameterString(
-                DATASET, translate("Processing", "Name of the data set"), "qgis", optional=False
+            with_help(
+                QgsProcessingParameterString(
+                    DATASET, translate("Processing", "Name of the data set"), "qgis", optional=False
+                ),
+                translate(
+                    "Processing",
+                    "It begins the id of every record.",
+                ),
             ),
-            QgsProcessingParameterString(SENSOR, translate("Processing", "Sensor"), optional=True),
-            QgsProcessingParameterString(LICENCE, translate("Processing", "Licence"), optional=True),
-            QgsProcessingParameterFolderDestination(OUTPUT, translate("Processing", "Folder of records")),
+            with_help(
+                QgsProcessingParameterString(SENSOR, translate("Processing", "Sensor"), optional=True),
+                translate(
+                    "Processing",
+                    "Such as Sentinel-1; kept in every record.",
+                ),
+            ),
+            with_help(
+                QgsProcessingParameterString(LICENCE, translate("Processing", "Licence"), optional=True),
+                translate(
+                    "Processing",
+                    "What may be done with the data; kept in every record.",
+                ),
+            ),
+            with_help(
+                QgsProcessingParameterFolderDestination(OUTPUT, translate("Processing", "Folder of records")),
+                translate(
+                    "Processing",
+                    "A new folder: records.jsonl and the images. An old one is never overwritten.",
+                ),
+            ),
         ):
             self.addParameter(parameter)
         self.addOutput(QgsProcessingOutputNumber("CHIPS", translate("Processing", "Number of chips")))

@@ -11,13 +11,13 @@ from ..connection.child import ChildBackend
 from .classify import ClassifyBoxes
 from .compare import CompareWithTruth
 from .fetch_prior import FetchPrior
-from .jobs import JobResults, JobStatus, StartInterpret
+from .jobs import CancelJob, JobResults, JobStatus, StartInterpret
 from .prepare_chips import PrepareChips
 from .status import Status
 from .tasks import Ask, Count, Describe, Detect, Interpret, Locate
 
 _INTERPRETATIONS = (Interpret, Detect, Locate, Count, ClassifyBoxes, Describe, Ask)
-_POLLED = (Status, StartInterpret, JobStatus, JobResults)
+_POLLED = (Status, StartInterpret, JobStatus, CancelJob, JobResults)
 _ALGORITHMS = (*_INTERPRETATIONS, *_POLLED, FetchPrior, PrepareChips, CompareWithTruth)
 
 

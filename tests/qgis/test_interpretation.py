@@ -300,7 +300,7 @@ def test_cancel_at_once_and_keep_what_was_found(ask, bar, qtbot, standin, where,
     assert ("Detections" in layers()) == (where != "project closed")
     qtbot.waitUntil(lambda: bool(desktop_messages))
     assert desktop_messages == ["Task complete"], "a cancelled run did not fail"
-    assert [item.title() for item in bar.items()] == ["Detect endless"]
+    qtbot.waitUntil(lambda: [item.title() for item in bar.items()] == ["Detect endless"])
     qtbot.waitUntil(lambda: not any(task.isActive() for task in tasks()))
 
 
@@ -311,7 +311,7 @@ def test_the_last_message_of_a_run_is_its_own(ask, bar, qtbot, standin, desktop_
     qtbot.waitUntil(lambda: bool(desktop_messages))
     qtbot.waitUntil(lambda: finished(bar, {"ship": "detections;", "refused": "outside the scene"}[target]))
     assert desktop_messages == [told]
-    assert not any("Task" in item.title() for item in bar.items())
+    qtbot.waitUntil(lambda: not any("Task" in item.title() for item in bar.items()))
 
 
 def test_the_progress_tells_how_much_is_found(ask, bar, qtbot):

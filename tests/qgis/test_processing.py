@@ -2,6 +2,7 @@
 
 import json
 import threading
+from pathlib import Path
 
 import pytest
 from batches import Log, rows, run, write_areas
@@ -20,9 +21,12 @@ from qgis.core import (
 )
 from standin import CHIPS, FAR_AWAY, REFUSAL
 
+import fusar_qgis
 from fusar_qgis.connection.network_consent import keep_consent
-from fusar_qgis.core.endpoint import endpoint
+from fusar_qgis.contract import PRIOR_SOURCES
+from fusar_qgis.core.endpoint import Endpoint, endpoint
 
+RESOURCES = Path(fusar_qgis.__file__).parent / "resources"
 LOWER_LEFT = (500100, 3999300)
 AREAS = [LOWER_LEFT, (500300, 3999300), (500500, 3999500)]
 
@@ -46,16 +50,72 @@ def test_every_algorithm_says_what_it_is(provider):
     algorithms = provider.algorithms()
     assert {one.name() for one in algorithms} == {
         "interpret", "detect", "locate", "count", "classifyboxes", "describe", "ask",
-        "status", "startinterpret", "jobstatus", "jobresults",
+        "status", "startinterpret", "jobstatus", "canceljob", "jobresults",
         "fetchprior", "preparechips", "comparewithtruth",
     }  # fmt: skip
     for one in algorithms:
         assert one.displayName()
         assert len(one.shortHelpString()) > 100
         assert "sar" in one.tags()
-        assert not one.icon().isNull()
+        assert Path(RESOURCES / f"algorithms/{one.name()}.svg").is_file()
+        assert not one.icon().pixmap(24).isNull()
+        assert [each.name() for each in one.parameterDefinitions() if not each.help()] == []
         assert one.group()
         assert one.create() is not None
+
+
+@pytest.mark.parametrize(
+    "name", ["interpret", "detect", "locate", "count", "classifyboxes", "describe", "ask", "startinterpret"]
+)
+def test_every_prior_is_a_source_or_a_file(provider, scene_path, tmp_path, name):
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById(f"fusar:{name}")
+    parameter = algorithm.parameterDefinition("PRIOR")
+    context = QgsProcessingContext()
+    context.setProject(QgsProject.instance())
+    for one in (parameter, parameter.clone()):
+        assert (one.type(), one.options(), one.defaultValue()) == ("enum", list(PRIOR_SOURCES), "auto")
+        assert one.checkValueIsAcceptable("none", context)
+        assert one.checkValueIsAcceptable(str(scene_path), context)
+        assert not one.checkValueIsAcceptable(str(tmp_path / "gone.tif"), context)
+        assert not one.checkValueIsAcceptable("sometimes", context)
+
+
+def test_a_prior_from_a_file_a_layer_or_the_old_parameter(
+    provider, standin, scene_path, tmp_path, monkeypatch
+):
+    prior = write_tiff(tmp_path / "prior.tif")
+    layer = QgsRasterLayer(str(prior), "the prior")
+    QgsProject.instance().addMapLayer(layer)
+    ways = [{"PRIOR": str(prior)}, {"PRIOR": layer}, {"PRIOR": "the prior"}, {"PRIOR": layer.id()}]
+    for way in [*ways, {"PRIOR_FILE": str(prior)}, {"PRIOR": "none", "PRIOR_FILE": str(prior)}]:
+        assert run("detect", INPUT=[str(scene_path)], DETECTIONS="memory:", **way)["DONE"] == 1
+        assert standin.orders[-1]["prior"] == str(prior)
+    monkeypatch.chdir(tmp_path)
+    assert run("detect", INPUT=[str(scene_path)], PRIOR="prior.tif", DETECTIONS="memory:")["DONE"] == 1
+    assert standin.orders[-1]["prior"] == str(prior)
+    for source in ("none", "cog"):
+        run("detect", INPUT=[str(scene_path)], PRIOR=source, DETECTIONS="memory:")
+        assert standin.orders[-1]["prior"] == source
+    log, before = Log(), len(standin.orders)
+    assert (
+        run("detect", log, INPUT=[str(scene_path)], PRIOR=str(tmp_path / "gone.tif"), DETECTIONS="memory:")
+        is None
+    )
+    assert "PRIOR" in log.errors[0]
+    assert len(standin.orders) == before
+
+
+@pytest.mark.parametrize("name", ["detect", "startinterpret"])
+def test_a_prior_is_sent_once_to_a_server_elsewhere(
+    provider, standin, scene_path, areas, tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr(Endpoint, "is_loopback", property(lambda _: False))
+    prior = write_tiff(tmp_path / "prior.tif")
+    given = {"INPUT": [str(scene_path)], "AREAS": areas, "PRIOR": str(prior)}
+    assert run(name, **given, **({"DETECTIONS": "memory:"} if name == "detect" else {"TASK": "detect"}))
+    assert standin.scene_names.count("prior.tif") == 1
+    assert {order["prior"] for order in standin.orders} <= set(standin.scenes)
+    assert len(standin.orders) == 3
 
 
 def test_nothing_is_left_when_the_plugin_goes(qgis_iface, bar):

@@ -198,7 +198,7 @@ def test_same_findings_as_the_command_line(profile, tmp_path):
     program = named(tmp_path / "own_fusar", BACKEND)
     said = process(
         profile, "fusar:detect", program, INPUT=str(scene), AREAS=str(area), TARGETS="ship",
-        PRIOR_FILE=str(prior), DETECTIONS=str(out),
+        PRIOR=str(prior), DETECTIONS=str(out),
     )  # fmt: skip
     assert children(str(program)) == []
     theirs, ours = sorted_rows(f"{cli}|layername=detections"), sorted_rows(out)

@@ -77,6 +77,21 @@ def test_a_start_that_is_refused_leaves_no_job(provider, standin, asked):
     assert {path for method, path, _ in standin.seen if method == "DELETE"} == {"/jobs/0", "/jobs/1"}
 
 
+def test_jobs_are_cancelled_unless_they_have_ended(provider, standin, asked):
+    jobs = run("startinterpret", **asked)["JOBS"]
+    standin.over = {"0"}
+    log = Log()
+    said = run("canceljob", log, JOBS=jobs)
+    assert said["CANCELLED"] == 2
+    assert (
+        said["MESSAGE"].splitlines() == ["0: successful, Done.", "1: dismissed", "2: dismissed"] == log.lines
+    )
+    assert {path for method, path, _ in standin.seen if method == "DELETE"} == {"/jobs/1", "/jobs/2"}
+    log = Log()
+    assert run("canceljob", log, JOBS="0,17") is None  # nothing is cancelled where one is not known
+    assert "no such job" in log.errors[-1]
+
+
 def test_an_unknown_job_and_no_job(provider, standin):
     for jobs, words in (("17", "no such job"), (" , ", "Name at least one job")):
         log = Log()
