@@ -23,6 +23,7 @@ from .gui.results_relocator import ResultsRelocator
 from .gui.review import Review
 from .gui.status import Status
 from .gui.welcome import Welcome
+from .layers.filter_counts import FilterCounts
 from .processing.provider import FusarProvider
 from .translation import translate
 
@@ -52,6 +53,7 @@ class FusarPlugin:
         self._undo.callback(interpretation.remove)
         closer = LookCloser(self._iface, interpretation.look_closer, backend)
         self._undo.callback(closer.remove)
+        self._undo.callback(FilterCounts(self._iface.mainWindow()).remove)
         review = Review(self._iface, self._toolbar, backend, closer.look)
         self._undo.callback(review.remove)
         findings = FindingsDock(self._iface, self._toolbar, interpretation.run_again, backend)

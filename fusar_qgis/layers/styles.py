@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
@@ -27,7 +28,7 @@ from qgis.PyQt.QtGui import QColor
 from .. import compat
 from ..translation import translate
 from . import labels as said
-from .findings_layer import run_of
+from .findings_layer import FILTER_KEPT_PROPERTY, run_of
 
 # Okabe and Ito's palette (2008), the colours that stand out on grey first.
 _PALETTE = ("#e69f00", "#56b4e9", "#f0e442", "#009e73", "#d55e00", "#cc79a7", "#0072b2")
@@ -38,6 +39,8 @@ _LENGTH = '"length_m"'  # the longer side of a box in metres; null where a perso
 
 _DOT_MM = 2.0
 """Boxes that are smaller than this on the map are drawn as a dot of this size."""
+
+_TOLD = "fusar/told_hidden"  # of a node of the Layers panel: the name that says what is hidden
 
 _FAINT = f"if({said.REJECTED}, 30, 100)"
 
@@ -128,18 +131,51 @@ def set_least_score(layer: QgsVectorLayer, least: float, ranking: str) -> None:
     tell_hidden(layer)
 
 
+def keep_filter(layer: QgsVectorLayer, kept: bool) -> None:
+    """Have the filter stay, or not, when the project or the table is opened again."""
+    layer.setCustomProperty(FILTER_KEPT_PROPERTY, kept)
+
+
+def is_filter_kept(layer: QgsVectorLayer) -> bool:
+    """Return what :func:`keep_filter` has set; false as long as nobody has."""
+    return str(layer.customProperty(FILTER_KEPT_PROPERTY)).lower() == "true"
+
+
+@contextmanager
+def without_passing_filter(layer: QgsVectorLayer) -> Iterator[None]:
+    """Take a filter that is not kept off the layer's style, while that is saved."""
+    least = 0.0 if is_filter_kept(layer) else least_score(layer)
+    if least:
+        QgsExpressionContextUtils.setLayerVariable(layer, said.LEAST_SCORE, "0")
+    yield
+    if least:
+        QgsExpressionContextUtils.setLayerVariable(layer, said.LEAST_SCORE, str(least))
+
+
+def open_filter(layer: QgsVectorLayer) -> None:
+    """Do what is right for the filter of a layer that has just been opened: drop it, or say what it hides."""
+    if least_score(layer) and not is_filter_kept(layer):
+        set_least_score(layer, 0, "")
+    else:
+        tell_hidden(layer)
+
+
 def tell_hidden(layer: QgsVectorLayer) -> None:
     """Say in the Layers panel, after the layer's name, how many detections its filter hides; the name itself stays."""
     node = QgsProject.instance().layerTreeRoot().findLayer(layer.id())
-    count = hidden_count(layer)
-    if node is None or (not count and node.useLayerName()):
+    if node is None:
         return
-    node.setUseLayerName(False)
+    count, told = hidden_count(layer), node.customProperty(_TOLD)
+    if told and node.name() != told:
+        layer.setName(node.name())  # the analyst has renamed it since
     if count:
+        node.setUseLayerName(False)
         node.setName(translate("Styles", "{name} ({n} hidden)").format(name=layer.name(), n=count))
-        return
-    node.setName(layer.name())
-    node.setUseLayerName(True)
+        node.setCustomProperty(_TOLD, node.name())
+    elif not node.useLayerName():
+        node.setName(layer.name())
+        node.setUseLayerName(True)
+        node.removeCustomProperty(_TOLD)
 
 
 def least_score(layer: QgsVectorLayer) -> float:
