@@ -40,6 +40,11 @@ _LENGTH = '"length_m"'  # the longer side of a box in metres; null where a perso
 _DOT_MM = 2.0
 """Boxes that are smaller than this on the map are drawn as a dot of this size."""
 
+_NAMED_MM = 4.0
+"""Boxes that are smaller have no label, which would hide their neighbours."""
+_MEASURED_MM = 12.0
+"""Labels of boxes that are as large as this say their length."""
+
 _TOLD = "fusar/told_hidden"  # of a node of the Layers panel: the name that says what is hidden
 
 _FAINT = f"if({said.REJECTED}, 30, 100)"
@@ -63,7 +68,9 @@ def _style_detections(layer: QgsVectorLayer, labels: Sequence[str]) -> None:
         for place, label in enumerate(labels)
     ]
     layer.setRenderer(QgsCategorizedSymbolRenderer(said.SHOWN, categories))
-    _label(layer, said.DETECTION, above=True, side=_LENGTH, least_mm=1.5)
+    is_large = f"{_on_screen(_LENGTH)} >= {_MEASURED_MM} and not {said.REJECTED}"
+    length = f"if({is_large}, coalesce(' · ' || {said.metres(_LENGTH)}, ''), '')"
+    _label(layer, f"concat({said.DETECTION}, {length})", above=True, side=_LENGTH, least_mm=_NAMED_MM)
     layer.setDisplayExpression(said.DETECTION)
     said.sort_by_rank(layer)
 
