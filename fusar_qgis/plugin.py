@@ -14,6 +14,7 @@ from qgis.PyQt.QtWidgets import QAction
 from .connection.backend import Backend
 from .connection.child import ChildBackend
 from .gui.chat.dock import ChatDock
+from .gui.cluster_numbers import ClusterNumbers
 from .gui.findings.dock import FindingsDock
 from .gui.interpretation import Interpretation
 from .gui.look_closer import LookCloser
@@ -54,6 +55,8 @@ class FusarPlugin:
         closer = LookCloser(self._iface, interpretation.look_closer, backend)
         self._undo.callback(closer.remove)
         self._undo.callback(FilterCounts(self._iface.mainWindow()).remove)
+        numbers = ClusterNumbers(self._iface.mapCanvas(), self._iface.mainWindow())
+        self._undo.callback(numbers.remove)
         review = Review(self._iface, self._toolbar, backend, closer.look)
         self._undo.callback(review.remove)
         findings = FindingsDock(self._iface, self._toolbar, interpretation.run_again, backend)

@@ -37,10 +37,10 @@ _HIT, _MISS, _ANSWER, _UNCLEAR = "#e69f00", "#ffffff", "#56b4e9", "#d55e00"
 _LABEL_SIZE = 9.0
 _LENGTH = '"length_m"'  # the longer side of a box in metres; null where a person drew it
 
-_DOT_MM = 2.0
+DOT_MM = 2.0
 """Boxes that are smaller than this on the map are drawn as a dot of this size."""
 
-_NAMED_MM = 4.0
+_NAMED_MM = 5.0
 """Boxes that are smaller have no label, which would hide their neighbours."""
 _MEASURED_MM = 12.0
 """Labels of boxes that are as large as this say their length."""
@@ -221,18 +221,12 @@ def _detection(colour: str) -> QgsFillSymbol:
     """Return the outline of a detection, with a dot in its place where the map is too small for the outline."""
     symbol = _outline(colour, side=_LENGTH)
     centre = QgsCentroidFillSymbolLayer()
-    centre.setSubSymbol(
-        QgsMarkerSymbol.createSimple(
-            {
-                "name": "circle",
-                "color": colour,
-                "size": str(_DOT_MM),
-                "outline_color": _HALO,
-                "outline_width": "0.3",
-            }
-        )
-    )
-    is_small = f"coalesce({_on_screen(_LENGTH)} < {_DOT_MM}, FALSE)"
+    look = {"name": "circle", "color": colour, "outline_color": _HALO, "outline_width": "0.3"}
+    centre.setSubSymbol(QgsMarkerSymbol.createSimple({**look, "size": str(DOT_MM)}))
+    is_small = f"coalesce({_on_screen(_LENGTH)} < {DOT_MM}, FALSE)"
+    for number in range(symbol.symbolLayerCount()):
+        line = symbol.symbolLayer(number)
+        line.setDataDefinedProperty(compat.LAYER_ENABLED, QgsProperty.fromExpression(f"not {is_small}"))
     centre.setDataDefinedProperty(compat.LAYER_ENABLED, QgsProperty.fromExpression(is_small))
     symbol.appendSymbolLayer(centre)
     return symbol
