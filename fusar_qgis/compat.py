@@ -10,6 +10,7 @@ from qgis.core import (
     QgsField,
     QgsMapLayer,
     QgsPalLayerSettings,
+    QgsRasterTransparency,
     QgsSingleBandGrayRenderer,
     QgsSingleBandPseudoColorRenderer,
     QgsSymbol,
@@ -84,6 +85,17 @@ def gray_band(renderer: QgsSingleBandGrayRenderer) -> int:
 def coloured_band(renderer: QgsSingleBandPseudoColorRenderer) -> int:
     """Return the band that ``renderer`` colours, counted from 1."""
     return int(renderer.inputBand() if Qgis.QGIS_VERSION_INT >= 33800 else renderer.band())
+
+
+def transparent(low: float, high: float) -> Any:
+    """Return what makes the numbers of a range of a raster, both ends included, transparent."""
+    pixel = QgsRasterTransparency.TransparentSingleValuePixel()
+    pixel.min, pixel.max = low, high
+    if hasattr(pixel, "opacity"):  # from 3.38 on
+        pixel.opacity = 0.0
+    else:
+        pixel.percentTransparent = 100.0
+    return pixel
 
 
 def field(name: str, kind: type) -> QgsField:

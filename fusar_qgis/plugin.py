@@ -15,6 +15,7 @@ from . import api
 from .connection.backend import Backend
 from .connection.child import ChildBackend
 from .gui.chat.dock import ChatDock
+from .gui.cluster_numbers import ClusterNumbers
 from .gui.findings.dock import FindingsDock
 from .gui.interpretation import Interpretation
 from .gui.look_closer import LookCloser
@@ -24,6 +25,7 @@ from .gui.results_relocator import ResultsRelocator
 from .gui.review import Review
 from .gui.status import Status
 from .gui.welcome import Welcome
+from .layers.filter_counts import FilterCounts
 from .processing.provider import FusarProvider
 from .translation import translate
 
@@ -51,6 +53,9 @@ class FusarPlugin:
         self._undo.callback(interpretation.remove)
         closer = LookCloser(self._iface, interpretation.look_closer, backend)
         self._undo.callback(closer.remove)
+        self._undo.callback(FilterCounts(self._iface.mainWindow()).remove)
+        numbers = ClusterNumbers(self._iface.mapCanvas(), self._iface.mainWindow())
+        self._undo.callback(numbers.remove)
         review = Review(self._iface, self._toolbar, backend, closer.look)
         self._undo.callback(review.remove)
         findings = FindingsDock(self._iface, self._toolbar, interpretation.run_again, backend)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from qgis.core import QgsApplication, QgsProject, QgsVectorLayer
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import Qt, QTimer, pyqtSignal
-from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QSlider, QWidget
+from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QSlider, QToolButton, QWidget
+
+from ..layers.decisions import Decisions
+from ..layers.styles import is_filter_kept, keep_filter
 
 _STEPS = 100
 _PAUSE_MS = 80  # the map is drawn again when the hand rests
@@ -22,6 +27,18 @@ class Confidence(QWidget):
         self._slider.setRange(0, _STEPS)
         self._slider.setFixedWidth(110)
         self._text = QLabel(self)
+        self._layer: QgsVectorLayer | None = None
+        self._keep = QToolButton(self)
+        self._keep.setObjectName("FusarKeepFilter")
+        self._keep.setIcon(QgsApplication.getThemeIcon("/mActionFileSave.svg"))
+        self._keep.setAutoRaise(True)
+        self._keep.setCheckable(True)
+        self._keep.setToolTip(
+            self.tr(
+                "Keep this filter in the project. Otherwise everything is shown when the project is opened again."
+            )
+        )
+        self._keep.clicked.connect(self._on_keep)
         self._name.setBuddy(self._slider)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -30,13 +47,16 @@ class Confidence(QWidget):
         self._slider.valueChanged.connect(self._emit_soon)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(4, 0, 4, 0)
-        for widget in (self._name, self._slider, self._text):
+        for widget in (self._name, self._slider, self._keep, self._text):
             layout.addWidget(widget)
         layout.addStretch()
 
-    def show_least(self, least: float, ranking: str) -> None:
-        """Put the slider where the layer's filter is, without a signal, and say what it filters by."""
+    def follow(self, decisions: Decisions) -> None:
+        """Put the slider where the filter of a layer is, without a signal, and say what it filters by."""
+        ranking, self._layer = decisions.ranking, decisions.layer
         self._ranking = ranking
+        self._keep.setChecked(is_filter_kept(decisions.layer))
+        self._keep.setEnabled(bool(ranking))
         names = {
             "confidence": self.tr("Confid&ence"),
             "objectness": self.tr("Obj&ectness (ranks only)"),
@@ -47,7 +67,7 @@ class Confidence(QWidget):
         for widget in (self._name, self._slider, self._text):
             widget.setToolTip(self._explanation())
         self._slider.blockSignals(True)
-        self._slider.setValue(round(least * _STEPS))
+        self._slider.setValue(round(decisions.queue.least_score * _STEPS))
         self._slider.blockSignals(False)
 
     def show_counts(self, shown: int, total: int, unscored: int) -> None:
@@ -81,6 +101,11 @@ class Confidence(QWidget):
         if self._ranking not in said:
             return str(self.tr("No detection of this layer has a confidence or an objectness."))
         return f"{said[self._ranking]} {stays}"
+
+    def _on_keep(self, kept: bool) -> None:
+        if self._layer is not None and not sip.isdeleted(self._layer):
+            keep_filter(self._layer, kept)
+            QgsProject.instance().setDirty(True)
 
     def _emit_soon(self) -> None:
         self._timer.start()

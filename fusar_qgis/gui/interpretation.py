@@ -22,7 +22,7 @@ from ..connection.client import Client
 from ..contract import AUTO_PRIOR, FETCHED_PRIORS, Info, Preview, PriorStatus, Task, read_outline
 from ..core.request import LayerRequest
 from ..layers.features import geometry_from
-from ..layers.scene import SceneError, crs_of, crs_text, geojson, scene_of
+from ..layers.scene import SceneError, crs_of, crs_text, geojson, original_of, scene_of
 from .area_tool import AreaTool, DrawingTool, PolygonTool
 from .areas import Area, AreaError, AreaMenu, ground_m2, scene_for, selected_area, view_area, whole_area
 from .messages import show_message
@@ -207,9 +207,10 @@ class Interpretation(QObject):
             self._forget_drawing()
             self._warn(str(error))
             return
-        if active is not None and scene.layer_id != active.id():
+        original = original_of(active)
+        if original is not None and scene.layer_id != original.id():
             text = self.tr("“{active}” is not a SAR layer, so “{scene}” is interpreted.")
-            self._show_message(text.format(active=active.name(), scene=scene.name), Qgis.MessageLevel.Info)
+            self._show_message(text.format(active=original.name(), scene=scene.name), Qgis.MessageLevel.Info)
         area = area or whole_area(scene)
         if not area.crs.isValid():
             area = Area(area.outline, scene.crs)

@@ -206,7 +206,7 @@ class ReviewBar(QToolBar):
         self._confidence_action.setVisible(detections)
         self._closer.setVisible(self._look is not None and layer is not None and is_grid(layer))
         if decisions is not None:
-            self._confidence.show_least(decisions.queue.least_score, decisions.ranking)
+            self._confidence.follow(decisions)
             self._list_labels(decisions)
             self._show(decisions.queue.next_undecided(None) or decisions.queue.next(None))
         self._show_progress()
@@ -238,7 +238,7 @@ class ReviewBar(QToolBar):
         """Return the layer's decisions, after another look if a run has added findings meanwhile."""
         if self._decisions is not None and self._decisions.is_stale():
             self._decisions.read()
-            self._confidence.show_least(self._decisions.queue.least_score, self._decisions.ranking)
+            self._confidence.follow(self._decisions)
             self._show_progress()
         return self._decisions
 

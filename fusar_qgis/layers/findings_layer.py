@@ -15,6 +15,8 @@ SCENE_PROPERTY = "fusar/scene"
 REQUEST_PROPERTY = "fusar/order"
 SECONDS_PROPERTY = "fusar/seconds"
 """How long the run took."""
+FILTER_KEPT_PROPERTY = "fusar/filter_kept"
+"""Whether the filter by confidence stays when the project is opened again."""
 
 
 def properties_of_run(run: dict[str, Any], scene: str, request: dict[str, Any] | None) -> dict[str, str]:

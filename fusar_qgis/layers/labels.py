@@ -67,6 +67,8 @@ def map_tip(layer: QgsVectorLayer) -> str:
     words = {
         "confidence": f"coalesce(round(100 * \"confidence\") || ' %', {_quoted(_not_calibrated())})",
         "objectness": 'round("objectness", 3)',
+        "length_m": metres('"length_m"'),
+        "width_m": metres('"width_m"'),
         "method": _method(),
         "agreement": _agreement(),
     }
@@ -75,6 +77,11 @@ def map_tip(layer: QgsVectorLayer) -> str:
         for name in layer.fields().names()
     )
     return f"<table>{rows}</table>"
+
+
+def metres(side: str) -> str:
+    """Return an expression for the words of ``side``, one for metres; null where it is not known."""
+    return f"round({side}) || ' m'"
 
 
 def set_up_form(layer: QgsVectorLayer) -> None:

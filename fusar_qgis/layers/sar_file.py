@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,30 @@ from ..contract.sample import sample_band
 from ..contract.stretch import Stretch
 from ..translation import translate
 from .scene import SceneError, ellipsoid_measure, is_placed, open_raster
+
+_ROUNDED = 1e-7
+_SOURCE = (
+    '<SimpleSource><SourceFilename relativeToVRT="0">{path}</SourceFilename><SourceBand>{band}</SourceBand>'
+    "</SimpleSource>"
+)
+
+
+@dataclass(frozen=True)
+class GreyScale:
+    """How QGIS shows a SAR file as the model sees it.
+
+    Attributes:
+        band: The band to show, counted from 1.
+        limits: The numbers, as QGIS reads them, that become grey 0 to 255.
+        gaps: Ranges of such numbers, both ends included, that are no data.
+        magnitudes: What to show of complex numbers, which QGIS cannot draw: a virtual raster, as XML for GDAL; else
+            empty.
+    """
+
+    band: int
+    limits: list[float]
+    gaps: list[tuple[float, float]]
+    magnitudes: str = ""
 
 
 class SarFile:
@@ -80,17 +106,24 @@ class SarFile:
         """Number of the band, counted from 1; of complex numbers in two bands, the first."""
         return int(self._bands[0].GetBand())
 
-    def grey_limits(self) -> list[float] | None:
-        """Return the numbers that become grey 0 to 255, scaled by the file's own tags; None of complex numbers."""
-        band = self._bands[0]
-        if len(self._bands) == 2 or _dtype(band).startswith("complex"):
-            return None
+    def grey_scale(self) -> GreyScale:
+        """Return how QGIS shows the file in the model's grey."""
         seen, stretch = self._radiometry, self._stretch
         levels = np.linspace(stretch.low_db, stretch.high_db, 256)
         decades = {"amplitude": 20.0, "power": 10.0}.get(seen.quantity)
         values = levels if decades is None else 10.0 ** (levels / decades)
-        stored = (values - seen.offset) / seen.scale
-        return [float(one) for one in stored * (band.GetScale() or 1.0) + (band.GetOffset() or 0.0)]
+        magnitudes = self._magnitudes()
+        band = None if magnitudes else self._bands[0]
+        scale, offset = ((band.GetScale() or 1.0), (band.GetOffset() or 0.0)) if band else (1.0, 0.0)
+
+        def drawn(stored: float) -> float:
+            return stored * scale + offset  # as QGIS reads it
+
+        limits = [drawn(float(one)) for one in (values - seen.offset) / seen.scale]
+        ends = [sorted(map(drawn, _widened(*gap))) for gap in seen.gaps()]
+        return GreyScale(
+            1 if magnitudes else self.band, limits, [(low, high) for low, high in ends], magnitudes
+        )
 
     def to_pixel(self, points: list[QgsPointXY]) -> list[tuple[float, float]]:
         """Return the pixel coordinates of ground points in ``crs``; the first pixel is 0 to 1."""
@@ -104,6 +137,41 @@ class SarFile:
         ends = [QgsPointXY(east, north) for east, north, _ in self._placing.TransformPoints(False, cross)[0]]
         measure = ellipsoid_measure(self.crs)
         return float((measure.measureLine(*ends[:2]) * measure.measureLine(*ends[2:])) ** 0.5)
+
+    def _magnitudes(self) -> str:
+        """Return a virtual raster of the magnitudes of complex numbers, as XML for GDAL; empty if there are none."""
+        path, numbers = self._dataset.GetDescription(), [band.GetBand() for band in self._bands]
+        if len(numbers) == 2:
+            path, numbers = self._derived("complex", "CFloat32", "Float32", path, numbers), [1]
+        elif not _dtype(self._bands[0]).startswith("complex"):
+            return ""
+        return self._derived("mod", "Float32", "CFloat32", path, numbers)
+
+    def _derived(self, function: str, dtype: str, source_dtype: str, path: str, numbers: list[int]) -> str:
+        """Return a virtual raster in the file's place that a pixel function of GDAL makes of bands of ``path``."""
+        made = gdal.GetDriverByName("VRT").Create("", self.width, self.height, 0)
+        if self._dataset.GetGCPCount():
+            made.SetGCPs(self._dataset.GetGCPs(), self._dataset.GetGCPSpatialRef())
+        else:
+            made.SetSpatialRef(self._dataset.GetSpatialRef())
+            made.SetGeoTransform(self._dataset.GetGeoTransform())
+        options = {
+            "subclass": "VRTDerivedRasterBand",
+            "PixelFunctionType": function,
+            "SourceTransferType": source_dtype,
+        }
+        made.AddBand(gdal.GetDataTypeByName(dtype), [f"{name}={value}" for name, value in options.items()])
+        band = made.GetRasterBand(1)
+        for place, number in enumerate(numbers):
+            band.SetMetadataItem(
+                f"source_{place}",
+                _SOURCE.format(path=escape(path, quote=False), band=number),
+                "new_vrt_sources",
+            )
+        gap = self._bands[0].GetNoDataValue()
+        if gap is not None:
+            band.SetNoDataValue(abs(gap))
+        return str(made.GetMetadata("xml:VRT")[0])
 
     def _choose(self, band: int | None) -> list[Any]:
         """Return the band, or the two whose magnitude is wanted. Raises ValueError."""
@@ -150,6 +218,12 @@ class SarFile:
         for mask in masks:
             values[mask == 0] = np.nan
         return values
+
+
+def _widened(low: float, high: float) -> tuple[float, float]:
+    """Return a range with finite ends that holds its ends also where they were rounded to 32 bits."""
+    most = float(np.finfo(np.float32).max)
+    return max(low - _ROUNDED * abs(low), -most), min(high + _ROUNDED * abs(high), most)
 
 
 def _dtype(band: Any) -> str:

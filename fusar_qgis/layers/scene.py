@@ -17,6 +17,7 @@ from qgis.core import (
     QgsDistanceArea,
     QgsGeometry,
     QgsMapLayer,
+    QgsProject,
     QgsProviderRegistry,
     QgsRasterLayer,
     QgsRasterRenderer,
@@ -28,6 +29,9 @@ from .. import compat
 from ..contract.bands import choose_band, shows_ground
 from ..core.acquisition import Acquisition, acquisition
 from ..translation import translate
+
+PICTURE_OF = "fusar/picture_of"
+"""Of a layer that shows another one, whose numbers QGIS cannot draw: the id of that one."""
 
 _SAME_DEGREES = 1e-7  # a centimetre
 _DECIMALS = 17  # as many as a number has
@@ -64,8 +68,21 @@ class Scene:
     layer: QgsRasterLayer = field(compare=False, repr=False)
 
 
+def original_of(layer: QgsMapLayer | None) -> QgsMapLayer | None:
+    """Return the SAR layer that ``layer`` is a picture of, None if that is gone; any other layer itself."""
+    original = "" if layer is None else str(layer.customProperty(PICTURE_OF) or "")
+    return QgsProject.instance().mapLayer(original) if original else layer
+
+
 def scene_of(layer: QgsMapLayer | None) -> Scene:
-    """Return the scene of ``layer``, or raise SceneError."""
+    """Return the scene of ``layer``, of its original where it is a picture of one, or raise SceneError."""
+    shown, layer = layer, original_of(layer)
+    if layer is None and shown is not None:
+        raise SceneError(
+            translate(
+                "Scene", "The layer that “{name}” shows is not in the project any more. Add the file again."
+            ).format(name=shown.name())
+        )
     if layer is None:
         raise SceneError(
             translate("Scene", "No layer is active. Select a SAR layer in the Layers panel, then try again.")

@@ -38,6 +38,7 @@ from ..translation import translate
 from .features import feature_of, fields_of
 from .findings_layer import findings_layers, run_of
 from .scene import crs_of
+from .styles import without_passing_filter
 from .wording import run_name
 
 _SUFFIX = "_fusar.gpkg"
@@ -262,7 +263,8 @@ def save_style(layer: QgsVectorLayer) -> BackgroundTask:
     write-ahead log, whoever reads during the write finds nothing.
     """
     document = QDomDocument()
-    layer.exportNamedStyle(document)
+    with without_passing_filter(layer):
+        layer.exportNamedStyle(document)
     path, table = source_of(layer)
     task = BackgroundTask(
         table,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
@@ -27,7 +28,7 @@ from qgis.PyQt.QtGui import QColor
 from .. import compat
 from ..translation import translate
 from . import labels as said
-from .findings_layer import run_of
+from .findings_layer import FILTER_KEPT_PROPERTY, run_of
 
 # Okabe and Ito's palette (2008), the colours that stand out on grey first.
 _PALETTE = ("#e69f00", "#56b4e9", "#f0e442", "#009e73", "#d55e00", "#cc79a7", "#0072b2")
@@ -36,8 +37,15 @@ _HIT, _MISS, _ANSWER, _UNCLEAR = "#e69f00", "#ffffff", "#56b4e9", "#d55e00"
 _LABEL_SIZE = 9.0
 _LENGTH = '"length_m"'  # the longer side of a box in metres; null where a person drew it
 
-_DOT_MM = 2.0
+DOT_MM = 2.0
 """Boxes that are smaller than this on the map are drawn as a dot of this size."""
+
+_NAMED_MM = 5.0
+"""Boxes that are smaller have no label, which would hide their neighbours."""
+_MEASURED_MM = 12.0
+"""Labels of boxes that are as large as this say their length."""
+
+_TOLD = "fusar/told_hidden"  # of a node of the Layers panel: the name that says what is hidden
 
 _FAINT = f"if({said.REJECTED}, 30, 100)"
 
@@ -60,7 +68,9 @@ def _style_detections(layer: QgsVectorLayer, labels: Sequence[str]) -> None:
         for place, label in enumerate(labels)
     ]
     layer.setRenderer(QgsCategorizedSymbolRenderer(said.SHOWN, categories))
-    _label(layer, said.DETECTION, above=True, side=_LENGTH, least_mm=1.5)
+    is_large = f"{_on_screen(_LENGTH)} >= {_MEASURED_MM} and not {said.REJECTED}"
+    length = f"if({is_large}, coalesce(' · ' || {said.metres(_LENGTH)}, ''), '')"
+    _label(layer, f"concat({said.DETECTION}, {length})", above=True, side=_LENGTH, least_mm=_NAMED_MM)
     layer.setDisplayExpression(said.DETECTION)
     said.sort_by_rank(layer)
 
@@ -128,18 +138,51 @@ def set_least_score(layer: QgsVectorLayer, least: float, ranking: str) -> None:
     tell_hidden(layer)
 
 
+def keep_filter(layer: QgsVectorLayer, kept: bool) -> None:
+    """Have the filter stay, or not, when the project or the table is opened again."""
+    layer.setCustomProperty(FILTER_KEPT_PROPERTY, kept)
+
+
+def is_filter_kept(layer: QgsVectorLayer) -> bool:
+    """Return what :func:`keep_filter` has set; false as long as nobody has."""
+    return str(layer.customProperty(FILTER_KEPT_PROPERTY)).lower() == "true"
+
+
+@contextmanager
+def without_passing_filter(layer: QgsVectorLayer) -> Iterator[None]:
+    """Take a filter that is not kept off the layer's style, while that is saved."""
+    least = 0.0 if is_filter_kept(layer) else least_score(layer)
+    if least:
+        QgsExpressionContextUtils.setLayerVariable(layer, said.LEAST_SCORE, "0")
+    yield
+    if least:
+        QgsExpressionContextUtils.setLayerVariable(layer, said.LEAST_SCORE, str(least))
+
+
+def open_filter(layer: QgsVectorLayer) -> None:
+    """Do what is right for the filter of a layer that has just been opened: drop it, or say what it hides."""
+    if least_score(layer) and not is_filter_kept(layer):
+        set_least_score(layer, 0, "")
+    else:
+        tell_hidden(layer)
+
+
 def tell_hidden(layer: QgsVectorLayer) -> None:
     """Say in the Layers panel, after the layer's name, how many detections its filter hides; the name itself stays."""
     node = QgsProject.instance().layerTreeRoot().findLayer(layer.id())
-    count = hidden_count(layer)
-    if node is None or (not count and node.useLayerName()):
+    if node is None:
         return
-    node.setUseLayerName(False)
+    count, told = hidden_count(layer), node.customProperty(_TOLD)
+    if told and node.name() != told:
+        layer.setName(node.name())  # the analyst has renamed it since
     if count:
+        node.setUseLayerName(False)
         node.setName(translate("Styles", "{name} ({n} hidden)").format(name=layer.name(), n=count))
-        return
-    node.setName(layer.name())
-    node.setUseLayerName(True)
+        node.setCustomProperty(_TOLD, node.name())
+    elif not node.useLayerName():
+        node.setName(layer.name())
+        node.setUseLayerName(True)
+        node.removeCustomProperty(_TOLD)
 
 
 def least_score(layer: QgsVectorLayer) -> float:
@@ -178,18 +221,12 @@ def _detection(colour: str) -> QgsFillSymbol:
     """Return the outline of a detection, with a dot in its place where the map is too small for the outline."""
     symbol = _outline(colour, side=_LENGTH)
     centre = QgsCentroidFillSymbolLayer()
-    centre.setSubSymbol(
-        QgsMarkerSymbol.createSimple(
-            {
-                "name": "circle",
-                "color": colour,
-                "size": str(_DOT_MM),
-                "outline_color": _HALO,
-                "outline_width": "0.3",
-            }
-        )
-    )
-    is_small = f"coalesce({_on_screen(_LENGTH)} < {_DOT_MM}, FALSE)"
+    look = {"name": "circle", "color": colour, "outline_color": _HALO, "outline_width": "0.3"}
+    centre.setSubSymbol(QgsMarkerSymbol.createSimple({**look, "size": str(DOT_MM)}))
+    is_small = f"coalesce({_on_screen(_LENGTH)} < {DOT_MM}, FALSE)"
+    for number in range(symbol.symbolLayerCount()):
+        line = symbol.symbolLayer(number)
+        line.setDataDefinedProperty(compat.LAYER_ENABLED, QgsProperty.fromExpression(f"not {is_small}"))
     centre.setDataDefinedProperty(compat.LAYER_ENABLED, QgsProperty.fromExpression(is_small))
     symbol.appendSymbolLayer(centre)
     return symbol

@@ -22,7 +22,7 @@ from qgis.core import (
 
 from ..contract import FeatureCollection, InterpretRequest, Task, read_outline
 from ..core.journal import key_of
-from ..layers.scene import SceneError, crs_text, geojson, scene_of
+from ..layers.scene import SceneError, crs_text, geojson, original_of, scene_of
 from ..translation import translate
 
 BOXES_AT_ONCE = 100
@@ -69,6 +69,7 @@ def raster_sources(
         if not isinstance(value, QgsMapLayer):
             # Layers of the project and of a model's earlier steps; no file is opened here.
             layer = QgsProcessingUtils.mapLayerFromString(str(value), context, False)
+        layer = original_of(layer) or layer
         if layer is None:
             crs = QgsCoordinateReferenceSystem()
             raster = RasterSource(str(value), "gdal", Path(str(value)).name, crs)

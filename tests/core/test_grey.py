@@ -5,12 +5,14 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
 from rasterio.transform import Affine
 
 from fusar_gpt.frames import SceneWindow
 from fusar_gpt.imagery import open_scene
 from fusar_qgis.contract.evidence import StoredBand
-from fusar_qgis.contract.radiometry import judge
+from fusar_qgis.contract.radiometry import Radiometry, judge
 from fusar_qgis.contract.sample import sample_band
 from fusar_qgis.contract.stretch import Stretch, to_decibel
 
@@ -56,3 +58,21 @@ def test_same_grey_as_the_backend(tmp_path, name):
 
 def test_a_band_of_zeros_holds_no_data():
     assert np.isnan(to_decibel(np.zeros(4, "float32"), "amplitude")).all()
+
+
+@given(
+    quantity=st.sampled_from(["amplitude", "power", "dB", "grey"]),
+    scale=st.sampled_from([1.0, 0.5, -0.25]),
+    offset=st.sampled_from([0.0, 64.0]),
+    fill=st.sampled_from([(), (7.0,)]),
+    noise=st.sampled_from([0.0, 0.125]),
+    zeros=st.booleans(),
+    stored=st.lists(st.integers(-1200, 1200).map(float), min_size=1),
+)
+def test_the_gaps_are_the_numbers_that_are_no_data(quantity, scale, offset, fill, noise, zeros, stored):
+    seen = Radiometry(quantity, "", scale, offset, fill, noise if quantity == "power" else 0.0, zeros)
+    numbers = np.array(stored, "float32")
+    in_gap = np.zeros(numbers.shape, bool)
+    for low, high in seen.gaps():
+        in_gap |= (low <= numbers) & (numbers <= high)
+    assert np.array_equal(in_gap, np.isnan(seen.decibels(numbers)))

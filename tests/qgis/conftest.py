@@ -64,9 +64,11 @@ def backend(qgis_app):
     backend.deleteLater()
 
 
-def write_tiff(path: Path, *, bands: int = 1, epsg: int | None = 32650) -> Path:
+def write_tiff(
+    path: Path, *, bands: int = 1, epsg: int | None = 32650, stored_as: int = gdal.GDT_Byte
+) -> Path:
     generator = np.random.default_rng(0)
-    dataset = gdal.GetDriverByName("GTiff").Create(str(path), 200, 160, bands, gdal.GDT_Byte)
+    dataset = gdal.GetDriverByName("GTiff").Create(str(path), 200, 160, bands, stored_as)
     for band in range(bands):
         dataset.GetRasterBand(band + 1).WriteArray(
             generator.rayleigh(40, (160, 200)).clip(0, 255).astype("uint8")

@@ -22,8 +22,10 @@ from fusar_qgis.contract import FINDING_COLUMNS, Found
 from fusar_qgis.core.review import FIELDS
 from fusar_qgis.layers import exports, findings_layer, storage
 from fusar_qgis.layers.features import feature_of, fields_of, geometry_of
+from fusar_qgis.layers.filter_counts import FilterCounts
+from fusar_qgis.layers.run_layers import RunLayers
 from fusar_qgis.layers.scene import crs_of
-from fusar_qgis.layers.styles import hidden_count, least_score
+from fusar_qgis.layers.styles import hidden_count, is_filter_kept, least_score, set_least_score
 
 
 def evaluate(layer, expression, feature):
@@ -124,6 +126,89 @@ def test_where_some_have_a_confidence_objectness_does_not_stand_in_for_the_rest(
     qtbot.waitUntil(lambda: least_score(layer) == 0)
     assert (hidden_count(layer), node.name(), layer.name()) == (0, name, name)
     assert node.useLayerName()
+
+
+@pytest.fixture
+def counts(qgis_app):
+    counts = FilterCounts(qgis_app)
+    yield counts
+    counts.remove()
+
+
+def tree_name(layer) -> str:
+    return QgsProject.instance().layerTreeRoot().findLayer(layer.id()).name()
+
+
+def reopened(project):  # noqa: F811
+    assert project.write()
+    file = project.fileName()
+    project.clear()
+    assert project.read(file)
+    (layer,) = findings_layer.findings_layers(project)
+    return layer
+
+
+@pytest.fixture
+def filtered(project, run, counts):  # noqa: F811
+    layer, _ = run(Found((finding(1, confidence=0.3), finding(2, confidence=0.9))))
+    set_least_score(layer, 0.5, "confidence")
+    return layer
+
+
+def test_a_project_that_is_opened_again_shows_everything(filtered, project):  # noqa: F811
+    assert tree_name(filtered) == "Detections (1 hidden)"
+    layer = reopened(project)
+    assert (hidden_count(layer), least_score(layer), tree_name(layer)) == (0, 0, "Detections")
+    assert not project.isDirty()
+    assert drawn(layer) == ["f1", "f2"]
+
+
+def test_a_filter_that_is_kept_says_at_once_what_it_hides(filtered, project, start):  # noqa: F811
+    bar = start(filtered)
+    bar._confidence._keep.click()
+    assert is_filter_kept(filtered)
+    layer = reopened(project)
+    assert (hidden_count(layer), least_score(layer), tree_name(layer)) == (1, 0.5, "Detections (1 hidden)")
+    assert drawn(layer) == ["f2"]
+
+
+def test_the_count_is_right_while_findings_arrive(project, counts, qtbot):  # noqa: F811
+    layers = RunLayers(RUN, project)
+    layers.add(Found((finding(1, confidence=0.3),)))
+    qtbot.waitUntil(lambda: not layers._waiting)
+    (layer,) = findings_layer.findings_layers(project)
+    set_least_score(layer, 0.5, "confidence")
+    assert tree_name(layer) == "Detections (1 hidden)"
+    layers.add(Found((finding(2, confidence=0.2), finding(3, confidence=0.8))))
+    qtbot.waitUntil(lambda: tree_name(layer) == "Detections (2 hidden)")
+    layers.add(Found((), {"f4": "f1", "f5": "f2"}))
+    qtbot.waitUntil(lambda: tree_name(layer) == "Detections")
+    layers.finish()
+    qtbot.waitUntil(lambda: layers.is_settled)
+
+
+def test_a_filter_set_during_the_run_does_not_hide_in_other_projects(project, counts, qtbot):  # noqa: F811
+    layers, gone = RunLayers(RUN, project), []
+    layers.destroyed.connect(lambda: gone.append(True))
+    layers.add(Found((finding(1, confidence=0.3),)))
+    qtbot.waitUntil(lambda: not layers._waiting)
+    (layer,) = findings_layer.findings_layers(project)
+    set_least_score(layer, 0.5, "confidence")
+    layers.finish()
+    qtbot.waitUntil(lambda: bool(gone))
+    assert least_score(layer) == 0.5
+    file, table = storage.source_of(layer)
+    elsewhere = QgsVectorLayer(f"{file}|layername={table}", "elsewhere", "ogr")
+    assert (least_score(elsewhere), hidden_count(elsewhere)) == (0, 0)
+
+
+def test_a_layer_renamed_while_it_is_filtered_keeps_the_new_name(filtered, qtbot):
+    node = QgsProject.instance().layerTreeRoot().findLayer(filtered.id())
+    node.setName("Ships of May")
+    set_least_score(filtered, 0.95, "confidence")
+    assert tree_name(filtered) == "Ships of May (2 hidden)"
+    set_least_score(filtered, 0, "confidence")
+    assert (tree_name(filtered), filtered.name()) == ("Ships of May", "Ships of May")
 
 
 def test_a_layer_without_any_number_says_why_there_is_no_slider(project, run, start):  # noqa: F811

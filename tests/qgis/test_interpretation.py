@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 from conftest import shows, write_tiff
+from osgeo import gdal
 from qgis.core import (
     Qgis,
     QgsApplication,
@@ -36,8 +37,8 @@ from fusar_qgis.gui.interpretation import Interpretation
 from fusar_qgis.gui.messages import show_message
 from fusar_qgis.gui.request_dialog import RequestDialog
 from fusar_qgis.gui.run_progress import RunTask
-from fusar_qgis.layers import clipping
-from fusar_qgis.layers.findings_layer import run_of
+from fusar_qgis.layers import clipping, model_grey
+from fusar_qgis.layers.findings_layer import SCENE_PROPERTY, request_of, run_of
 from fusar_qgis.layers.storage import source_of
 
 LEFT = Qt.MouseButton.LeftButton
@@ -233,6 +234,24 @@ def test_a_count_of_one_chip_is_the_models_own(ask, bar, qtbot):
     ask("count", ["ship"])
     qtbot.waitUntil(lambda: finished(bar, "ship: 7 (the model's own count)"))
     assert said_of(layers()["Answers"], "TRUE") == "ship: 7"
+
+
+def test_the_picture_of_complex_numbers_stands_for_their_file(
+    ask, bar, standin, scene_layer, qgis_iface, tmp_path, qtbot
+):
+    path = write_tiff(tmp_path / "slc.tif", stored_as=gdal.GDT_CInt16)
+    layer = QgsRasterLayer(str(path), "slc")
+    QgsProject.instance().addMapLayer(layer)
+    model_grey.show(layer, model_grey.grey_scale(str(path), None))
+    picture = model_grey.picture_of(layer)
+    qgis_iface.setActiveLayer(picture)
+    ask()
+    qtbot.waitUntil(lambda: "Detections" in layers())
+    (order,) = standin.orders
+    assert order["scene"] == str(path)
+    assert layers()["Detections"].customProperty(SCENE_PROPERTY) == str(path)
+    assert request_of(layers()["Detections"]).layer_id == layer.id()
+    assert not any("is not a SAR layer" in text for text in texts(bar))
 
 
 def test_what_a_free_question_was_taken_for_is_shown(ask, bar, qtbot):

@@ -1,16 +1,22 @@
 """A layer in the model's grey: what QGIS draws is what the backend's stretch makes, and one press takes it back."""
 
+import json
+
 import numpy as np
 import pytest
 from conftest import write_tiff
 from osgeo import gdal, osr
-from qgis.core import QgsProject, QgsRasterLayer, QgsSingleBandPseudoColorRenderer
+from qgis.core import QgsProject, QgsRasterLayer, QgsSingleBandPseudoColorRenderer, QgsVectorLayer
 from qgis.PyQt.QtWidgets import QAction
+from qgis.PyQt.QtXml import QDomDocument
 
+from fusar_qgis.contract import Task
+from fusar_qgis.core.request import LayerRequest
 from fusar_qgis.gui.model_grey import ModelGreyAction
-from fusar_qgis.layers.model_grey import grey_limits, is_shown, show, show_as_before
+from fusar_qgis.layers import findings_layer
+from fusar_qgis.layers.model_grey import grey_scale, is_shown, last_request, picture_of, show, show_as_before
 from fusar_qgis.layers.sar_file import SarFile
-from fusar_qgis.layers.scene import SceneError, scene_of
+from fusar_qgis.layers.scene import SceneError, original_of, scene_of
 
 SPECKLE = np.random.default_rng(0).rayleigh(1.0, (120, 150)).astype(np.float32)
 KINDS = {
@@ -19,12 +25,19 @@ KINDS = {
     "dB": (20 * np.log10(SPECKLE) - 15, gdal.GDT_Float32, 1.0),
     "scaled dB": ((20 * np.log10(SPECKLE) - 15) * 100, gdal.GDT_Int16, 0.01),
     "grey": (np.clip(SPECKLE * 60, 0, 255), gdal.GDT_Byte, 1.0),
-    "complex": (SPECKLE * (1 + 1j), gdal.GDT_CFloat32, 1.0),
+}
+PHASES = np.exp(2j * np.pi * np.random.default_rng(1).random(SPECKLE.shape))
+COMPLEX = {
+    "CFloat32": (SPECKLE * PHASES, gdal.GDT_CFloat32, 1.0),
+    "CInt16": (SPECKLE * PHASES * 300, gdal.GDT_CInt16, 1.0),
 }
 
 
-def write(path, kind):
-    numbers, stored_as, scale = KINDS[kind]
+def write(path, kind, gap=0):
+    """``gap`` columns at the left edge are zero, which no tag declares."""
+    numbers, stored_as, scale = {**KINDS, **COMPLEX}[kind]
+    numbers = numbers.copy()
+    numbers[:, :gap] = 0
     dataset = gdal.GetDriverByName("GTiff").Create(str(path), 150, 120, 1, stored_as)
     srs = osr.SpatialReference()
     srs.ImportFromEPSG(32650)
@@ -42,6 +55,13 @@ def drawn(layer) -> np.ndarray:
     return np.array([[block.color(row, col) & 255 for col in range(150)] for row in range(120)], int)
 
 
+def added(path, qgis_iface) -> QgsRasterLayer:
+    layer = QgsRasterLayer(str(path), "scene")
+    QgsProject.instance().addMapLayer(layer)
+    qgis_iface.setActiveLayer(layer)
+    return layer
+
+
 @pytest.fixture
 def entry(qgis_iface, bar):
     entry = QAction("Show", qgis_iface.mainWindow())
@@ -51,14 +71,12 @@ def entry(qgis_iface, bar):
     entry.deleteLater()
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "complex"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_one_press_draws_what_the_model_sees_and_the_next_takes_it_back(
     entry, qgis_iface, tmp_path, qtbot, kind
 ):
     path = write(tmp_path / "scene.tif", kind)
-    layer = QgsRasterLayer(path, "scene")
-    QgsProject.instance().addMapLayer(layer)
-    qgis_iface.setActiveLayer(layer)
+    layer = added(path, qgis_iface)
     before = layer.renderer().type()
     entry.trigger()
     qtbot.waitUntil(lambda: isinstance(layer.renderer(), QgsSingleBandPseudoColorRenderer))
@@ -71,9 +89,91 @@ def test_one_press_draws_what_the_model_sees_and_the_next_takes_it_back(
     assert layer.styleManager().styles() == ["default"]
 
 
-def test_complex_numbers_say_what_to_do(tmp_path):
-    with pytest.raises(SceneError, match="complex numbers"):
-        grey_limits(write(tmp_path / "slc.tif", "complex"), None)
+@pytest.mark.parametrize("kind", COMPLEX)
+def test_complex_numbers_are_seen_in_a_layer_above_their_own(entry, qgis_iface, tmp_path, qtbot, kind):
+    path = write(tmp_path / "slc & co.tif", kind)
+    layer = added(path, qgis_iface)
+    entry.trigger()
+    qtbot.waitUntil(lambda: is_shown(layer))
+    picture = picture_of(layer)
+    seen = SarFile(path, None).grey(0, 0, 150, 120).astype(int)
+    assert np.abs(drawn(picture) - seen).max() <= 1
+    assert [node.name() for node in QgsProject.instance().layerTreeRoot().findLayers()] == [
+        "scene (as the model sees)",
+        "scene",
+    ]
+    scene = scene_of(picture)  # whoever interprets the picture interprets the file
+    assert (scene.layer, scene.path) == (layer, path)
+    qgis_iface.setActiveLayer(picture)
+    entry.trigger()
+    assert not is_shown(layer)
+    assert list(QgsProject.instance().mapLayers().values()) == [layer]
+
+
+def test_two_bands_of_complex_parts_are_one_picture(tmp_path, qgis_new_project, qgis_iface):
+    path = write_tiff(tmp_path / "parts.tif", bands=2)
+    dataset = gdal.Open(str(path), gdal.GA_Update)
+    for number, name in ((1, "i_VV"), (2, "q_VV")):
+        dataset.GetRasterBand(number).SetDescription(name)
+    stored = dataset.ReadAsArray().astype(float)
+    dataset = None
+    layer = added(path, qgis_iface)
+    show(layer, grey_scale(str(path), None))
+    block = picture_of(layer).dataProvider().block(1, layer.extent(), 200, 160)
+    assert block.value(3, 5) == pytest.approx(np.hypot(*stored[:, 3, 5]))
+
+
+def test_a_picture_outlives_the_session_and_goes_with_its_layer(entry, qgis_iface, tmp_path, qtbot):
+    layer = added(write(tmp_path / "slc.tif", "CInt16"), qgis_iface)
+    show(layer, grey_scale(layer.source(), None))
+    project = QgsProject.instance()
+    assert project.write(str(tmp_path / "project.qgz"))
+    project.clear()
+    assert project.read(str(tmp_path / "project.qgz"))
+    (layer,) = project.mapLayersByName("scene")
+    picture = picture_of(layer)
+    assert picture.isValid()
+    assert scene_of(picture).path == layer.source()
+    picture.setDataSource("/gone.vrt", "scene (as the model sees)", "gdal")
+    project.readProject.emit(QDomDocument())  # as from a project whose files were moved
+    qtbot.waitUntil(lambda: picture_of(layer).isValid())
+    project.removeMapLayer(layer.id())
+    assert not project.mapLayers()
+
+
+def test_what_a_picture_shows_must_still_be_there(tmp_path, qgis_iface, qgis_new_project):
+    layer = added(write(tmp_path / "slc.tif", "CInt16"), qgis_iface)
+    show(layer, grey_scale(layer.source(), None))
+    picture = picture_of(layer)
+    QgsProject.instance().removeMapLayer(layer.id())
+    assert original_of(picture) is None
+    with pytest.raises(SceneError, match="not in the project any more"):
+        scene_of(picture)
+
+
+@pytest.mark.parametrize("kind", ["amplitude", "power", "dB", "CFloat32"])
+def test_undeclared_fill_is_transparent(qgis_iface, qgis_new_project, tmp_path, kind):
+    path = write(tmp_path / "scene.tif", kind, gap=40)
+    layer = added(path, qgis_iface)
+    show(layer, grey_scale(path, None))
+    layer = picture_of(layer) or layer
+    block = layer.renderer().block(1, layer.extent(), 150, 120)
+    opaque = [[block.color(row, col) >> 24 > 0 for col in range(150)] for row in range(120)]
+    assert not np.any(np.array(opaque)[:, :40])
+    assert np.all(np.array(opaque)[:, 40:])
+
+
+def test_what_a_request_said_of_the_numbers_is_so_on_the_map(qgis_iface, qgis_new_project, tmp_path):
+    layer = added(write(tmp_path / "scene.tif", "amplitude"), qgis_iface)
+    found = QgsVectorLayer("Polygon", "Detections", "memory")
+    found.setCustomProperty(findings_layer.RUN_PROPERTY, '{"id": "r1"}')
+    request = LayerRequest("scene", Task.DETECT, quantity="power", layer_id=layer.id())
+    kept = {**request.to_json(), "layer_id": layer.id()}
+    found.setCustomProperty(findings_layer.REQUEST_PROPERTY, json.dumps(kept))
+    QgsProject.instance().addMapLayer(found)
+    told = last_request(QgsProject.instance(), layer)
+    assert told is not None
+    assert told.quantity == "power"
 
 
 def test_without_a_sar_layer_it_says_so(entry, bar, qgis_iface, monkeypatch):
@@ -82,12 +182,11 @@ def test_without_a_sar_layer_it_says_so(entry, bar, qgis_iface, monkeypatch):
     assert "No layer is active" in bar.currentItem().text()
 
 
-def test_the_band_that_is_shown_stays_the_one_to_interpret(tmp_path, qgis_new_project):
+def test_the_band_that_is_shown_stays_the_one_to_interpret(tmp_path, qgis_new_project, qgis_iface):
     path = write_tiff(tmp_path / "two.tif", bands=2)
-    layer = QgsRasterLayer(str(path), "two")
-    QgsProject.instance().addMapLayer(layer)
-    show(layer, *grey_limits(str(path), 2))
+    layer = added(path, qgis_iface)
+    show(layer, grey_scale(str(path), 2))
     assert scene_of(layer).band == 2
-    show(layer, *grey_limits(str(path), 2))  # once more: the style from before stays the one to go back to
+    show(layer, grey_scale(str(path), 2))  # once more: the style from before stays the one to go back to
     show_as_before(layer)
     assert layer.styleManager().styles() == ["default"]

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 from qgis.core import (
+    QgsExpression,
     QgsExpressionContext,
     QgsExpressionContextUtils,
     QgsFeature,
     QgsGeometry,
     QgsMapRendererSequentialJob,
     QgsMapSettings,
+    QgsPalLayerSettings,
     QgsRectangle,
     QgsVectorLayer,
 )
@@ -31,14 +33,9 @@ def green(layer: QgsVectorLayer, metres: float) -> int:
     return int(picture(layer, metres)[..., 1].max())
 
 
-def picture(layer: QgsVectorLayer, metres: float) -> np.ndarray:
+def picture(layer: QgsVectorLayer, metres: float, ground: str = "black") -> np.ndarray:
     """A map of this side around the finding, int [h, w, blue-green-red-alpha]."""
-    settings = QgsMapSettings()
-    settings.setLayers([layer])
-    settings.setDestinationCrs(layer.crs())
-    settings.setOutputSize(QSize(SIDE, SIDE))
-    settings.setExtent(QgsRectangle(-metres / 2, -metres / 2, metres / 2, metres / 2))
-    settings.setBackgroundColor(QColor("black"))
+    settings = map_of(layer, metres, ground)
     context = QgsExpressionContext()
     context.appendScope(
         QgsExpressionContextUtils.mapSettingsScope(settings)
@@ -51,6 +48,16 @@ def picture(layer: QgsVectorLayer, metres: float) -> np.ndarray:
     bits = image.constBits()
     bits.setsize(image.sizeInBytes())
     return np.frombuffer(bits, np.uint8).reshape(SIDE, SIDE, 4).astype(int)
+
+
+def map_of(layer: QgsVectorLayer, metres: float, ground: str = "black") -> QgsMapSettings:
+    settings = QgsMapSettings()
+    settings.setLayers([layer])
+    settings.setDestinationCrs(layer.crs())
+    settings.setOutputSize(QSize(SIDE, SIDE))
+    settings.setExtent(QgsRectangle(-metres / 2, -metres / 2, metres / 2, metres / 2))
+    settings.setBackgroundColor(QColor(ground))
+    return settings
 
 
 @pytest.fixture
@@ -97,3 +104,37 @@ def test_what_is_selected_is_not_hidden_by_its_selection(layer):
     assert after.any()
     assert not after[SIDE // 2 - 20 : SIDE // 2 + 20, SIDE // 2 - 20 : SIDE // 2 + 20].any()
     assert green(layer, 300) > 200, "it does not show that it is selected"
+
+
+def label(layer: QgsVectorLayer, metres: float) -> str:
+    """What is written beside the finding on a map of this side; empty for nothing."""
+    settings = map_of(layer, metres)
+    context = QgsExpressionContext(QgsExpressionContextUtils.globalProjectLayerScopes(layer))
+    context.appendScope(QgsExpressionContextUtils.mapSettingsScope(settings))
+    context.setFields(layer.fields())
+    context.setFeature(next(layer.getFeatures()))
+    labels = layer.labeling().settings()
+    show = labels.dataDefinedProperties().property(QgsPalLayerSettings.Property.Show)
+    if not show.valueAsBool(context, True)[0]:
+        return ""
+    return QgsExpression(labels.fieldName).evaluate(context)
+
+
+def test_a_label_is_where_it_fits_and_says_the_length_where_there_is_room(layer):
+    assert label(layer, 20_000) == ""  # a dot
+    assert label(layer, 3000) == ""  # a box of 3.5 mm
+    assert label(layer, 1500) == "ship 90 %"
+    assert label(layer, 500) == "ship 90 % · 100 m"
+
+
+def test_a_label_without_a_length_is_whole(layer):
+    (feature,) = layer.getFeatures()
+    layer.dataProvider().changeAttributeValues({feature.id(): {6: None}})
+    assert label(layer, 500) == "ship 90 %"
+
+
+@pytest.mark.parametrize("ground", ["black", "white"])
+def test_a_finding_is_told_from_dark_and_from_light_ground(layer, ground):
+    seen = picture(layer, 300, ground)[..., :3].sum(2)
+    line = seen[:, SIDE // 2]
+    assert np.ptp(line) > 300  # colour against the dark, its halo against the light

@@ -16,7 +16,7 @@ import numpy as np
 from .bands import words
 from .evidence import ENOUGH, Evidence, StoredBand, evidence_of
 from .sample import BandSample
-from .stretch import Quantity, to_decibel
+from .stretch import Quantity, gaps, to_decibel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,6 +72,14 @@ class Radiometry:
         for number in self.fill:
             values = np.where(stored == np.float32(number), np.float32(np.nan), values)
         return to_decibel(values, self.quantity, noise=self.noise, zeros=self.zeros)
+
+    def gaps(self) -> list[tuple[float, float]]:
+        """The ranges of stored numbers, both ends included, that :meth:`decibels` takes for no data."""
+        ends = [
+            sorted((end - self.offset) / self.scale for end in gap)
+            for gap in gaps(self.quantity, noise=self.noise, zeros=self.zeros)
+        ]
+        return [(low, high) for low, high in ends] + [(number, number) for number in self.fill]
 
 
 def quantity_of(said: str | None) -> Quantity | None:

@@ -85,3 +85,13 @@ def to_decibel(
         return kept
     # 10 log10 through the natural logarithm, which numpy computes several times faster.
     return np.log(kept) * np.float32((20.0 if quantity == "amplitude" else 10.0) / math.log(10.0))
+
+
+def gaps(quantity: Quantity, *, noise: float = 0.0, zeros: bool = False) -> list[tuple[float, float]]:
+    """The ranges of finite numbers, ends included, that :func:`to_decibel` takes for no data; arguments as there."""
+    if quantity == "grey":
+        return []
+    if quantity == "dB":
+        beyond = [(-math.inf, -_BEYOND_DB), (_BEYOND_DB, math.inf)]
+        return beyond if zeros else [*beyond, (0.0, 0.0)]
+    return [(-math.inf, -1000 * noise), (0.0, 0.0)] if noise else [(-math.inf, 0.0)]
