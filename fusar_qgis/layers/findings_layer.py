@@ -15,6 +15,8 @@ SCENE_PROPERTY = "fusar/scene"
 REQUEST_PROPERTY = "fusar/order"
 SECONDS_PROPERTY = "fusar/seconds"
 """How long the run took."""
+STATUS_PROPERTY = "fusar/status"
+"""What became of it: ``successful``, ``dismissed`` or ``failed``; none while it goes on, or of an older version."""
 
 
 def findings_layers(project: QgsProject) -> list[QgsVectorLayer]:
@@ -27,17 +29,26 @@ def findings_layers(project: QgsProject) -> list[QgsVectorLayer]:
 
 def run_of(layer: QgsVectorLayer) -> dict[str, Any]:
     """Return the provenance of the run that made a layer; empty if it cannot be read."""
+    return read_run(layer.customProperty(RUN_PROPERTY))
+
+
+def request_of(layer: QgsVectorLayer) -> LayerRequest | None:
+    """Return the request whose findings a layer holds; None if it does not tell."""
+    return read_request(layer.customProperty(REQUEST_PROPERTY))
+
+
+def read_run(kept: Any) -> dict[str, Any]:
+    """Return the provenance that ``RUN_PROPERTY`` holds; empty if it cannot be read."""
     try:
-        run = json.loads(layer.customProperty(RUN_PROPERTY) or "{}")
+        run = json.loads(kept or "{}")
     except (ValueError, TypeError):
         return {}
     return run if isinstance(run, dict) else {}
 
 
-def request_of(layer: QgsVectorLayer) -> LayerRequest | None:
-    """Return the request whose findings a layer holds; None if it does not tell."""
+def read_request(kept: Any) -> LayerRequest | None:
+    """Return the request that ``REQUEST_PROPERTY`` holds; None if it cannot be read."""
     try:
-        kept = json.loads(layer.customProperty(REQUEST_PROPERTY) or "{}")
-        return LayerRequest.from_json(kept)
+        return LayerRequest.from_json(json.loads(kept or "{}"))
     except (ValueError, TypeError, KeyError):
         return None

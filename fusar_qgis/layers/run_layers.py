@@ -25,6 +25,7 @@ from ..contract import Finding, Found
 from ..core.counting import Cells, Counts
 from . import findings_layer, storage
 from .features import finding_feature, finding_fields
+from .project_runs import keep_run
 from .run_groups import group_name
 from .scene import crs_of
 from .styles import style
@@ -146,17 +147,21 @@ class RunLayers(QObject):
         elif self._finishing and not self._making:
             self._settle()
 
-    def finish(self, warnings: Sequence[str] = ()) -> dict[str, int]:
+    def finish(self, warnings: Sequence[str] = (), status: str = "successful") -> dict[str, int]:
         """Write the rest and let go of the layers; return how many findings of each kind there are.
 
-        ``warnings`` are all those of a run that is complete; it has kept those of its beginning.
+        ``warnings`` are all those of a run that is complete; it has kept those of its beginning. ``status`` is what
+        became of it. A run that found nothing has no layer: the project keeps it.
         ``answers`` are those that were understood, ``unclear`` the others but for chips ``without_data``.
         """
         self._finishing = True
         self._note(findings_layer.SECONDS_PROPERTY, str(round(time.monotonic() - self._began, 1)))
+        self._note(findings_layer.STATUS_PROPERTY, status)
         if warnings:
             self._run = {**self._run, "warnings": "\n".join(warnings)}
             self._note(findings_layer.RUN_PROPERTY, json.dumps(self._run, ensure_ascii=False))
+        if not (self._over or self._kind_of or self._layers or self._making):
+            keep_run(QgsProject.instance(), self._properties)
         counts = Counter(self._kind_of.values())
         counts["unclear"] = len(self._unclear)
         counts["without_data"] = len(self._without_data)
