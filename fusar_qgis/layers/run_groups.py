@@ -32,7 +32,7 @@ def started(run: dict[str, Any]) -> QDateTime:
 def run_label(run: dict[str, Any]) -> str:
     """Return what tells runs apart, first: ``14:32 · 2.1 x 1.8 km · Detect ship``; the time is local."""
     title = run_title(str(run.get("task", "")), str(run.get("targets") or ""))
-    return " · ".join(filter(None, (started(run).toString("HH:mm"), _size_in_words(run), title)))
+    return " · ".join(filter(None, (started(run).toString("HH:mm"), size_in_words(run), title)))
 
 
 def group_name(run: dict[str, Any]) -> str:
@@ -72,7 +72,7 @@ def show_hidden(project: QgsProject, mark: str) -> None:
             node.setItemVisibilityChecked(True)
 
 
-def _size_in_words(run: dict[str, Any]) -> str:
+def size_in_words(run: dict[str, Any]) -> str:
     """Return how wide and high the run's area is on the ground; empty where that is not known."""
     area, crs = QgsGeometry.fromWkt(str(run.get("area") or "")), crs_of(str(run.get("scene_crs") or ""))
     if area.isEmpty() or not crs.isValid():

@@ -58,6 +58,7 @@ class RunLayers(QObject):
     ) -> None:
         """``scene`` is the raster's source for GDAL, ``request`` the inputs of the job, for the review."""
         super().__init__(parent)
+        self.setObjectName(str(run.get("id")))
         self._run = run
         self._properties = {
             findings_layer.RUN_PROPERTY: json.dumps(run, ensure_ascii=False),
