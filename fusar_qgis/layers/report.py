@@ -71,7 +71,7 @@ def write_report(taken: Snapshot, path: Path, step: Step) -> int:
         for name, value in contents.facts:
             flow.pair(name, value)
         if contents.caveats[1:] or contents.left_out:
-            flow.text("", 6)
+            flow.space(4)
             flow.text(translate("Report", "What a reader must know"), 12, bold=True)
         for caveat in (*contents.caveats[1:], contents.left_out):
             flow.text(caveat, 9)

@@ -33,6 +33,7 @@ _GAP = 4.0  # mm between cards
 _CARD_PICTURE = 40.0
 _DPI = 200
 _DOTS = _DPI / 25.4  # in a millimetre
+_STRIP = 150  # rows of a large picture that are painted at once
 _TAIL = 64  # bytes: the end of a whole PDF
 _RULE = QColor(190, 190, 190)
 _WRAPPED = Qt.TextFlag.TextWordWrap | Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop
@@ -80,6 +81,10 @@ class Flow:
         self.page, self._y, self._column = self.page + 1, _MARGIN, 0
         self._foot()
 
+    def space(self, height: float) -> None:
+        """Leave so much room free."""
+        self._y += height
+
     def text(self, text: str, points: float, *, bold: bool = False, space: float = 1.5) -> None:
         """Add a paragraph over the whole width, with ``space`` millimetres below it."""
         if text:
@@ -103,7 +108,12 @@ class Flow:
         scale = min((_WIDTH - 2 * _MARGIN) / picture.width(), _PICTURE / picture.height())
         width, height = picture.width() * scale, picture.height() * scale
         self._make_room(height)
-        self._image(picture, (_MARGIN, self._y, width, height))
+        left = (_WIDTH - width) / 2
+        for top in range(
+            0, picture.height(), _STRIP
+        ):  # the GUI waits for each part, as Python does; they overlap, so that no seam is seen
+            part = picture.copy(0, top, picture.width(), min(_STRIP + 2, picture.height() - top))
+            self._painter.drawImage(_dots((left, self._y + top * scale, width, part.height() * scale)), part)
         self._y += height + 3
 
     def card(self, picture: QImage | None, lines: list[str]) -> None:

@@ -4,7 +4,7 @@ import json
 import zipfile
 
 import pytest
-from qgis.core import QgsProject, QgsVectorLayer
+from qgis.core import QgsPalLayerSettings, QgsProject, QgsVectorLayer, QgsVectorLayerSimpleLabeling
 from qgis.PyQt.QtCore import QObject
 
 from fusar_qgis.contract import Task
@@ -161,16 +161,26 @@ def test_runs_over_the_ground_of_the_current_one_are_dimmed_and_no_others(projec
     assert not project.isDirty()
 
 
-def test_a_dimmed_layer_is_saved_with_its_own_opacity(project, focus, tmp_path):
+def test_a_dimmed_layer_is_saved_with_its_own_opacity_and_labels(project, focus, tmp_path):
     old = add("o", "detections", square(0))
     old.setOpacity(0.8)
+    old.setLabeling(QgsVectorLayerSimpleLabeling(QgsPalLayerSettings()))
+    old.setLabelsEnabled(True)
     add("n", "detections", square(50))
     focus.choose("n")
     assert project.write(str(tmp_path / "survey.qgz"))
     assert opacities(old) == [0.24]
+    assert not old.labelsEnabled()
     text = zipfile.ZipFile(tmp_path / "survey.qgz").read("survey.qgs").decode()
     assert "<layerOpacity>0.8</layerOpacity>" in text
     assert "0.24" not in text
+    assert text.count('labelsEnabled="1"') == 1
+    focus.choose("")
+    assert old.labelsEnabled()
+    project.clear()
+    assert project.read(str(tmp_path / "survey.qgz"))
+    (again,) = (layer for layer in project.mapLayers().values() if layer.opacity() != 1)
+    assert again.labelsEnabled()
 
 
 def test_an_opacity_that_the_analyst_sets_meanwhile_stays(project, focus, tmp_path):
@@ -206,3 +216,19 @@ def test_an_empty_run_in_front_dims_what_it_did_not_find_again(project, focus, q
     assert opacities(old) == [0.3]
     focus.choose("")
     assert opacities(old) == [1]
+
+
+def test_a_run_that_begins_comes_to_the_front_and_is_not_dimmed_while_it_goes_on(project, focus, qtbot):
+    old = add("o", "detections", square(0))
+    focus.choose("o")
+    layers = RunLayers(about("new", square(50)), project)
+    new = add("new", "detections", square(50))  # its first finding
+    qtbot.waitUntil(lambda: focus.current == "new")
+    assert opacities(old, new) == [0.3, 1]
+    focus.choose("o")
+    assert opacities(old, new) == [1, 1]
+    with qtbot.waitSignal(layers.destroyed):
+        layers.finish()
+    focus._apply()
+    assert focus.current == "o"  # as the analyst has chosen
+    assert opacities(old, new) == [1, 0.3]

@@ -101,7 +101,8 @@ def choose(shown: RunList, row: int) -> None:
 
 def test_the_newest_stands_first_with_what_came_out(shown):
     assert column(shown, RUN) == ["Detect ship late", "Detect ship early"]
-    assert "2026" in column(shown, RUN, 1)[0] or "26" in column(shown, RUN, 1)[0]
+    assert column(shown, RUN, 1)[0].endswith(":04 · 2.0 x 2.0 km")
+    assert "2026" in shown.table.topLevelItem(0).toolTip(RUN)
     assert column(shown, RESULT) == ["12 detections", "3 detections"]
     assert column(shown, RESULT, 1) == ["finished", "finished"]
     assert column(shown, MODEL) == ["tiny (demonstration)"] * 2

@@ -27,8 +27,7 @@ from qgis.PyQt.QtWidgets import (
 
 from ...core.setting_names import OTHER_RUNS
 from ...layers.project_runs import ProjectRun, ProjectRuns, remove_run, rename_run
-from ...layers.run_focus import DIM, HIDE, LEAVE, RunFocus
-from ...layers.run_layers import RunLayers
+from ...layers.run_focus import DIM, HIDE, LEAVE, RunFocus, runs_under_way
 from ...translation import translate_count
 from ..areas import show_on_map
 from ..exporting import Exporting
@@ -38,7 +37,7 @@ from .run_comparison import RunComparison, counterparts
 from .run_rows import DURATION, RUN, RunRow, found_in_words
 
 _AROUND = 1.2  # the map shows this many times a run's ground
-_WIDTHS = (178, 104, 150, 130)  # pixels: the first two fit a narrow dock
+_WIDTHS = (182, 104, 150, 130)  # pixels: the first two fit a narrow dock
 _ICON = 16
 
 
@@ -119,8 +118,7 @@ class RunList(QWidget):
     def refresh(self) -> None:
         """Read the runs anew; the chosen one stays chosen."""
         self._known = {run.id: run for run in self._runs.all()}
-        layers = QgsProject.instance().findChildren(RunLayers)
-        under_way = {one.objectName() for one in layers if not one.is_settled}
+        under_way = runs_under_way(QgsProject.instance())
         self.table.blockSignals(True)  # what goes and comes again was not chosen by the analyst
         self.table.clear()
         for run in self._known.values():

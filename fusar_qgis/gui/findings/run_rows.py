@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.PyQt.QtCore import QLocale, Qt
+from qgis.PyQt.QtCore import QDate, QLocale, Qt
 from qgis.PyQt.QtWidgets import QTreeWidgetItem
 
 from ...contract import NO_PRIOR
 from ...layers.project_runs import ProjectRun
-from ...layers.run_groups import started
-from ...layers.wording import findings_in_words
+from ...layers.run_groups import size_in_words, started
+from ...layers.wording import findings_in_words, run_title
 from ...translation import translate, translate_count
 
 RUN, RESULT, MODEL, SCENE, DURATION = range(5)
@@ -47,6 +47,15 @@ def outcome(run: ProjectRun, *, under_way: bool) -> str:
     return words.get(run.status, "")
 
 
+def when_and_where(run: dict[str, Any]) -> str:
+    """Return when a run began, as shortly as that is clear today, and how large its area is."""
+    began, today = started(run), QDate.currentDate()
+    form = "HH:mm" if began.date() == today else "MM-dd HH:mm"
+    if began.date().year() != today.year():
+        form = f"yyyy-{form}"
+    return " · ".join(filter(None, (began.toString(form), size_in_words(run))))
+
+
 def prior_in_words(run: dict[str, Any]) -> str:
     """Return the prior with its year, such as ``prior file 2023``; that there was none is said."""
     prior = str(run.get("prior") or NO_PRIOR)
@@ -69,9 +78,12 @@ class RunRow(QTreeWidgetItem):
         if about.get("demonstration"):
             model = translate("RunRow", "{model} (demonstration)").replace("{model}", model)
         band = " ".join(str(about[name]) for name in ("band", "quantity") if about.get(name))
+        title = (
+            run.name if run.is_named else run_title(str(about.get("task")), str(about.get("targets") or ""))
+        )
         super().__init__(
             [
-                f"{run.name}\n{QLocale().toString(began, QLocale.FormatType.ShortFormat)}",
+                f"{title}\n{when_and_where(about)}",
                 f"{found_in_words(run)}\n{outcome(run, under_way=under_way)}",
                 f"{model}\n{prior_in_words(about)}",
                 f"{about.get('scene') or ''}\n{band}",
@@ -81,6 +93,7 @@ class RunRow(QTreeWidgetItem):
         self.setData(RUN, Qt.ItemDataRole.UserRole, run.id)
         self._keys = {RUN: began.toMSecsSinceEpoch(), RESULT: found(run), DURATION: run.seconds or 0.0}
         notes = {
+            RUN: [QLocale().toString(began, QLocale.FormatType.LongFormat), run.id],
             MODEL: [about.get("model_hash"), about.get("prior_note"), about.get("prior_attribution")],
             SCENE: [run.scene, about.get("attribution")],
             RESULT: [about.get("warnings")],
