@@ -27,6 +27,7 @@ from ..layers.exports import (
     write,
 )
 from ..layers.project_runs import ProjectRun
+from ..layers.run_groups import started
 from ..layers.storage import StorageError, source_of
 from ..translation import translate_count
 from .messages import show_message
@@ -101,7 +102,9 @@ class Exporting(QObject):
 
     def ask_report(self, run: ProjectRun) -> None:
         """Ask for the file of a run's report, and write it."""
-        name = re.sub(r"[^\w.-]+", "_", self.tr("report {name}").replace("{name}", run.name)).strip("_")
+        began = started(run.run).toString("yyyy-MM-dd HHmm")
+        name = self.tr("report {date} {name}").replace("{date}", began).replace("{name}", run.short_name)
+        name = re.sub(r"[^\w.-]+", "_", name).strip("_")
         title = self.tr("Report of “{name}”").replace("{name}", run.name)
         self._ask("report", title, name, partial(self.report, run))
 

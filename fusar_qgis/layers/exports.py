@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,7 @@ class Snapshot:
         ranking: What its detections are ranked by, one of ``review.RANKINGS``, or empty.
         context: The project's datum transformations.
         status: What became of the run, as the layer has it.
+        result: What the run has counted, likewise.
     """
 
     kind: str
@@ -89,6 +90,7 @@ class Snapshot:
     ranking: str
     context: QgsCoordinateTransformContext
     status: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
 
 
 def snapshot(
@@ -124,6 +126,7 @@ def snapshot(
         ),
         context=context,
         status=str(layer.customProperty(findings_layer.STATUS_PROPERTY) or ""),
+        result=findings_layer.read_object(layer.customProperty(findings_layer.RESULT_PROPERTY)),
     )
 
 
@@ -357,11 +360,8 @@ def _around(area: Rings, objects: list[export.Labelled]) -> export.Box:
 
 def _asked(layer: QgsVectorLayer) -> dict[str, Any]:
     """The request that the layer answers; empty where that is not known."""
-    try:
-        asked = json.loads(layer.customProperty(findings_layer.REQUEST_PROPERTY) or "{}")
-    except (ValueError, TypeError):
-        return {}
-    return asked if isinstance(asked, dict) and isinstance(asked.get("band") or 1, int) else {}
+    asked = findings_layer.read_object(layer.customProperty(findings_layer.REQUEST_PROPERTY))
+    return asked if isinstance(asked.get("band") or 1, int) else {}
 
 
 def _as_row(feature: QgsFeature, fields: QgsFields) -> QgsFeature:

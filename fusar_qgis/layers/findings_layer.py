@@ -17,6 +17,8 @@ SECONDS_PROPERTY = "fusar/seconds"
 """How long the run took."""
 STATUS_PROPERTY = "fusar/status"
 """What became of it: ``successful``, ``dismissed`` or ``failed``; none while it goes on, or of an older version."""
+RESULT_PROPERTY = "fusar/result"
+"""The counts of a run and its grid cells with and without objects, as ``core.counting.result`` gives them."""
 
 
 def findings_layers(project: QgsProject) -> list[QgsVectorLayer]:
@@ -29,7 +31,7 @@ def findings_layers(project: QgsProject) -> list[QgsVectorLayer]:
 
 def run_of(layer: QgsVectorLayer) -> dict[str, Any]:
     """Return the provenance of the run that made a layer; empty if it cannot be read."""
-    return read_run(layer.customProperty(RUN_PROPERTY))
+    return read_object(layer.customProperty(RUN_PROPERTY))
 
 
 def request_of(layer: QgsVectorLayer) -> LayerRequest | None:
@@ -37,13 +39,13 @@ def request_of(layer: QgsVectorLayer) -> LayerRequest | None:
     return read_request(layer.customProperty(REQUEST_PROPERTY))
 
 
-def read_run(kept: Any) -> dict[str, Any]:
-    """Return the provenance that ``RUN_PROPERTY`` holds; empty if it cannot be read."""
+def read_object(kept: Any) -> dict[str, Any]:
+    """Return the JSON object that a property holds; empty if it holds none."""
     try:
-        run = json.loads(kept or "{}")
+        found = json.loads(kept or "{}")
     except (ValueError, TypeError):
         return {}
-    return run if isinstance(run, dict) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def read_request(kept: Any) -> LayerRequest | None:

@@ -24,16 +24,18 @@ from ..core.request import LayerRequest
 from .findings_layer import (
     KIND_PROPERTY,
     REQUEST_PROPERTY,
+    RESULT_PROPERTY,
     RUN_PROPERTY,
     SCENE_PROPERTY,
     SECONDS_PROPERTY,
     STATUS_PROPERTY,
     findings_layers,
+    read_object,
     read_request,
-    read_run,
 )
 from .run_groups import group_name, run_label
 from .scene import crs_of
+from .wording import run_title
 
 _TOGETHER_MS = 50
 _SCOPE, _KEY = "fusar", "/runs"  # of the project's entries
@@ -54,6 +56,7 @@ class ProjectRun:
         layers: Its layers by kind: ``detections``, ``grid``, ``answers``; none where it found nothing.
         seconds: How long it took from its start to its end; None where it did not end or is of an older version.
         status: What became of it, as ``STATUS_PROPERTY`` has it; empty where that is not known.
+        result: What it has counted, as ``RESULT_PROPERTY`` has it.
         given_name: What the analyst calls it, where no group of layers has its name.
     """
 
@@ -64,6 +67,7 @@ class ProjectRun:
     layers: dict[str, QgsVectorLayer] = field(default_factory=dict)
     seconds: float | None = None
     status: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
     given_name: str = ""
 
     @property
@@ -72,6 +76,12 @@ class ProjectRun:
         group = group_of(self)
         own = group.name() if group is not None else self.given_name
         return own if own and own != group_name(self.run) else run_label(self.run)
+
+    @property
+    def short_name(self) -> str:
+        """What the analyst calls it, else its question alone."""
+        title = run_title(str(self.run.get("task") or ""), str(self.run.get("targets") or ""))
+        return self.name if self.is_named else title
 
     @property
     def is_named(self) -> bool:
@@ -189,7 +199,7 @@ class ProjectRuns(QObject):
 
 def _read(value: Callable[[str], Any]) -> ProjectRun:
     """Return the run that ``value`` tells of by the names of custom properties."""
-    run = read_run(value(RUN_PROPERTY))
+    run = read_object(value(RUN_PROPERTY))
     try:
         seconds: float | None = float(value(SECONDS_PROPERTY))
     except (TypeError, ValueError):
@@ -201,6 +211,7 @@ def _read(value: Callable[[str], Any]) -> ProjectRun:
         read_request(value(REQUEST_PROPERTY)),
         seconds=seconds,
         status=str(value(STATUS_PROPERTY) or ""),
+        result=read_object(value(RESULT_PROPERTY)),
         given_name=str(value(_NAME) or ""),
     )
 

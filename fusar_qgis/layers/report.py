@@ -23,7 +23,7 @@ from .sar_file import SarFile
 from .scene import SceneError
 from .storage import StorageError
 from .thumbnails import sar_thumbnail
-from .wording import run_caveats, run_title
+from .wording import result_in_words, run_caveats, run_title
 
 MOST_CARDS = 96
 _THUMBNAIL = 300
@@ -90,7 +90,8 @@ def gather(taken: Snapshot, step: Step) -> Contents:
     contents.facts = _facts(taken)
     caveats = [run_caveats(run), _what_became(taken), *str(run.get("warnings") or "").splitlines()]
     contents.caveats = [one for one in (*caveats, *_attributions(taken)) if one]
-    ranked = sorted(range(len(taken.features)), key=lambda at: _rank(taken.features[at], taken.ranking))
+    found = [at for at, one in enumerate(taken.features) if _is_found(one)]
+    ranked = sorted(found, key=lambda at: _rank(taken.features[at], taken.ranking))
     shown = ranked[:MOST_CARDS]
     if len(shown) < len(ranked):
         text = translate(
@@ -130,13 +131,14 @@ def _facts(taken: Snapshot) -> list[tuple[str, str]]:
     run, features = taken.run, taken.features
     rejected, _ = taken.left_out
     reviews = Counter(str(value_of(one, "review") or "") for one in features)
-    classes = Counter(_label(one) for one in features)
+    classes = Counter(_label(one) for one in features if _is_found(one))
     who = sorted({str(value_of(one, "reviewed_by")) for one in features if value_of(one, "reviewed_by")})
     model = " ".join(str(run.get(name) or "") for name in ("model", "version"))
     found = ", ".join(f"{name}: {n}" for name, n in classes.most_common())
     began = started(run).toUTC().toString("yyyy-MM-dd HH:mm 'UTC'")
     facts = [
         (translate("Report", "Findings"), found or translate("Report", "none")),
+        (translate("Report", "The run's own count"), ", ".join(result_in_words(taken.result))),
         (translate("Report", "Accepted"), str(sum(reviews[one] for one in review.KEPT))),
         (translate("Report", "Rejected, not shown"), str(rejected)),
         (translate("Report", "Not reviewed"), str(reviews[""])),
@@ -160,6 +162,11 @@ def _facts(taken: Snapshot) -> list[tuple[str, str]]:
 def _attributions(taken: Snapshot) -> Iterator[str]:
     for name in ("attribution", "prior_attribution"):
         yield str(taken.run.get(name) or "")
+
+
+def _is_found(feature: QgsFeature) -> bool:
+    """Whether it is more than a grid cell in which there is nothing."""
+    return value_of(feature, "hit") is not False
 
 
 def _label(feature: QgsFeature) -> str:

@@ -22,7 +22,7 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..background import BackgroundTask
 from ..contract import Finding, Found
-from ..core.counting import Cells, Counts
+from ..core.counting import Cells, Counts, result
 from . import findings_layer, storage
 from .features import finding_feature, finding_fields
 from .project_runs import keep_run
@@ -158,6 +158,9 @@ class RunLayers(QObject):
         self._finishing = True
         self._note(findings_layer.SECONDS_PROPERTY, str(round(time.monotonic() - self._began, 1)))
         self._note(findings_layer.STATUS_PROPERTY, status)
+        self._note(
+            findings_layer.RESULT_PROPERTY, json.dumps(result(self.counts, self.cells), ensure_ascii=False)
+        )
         if warnings:
             self._run = {**self._run, "warnings": "\n".join(warnings)}
             self._note(findings_layer.RUN_PROPERTY, json.dumps(self._run, ensure_ascii=False))

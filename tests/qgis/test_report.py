@@ -52,6 +52,19 @@ def test_a_report_tells_of_the_scene_the_run_and_every_finding(project, run, tmp
     assert contents.overview.width() > contents.overview.height() > 900  # the shape of the area
 
 
+def test_cells_with_nothing_in_them_are_counted_but_have_no_card(project, run, tmp_path):  # noqa: F811
+    cells = [
+        finding(n, layer="grid", task="locate", target="ship", hit=n == 2, label=None) for n in range(1, 10)
+    ]
+    layer, _ = run(Found(tuple(cells)))
+    layer.setCustomProperty(findings_layer.SCENE_PROPERTY, str(write_tiff(tmp_path / "harbour.tif")))
+    taken = exports.snapshot(layer, QgsProject.instance().transformContext(), unreviewed_too=True)
+    contents = report.gather(taken, no_step)
+    assert [lines[0] for _, lines in contents.cards] == ["1 · ship"]
+    assert dict(contents.facts)["Findings"] == "ship: 1"
+    assert dict(contents.facts)["The run's own count"] == "ship in 1 of 9 cells"
+
+
 def test_a_long_id_is_whole_beside_its_picture(project, run, tmp_path):  # noqa: F811
     taken = taken_of(run, tmp_path, count=1)
     long = "f26fed8b-1cef-51ae-89cb-0f2c8a7d9e10"

@@ -135,6 +135,18 @@ def test_that_nothing_was_found_is_said_only_of_a_run_that_ended(shown, qtbot, s
     assert shown.actions_of_run["again"].isEnabled()
 
 
+def test_counts_and_cells_are_said_as_the_run_has_said_them(shown):
+    layer = add("count", "2026-01-04T03:04:05Z", [0, 100])
+    counted = {"target": "ship", "number": 7, "complete": False, "method": "", "agreement": None, "chips": 1}
+    kept = {"counts": [counted], "cells": {"plane": [0, 36]}}
+    layer.setCustomProperty(findings_layer.RESULT_PROPERTY, json.dumps(kept))
+    shown.refresh()
+    assert column(shown, RESULT)[0] == "ship: at least 7, no plane in 36 cells, 2 detections"
+    layer.setCustomProperty(findings_layer.RESULT_PROPERTY, json.dumps({"counts": [7], "cells": 7}))
+    shown.refresh()
+    assert column(shown, RESULT)[0] == "2 detections"
+
+
 def test_a_narrow_dock_shows_the_run_and_its_result(shown):
     assert shown.table.columnWidth(RUN) + shown.table.columnWidth(RESULT) <= 290
     assert shown.minimumSizeHint().width() <= 300
@@ -328,5 +340,5 @@ def test_the_file_of_a_report_is_asked_for_by_the_runs_name(shown):
     shown.report()
     dialog = shown._exporting._dialog
     assert dialog.windowTitle() == "Report of “Detect ship late”"
-    assert dialog.selectedFiles()[0].endswith("report_Detect_ship_late.pdf")
+    assert dialog.selectedFiles()[0].endswith("_Detect_ship_late.pdf")
     dialog.reject()

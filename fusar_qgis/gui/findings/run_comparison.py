@@ -48,7 +48,7 @@ class RunComparison(QObject):
         total = totals(changed.counts)
         paired = total[MOVED] + total[SAME]
         said = translate_count(
-            "RunComparison", "“{run}”: %n detection(s). “{other}”: {m}.", total[ADDED] + paired
+            "RunComparison", "“{run}”: %n detection(s).\n“{other}”: {m}.", total[ADDED] + paired
         ).replace("{m}", str(total[REMOVED] + paired))
         said = said.replace("{run}", run.name).replace("{other}", other.name)
         if changed.outside:

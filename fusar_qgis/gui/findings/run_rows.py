@@ -10,7 +10,7 @@ from qgis.PyQt.QtWidgets import QTreeWidgetItem
 from ...contract import NO_PRIOR
 from ...layers.project_runs import ProjectRun
 from ...layers.run_groups import size_in_words, started
-from ...layers.wording import findings_in_words, run_title
+from ...layers.wording import findings_in_words, result_in_words
 from ...translation import translate, translate_count
 
 RUN, RESULT, MODEL, SCENE, DURATION = range(5)
@@ -25,9 +25,10 @@ def found(run: ProjectRun) -> int:
 def found_in_words(run: ProjectRun) -> str:
     """Return what a run found; that it found nothing is said only of one that came to its end."""
     counts = {kind: max(layer.featureCount(), 0) for kind, layer in run.layers.items()}
-    said = findings_in_words(counts)
-    if counts.get("grid"):
-        said.insert(0, translate_count("RunRow", "%n cell(s)", counts["grid"]))
+    said = result_in_words(run.result) if run.layers else []
+    said += findings_in_words({**counts, "answers": 0} if said else counts)
+    if counts.get("grid") and not run.result:
+        said.append(translate_count("RunRow", "%n cell(s)", counts["grid"]))  # of a run that goes on
     if said:
         return ", ".join(said)
     if run.status in ("dismissed", "failed"):
@@ -61,9 +62,13 @@ def prior_in_words(run: dict[str, Any]) -> str:
     prior = str(run.get("prior") or NO_PRIOR)
     if prior == NO_PRIOR:
         return translate("RunRow", "no prior")
-    named = " ".join(str(one) for one in (prior, run.get("prior_year")) if one)
-    text = translate("RunRow", "simulated prior {prior}") if run.get("prior_simulated") else ""
-    return (text or translate("RunRow", "prior {prior}")).replace("{prior}", named)
+    # A file's name may be long: it is in the tip.
+    named = " ".join(str(one) for one in (prior.split(":")[0], run.get("prior_year")) if one)
+    if run.get("prior_simulated"):
+        text = translate("RunRow", "prior {prior}, simulated")
+    else:
+        text = translate("RunRow", "prior {prior}")
+    return text.replace("{prior}", named)
 
 
 class RunRow(QTreeWidgetItem):
@@ -78,12 +83,9 @@ class RunRow(QTreeWidgetItem):
         if about.get("demonstration"):
             model = translate("RunRow", "{model} (demonstration)").replace("{model}", model)
         band = " ".join(str(about[name]) for name in ("band", "quantity") if about.get(name))
-        title = (
-            run.name if run.is_named else run_title(str(about.get("task")), str(about.get("targets") or ""))
-        )
         super().__init__(
             [
-                f"{title}\n{when_and_where(about)}",
+                f"{run.short_name}\n{when_and_where(about)}",
                 f"{found_in_words(run)}\n{outcome(run, under_way=under_way)}",
                 f"{model}\n{prior_in_words(about)}",
                 f"{about.get('scene') or ''}\n{band}",
@@ -94,7 +96,12 @@ class RunRow(QTreeWidgetItem):
         self._keys = {RUN: began.toMSecsSinceEpoch(), RESULT: found(run), DURATION: run.seconds or 0.0}
         notes = {
             RUN: [QLocale().toString(began, QLocale.FormatType.LongFormat), run.id],
-            MODEL: [about.get("model_hash"), about.get("prior_note"), about.get("prior_attribution")],
+            MODEL: [
+                about.get("model_hash"),
+                about.get("prior"),
+                about.get("prior_note"),
+                about.get("prior_attribution"),
+            ],
             SCENE: [run.scene, about.get("attribution")],
             RESULT: [about.get("warnings")],
         }
