@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from ..contract import Finding, Value
 
@@ -92,6 +92,27 @@ class Cells:
             hits, cells = found.get(target, (0, 0))
             found[target] = (hits + hit, cells + 1)
         return found
+
+
+def result(counts: Counts, cells: Cells) -> dict[str, Any]:
+    """Return what a run has counted, for JSON; ``areas_of`` and ``cells_of`` read it."""
+    return {"counts": [asdict(area) for area in counts.areas()], "cells": cells.by_target()}
+
+
+def areas_of(kept: dict[str, Any]) -> list[AreaCount]:
+    """Return the counts that a result holds; none if it cannot be read."""
+    try:
+        return [AreaCount(**area) for area in kept.get("counts") or ()]
+    except TypeError:
+        return []
+
+
+def cells_of(kept: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """Return for each target how many cells hold it, and of how many; empty if that cannot be read."""
+    try:
+        return {target: (int(hits), int(all_)) for target, (hits, all_) in (kept.get("cells") or {}).items()}
+    except (AttributeError, TypeError, ValueError):
+        return {}
 
 
 def _count(target: str, rows: list[dict[str, Value]]) -> AreaCount | None:

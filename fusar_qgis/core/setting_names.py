@@ -4,6 +4,7 @@ BACKEND = "fusar/backend"  # which kind is used: a child of QGIS or a server
 EXPORT_FOLDER = "fusar/export/folder"  # of the last export
 EXECUTABLE = "fusar/executable"
 MODEL = "fusar/model"
+OTHER_RUNS = "fusar/runs/others"  # what happens on the map to the runs that are not selected
 PLACE = "fusar/results/place"
 PRIOR_NETWORK = "fusar/prior/network"  # may priors be fetched: always, never, or ask
 REVIEWER = "fusar/review/who"

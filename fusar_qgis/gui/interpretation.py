@@ -14,7 +14,7 @@ from qgis.core import (
     QgsRasterLayer,
 )
 from qgis.gui import QgisInterface
-from qgis.PyQt.QtCore import QObject, QPoint
+from qgis.PyQt.QtCore import QObject, QPoint, pyqtSignal
 from qgis.PyQt.QtWidgets import QAction
 
 from ..connection.backend import Backend
@@ -40,7 +40,12 @@ SetUp = Callable[[], "dict[str, Callable[[], None]]"]
 
 
 class Interpretation(QObject):
-    """Interprets an area of a SAR layer; ``action`` draws a rectangle, the menu beside it has the other ways."""
+    """Interprets an area of a SAR layer; ``action`` draws a rectangle, the menu beside it has the other ways.
+
+    ``ended`` comes with the id of each run that had begun, whatever became of it.
+    """
+
+    ended = pyqtSignal(str)
 
     def __init__(self, iface: QgisInterface, backend: Backend, action: QAction, set_up: SetUp = dict) -> None:
         """``set_up`` gives the buttons of a message about a backend that is missing or fails."""
@@ -328,6 +333,8 @@ class Interpretation(QObject):
         over = [entry for entry in self._runs if entry[0].is_over]
         self._runs = [entry for entry in self._runs if entry not in over]
         for run, then in over:
+            if run.run:
+                self.ended.emit(str(run.run.get("id")))
             if then is not None:
                 then(run)
 

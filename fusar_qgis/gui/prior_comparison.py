@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,8 +27,8 @@ from ..contract import AUTO_PRIOR, NO_PRIOR, Task
 from ..contract.prior_effect import ADDED, CHANGES, MOVED, REMOVED, SAME
 from ..core.request import LayerRequest
 from ..layers.findings_layer import KIND_PROPERTY, findings_layers, request_of, run_of
-from ..layers.prior_changes import Counts, change_name, changes_layer, detections_layer
-from ..translation import translate_count
+from ..layers.prior_changes import Counts, changes_layer, detections_layer, prior_words
+from ..translation import translate, translate_count
 from .messages import show_message
 from .run_controller import RunController
 
@@ -131,12 +131,20 @@ class PriorComparison(QObject):
                 self.tr("Nothing was found with or without the prior."), Qgis.MessageLevel.Info
             )
             return
-        prior = with_prior.get("prior")
+        prior = str(with_prior.get("prior"))
         name = self.tr("What the prior changed ({prior})").format(prior=prior)
-        layer, counts = changes_layer(project, ours, theirs, name)
-        project.addMapLayer(layer, False)
-        project.layerTreeRoot().insertLayer(0, layer)
-        dialog = EffectTable(counts, str(prior), self._iface.mainWindow())
+        changed = changes_layer(project, ours, theirs, name, prior_words())
+        project.addMapLayer(changed.layer, False)
+        project.layerTreeRoot().insertLayer(0, changed.layer)
+        total = totals(changed.counts)
+        paired = total[MOVED] + total[SAME]
+        said = translate_count(
+            "EffectTable",
+            "With the prior ({prior}): %n detection(s). Without it: {m}.",
+            total[ADDED] + paired,
+        ).format(prior=prior, m=total[REMOVED] + paired)
+        title, window = translate("EffectTable", "With and without prior"), self._iface.mainWindow()
+        dialog = EffectTable(title, said, changed.counts, prior_words(), window)
         self._dialogs.append(dialog)
         dialog.show()
 
@@ -144,30 +152,29 @@ class PriorComparison(QObject):
         show_message(self._iface.messageBar(), self.action.text(), text, level)
 
 
-class EffectTable(QDialog):
-    """How many detections of each class the prior added, removed, moved and left as they were."""
+def totals(counts: Counts) -> dict[str, int]:
+    """Return how many of each change there are, of all classes."""
+    return {change: sum(of_class[change] for of_class in counts.values()) for change in CHANGES}
 
-    def __init__(self, counts: Counts, prior: str, parent: QWidget) -> None:
+
+class EffectTable(QDialog):
+    """How many detections of each class were added, removed, moved and left as they were."""
+
+    def __init__(
+        self, title: str, said: str, counts: Counts, names: Mapping[str, str], parent: QWidget
+    ) -> None:
+        """``said`` stands above the table, whose columns are the changes by ``names``."""
         super().__init__(parent)
         self.setObjectName("FusarPriorEffect")
-        self.setWindowTitle(self.tr("With and without prior"))
-        total = {change: sum(of_class[change] for of_class in counts.values()) for change in CHANGES}
-        paired = total[MOVED] + total[SAME]
-        words = QLabel(
-            translate_count(
-                "EffectTable",
-                "With the prior ({prior}): %n detection(s). Without it: {m}.",
-                total[ADDED] + paired,
-            ).format(prior=prior, m=total[REMOVED] + paired),
-            self,
-        )
+        self.setWindowTitle(title)
+        words = QLabel(said, self)
         words.setWordWrap(True)
         rows = sorted(counts.items())
         if len(rows) > 1:
-            rows.append((self.tr("all"), total))
+            rows.append((self.tr("all"), totals(counts)))
         self.table = QTableWidget(len(rows), len(CHANGES), self)
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.table.setHorizontalHeaderLabels([change_name(change) for change in CHANGES])
+        self.table.setHorizontalHeaderLabels([names[change] for change in CHANGES])
         self.table.setVerticalHeaderLabels([label for label, _ in rows])
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         for row, (_, of_class) in enumerate(rows):

@@ -1,73 +1,64 @@
-"""Writes the PDF report of a layer: what it says in the background, its pages one by one in the GUI thread."""
+"""Writes the PDF report of a run in the background: QGIS's task bar shows how far it is, and cancels it there."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from functools import partial
-from itertools import chain
 from pathlib import Path
 
-from qgis.core import QgsPrintLayout, QgsProject
-from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
+from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..background import BackgroundTask
 from ..layers.exports import Snapshot, in_words
-from ..layers.report import gather, lay_out
-from ..layers.report_pages import paint
+from ..layers.report import write_report
+from ..translation import translate_count
+
+
+class _CancelledError(Exception):
+    """The analyst has cancelled."""
 
 
 class ReportWriting(QObject):
-    """One report under way; ends with ``written`` or ``failed``, each with a sentence, and is then gone."""
+    """One report under way; ends with ``written`` or ``failed``, each with a sentence, or ``cancelled``."""
 
     written = pyqtSignal(str)
     failed = pyqtSignal(str)
+    cancelled = pyqtSignal()
 
     def __init__(self, taken: Snapshot, path: Path, parent: QObject) -> None:
         """Begin; raises OSError where nothing can be written beside ``path``."""
         super().__init__(parent)
-        self._path = path
-        self._steps: Iterator[int] = iter(())
-        self._done = 0
+        self._taken, self._path = taken, path
         # Beside its place: what is there stays until the new one is whole.
         self._folder = tempfile.TemporaryDirectory(prefix=".fusar-", dir=path.parent)
-        self._made = Path(self._folder.name, "report.pdf")
-        work = partial(gather, taken, Path(self._folder.name))
-        self._task = BackgroundTask(self.tr("PDF report"), work, (OSError, RuntimeError))
-        self._task.over.connect(self._lay_out)
-        self._task.start()
+        self.task = BackgroundTask(
+            self.tr("PDF report"), self._write, (OSError, RuntimeError, _CancelledError)
+        )
+        self.task.over.connect(self._on_over)
+        self.task.start()
 
-    def _lay_out(self) -> None:
-        if self._task.problem:
-            self._end(self._task.problem)
-            return
-        self._layout = QgsPrintLayout(QgsProject.instance())
-        self._steps = chain(lay_out(self._task.result, self._layout), paint(self._layout, self._made))
-        self._do_next()
-
-    def _do_next(self) -> None:
+    def _write(self) -> int:
+        """Write the report and put it in its place, in another thread; return the number of its pages."""
+        made = Path(self._folder.name, "report.pdf")
         try:
-            self._done = next(self._steps)
-        except StopIteration:
-            self._finish()
+            pages = write_report(self._taken, made, self._step)
+            self._step(1, 1)
+            made.replace(self._path)
         except OSError as error:
-            self._end(in_words(error, self._path))
-        else:
-            QTimer.singleShot(0, self._do_next)
+            raise OSError(in_words(error, self._path)) from error
+        return pages
 
-    def _finish(self) -> None:
-        try:
-            self._made.replace(self._path)
-        except OSError as error:
-            self._end(in_words(error, self._path))
-        else:
-            self._end("")
+    def _step(self, done: int, total: int) -> None:
+        if self.task.isCanceled():
+            raise _CancelledError
+        self.task.setProgress(100 * done / total)
 
-    def _end(self, problem: str) -> None:
+    def _on_over(self) -> None:
         self._folder.cleanup()
-        if problem:
-            self.failed.emit(problem)
+        if self.task.isCanceled() and self.task.result is None:
+            self.cancelled.emit()
+        elif self.task.problem:
+            self.failed.emit(self.task.problem)
         else:
-            text = self.tr("Report written to {path}. Pages: {n}.")
-            self.written.emit(text.replace("{path}", str(self._path)).replace("{n}", str(self._done)))
+            text = translate_count("ReportWriting", "Report written to {path}: %n page(s).", self.task.result)
+            self.written.emit(text.replace("{path}", str(self._path)))
         self.deleteLater()

@@ -194,10 +194,11 @@ class ReviewBar(QToolBar):
         self._close_layer()
         self._key = None
         self._frame.reset(compat.POLYGON)
-        self._decisions = None if layer is None else Decisions(layer, reviewer())
-        decisions = self._decisions
+        decisions = self._decisions = None if layer is None else Decisions(layer, reviewer())
         detections = decisions is not None and decisions.is_of_detections()
         self._exporting.offer(layer, detections=detections)
+        if layer is not None:
+            self._iface.setActiveLayer(layer)  # its run comes to the front
         show_only(QgsProject.instance(), layer)
         self._layers.setToolTip(self.tr("Reviewed: {findings}").format(findings=self._layers.currentText()))
         for action in (self._add, self._relabel):

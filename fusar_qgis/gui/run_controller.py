@@ -191,7 +191,7 @@ class RunController(QObject):
     def _on_ended(self, end: Ended) -> None:
         self._end = end
         self._warn_once(end.warnings)
-        self._counts = self._layers.finish(end.warnings) if self._layers is not None else {}
+        self._counts = self._layers.finish(end.warnings, end.status) if self._layers is not None else {}
         self._progress.finish(end.status != "failed")  # a cancelled task is none that failed
         if end.status == "successful" and self._layers is not None and not self._layers.is_settled:
             self._layers.settled.connect(self._report)

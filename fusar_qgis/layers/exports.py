@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,9 @@ from ..core import export, review
 from ..translation import translate, translate_count
 from . import findings_layer, storage
 from .features import value_of
+from .project_runs import ProjectRun
 from .sar_file import SarFile, write_png
-from .scene import SceneError
+from .scene import SceneError, crs_of
 from .storage import StorageError
 
 Rings = list[list[tuple[float, float]]]
@@ -71,6 +72,8 @@ class Snapshot:
         complete: Whether every finding of the layer is reviewed.
         ranking: What its detections are ranked by, one of ``review.RANKINGS``, or empty.
         context: The project's datum transformations.
+        status: What became of the run, as the layer has it.
+        result: What the run has counted, likewise.
     """
 
     kind: str
@@ -86,6 +89,8 @@ class Snapshot:
     complete: bool
     ranking: str
     context: QgsCoordinateTransformContext
+    status: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
 
 
 def snapshot(
@@ -93,9 +98,9 @@ def snapshot(
 ) -> Snapshot:
     """Take what an export of ``layer`` needs; on the GUI thread."""
     fields = QgsFields()
-    for field in layer.fields():
-        if field.name() != "fid":
-            fields.append(field)
+    for column in layer.fields():
+        if column.name() != "fid":
+            fields.append(column)
     features = list(layer.getFeatures())
     reviews = [_text(feature, "review") for feature in features]
     kept = [
@@ -120,6 +125,29 @@ def snapshot(
             {name for name in review.RANKINGS if any(value_of(one, name) is not None for one in features)}
         ),
         context=context,
+        status=str(layer.customProperty(findings_layer.STATUS_PROPERTY) or ""),
+        result=findings_layer.read_object(layer.customProperty(findings_layer.RESULT_PROPERTY)),
+    )
+
+
+def snapshot_without_layer(run: ProjectRun, context: QgsCoordinateTransformContext) -> Snapshot:
+    """Return what an export of a run needs that found nothing."""
+    band = None if run.request is None else run.request.band
+    return Snapshot(
+        kind="",
+        run=run.run,
+        scene=run.scene,
+        band=band if isinstance(band, int) else 1,
+        quantity=None if run.request is None else run.request.quantity,
+        scale=None if run.request is None else run.request.scale,
+        crs=crs_of(str(run.run.get("scene_crs") or "")),
+        fields=QgsFields(),
+        features=[],
+        left_out=(0, 0),
+        complete=True,
+        ranking="",
+        context=context,
+        status=run.status,
     )
 
 
@@ -240,7 +268,7 @@ def _write_coco(taken: Snapshot, path: Path) -> str:
 def _write_training(taken: Snapshot, path: Path) -> str:
     scene = open_scene(taken)
     objects = _objects(taken, scene)
-    area = _area(taken, scene)
+    area = area_of(taken, scene)
     images = 0
     path.mkdir()
     with (path / "records.jsonl").open("w", encoding="utf-8") as stream:
@@ -297,16 +325,18 @@ def _objects(taken: Snapshot, scene: SarFile) -> list[export.Labelled]:
     ]
 
 
-def _area(taken: Snapshot, scene: SarFile) -> Rings:
-    """Return the outline of what was reviewed, in pixels; empty if the run does not say."""
-    outline = QgsGeometry.fromWkt(str(taken.run.get("area") or ""))
-    return [] if outline.isNull() else _rings(outline, taken, scene)
+def area_of(taken: Snapshot, scene: SarFile) -> Rings:
+    """Return the outline of what was looked at, in pixels; empty if the run does not say."""
+    outline, own = QgsGeometry.fromWkt(str(taken.run.get("area") or "")), taken.run.get("scene_crs")
+    return [] if outline.isNull() else _rings(outline, taken, scene, crs_of(str(own)) if own else taken.crs)
 
 
-def _rings(outline: QgsGeometry, taken: Snapshot, scene: SarFile) -> Rings:
-    """Return the rings of a polygon in the findings' CRS as (x, y) in pixels."""
+def _rings(
+    outline: QgsGeometry, taken: Snapshot, scene: SarFile, crs: QgsCoordinateReferenceSystem | None = None
+) -> Rings:
+    """Return the rings of a polygon, in the findings' CRS or in ``crs``, as (x, y) in pixels."""
     moved = QgsGeometry(outline)
-    moved.transform(QgsCoordinateTransform(taken.crs, scene.crs, taken.context))
+    moved.transform(QgsCoordinateTransform(crs or taken.crs, scene.crs, taken.context))
     moved.convertToMultiType()
     return [scene.to_pixel(ring) for polygon in moved.asMultiPolygon() for ring in polygon]
 
@@ -330,11 +360,8 @@ def _around(area: Rings, objects: list[export.Labelled]) -> export.Box:
 
 def _asked(layer: QgsVectorLayer) -> dict[str, Any]:
     """The request that the layer answers; empty where that is not known."""
-    try:
-        asked = json.loads(layer.customProperty(findings_layer.REQUEST_PROPERTY) or "{}")
-    except (ValueError, TypeError):
-        return {}
-    return asked if isinstance(asked, dict) and isinstance(asked.get("band") or 1, int) else {}
+    asked = findings_layer.read_object(layer.customProperty(findings_layer.REQUEST_PROPERTY))
+    return asked if isinstance(asked.get("band") or 1, int) else {}
 
 
 def _as_row(feature: QgsFeature, fields: QgsFields) -> QgsFeature:

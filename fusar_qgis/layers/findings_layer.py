@@ -17,6 +17,10 @@ SECONDS_PROPERTY = "fusar/seconds"
 """How long the run took."""
 FILTER_KEPT_PROPERTY = "fusar/filter_kept"
 """Whether the filter by confidence stays when the project is opened again."""
+STATUS_PROPERTY = "fusar/status"
+"""What became of it: ``successful``, ``dismissed`` or ``failed``; none while it goes on, or of an older version."""
+RESULT_PROPERTY = "fusar/result"
+"""The counts of a run and its grid cells with and without objects, as ``core.counting.result`` gives them."""
 
 
 def properties_of_run(run: dict[str, Any], scene: str, request: dict[str, Any] | None) -> dict[str, str]:
@@ -38,17 +42,26 @@ def findings_layers(project: QgsProject) -> list[QgsVectorLayer]:
 
 def run_of(layer: QgsVectorLayer) -> dict[str, Any]:
     """Return the provenance of the run that made a layer; empty if it cannot be read."""
-    try:
-        run = json.loads(layer.customProperty(RUN_PROPERTY) or "{}")
-    except (ValueError, TypeError):
-        return {}
-    return run if isinstance(run, dict) else {}
+    return read_object(layer.customProperty(RUN_PROPERTY))
 
 
 def request_of(layer: QgsVectorLayer) -> LayerRequest | None:
     """Return the request whose findings a layer holds; None if it does not tell."""
+    return read_request(layer.customProperty(REQUEST_PROPERTY))
+
+
+def read_object(kept: Any) -> dict[str, Any]:
+    """Return the JSON object that a property holds; empty if it holds none."""
     try:
-        kept = json.loads(layer.customProperty(REQUEST_PROPERTY) or "{}")
-        return LayerRequest.from_json(kept)
+        found = json.loads(kept or "{}")
+    except (ValueError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def read_request(kept: Any) -> LayerRequest | None:
+    """Return the request that ``REQUEST_PROPERTY`` holds; None if it cannot be read."""
+    try:
+        return LayerRequest.from_json(json.loads(kept or "{}"))
     except (ValueError, TypeError, KeyError):
         return None

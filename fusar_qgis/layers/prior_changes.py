@@ -1,16 +1,20 @@
-"""What the prior changed, as a layer: the detections of two runs, matched by the rule of the contract."""
+"""What the prior changed, or another run, as a layer: the detections of two runs, matched by the contract's rule."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
     QgsDistanceArea,
     QgsFeature,
     QgsFeatureRequest,
     QgsFillSymbol,
+    QgsGeometry,
     QgsProject,
     QgsRendererCategory,
     QgsVectorLayer,
@@ -48,15 +52,33 @@ _LINES = {
 }
 
 
-def change_name(change: str) -> str:
-    """Return what the prior did to a detection, in the analyst's language."""
-    words = {
+@dataclass(frozen=True)
+class Changes:
+    """What changed: the layer, how much that is, and how many detections lie where only one of both looked."""
+
+    layer: QgsVectorLayer
+    counts: Counts
+    outside: int
+
+
+def prior_words() -> dict[str, str]:
+    """Return what the prior did to a detection, by the change, in the analyst's language."""
+    return {
         ADDED: translate("Wording", "added by the prior"),
         REMOVED: translate("Wording", "removed by the prior"),
         MOVED: translate("Wording", "moved by the prior"),
         SAME: translate("Wording", "same with and without"),
     }
-    return str(words[change])
+
+
+def run_words() -> dict[str, str]:
+    """Return what became of a detection from one run to another, by the change, in the analyst's language."""
+    return {
+        ADDED: translate("Wording", "new"),
+        REMOVED: translate("Wording", "gone"),
+        MOVED: translate("Wording", "moved"),
+        SAME: translate("Wording", "same"),
+    }
 
 
 def detections_layer(project: QgsProject, run: dict[str, Any]) -> QgsVectorLayer | None:
@@ -68,18 +90,31 @@ def detections_layer(project: QgsProject, run: dict[str, Any]) -> QgsVectorLayer
 
 
 def changes_layer(
-    project: QgsProject, with_prior: QgsVectorLayer | None, without: QgsVectorLayer | None, name: str
-) -> tuple[QgsVectorLayer, Counts]:
-    """Return a layer in memory of what the prior changed, and how much that is.
+    project: QgsProject,
+    detected: QgsVectorLayer | None,
+    compared: QgsVectorLayer | None,
+    name: str,
+    words: Mapping[str, str],
+    common: tuple[QgsGeometry, QgsCoordinateReferenceSystem] | None = None,
+    *,
+    on_ground: bool = False,
+) -> Changes:
+    """Return a layer in memory of what changed between two runs, and how much that is.
 
     Args:
         project: For the transformation between the layers' CRSs, and for distances.
-        with_prior: The detections with a prior; None where there are none.
-        without: The same without one; at least one of both is given.
+        detected: The detections with a prior, or of the one run; None where there are none.
+        compared: The same without one, or of the other run; at least one of both is given.
         name: Of the layer.
+        words: What each change is called.
+        common: Where both have looked, with its CRS: what lies elsewhere is not compared. None compares everything.
+        on_ground: Whether boxes are matched on the ground, as for two scenes, and not in the pixels of their scene.
     """
-    crs = next(layer.crs() for layer in (with_prior, without) if layer is not None)
-    ours, theirs = _detections(project, with_prior, crs), _detections(project, without, crs)
+    crs = next(layer.crs() for layer in (detected, compared) if layer is not None)
+    everything = [_detections(project, layer, crs, on_ground=on_ground) for layer in (detected, compared)]
+    ours, theirs = (
+        everything if common is None else [_within(one, common, crs, project) for one in everything]
+    )
     ground = QgsDistanceArea()
     ground.setSourceCrs(crs, project.transformContext())
     ground.setEllipsoid(crs.ellipsoidAcronym() or "EPSG:7030")
@@ -93,34 +128,52 @@ def changes_layer(
     layer.updateFields()
     layer.dataProvider().addFeatures(rows)
     layer.updateExtents()
-    _style(layer)
-    return layer, summary((str(row["label"] or ""), str(row["change"])) for row in rows)
+    _style(layer, words)
+    counts = summary((str(row["label"] or ""), str(row["change"])) for row in rows)
+    return Changes(layer, counts, sum(map(len, everything)) - len(ours) - len(theirs))
+
+
+def _within(
+    findings: list[Finding],
+    common: tuple[QgsGeometry, QgsCoordinateReferenceSystem],
+    crs: QgsCoordinateReferenceSystem,
+    project: QgsProject,
+) -> list[Finding]:
+    """Return the findings whose middle lies on the common ground."""
+    area = QgsGeometry(common[0])
+    area.transform(QgsCoordinateTransform(common[1], crs, project))
+    return [one for one in findings if area.contains(geometry_from(one.geometry).centroid())]
 
 
 def _detections(
-    project: QgsProject, layer: QgsVectorLayer | None, crs: QgsCoordinateReferenceSystem
+    project: QgsProject, layer: QgsVectorLayer | None, crs: QgsCoordinateReferenceSystem, *, on_ground: bool
 ) -> list[Finding]:
     """Return what the model found, in ``crs``; not what a person drew, which no run is the cause of."""
     request = QgsFeatureRequest().setDestinationCrs(crs, project.transformContext())
     return [
-        _finding(feature)
+        _finding(feature, on_ground=on_ground)
         for feature in (layer.getFeatures(request) if layer is not None else ())
         if feature.hasGeometry()
         and value_of(feature, "review") != review.ADDED
-        and all(value_of(feature, name) is not None for name in BOX)
+        and (on_ground or all(value_of(feature, name) is not None for name in BOX))
     ]
 
 
-def _finding(feature: QgsFeature) -> Finding:
-    """Return the finding that a row was made of."""
+def _finding(feature: QgsFeature, *, on_ground: bool) -> Finding:
+    """Return the finding that a row was made of; on the ground its box has y upside down, as pixels have."""
     known = {field.name(): value_of(feature, field.name()) for field in feature.fields()}
+    if on_ground:
+        bounds = feature.geometry().boundingBox()
+        box = SceneBox(bounds.xMinimum(), -bounds.yMaximum(), bounds.xMaximum(), -bounds.yMinimum())
+    else:
+        box = SceneBox(*(float(known[name]) for name in BOX))
     return Finding(
         id=str(known.get("id")),
         layer="detections",
         geometry=read_outline(geojson(feature.geometry())),
         crs="",
         lonlat=None,
-        box=SceneBox(*(float(known[name]) for name in BOX)),
+        box=box,
         properties=known,
     )
 
@@ -144,13 +197,13 @@ def _feature(
     return feature_of(fields_of(PRIOR_EFFECT_COLUMNS), values, outline)
 
 
-def _style(layer: QgsVectorLayer) -> None:
+def _style(layer: QgsVectorLayer, words: Mapping[str, str]) -> None:
     categories = []
     for change in CHANGES:
         colour, line, width = _LINES[change]
         symbol = QgsFillSymbol.createSimple(
             {"style": "no", "outline_color": colour, "outline_style": line, "outline_width": width}
         )
-        categories.append(QgsRendererCategory(change, symbol, change_name(change)))
+        categories.append(QgsRendererCategory(change, symbol, words[change]))
     layer.setRenderer(QgsCategorizedSymbolRenderer("change", categories))
     layer.setDisplayExpression('concat("label", \': \', "change")')

@@ -4,66 +4,94 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qgis.core import QgsFeature, QgsPrintLayout
-from qgis.PyQt.QtCore import QRectF, Qt
-from qgis.PyQt.QtGui import QColor, QImage, QPainter, QPen
+from qgis.core import QgsFeature
+from qgis.PyQt.QtCore import QPointF, QRectF, Qt
+from qgis.PyQt.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
 
 from ..contract import SceneBox
 from ..core import review
 from ..translation import translate
-from .exports import Snapshot, boxes_of, open_scene
+from .exports import Rings, Snapshot, area_of, boxes_of, open_scene
 from .features import value_of
-from .report_pages import Flow
+from .report_pages import pages
+from .run_groups import size_in_words, started
 from .sar_file import SarFile
 from .scene import SceneError
 from .storage import StorageError
 from .thumbnails import sar_thumbnail
-from .wording import run_caveats, run_title
+from .wording import result_in_words, run_caveats, run_title
 
 MOST_CARDS = 96
 _THUMBNAIL = 300
 _OVERVIEW = 1400
-_MARGIN = 0.1  # of the ground that the findings are on
-_ID_LINE = 24  # characters of an id beside a picture
+_MARGIN = 0.04  # of the ground that is shown
+_MOST_NUMBERED = 40  # boxes on the overview: the numbers of more would hide each other
 _LEAST_BOX = 8  # pixels on the overview: a smaller one is not seen
+_YELLOW = "#ffd500"
+_ID_LINE = 24  # characters of an id beside a picture
+
+Step = Callable[[int, int], None]
+"""Called with how many parts are done, of how many; what it raises stops the report."""
 
 
 @dataclass
 class Contents:
-    """What a report says; pictures are files.
+    """What a report says.
 
     Attributes:
         title: Of the first page.
         caveats: Whole sentences that a reader must know.
         facts: Names and values of the run, the counts and the review.
-        overview: The scene around the findings with their boxes; empty where it cannot be read.
-        cards: For each finding its picture, or nothing, and its lines.
+        overview: The scene around the area with the findings' boxes; None where it cannot be read.
+        cards: For each finding its picture, or None, and its lines.
         left_out: A sentence about findings that have no card; empty if all have one.
     """
 
     title: str
     caveats: list[str] = field(default_factory=list)
     facts: list[tuple[str, str]] = field(default_factory=list)
-    overview: str = ""
-    cards: list[tuple[str, list[str]]] = field(default_factory=list)
+    overview: QImage | None = None
+    cards: list[tuple[QImage | None, list[str]]] = field(default_factory=list)
     left_out: str = ""
 
 
-def gather(taken: Snapshot, folder: Path) -> Contents:
-    """Return the report of a layer as it was; its pictures are written to ``folder``. For any thread.
+def write_report(taken: Snapshot, path: Path, step: Step) -> int:
+    """Write the report of a run as it was; return the number of its pages. For any thread. Raises OSError."""
+    contents = gather(taken, step)
+    foot = " · ".join((contents.title, str(taken.run.get("id") or "")))
+    with pages(path, foot) as flow:
+        flow.text(contents.title, 20, bold=True, space=0)
+        flow.text(" · ".join(contents.caveats[:1]), 10)
+        if contents.overview is not None:
+            flow.picture(contents.overview)
+        for name, value in contents.facts:
+            flow.pair(name, value)
+        if contents.caveats[1:] or contents.left_out:
+            flow.space(4)
+            flow.text(translate("Report", "What a reader must know"), 12, bold=True)
+        for caveat in (*contents.caveats[1:], contents.left_out):
+            flow.text(caveat, 9)
+        if contents.cards:
+            flow.new_page()
+        for number, (picture, lines) in enumerate(contents.cards):
+            flow.card(picture, lines)
+            step(len(contents.cards) + number, 2 * len(contents.cards))
+        return flow.page
 
-    Raises OSError.
-    """
+
+def gather(taken: Snapshot, step: Step) -> Contents:
+    """Return the report of a run as it was, with its pictures; ``step`` is called for each. For any thread."""
     run = taken.run
     contents = Contents(run_title(str(run.get("task") or ""), str(run.get("targets") or "")))
     contents.facts = _facts(taken)
-    caveats = [run_caveats(run), *str(run.get("warnings") or "").splitlines(), *_attributions(taken)]
-    contents.caveats = [one for one in caveats if one]
-    ranked = sorted(range(len(taken.features)), key=lambda at: _rank(taken.features[at], taken.ranking))
+    caveats = [run_caveats(run), _what_became(taken), *str(run.get("warnings") or "").splitlines()]
+    contents.caveats = [one for one in (*caveats, *_attributions(taken)) if one]
+    found = [at for at, one in enumerate(taken.features) if _is_found(one)]
+    ranked = sorted(found, key=lambda at: _rank(taken.features[at], taken.ranking))
     shown = ranked[:MOST_CARDS]
     if len(shown) < len(ranked):
         text = translate(
@@ -72,69 +100,73 @@ def gather(taken: Snapshot, folder: Path) -> Contents:
         contents.left_out = text.replace("{n}", str(len(shown))).replace(
             "{rest}", str(len(ranked) - len(shown))
         )
-    pictures: dict[int, str] = {}
+    pictures: list[QImage | None] = [None] * len(shown)
     try:
-        pictures = _pictures(taken, shown, folder, contents)
+        scene = open_scene(taken)
+        boxes = [SceneBox(*box) for box in boxes_of(taken, scene)]
+        contents.overview = _overview(scene, boxes, shown, area_of(taken, scene))
+        for number, at in enumerate(shown):
+            step(number, 2 * len(shown))
+            pictures[number] = sar_thumbnail(scene, boxes[at], _THUMBNAIL)
     except (SceneError, StorageError) as error:
         text = translate("Report", "There are no pictures, for the scene cannot be read: {reason}")
         contents.caveats.append(text.replace("{reason}", str(error)))
-    contents.cards = [(pictures.get(at, ""), _lines(taken.features[at])) for at in shown]
+    contents.cards = [
+        (picture, _lines(taken.features[at], number))
+        for number, (picture, at) in enumerate(zip(pictures, shown), 1)  # noqa: B905 - Python 3.9
+    ]
     return contents
 
 
-def lay_out(contents: Contents, layout: QgsPrintLayout) -> Iterator[int]:
-    """Fill a new layout with the pages of a report, A4 upright; in the GUI thread, which goes on between the steps."""
-    layout.initializeDefaults()
-    flow = Flow(layout)
-    flow.text(contents.title, 20, bold=True)
-    flow.text(" · ".join(contents.caveats[:1]), 10)
-    yield 0
-    if contents.overview:
-        flow.picture(contents.overview)
-        yield 0
-    for name, value in contents.facts:
-        flow.pair(name, value)
-        yield 0
-    if contents.caveats[1:] or contents.left_out:
-        flow.text(translate("Report", "What a reader must know"), 12, bold=True)
-    for caveat in (*contents.caveats[1:], contents.left_out):
-        flow.text(caveat, 9)
-        yield 0
-    if contents.cards:
-        flow.new_page()
-    for picture, lines in contents.cards:
-        flow.card(picture, lines)
-        yield 0
+def _what_became(taken: Snapshot) -> str:
+    return {
+        "dismissed": translate("Report", "The run was cancelled: what it had not reached is not in here."),
+        "failed": translate(
+            "Report", "The run failed before its end: what it had not reached is not in here."
+        ),
+    }.get(taken.status, "")
 
 
 def _facts(taken: Snapshot) -> list[tuple[str, str]]:
     run, features = taken.run, taken.features
     rejected, _ = taken.left_out
     reviews = Counter(str(value_of(one, "review") or "") for one in features)
-    classes = Counter(_label(one) for one in features)
+    classes = Counter(_label(one) for one in features if _is_found(one))
     who = sorted({str(value_of(one, "reviewed_by")) for one in features if value_of(one, "reviewed_by")})
     model = " ".join(str(run.get(name) or "") for name in ("model", "version"))
+    found = ", ".join(f"{name}: {n}" for name, n in classes.most_common())
+    began = started(run).toUTC().toString("yyyy-MM-dd HH:mm 'UTC'")
     facts = [
-        (translate("Report", "Findings"), ", ".join(f"{name}: {n}" for name, n in classes.most_common())),
+        (translate("Report", "Findings"), found or translate("Report", "none")),
+        (translate("Report", "The run's own count"), ", ".join(result_in_words(taken.result))),
         (translate("Report", "Accepted"), str(sum(reviews[one] for one in review.KEPT))),
         (translate("Report", "Rejected, not shown"), str(rejected)),
         (translate("Report", "Not reviewed"), str(reviews[""])),
         (translate("Report", "Reviewed by"), ", ".join(who) or translate("Report", "nobody yet")),
+        (translate("Report", "Area"), size_in_words(run)),
         (translate("Report", "Scene"), str(run.get("scene") or "")),
         (translate("Report", "Band"), f"{run.get('band') or ''} {run.get('quantity') or ''}".strip()),
-        (translate("Report", "Started"), str(run.get("started") or "")),
+        (translate("Report", "Started"), began),
         (translate("Report", "Model"), model.strip()),
         (translate("Report", "Hash of the model"), str(run.get("model_hash") or "")[:16]),
-        (translate("Report", "Prior"), str(run.get("prior") or "")),
+        (
+            translate("Report", "Prior"),
+            " ".join(str(run[one]) for one in ("prior", "prior_year") if run.get(one)),
+        ),
         (translate("Report", "Confidence"), str(run.get("confidence_meaning") or "")),
         (translate("Report", "Run"), str(run.get("id") or "")),
     ]
-    return [(name, value) for name, value in facts if value] if features else facts[1:]
+    return [(name, value) for name, value in facts if value]
 
 
 def _attributions(taken: Snapshot) -> Iterator[str]:
     for name in ("attribution", "prior_attribution"):
         yield str(taken.run.get(name) or "")
+
+
+def _is_found(feature: QgsFeature) -> bool:
+    """Whether it is more than a grid cell in which there is nothing."""
+    return value_of(feature, "hit") is not False
 
 
 def _label(feature: QgsFeature) -> str:
@@ -148,8 +180,9 @@ def _rank(feature: QgsFeature, ranking: str) -> float:
     return -2.0 if number is None else -float(number)
 
 
-def _lines(feature: QgsFeature) -> list[str]:
-    lines = [_label(feature)]
+def _lines(feature: QgsFeature, number: int) -> list[str]:
+    """Return what a card says; its number is that of the box on the overview."""
+    lines = [f"{number} · {_label(feature)}"]
     for name, text, digits in (
         ("confidence", translate("Report", "Confidence {n}"), 2),
         ("objectness", translate("Report", "Objectness {n} (ranks only)"), 2),
@@ -177,36 +210,22 @@ def _lines(feature: QgsFeature) -> list[str]:
     return lines + textwrap.wrap(str(value_of(feature, "id") or ""), _ID_LINE)
 
 
-def _pictures(taken: Snapshot, shown: list[int], folder: Path, contents: Contents) -> dict[int, str]:
-    """Write the pictures; return those of findings by row. Raises SceneError, StorageError or OSError."""
-    scene = open_scene(taken)
-    boxes = [SceneBox(*box) for box in boxes_of(taken, scene)]
-    if not boxes:
-        return {}
-    overview = folder / "overview.png"
-    _save(_overview(scene, boxes), overview)
-    contents.overview = str(overview)
-    files = {}
-    for at in shown:
-        path = folder / f"{at}.png"
-        _save(sar_thumbnail(scene, boxes[at], _THUMBNAIL), path)
-        files[at] = str(path)
-    return files
+def _overview(scene: SarFile, boxes: list[SceneBox], shown: list[int], area: Rings) -> QImage | None:
+    """Return the scene around the area and the boxes, with them; None where there are neither. Raises SceneError.
 
-
-def _save(picture: QImage, path: Path) -> None:
-    if not picture.save(str(path)):
-        raise OSError(translate("Report", "The folder for temporary files cannot be written."))
-
-
-def _overview(scene: SarFile, boxes: list[SceneBox]) -> QImage:
-    """Return the scene around the boxes, with them. Raises SceneError."""
-    left, right = min(box.left for box in boxes), max(box.right for box in boxes)
-    top, bottom = min(box.top for box in boxes), max(box.bottom for box in boxes)
-    margin = max(_MARGIN * max(right - left, bottom - top), 32)
-    col, row = max(0, int(left - margin)), max(0, int(top - margin))
-    width = min(int(right + margin) + 1, scene.width) - col
-    height = min(int(bottom + margin) + 1, scene.height) - row
+    ``shown`` are the boxes that have a card, in its order: they get their numbers where there are few.
+    """
+    points = [point for ring in area for point in ring]
+    xs = [x for x, _ in points] + [x for box in boxes for x in (box.left, box.right)]
+    ys = [y for _, y in points] + [y for box in boxes for y in (box.top, box.bottom)]
+    if not xs:
+        return None
+    margin = max(_MARGIN * max(max(xs) - min(xs), max(ys) - min(ys)), 8)
+    col, row = (
+        min(max(0, int(min(one) - margin)), most - 1) for one, most in ((xs, scene.width), (ys, scene.height))
+    )
+    width = max(min(int(max(xs) + margin) + 1, scene.width) - col, 1)
+    height = max(min(int(max(ys) + margin) + 1, scene.height) - row, 1)
     scale = min(_OVERVIEW / max(width, height), 8.0)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     least = min(size[0], width), min(size[1], height)
@@ -214,16 +233,55 @@ def _overview(scene: SarFile, boxes: list[SceneBox]) -> QImage:
     picture = QImage(grey.tobytes(), *least, least[0], QImage.Format.Format_Grayscale8)
     picture = picture.convertToFormat(QImage.Format.Format_RGB32).scaled(*size)
     painter = QPainter(picture)
-    for width_px, colour in ((5, "black"), (2.5, "#ffd500")):  # read on dark and on light ground
-        painter.setPen(QPen(QColor(colour), width_px))
-        for box in boxes:
-            across = max((box.right - box.left) * scale, _LEAST_BOX)
-            down = max((box.bottom - box.top) * scale, _LEAST_BOX)
-            x, y = (box.left + box.right) / 2 - col, (box.top + box.bottom) / 2 - row
-            painter.drawRect(QRectF(x * scale - across / 2, y * scale - down / 2, across, down))
+    painter.scale(scale, scale)
+    painter.translate(-col, -row)
+    for pen in _pens(1.5, Qt.PenStyle.DashLine):
+        painter.setPen(pen)
+        for ring in area:
+            painter.drawPolygon(QPolygonF([QPointF(x, y) for x, y in ring]))
+    places = [_at_least(box, _LEAST_BOX / scale) for box in boxes]
+    for pen in _pens(2.5, Qt.PenStyle.SolidLine):
+        painter.setPen(pen)
+        painter.drawRects(places)
+    painter.resetTransform()
+    if len(shown) <= _MOST_NUMBERED:
+        for number, at in enumerate(shown, 1):
+            corner = places[at].topRight()
+            _number(
+                painter, size, QPointF((corner.x() - col) * scale, (corner.y() - row) * scale), str(number)
+            )
     _scale_bar(painter, size, scene.pixel_m() / scale)
     painter.end()
     return picture
+
+
+def _pens(width: float, style: Qt.PenStyle) -> Iterator[QPen]:
+    """Return pens that are read on dark and on light ground, one over the other, as wide at every scale."""
+    for colour, wide in (("black", 2 * width), (_YELLOW, width)):
+        pen = QPen(QColor(colour), wide, style)
+        pen.setCosmetic(True)
+        yield pen
+
+
+def _at_least(box: SceneBox, least: float) -> QRectF:
+    """Return a box, made larger about its middle where it would not be seen."""
+    across, down = max(box.right - box.left, least), max(box.bottom - box.top, least)
+    return QRectF((box.left + box.right - across) / 2, (box.top + box.bottom - down) / 2, across, down)
+
+
+def _number(painter: QPainter, size: tuple[int, int], corner: QPointF, number: str) -> None:
+    """Write the number of a box beside its upper right corner."""
+    font = painter.font()
+    font.setPixelSize(max(max(size) // 60, 10))
+    font.setBold(True)
+    painter.setFont(font)
+    room = QRectF(0, 0, font.pixelSize() * (0.62 * len(number) + 0.4), font.pixelSize() * 1.15)
+    room.moveBottomLeft(corner)
+    room.moveLeft(min(room.left(), size[0] - room.width()))
+    room.moveTop(max(room.top(), 0))
+    painter.fillRect(room, QColor("black"))
+    painter.setPen(QColor(_YELLOW))
+    painter.drawText(room, Qt.AlignmentFlag.AlignCenter, number)
 
 
 def _scale_bar(painter: QPainter, size: tuple[int, int], pixel_m: float) -> None:
@@ -232,10 +290,15 @@ def _scale_bar(painter: QPainter, size: tuple[int, int], pixel_m: float) -> None
     tens = 10.0 ** (len(str(int(max(wanted, 1)))) - 1)
     length = max(one * tens for one in (1, 2, 5) if one * tens <= max(wanted, 1))
     font = painter.font()
-    font.setPixelSize(max(size[1] // 40, 12))
+    font.setPixelSize(max(max(size) // 50, 12))
+    font.setBold(False)
     painter.setFont(font)
     bar = QRectF(20, size[1] - 40, length / pixel_m, 8)
-    painter.fillRect(bar.adjusted(-4, -font.pixelSize() * 1.6, 4, 4), QColor("white"))
+    wide = max(bar.width(), font.pixelSize() * 3.5)
+    painter.fillRect(
+        QRectF(bar.left() - 4, bar.top() - font.pixelSize() * 1.6, wide + 8, font.pixelSize() * 1.6 + 12),
+        QColor("white"),
+    )
     painter.fillRect(bar, QColor("black"))
     painter.setPen(QColor("black"))
     text = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"

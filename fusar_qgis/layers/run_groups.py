@@ -19,7 +19,9 @@ from .scene import crs_of, ellipsoid_measure
 from .wording import run_caveats, run_title
 
 _KM = 1000.0
-_HIDDEN = "fusar/hidden_for_review"  # of a node of the Layers panel; kept in the project file
+# Of a node of the Layers panel; kept in the project file.
+_HIDDEN_FOR_REVIEW = "fusar/hidden_for_review"
+HIDDEN_FOR_FOCUS = "fusar/hidden_for_focus"
 
 
 def started(run: dict[str, Any]) -> QDateTime:
@@ -30,7 +32,7 @@ def started(run: dict[str, Any]) -> QDateTime:
 def run_label(run: dict[str, Any]) -> str:
     """Return what tells runs apart, first: ``14:32 · 2.1 x 1.8 km · Detect ship``; the time is local."""
     title = run_title(str(run.get("task", "")), str(run.get("targets") or ""))
-    return " · ".join(filter(None, (started(run).toString("HH:mm"), _size_in_words(run), title)))
+    return " · ".join(filter(None, (started(run).toString("HH:mm"), size_in_words(run), title)))
 
 
 def group_name(run: dict[str, Any]) -> str:
@@ -39,30 +41,38 @@ def group_name(run: dict[str, Any]) -> str:
 
 
 def show_only(project: QgsProject, reviewed: QgsMapLayer | None) -> None:
-    """Hide the findings of all runs but that of ``reviewed`` until ``show_others``; None hides nothing.
-
-    What the analyst has hidden already stays so.
-    """
+    """Hide the findings of all runs but that of ``reviewed`` until ``show_others``; None hides nothing."""
     show_others(project)
-    if reviewed is None:
-        return
-    run = run_of(reviewed).get("id")
-    for layer in findings_layers(project):
-        node = project.layerTreeRoot().findLayer(layer.id())
-        if node is not None and run_of(layer).get("id") != run and node.itemVisibilityChecked():
-            node.setItemVisibilityChecked(False)
-            node.setCustomProperty(_HIDDEN, True)
+    if reviewed is not None:
+        hide_other_runs(project, str(run_of(reviewed).get("id")), _HIDDEN_FOR_REVIEW)
 
 
 def show_others(project: QgsProject) -> None:
     """Show again what ``show_only`` has hidden, also where the project was saved and opened in between."""
+    show_hidden(project, _HIDDEN_FOR_REVIEW)
+
+
+def hide_other_runs(project: QgsProject, run_id: str, mark: str) -> None:
+    """Hide the findings of all runs but one until ``show_hidden``; what the analyst has hidden already stays so.
+
+    ``mark`` is the custom property of a hidden layer's node: who hides it shows it again.
+    """
+    for layer in findings_layers(project):
+        node = project.layerTreeRoot().findLayer(layer.id())
+        if node is not None and str(run_of(layer).get("id")) != run_id and node.itemVisibilityChecked():
+            node.setItemVisibilityChecked(False)
+            node.setCustomProperty(mark, True)
+
+
+def show_hidden(project: QgsProject, mark: str) -> None:
+    """Show again what is hidden with ``mark``."""
     for node in project.layerTreeRoot().findLayers():
-        if node.customProperty(_HIDDEN):
-            node.removeCustomProperty(_HIDDEN)
+        if node.customProperty(mark):
+            node.removeCustomProperty(mark)
             node.setItemVisibilityChecked(True)
 
 
-def _size_in_words(run: dict[str, Any]) -> str:
+def size_in_words(run: dict[str, Any]) -> str:
     """Return how wide and high the run's area is on the ground; empty where that is not known."""
     area, crs = QgsGeometry.fromWkt(str(run.get("area") or "")), crs_of(str(run.get("scene_crs") or ""))
     if area.isEmpty() or not crs.isValid():

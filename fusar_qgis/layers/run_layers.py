@@ -22,9 +22,10 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..background import BackgroundTask
 from ..contract import Finding, Found
-from ..core.counting import Cells, Counts
+from ..core.counting import Cells, Counts, result
 from . import findings_layer, storage
 from .features import finding_feature, finding_fields, memory_layer
+from .project_runs import keep_run
 from .run_groups import group_name
 from .scene import crs_of
 from .styles import style
@@ -66,6 +67,7 @@ class RunLayers(QObject):
         ``began`` is when the run began, by ``time.monotonic``; None: now.
         """
         super().__init__(parent)
+        self.setObjectName(str(run.get("id")))
         self._run = run
         self._properties = findings_layer.properties_of_run(run, scene, request)
         self._temporary = storage.temporary_file(QgsProject.instance())
@@ -151,17 +153,24 @@ class RunLayers(QObject):
         elif self._finishing and not self._making:
             self._settle()
 
-    def finish(self, warnings: Sequence[str] = ()) -> dict[str, int]:
+    def finish(self, warnings: Sequence[str] = (), status: str = "successful") -> dict[str, int]:
         """Write the rest and let go of the layers; return how many findings of each kind there are.
 
-        ``warnings`` are all those of a run that is complete; it has kept those of its beginning.
+        ``warnings`` are all those of a run that is complete; it has kept those of its beginning. ``status`` is what
+        became of it. A run that found nothing has no layer: the project keeps it.
         ``answers`` are those that were understood, ``unclear`` the others but for chips ``without_data``.
         """
         self._finishing = True
         self._note(findings_layer.SECONDS_PROPERTY, str(round(time.monotonic() - self._began, 1)))
+        self._note(findings_layer.STATUS_PROPERTY, status)
+        self._note(
+            findings_layer.RESULT_PROPERTY, json.dumps(result(self.counts, self.cells), ensure_ascii=False)
+        )
         if warnings:
             self._run = {**self._run, "warnings": "\n".join(warnings)}
             self._note(findings_layer.RUN_PROPERTY, json.dumps(self._run, ensure_ascii=False))
+        if not (self._over or self._kind_of or self._layers or self._making):
+            keep_run(QgsProject.instance(), self._properties)
         counts = Counter(self._kind_of.values())
         counts["unclear"] = len(self._unclear)
         counts["without_data"] = len(self._without_data)

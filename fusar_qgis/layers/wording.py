@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..contract import NO_PRIOR, Model, Task
-from ..core.counting import AreaCount, Cells
+from ..core.counting import AreaCount, Cells, areas_of, cells_of
 from ..core.request import tasks_of
 from ..translation import translate, translate_count
 
@@ -68,8 +68,17 @@ def count_in_words(count: AreaCount) -> str:
 
 def cells_in_words(cells: Cells) -> list[str]:
     """Return for each target which share of the grid holds it, such as ``ship in 3 of 36 cells``."""
+    return _cells(cells.by_target())
+
+
+def result_in_words(kept: dict[str, Any]) -> list[str]:
+    """Return the counts of a run and its grid, from what its layers keep of them."""
+    return [*map(count_in_words, areas_of(kept)), *_cells(cells_of(kept))]
+
+
+def _cells(by_target: Mapping[str, tuple[int, int]]) -> list[str]:
     said = []
-    for target, (hits, total) in cells.by_target().items():
+    for target, (hits, total) in by_target.items():
         if hits:
             text = translate_count("Wording", "{target} in {hits} of %n cell(s)", total)
         else:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import write_tiff
-from qgis.core import QgsProject, QgsSettings, QgsVectorLayerUtils
+from qgis.core import QgsProject, QgsSettings, QgsVectorLayer, QgsVectorLayerUtils
 from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QInputDialog, QToolBar
@@ -29,7 +29,7 @@ def layer(project, run, tmp_path):  # noqa: F811
 def dock(qgis_iface, bar):
     QgsSettings().setValue("fusar/review/who", "Ada")
     toolbar = QToolBar()
-    dock = FindingsDock(qgis_iface, toolbar, lambda request: None, bar)
+    dock = FindingsDock(qgis_iface, toolbar, lambda request, then: None, bar)
     yield dock
     dock.remove()
     toolbar.deleteLater()
@@ -151,3 +151,22 @@ def test_many_are_read_bit_by_bit_and_the_gui_goes_on_between(layer, bar, qtbot)
         reader.read(layer, "Detect ship")
     assert len(done.args[1]) == 5004
     assert len(bits) > 5
+
+
+def test_a_run_that_has_just_ended_or_whose_layer_is_active_is_in_front(dock, layer):
+    dock.note_end("other")
+    assert dock._focus.current == "other"
+    dock._on_layer(layer)
+    assert dock._focus.current == "run-7"
+    for other in (None, QgsVectorLayer("Point", "towns", "memory")):
+        dock._on_layer(other)
+        assert dock._focus.current == "run-7"
+
+
+def test_a_report_is_asked_for_from_the_menu_without_the_dock(dock, layer, bar):
+    dock.report()
+    assert dock._exporting._dialog.windowTitle().startswith("Report of “")
+    dock._exporting._dialog.reject()
+    QgsProject.instance().removeMapLayer(layer.id())
+    dock.report()
+    assert "no run to report on" in bar.currentItem().text()

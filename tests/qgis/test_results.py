@@ -118,6 +118,15 @@ def test_findings_are_in_the_projects_file_with_style_and_provenance(project, ru
     ]
 
 
+def test_a_layer_says_what_became_of_its_run_and_what_it_has_counted(project, run):
+    layer, _ = run(
+        Found((finding(1, layer="grid", target="ship", hit=True), finding(2, layer="grid", target="ship")))
+    )
+    assert layer.customProperty(findings_layer.STATUS_PROPERTY) == "successful"
+    kept = json.loads(layer.customProperty(findings_layer.RESULT_PROPERTY))
+    assert kept == {"counts": [], "cells": {"ship": [1, 2]}}
+
+
 def test_the_next_run_goes_to_a_table_of_its_own(project, run, tmp_path):
     first, _ = run(found(1))
     (one, two) = (storage.source_of(first)[1], "detections_20260102030405_2")

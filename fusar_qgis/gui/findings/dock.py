@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsApplication
+from qgis.core import Qgis, QgsApplication, QgsMapLayer, QgsSettings
 from qgis.gui import QgisInterface, QgsDockWidget
 from qgis.PyQt.QtCore import QObject, Qt
 from qgis.PyQt.QtWidgets import QAction, QTabWidget, QToolBar
 
-from ...layers.project_runs import ProjectRuns
+from ...core.setting_names import OTHER_RUNS
+from ...layers.findings_layer import run_of
+from ...layers.project_runs import ProjectRun, ProjectRuns
+from ...layers.run_focus import DIM, RunFocus
+from ...layers.run_groups import started
+from ..exporting import Exporting
+from ..messages import show_message
 from .panel import FindingsPanel
-from .run_list import Again, RunList
+from .repetition import Again, Repetition
+from .run_comparison import RunComparison
+from .run_list import RunList
 
 
 class FindingsDock(QObject):
@@ -21,10 +29,15 @@ class FindingsDock(QObject):
     """
 
     def __init__(self, iface: QgisInterface, toolbar: QToolBar, again: Again, parent: QObject) -> None:
-        """``again`` runs a request once more."""
+        """``again`` runs a request once more, and calls back when that is over."""
         super().__init__(parent)
-        self._again = again
         self._runs = ProjectRuns(self)
+        self._focus = RunFocus(self._runs, self)
+        self._focus.treat_others(QgsSettings().value(OTHER_RUNS, DIM, type=str))
+        self._exporting = Exporting(iface, self)
+        self._comparison = RunComparison(iface, self)
+        self._repetition = Repetition(iface, self._runs, again, self._comparison, self)
+        iface.currentLayerChanged.connect(self._on_layer)
         self.run_list: RunList | None = None
         self._iface = iface
         self._toolbar = toolbar
@@ -49,6 +62,13 @@ class FindingsDock(QObject):
 
     def remove(self) -> None:
         """Remove the action and the dock with its pages."""
+        self._iface.currentLayerChanged.disconnect(self._on_layer)
+        self._repetition.remove()
+        self._comparison.remove()
+        self._focus.remove()
+        self._exporting.remove()
+        if self.run_list is not None:
+            self.run_list.remove()
         if self.panel is not None:
             self.panel.remove()
             self._iface.removeDockWidget(self._dock)
@@ -58,14 +78,47 @@ class FindingsDock(QObject):
         self._dock.deleteLater()
         self.deleteLater()
 
+    def note_end(self, run_id: str) -> None:
+        """Put a run that has just ended in front of the others."""
+        self._focus.choose(run_id)
+        self._runs.tell_soon()
+
+    def report(self) -> None:
+        """Ask for the file of a report: of the run in front, else of the newest."""
+        runs = {run.id: run for run in self._runs.all()}
+        run = runs.get(self._focus.current) or max(runs.values(), key=_age, default=None)
+        if run is not None:
+            self._exporting.ask_report(run)
+            return
+        text = self.tr("There is no run to report on yet. Interpret an area first.")
+        show_message(self._iface.messageBar(), self.tr("Report"), text, Qgis.MessageLevel.Info)
+
+    def _on_layer(self, layer: QgsMapLayer | None) -> None:
+        """Put the run of the active layer in front; another layer changes nothing."""
+        run = str(run_of(layer).get("id") or "") if layer is not None else ""
+        if run:
+            self._focus.choose(run)
+
     def _on_toggled(self, shown: bool) -> None:
         if not shown or self.panel is not None:
             return
         self.action.toggled.disconnect(self._on_toggled)
         self.panel = FindingsPanel(self._iface, self._runs, self._pages)
         self._pages.addTab(self.panel, self.tr("Findings"))
-        self.run_list = RunList(self._iface, self._runs, self._again, self._pages)
+        self.run_list = RunList(
+            self._iface,
+            self._runs,
+            self._focus,
+            self._repetition,
+            self._comparison,
+            self._exporting,
+            self._pages,
+        )
         self._pages.addTab(self.run_list, self.tr("Runs"))
         self._iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self._dock)
         self._dock.setToggleVisibilityAction(self.action)
         self._dock.show()
+
+
+def _age(run: ProjectRun) -> int:
+    return int(started(run.run).toMSecsSinceEpoch())

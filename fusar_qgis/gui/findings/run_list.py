@@ -1,223 +1,322 @@
-"""The list of the project's runs: what was asked when, with what, and what came out; open, repeat, rename, remove."""
+"""The list of the project's runs: what was asked when, with what, and what came out; open, repeat, compare, remove."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
-from qgis.core import QgsGeometry, QgsProject
+from qgis.core import QgsApplication, QgsProject, QgsSettings
 from qgis.gui import QgisInterface
-from qgis.PyQt.QtCore import QLocale, Qt
+from qgis.PyQt.QtCore import QPoint, QSize, Qt
 from qgis.PyQt.QtWidgets import (
     QAbstractItemView,
+    QAction,
+    QComboBox,
     QHBoxLayout,
     QInputDialog,
+    QLabel,
     QLineEdit,
+    QMenu,
     QMessageBox,
-    QPushButton,
+    QToolBar,
+    QToolButton,
     QTreeWidget,
-    QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
-from ...core.request import LayerRequest
-from ...layers.project_runs import ProjectRun, ProjectRuns
-from ...layers.run_groups import run_label, started
+from ...core.setting_names import OTHER_RUNS
+from ...layers.project_runs import ProjectRun, ProjectRuns, remove_run, rename_run
+from ...layers.run_focus import DIM, HIDE, LEAVE, RunFocus, runs_under_way
+from ...translation import translate_count
 from ..areas import show_on_map
+from ..exporting import Exporting
+from ..keys import Keys
+from .repetition import Repetition
+from .run_comparison import RunComparison, counterparts
+from .run_rows import DURATION, RUN, RunRow, found_in_words
 
-_AROUND = 1.2  # the map shows this many times a run's extent
-
-_WIDEST = 220  # pixels of a column: a tip has the whole text
-
-Again = Callable[[LayerRequest], None]
+_AROUND = 1.2  # the map shows this many times a run's ground
+_WIDTHS = (182, 104, 150, 130)  # pixels: the first two fit a narrow dock
+_ICON = 16
 
 
 class RunList(QWidget):
-    """A table of runs, the newest first; double-click opens a run's ground.
+    """A table of runs, the newest first; the one that is selected is in front of the others on the map.
 
     Args:
-        runs: Tells of the project's runs; it is not owned.
-        again: Runs a request once more, beside what is there.
+        runs: Tells of the project's runs; it is not owned, as the others.
+        focus: Keeps the selected run in front.
+        repetition: Runs a request once more.
+        comparison: Compares two runs.
+        exporting: Writes the report of a run.
     """
 
-    def __init__(self, iface: QgisInterface, runs: ProjectRuns, again: Again, parent: QWidget) -> None:
+    def __init__(
+        self,
+        iface: QgisInterface,
+        runs: ProjectRuns,
+        focus: RunFocus,
+        repetition: Repetition,
+        comparison: RunComparison,
+        exporting: Exporting,
+        parent: QWidget,
+    ) -> None:
         super().__init__(parent)
-        self._iface, self._runs, self._again = iface, runs, again
+        self._iface, self._runs, self._focus = iface, runs, focus
+        self._repetition, self._comparison, self._exporting = repetition, comparison, exporting
         self._known: dict[str, ProjectRun] = {}
-        self.table = QTreeWidget(self)
-        self.table.setRootIsDecorated(False)
-        self.table.setUniformRowHeights(True)
-        self.table.setSortingEnabled(True)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        titles = (self.tr("Started"), self.tr("Question"), self.tr("Findings"), self.tr("Scene"))
-        self.table.setHeaderLabels([*titles, self.tr("Model"), self.tr("Prior"), self.tr("Duration")])
-        self.table.sortByColumn(0, Qt.SortOrder.DescendingOrder)
-        self.table.itemDoubleClicked.connect(self.open)
-        self.table.itemSelectionChanged.connect(self._enable)
-        buttons = QHBoxLayout()
-        self._buttons = [
-            self._button(self.tr("Zoom to It"), self.tr("Show the ground of the run on the map"), self.open),
-            self._button(
-                self.tr("Run Again"),
-                self.tr("Ask the same again; its findings come beside these"),
-                self.repeat,
-            ),
-            self._button(
-                self.tr("Rename…"), self.tr("Give its group in the Layers panel a name"), self.rename
-            ),
-            self._button(
-                self.tr("Remove…"),
-                self.tr("Take its layers out of the project; their file keeps the findings"),
-                self.discard,
-            ),
-        ]
-        for button in self._buttons:
-            buttons.addWidget(button)
-        buttons.addStretch()
+        self.table = self._make_table()
+        self._compare_menu = QMenu(self.tr("Compare with"), self)
+        self._compare_menu.aboutToShow.connect(self._list_counterparts)
+        self.actions_of_run = self._make_actions()
+        self._keys = Keys(
+            {
+                self.actions_of_run["zoom"]: ("Return", "Enter"),
+                self.actions_of_run["rename"]: ("F2",),
+                self.actions_of_run["remove"]: ("Del",),
+            },
+            self,
+        )
+        self._keys.listen_to([self.table])
+        self.others = QComboBox(self)
+        self.others.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.others.setMinimumContentsLength(10)
+        for text, way in (
+            (self.tr("dim over the same ground"), DIM),
+            (self.tr("hide"), HIDE),
+            (self.tr("leave as they are"), LEAVE),
+        ):
+            self.others.addItem(text, way)
+        self.others.setToolTip(
+            self.tr(
+                "What happens on the map to the runs that are not selected; it is never saved as their style"
+            )
+        )
+        self.others.activated.connect(self._treat_others)
+        self.note = QLabel(self)
+        self.note.setWordWrap(True)
+        choice = QHBoxLayout()
+        label = QLabel(self.tr("&Other runs:"), self)
+        label.setBuddy(self.others)
+        choice.addWidget(label)
+        choice.addWidget(self.others, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._make_bar())
         layout.addWidget(self.table)
-        layout.addLayout(buttons)
+        layout.addLayout(choice)
+        layout.addWidget(self.note)
         runs.changed.connect(self.refresh)
+        focus.changed.connect(self._show_focus)
         self.refresh()
+
+    def remove(self) -> None:
+        """Give the keys back."""
+        self._keys.remove()
 
     def refresh(self) -> None:
         """Read the runs anew; the chosen one stays chosen."""
-        chosen = self.chosen()
         self._known = {run.id: run for run in self._runs.all()}
+        under_way = runs_under_way(QgsProject.instance())
+        self.table.blockSignals(True)  # what goes and comes again was not chosen by the analyst
         self.table.clear()
         for run in self._known.values():
-            item = _Row(self._words(run), run)
-            self.table.addTopLevelItem(item)
-            item.setSelected(chosen is not None and chosen.id == run.id)
-        for column in range(self.table.columnCount()):
-            self.table.resizeColumnToContents(column)
-            self.table.setColumnWidth(column, min(self.table.columnWidth(column), _WIDEST))
-        self._enable()
+            self.table.addTopLevelItem(RunRow(run, under_way=run.id in under_way))
+        self.table.blockSignals(False)
+        self._show_focus()
 
     def chosen(self) -> ProjectRun | None:
         """Return the run that is selected."""
         items = self.table.selectedItems()
-        return self._known.get(items[0].data(0, Qt.ItemDataRole.UserRole)) if items else None
+        return self._known.get(items[0].data(RUN, Qt.ItemDataRole.UserRole)) if items else None
 
     def open(self, *_: object) -> None:
         """Zoom to the ground of the chosen run and make its first layer the active one."""
         run = self.chosen()
-        if run is None:
-            return
-        layers = list(run.layers.values())
-        grounds = [QgsGeometry.fromRect(layer.extent()) for layer in layers if layer.featureCount()]
-        show_on_map(self._iface.mapCanvas(), grounds, layers[0].crs(), _AROUND)
-        self._iface.setActiveLayer(layers[0])
+        if run is not None:
+            outline, crs = run.ground()
+            show_on_map(self._iface.mapCanvas(), [outline], crs, _AROUND)
+            for layer in list(run.layers.values())[:1]:
+                self._iface.setActiveLayer(layer)
 
     def repeat(self) -> None:
         """Run the chosen one's request once more."""
         run = self.chosen()
         if run is not None and run.request is not None:
-            self._again(run.request)
+            self._repetition.repeat(run, self)
+
+    def report(self) -> None:
+        """Write a report of the chosen run."""
+        run = self.chosen()
+        if run is not None:
+            self._exporting.ask_report(run)
 
     def rename(self) -> None:
-        """Ask for another name of the chosen run's group."""
+        """Ask for another name of the chosen run."""
         run = self.chosen()
-        group = None if run is None else _group(run)
-        if group is None:
+        if run is None:
             return
-        name, sure = QInputDialog.getText(
-            self,
-            self.tr("Rename Run"),
-            self.tr("Name in the Layers panel:"),
-            QLineEdit.EchoMode.Normal,
-            group.name(),
-        )
+        title, question = self.tr("Rename run"), self.tr("Name of the run:")
+        name, sure = QInputDialog.getText(self, title, question, QLineEdit.EchoMode.Normal, run.name)
         if sure and name.strip():
-            group.setName(name.strip())
+            rename_run(QgsProject.instance(), run, name.strip())
+            self._runs.tell_soon()
             self.refresh()
 
     def discard(self) -> None:
-        """Take the chosen run's layers out of the project, after a question."""
+        """Take the chosen run out of the project, after a question."""
         run = self.chosen()
-        if run is None or not self._is_sure(run):
-            return
-        group = _group(run)
-        QgsProject.instance().removeMapLayers([layer.id() for layer in run.layers.values()])
-        if group is not None and not group.children() and group.parent() is not None:
-            group.parent().removeChildNode(group)
+        if run is not None and self._is_sure(run):
+            remove_run(QgsProject.instance(), run)
+            self._runs.tell_soon()
 
     def _is_sure(self, run: ProjectRun) -> bool:
-        kept = all(layer.providerType() == "ogr" for layer in run.layers.values())
-        text = (
-            self.tr("Its layers leave the project. Their GeoPackage keeps the findings.")
-            if kept
-            else self.tr("Its findings are only in memory and are lost with its layers.")
-        )
+        if not run.layers:
+            text = self.tr("It found nothing. The list forgets that it was looked for.")
+        elif all(layer.providerType() == "ogr" for layer in run.layers.values()):
+            text = self.tr("Its layers leave the project. Their GeoPackage keeps the findings.")
+        else:
+            text = self.tr("Its findings are only in memory and are lost with its layers.")
         buttons = QMessageBox.StandardButton
         answer = QMessageBox.question(
             self,
             self.tr("Remove the run?"),
-            f"{self._words(run)[1]}\n\n{text}",
+            f"{run.name}: {found_in_words(run)}\n\n{text}",
             buttons.Yes | buttons.No,
             buttons.No,
         )
         return bool(answer == buttons.Yes)
 
-    def _words(self, run: ProjectRun) -> list[str]:
-        """Return what the row says, a text for each column."""
-        about: dict[str, Any] = run.run
-        group = _group(run)
-        findings = sum(max(layer.featureCount(), 0) for layer in run.layers.values())
-        prior = str(about.get("prior") or "")
-        seconds = run.seconds
-        return [
-            QLocale().toString(started(run.run), QLocale.FormatType.ShortFormat),
-            group.name() if group is not None else run_label(about),
-            str(findings),
-            str(about.get("scene") or ""),
-            self.tr("{model} (demonstration)").format(model=about.get("model", ""))
-            if about.get("demonstration")
-            else str(about.get("model", "")),
-            self.tr("none") if prior in ("", "none") else prior,
-            "" if seconds is None else self.tr("{n} s").format(n=round(seconds, 1)),
-        ]
+    def _make_table(self) -> QTreeWidget:
+        table = QTreeWidget(self)
+        table.setRootIsDecorated(False)
+        table.setUniformRowHeights(True)
+        table.setAlternatingRowColors(True)
+        table.setSortingEnabled(True)
+        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        titles = (self.tr("Run"), self.tr("Result"), self.tr("Model and prior"), self.tr("Scene"))
+        table.setHeaderLabels([*titles, self.tr("Duration")])
+        for column, width in enumerate(_WIDTHS):
+            table.setColumnWidth(column, width)
+        table.headerItem().setTextAlignment(
+            DURATION, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        )
+        table.sortByColumn(RUN, Qt.SortOrder.DescendingOrder)
+        table.itemDoubleClicked.connect(self.open)
+        table.itemSelectionChanged.connect(self._choose)
+        table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        table.customContextMenuRequested.connect(self._open_menu)
+        return table
 
-    def _button(self, text: str, tip: str, do: Callable[[], None]) -> QPushButton:
-        button = QPushButton(text, self)
-        button.setToolTip(tip)
-        button.clicked.connect(do)
-        return button
+    def _make_actions(self) -> dict[str, QAction]:
+        """Return what can be done with a run, for the bar, the context menu and the keys."""
+        made: dict[str, QAction] = {}
+        for name, icon, text, tip, do in (
+            ("zoom", "mActionZoomToLayer", self.tr("Zoom to it"),
+             self.tr("Show the ground of the run on the map (Enter)"), self.open),
+            ("again", "mActionRefresh", self.tr("Run again…"),
+             self.tr("Ask the same again; you choose whether the new run replaces this one"), self.repeat),
+            ("report", "mActionSaveAsPDF", self.tr("PDF report…"),
+             self.tr("Write a report of the run: overview, counts, provenance and its findings"), self.report),
+            ("rename", "mActionToggleEditing", self.tr("Rename…"),
+             self.tr("Give the run, and its group in the Layers panel, a name (F2)"), self.rename),
+            ("remove", "mActionDeleteSelected", self.tr("Remove…"),
+             self.tr("Take the run out of the project; a file keeps its findings (Del)"), self.discard),
+        ):  # fmt: skip
+            action = QAction(QgsApplication.getThemeIcon(f"/{icon}.svg"), text, self)
+            action.setToolTip(tip)
+            action.triggered.connect(partial(_call, do))
+            made[name] = action
+        compare = self._compare_menu.menuAction()
+        compare.setIcon(QgsApplication.getThemeIcon("/algorithms/mAlgorithmSymmetricalDifference.svg"))
+        made["compare"] = compare
+        return made
+
+    def _make_bar(self) -> QToolBar:
+        bar = QToolBar(self)
+        bar.setIconSize(QSize(_ICON, _ICON))
+        for name in _ORDER:
+            bar.addAction(self.actions_of_run[name])
+        button = bar.widgetForAction(self.actions_of_run["compare"])
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        return bar
+
+    def _open_menu(self, place: QPoint) -> None:
+        if self.table.itemAt(place) is None:
+            return
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for name in _ORDER:
+            menu.addAction(self.actions_of_run[name])
+        menu.popup(self.table.viewport().mapToGlobal(place))
+
+    def _list_counterparts(self) -> None:
+        """List the runs that the chosen one can be compared with."""
+        self._compare_menu.clear()
+        run = self.chosen()
+        if run is None:
+            return
+        for other in counterparts(run, list(self._known.values())):
+            text = f"{other.name}: {found_in_words(other)}"
+            action = self._compare_menu.addAction(text.replace("&", "&&"))
+            action.triggered.connect(partial(_call, partial(self._comparison.compare, run, other)))
+
+    def _choose(self) -> None:
+        """Put the run that was just selected in front."""
+        run = self.chosen()
+        self._focus.choose("" if run is None else run.id)
+        self._enable()
+
+    def _treat_others(self, _: int) -> None:
+        QgsSettings().setValue(OTHER_RUNS, self.others.currentData())
+        self._focus.treat_others(self.others.currentData())
+
+    def _show_focus(self) -> None:
+        """Select the run that is in front, and say what happens to the others."""
+        self.table.blockSignals(True)
+        for row in range(self.table.topLevelItemCount()):
+            item = self.table.topLevelItem(row)
+            if item.data(RUN, Qt.ItemDataRole.UserRole) == self._focus.current:
+                self.table.setCurrentItem(item)
+                break
+        else:
+            self.table.setCurrentItem(None)
+        self.table.blockSignals(False)
+        self.others.setCurrentIndex(self.others.findData(self._focus.others))
+        said = []
+        if self._focus.dimmed:
+            said.append(
+                translate_count(
+                    "RunList", "%n run(s) over the same ground dimmed on the map", self._focus.dimmed
+                )
+            )
+        if self._focus.hidden:
+            said.append(translate_count("RunList", "%n run(s) hidden on the map", self._focus.hidden))
+        if not self._known:
+            said.append(self.tr("No runs yet. Interpret an area first."))
+        self.note.setText("\n".join(said))
+        self.note.setVisible(bool(said))
+        self._enable()
 
     def _enable(self) -> None:
         run = self.chosen()
-        for button in self._buttons:
-            button.setEnabled(run is not None)
-        self._buttons[1].setEnabled(run is not None and run.request is not None)
+        for action in self.actions_of_run.values():
+            action.setEnabled(run is not None)
+        self.actions_of_run["again"].setEnabled(run is not None and run.request is not None)
+        others = [] if run is None else counterparts(run, list(self._known.values()))
+        compare = self.actions_of_run["compare"]
+        compare.setEnabled(bool(others))
+        compare.setToolTip(
+            self.tr("Compare with another run over the same ground: what is new, gone, moved and the same")
+            if others or run is None
+            else self.tr("There is no other run of detections over the same ground to compare with")
+        )
 
 
-class _Row(QTreeWidgetItem):
-    """A run's row, which sorts its time and its numbers as what they are."""
-
-    def __init__(self, words: list[str], run: ProjectRun) -> None:
-        super().__init__(words)
-        self.setData(0, Qt.ItemDataRole.UserRole, run.id)
-        self._keys: dict[int, Any] = {
-            0: started(run.run).toMSecsSinceEpoch(),
-            2: int(words[2]),
-            6: run.seconds or 0.0,
-        }
-        for column in (2, 6):
-            self.setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        for column, text in enumerate(words):
-            self.setToolTip(column, text)
-
-    def __lt__(self, other: QTreeWidgetItem) -> bool:
-        column = self.treeWidget().sortColumn() if self.treeWidget() is not None else 0
-        if isinstance(other, _Row) and column in self._keys:
-            return bool(self._keys[column] < other._keys[column])
-        return bool(self.text(column) < other.text(column))
+_ORDER = ("zoom", "again", "compare", "report", "rename", "remove")
 
 
-def _group(run: ProjectRun) -> Any:
-    """Return the group of a run in the Layers panel; None where its layers stand in none of their own."""
-    root = QgsProject.instance().layerTreeRoot()
-    parents = [node.parent() for node in map(root.findLayer, run.layers.values()) if node is not None]
-    return parents[0] if parents and parents[0] is not root else None
+def _call(do: Callable[[], None], _: bool) -> None:
+    do()
