@@ -14,6 +14,7 @@ from ...core.review import final_label
 from ...layers.features import BOX, value_of
 from ...layers.findings_layer import KIND_PROPERTY
 from ...layers.project_runs import ProjectRun
+from ...layers.run_groups import run_label, started
 from .rows import Rows
 
 _SLICE_S = 0.015
@@ -21,8 +22,8 @@ _OVER = object()
 _AT_ONCE = 100  # features by one query; none stays open, since an open one keeps writers waiting
 _REST_MS = 5
 _NAMES = (
-    "id", "label", "reviewed_label", "review", "confidence", "length_m", "target", "hit", "count", "text", "question",
-    *BOX,
+    "id", "label", "reviewed_label", "review", "confidence", "length_m", "width_m", "target", "hit", "count", "text",
+    "question", "prior", *BOX,
 )  # fmt: skip
 
 
@@ -33,7 +34,7 @@ class LayerReader(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._waiting: dict[str, tuple[QgsVectorLayer, str]] = {}
+        self._waiting: dict[str, tuple[QgsVectorLayer, ProjectRun]] = {}
         self._reading: Iterator[None] | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(_REST_MS)
@@ -44,9 +45,9 @@ class LayerReader(QObject):
         """Whether something is still to be read."""
         return bool(self._timer.isActive())
 
-    def read(self, layer: QgsVectorLayer, run_name: str) -> None:
-        """Read a layer when its turn comes."""
-        self._waiting[layer.id()] = (layer, run_name)
+    def read(self, layer: QgsVectorLayer, run: ProjectRun) -> None:
+        """Read a layer of a run when its turn comes."""
+        self._waiting[layer.id()] = (layer, run)
         self._timer.start()
 
     def stop(self) -> None:
@@ -66,10 +67,11 @@ class LayerReader(QObject):
             if next(self._reading, _OVER) is _OVER:
                 self._reading = None
 
-    def _steps(self, layer: QgsVectorLayer, run_name: str) -> Iterator[None]:
+    def _steps(self, layer: QgsVectorLayer, run: ProjectRun) -> Iterator[None]:
         if sip.isdeleted(layer):
             return
         name, kind = layer.id(), str(layer.customProperty(KIND_PROPERTY) or "")
+        of_run = _of_run(run.run)
         keys = layer.allFeatureIds()
         parts: list[Rows] = []
         for start in range(0, len(keys), _AT_ONCE):
@@ -81,7 +83,7 @@ class LayerReader(QObject):
             request.setSubsetOfAttributes(there, layer.fields())
             request.setFilterFids(keys[start : start + _AT_ONCE])
             parts.append(
-                Rows.of([_record(feature, name, kind, run_name) for feature in layer.getFeatures(request)])
+                Rows.of([_record(feature, name, kind, of_run) for feature in layer.getFeatures(request)])
             )
         yield
         rows = Rows.joined(parts)
@@ -94,7 +96,14 @@ def layers_of(run: ProjectRun) -> list[QgsVectorLayer]:
     return [layer for layer in run.layers.values() if not sip.isdeleted(layer)]
 
 
-def _record(feature: QgsFeature, layer: str, kind: str, run_name: str) -> tuple[Any, ...]:
+def _of_run(run: dict[str, Any]) -> tuple[str, str, float]:
+    """Return what all findings of a run share: its name, its scene, and when it began."""
+    began = started(run)
+    seconds = began.toMSecsSinceEpoch() / 1000 if began.isValid() else float("nan")
+    return run_label(run), str(run.get("scene") or ""), seconds
+
+
+def _record(feature: QgsFeature, layer: str, kind: str, of_run: tuple[str, str, float]) -> tuple[Any, ...]:
     values = {name: value_of(feature, name) for name in _NAMES}
     label = final_label(values["label"], values["reviewed_label"])
     if kind == "grid" and not label and values["hit"]:
@@ -105,7 +114,7 @@ def _record(feature: QgsFeature, layer: str, kind: str, run_name: str) -> tuple[
         )
     said = (
         values["id"],
-        run_name,
+        of_run[0],
         label,
         values["label"],
         values["target"],
@@ -113,9 +122,12 @@ def _record(feature: QgsFeature, layer: str, kind: str, run_name: str) -> tuple[
         values["text"],
     )
     text = " ".join(str(one) for one in said if one).lower()[:300]
-    confidence, length = (_number(values[name]) for name in ("confidence", "length_m"))
+    confidence, length, width = (_number(values[name]) for name in ("confidence", "length_m", "width_m"))
     box = tuple(_number(values[name]) for name in BOX)
-    return layer, feature.id(), run_name, label[:80], values["review"] or "", confidence, length, text, box
+    key, decision, prior = feature.id(), values["review"] or "", values["prior"] or ""
+    return (
+        layer, key, *of_run, label[:80], decision, confidence, length, length * width, prior, text, box,
+    )  # fmt: skip
 
 
 def _number(value: Any) -> float:

@@ -36,11 +36,11 @@ class FindingsModel(QAbstractTableModel):
         self.decisions: dict[str, str] = {}
         """The names of decisions, in the analyst's language."""
 
-    def show(self, rows: Rows, runs: dict[str, ProjectRun]) -> None:
-        """Show other rows; ``runs`` are the runs by the ids of their layers."""
+    def show(self, rows: Rows, runs: dict[str, ProjectRun], chosen: Filter) -> None:
+        """Show what ``chosen`` lets through of other rows; ``runs`` are the runs by the ids of their layers."""
         self._runs = runs
         self.beginResetModel()
-        self.rows = rows
+        self.rows, self._filter = rows, chosen
         self._order()
         self.endResetModel()
 
