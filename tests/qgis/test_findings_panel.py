@@ -17,6 +17,7 @@ from fusar_qgis.gui.findings.bulk import BulkDecisions
 from fusar_qgis.gui.findings.dock import FindingsDock
 from fusar_qgis.gui.findings.reader import LayerReader
 from fusar_qgis.gui.findings.rows import Filter, Rows, order_of
+from fusar_qgis.gui.findings.table_model import PRIOR
 from fusar_qgis.layers import findings_layer
 from fusar_qgis.layers.decisions import Decisions
 from fusar_qgis.layers.findings_layer import run_of
@@ -229,6 +230,19 @@ def test_a_row_that_is_seen_gets_its_picture(panel, qtbot):
     with qtbot.waitSignal(panel.model.pictures.arrived):
         pass
     assert not panel.model.data(cell, Qt.ItemDataRole.DecorationRole).isNull()
+    assert panel.model.data(cell, Qt.ItemDataRole.DisplayRole) == ""
+    assert panel.model.data(panel.model.index(0, PRIOR), Qt.ItemDataRole.DisplayRole) == "No prior"
+
+
+def test_a_row_whose_scene_is_gone_says_so(layer, dock, qtbot):
+    layer.setCustomProperty(findings_layer.SCENE_PROPERTY, "/gone/harbour.tif")
+    dock.action.trigger()
+    model = dock.panel.model
+    qtbot.waitUntil(lambda: model.rowCount() == 4)
+    cell = model.index(0, 0)
+    model.data(cell, Qt.ItemDataRole.DecorationRole)
+    qtbot.waitUntil(lambda: model.data(cell, Qt.ItemDataRole.DisplayRole) == "No picture")
+    assert "/gone/harbour.tif" in model.data(cell, Qt.ItemDataRole.ToolTipRole)
 
 
 def test_a_layer_that_goes_takes_its_rows_along(panel, layer, qtbot):

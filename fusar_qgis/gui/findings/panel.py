@@ -35,11 +35,11 @@ from .filters import Filters
 from .pictures import SIDE
 from .reader import LayerReader, layers_of
 from .rows import Filter, Rows
-from .table_model import FindingsModel
+from .table_model import PRIOR, FindingsModel
 
 _AROUND = 6.0  # the map shows this many times the finding's box
 _RELOAD_MS = 1000
-_WIDTHS = (SIDE + 8, 90, 80, 70, 90)
+_WIDTHS = (SIDE + 8, 90, 80, 70, 90, 100, SIDE + 8)
 
 
 class FindingsPanel(QWidget):
@@ -108,6 +108,7 @@ class FindingsPanel(QWidget):
         table.verticalHeader().setDefaultSectionSize(SIDE + 4)
         for column, width in enumerate(_WIDTHS):
             table.setColumnWidth(column, width)
+        table.horizontalHeader().moveSection(PRIOR, 1)  # beside the radar image
         table.clicked.connect(self._go_to)
         table.activated.connect(self._go_to)
         table.selectionModel().selectionChanged.connect(self._select_on_map)
