@@ -14,7 +14,8 @@ from .rows import Filter, Rows
 
 _SOON_MS = 150  # while somebody types
 _NOW_MS = 15  # while somebody brushes
-_FIELD_EM = 11  # widths of a letter that a field needs
+_FIELD_LETTERS = 20  # widths of a letter that a field needs
+_LEAST_LETTERS = 16  # with which it can still be read
 _MOST_COLUMNS = 6
 
 
@@ -34,8 +35,8 @@ class Filters(QWidget):
         self.review.addItem(self.tr("Not reviewed"), "")
         for decision, name in decisions.items():
             self.review.addItem(name, decision)
-        self.since = self._day(self.tr("Run from any day"), self.tr("Runs that began on this day or later"))
-        self.until = self._day(self.tr("Run to any day"), self.tr("Runs that began on this day or earlier"))
+        self.since = self._day(self.tr("From any day"), self.tr("Runs that began on this day or later"))
+        self.until = self._day(self.tr("To any day"), self.tr("Runs that began on this day or earlier"))
         self.words = QgsFilterLineEdit()
         self.words.setPlaceholderText(self.tr("Search in class, run, answer and id"))
         self.words.setShowClearButton(True)
@@ -63,6 +64,7 @@ class Filters(QWidget):
         )  # fmt: skip
         self._columns = 0
         self._place(2)
+        self.setMinimumWidth(2 * _LEAST_LETTERS * self.fontMetrics().averageCharWidth())  # whatever is placed now
 
     def chosen(self) -> Filter:
         """Return what is chosen."""
@@ -107,7 +109,7 @@ class Filters(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - as Qt has it
         """Place as many fields side by side as there is room for."""
         super().resizeEvent(event)
-        field = _FIELD_EM * self.fontMetrics().averageCharWidth()
+        field = _FIELD_LETTERS * self.fontMetrics().averageCharWidth()
         self._place(min(max(event.size().width() // max(field, 1), 2), _MOST_COLUMNS))
 
     def _place(self, columns: int) -> None:

@@ -39,7 +39,7 @@ from .table_model import PRIOR, FindingsModel
 
 _AROUND = 6.0  # the map shows this many times the finding's box
 _RELOAD_MS = 1000
-_WIDTHS = (SIDE + 8, 90, 80, 70, 90, 100, SIDE + 8)
+_WIDTHS = (SIDE + 8, 70, 80, 60, 90, 100, SIDE + 8)
 
 
 class FindingsPanel(QWidget):
