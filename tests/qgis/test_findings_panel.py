@@ -13,6 +13,7 @@ from test_results import finding, project, run  # noqa: F401 - fixtures
 
 from fusar_qgis.contract import Found
 from fusar_qgis.gui.findings import bulk as bulk_module
+from fusar_qgis.gui.findings import reader as reader_module
 from fusar_qgis.gui.findings.bulk import BulkDecisions
 from fusar_qgis.gui.findings.dock import FindingsDock
 from fusar_qgis.gui.findings.reader import LayerReader
@@ -268,3 +269,27 @@ def test_many_are_read_bit_by_bit_and_the_gui_goes_on_between(layer, bar, qtbot)
         reader.read(layer, runs_in(QgsProject.instance())[0])
     assert len(done.args[1]) == 5004
     assert len(bits) > 5
+
+
+def test_a_run_that_goes_on_has_only_what_is_new_read_and_what_is_gone_dropped(
+    layer, bar, qtbot, monkeypatch
+):
+    reader, made, read = LayerReader(bar), runs_in(QgsProject.instance())[0], []
+    record = reader_module._record
+    monkeypatch.setattr(
+        reader_module, "_record", lambda one, *rest: read.append(one.id()) or record(one, *rest)
+    )
+
+    def keys_read() -> list[int]:
+        read.clear()
+        with qtbot.waitSignal(reader.done) as done:
+            reader.read(layer, made)
+        return sorted(done.args[1].key.tolist())
+
+    assert keys_read() == read == [1, 2, 3, 4]
+    layer.dataProvider().deleteFeatures([2])
+    more(layer, 1)
+    assert keys_read() == [1, 3, 4, 5]
+    assert read == [5]
+    reader.forget(layer.id())
+    assert keys_read() == read == [1, 3, 4, 5]

@@ -64,7 +64,9 @@ class Filters(QWidget):
         )  # fmt: skip
         self._columns = 0
         self._place(2)
-        self.setMinimumWidth(2 * _LEAST_LETTERS * self.fontMetrics().averageCharWidth())  # whatever is placed now
+        self.setMinimumWidth(
+            2 * _LEAST_LETTERS * self.fontMetrics().averageCharWidth()
+        )  # whatever is placed now
 
     def chosen(self) -> Filter:
         """Return what is chosen."""

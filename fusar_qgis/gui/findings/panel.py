@@ -158,6 +158,7 @@ class FindingsPanel(QWidget):
         self._layer_runs.pop(name, None)
         self._parts.pop(name, None)
         self._stale.discard(name)
+        self._reader.forget(name)
         for signal, slot in self._connected.pop(name, ()):
             if not sip.isdeleted(layer):
                 signal.disconnect(slot)
@@ -176,6 +177,8 @@ class FindingsPanel(QWidget):
     def _on_changed(self, name: str, surely: bool, *_: object) -> None:
         """Read a layer again soon: while a run goes on, its layer is only repainted."""
         known = self._parts.get(name)
+        if surely:
+            self._reader.forget(name)
         if surely or known is None or len(known) != self._layers[name].featureCount():
             self._stale.add(name)
             if not self._timer.isActive():

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from qgis.core import QgsFeature, QgsFeatureRequest, QgsVectorLayer
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
@@ -35,6 +36,7 @@ class LayerReader(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._waiting: dict[str, tuple[QgsVectorLayer, ProjectRun]] = {}
+        self._known: dict[str, Rows] = {}  # what was read of each layer, as long as no finding has changed
         self._reading: Iterator[None] | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(_REST_MS)
@@ -46,9 +48,13 @@ class LayerReader(QObject):
         return bool(self._timer.isActive())
 
     def read(self, layer: QgsVectorLayer, run: ProjectRun) -> None:
-        """Read a layer of a run when its turn comes."""
+        """Read a layer of a run when its turn comes: what it has gained and lost, or all of it after ``forget``."""
         self._waiting[layer.id()] = (layer, run)
         self._timer.start()
+
+    def forget(self, layer: str) -> None:
+        """Read all of a layer anew when it is read: its findings are others, or it is gone."""
+        self._known.pop(layer, None)
 
     def stop(self) -> None:
         """Read nothing more."""
@@ -74,6 +80,12 @@ class LayerReader(QObject):
         of_run = _of_run(run.run)
         keys = layer.allFeatureIds()
         parts: list[Rows] = []
+        known = self._known.get(name)
+        self._known[name] = Rows.of(())  # gone again if something changes meanwhile
+        if known is not None:
+            yield
+            parts.append(known.only(np.isin(known.key, keys)))
+            keys = np.setdiff1d(np.array(keys, dtype=np.int64), known.key).tolist()
         for start in range(0, len(keys), _AT_ONCE):
             yield
             if sip.isdeleted(layer):
@@ -88,6 +100,8 @@ class LayerReader(QObject):
         yield
         rows = Rows.joined(parts)
         yield
+        if name in self._known:
+            self._known[name] = rows
         self.done.emit(name, rows)
 
 

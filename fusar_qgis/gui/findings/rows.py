@@ -62,6 +62,10 @@ class Rows:
         arrays[-1] = arrays[-1].reshape(-1, 4)
         return Rows(*arrays)
 
+    def only(self, chosen: Any) -> Rows:
+        """Return the rows that are ``chosen``, bool [n]."""
+        return Rows(*(getattr(self, one.name)[chosen] for one in fields(Rows)))
+
     @staticmethod
     def joined(parts: Sequence[Rows]) -> Rows:
         """Return all rows of ``parts``, one after the other."""
