@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from qgis.core import (
@@ -40,6 +41,7 @@ class Decisions:
         """``who`` is written beside every decision; without ``queued`` the queue stays empty, and nothing is read."""
         self.layer = layer
         self._who = who
+        self._is_quiet = False
         self._done: list[dict[int, dict[str, Any] | None]] = []  # what to put back; None: it was added
         missing = [name for name in review.FIELDS if layer.fields().indexOf(name) < 0]
         if missing:  # a layer from before there was a review
@@ -109,6 +111,7 @@ class Decisions:
             StorageError: It cannot be kept; nothing has changed.
         """
         request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry).setFilterFids(list(keys))
+        request.setSubsetOfAttributes(list(review.FIELDS), self.layer.fields())
         old = {
             feature.id(): {name: value_of(feature, name) for name in review.FIELDS}
             for feature in self.layer.getFeatures(request)
@@ -124,6 +127,31 @@ class Decisions:
         self._done.append(dict(old))
         if label and self.is_of_detections():
             add_label(self.layer, label)
+
+    def decide_slice(
+        self, keys: Sequence[int], decision: str, label: str | None = None, *, goes_on: bool
+    ) -> None:
+        """Decide on some of many; what ``goes_on`` is one step of the undo with the slice before.
+
+        Nobody is told: call ``tell_changed`` after the last slice. Raises as ``decide_all``.
+        """
+        with self._telling_nobody():
+            self.decide_all(keys, decision, label)
+        if goes_on:
+            more = self._done.pop()
+            self._done[-1].update(more)
+
+    def undo_slice(self, most: int) -> None:
+        """Take back at most so many findings of the last step. Tells nobody, raises as ``undo``."""
+        rows = list(self._done.pop().items())
+        self._done += [dict(part) for part in (rows[most:], rows[:most]) if part]
+        with self._telling_nobody():
+            self.undo()
+
+    @property
+    def undoable(self) -> int:
+        """How many findings all steps of the undo are about."""
+        return sum(map(len, self._done))
 
     def add(self, outline: QgsGeometry, crs: QgsCoordinateReferenceSystem, label: str) -> int:
         """Add a finding that the model missed, and return its key; ``outline`` is a polygon in ``crs``.
@@ -219,9 +247,22 @@ class Decisions:
             raise storage.StorageError(
                 translate("Decisions", "It cannot be saved. Is the disk full, or the file read-only?")
             )
-        layer.updateExtents()
-        layer.triggerRepaint()
-        layer.dataChanged.emit()  # an open attribute table shows it
+        if not self._is_quiet:
+            self.tell_changed()
+
+    def tell_changed(self) -> None:
+        """Let the map and open tables show what has changed."""
+        self.layer.updateExtents()
+        self.layer.triggerRepaint()
+        self.layer.dataChanged.emit()  # an open attribute table shows it
+
+    @contextmanager
+    def _telling_nobody(self) -> Iterator[None]:
+        self._is_quiet = True
+        try:
+            yield
+        finally:
+            self._is_quiet = False
 
 
 def _sides(outline: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> dict[str, float]:

@@ -24,6 +24,7 @@ from qgis.core import (
 )
 
 from ..core import export, review
+from ..core.request import LayerRequest
 from ..translation import translate, translate_count
 from . import findings_layer, storage
 from .features import value_of
@@ -62,9 +63,7 @@ class Snapshot:
         kind: ``detections``, ``grid`` or ``answers``.
         run: The provenance.
         scene: The raster's source for GDAL.
-        band: Its band.
-        quantity: What the analyst said that its numbers are, if anything.
-        scale: What they are multiplied by, likewise.
+        request: What was asked, with the band and what its numbers are; None where the layer does not tell.
         crs: Of the features.
         fields: Without the row's number.
         features: Those that are exported.
@@ -79,9 +78,7 @@ class Snapshot:
     kind: str
     run: dict[str, Any]
     scene: str
-    band: int
-    quantity: str | None
-    scale: float | None
+    request: LayerRequest | None
     crs: QgsCoordinateReferenceSystem
     fields: QgsFields
     features: list[QgsFeature]
@@ -108,14 +105,11 @@ def snapshot(
         for feature, decision in zip(features, reviews)  # noqa: B905 - QGIS for Windows has Python 3.9
         if review.is_kept(decision, unreviewed_too=unreviewed_too)
     ]
-    asked = _asked(layer)
     return Snapshot(
         kind=str(layer.customProperty(findings_layer.KIND_PROPERTY) or ""),
         run=findings_layer.run_of(layer),
         scene=str(layer.customProperty(findings_layer.SCENE_PROPERTY) or ""),
-        band=int(asked.get("band") or 1),
-        quantity=asked.get("quantity"),
-        scale=asked.get("scale"),
+        request=findings_layer.request_of(layer),
         crs=layer.crs(),
         fields=fields,
         features=kept,
@@ -132,14 +126,11 @@ def snapshot(
 
 def snapshot_without_layer(run: ProjectRun, context: QgsCoordinateTransformContext) -> Snapshot:
     """Return what an export of a run needs that found nothing."""
-    band = None if run.request is None else run.request.band
     return Snapshot(
         kind="",
         run=run.run,
         scene=run.scene,
-        band=band if isinstance(band, int) else 1,
-        quantity=None if run.request is None else run.request.quantity,
-        scale=None if run.request is None else run.request.scale,
+        request=run.request,
         crs=crs_of(str(run.run.get("scene_crs") or "")),
         fields=QgsFields(),
         features=[],
@@ -298,7 +289,7 @@ def _write_training(taken: Snapshot, path: Path) -> str:
 def open_scene(taken: Snapshot) -> SarFile:
     """Return the scene. Raises StorageError."""
     try:
-        return SarFile(taken.scene, taken.band, taken.quantity, taken.scale)
+        return SarFile.of_request(taken.scene, taken.request)
     except SceneError as error:
         raise StorageError(
             translate("Export", "{reason} Bring the scene back to its place, or export as GeoJSON.").replace(
@@ -356,12 +347,6 @@ def _around(area: Rings, objects: list[export.Labelled]) -> export.Box:
     xs, ys = [x for x, _ in points], [y for _, y in points]
     margin = 0.0 if area else _MARGIN * max(max(xs) - min(xs), max(ys) - min(ys))
     return min(xs) - margin, min(ys) - margin, max(xs) + margin, max(ys) + margin
-
-
-def _asked(layer: QgsVectorLayer) -> dict[str, Any]:
-    """The request that the layer answers; empty where that is not known."""
-    asked = findings_layer.read_object(layer.customProperty(findings_layer.REQUEST_PROPERTY))
-    return asked if isinstance(asked.get("band") or 1, int) else {}
 
 
 def _as_row(feature: QgsFeature, fields: QgsFields) -> QgsFeature:

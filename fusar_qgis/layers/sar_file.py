@@ -11,6 +11,7 @@ import numpy as np
 from osgeo import gdal, gdal_array, osr
 from qgis.core import QgsCoordinateReferenceSystem, QgsPointXY
 
+from ..contract import InterpretRequest
 from ..contract.bands import choose_band
 from ..contract.evidence import StoredBand
 from ..contract.radiometry import Radiometry, judge, quantity_of
@@ -54,11 +55,12 @@ class SarFile:
     """
 
     def __init__(
-        self, path: str, band: int | None, quantity: str | None = None, scale: float | None = None
+        self, path: str, band: int | str | None, quantity: str | None = None, scale: float | None = None
     ) -> None:
         """Open the file; raises SceneError.
 
-        Without ``band``: VV, else HH, else the first that shows the ground. ``quantity`` and ``scale`` as in a request.
+        ``band``, ``quantity`` and ``scale`` as in a request: without ``band`` VV, else HH, else the first that shows
+        the ground.
         """
         dataset = open_raster(path)
         if dataset is None or not dataset.RasterCount:
@@ -79,7 +81,7 @@ class SarFile:
         self.crs = QgsCoordinateReferenceSystem.fromWkt(spatial.ExportToWkt())
         self.width, self.height = self._dataset.RasterXSize, self._dataset.RasterYSize
         self.simulated = self._dataset.GetMetadataItem("FUSAR_SIMULATED") == "YES"
-        if band is not None and not 1 <= band <= dataset.RasterCount:
+        if isinstance(band, int) and not 1 <= band <= dataset.RasterCount:
             raise SceneError(
                 translate("Processing", "“{path}” has no band {band}. Choose one that it has.").format(
                     path=path, band=band
@@ -100,6 +102,13 @@ class SarFile:
         With ``size``, (width, height), fewer pixels of the same ground.
         """
         return self._stretch.quantise(self._radiometry.decibels(self._stored(col, row, width, height, size)))
+
+    @classmethod
+    def of_request(cls, path: str, request: InterpretRequest | None) -> SarFile:
+        """Open the scene of a run as its request had it read; None is one that says nothing. Raises SceneError."""
+        if request is None:
+            return cls(path, None)
+        return cls(path, request.band, request.quantity, request.scale)
 
     @property
     def band(self) -> int:
@@ -173,7 +182,16 @@ class SarFile:
             band.SetNoDataValue(abs(gap))
         return str(made.GetMetadata("xml:VRT")[0])
 
-    def _choose(self, band: int | None) -> list[Any]:
+    def pixels_in(self, raster: Any, points: list[list[float]]) -> tuple[Any, Any]:
+        """Return where pixels (x, y) of this file lie in another open raster, float [n, 2], and which are anywhere.
+
+        Raises RuntimeError where there is no way from one to the other.
+        """
+        moved, fine = gdal.Transformer(self._dataset, raster, []).TransformPoints(False, points)
+        at = np.array(moved)[:, :2]
+        return at, np.array(fine, dtype=bool) & np.isfinite(at).all(axis=1)
+
+    def _choose(self, band: int | str | None) -> list[Any]:
         """Return the band, or the two whose magnitude is wanted. Raises ValueError."""
         bands = [self._dataset.GetRasterBand(number) for number in range(1, self._dataset.RasterCount + 1)]
         names = [one.GetDescription() for one in bands]

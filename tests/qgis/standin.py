@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import sys
 import threading
@@ -99,6 +100,7 @@ class Standin(ThreadingHTTPServer):
         self.scene_names: list[str] = []
         self.info: dict = deepcopy(INFO)  # a test may change it
         self.pause_s = 0.02
+        self.crowd = (200, 20)  # chips, and findings in each, of what is crowded
 
     def keep_state(self) -> None:
         """Write what a server that is started again must know."""
@@ -243,7 +245,7 @@ class Door(BaseHTTPRequestHandler):
         if kind == "garbled":
             self.event("started", ["no run"])
             return
-        chips = {"endless": 10_000, "crowded": 200}.get(kind, CHIPS)
+        chips = {"endless": 10_000, "crowded": self.server.crowd[0]}.get(kind, CHIPS)
         source = source_of(order, self.server.prior)
         run = replace(run_of(order, source), id=f"run-{number + 1}")
         if source == "none" and self.server.prior["hosts"]:
@@ -265,7 +267,9 @@ class Door(BaseHTTPRequestHandler):
                 self.event("end", {"status": "failed", "message": "内存不足: use a smaller area"})
                 return
             added, replaces = (
-                (crowd(order, chip), {}) if kind == "crowded" else findings_of(order, chip, source)
+                (crowd(order, chip, *self.server.crowd), {})
+                if kind == "crowded"
+                else findings_of(order, chip, source)
             )
             collection = {"type": "FeatureCollection", "features": added}
             data = {"added": collection, "replaced": list(replaces.values()), "replaces": replaces}
@@ -466,23 +470,21 @@ def detection_of(order: dict, chip: int, source: str, place: tuple, shared: dict
     return feature(order, f"d{chip}", "detections", polygon, row | shared)
 
 
-def crowd(order: dict, chip: int) -> list[dict]:
-    """Twenty small boxes a chip, in a row of their own: what a busy harbour gives."""
+def crowd(order: dict, chip: int, chips: int, count: int) -> list[dict]:
+    """Small boxes in a row of each chip, the chips in a square: what a busy harbour gives."""
     ring = ring_of(order)
     left, right = min(p[0] for p in ring), max(p[0] for p in ring)
     bottom, top = min(p[1] for p in ring), max(p[1] for p in ring)
-    w, h = (right - left) / 40, (top - bottom) / 400
+    side = math.ceil(math.sqrt(chips))
+    w, h = (right - left) / side / count / 2, (top - bottom) / side / 2
     found = []
-    for place in range(20):
-        x, y = left + 2 * w * place, bottom + 2 * h * chip
+    for place in range(count):
+        x = left + (right - left) * (chip % side) / side + 2 * w * place
+        y = bottom + 2 * h * (chip // side)
         polygon = [[x, y], [x + w, y], [x + w, y + h], [x, y + h], [x, y]]
-        row = {
-            "label": order["targets"][0],
-            "objectness": 0.5,
-            "chip": chip,
-            "model": "tiny",
-            "prior": "none",
-        }
+        row = {"label": order["targets"][0], "objectness": 0.5, "confidence": chip * 37 % 101 / 100}
+        row |= {"length_m": 10.0 + (chip + place) * 53 % 211, "width_m": 9.0}
+        row |= {"chip": chip, "model": "tiny", "prior": "none"}
         found.append(feature(order, f"c{chip}-{place}", "detections", polygon, row))
     return found
 
@@ -512,6 +514,8 @@ def main() -> None:
     words = dict(zip(sys.argv, sys.argv[1:], strict=False))
     server = Standin(int(words.get("--port", 0)), Path(words["--state"]) if "--state" in words else None)
     server.pause_s = float(os.environ.get("STANDIN_PAUSE", "0.3"))
+    chips, _, count = os.environ.get("STANDIN_CROWD", "200x20").partition("x")
+    server.crowd = (int(chips), int(count))
     server.token = os.environ.get("FUSAR_TOKEN", TOKEN)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(json.dumps({"url": server.url, "token": server.token, "api": 1, "version": "0.1.0"}), flush=True)

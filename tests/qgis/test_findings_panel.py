@@ -1,19 +1,29 @@
 """The findings panel: all findings of the project, filtered, tied to the map, decided on many at once."""
 
+from math import inf
+
 import numpy as np
 import pytest
 from conftest import write_tiff
 from qgis.core import QgsProject, QgsSettings, QgsVectorLayer, QgsVectorLayerUtils
-from qgis.PyQt.QtCore import Qt, QTimer
+from qgis.PyQt.QtCore import QDateTime, Qt, QTimer
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QInputDialog, QToolBar
 from test_results import finding, project, run  # noqa: F401 - fixtures
 
 from fusar_qgis.contract import Found
+from fusar_qgis.gui.findings import bulk as bulk_module
+from fusar_qgis.gui.findings import reader as reader_module
+from fusar_qgis.gui.findings.bulk import BulkDecisions
 from fusar_qgis.gui.findings.dock import FindingsDock
 from fusar_qgis.gui.findings.reader import LayerReader
 from fusar_qgis.gui.findings.rows import Filter, Rows, order_of
+from fusar_qgis.gui.findings.table_model import PRIOR
 from fusar_qgis.layers import findings_layer
+from fusar_qgis.layers.decisions import Decisions
+from fusar_qgis.layers.findings_layer import run_of
+from fusar_qgis.layers.project_runs import runs_in
+from fusar_qgis.layers.styles import set_least_score
 
 CONFIDENCES = (0.9, 0.2, None, 0.6)
 
@@ -46,6 +56,17 @@ def shown(panel) -> list[int]:
     return panel.model.rows.key[panel.model.order].tolist()
 
 
+def more(layer, count: int) -> None:
+    row = next(layer.getFeatures())
+    row.setFields(layer.fields(), False)
+    row["fid"] = None
+    layer.dataProvider().addFeatures([row] * count)
+
+
+def decided(layer) -> int:
+    return sum(bool(value) for value in QgsVectorLayerUtils.getValues(layer, "review")[0])
+
+
 def many(count: int) -> Rows:
     said = ("", "accepted")
     return Rows.of(
@@ -54,10 +75,14 @@ def many(count: int) -> Rows:
                 "layer",
                 n,
                 "Detect",
+                "harbour",
+                86400.0 * (n % 7),
                 f"class {n * 7 % 13}",
                 said[n % 2],
                 n * 37 % 101 / 100,
                 n % 53,
+                n % 53 * 10.0,
+                "none",
                 f"f{n} ship",
                 (1,) * 4,
             )
@@ -75,11 +100,50 @@ def test_it_sorts_and_what_has_no_value_goes_last(panel):
 
 def test_what_a_filter_hides_is_counted(panel, qtbot):
     assert panel.count.text() == "Findings: 4"
-    panel.filters.least.setValue(0.5)
+    panel.filters.ranges.low.setValue(0.5)
     qtbot.waitUntil(lambda: shown(panel) == [1, 3, 4])
     assert "hidden by the filter: 1" in panel.count.text()
     panel.filters.words.setText("F4 ship")
     qtbot.waitUntil(lambda: shown(panel) == [4])
+    panel.filters.all.click()
+    assert shown(panel) == [1, 2, 3, 4]
+
+
+def test_what_the_map_hides_by_its_least_confidence_is_counted_too(panel, layer, qtbot):
+    set_least_score(layer, 0.5, "confidence")
+    qtbot.waitUntil(lambda: "hidden on the map by its least confidence: 1" in panel.count.text())
+    assert panel.model.rowCount() == 4
+    set_least_score(layer, 0, "confidence")
+    qtbot.waitUntil(lambda: panel.count.text() == "Findings: 4")
+
+
+def test_filters_count_together_and_all_are_cleared_at_once(panel, layer, qtbot):
+    filters = panel.filters
+    assert not filters.all.isEnabled()
+    assert [filters.scene.itemText(n) for n in range(filters.scene.count())] == ["All scenes", "harbour.tif"]
+    filters.scene.setCurrentIndex(1)
+    filters.ranges.quantity.setCurrentIndex(1)
+    assert filters.ranges.histogram.counts.sum() == 4
+    filters.ranges.high.setValue(15)  # all are 20 m long
+    qtbot.waitUntil(lambda: not shown(panel))
+    assert filters.ranges.quantity.itemText(1) == "Length *"
+    assert filters.ranges.histogram.counts.sum() == 4  # its own range is left aside
+    filters.ranges.quantity.setCurrentIndex(0)
+    assert filters.ranges.histogram.counts.sum() == 0
+    filters.all.click()
+    assert shown(panel) == [1, 2, 3, 4]
+    assert not filters.all.isEnabled()
+
+
+def test_a_day_chooses_the_runs_that_began_then(panel, layer):
+    began = QDateTime.fromString(run_of(layer)["started"], Qt.DateFormat.ISODate).toLocalTime().date()
+    panel.filters.until.setDate(began.addDays(-1))
+    assert not shown(panel)
+    panel.filters.until.setDate(began)
+    panel.filters.since.setDate(began)
+    assert shown(panel) == [1, 2, 3, 4]
+    panel.filters.since.setDate(began.addDays(1))
+    assert not shown(panel)
     panel.filters.all.click()
     assert shown(panel) == [1, 2, 3, 4]
 
@@ -116,12 +180,70 @@ def test_keys_decide_on_many_at_once_and_undo_takes_all_back(panel, layer, qtbot
     assert decisions() == [None] * 4
 
 
+@pytest.mark.parametrize("edited", [False, True])
+def test_many_are_decided_bit_by_bit_and_can_be_stopped_and_taken_back(
+    layer, bar, qtbot, edited, monkeypatch
+):
+    monkeypatch.setattr(bulk_module, "_SLICE_S", 0)  # one slice, then the event loop
+    more(layer, 1200)
+    if edited:
+        layer.startEditing()
+    bulk, told = BulkDecisions(bar), []
+    bulk.over.connect(lambda text, _: told.append(text))
+    keys = layer.allFeatureIds()
+    bulk.decide({layer: keys}, lambda layer: Decisions(layer, "Ada", queued=False), "rejected")
+    assert bulk.is_busy
+    assert 0 < decided(layer) < len(keys)
+    bulk.decide({layer: keys}, lambda layer: Decisions(layer, "Bob", queued=False), "accepted")  # not now
+    qtbot.waitUntil(lambda: decided(layer) > 200)
+    bulk.cancel()
+    assert told == [f"Stopped after {decided(layer)} of {len(keys)}. What is done stays; Undo takes it back."]
+    assert 200 < decided(layer) < len(keys)
+    with qtbot.waitSignal(bulk.over):
+        bulk.undo()
+    assert decided(layer) == 0
+    assert not bulk.can_undo
+    with qtbot.waitSignal(bulk.over, timeout=20_000):
+        bulk.decide({layer: keys}, lambda layer: Decisions(layer, "Ada", queued=False), "rejected")
+    assert decided(layer) == len(keys)
+    bulk.undo()
+    bulk.cancel()
+    assert 0 < decided(layer) < len(keys)
+    with qtbot.waitSignal(bulk.over, timeout=20_000):
+        bulk.undo()  # the rest
+    assert decided(layer) == 0
+
+
+def test_a_layer_that_goes_while_it_is_decided_on_ends_that(layer, bar, qtbot, monkeypatch):
+    monkeypatch.setattr(bulk_module, "_SLICE_S", 0)
+    more(layer, 1200)
+    bulk = BulkDecisions(bar)
+    bulk.decide({layer: layer.allFeatureIds()}, lambda one: Decisions(one, "Ada", queued=False), "rejected")
+    with qtbot.waitSignal(bulk.over):
+        QgsProject.instance().removeMapLayer(layer)
+    bulk.forget([])
+    assert not bulk.can_undo
+
+
 def test_a_row_that_is_seen_gets_its_picture(panel, qtbot):
     cell = panel.model.index(0, 0)
     panel.model.data(cell, Qt.ItemDataRole.DecorationRole)
     with qtbot.waitSignal(panel.model.pictures.arrived):
         pass
     assert not panel.model.data(cell, Qt.ItemDataRole.DecorationRole).isNull()
+    assert panel.model.data(cell, Qt.ItemDataRole.DisplayRole) == ""
+    assert panel.model.data(panel.model.index(0, PRIOR), Qt.ItemDataRole.DisplayRole) == "No prior"
+
+
+def test_a_row_whose_scene_is_gone_says_so(layer, dock, qtbot):
+    layer.setCustomProperty(findings_layer.SCENE_PROPERTY, "/gone/harbour.tif")
+    dock.action.trigger()
+    model = dock.panel.model
+    qtbot.waitUntil(lambda: model.rowCount() == 4)
+    cell = model.index(0, 0)
+    model.data(cell, Qt.ItemDataRole.DecorationRole)
+    qtbot.waitUntil(lambda: model.data(cell, Qt.ItemDataRole.DisplayRole) == "No picture")
+    assert "/gone/harbour.tif" in model.data(cell, Qt.ItemDataRole.ToolTipRole)
 
 
 def test_a_layer_that_goes_takes_its_rows_along(panel, layer, qtbot):
@@ -131,7 +253,7 @@ def test_a_layer_that_goes_takes_its_rows_along(panel, layer, qtbot):
 
 
 def test_a_filter_and_a_sort_together_show_each_chosen_row_once():
-    rows, chosen = many(20_000), Filter(label="class 3", least=0.1, words="ship")
+    rows, chosen = many(20_000), Filter(label="class 3", ranges={"confidence": (0.1, inf)}, words="ship")
     order = order_of(rows, chosen, "confidence", descending=True)
     assert (rows.label[order] == "class 3").all()
     assert (np.diff(rows.confidence[order]) <= 0).all()
@@ -140,15 +262,11 @@ def test_a_filter_and_a_sort_together_show_each_chosen_row_once():
 
 
 def test_many_are_read_bit_by_bit_and_the_gui_goes_on_between(layer, bar, qtbot):
-    rows = [next(layer.getFeatures())] * 5000
-    for row in rows:
-        row.setFields(layer.fields(), False)
-        row["fid"] = None
-    layer.dataProvider().addFeatures(rows)
+    more(layer, 5000)
     reader, bits = LayerReader(bar), []
     reader.findChild(QTimer).timeout.connect(lambda: bits.append(1))
     with qtbot.waitSignal(reader.done, timeout=20_000) as done:
-        reader.read(layer, "Detect ship")
+        reader.read(layer, runs_in(QgsProject.instance())[0])
     assert len(done.args[1]) == 5004
     assert len(bits) > 5
 
@@ -170,3 +288,27 @@ def test_a_report_is_asked_for_from_the_menu_without_the_dock(dock, layer, bar):
     QgsProject.instance().removeMapLayer(layer.id())
     dock.report()
     assert "no run to report on" in bar.currentItem().text()
+
+
+def test_a_run_that_goes_on_has_only_what_is_new_read_and_what_is_gone_dropped(
+    layer, bar, qtbot, monkeypatch
+):
+    reader, made, read = LayerReader(bar), runs_in(QgsProject.instance())[0], []
+    record = reader_module._record
+    monkeypatch.setattr(
+        reader_module, "_record", lambda one, *rest: read.append(one.id()) or record(one, *rest)
+    )
+
+    def keys_read() -> list[int]:
+        read.clear()
+        with qtbot.waitSignal(reader.done) as done:
+            reader.read(layer, made)
+        return sorted(done.args[1].key.tolist())
+
+    assert keys_read() == read == [1, 2, 3, 4]
+    layer.dataProvider().deleteFeatures([2])
+    more(layer, 1)
+    assert keys_read() == [1, 3, 4, 5]
+    assert read == [5]
+    reader.forget(layer.id())
+    assert keys_read() == read == [1, 3, 4, 5]

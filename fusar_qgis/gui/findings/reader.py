@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from qgis.core import QgsFeature, QgsFeatureRequest, QgsVectorLayer
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
@@ -14,6 +15,7 @@ from ...core.review import final_label
 from ...layers.features import BOX, value_of
 from ...layers.findings_layer import KIND_PROPERTY
 from ...layers.project_runs import ProjectRun
+from ...layers.run_groups import run_label, started
 from .rows import Rows
 
 _SLICE_S = 0.015
@@ -21,8 +23,8 @@ _OVER = object()
 _AT_ONCE = 100  # features by one query; none stays open, since an open one keeps writers waiting
 _REST_MS = 5
 _NAMES = (
-    "id", "label", "reviewed_label", "review", "confidence", "length_m", "target", "hit", "count", "text", "question",
-    *BOX,
+    "id", "label", "reviewed_label", "review", "confidence", "length_m", "width_m", "target", "hit", "count", "text",
+    "question", "prior", *BOX,
 )  # fmt: skip
 
 
@@ -33,7 +35,8 @@ class LayerReader(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._waiting: dict[str, tuple[QgsVectorLayer, str]] = {}
+        self._waiting: dict[str, tuple[QgsVectorLayer, ProjectRun]] = {}
+        self._known: dict[str, Rows] = {}  # what was read of each layer, as long as no finding has changed
         self._reading: Iterator[None] | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(_REST_MS)
@@ -44,10 +47,14 @@ class LayerReader(QObject):
         """Whether something is still to be read."""
         return bool(self._timer.isActive())
 
-    def read(self, layer: QgsVectorLayer, run_name: str) -> None:
-        """Read a layer when its turn comes."""
-        self._waiting[layer.id()] = (layer, run_name)
+    def read(self, layer: QgsVectorLayer, run: ProjectRun) -> None:
+        """Read a layer of a run when its turn comes: what it has gained and lost, or all of it after ``forget``."""
+        self._waiting[layer.id()] = (layer, run)
         self._timer.start()
+
+    def forget(self, layer: str) -> None:
+        """Read all of a layer anew when it is read: its findings are others, or it is gone."""
+        self._known.pop(layer, None)
 
     def stop(self) -> None:
         """Read nothing more."""
@@ -66,12 +73,19 @@ class LayerReader(QObject):
             if next(self._reading, _OVER) is _OVER:
                 self._reading = None
 
-    def _steps(self, layer: QgsVectorLayer, run_name: str) -> Iterator[None]:
+    def _steps(self, layer: QgsVectorLayer, run: ProjectRun) -> Iterator[None]:
         if sip.isdeleted(layer):
             return
         name, kind = layer.id(), str(layer.customProperty(KIND_PROPERTY) or "")
+        of_run = _of_run(run.run)
         keys = layer.allFeatureIds()
         parts: list[Rows] = []
+        known = self._known.get(name)
+        self._known[name] = Rows.of(())  # gone again if something changes meanwhile
+        if known is not None:
+            yield
+            parts.append(known.only(np.isin(known.key, keys)))
+            keys = np.setdiff1d(np.array(keys, dtype=np.int64), known.key).tolist()
         for start in range(0, len(keys), _AT_ONCE):
             yield
             if sip.isdeleted(layer):
@@ -81,11 +95,13 @@ class LayerReader(QObject):
             request.setSubsetOfAttributes(there, layer.fields())
             request.setFilterFids(keys[start : start + _AT_ONCE])
             parts.append(
-                Rows.of([_record(feature, name, kind, run_name) for feature in layer.getFeatures(request)])
+                Rows.of([_record(feature, name, kind, of_run) for feature in layer.getFeatures(request)])
             )
         yield
         rows = Rows.joined(parts)
         yield
+        if name in self._known:
+            self._known[name] = rows
         self.done.emit(name, rows)
 
 
@@ -94,7 +110,14 @@ def layers_of(run: ProjectRun) -> list[QgsVectorLayer]:
     return [layer for layer in run.layers.values() if not sip.isdeleted(layer)]
 
 
-def _record(feature: QgsFeature, layer: str, kind: str, run_name: str) -> tuple[Any, ...]:
+def _of_run(run: dict[str, Any]) -> tuple[str, str, float]:
+    """Return what all findings of a run share: its name, its scene, and when it began."""
+    began = started(run)
+    seconds = began.toMSecsSinceEpoch() / 1000 if began.isValid() else float("nan")
+    return run_label(run), str(run.get("scene") or ""), seconds
+
+
+def _record(feature: QgsFeature, layer: str, kind: str, of_run: tuple[str, str, float]) -> tuple[Any, ...]:
     values = {name: value_of(feature, name) for name in _NAMES}
     label = final_label(values["label"], values["reviewed_label"])
     if kind == "grid" and not label and values["hit"]:
@@ -105,7 +128,7 @@ def _record(feature: QgsFeature, layer: str, kind: str, run_name: str) -> tuple[
         )
     said = (
         values["id"],
-        run_name,
+        of_run[0],
         label,
         values["label"],
         values["target"],
@@ -113,9 +136,12 @@ def _record(feature: QgsFeature, layer: str, kind: str, run_name: str) -> tuple[
         values["text"],
     )
     text = " ".join(str(one) for one in said if one).lower()[:300]
-    confidence, length = (_number(values[name]) for name in ("confidence", "length_m"))
+    confidence, length, width = (_number(values[name]) for name in ("confidence", "length_m", "width_m"))
     box = tuple(_number(values[name]) for name in BOX)
-    return layer, feature.id(), run_name, label[:80], values["review"] or "", confidence, length, text, box
+    key, decision, prior = feature.id(), values["review"] or "", values["prior"] or ""
+    return (
+        layer, key, *of_run, label[:80], decision, confidence, length, length * width, prior, text, box,
+    )  # fmt: skip
 
 
 def _number(value: Any) -> float:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from qgis.PyQt.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
 
-from ...contract import SceneBox
+from ...contract import NO_PRIOR, SceneBox
 from ...layers.project_runs import ProjectRun
-from .pictures import Pictures
+from .pictures import PictureMaker, Pictures, Wanted
 from .rows import Filter, Rows, order_of
 
-COLUMNS = ("", "label", "confidence", "length", "review", "run")
-PICTURE = 0
+COLUMNS = ("", "label", "confidence", "length", "review", "run", "prior")
+PICTURE, PRIOR = 0, COLUMNS.index("prior")
 
 
 class FindingsModel(QAbstractTableModel):
@@ -29,18 +29,18 @@ class FindingsModel(QAbstractTableModel):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.rows, self.order = Rows.of(()), np.zeros(0, dtype=int)
-        self.pictures = Pictures(self)
+        self.pictures = PictureMaker(self)
         self.pictures.arrived.connect(self._on_pictures)
         self._filter, self._column, self._descending = Filter(), "", False
         self._runs: dict[str, ProjectRun] = {}
         self.decisions: dict[str, str] = {}
         """The names of decisions, in the analyst's language."""
 
-    def show(self, rows: Rows, runs: dict[str, ProjectRun]) -> None:
-        """Show other rows; ``runs`` are the runs by the ids of their layers."""
+    def show(self, rows: Rows, runs: dict[str, ProjectRun], chosen: Filter) -> None:
+        """Show what ``chosen`` lets through of other rows; ``runs`` are the runs by the ids of their layers."""
         self._runs = runs
         self.beginResetModel()
-        self.rows = rows
+        self.rows, self._filter = rows, chosen
         self._order()
         self.endResetModel()
 
@@ -86,24 +86,29 @@ class FindingsModel(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal or role != Qt.ItemDataRole.DisplayRole:
             return None
         names = (
-            "",
+            self.tr("SAR"),
             self.tr("Class"),
             self.tr("Confidence"),
             self.tr("Length"),
             self.tr("Review"),
             self.tr("Run"),
+            self.tr("Prior"),
         )
         return names[section]
 
     def data(self, index: QModelIndex, role: int = 0) -> Any:
         """Return what a cell shows."""
-        number = self.order[index.row()]
-        if role == Qt.ItemDataRole.DecorationRole and index.column() == PICTURE:
-            return self._picture(number)
-        if role == Qt.ItemDataRole.DisplayRole and index.column() != PICTURE:
-            return self._text(COLUMNS[index.column()], number)
+        number, column = self.order[index.row()], index.column()
+        if column not in (PICTURE, PRIOR):
+            shown = role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole)
+            return self._text(COLUMNS[column], number) if shown else None
+        if role == Qt.ItemDataRole.DecorationRole:
+            made = self._pictures(number)
+            return None if made is None else made.sar if column == PICTURE else made.prior
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self._instead(number, is_prior=column == PRIOR)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return self._text("run" if index.column() == PICTURE else COLUMNS[index.column()], number)
+            return self._about_picture(number, is_prior=column == PRIOR)
         return None
 
     def _text(self, column: str, number: int) -> str:
@@ -114,18 +119,50 @@ class FindingsModel(QAbstractTableModel):
             return "" if np.isnan(value) else f"{value:.0f} m"
         return self.decisions.get(str(value), str(value)) if column == "review" else str(value)
 
-    def _picture(self, number: int) -> Any:
+    def _wanted(self, number: int) -> Wanted | None:
+        """Return what there are pictures of; None where a person drew the box, or the run is gone."""
         layer, box = str(self.rows.layer[number]), self.rows.box[number]
         if layer not in self._runs or np.isnan(box).any():
             return None
         left, top, right, bottom = box.tolist()
-        key = (layer, int(self.rows.key[number]))
-        return self.pictures.get(key, self._runs[layer], SceneBox(left, top, right, bottom))
+        prior = str(self.rows.prior[number])
+        return Wanted(layer, int(self.rows.key[number]), SceneBox(left, top, right, bottom), prior)
+
+    def _pictures(self, number: int) -> Pictures | None:
+        wanted = self._wanted(number)
+        return None if wanted is None else self.pictures.get(wanted, self._runs[wanted.layer])
+
+    def _instead(self, number: int, *, is_prior: bool) -> str:
+        """Return what a cell says that has no picture; nothing while one may come."""
+        if is_prior and str(self.rows.prior[number]) in ("", NO_PRIOR):
+            return str(self.tr("No prior"))
+        wanted = self._wanted(number)
+        made = None if wanted is None else self.pictures.known(wanted)
+        if wanted is None:
+            return str(self.tr("No picture"))
+        if made is None or not (made.prior_said if is_prior else made.sar_said):
+            return ""
+        return str(self.tr("Not at hand") if is_prior else self.tr("No picture"))
+
+    def _about_picture(self, number: int, *, is_prior: bool) -> str:
+        wanted = self._wanted(number)
+        made = None if wanted is None else self.pictures.known(wanted)
+        if wanted is None:
+            return str(self.tr("Where this was seen in the scene is not known."))
+        said = "" if made is None else made.prior_said if is_prior else made.sar_said
+        if said:
+            return said
+        if is_prior:
+            text = self.tr("{source}; A01, A16, A09 as red, green, blue")
+            return str(text.format(source=self.rows.prior[number]))
+        return self._text("run", number)
 
     def _order(self) -> None:
         self.order = order_of(self.rows, self._filter, self._column, descending=self._descending)
 
     def _on_pictures(self) -> None:
         if len(self.order):
-            last = self.index(len(self.order) - 1, PICTURE)
-            self.dataChanged.emit(self.index(0, PICTURE), last, [Qt.ItemDataRole.DecorationRole])
+            roles = [Qt.ItemDataRole.DecorationRole, Qt.ItemDataRole.DisplayRole]
+            for column in (PICTURE, PRIOR):
+                last = self.index(len(self.order) - 1, column)
+                self.dataChanged.emit(self.index(0, column), last, roles)

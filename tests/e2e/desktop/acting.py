@@ -96,11 +96,18 @@ class Director:
     What the story notes in ``result`` goes to ``out/result.json``; an exception in any slot is noted there too.
     """
 
-    def __init__(self, story: Iterator[Callable[[], bool]], out: Path, result: dict):
+    def __init__(
+        self,
+        story: Iterator[Callable[[], bool]],
+        out: Path,
+        result: dict,
+        patience_s: float = PATIENCE_S,
+    ):
         self._story, self._out, self._result = story, out, result
         result["errors"] = []
         self._condition = pause(1)
-        self._deadline = time.monotonic() + PATIENCE_S
+        self._patience_s = patience_s
+        self._deadline = time.monotonic() + patience_s
         self._timer = QTimer()
         self._timer.timeout.connect(self._look)
         self._timer.start(30)
@@ -113,7 +120,7 @@ class Director:
         try:
             if self._condition():
                 self._condition = next(self._story)
-                self._deadline = time.monotonic() + PATIENCE_S
+                self._deadline = time.monotonic() + self._patience_s
             elif time.monotonic() > self._deadline:
                 raise TimeoutError(f"line {self._story.gi_frame.f_lineno}; messages: {messages()}")
         except StopIteration:

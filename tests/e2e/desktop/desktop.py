@@ -39,17 +39,19 @@ def drive(
     kill: bool = False,
     locale: str = "",
     backend: Mapping[str, str] | None = None,
+    panel: bool = False,
+    limit_s: float = LIMIT_S,
 ) -> dict:
     """Run the driver's story in a fresh home folder; return what it noted down, screenshots lie in ``home/out``.
 
     ``backend`` is the environment that leads to one that lets nobody in.
     """
     plan = {"task": task, "targets": list(targets), "corners": list(corners), "cancel": cancel, "kill": kill}
-    plan["refused"] = backend is not None
+    plan |= {"refused": backend is not None, "panel": panel, "patience_s": 0.4 * limit_s}
     make_profile(home / "profiles", locale)
     story = json.dumps(plan | {"scene": str(scene), "out": str(home / "out")})
     environment = {"FUSAR_EXECUTABLE": str(executable.resolve()), "FUSAR_DRIVE": story, **(backend or {})}
-    return play(home, HERE / "driver.py", qgis_environment() | environment)
+    return play(home, HERE / "driver.py", qgis_environment() | environment, limit_s)
 
 
 def first_run(home: Path, executable: Path) -> dict:
@@ -60,7 +62,7 @@ def first_run(home: Path, executable: Path) -> dict:
     return play(home, HERE / "first_run_driver.py", qgis_environment() | ours)
 
 
-def play(home: Path, script: Path, environment: Mapping[str, str]) -> dict:
+def play(home: Path, script: Path, environment: Mapping[str, str], limit_s: float = LIMIT_S) -> dict:
     """Run ``script`` inside the desktop, with its profile in ``home``; return ``home/out/result.json``."""
     out = home / "out"
     for folder in (out, home / "tmp", home / "run"):
@@ -86,7 +88,7 @@ def play(home: Path, script: Path, environment: Mapping[str, str]) -> dict:
             start_new_session=True,
         )
         try:
-            process.wait(LIMIT_S)
+            process.wait(limit_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise

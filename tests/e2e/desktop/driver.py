@@ -2,7 +2,8 @@
 
 FUSAR_DRIVE is a JSON object: scene, out (a folder for result.json and screenshots), task, targets, corners (of the
 rectangle, as shares of the canvas: x1, y1, x2, y2), cancel (press Cancel at the first finding), kill (kill -9 the
-backend at the first finding) and refused (the backend lets nobody in: only press the button).
+backend at the first finding), refused (the backend lets nobody in: only press the button), panel (open the findings
+panel before the run) and patience_s.
 """
 
 import json
@@ -86,6 +87,9 @@ def story():
     result["longest_stall_before_ms"] = round(opening.longest_ms, 1)
     yield pause(0.5)
     shoot("2_question")
+    if PLAN["panel"]:
+        window.findChild(QAction, "FusarFindings").trigger()
+        yield pause(1.0)
 
     stalls = Stalls()
     xdotool("key", "Return")
@@ -146,4 +150,4 @@ def over() -> bool:
     )
 
 
-QTimer.singleShot(0, lambda: directors.append(Director(story(), OUT, result)))
+QTimer.singleShot(0, lambda: directors.append(Director(story(), OUT, result, PLAN["patience_s"])))
