@@ -190,7 +190,7 @@ def test_a_token_that_cannot_be_kept_lasts_for_the_session(page, bar, monkeypatc
     page.apply()
     assert "kept only until QGIS is closed. The storage is locked." in bar.currentItem().text()
     assert known_endpoint().token == "for today"
-    with monkeypatch.context() as windows:
+    monkeypatch.undo()
     tokens.forget_token()
 
 
@@ -399,6 +399,12 @@ def test_size_time_and_device_are_said_before(page, tmp_path, monkeypatch):
     local._torch_index.setText("https://cuda.example.org")
     assert local._size.text().startswith("For the NVIDIA GPU. About 3.")
     with monkeypatch.context() as windows:
+        windows.setattr("sys.platform", "win32")  # the usual index has the CPU build there
+        local._show_size()
+        text = local._size.text()
+        assert text.startswith("For the CPU; for the NVIDIA GPU fill in “Index for torch”. About 0.6")
+        local._torch_index.setText("https://cuda.example.org")
+        assert local._size.text().startswith("For the NVIDIA GPU. About 3.")
     local._torch_index.clear()
     (tmp_path / "fusar_gpt-1-py3-none-any.whl").write_bytes(bytes(1000))
     local._source.setCurrentIndex(1)
