@@ -391,13 +391,6 @@ def test_size_time_and_device_are_said_before(page, tmp_path, monkeypatch):
     monkeypatch.setattr("fusar_qgis.core.installing.has_nvidia_gpu", lambda: True)
     local._show_size()
     assert local._size.text().startswith("For the NVIDIA GPU. About 3.")
-    monkeypatch.setattr("sys.platform", "win32")  # the usual index has the CPU build there
-    local._show_size()
-    assert local._size.text().startswith(
-        "For the CPU; for the NVIDIA GPU fill in “Index for torch”. About 0.6"
-    )
-    local._torch_index.setText("https://cuda.example.org")
-    assert local._size.text().startswith("For the NVIDIA GPU. About 3.")
     with monkeypatch.context() as windows:
         windows.setattr("sys.platform", "win32")  # the usual index has the CPU build there
         local._show_size()
