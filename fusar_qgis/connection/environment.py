@@ -97,7 +97,7 @@ class Environment(QObject):
         if not self._begin(folder, self.tr("Looking for Python…")):
             return
         self._source = source
-        shortage = self._shortage(usual_plan(source, gpu=installing.has_nvidia_gpu()))
+        shortage = self._shortage(usual_plan(source, gpu=installing.expects_cuda(torch_index())))
         if shortage and self._before == installing.NONE:
             self._end(False, shortage)
         elif self._before == installing.READY and not fresh:

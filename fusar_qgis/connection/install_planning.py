@@ -115,7 +115,8 @@ class InstallPlanning(QObject):
         if not well and self._plan is not None:  # the other build of torch does not go with the rest
             self._settle(self._plan, installing.pip_words(self._source, torch_index=self._torch_index))
         elif not well and is_usage_error(self._command.lines):  # a pip that is too old to plan
-            self.planned.emit(usual_plan(self._source, gpu=gpu), self._words)
+            usual = usual_plan(self._source, gpu=installing.expects_cuda(self._torch_index))
+            self.planned.emit(usual, self._words)
         elif not well:
             self.failed.emit(self._problem())
         else:

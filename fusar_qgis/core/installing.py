@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,11 @@ def free_bytes(folder: Path) -> int:
 def has_nvidia_gpu() -> bool:
     """Whether NVIDIA's driver is on this computer."""
     return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def expects_cuda(torch_index: str) -> bool:
+    """Whether pip is likely to bring torch for the NVIDIA GPU: elsewhere than on Linux only from its index."""
+    return has_nvidia_gpu() and (sys.platform.startswith("linux") or bool(torch_index))
 
 
 def state_of(folder: Path) -> str:

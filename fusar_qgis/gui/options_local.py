@@ -49,7 +49,8 @@ class LocalSection(QWidget):
         self._log.show_state(environment.log, environment.doing, busy=environment.is_busy)
         if environment.question:
             self._ask(environment.question)
-        self._place.fileChanged.connect(self._show_size)
+        for signal in (self._place.fileChanged, self._torch_index.textChanged):
+            signal.connect(self._show_size)
         self._source.currentIndexChanged.connect(self._show_source)
         self._folder.fileChanged.connect(self._refresh)
         self._install.clicked.connect(self._start_install)
@@ -181,15 +182,22 @@ class LocalSection(QWidget):
 
     def _show_size(self) -> None:
         """Say beside the button what an installation takes and for which device it is, as far as that is known now."""
-        gpu = installing.has_nvidia_gpu()
         try:
             source = installing.source_of(self._chosen_place())
         except SourceError:
             self._size.clear()
             return
-        device = self.tr("For the NVIDIA GPU.") if gpu else self.tr("For the CPU: there is no NVIDIA GPU.")
-        text = plan_in_words(usual_plan(source, gpu=gpu))
-        self._size.setText(text if source.kind == "wheels" else f"{device} {text}")
+        cuda = installing.expects_cuda(self._torch_index.text().strip())
+        text = plan_in_words(usual_plan(source, gpu=cuda))
+        if source.kind == "wheels":
+            device = ""
+        elif cuda:
+            device = self.tr("For the NVIDIA GPU.")
+        elif installing.has_nvidia_gpu():
+            device = self.tr("For the CPU; for the NVIDIA GPU fill in “Index for torch”.")
+        else:
+            device = self.tr("For the CPU: there is no NVIDIA GPU.")
+        self._size.setText(f"{device} {text}".strip())
 
     def _chosen_place(self) -> str:
         """Return the place to install from; empty for the package index. Raises SourceError: none is chosen yet."""

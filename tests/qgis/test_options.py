@@ -318,6 +318,18 @@ def test_an_installation_outlives_its_page(qtbot, options, bar, qgis_app):
     assert "installed" in bar.currentItem().text()
 
 
+def test_who_has_a_backend_is_led_to_the_options_who_has_none_to_one(options, monkeypatch, standin):
+    assert list(options.offers()) == ["Set up…"]  # FUSAR_URL names one
+    monkeypatch.delenv("FUSAR_URL")
+    assert list(options.offers()) == ["Install…", "Choose a server…"]
+    QgsSettings().setValue("fusar/url", NOWHERE)
+    assert list(options.offers()) == ["Set up…"]
+    QgsSettings().setValue("fusar/backend", "child")
+    assert list(options.offers()) == ["Install…", "Choose a server…"]
+    monkeypatch.setenv("FUSAR_EXECUTABLE", "/gone/fusar")
+    assert list(options.offers()) == ["Install…", "Choose a server…"]
+
+
 def test_what_is_asked_and_what_is_next_outlive_the_page(qtbot, options, bar, tmp_path, monkeypatch):
     environment, wanted = options.environment, []
     options.sample_wanted.connect(lambda: wanted.append(True))
@@ -379,6 +391,14 @@ def test_size_time_and_device_are_said_before(page, tmp_path, monkeypatch):
     monkeypatch.setattr("fusar_qgis.core.installing.has_nvidia_gpu", lambda: True)
     local._show_size()
     assert local._size.text().startswith("For the NVIDIA GPU. About 3.")
+    with monkeypatch.context() as windows:
+        windows.setattr("sys.platform", "win32")  # the usual index has the CPU build there
+        local._show_size()
+        text = local._size.text()
+        assert text.startswith("For the CPU; for the NVIDIA GPU fill in “Index for torch”. About 0.6")
+        local._torch_index.setText("https://cuda.example.org")
+        assert local._size.text().startswith("For the NVIDIA GPU. About 3.")
+    local._torch_index.clear()
     (tmp_path / "fusar_gpt-1-py3-none-any.whl").write_bytes(bytes(1000))
     local._source.setCurrentIndex(1)
     local._place.setFilePath(str(tmp_path))
