@@ -80,7 +80,7 @@ class Interpretation(QObject):
         self._layer, self._source = layer, layer.source()
         self._request, self._area = request, area
         self._found: dict[str, Finding] = {}
-        self._began = time.monotonic()
+        self._began, self._lasted = time.monotonic(), 0.0
         self._backend, self._is_waiting = backend, False
         self._upload: SceneUpload | None = None
         self._sending: QNetworkReply | None = None  # the prior, to a server that cannot open it here
@@ -119,7 +119,7 @@ class Interpretation(QObject):
             QgsProject.instance(),
             self._source,
             self._inputs,
-            began=self._began,
+            began=time.monotonic() - self._lasted,
         )
         layers.warned.connect(self._warn)
         layers.add(Found(self.findings))
@@ -223,7 +223,7 @@ class Interpretation(QObject):
         if self.is_over:
             return
         self._stop_waiting()
-        self.state = state
+        self.state, self._lasted = state, time.monotonic() - self._began
         if state == FAILED:
             self.problem = problem or translate("Api", "The backend gave no reason. Look at its log.")
         upload, self._upload, self._job = self._upload, None, None

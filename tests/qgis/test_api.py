@@ -22,7 +22,7 @@ from standin import CHIPS, GUESSED, UNSEEN
 import fusar_qgis
 from fusar_qgis import api
 from fusar_qgis.core.endpoint import Endpoint
-from fusar_qgis.layers.findings_layer import findings_layers, request_of, run_of
+from fusar_qgis.layers.findings_layer import SECONDS_PROPERTY, findings_layers, request_of, run_of
 
 ROOT = Path(__file__).parents[2]
 BACKEND = os.environ.get("FUSAR_EXECUTABLE", "")  # before a fixture hides it
@@ -72,12 +72,14 @@ def test_added_to_the_project_it_is_a_run_like_any_other(plugin, standin, scene_
     with pytest.raises(RuntimeError, match="nothing to add yet"):
         job.add_to_project()
     qtbot.waitUntil(lambda: job.is_over)
+    qtbot.wait(600)  # a script may take its time
     job.add_to_project()
     qtbot.waitUntil(lambda: [one.featureCount() for one in findings_layers(QgsProject.instance())] == [5])
     (layer,) = findings_layers(QgsProject.instance())
     assert layer.providerType() == "ogr"
     assert request_of(layer).layer_id == scene_layer.id()
     assert request_of(layer).targets == ("ship",)
+    assert float(layer.customProperty(SECONDS_PROPERTY)) == pytest.approx(job._lasted, abs=0.2)
 
 
 def test_it_goes_on_though_nobody_keeps_it(plugin, standin, scene_layer, qtbot):
