@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from qgis.core import QgsMapLayer, QgsProject, QgsRectangle, QgsVectorLayer
+from qgis.core import QgsMapLayer, QgsPointXY, QgsProject, QgsVectorLayer
 from qgis.gui import QgsMapCanvas, QgsMapCanvasItem
 from qgis.PyQt import sip
-from qgis.PyQt.QtCore import QObject, QPointF, QRectF, Qt, QTimer
+from qgis.PyQt.QtCore import QObject, QRectF, Qt, QTimer
 from qgis.PyQt.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 
 from ..background import BackgroundTask
@@ -22,6 +22,7 @@ _LEAST = 3  # two dots are seen as two
 _SOON_MS = 300  # a run writes several times a second
 _RESTS = 4  # times as long as reading takes
 _MM_PER_INCH = 25.4
+_TEXT_SIZE = 8.5
 _DISC, _RING, _TEXT = QColor(20, 20, 20, 225), QColor(255, 255, 255, 230), QColor("white")
 
 
@@ -144,7 +145,7 @@ class ClusterNumbers(QObject):
             is_dot &= (y >= extent.yMinimum()) & (y <= extent.yMaximum())
             parts.append(places.points[is_dot])
         apart = _APART_MM * settings.outputDpi() / _MM_PER_INCH * settings.mapUnitsPerPixel()
-        self._item.show_numbers(extent, *clusters(np.concatenate(parts), apart, _LEAST))
+        self._item.show_numbers(*clusters(np.concatenate(parts), apart, _LEAST))
 
 
 class _Discs(QgsMapCanvasItem):
@@ -157,42 +158,37 @@ class _Discs(QgsMapCanvasItem):
     def __init__(self, canvas: QgsMapCanvas) -> None:
         super().__init__(canvas)
         self._canvas = canvas
-        self._extent = QgsRectangle()
-        self._shares, self.counts = np.zeros((0, 2)), np.zeros(0, np.int64)
+        self._centres, self.counts = np.zeros((0, 2)), np.zeros(0, np.int64)
 
-    def show_numbers(self, extent: QgsRectangle, centres: Any, counts: Any) -> None:
-        """Draw ``counts`` [k] at ``centres`` [k, 2], which lie in ``extent``, both in the map's CRS."""
-        was_empty, self.counts = not len(self.counts), counts
-        if not len(counts):
-            self.setVisible(False)
-            return
-        self._extent = QgsRectangle(extent)
-        left_top = np.array([extent.xMinimum(), extent.yMaximum()])
-        self._shares = (centres - left_top) / [extent.width(), -extent.height()]
-        self.setRect(self._extent)
-        if was_empty or not self.isVisible():
-            self.setVisible(True)
+    def show_numbers(self, centres: Any, counts: Any) -> None:
+        """Draw ``counts`` [k] at ``centres`` [k, 2], which are in the map's CRS."""
+        self._centres, self.counts = centres, counts
+        self.updatePosition()
+
+    def updatePosition(self) -> None:  # noqa: N802 - as QGIS has it
+        """Follow the map; called by QGIS."""
+        self.prepareGeometryChange()
         self.update()
+
+    def boundingRect(self) -> QRectF:  # noqa: N802 - as Qt has it
+        """Return the whole view, in which every point of the map has its place."""
+        return QRectF(self._canvas.viewport().rect())
 
     def paint(self, painter: QPainter, *_: object) -> None:
         """Paint all of them; called by Qt."""
-        size = self.boundingRect().size()
         font = QFont(self._canvas.font())
-        font.setPointSizeF(8.5)
+        font.setPointSizeF(_TEXT_SIZE)
         font.setBold(True)
         painter.setFont(font)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(_RING, 1.2))
         painter.setBrush(_DISC)
         metrics = QFontMetricsF(font)
-        for (across, down), count in zip(self._shares[::-1], self.counts[::-1]):  # noqa: B905 - Python 3.9
+        for (x, y), count in zip(self._centres[::-1], self.counts[::-1]):  # noqa: B905 - Python 3.9
             text = str(count)
             side = max(metrics.height() + 6, metrics.horizontalAdvance(text) + 10)
-            painter.save()
-            painter.translate(QPointF(across * size.width(), down * size.height()))
-            painter.rotate(-self.rotation())
-            disc = QRectF(-side / 2, -side / 2, side, side)
+            disc = QRectF(0, 0, side, side)
+            disc.moveCenter(self.toCanvasCoordinates(QgsPointXY(x, y)))
+            painter.setPen(QPen(_RING, 1.2))
             painter.drawEllipse(disc)
             painter.setPen(_TEXT)
             painter.drawText(disc, Qt.AlignmentFlag.AlignCenter, text)
-            painter.restore()

@@ -96,8 +96,8 @@ def clusters(points: Any, distance: float, least: int) -> tuple[Any, Any]:
     columns, rows = np.floor(points / distance).astype(np.int64).T
     squares, of, counted = np.unique(columns * _ROW + rows, return_inverse=True, return_counts=True)
     counts: list[int] = counted.tolist()
-    centres = np.stack([np.bincount(of, points[:, axis], len(counts)) / counted for axis in (0, 1)], 1)
-    middles: list[list[float]] = centres.tolist()
+    sums = np.stack([np.bincount(of, points[:, axis], len(counts)) for axis in (0, 1)], 1)
+    middles: list[list[float]] = (sums / counted[:, None]).tolist()
     places = {square: place for place, square in enumerate(squares.tolist())}
     for place in np.argsort(-counted, kind="stable").tolist():
         square, (x, y) = int(squares[place]), middles[place]

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from conftest import write_tiff
 from osgeo import gdal, osr
-from qgis.core import QgsProject, QgsRasterLayer, QgsSingleBandPseudoColorRenderer, QgsVectorLayer
+from qgis.core import (
+    QgsProcessingContext,
+    QgsProject,
+    QgsRasterLayer,
+    QgsSingleBandPseudoColorRenderer,
+    QgsVectorLayer,
+)
 from qgis.PyQt.QtWidgets import QAction
 from qgis.PyQt.QtXml import QDomDocument
 
@@ -14,9 +20,10 @@ from fusar_qgis.contract import Task
 from fusar_qgis.core.request import LayerRequest
 from fusar_qgis.gui.model_grey import ModelGreyAction
 from fusar_qgis.layers import findings_layer
-from fusar_qgis.layers.model_grey import grey_scale, is_shown, last_request, picture_of, show, show_as_before
+from fusar_qgis.layers.model_grey import grey_scale, is_shown, picture_of, show, show_as_before
 from fusar_qgis.layers.sar_file import SarFile
 from fusar_qgis.layers.scene import SceneError, original_of, scene_of
+from fusar_qgis.processing.items import raster_sources
 
 SPECKLE = np.random.default_rng(0).rayleigh(1.0, (120, 150)).astype(np.float32)
 KINDS = {
@@ -163,17 +170,34 @@ def test_undeclared_fill_is_transparent(qgis_iface, qgis_new_project, tmp_path, 
     assert np.all(np.array(opaque)[:, 40:])
 
 
-def test_what_a_request_said_of_the_numbers_is_so_on_the_map(qgis_iface, qgis_new_project, tmp_path):
+def test_what_the_newest_request_said_of_the_numbers_is_so_on_the_map(entry, qgis_iface, tmp_path, qtbot):
     layer = added(write(tmp_path / "scene.tif", "amplitude"), qgis_iface)
-    found = QgsVectorLayer("Polygon", "Detections", "memory")
-    found.setCustomProperty(findings_layer.RUN_PROPERTY, '{"id": "r1"}')
-    request = LayerRequest("scene", Task.DETECT, quantity="power", layer_id=layer.id())
-    kept = {**request.to_json(), "layer_id": layer.id()}
-    found.setCustomProperty(findings_layer.REQUEST_PROPERTY, json.dumps(kept))
-    QgsProject.instance().addMapLayer(found)
-    told = last_request(QgsProject.instance(), layer)
-    assert told is not None
-    assert told.quantity == "power"
+    for started, quantity in (("2026-05-02", "grey"), ("2026-05-01", "dB")):
+        found = QgsVectorLayer("Polygon", "Detections", "memory")
+        found.setCustomProperty(findings_layer.RUN_PROPERTY, json.dumps({"id": started, "started": started}))
+        request = LayerRequest("scene", Task.DETECT, quantity=quantity, layer_id=layer.id())
+        kept = {**request.to_json(), "layer_id": layer.id()}
+        found.setCustomProperty(findings_layer.REQUEST_PROPERTY, json.dumps(kept))
+        QgsProject.instance().addMapLayer(found)
+    qgis_iface.setActiveLayer(layer)
+    entry.trigger()
+    qtbot.waitUntil(lambda: is_shown(layer))
+    seen, judged = (
+        SarFile(layer.source(), None, said).grey(0, 0, 150, 120).astype(int) for said in ("grey", None)
+    )
+    assert np.abs(drawn(layer) - seen).max() <= 1
+    assert np.abs(judged - seen).max() > 10
+
+
+def test_processing_reads_the_file_of_a_picture(qgis_iface, qgis_new_project, tmp_path):
+    layer = added(write(tmp_path / "slc.tif", "CInt16"), qgis_iface)
+    show(layer, grey_scale(layer.source(), None))
+    picture = picture_of(layer)
+    for value in (picture, picture.id(), [layer.id(), picture.id()]):
+        context = QgsProcessingContext()
+        context.setProject(QgsProject.instance())
+        (source,) = raster_sources({"INPUT": value}, "INPUT", context)
+        assert source.source == layer.source()
 
 
 def test_without_a_sar_layer_it_says_so(entry, bar, qgis_iface, monkeypatch):
