@@ -198,7 +198,8 @@ def _lines(feature: QgsFeature, number: int) -> list[str]:
     lines += [str(said)[:160]] if said else []
     lon, lat = value_of(feature, "lon"), value_of(feature, "lat")
     if lon is not None and lat is not None:
-        lines.append(f"{float(lat):.5f}, {float(lon):.5f}")
+        north, east = "N" if float(lat) >= 0 else "S", "E" if float(lon) >= 0 else "W"
+        lines.append(f"{abs(float(lat)):.5f}° {north}, {abs(float(lon)):.5f}° {east}")
     who = value_of(feature, "reviewed_by")
     decision = {
         review.ACCEPTED: translate("Report", "accepted"),
