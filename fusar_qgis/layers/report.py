@@ -10,7 +10,7 @@ from pathlib import Path
 
 from qgis.core import QgsFeature
 from qgis.PyQt.QtCore import QPointF, QRectF, Qt
-from qgis.PyQt.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
+from qgis.PyQt.QtGui import QColor, QImage, QPainter, QPen, QPolygonF, QTransform
 
 from ..contract import SceneBox
 from ..core import review
@@ -234,8 +234,7 @@ def _overview(scene: SarFile, boxes: list[SceneBox], shown: list[int], area: Rin
     picture = QImage(grey.tobytes(), *least, least[0], QImage.Format.Format_Grayscale8)
     picture = picture.convertToFormat(QImage.Format.Format_RGB32).scaled(*size)
     painter = QPainter(picture)
-    painter.scale(scale, scale)
-    painter.translate(-col, -row)
+    painter.setTransform(QTransform(scale, 0, 0, scale, -col * scale, -row * scale))
     for pen in _pens(1.5, Qt.PenStyle.DashLine):
         painter.setPen(pen)
         for ring in area:

@@ -214,7 +214,7 @@ def test_the_same_is_asked_again_and_replaces_the_old_run_when_it_has_ended(
     shown._focus.choose("early")
     said = answer(monkeypatch, "Replace")
     shown.repeat()
-    assert "1 decision of your review leave" in said[0]
+    assert "1 decision of your review will leave" in said[0]
     ((request, then),) = asked
     assert (request.task, request.targets) == (Task.DETECT, ("ship",))
     add("new", "2026-01-05T03:04:05Z", [0, 100])
@@ -281,7 +281,7 @@ def test_only_common_ground_is_compared_also_of_another_scene(shown, qgis_iface)
     }  # fmt: skip
     table = qgis_iface.mainWindow().findChildren(EffectTable)[-1]
     said = table.layout().itemAt(0).widget().text()
-    assert "6 detections where only one of the runs has looked are not compared." in said
+    assert "Not compared, as only one of the runs has looked there: 6 detections." in said
     assert "The scenes are not the same" in said
 
 
