@@ -103,7 +103,7 @@ class ProjectRun:
 
 
 def runs_in(project: QgsProject) -> list[ProjectRun]:
-    """Return the runs of a project, in the order of its Layers panel; then those that found nothing."""
+    """Return the runs of a project, in the order of its Layers panel; then those that have found nothing."""
     found: dict[str, ProjectRun] = {}
     for layer in findings_layers(project):
         run = _read(layer.customProperty)
@@ -116,8 +116,22 @@ def runs_in(project: QgsProject) -> list[ProjectRun]:
 
 
 def keep_run(project: QgsProject, properties: Mapping[str, str]) -> None:
-    """Keep a run without a layer, by what would be the custom properties of its layers."""
-    project.writeEntry(_SCOPE, _KEY, json.dumps([*_kept(project), dict(properties)], ensure_ascii=False))
+    """Keep a run that has no layer yet, by what will be the custom properties of its layers."""
+    run_id = _read(properties.get).id
+    others = [kept for kept in _kept(project) if _read(kept.get).id != run_id]
+    project.writeEntry(_SCOPE, _KEY, json.dumps([*others, dict(properties)], ensure_ascii=False))
+
+
+def change_kept(project: QgsProject, run_id: str, change: Mapping[str, str] | None) -> None:
+    """Change what the project keeps of a run without a layer, if it does; None takes it out."""
+    before, after = _kept(project), []
+    for kept in before:
+        if _read(kept.get).id != run_id:
+            after.append(kept)
+        elif change is not None:
+            after.append({**kept, **change})
+    if after != before:
+        project.writeEntry(_SCOPE, _KEY, json.dumps(after, ensure_ascii=False))
 
 
 def group_of(run: ProjectRun) -> QgsLayerTreeGroup | None:
@@ -133,7 +147,7 @@ def rename_run(project: QgsProject, run: ProjectRun, name: str) -> None:
     if group is not None:
         group.setName(name)
     else:
-        _change_kept(project, run.id, {_NAME: name})
+        change_kept(project, run.id, {_NAME: name})
 
 
 def remove_run(project: QgsProject, run: ProjectRun) -> None:
@@ -142,7 +156,7 @@ def remove_run(project: QgsProject, run: ProjectRun) -> None:
     project.removeMapLayers([layer.id() for layer in run.layers.values()])
     if group is not None and not group.children() and group.parent() is not None:
         group.parent().removeChildNode(group)
-    _change_kept(project, run.id, None)
+    change_kept(project, run.id, None)
 
 
 def common_ground(one: ProjectRun, other: ProjectRun) -> Ground:
@@ -223,15 +237,3 @@ def _kept(project: QgsProject) -> list[dict[str, str]]:
     except ValueError:
         return []
     return [one for one in kept if isinstance(one, dict)] if isinstance(kept, list) else []
-
-
-def _change_kept(project: QgsProject, run_id: str, change: dict[str, str] | None) -> None:
-    """Change what the project keeps of a run without a layer; None takes it out."""
-    before, after = _kept(project), []
-    for kept in before:
-        if _read(kept.get).id != run_id:
-            after.append(kept)
-        elif change is not None:
-            after.append({**kept, **change})
-    if after != before:
-        project.writeEntry(_SCOPE, _KEY, json.dumps(after, ensure_ascii=False))

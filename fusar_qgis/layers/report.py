@@ -10,7 +10,7 @@ from pathlib import Path
 
 from qgis.core import QgsFeature
 from qgis.PyQt.QtCore import QPointF, QRectF, Qt
-from qgis.PyQt.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
+from qgis.PyQt.QtGui import QColor, QImage, QPainter, QPen, QPolygonF, QTransform
 
 from ..contract import SceneBox
 from ..core import review
@@ -198,7 +198,8 @@ def _lines(feature: QgsFeature, number: int) -> list[str]:
     lines += [str(said)[:160]] if said else []
     lon, lat = value_of(feature, "lon"), value_of(feature, "lat")
     if lon is not None and lat is not None:
-        lines.append(f"{float(lat):.5f}, {float(lon):.5f}")
+        north, east = "N" if float(lat) >= 0 else "S", "E" if float(lon) >= 0 else "W"
+        lines.append(f"{abs(float(lat)):.5f}° {north}, {abs(float(lon)):.5f}° {east}")
     who = value_of(feature, "reviewed_by")
     decision = {
         review.ACCEPTED: translate("Report", "accepted"),
@@ -233,8 +234,7 @@ def _overview(scene: SarFile, boxes: list[SceneBox], shown: list[int], area: Rin
     picture = QImage(grey.tobytes(), *least, least[0], QImage.Format.Format_Grayscale8)
     picture = picture.convertToFormat(QImage.Format.Format_RGB32).scaled(*size)
     painter = QPainter(picture)
-    painter.scale(scale, scale)
-    painter.translate(-col, -row)
+    painter.setTransform(QTransform(scale, 0, 0, scale, -col * scale, -row * scale))
     for pen in _pens(1.5, Qt.PenStyle.DashLine):
         painter.setPen(pen)
         for ring in area:

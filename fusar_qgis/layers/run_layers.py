@@ -25,7 +25,7 @@ from ..contract import Finding, Found
 from ..core.counting import Cells, Counts, result
 from . import findings_layer, storage
 from .features import finding_feature, finding_fields, memory_layer
-from .project_runs import keep_run
+from .project_runs import change_kept, keep_run
 from .run_groups import group_name
 from .scene import crs_of
 from .styles import style
@@ -70,6 +70,7 @@ class RunLayers(QObject):
         self.setObjectName(str(run.get("id")))
         self._run = run
         self._properties = findings_layer.properties_of_run(run, scene, request)
+        keep_run(QgsProject.instance(), self._properties)
         self._temporary = storage.temporary_file(QgsProject.instance())
         self._group: QgsLayerTreeGroup | None = None
         self._layers: dict[str, QgsVectorLayer] = {}
@@ -157,7 +158,7 @@ class RunLayers(QObject):
         """Write the rest and let go of the layers; return how many findings of each kind there are.
 
         ``warnings`` are all those of a run that is complete; it has kept those of its beginning. ``status`` is what
-        became of it. A run that found nothing has no layer: the project keeps it.
+        became of it. A run that found nothing has no layer: the project keeps it, unless it is closed.
         ``answers`` are those that were understood, ``unclear`` the others but for chips ``without_data``.
         """
         self._finishing = True
@@ -169,8 +170,9 @@ class RunLayers(QObject):
         if warnings:
             self._run = {**self._run, "warnings": "\n".join(warnings)}
             self._note(findings_layer.RUN_PROPERTY, json.dumps(self._run, ensure_ascii=False))
-        if not (self._over or self._kind_of or self._layers or self._making):
-            keep_run(QgsProject.instance(), self._properties)
+        has_layers = bool(self._kind_of or self._layers or self._making)
+        kept = None if has_layers else self._properties
+        change_kept(QgsProject.instance(), self.objectName(), kept)
         counts = Counter(self._kind_of.values())
         counts["unclear"] = len(self._unclear)
         counts["without_data"] = len(self._without_data)

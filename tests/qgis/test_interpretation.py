@@ -39,6 +39,7 @@ from fusar_qgis.gui.request_dialog import RequestDialog
 from fusar_qgis.gui.run_progress import RunTask
 from fusar_qgis.layers import clipping, model_grey
 from fusar_qgis.layers.findings_layer import SCENE_PROPERTY, request_of, run_of
+from fusar_qgis.layers.project_runs import runs_in
 from fusar_qgis.layers.storage import source_of
 
 LEFT = Qt.MouseButton.LeftButton
@@ -317,6 +318,8 @@ def test_cancel_at_once_and_keep_what_was_found(ask, bar, qtbot, standin, where,
     assert finished(bar, "Cancelled")
     qtbot.waitUntil(standin.dismissed.is_set)
     assert ("Detections" in layers()) == (where != "project closed")
+    statuses = [one.status for one in runs_in(QgsProject.instance())]
+    assert statuses == ([] if where == "project closed" else ["dismissed"])
     qtbot.waitUntil(lambda: bool(desktop_messages))
     assert desktop_messages == ["Task complete"], "a cancelled run did not fail"
     qtbot.waitUntil(lambda: [item.title() for item in bar.items()] == ["Detect endless"])

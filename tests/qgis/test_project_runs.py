@@ -6,8 +6,9 @@ import zipfile
 import pytest
 from qgis.core import QgsPalLayerSettings, QgsProject, QgsVectorLayer, QgsVectorLayerSimpleLabeling
 from qgis.PyQt.QtCore import QObject
+from test_results import finding
 
-from fusar_qgis.contract import Task
+from fusar_qgis.contract import Found, Task
 from fusar_qgis.core.request import LayerRequest
 from fusar_qgis.layers import findings_layer
 from fusar_qgis.layers.project_runs import (
@@ -98,6 +99,18 @@ def test_a_run_that_found_nothing_is_one_too_also_when_the_project_is_opened_aga
     assert run.ground()[0].area() == 100 * 100
 
 
+def test_a_run_is_there_from_its_start_and_its_layers_take_its_place(project, qtbot):
+    layers = RunLayers(about("new"), project)
+    (run,) = runs_in(project)
+    assert (run.id, run.status, run.layers) == ("new", "", {})
+    layers.add(Found((finding(1),)))
+    with qtbot.waitSignal(layers.destroyed):
+        layers.finish()
+    (run,) = runs_in(project)
+    assert set(run.layers) == {"detections"}
+    assert project.readEntry("fusar", "/runs", "")[0] == "[]"
+
+
 def test_it_is_renamed_and_removed(project, qtbot):
     look_and_find_nothing(project, qtbot)
     (run,) = runs_in(project)
@@ -111,9 +124,14 @@ def test_it_is_renamed_and_removed(project, qtbot):
 
 def test_a_run_of_a_closed_project_is_not_kept_in_the_next(project, qtbot):
     layers = RunLayers(about("empty"), project)
-    project.clear()
+
+    def cancel():
+        layers.finish((), "dismissed")  # as the run does, too late
+
+    project.cleared.connect(cancel)
     with qtbot.waitSignal(layers.destroyed):
-        layers.finish()
+        project.clear()
+    project.cleared.disconnect(cancel)
     assert not runs_in(project)
 
 

@@ -104,7 +104,7 @@ def test_the_newest_stands_first_with_what_came_out(shown):
     assert column(shown, RUN, 1)[0].endswith(":04 · 2.0 x 2.0 km")
     assert "2026" in shown.table.topLevelItem(0).toolTip(RUN)
     assert column(shown, RESULT) == ["12 detections", "3 detections"]
-    assert column(shown, RESULT, 1) == ["finished", "finished"]
+    assert column(shown, RESULT, 1) == ["finished · 100.0 s", "finished · 9.5 s"]
     assert column(shown, MODEL) == ["tiny (demonstration)"] * 2
     assert column(shown, MODEL, 1) == ["no prior"] * 2
     assert column(shown, DURATION) == ["100.0 s", "9.5 s"]
@@ -119,9 +119,9 @@ def test_numbers_sort_as_numbers(shown):
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        ("successful", "nothing found|finished"),
-        ("dismissed", "no findings|cancelled"),
-        ("failed", "no findings|failed"),
+        ("successful", "nothing found|finished · 1.0 s"),
+        ("dismissed", "no findings|cancelled · 1.0 s"),
+        ("failed", "no findings|failed · 1.0 s"),
     ],
 )
 def test_that_nothing_was_found_is_said_only_of_a_run_that_ended(shown, qtbot, status, said):
@@ -214,7 +214,7 @@ def test_the_same_is_asked_again_and_replaces_the_old_run_when_it_has_ended(
     shown._focus.choose("early")
     said = answer(monkeypatch, "Replace")
     shown.repeat()
-    assert "1 decision of your review leave" in said[0]
+    assert "1 decision of your review will leave" in said[0]
     ((request, then),) = asked
     assert (request.task, request.targets) == (Task.DETECT, ("ship",))
     add("new", "2026-01-05T03:04:05Z", [0, 100])
@@ -281,7 +281,7 @@ def test_only_common_ground_is_compared_also_of_another_scene(shown, qgis_iface)
     }  # fmt: skip
     table = qgis_iface.mainWindow().findChildren(EffectTable)[-1]
     said = table.layout().itemAt(0).widget().text()
-    assert "6 detections where only one of the runs has looked are not compared." in said
+    assert "Not compared, as only one of the runs has looked there: 6 detections." in said
     assert "The scenes are not the same" in said
 
 

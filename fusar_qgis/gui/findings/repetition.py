@@ -59,7 +59,7 @@ class Repetition(QObject):
         reviewed = sum(map(_reviewed, run.layers.values()))
         if reviewed:
             lines.append(
-                translate_count("Repetition", "%n decision(s) of your review leave with them.", reviewed)
+                translate_count("Repetition", "%n decision(s) of your review will leave with them.", reviewed)
             )
         box.setInformativeText("\n".join(lines))
         roles = QMessageBox.ButtonRole

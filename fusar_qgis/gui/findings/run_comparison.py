@@ -54,7 +54,7 @@ class RunComparison(QObject):
         if changed.outside:
             said += "\n" + translate_count(
                 "RunComparison",
-                "%n detection(s) where only one of the runs has looked are not compared.",
+                "Not compared, as only one of the runs has looked there: %n detection(s).",
                 changed.outside,
             )
         if not same_scene:

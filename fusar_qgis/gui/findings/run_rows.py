@@ -31,9 +31,9 @@ def found_in_words(run: ProjectRun) -> str:
         said.append(translate_count("RunRow", "%n cell(s)", counts["grid"]))  # of a run that goes on
     if said:
         return ", ".join(said)
-    if run.status in ("dismissed", "failed"):
-        return translate("RunRow", "no findings")
-    return translate("RunRow", "nothing found")
+    if run.status == "successful":
+        return translate("RunRow", "nothing found")
+    return translate("RunRow", "no findings")
 
 
 def outcome(run: ProjectRun, *, under_way: bool) -> str:
@@ -79,6 +79,7 @@ class RunRow(QTreeWidgetItem):
         began, duration = started(about), ""
         if run.seconds is not None:
             duration = translate("RunRow", "{n} s").replace("{n}", QLocale().toString(run.seconds, "f", 1))
+        became = outcome(run, under_way=under_way)
         model = str(about.get("model") or "")
         if about.get("demonstration"):
             model = translate("RunRow", "{model} (demonstration)").replace("{model}", model)
@@ -86,7 +87,7 @@ class RunRow(QTreeWidgetItem):
         super().__init__(
             [
                 f"{run.short_name}\n{when_and_where(about)}",
-                f"{found_in_words(run)}\n{outcome(run, under_way=under_way)}",
+                f"{found_in_words(run)}\n{' · '.join(filter(None, (became, duration)))}",
                 f"{model}\n{prior_in_words(about)}",
                 f"{about.get('scene') or ''}\n{band}",
                 duration,
