@@ -138,7 +138,9 @@ class ClusterNumbers(QObject):
         settings = self._canvas.mapSettings()
         extent, scale = settings.visibleExtent(), settings.scale()
         parts = [np.zeros((0, 2))]
-        for places in self._places.values():
+        for name, places in self._places.items():
+            if not self._watched[name][0].isInScaleRange(scale):
+                continue
             x, y = places.points.T
             is_dot = places.lengths * 1000 < DOT_MM * scale
             is_dot &= (x >= extent.xMinimum()) & (x <= extent.xMaximum())

@@ -122,6 +122,14 @@ def test_a_style_of_the_analysts_own_gets_no_numbers(look, layer):
     assert look() == []
 
 
+def test_a_layer_that_its_scales_hide_is_not_counted(look, layer):
+    layer.setMinimumScale(1000)
+    layer.setScaleBasedVisibility(True)
+    assert look() == []
+    layer.setScaleBasedVisibility(False)
+    assert look(FAR * 1.01) == [6, 4]
+
+
 def test_a_layer_that_is_not_on_the_map_is_not_counted(look, layer, canvas):
     assert look() == [6, 4]
     canvas.setLayers([])

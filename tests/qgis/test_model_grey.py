@@ -130,6 +130,24 @@ def test_two_bands_of_complex_parts_are_one_picture(tmp_path, qgis_new_project, 
     assert block.value(3, 5) == pytest.approx(np.hypot(*stored[:, 3, 5]))
 
 
+def test_a_swath_placed_by_control_points_is_seen_in_its_place(tmp_path, qgis_new_project, qgis_iface):
+    path = write_tiff(tmp_path / "swath.tif", epsg=None, stored_as=gdal.GDT_CInt16)
+    dataset = gdal.Open(str(path), gdal.GA_Update)
+    wgs84 = osr.SpatialReference()
+    wgs84.ImportFromEPSG(4326)
+    corners = ((0, 0), (200, 0), (0, 160), (200, 160), (100, 80))
+    points = [gdal.GCP(117 + x * 1e-4 + y * 2e-5, 36 - y * 1e-4, 0, x, y) for x, y in corners]
+    dataset.SetGCPs(points, wgs84.ExportToWkt())
+    dataset = None
+    layer = added(path, qgis_iface)
+    show(layer, grey_scale(str(path), None))
+    picture = picture_of(layer)
+    assert picture.crs() == layer.crs()
+    for edge in ("xMinimum", "xMaximum", "yMinimum", "yMaximum"):
+        assert getattr(picture.extent(), edge)() == pytest.approx(getattr(layer.extent(), edge)(), abs=1e-6)
+    assert 116.9 < picture.extent().xMinimum() < picture.extent().xMaximum() < 117.1
+
+
 def test_a_picture_outlives_the_session_and_goes_with_its_layer(entry, qgis_iface, tmp_path, qtbot):
     layer = added(write(tmp_path / "slc.tif", "CInt16"), qgis_iface)
     show(layer, grey_scale(layer.source(), None))
