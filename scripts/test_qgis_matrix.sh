@@ -83,6 +83,8 @@ for suite in ${FUSAR_SUITES:-bookworm trixie forky}; do
     mkdir -p "$folder/pip" "$system/var/cache/pip"
     mount --bind "$folder/pip" "$system/var/cache/pip" # torch's libraries are the same for all
     inside "$system" make --silent .venv-qgis/installed .venv/installed
+    inside "$system" .venv/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt \
+        --editable '.[train]' # the records of “Prepare training chips” are read by fusar-train
     echo "== $suite: QGIS $(inside "$system" dpkg-query -W -f '${Version}' qgis), $(inside "$system" python3 --version)"
     inside "$system" unshare --net sh -euc 'ip link set lo up; exec timeout 3600 sh scripts/test_qgis.sh "$@"' sh "$@" ||
         failed="$failed $suite"
