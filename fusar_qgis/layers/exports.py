@@ -98,9 +98,9 @@ def snapshot(
 ) -> Snapshot:
     """Take what an export of ``layer`` needs; on the GUI thread."""
     fields = QgsFields()
-    for field in layer.fields():
-        if field.name() != "fid":
-            fields.append(field)
+    for one in layer.fields():
+        if one.name() != "fid":
+            fields.append(one)
     features = list(layer.getFeatures())
     reviews = [_text(feature, "review") for feature in features]
     kept = [
