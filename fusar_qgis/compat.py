@@ -16,7 +16,6 @@ from qgis.core import (
     QgsSymbol,
     QgsSymbolLayer,
     QgsTask,
-    QgsTextFormat,
     QgsWkbTypes,
 )
 
@@ -110,14 +109,3 @@ def feature_action_target() -> Any:
     if Qgis.QGIS_VERSION_INT >= 33000:
         return Qgis.MapLayerActionTarget.SingleFeature
     return QgsMapLayerAction.Target.SingleFeature
-
-
-def set_label_font(label: Any, font: Any) -> None:
-    """Give the label of a print layout a font."""
-    if Qgis.QGIS_VERSION_INT >= 32400:
-        form = QgsTextFormat()
-        form.setFont(font)
-        form.setSize(font.pointSizeF())
-        label.setTextFormat(form)
-    else:
-        label.setFont(font)

@@ -1,9 +1,11 @@
 """The counts of a run: the area's number where there is one, else that of its only chip."""
 
+import json
+
 import pytest
 
 from fusar_qgis.contract import Finding, Polygon, SceneBox
-from fusar_qgis.core.counting import AreaCount, Cells, Counts
+from fusar_qgis.core.counting import AreaCount, Cells, Counts, areas_of, cells_of, result
 
 SHAPE = Polygon("Polygon", (((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 0.0)),))
 
@@ -74,3 +76,17 @@ def test_the_cells_of_each_target_are_counted_and_those_replaced_are_not():
     cells.drop("s0")
     cells.drop("a")
     assert cells.by_target() == {"ship": (1, 3), "plane": (0, 4)}
+
+
+def test_a_result_is_kept_as_json_and_read_again():
+    cells = Cells()
+    cells.add(row("s", "grid", hit=True, chip=0))
+    made = counts(*chips(7), row("a", count=24, agreement=0.5))
+    kept = json.loads(json.dumps(result(made, cells)))
+    assert areas_of(kept) == made.areas()
+    assert cells_of(kept) == cells.by_target()
+
+
+@pytest.mark.parametrize("kept", [{}, {"counts": [7], "cells": 7}, {"counts": [{}], "cells": {"ship": 1}}])
+def test_a_result_that_cannot_be_read_is_none(kept):
+    assert (areas_of(kept), cells_of(kept)) == ([], {})

@@ -37,7 +37,7 @@ from .run_comparison import RunComparison, counterparts
 from .run_rows import DURATION, RUN, RunRow, found_in_words
 
 _AROUND = 1.2  # the map shows this many times a run's ground
-_WIDTHS = (182, 104, 150, 130)  # pixels: the first two fit a narrow dock
+_WIDTHS = (170, 118, 150, 130)  # pixels: the first two fit a narrow dock
 _ICON = 16
 
 
