@@ -35,7 +35,10 @@ class Confidence(QWidget):
         layout.addStretch()
 
     def show_least(self, least: float, ranking: str) -> None:
-        """Put the slider where the layer's filter is, without a signal, and say what it filters by."""
+        """Put the slider where the layer's filter is, without a signal, and say what it filters by.
+
+        A slider that is being moved stays where it is.
+        """
         self._ranking = ranking
         names = {
             "confidence": self.tr("Confid&ence"),
@@ -46,6 +49,8 @@ class Confidence(QWidget):
         self._slider.setEnabled(bool(ranking))
         for widget in (self._name, self._slider, self._text):
             widget.setToolTip(self._explanation())
+        if self._timer.isActive():
+            return
         self._slider.blockSignals(True)
         self._slider.setValue(round(least * _STEPS))
         self._slider.blockSignals(False)

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from qgis.core import (
+    QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsFeature,
     QgsFeatureRequest,
     QgsGeometry,
     QgsProject,
+    QgsSettings,
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QDateTime
@@ -20,6 +22,7 @@ from qgis.PyQt.QtCore import QDateTime
 from .. import compat
 from ..core import review
 from ..core.review import Item, Queue
+from ..core.setting_names import REVIEWER
 from ..translation import translate
 from . import findings_layer, storage
 from .features import value_of
@@ -230,3 +233,9 @@ def _sides(outline: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> dict[str,
     ring = outline.asMultiPolygon()[0][0]
     sides = sorted((measure.measureLine(ring[0], ring[1]), measure.measureLine(ring[1], ring[2])))
     return {"width_m": sides[0], "length_m": sides[1]}
+
+
+def reviewer() -> str:
+    """Return the reviewer's name: as set, else as the computer knows it."""
+    named = str(QgsSettings().value(REVIEWER, "", type=str)).strip()
+    return named or str(QgsApplication.userFullName() or QgsApplication.userLoginName())

@@ -86,11 +86,11 @@ def test_by_key(layer, start, canvas):
     press(canvas, "A")
     press(canvas, "r")
     assert decisions(layer) == ["accepted", "rejected", None, None]
-    assert bar._key == 3
+    assert bar.session.key == 3
     press(canvas, "P")
     assert bar._progress.text() == "2 of 4 reviewed · rejected"
     press(canvas, "N")
-    assert bar._key == 3
+    assert bar.session.key == 3
     feature = layer.getFeature(1)
     assert feature["reviewed_by"] == "Ada"
     assert isinstance(feature["reviewed_at"], QDateTime)
@@ -108,7 +108,7 @@ def test_relabel_and_undo(layer, start, canvas):
     press(canvas, "A")
     press(canvas, "UU")
     assert decisions(layer) == [None] * 4
-    assert bar._key == 1
+    assert bar.session.key == 1
     assert not bar._undo.isEnabled()
 
 
@@ -152,7 +152,7 @@ def test_add_what_was_missed(layer, start, canvas, qgis_iface):
     added = layer.getFeature(5)
     assert (added["label"], added["reviewed_by"], added["run"]) == ("ship", "Ada", RUN["id"])
     assert added.geometry().isGeosValid()
-    assert bar._key == 5
+    assert bar.session.key == 5
     assert "1 of 5" in bar._progress.text()
     press(canvas, "U")
     assert layer.featureCount() == 4
@@ -199,7 +199,7 @@ def test_it_goes_on_after_the_project_is_opened_again(layer, start, canvas, revi
     again = project.mapLayer(layer_id)
     bar = start(again)
     assert "2 of 4 reviewed" in bar._progress.text()
-    assert bar._key == 3
+    assert bar.session.key == 3
 
 
 def test_a_file_that_is_locked_or_full(layer, start, canvas, bar):
@@ -217,7 +217,7 @@ def test_a_file_that_is_locked_or_full(layer, start, canvas, bar):
     press(canvas, "R")
     assert "cannot be saved" in bar.currentItem().text()
     assert decisions(layer) == [None] * 4
-    assert review_bar._key == 1
+    assert review_bar.session.key == 1
 
 
 def test_nothing_to_review(review, bar, qgis_new_project):

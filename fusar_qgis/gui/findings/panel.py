@@ -23,14 +23,13 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ...core import review
-from ...layers.decisions import Decisions
+from ...layers.decisions import Decisions, reviewer
 from ...layers.project_runs import ProjectRun, ProjectRuns
 from ...layers.run_groups import run_label
 from ...layers.storage import StorageError
 from ..areas import show_on_map
 from ..keys import Keys
 from ..messages import show_message
-from ..review_bar import reviewer
 from .filters import Filters
 from .pictures import SIDE
 from .reader import LayerReader, layers_of
