@@ -15,6 +15,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.gui import QgisInterface
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction, QComboBox, QLabel, QToolBar, QToolButton
@@ -51,6 +52,8 @@ class ReviewBar(QToolBar):
         self._exporting = Exporting(iface, self)
         self._tool = AreaTool(self._canvas)
         self._tool.drawn.connect(self._drawn)
+        self._before = self._canvas.mapTool()
+        self._resumes = False  # the tool for boxes, once what was missed is drawn
         self._make_parts()
         self._keys = Keys(self._shortcuts, self)
         self._keys.listen_to([self._canvas, self, *self.findChildren(QToolButton)])
@@ -67,7 +70,10 @@ class ReviewBar(QToolBar):
         project = QgsProject.instance()
         project.layersWillBeRemoved.disconnect(self._layers_go)
         project.layersAdded.disconnect(self._list_layers)
+        has_tool = self._canvas.mapTool() in (self.session.tool, self._tool)
         self.session.remove()
+        if has_tool and self._before is not None and not sip.isdeleted(self._before):
+            self._canvas.setMapTool(self._before)
         self._keys.remove()
         self._tool.remove()
         self._exporting.remove()
@@ -102,12 +108,16 @@ class ReviewBar(QToolBar):
         self._label.setMinimumContentsLength(8)
         self._label.setToolTip(self.tr("The right label. Enter gives it to the finding, Esc leaves."))
         self._label.lineEdit().returnPressed.connect(self._relabelled)
-        self._label_leaving = Keys({self._leave_label(): ("Escape",)}, self)
+        self._label_leaving = Keys({self._leave_label(): ("Esc",)}, self)
         self._label_leaving.listen_to([self._label, self._label.lineEdit()])
         self.addWidget(self._label)
         self._add = self._button(icon("/symbologyAdd.svg"), self.tr("Add"), ("+", "Insert"))
         self._add.setToolTip(self.tr("Add what the model missed (+)"))
-        self._undo = self._button(icon("/mActionUndo.svg"), self.tr("Undo"), ("U",), plain=True)
+        self._edit = self._button(icon("/mActionNodeTool.svg"), self.tr("Edit box"), ("E",))
+        self._edit.setCheckable(True)
+        self._edit.triggered.connect(self._take_tool)
+        self.session.tool.setAction(self._edit)  # QGIS checks it as long as the tool is in use
+        self._undo = self._button(icon("/mActionUndo.svg"), self.tr("Undo"), ("U", "Ctrl+Z"), plain=True)
         self._closer = self._button(icon("/mActionZoomIn.svg"), self.tr("Look closer"), ("C",))
         self.addSeparator()
         self._progress = QLabel(self)
@@ -185,8 +195,26 @@ class ReviewBar(QToolBar):
         self._confidence_action.setVisible(detections)
         self._closer.setVisible(self._look is not None and layer is not None and is_grid(layer))
         self._list_labels()
+        self._offer_edit()
         self.session.begin()
         self._show_state()
+
+    def _offer_edit(self) -> None:
+        """Let boxes be changed at once where they can be; else say why not."""
+        can = self.session.of_detections and not self.session.no_boxes
+        self._edit.setEnabled(can)
+        tip = self.tr(
+            "<b>Edit box (E)</b><br>Drag a corner or an edge, the inside to move it, the round handle to turn it "
+            "(with Shift by 15°). The arrow keys move it by a pixel of the scene, Esc gives up, U takes it back."
+        )
+        self._edit.setToolTip(self.session.no_boxes or tip)
+        self._take_tool(can)
+
+    def _take_tool(self, wanted: bool) -> None:
+        if wanted:
+            self._canvas.setMapTool(self.session.tool)
+        else:
+            self._canvas.unsetMapTool(self.session.tool)
 
     def _list_labels(self) -> None:
         layer = self.session.layer
@@ -225,6 +253,8 @@ class ReviewBar(QToolBar):
         }
         if item is not None and item.review is not None:
             text = f"{text} · {words.get(item.review, item.review)}"
+            if decisions.is_reshaped(item.key):
+                text = f"{text}, {self.tr('box changed')}"
         self._progress.setText(text)
         self._confidence.show_least(queue.least_score, decisions.ranking)
         self._confidence.show_counts(len(shown), len(queue), queue.unscored())
@@ -238,6 +268,7 @@ class ReviewBar(QToolBar):
         self._canvas.setFocus()
 
     def _draw(self) -> None:
+        self._resumes = self._edit.isChecked()
         self._canvas.setMapTool(self._tool)
         # QGIS shows a tool's message, and takes it away when it is discarded.
         hint = self.tr("Drag a rectangle around what the model missed.")
@@ -246,6 +277,8 @@ class ReviewBar(QToolBar):
     def _drawn(self, outline: QgsGeometry) -> None:
         self._tool.messageDiscarded.emit()
         self._canvas.unsetMapTool(self._tool)
+        if self._resumes:
+            self._take_tool(True)
         label = self._label.currentText().strip()
         if not self.session.of_detections:
             return

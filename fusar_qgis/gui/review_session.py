@@ -7,10 +7,13 @@ from contextlib import contextmanager
 
 from qgis.core import (
     Qgis,
+    QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsCsException,
     QgsFeature,
+    QgsFeatureRequest,
     QgsGeometry,
+    QgsPointXY,
     QgsProject,
     QgsVectorLayer,
 )
@@ -20,11 +23,15 @@ from qgis.PyQt.QtGui import QColor
 
 from .. import compat
 from ..core import review
+from ..core.oriented_box import OrientedBox
 from ..core.review import Item
-from ..layers.decisions import Decisions, reviewer
+from ..layers.box_placing import BoxPlacing
+from ..layers.decisions import NEWS, Decisions, reviewer
 from ..layers.run_groups import show_only, show_others
+from ..layers.scene import SceneError
 from ..layers.storage import StorageError, save_style
 from ..layers.styles import labels_of
+from .review_edit import BoxTool
 
 _AROUND = 6  # the map shows so many times the finding's size, unless the analyst's own scale is about right
 _LEAST_SHARE, _MOST_SHARE = 0.01, 0.7
@@ -39,6 +46,8 @@ class ReviewSession(QObject):
     Attributes:
         decisions: The layer's, None while there is no layer.
         key: The current finding, None where there is none.
+        tool: The map tool that changes the current finding's box.
+        no_boxes: Why boxes cannot be changed, a whole sentence; empty where they can be.
     """
 
     changed = pyqtSignal()
@@ -51,6 +60,12 @@ class ReviewSession(QObject):
         self._canvas = canvas
         self.decisions: Decisions | None = None
         self.key: int | None = None
+        self.tool = BoxTool(canvas)
+        self.tool.edited.connect(self._reshape)
+        self.tool.chosen.connect(self._choose)
+        self.no_boxes = ""
+        self._placing: BoxPlacing | None = None
+        NEWS.told.connect(self._on_decided)
         self._frame = QgsRubberBand(canvas, compat.POLYGON)
         self._frame.setFillColor(QColor(0, 0, 0, 0))
         self._frame.setStrokeColor(QColor("white"))
@@ -76,6 +91,8 @@ class ReviewSession(QObject):
     def remove(self) -> None:
         """Let go of the layer and the map."""
         self._close()
+        NEWS.told.disconnect(self._on_decided)
+        self.tool.remove()
         show_others(QgsProject.instance())
         self._canvas.scene().removeItem(self._frame)
         self.deleteLater()
@@ -86,6 +103,7 @@ class ReviewSession(QObject):
         self.key = None
         self._frame.reset(compat.POLYGON)
         self.decisions = None if layer is None else Decisions(layer, reviewer())
+        self._place()
         show_only(QgsProject.instance(), layer)
 
     def begin(self) -> None:
@@ -108,6 +126,7 @@ class ReviewSession(QObject):
 
     def fresh(self) -> Decisions | None:
         """Return the layer's decisions, after another look if a run has added findings meanwhile."""
+        self.tool.finish()
         if self.decisions is not None and self.decisions.is_stale():
             self.decisions.read()
             self.changed.emit()
@@ -146,17 +165,26 @@ class ReviewSession(QObject):
         if decisions is None:
             return
         with self._change(decisions, label):
-            key = decisions.add(outline, self._canvas.mapSettings().destinationCrs(), label)
+            crs = self._canvas.mapSettings().destinationCrs()
+            key = decisions.add(outline, crs, label, self._columns_of(outline, crs))
             self._show(key)
 
     def undo(self) -> None:
-        """Take the last decision back, and go to its finding."""
+        """Take the last step back: of a decision, go to its finding; of another box, stay where the analyst is."""
+        self.tool.finish()
         decisions = self.decisions
         if decisions is None:
             return
         with self._change(decisions):
+            stays = decisions.undoes_an_outline()
             key = decisions.undo()
-            self._show(decisions.queue.next(None) if key is None else key)
+            if stays and key != self.key and key is not None:
+                self._flash(decisions.layer, key)
+                self.said.emit(self.tr("The box of another finding is as it was."), Qgis.MessageLevel.Info)
+            if stays:
+                self._show_current()
+            else:
+                self._show(decisions.queue.next(None) if key is None else key)
 
     def pass_over_below(self, least: float) -> None:
         """Hide findings of a lower score."""
@@ -165,31 +193,115 @@ class ReviewSession(QObject):
         self.decisions.pass_over_below(least)
         if self.key not in self.decisions.queue.shown():
             self.key = None
-            self._frame.reset(compat.POLYGON)
-        self.changed.emit()
+        self._show_current()
 
     def current(self) -> QgsFeature | None:
         """Return the current finding."""
         return None if self.decisions is None or self.key is None else self.decisions.feature(self.key)
 
     def _close(self) -> None:
+        self.tool.finish()
         decisions, self.decisions = self.decisions, None
         if decisions is not None:
             decisions.close()
 
+    def _place(self) -> None:
+        """Learn where the pixels of the layer's boxes lie."""
+        self._placing, self.no_boxes = None, ""
+        layer = self.layer
+        if layer is None or not self.of_detections:
+            return
+        try:
+            self._placing = BoxPlacing(layer)
+        except SceneError as error:
+            text = self.tr("{reason} Boxes cannot be changed without the scene of the run.")
+            self.no_boxes = text.replace("{reason}", str(error))
+
+    def _columns_of(self, outline: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> dict[str, float] | None:
+        """Return the columns that follow from an outline; None where the scene cannot place it."""
+        if self._placing is None or self.layer is None:
+            return None
+        there = QgsGeometry(outline)
+        try:
+            there.transform(QgsCoordinateTransform(crs, self.layer.crs(), QgsProject.instance()))
+            return self._placing.columns(self._placing.box_of(there))
+        except (SceneError, QgsCsException):
+            return None
+
+    def _reshape(self, box: OrientedBox) -> None:
+        """Give the current finding another box, and stay there."""
+        decisions, key, placing = self.decisions, self.key, self._placing
+        if decisions is None or key is None or placing is None:
+            return
+        with self._change(decisions):
+            before = decisions.feature(key)
+            columns = placing.columns(box, before)
+            decisions.reshape(key, placing.geometry_of(box), columns, placing.bounds_before(before))
+        self._show_current()
+
+    def _choose(self, point: QgsPointXY) -> None:
+        """Go to the finding at a map point, the smallest where there are several."""
+        decisions = self.fresh()
+        if decisions is None:
+            return
+        move = QgsCoordinateTransform(
+            self._canvas.mapSettings().destinationCrs(), decisions.layer.crs(), QgsProject.instance()
+        )
+        try:
+            place = QgsGeometry.fromPointXY(move.transform(point))
+        except QgsCsException:
+            return
+        shown = set(decisions.queue.shown())
+        request = QgsFeatureRequest().setFilterRect(place.boundingBox().buffered(0)).setNoAttributes()
+        there = {
+            feature.id(): feature.geometry().area()
+            for feature in decisions.layer.getFeatures(request)
+            if feature.id() in shown and feature.geometry().contains(place)
+        }
+        if there:
+            self._show(min(there, key=lambda key: there[key]))
+
+    def _on_decided(self, source: Decisions, keys: list[int]) -> None:
+        """Take in what somebody else has decided on the same layer."""
+        own = self.decisions
+        if own is None or source is own or source.layer.id() != own.layer.id():
+            return
+        own.read(keys)
+        self.classes_changed.emit()
+        if self.key in keys:
+            self.came_to.emit(own.label(self.key))
+        self._show_current()
+
     def _show(self, key: int | None) -> None:
         self.key = key
-        self._frame.reset(compat.POLYGON)
         if key is not None and self.decisions is not None:
             layer = self.decisions.layer
-            shape = self.decisions.feature(key).geometry()
-            self._bring_into_view(shape, layer)
-            self._frame.setToGeometry(shape, layer)
-            self._canvas.flashFeatureIds(
-                layer, [key], QColor(255, 255, 255, 110), QColor(255, 255, 255, 0), 2
-            )
+            self._bring_into_view(self.decisions.feature(key).geometry(), layer)
+            self._flash(layer, key)
             self.came_to.emit(self.decisions.label(key))
+        self._show_current()
+
+    def _show_current(self) -> None:
+        """Frame the current finding as it is now, where the map is."""
+        self._frame.reset(compat.POLYGON)
+        feature = self.current()
+        if feature is None or not feature.isValid():
+            self.key = None
+            self.tool.show_box(None, None)
+        elif self.decisions is not None:
+            self._frame.setToGeometry(feature.geometry(), self.decisions.layer)
+            self.tool.show_box(self._box_of(feature), self._placing)
         self.changed.emit()
+
+    def _box_of(self, feature: QgsFeature) -> OrientedBox | None:
+        try:
+            return None if self._placing is None else self._placing.box_of(feature.geometry())
+        except (SceneError, QgsCsException):
+            return None  # it lies where the scene has no pixels
+
+    def _flash(self, layer: QgsVectorLayer, key: int) -> None:
+        white, clear = QColor(255, 255, 255, 110), QColor(255, 255, 255, 0)
+        self._canvas.flashFeatureIds(layer, [key], white, clear, 2)
 
     def _bring_into_view(self, shape: QgsGeometry, layer: QgsVectorLayer) -> None:
         settings = self._canvas.mapSettings()
@@ -215,7 +327,7 @@ class ReviewSession(QObject):
         is_new = bool(label) and label not in labels_of(decisions.layer)
         try:
             yield
-        except (StorageError, QgsCsException) as error:
+        except (StorageError, SceneError, QgsCsException) as error:
             self.said.emit(str(error), Qgis.MessageLevel.Critical)
             return
         if is_new:

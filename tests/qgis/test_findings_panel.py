@@ -2,27 +2,15 @@
 
 import numpy as np
 import pytest
-from conftest import write_tiff
 from qgis.core import QgsProject, QgsSettings, QgsVectorLayerUtils
 from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QInputDialog, QToolBar
 from test_results import finding, project, run  # noqa: F401 - fixtures
 
-from fusar_qgis.contract import Found
 from fusar_qgis.gui.findings.dock import FindingsDock
 from fusar_qgis.gui.findings.reader import LayerReader
 from fusar_qgis.gui.findings.rows import Filter, Rows, order_of
-from fusar_qgis.layers import findings_layer
-
-CONFIDENCES = (0.9, 0.2, None, 0.6)
-
-
-@pytest.fixture
-def layer(project, run, tmp_path):  # noqa: F811
-    made, _ = run(Found(tuple(finding(n, confidence=one) for n, one in enumerate(CONFIDENCES, 1))))
-    made.setCustomProperty(findings_layer.SCENE_PROPERTY, str(write_tiff(tmp_path / "harbour.tif")))
-    return made
 
 
 @pytest.fixture
@@ -68,9 +56,9 @@ def many(count: int) -> Rows:
 
 def test_it_sorts_and_what_has_no_value_goes_last(panel):
     panel.table.sortByColumn(2, Qt.SortOrder.DescendingOrder)
-    assert shown(panel) == [1, 4, 2, 3]
+    assert shown(panel) == [1, 3, 2, 4]
     panel.table.sortByColumn(2, Qt.SortOrder.AscendingOrder)
-    assert shown(panel) == [2, 4, 1, 3]
+    assert shown(panel) == [2, 3, 1, 4]
 
 
 def test_what_a_filter_hides_is_counted(panel, qtbot):

@@ -7,7 +7,6 @@ import time
 from contextlib import closing
 
 import pytest
-from conftest import write_tiff
 from osgeo import ogr
 from qgis.core import QgsProject, QgsRectangle, QgsSettings
 from qgis.gui import QgsMapMouseEvent
@@ -25,15 +24,7 @@ from fusar_qgis.layers import findings_layer, storage
 from fusar_qgis.layers.run_layers import RunLayers
 from fusar_qgis.layers.styles import least_score
 
-CONFIDENCES = (0.9, 0.2, 0.6, None)
 AREA = "POLYGON((500000 3999800, 500300 3999800, 500300 4000000, 500000 4000000, 500000 3999800))"
-
-
-@pytest.fixture
-def layer(project, run, tmp_path):  # noqa: F811
-    made, _ = run(Found(tuple(finding(n, confidence=one) for n, one in enumerate(CONFIDENCES, 1))))
-    made.setCustomProperty(findings_layer.SCENE_PROPERTY, str(write_tiff(tmp_path / "harbour.tif")))
-    return made
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ...core import review
-from ...layers.decisions import Decisions, reviewer
+from ...layers.decisions import NEWS, Decisions, reviewer
 from ...layers.project_runs import ProjectRun, ProjectRuns
 from ...layers.run_groups import run_label
 from ...layers.storage import StorageError
@@ -32,7 +32,7 @@ from ..keys import Keys
 from ..messages import show_message
 from .filters import Filters
 from .pictures import SIDE
-from .reader import LayerReader, layers_of
+from .reader import AT_ONCE, LayerReader, layers_of, rows_of
 from .rows import Filter, Rows
 from .table_model import FindingsModel
 
@@ -75,12 +75,14 @@ class FindingsPanel(QWidget):
         self._timer.timeout.connect(self._read_stale)
         self._set_up()
         self._runs.changed.connect(self._on_runs)
+        NEWS.told.connect(self._on_decided)
         self._on_runs()
 
     def remove(self) -> None:
         """Let go of the project."""
         self._keys.remove()
         self._runs.changed.disconnect(self._on_runs)
+        NEWS.told.disconnect(self._on_decided)
         self._reader.stop()
         self._timer.stop()
         self.model.pictures.stop()
@@ -167,6 +169,15 @@ class FindingsPanel(QWidget):
             self._stale.add(name)
             if not self._timer.isActive():
                 self._timer.start()
+
+    def _on_decided(self, decisions: Decisions, keys: list[int]) -> None:
+        """Show at once what is decided on a few findings, here or in the review; many are read again soon."""
+        layer = decisions.layer
+        name = layer.id()
+        if name in self._parts and len(keys) <= AT_ONCE:
+            now = rows_of(layer, run_label(self._layer_runs[name].run), keys)
+            self._parts[name] = self._parts[name].with_others(keys, now)
+            self._show()
 
     def _read_stale(self) -> None:
         for name in self._stale:

@@ -28,6 +28,7 @@ class Pictures(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._kept: dict[tuple[str, int], QPixmap] = {}
+        self._boxes: dict[tuple[str, int], SceneBox] = {}
         self._wanted: dict[tuple[str, int], tuple[ProjectRun, SceneBox]] = {}
         self._scenes: dict[str, SarFile | None] = {}  # only the one task that runs uses them
         self._task: BackgroundTask | None = None
@@ -38,6 +39,9 @@ class Pictures(QObject):
 
     def get(self, key: tuple[str, int], run: ProjectRun, box: SceneBox) -> QPixmap | None:
         """Return the picture, a null one if there can be none; None while it is being made."""
+        if self._boxes.get(key, box) != box:  # a reviewer has changed it
+            self._kept.pop(key, None)
+        self._boxes[key] = box
         known = self._kept.get(key)
         if known is None:
             self._wanted[key] = (run, box)

@@ -49,6 +49,14 @@ class Rows:
         arrays[-1] = arrays[-1].reshape(-1, 4)
         return Rows(*arrays)
 
+    def with_others(self, keys: Sequence[int], others: Rows) -> Rows:
+        """Return the rows with those of ``keys`` replaced by ``others``, in the order of the keys; all of one layer."""
+        old = ~np.isin(self.key, list(keys))
+        kept = Rows(*(getattr(self, field.name)[old] for field in fields(Rows)))
+        both = Rows.joined([kept, others])
+        order = np.argsort(both.key, kind="stable")
+        return Rows(*(getattr(both, field.name)[order] for field in fields(Rows)))
+
     @staticmethod
     def joined(parts: Sequence[Rows]) -> Rows:
         """Return all rows of ``parts``, one after the other."""
