@@ -11,6 +11,7 @@ from test_results import finding, project, run  # noqa: F401 - fixtures
 from fusar_qgis.gui.findings.dock import FindingsDock
 from fusar_qgis.gui.findings.reader import LayerReader
 from fusar_qgis.gui.findings.rows import Filter, Rows, order_of
+from fusar_qgis.gui.review import Review
 
 
 @pytest.fixture
@@ -102,6 +103,61 @@ def test_keys_decide_on_many_at_once_and_undo_takes_all_back(panel, layer, qtbot
     QTest.keyClick(panel.table, "U")
     QTest.keyClick(panel.table, "U")
     assert decisions() == [None] * 4
+
+
+@pytest.fixture
+def review_bar(layer, qgis_iface, bar):
+    toolbar, canvas = QToolBar(), qgis_iface.mapCanvas()
+    qgis_iface.setActiveLayer(layer)
+    QgsProject.instance().setCrs(layer.crs())
+    canvas.setDestinationCrs(layer.crs())
+    review = Review(qgis_iface, toolbar, bar)
+    review.action.trigger()
+    yield review._bar
+    review.remove()
+    toolbar.deleteLater()
+
+
+def test_the_review_knows_at_once_what_is_decided_here(panel, layer, review_bar, monkeypatch):
+    assert review_bar.session.key == 1
+    layer.selectByIds([1, 2])
+    QTest.keyClick(panel.table, "R")
+    assert review_bar._progress.text() == "2 of 4 reviewed · rejected"
+    monkeypatch.setattr(QInputDialog, "getItem", lambda *_: ("tug", True))
+    QTest.keyClick(panel.table, "L")
+    assert review_bar._progress.text() == "2 of 4 reviewed · relabelled"
+    assert review_bar._label.currentText() == "tug"
+    review_bar.session.go_on()
+    review_bar.session.accept()
+    assert review_bar.session.key == 3  # what was decided here is passed over
+    QTest.keyClick(panel.table, "U")
+    QTest.keyClick(panel.table, "U")
+    assert review_bar._progress.text() == "0 of 4 reviewed"
+    assert review_bar.session.key == 3
+
+
+def test_what_the_review_decides_is_in_the_table_at_once(panel, layer, review_bar):
+    panel.table.sortByColumn(2, Qt.SortOrder.DescendingOrder)
+    review_bar.session.accept()
+    review_bar.session.relabel("tug")
+    assert panel.model.rows.review.tolist() == ["accepted", "relabelled", "", ""]
+    assert panel.model.rows.label.tolist() == ["ship", "tug", "ship", "ship"]
+    review_bar.session.undo()
+    assert panel.model.rows.review.tolist() == ["accepted", "", "", ""]
+    assert shown(panel) == [1, 3, 2, 4]
+    assert panel.count.text() == "Findings: 4"
+
+
+def test_a_box_that_the_review_changes_has_another_picture_and_length(panel, layer, review_bar, qtbot):
+    cell = panel.model.index(0, 0)
+    panel.model.data(cell, Qt.ItemDataRole.DecorationRole)
+    with qtbot.waitSignal(panel.model.pictures.arrived):
+        pass
+    tool = review_bar.session.tool
+    tool.edited.emit(tool._box.with_edge(1, (30, 0)))
+    assert panel.model.rows.length[0] == pytest.approx(120, abs=1)
+    assert panel.model.rows.box[0].tolist() == pytest.approx([6, 18.2, 30, 20])
+    assert panel.model.data(cell, Qt.ItemDataRole.DecorationRole) is None  # it is made anew
 
 
 def test_a_row_that_is_seen_gets_its_picture(panel, qtbot):
