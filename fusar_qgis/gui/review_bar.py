@@ -113,7 +113,7 @@ class ReviewBar(QToolBar):
         self.addWidget(self._label)
         self._add = self._button(icon("/symbologyAdd.svg"), self.tr("Add"), ("+", "Insert"))
         self._add.setToolTip(self.tr("Add what the model missed (+)"))
-        self._edit = self._button(icon("/mActionNodeTool.svg"), self.tr("Edit box"), ("E",))
+        self._edit = self._button(icon("/mActionVertexTool.svg"), self.tr("Edit box"), ("E",), plain=True)
         self._edit.setCheckable(True)
         self._edit.triggered.connect(self._take_tool)
         self.session.tool.setAction(self._edit)  # QGIS checks it as long as the tool is in use

@@ -51,7 +51,7 @@ class BoxTool(QgsMapTool):
         self._is_on = False  # QGIS still calls the tool active while it is deactivated
         self._outline = self._band(compat.POLYGON)
         self._stalk = self._band(compat.LINE)
-        self._handles = self._band(compat.POINT, QgsRubberBand.IconType.ICON_BOX)
+        self._handles = self._band(compat.POINT, QgsRubberBand.IconType.ICON_FULL_BOX)
         self._knob = self._band(compat.POINT, QgsRubberBand.IconType.ICON_CIRCLE)
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)

@@ -23,7 +23,7 @@ from test_results import project, run  # noqa: F401 - fixtures
 from test_review import canvas, looked, press, review, start  # noqa: F401 - fixtures
 
 from fusar_qgis.core.oriented_box import OrientedBox
-from fusar_qgis.layers import findings_layer, storage
+from fusar_qgis.layers import exports, findings_layer, report, storage
 from fusar_qgis.layers.box_placing import BoxPlacing
 from fusar_qgis.layers.features import BOX
 
@@ -263,6 +263,21 @@ def test_exports_carry_the_changed_box(layer, start, canvas, mouse, bar, tmp_pat
     (feature,) = json.loads((tmp_path / "x.geojson").read_text())["features"]
     assert feature["properties"]["model_box"] == [6, 18.2, 10, 20]  # GDAL writes it as what it is
     assert feature["properties"]["box_right"] == pytest.approx(changed[2])
+
+
+def test_a_turned_box_in_coco_and_in_the_report(layer, start, canvas, mouse, tmp_path):  # noqa: F811
+    start(layer)
+    mouse((8, 18.2), (9.4, 16.5), SHIFT, off=(0, -28))
+    taken = exports.snapshot(layer, QgsProject.instance().transformContext(), unreviewed_too=True)
+    exports.write(taken, "coco", tmp_path / "x.json")
+    turned, upright = json.loads((tmp_path / "x.json").read_text())["annotations"][:2]
+    (ring,) = turned["segmentation"]
+    xs, ys = ring[::2], ring[1::2]
+    assert (min(xs), min(ys), max(xs), max(ys)) == pytest.approx(edges(layer), abs=0.002)
+    assert len(ring) == 8
+    assert "segmentation" not in upright
+    (card,) = [lines for _, lines in report.gather(taken, tmp_path).cards if "Confidence 0.90" in lines]
+    assert "accepted, box changed · Ada" in card
 
 
 def _placed(path, kind) -> None:
