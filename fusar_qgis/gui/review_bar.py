@@ -254,7 +254,8 @@ class ReviewBar(QToolBar):
         if item is not None and item.review is not None:
             text = f"{text} · {words.get(item.review, item.review)}"
             if decisions.is_reshaped(item.key):
-                text = f"{text}, {self.tr('box changed')}"
+                changed = self.tr("box changed")
+                text = f"{text}, {changed}"
         self._progress.setText(text)
         self._confidence.show_least(queue.least_score, decisions.ranking)
         self._confidence.show_counts(len(shown), len(queue), queue.unscored())

@@ -121,12 +121,12 @@ def _cut(outline: QgsGeometry) -> QgsGeometry:
     """Return a polygon in degrees, in two parts where it crosses the antimeridian."""
     if outline.boundingBox().width() <= 180:
         return outline
-    ring = [QgsPointXY(v.x() % 360, v.y()) for v in outline.vertices()]
-    whole = QgsGeometry.fromPolygonXY([ring])
-    east = whole.intersection(QgsGeometry.fromRect(QgsRectangle(0, -90, 180, 90)))
-    west = whole.intersection(QgsGeometry.fromRect(QgsRectangle(180, -90, 360, 90)))
-    west.translate(-360, 0)
-    return QgsGeometry.collectGeometry([part for part in (east, west) if not part.isEmpty()])
+    world = QgsGeometry.fromRect(QgsRectangle(-180, -90, 180, 90))
+    parts = []
+    for turn in (0, -360):
+        ring = [QgsPointXY(vertex.x() % 360 + turn, vertex.y()) for vertex in outline.vertices()]
+        parts.append(QgsGeometry.fromPolygonXY([ring]).intersection(world))
+    return QgsGeometry.collectGeometry([part for part in parts if not part.isEmpty()])
 
 
 def _nowhere() -> str:
