@@ -103,6 +103,8 @@ class ReviewSession(QObject):
         self.key = None
         self._frame.reset(compat.POLYGON)
         self.decisions = None if layer is None else Decisions(layer, reviewer())
+        if layer is not None:
+            layer.afterCommitChanges.connect(self._on_edited)
         self._place()
         show_only(QgsProject.instance(), layer)
 
@@ -203,6 +205,7 @@ class ReviewSession(QObject):
         self.tool.finish()
         decisions, self.decisions = self.decisions, None
         if decisions is not None:
+            decisions.layer.afterCommitChanges.disconnect(self._on_edited)
             decisions.close()
 
     def _place(self) -> None:
@@ -271,6 +274,12 @@ class ReviewSession(QObject):
         if self.key in keys:
             self.came_to.emit(own.label(self.key))
         self._show_current()
+
+    def _on_edited(self) -> None:
+        """Take in what the analyst has edited in QGIS itself."""
+        if self.decisions is not None:
+            self.decisions.read()
+            self._show_current()
 
     def _show(self, key: int | None) -> None:
         self.key = key

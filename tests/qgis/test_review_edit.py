@@ -196,6 +196,20 @@ def test_a_file_that_takes_no_columns_keeps_the_outline_too(layer, start, canvas
     assert review_bar.session.tool._box.bounds == pytest.approx(FIRST.bounds, abs=1e-6)  # it jumps back
 
 
+def test_a_layer_that_is_edited_in_qgis_takes_it_too(layer, start, canvas, mouse):  # noqa: F811
+    bar = start(layer)
+    before = row(layer)
+    layer.startEditing()
+    mouse((10, 20), (13, 22))
+    assert edges(layer)[2:] == pytest.approx([13, 22], abs=0.1)
+    assert layer.undoStack().count() == 1  # columns and outline together
+    press(canvas, "U")
+    assert row(layer) == before
+    layer.changeAttributeValue(2, layer.fields().indexOf("review"), "rejected")
+    layer.commitChanges()
+    assert bar._progress.text() == "1 of 4 reviewed"
+
+
 def test_what_was_added_stays_added_and_has_no_box_of_the_model(layer, start, canvas, mouse):  # noqa: F811
     bar = start(layer)
     press(canvas, "+")

@@ -138,10 +138,11 @@ def edit_a_box(layer):
     yield pause(0.7)
     shoot("2d_turned")
     turned = shape(layer, key)
-    xdotool("key", "Right", "key", "Right")
+    xdotool("key", "Right", "sleep", 0.1, "key", "Right")
     yield lambda: shape(layer, key) != turned
     note_stall("edit")
     for was in (turned, moved, dragged, before):
+        yield pause(0.3)  # the keys are up again
         xdotool("key", "ctrl+z")
         yield lambda was=was: shape(layer, key) == was
     result["stayed"] = session.key == key and canvas.extent() == view
