@@ -17,7 +17,7 @@ from qgis.core import (
 from qgis.gui import QgisInterface
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import Qt, pyqtSignal
-from qgis.PyQt.QtGui import QIcon
+from qgis.PyQt.QtGui import QIcon, QResizeEvent
 from qgis.PyQt.QtWidgets import QAction, QComboBox, QLabel, QToolBar, QToolButton
 
 from ..core import review
@@ -91,6 +91,7 @@ class ReviewBar(QToolBar):
     def _make_parts(self) -> None:
         icon = QgsApplication.getThemeIcon
         self._shortcuts: dict[QAction, tuple[str, ...]] = {}
+        self._worded: list[QToolButton] = []
         self._layers = QComboBox(self)
         self._layers.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._layers.setMinimumContentsLength(14)
@@ -157,7 +158,23 @@ class ReviewBar(QToolBar):
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         if plain:
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        else:
+            self._worded.append(button)
         return action
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt calls it by this name
+        """Fit into another width."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Show icons without words, which the tips have, where the bar would else hide its end."""
+        for style in (Qt.ToolButtonStyle.ToolButtonTextBesideIcon, Qt.ToolButtonStyle.ToolButtonIconOnly):
+            for button in self._worded:
+                button.setToolButtonStyle(style)
+            self.layout().invalidate()  # it would measure anew only when it is shown again
+            if self.sizeHint().width() <= self.width():
+                return
 
     def _leave_label(self) -> QAction:
         action = QAction(self)
@@ -259,6 +276,7 @@ class ReviewBar(QToolBar):
         self._progress.setText(text)
         self._confidence.show_least(queue.least_score, decisions.ranking)
         self._confidence.show_counts(len(shown), len(queue), queue.unscored())
+        self._fit()
 
     def _ask_label(self) -> None:
         self._label.setFocus()

@@ -211,6 +211,24 @@ def test_a_file_that_is_locked_or_full(layer, start, canvas, bar):
     assert review_bar.session.key == 1
 
 
+def test_a_narrow_bar_has_icons_and_hides_nothing(layer, start):
+    bar = start(layer)
+    button = bar.widgetForAction(bar._accept)
+    bar.resize(3000, bar.height())
+    bar._fit()
+    needed = bar.sizeHint().width()
+    for width, style in (
+        (needed, Qt.ToolButtonStyle.ToolButtonTextBesideIcon),
+        (needed - 1, Qt.ToolButtonStyle.ToolButtonIconOnly),
+        (needed, Qt.ToolButtonStyle.ToolButtonTextBesideIcon),
+    ):
+        bar.resize(width, bar.height())
+        bar._fit()
+        assert button.toolButtonStyle() == style
+        assert bar.sizeHint().width() <= width
+    assert "Accept" in bar._accept.toolTip()
+
+
 def test_nothing_to_review(review, bar, qgis_new_project):
     review.action.trigger()
     assert not review.action.isChecked()
