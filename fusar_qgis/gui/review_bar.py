@@ -21,6 +21,7 @@ from qgis.PyQt.QtGui import QIcon, QResizeEvent
 from qgis.PyQt.QtWidgets import QAction, QComboBox, QLabel, QToolBar, QToolButton
 
 from ..core import review
+from ..layers.decisions import Decisions
 from ..layers.findings_layer import findings_layers, run_of
 from ..layers.styles import labels_of
 from .area_tool import AreaTool
@@ -260,23 +261,32 @@ class ReviewBar(QToolBar):
             return
         queue = decisions.queue
         shown = queue.shown()
-        text = self.tr("{done} of {all} reviewed").format(done=queue.reviewed(), all=len(shown))
-        item = self.session.item
+        self._say_progress(decisions, len(shown))
+        self._confidence.show_least(queue.least_score, decisions.ranking)
+        self._confidence.show_counts(len(shown), len(queue), queue.unscored())
+        self._fit()
+
+    def _say_progress(self, decisions: Decisions, shown: int) -> None:
+        """Say how far the review is, in the room of the longest such text: no button moves from under the mouse."""
+        counts = self.tr("{done} of {all} reviewed")
+        changed = self.tr("box changed")
         words = {
             review.ACCEPTED: self.tr("accepted"),
             review.REJECTED: self.tr("rejected"),
             review.RELABELLED: self.tr("relabelled"),
             review.ADDED: self.tr("added"),
         }
+        texts = [f"{counts.format(done=shown, all=shown)} · {word}, {changed}" for word in words.values()]
+        longest = max(self._progress.fontMetrics().horizontalAdvance(text) for text in texts)
+        margins = self._progress.contentsMargins()
+        self._progress.setMinimumWidth(longest + margins.left() + margins.right())
+        text = counts.format(done=decisions.queue.reviewed(), all=shown)
+        item = self.session.item
         if item is not None and item.review is not None:
             text = f"{text} · {words.get(item.review, item.review)}"
             if decisions.is_reshaped(item.key):
-                changed = self.tr("box changed")
                 text = f"{text}, {changed}"
         self._progress.setText(text)
-        self._confidence.show_least(queue.least_score, decisions.ranking)
-        self._confidence.show_counts(len(shown), len(queue), queue.unscored())
-        self._fit()
 
     def _ask_label(self) -> None:
         self._label.setFocus()

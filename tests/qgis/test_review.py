@@ -10,7 +10,7 @@ import pytest
 from osgeo import ogr
 from qgis.core import QgsProject, QgsRectangle, QgsSettings
 from qgis.gui import QgsMapMouseEvent
-from qgis.PyQt.QtCore import QDateTime, QEvent, QPoint, Qt
+from qgis.PyQt.QtCore import QDateTime, QEvent, QPoint, Qt, QVariantAnimation
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QAction, QMenu, QToolBar
 from test_results import RUN, finding, found, project, run  # noqa: F401 - fixtures
@@ -229,6 +229,16 @@ def test_a_narrow_bar_has_icons_and_hides_nothing(layer, start):
     assert "Accept" in bar._accept.toolTip()
 
 
+def test_no_button_moves_when_the_progress_is_told(layer, start, canvas):
+    bar = start(layer)
+    needed = bar.sizeHint().width()
+    bar.resize(needed, bar.height())
+    for key in "ALU":
+        press(canvas, key)
+        bar.layout().invalidate()
+        assert bar.sizeHint().width() == needed
+
+
 def test_nothing_to_review(review, bar, qgis_new_project):
     review.action.trigger()
     assert not review.action.isChecked()
@@ -236,6 +246,7 @@ def test_nothing_to_review(review, bar, qgis_new_project):
 
 
 def test_it_leaves_nothing_behind(layer, start, canvas, review, qgis_iface, qtbot):
+    qtbot.waitUntil(lambda: not canvas.findChildren(QVariantAnimation))  # a flash of the test before
     items = len(canvas.scene().items())
     start(layer)
     review.action.trigger()
