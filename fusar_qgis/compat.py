@@ -46,6 +46,7 @@ else:
     ABOVE_RIGHT = QgsPalLayerSettings.QuadrantPosition.QuadrantAboveRight
 
 POINT = Qgis.GeometryType.Point if Qgis.QGIS_VERSION_INT >= 33000 else QgsWkbTypes.PointGeometry
+LINE = Qgis.GeometryType.Line if Qgis.QGIS_VERSION_INT >= 33000 else QgsWkbTypes.LineGeometry
 POLYGON = Qgis.GeometryType.Polygon if Qgis.QGIS_VERSION_INT >= 33000 else QgsWkbTypes.PolygonGeometry
 
 MULTIPOLYGON = Qgis.WkbType.MultiPolygon if Qgis.QGIS_VERSION_INT >= 33000 else QgsWkbTypes.MultiPolygon

@@ -35,13 +35,23 @@ _DECIMALS = 3
 
 @dataclass(frozen=True)
 class Labelled:
-    """One object that a reviewer stands for; ``score`` is what its layer is ranked by, None where a person added it."""
+    """One object that a reviewer stands for.
+
+    Attributes:
+        id: Of the finding.
+        box: The upright box around it.
+        label: What it is.
+        score: What its layer is ranked by, None where a person added it.
+        review: The decision.
+        corners: (x, y) in scene pixels where its own box is turned; else none.
+    """
 
     id: str
     box: Box
     label: str
     score: float | None
     review: str | None
+    corners: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,10 @@ def coco(
             "finding": item.id,
             "review": item.review,
         }
+        if item.corners:
+            annotation["segmentation"] = [
+                [round(one, _DECIMALS) for corner in item.corners for one in corner]
+            ]
         annotations.append(annotation if item.score is None else {**annotation, "score": item.score})
     info: dict[str, Any] = {"description": "Reviewed findings of FUSAR-GPT", "run": run}
     return {

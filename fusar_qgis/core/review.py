@@ -14,8 +14,13 @@ FIELDS: dict[str, type] = {
     "reviewed_label": str,
     "reviewed_by": str,
     "reviewed_at": datetime,
+    "model_box": str,
 }
-"""The columns that every layer of findings has for its review; all null before."""
+"""The columns that every layer of findings has for its review; all null before.
+
+``model_box``: where a reviewer has changed the outline, the box of the model: ``[left, top, right, bottom]`` in the
+pixels of the columns ``box_left`` to ``box_bottom``.
+"""
 
 RANKINGS = ("confidence", "objectness", "score")
 """What detections can be ranked by, the best first. ``score``, a token probability, is of older versions."""

@@ -52,7 +52,10 @@ class Confidence(QWidget):
         layout.addStretch()
 
     def follow(self, decisions: Decisions) -> None:
-        """Put the slider where the filter of a layer is, without a signal, and say what it filters by."""
+        """Put the slider where the filter of a layer is, without a signal, and say what it filters by.
+
+        A slider that is being moved stays where it is.
+        """
         ranking, self._layer = decisions.ranking, decisions.layer
         self._ranking = ranking
         self._keep.setChecked(is_filter_kept(decisions.layer))
@@ -66,6 +69,8 @@ class Confidence(QWidget):
         self._slider.setEnabled(bool(ranking))
         for widget in (self._name, self._slider, self._text):
             widget.setToolTip(self._explanation())
+        if self._timer.isActive():
+            return
         self._slider.blockSignals(True)
         self._slider.setValue(round(decisions.queue.least_score * _STEPS))
         self._slider.blockSignals(False)

@@ -10,13 +10,13 @@ from qgis.PyQt.QtWidgets import QAction, QWidget
 
 
 class Keys(QObject):
-    """Triggers actions by single keys without Ctrl, Alt or Meta.
+    """Triggers actions by single keys without Ctrl, Alt or Meta; ``Ctrl+Z`` stands for the platform's key of undo.
 
     A QShortcut would be ambiguous, and do nothing, where QGIS or another plugin has the same key.
     """
 
     def __init__(self, actions: Mapping[QAction, Iterable[str]], parent: QObject) -> None:
-        """``actions`` says the keys of each, such as ``A``, ``+`` or ``Insert``."""
+        """``actions`` says the keys of each, such as ``A``, ``+``, ``Esc`` or ``Insert``."""
         super().__init__(parent)
         self._actions = {key: action for action, keys in actions.items() for key in keys}
         self._widgets: list[QWidget] = []
@@ -46,6 +46,8 @@ class Keys(QObject):
         return True
 
     def _action(self, event: QKeyEvent) -> QAction | None:
+        if event.matches(QKeySequence.StandardKey.Undo):
+            return self._actions.get("Ctrl+Z")
         own = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.KeypadModifier
         if event.modifiers() & ~own:
             return None

@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qgis.core import (
+    QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsFeature,
     QgsFeatureRequest,
     QgsGeometry,
     QgsProject,
+    QgsSettings,
+    QgsVectorDataProvider,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QDateTime
+from qgis.PyQt.QtCore import QDateTime, QObject, pyqtSignal
 
 from .. import compat
 from ..core import review
 from ..core.review import Item, Queue
+from ..core.setting_names import REVIEWER
 from ..translation import translate
 from . import findings_layer, storage
 from .features import value_of
 from .scene import ellipsoid_measure
 from .styles import add_label, least_score, set_least_score, tell_hidden
+
+_OUTLINE = "$geometry"  # the geometry, among the columns of a row that is put back
+_DECIMALS = 3
+
+
+class DecisionNews(QObject):
+    """``told`` brings every ``Decisions`` that has changed findings, with their keys: several may have one layer."""
+
+    told = pyqtSignal(object, object)
+
+
+NEWS = DecisionNews()
 
 
 class Decisions:
@@ -41,7 +57,7 @@ class Decisions:
         """``who`` is written beside every decision; without ``queued`` the queue stays empty, and nothing is read."""
         self.layer = layer
         self._who = who
-        self._is_quiet = False
+        self._untold: list[int] | None = None  # what was decided while nobody is told; None: everybody is
         self._done: list[dict[int, dict[str, Any] | None]] = []  # what to put back; None: it was added
         missing = [name for name in review.FIELDS if layer.fields().indexOf(name) < 0]
         if missing:  # a layer from before there was a review
@@ -57,9 +73,12 @@ class Decisions:
         """Let go of the file."""
         storage.release(self.layer)
 
-    def read(self) -> None:
-        """Learn anew what the layer holds."""
+    def read(self, keys: Sequence[int] | None = None) -> None:
+        """Learn anew what the layer holds, or what it says of ``keys``."""
         request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
+        if keys is not None and len(self.queue):
+            self._read_some(request.setFilterFids(list(keys)), keys)
+            return
         names = [*review.RANKINGS, "review"]
         there = [name for name in names if self.layer.fields().indexOf(name) >= 0]
         request.setSubsetOfAttributes(there, self.layer.fields())
@@ -73,6 +92,15 @@ class Decisions:
         self.queue = Queue(Item(key, row.get(self.ranking), row["review"]) for key, row in rows.items())
         self.queue.least_score = least_score(self.layer) if self.ranking else 0.0
         tell_hidden(self.layer)  # a run may have added some
+
+    def _read_some(self, request: QgsFeatureRequest, keys: Sequence[int]) -> None:
+        rows = {feature.id(): feature for feature in self.layer.getFeatures(request)}
+        for key in keys:
+            if key in rows:
+                score = value_of(rows[key], self.ranking) if self.ranking else None
+                self.queue.put(Item(key, score, value_of(rows[key], "review")))
+            else:
+                self.queue.drop(key)
 
     def pass_over_below(self, least: float) -> None:
         """Hide detections of a lower score, on the map and in the review; 0 hides none."""
@@ -127,6 +155,7 @@ class Decisions:
         self._done.append(dict(old))
         if label and self.is_of_detections():
             add_label(self.layer, label)
+        self._tell(list(old))
 
     def decide_slice(
         self, keys: Sequence[int], decision: str, label: str | None = None, *, goes_on: bool
@@ -135,8 +164,8 @@ class Decisions:
 
         Nobody is told: call ``tell_changed`` after the last slice. Raises as ``decide_all``.
         """
-        with self._telling_nobody():
-            self.decide_all(keys, decision, label)
+        self._untold = self._untold or []
+        self.decide_all(keys, decision, label)
         if goes_on:
             more = self._done.pop()
             self._done[-1].update(more)
@@ -145,16 +174,58 @@ class Decisions:
         """Take back at most so many findings of the last step. Tells nobody, raises as ``undo``."""
         rows = list(self._done.pop().items())
         self._done += [dict(part) for part in (rows[most:], rows[:most]) if part]
-        with self._telling_nobody():
-            self.undo()
+        self._untold = self._untold or []
+        self.undo()
 
     @property
     def undoable(self) -> int:
         """How many findings all steps of the undo are about."""
         return sum(map(len, self._done))
 
-    def add(self, outline: QgsGeometry, crs: QgsCoordinateReferenceSystem, label: str) -> int:
-        """Add a finding that the model missed, and return its key; ``outline`` is a polygon in ``crs``.
+    def reshape(
+        self, key: int, outline: QgsGeometry, columns: Mapping[str, Any], box_before: Sequence[float]
+    ) -> None:
+        """Give a finding another outline, as one step of the undo; who changes an undecided one accepts it.
+
+        Args:
+            key: The finding.
+            outline: Polygons in the layer's CRS.
+            columns: The columns that follow from it.
+            box_before: Left, top, right and bottom in pixels so far; kept where the model said it.
+
+        Raises:
+            StorageError: It cannot be kept; nothing has changed.
+        """
+        feature = self.feature(key)
+        there = [name for name in (*review.FIELDS, *columns) if feature.fieldNameIndex(name) >= 0]
+        was: dict[str, Any] = {name: value_of(feature, name) for name in there}
+        kept = was["model_box"]
+        if kept is None and was["review"] != review.ADDED:
+            kept = json.dumps([round(edge, _DECIMALS) for edge in box_before])
+        said = {"review": was["review"] or review.ACCEPTED, "model_box": kept, **self._signed()}
+        new = {**{name: columns[name] for name in there if name in columns}, **said, _OUTLINE: outline}
+        self._change({key: {**was, **new}})
+        self._done.append({key: {**was, _OUTLINE: feature.geometry()}})
+        self._tell([key])
+
+    def is_reshaped(self, key: int) -> bool:
+        """Return whether a reviewer has changed the model's box."""
+        return value_of(self.feature(key), "model_box") is not None
+
+    def add(
+        self,
+        outline: QgsGeometry,
+        crs: QgsCoordinateReferenceSystem,
+        label: str,
+        columns: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Add a finding that the model missed, and return its key.
+
+        Args:
+            outline: A polygon in ``crs``.
+            crs: Its CRS.
+            label: What it is.
+            columns: The columns that follow from the outline, where they are known.
 
         Raises:
             StorageError: It cannot be kept.
@@ -170,7 +241,7 @@ class Decisions:
             "label": label,
             "reviewed_label": label,
             "review": review.ADDED,
-            **_sides(outline, self.layer.crs()),
+            **(columns or _sides(outline, self.layer.crs())),
             **self._signed(),
         }
         for name, value in values.items():
@@ -180,6 +251,7 @@ class Decisions:
         self._done.append({key: None})
         self.queue.put(Item(key, None, review.ADDED))
         add_label(self.layer, label)
+        self._tell([key])
         return key
 
     def undo(self) -> int | None:
@@ -198,7 +270,12 @@ class Decisions:
         else:
             self._change({key: values for key, values in old.items() if values is not None})
         self._done.pop()
+        self._tell(list(old))
         return None if added else next(iter(old), None)
+
+    def undoes_an_outline(self) -> bool:
+        """Return whether the last step, which an undo takes back, is another outline."""
+        return bool(self._done) and any(row and _OUTLINE in row for row in self._done[-1].values())
 
     def is_of_detections(self) -> bool:
         """Return whether boxes can be added and relabelled."""
@@ -207,16 +284,26 @@ class Decisions:
     def _signed(self) -> dict[str, Any]:
         return {"reviewed_by": self._who, "reviewed_at": QDateTime.currentDateTimeUtc()}
 
-    def _change(self, values: dict[int, dict[str, Any]]) -> None:
-        index = {name: self.layer.fields().indexOf(name) for name in review.FIELDS}
-        by_index = {key: {index[name]: one for name, one in row.items()} for key, row in values.items()}
-        if self.layer.isEditable():
-            self._write(
-                lambda target: all(target.changeAttributeValues(*change) for change in by_index.items())
-            )
+    def _tell(self, keys: list[int]) -> None:
+        if self._untold is None:
+            NEWS.told.emit(self, keys)
         else:
-            self._write(lambda target: target.changeAttributeValues(by_index))
-        for key, row in values.items():
+            self._untold += keys
+
+    def _change(self, rows: dict[int, dict[str, Any]]) -> None:
+        """Write columns, and geometries where the rows have one: all or nothing."""
+        fields, outlines = self.layer.fields(), {}
+        by_index: dict[int, dict[int, Any]] = {}
+        for key, row in rows.items():
+            by_index[key] = {fields.indexOf(name): one for name, one in row.items() if name != _OUTLINE}
+            if _OUTLINE in row:
+                outlines[key] = row[_OUTLINE]
+        if self.layer.isEditable():
+            self._write(lambda layer: _change_buffer(layer, by_index, outlines))
+        else:
+            before = {key: self.feature(key).geometry() for key in outlines}
+            self._write(lambda provider: _change_file(provider, by_index, outlines, before))
+        for key, row in rows.items():
             item = self.queue.get(key)
             self.queue.put(Item(key, item.score if item else None, row["review"]))
 
@@ -247,22 +334,48 @@ class Decisions:
             raise storage.StorageError(
                 translate("Decisions", "It cannot be saved. Is the disk full, or the file read-only?")
             )
-        if not self._is_quiet:
-            self.tell_changed()
+        if self._untold is None:
+            self._show_changed()
 
     def tell_changed(self) -> None:
+        """Tell everybody of what was decided slice by slice."""
+        untold, self._untold = self._untold, None
+        self._show_changed()
+        if untold:
+            self._tell(untold)
+
+    def _show_changed(self) -> None:
         """Let the map and open tables show what has changed."""
         self.layer.updateExtents()
         self.layer.triggerRepaint()
         self.layer.dataChanged.emit()  # an open attribute table shows it
 
-    @contextmanager
-    def _telling_nobody(self) -> Iterator[None]:
-        self._is_quiet = True
-        try:
-            yield
-        finally:
-            self._is_quiet = False
+
+def _change_buffer(
+    layer: QgsVectorLayer, columns: dict[int, dict[int, Any]], outlines: dict[int, QgsGeometry]
+) -> bool:
+    """Change what the analyst edits, as one step of QGIS's own undo too."""
+    layer.beginEditCommand(translate("Decisions", "Review"))
+    done = all(layer.changeGeometry(*one) for one in outlines.items())
+    done = done and all(layer.changeAttributeValues(*one) for one in columns.items())
+    (layer.endEditCommand if done else layer.destroyEditCommand)()
+    return done
+
+
+def _change_file(
+    provider: QgsVectorDataProvider,
+    columns: dict[int, dict[int, Any]],
+    outlines: dict[int, QgsGeometry],
+    before: dict[int, QgsGeometry],
+) -> bool:
+    """Change the file; ``before`` are the geometries that it has, put back where the columns cannot be written."""
+    if outlines and not provider.changeGeometryValues(outlines):
+        return False
+    if provider.changeAttributeValues(columns):
+        return True
+    if before:
+        provider.changeGeometryValues(before)
+    return False
 
 
 def _sides(outline: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> dict[str, float]:
@@ -271,3 +384,9 @@ def _sides(outline: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> dict[str,
     ring = outline.asMultiPolygon()[0][0]
     sides = sorted((measure.measureLine(ring[0], ring[1]), measure.measureLine(ring[1], ring[2])))
     return {"width_m": sides[0], "length_m": sides[1]}
+
+
+def reviewer() -> str:
+    """Return the reviewer's name: as set, else as the computer knows it."""
+    named = str(QgsSettings().value(REVIEWER, "", type=str)).strip()
+    return named or str(QgsApplication.userFullName() or QgsApplication.userLoginName())

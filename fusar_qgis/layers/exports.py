@@ -24,6 +24,7 @@ from qgis.core import (
 )
 
 from ..core import export, review
+from ..core.oriented_box import fitted
 from ..core.request import LayerRequest
 from ..translation import translate, translate_count
 from . import findings_layer, storage
@@ -304,16 +305,21 @@ def boxes_of(taken: Snapshot, scene: SarFile) -> list[export.Box]:
 
 
 def _objects(taken: Snapshot, scene: SarFile) -> list[export.Labelled]:
-    return [
-        export.Labelled(
-            id=_text(feature, "id") or "",
-            box=_box(_rings(feature.geometry(), taken, scene), scene),
-            label=review.final_label(_text(feature, "label"), _text(feature, "reviewed_label")),
-            score=_number(feature, taken.ranking),
-            review=_text(feature, "review"),
+    objects = []
+    for feature in taken.features:
+        rings = _rings(feature.geometry(), taken, scene)
+        own = fitted([point for ring in rings for point in ring])
+        objects.append(
+            export.Labelled(
+                id=_text(feature, "id") or "",
+                box=_box(rings, scene),
+                label=review.final_label(_text(feature, "label"), _text(feature, "reviewed_label")),
+                score=_number(feature, taken.ranking),
+                review=_text(feature, "review"),
+                corners=own.corners if own.angle else (),
+            )
         )
-        for feature in taken.features
-    ]
+    return objects
 
 
 def area_of(taken: Snapshot, scene: SarFile) -> Rings:

@@ -206,6 +206,9 @@ def _lines(feature: QgsFeature, number: int) -> list[str]:
         review.RELABELLED: translate("Report", "relabelled"),
         review.ADDED: translate("Report", "added"),
     }.get(str(value_of(feature, "review") or ""), translate("Report", "not reviewed"))
+    if value_of(feature, "model_box") is not None:
+        changed = translate("Report", "box changed")
+        decision = f"{decision}, {changed}"
     lines.append(f"{decision} · {who}" if who else decision)
     # An id has no spaces to be wrapped at.
     return lines + textwrap.wrap(str(value_of(feature, "id") or ""), _ID_LINE)

@@ -1,4 +1,4 @@
-"""A SAR raster read by GDAL: grey windows as the backend makes them, and ground to pixel coordinates."""
+"""A SAR raster read by GDAL: grey windows as the backend makes them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from osgeo import gdal, gdal_array, osr
-from qgis.core import QgsCoordinateReferenceSystem, QgsPointXY
+from osgeo import gdal, gdal_array
 
 from ..contract import InterpretRequest
 from ..contract.bands import choose_band
@@ -18,7 +17,8 @@ from ..contract.radiometry import Radiometry, judge, quantity_of
 from ..contract.sample import sample_band
 from ..contract.stretch import Stretch
 from ..translation import translate
-from .scene import SceneError, ellipsoid_measure, is_placed, open_raster
+from .scene import SceneError
+from .scene_pixels import ScenePixels
 
 _ROUNDED = 1e-7
 _SOURCE = (
@@ -45,12 +45,10 @@ class GreyScale:
     magnitudes: str = ""
 
 
-class SarFile:
+class SarFile(ScenePixels):
     """One band of an open raster.
 
     Attributes:
-        width, height: Size in pixels.
-        crs: CRS of the ground, of the geotransform or the control points.
         simulated: The file says that no radar ever saw it.
     """
 
@@ -62,32 +60,14 @@ class SarFile:
         ``band``, ``quantity`` and ``scale`` as in a request: without ``band`` VV, else HH, else the first that shows
         the ground.
         """
-        dataset = open_raster(path)
-        if dataset is None or not dataset.RasterCount:
-            raise SceneError(
-                translate("Processing", "“{path}” cannot be opened as a raster. Check the file.").format(
-                    path=path
-                )
-            )
-        self._dataset: Any = dataset
-        spatial = dataset.GetSpatialRef() or dataset.GetGCPSpatialRef()
-        if spatial is None or not is_placed(dataset):
-            raise SceneError(
-                translate("Processing", "“{path}” has no georeferencing. Georeference it first.").format(
-                    path=path
-                )
-            )
-        spatial.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
-        self.crs = QgsCoordinateReferenceSystem.fromWkt(spatial.ExportToWkt())
-        self.width, self.height = self._dataset.RasterXSize, self._dataset.RasterYSize
+        super().__init__(path)
         self.simulated = self._dataset.GetMetadataItem("FUSAR_SIMULATED") == "YES"
-        if isinstance(band, int) and not 1 <= band <= dataset.RasterCount:
+        if isinstance(band, int) and not 1 <= band <= self._dataset.RasterCount:
             raise SceneError(
                 translate("Processing", "“{path}” has no band {band}. Choose one that it has.").format(
                     path=path, band=band
                 )
             )
-        self._placing = gdal.Transformer(self._dataset, None, [])
         try:
             self._bands = self._choose(band)
             self._radiometry, self._stretch = self._judge(Path(path).stem, quantity, scale)
@@ -133,19 +113,6 @@ class SarFile:
         return GreyScale(
             1 if magnitudes else self.band, limits, [(low, high) for low, high in ends], magnitudes
         )
-
-    def to_pixel(self, points: list[QgsPointXY]) -> list[tuple[float, float]]:
-        """Return the pixel coordinates of ground points in ``crs``; the first pixel is 0 to 1."""
-        moved, fine = self._placing.TransformPoints(True, [(point.x(), point.y()) for point in points])
-        return [(x, y) for (x, y, _), good in zip(moved, fine) if good]  # noqa: B905 - Python 3.9
-
-    def pixel_m(self) -> float:
-        """Return the side in metres of a square as large as the pixel in the middle."""
-        x, y = self.width / 2, self.height / 2
-        cross = [(x - 0.5, y), (x + 0.5, y), (x, y - 0.5), (x, y + 0.5)]
-        ends = [QgsPointXY(east, north) for east, north, _ in self._placing.TransformPoints(False, cross)[0]]
-        measure = ellipsoid_measure(self.crs)
-        return float((measure.measureLine(*ends[:2]) * measure.measureLine(*ends[2:])) ** 0.5)
 
     def _magnitudes(self) -> str:
         """Return a virtual raster of the magnitudes of complex numbers, as XML for GDAL; empty if there are none."""

@@ -53,7 +53,7 @@ def method_names() -> dict[str, str]:
 
 
 def count_in_words(count: AreaCount) -> str:
-    """Return a count with what it was made from, such as ``ship: 24 (from detections; 7 of 9 chips agree)``."""
+    """Return a count with what it was made from, such as ``ship: 24 (from detections; chips that agree: 7 of 9)``."""
     number = str(count.number)
     if not count.complete:
         number = translate("Wording", "at least {n}").format(n=number)
@@ -118,7 +118,7 @@ def understood_as() -> str:
 
 def chips_agree() -> str:
     """Return the text that says that ``{n}`` of ``{chips}`` chips counted what was detected on them."""
-    return str(translate("Wording", "{n} of {chips} chips agree"))
+    return str(translate("Wording", "chips that agree: {n} of {chips}"))
 
 
 def share_agrees() -> str:

@@ -23,8 +23,13 @@ from standin import Standin  # noqa: E402
 
 import fusar_qgis  # noqa: E402
 from fusar_qgis.connection.backend import Backend  # noqa: E402
+from fusar_qgis.contract import Found  # noqa: E402
 from fusar_qgis.gui.chat.dock import ChatDock  # noqa: E402
 from fusar_qgis.gui.chat.panel import ChatPanel  # noqa: E402
+from fusar_qgis.layers import findings_layer  # noqa: E402
+
+CONFIDENCES = (0.9, 0.2, 0.6, None)
+"""Of the findings of ``layer``."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -102,6 +107,16 @@ def scene_layer(scene_path, qgis_iface, bar) -> QgsRasterLayer:
     canvas.setExtent(layer.extent())
     qgis_iface.setActiveLayer(layer)
     return layer
+
+
+@pytest.fixture
+def layer(project, run, tmp_path):
+    """Four detections on the scene of ``write_tiff``, which is there; a module imports ``project`` and ``run``."""
+    from test_results import finding
+
+    made, _ = run(Found(tuple(finding(n, confidence=one) for n, one in enumerate(CONFIDENCES, 1))))
+    made.setCustomProperty(findings_layer.SCENE_PROPERTY, str(write_tiff(tmp_path / "harbour.tif")))
+    return made
 
 
 @pytest.fixture

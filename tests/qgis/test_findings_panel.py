@@ -4,14 +4,12 @@ from math import inf
 
 import numpy as np
 import pytest
-from conftest import write_tiff
 from qgis.core import QgsProject, QgsSettings, QgsVectorLayer, QgsVectorLayerUtils
 from qgis.PyQt.QtCore import QDateTime, Qt, QTimer
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QInputDialog, QToolBar
 from test_results import finding, project, run  # noqa: F401 - fixtures
 
-from fusar_qgis.contract import Found
 from fusar_qgis.gui.findings import bulk as bulk_module
 from fusar_qgis.gui.findings import reader as reader_module
 from fusar_qgis.gui.findings.bulk import BulkDecisions
@@ -19,20 +17,12 @@ from fusar_qgis.gui.findings.dock import FindingsDock
 from fusar_qgis.gui.findings.reader import LayerReader
 from fusar_qgis.gui.findings.rows import Filter, Rows, order_of
 from fusar_qgis.gui.findings.table_model import PRIOR
+from fusar_qgis.gui.review import Review
 from fusar_qgis.layers import findings_layer
 from fusar_qgis.layers.decisions import Decisions
 from fusar_qgis.layers.findings_layer import run_of
 from fusar_qgis.layers.project_runs import runs_in
 from fusar_qgis.layers.styles import set_least_score
-
-CONFIDENCES = (0.9, 0.2, None, 0.6)
-
-
-@pytest.fixture
-def layer(project, run, tmp_path):  # noqa: F811
-    made, _ = run(Found(tuple(finding(n, confidence=one) for n, one in enumerate(CONFIDENCES, 1))))
-    made.setCustomProperty(findings_layer.SCENE_PROPERTY, str(write_tiff(tmp_path / "harbour.tif")))
-    return made
 
 
 @pytest.fixture
@@ -93,9 +83,9 @@ def many(count: int) -> Rows:
 
 def test_it_sorts_and_what_has_no_value_goes_last(panel):
     panel.table.sortByColumn(2, Qt.SortOrder.DescendingOrder)
-    assert shown(panel) == [1, 4, 2, 3]
+    assert shown(panel) == [1, 3, 2, 4]
     panel.table.sortByColumn(2, Qt.SortOrder.AscendingOrder)
-    assert shown(panel) == [2, 4, 1, 3]
+    assert shown(panel) == [2, 3, 1, 4]
 
 
 def test_what_a_filter_hides_is_counted(panel, qtbot):
@@ -223,6 +213,61 @@ def test_a_layer_that_goes_while_it_is_decided_on_ends_that(layer, bar, qtbot, m
         QgsProject.instance().removeMapLayer(layer)
     bulk.forget([])
     assert not bulk.can_undo
+
+
+@pytest.fixture
+def review_bar(layer, qgis_iface, bar):
+    toolbar, canvas = QToolBar(), qgis_iface.mapCanvas()
+    qgis_iface.setActiveLayer(layer)
+    QgsProject.instance().setCrs(layer.crs())
+    canvas.setDestinationCrs(layer.crs())
+    review = Review(qgis_iface, toolbar, bar)
+    review.action.trigger()
+    yield review._bar
+    review.remove()
+    toolbar.deleteLater()
+
+
+def test_the_review_knows_at_once_what_is_decided_here(panel, layer, review_bar, monkeypatch):
+    assert review_bar.session.key == 1
+    layer.selectByIds([1, 2])
+    QTest.keyClick(panel.table, "R")
+    assert review_bar._progress.text() == "2 of 4 reviewed · rejected"
+    monkeypatch.setattr(QInputDialog, "getItem", lambda *_: ("tug", True))
+    QTest.keyClick(panel.table, "L")
+    assert review_bar._progress.text() == "2 of 4 reviewed · relabelled"
+    assert review_bar._label.currentText() == "tug"
+    review_bar.session.go_on()
+    review_bar.session.accept()
+    assert review_bar.session.key == 3  # what was decided here is passed over
+    QTest.keyClick(panel.table, "U")
+    QTest.keyClick(panel.table, "U")
+    assert review_bar._progress.text() == "0 of 4 reviewed"
+    assert review_bar.session.key == 3
+
+
+def test_what_the_review_decides_is_in_the_table_at_once(panel, layer, review_bar):
+    panel.table.sortByColumn(2, Qt.SortOrder.DescendingOrder)
+    review_bar.session.accept()
+    review_bar.session.relabel("tug")
+    assert panel.model.rows.review.tolist() == ["accepted", "relabelled", "", ""]
+    assert panel.model.rows.label.tolist() == ["ship", "tug", "ship", "ship"]
+    review_bar.session.undo()
+    assert panel.model.rows.review.tolist() == ["accepted", "", "", ""]
+    assert shown(panel) == [1, 3, 2, 4]
+    assert panel.count.text() == "Findings: 4"
+
+
+def test_a_box_that_the_review_changes_has_another_picture_and_length(panel, layer, review_bar, qtbot):
+    cell = panel.model.index(0, 0)
+    panel.model.data(cell, Qt.ItemDataRole.DecorationRole)
+    with qtbot.waitSignal(panel.model.pictures.arrived):
+        pass
+    tool = review_bar.session.tool
+    tool.edited.emit(tool._box.with_edge(1, (30, 0)))
+    assert panel.model.rows.length[0] == pytest.approx(120, abs=1)
+    assert panel.model.rows.box[0].tolist() == pytest.approx([6, 18.2, 30, 20])
+    assert panel.model.data(cell, Qt.ItemDataRole.DecorationRole) is None  # it is made anew
 
 
 def test_a_row_that_is_seen_gets_its_picture(panel, qtbot):

@@ -216,13 +216,13 @@ def tip_of(layer: QgsVectorLayer, where: str) -> str:
 
 def test_a_count_over_chips_says_what_it_was_made_from(ask, bar, qtbot):
     ask("count", ["counted"])
-    summary = "counted: 5 (from detections; 5 of 6 chips agree)"
+    summary = "counted: 5 (from detections; chips that agree: 5 of 6)"
     qtbot.waitUntil(lambda: finished(bar, summary))
     answers = layers()["Answers"]
-    assert said_of(answers, '"chip" is null') == "counted: 5\nfrom detections\n5 of 6 chips agree"
+    assert said_of(answers, '"chip" is null') == "counted: 5\nfrom detections\nchips that agree: 5 of 6"
     assert said_of(answers, '"chip" = 2') == "counted: 2"
     assert "<td>from detections</td>" in tip_of(answers, '"chip" is null')
-    assert "<td>5 of 6 chips agree</td>" in tip_of(answers, '"chip" is null')
+    assert "<td>chips that agree: 5 of 6</td>" in tip_of(answers, '"chip" is null')
     method = answers.fields().indexOf("method")
     words = answers.editorWidgetSetup(method).config()["map"]
     assert {"from detections": "detections"} in words

@@ -237,7 +237,7 @@ def test_a_count_over_chips_brings_its_detections_and_says_its_method(
     totals = [row for row in rows(out("n.gpkg")) if row["chip"] == NULL]
     assert [(row["count"], row["method"]) for row in totals] == [(CHIPS - 1, "detections")] * 3
     assert len(rows(out("boxes.gpkg"))) == 3 * (CHIPS - 1)
-    assert "counted: 5 (from detections; 5 of 6 chips agree), 5 detections, 7 answers" in log.text
+    assert "counted: 5 (from detections; chips that agree: 5 of 6), 5 detections, 7 answers" in log.text
     assert "held-out images" in rows(out("runs.csv"))[0]["confidence_meaning"]
 
 

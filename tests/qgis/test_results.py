@@ -31,7 +31,8 @@ def finding(number: int, *, layer: str = "detections", **properties) -> Finding:
     ring = ((x, y), (x + 20, y), (x + 20, y + 9), (x, y + 9), (x, y))
     row = {"label": "ship", "objectness": 0.9, "confidence": 0.5, "length_m": 20.0, "chip": number}
     row |= {"run": "run-7", "model": "tiny"}
-    box = SceneBox(1.0, 2.0, 3.5, 4.0)
+    left, bottom = (x - 500000) / 5, (4000000 - y) / 5  # of the scene of write_tiff
+    box = SceneBox(left, bottom - 1.8, left + 4, bottom)
     shape = Polygon("Polygon", (ring,))
     return Finding(f"f{number}", layer, shape, "EPSG:32650", None, box, {**row, **properties})
 
@@ -110,12 +111,8 @@ def test_findings_are_in_the_projects_file_with_style_and_provenance(project, ru
     assert elsewhere.labelsEnabled()
     assert findings_layer.run_of(elsewhere) == RUN
     first = next(elsewhere.getFeatures())
-    assert [first[name] for name in ("box_left", "box_top", "box_right", "box_bottom")] == [
-        1.0,
-        2.0,
-        3.5,
-        4.0,
-    ]
+    edges = [first[name] for name in ("box_left", "box_top", "box_right", "box_bottom")]
+    assert edges == pytest.approx([6, 18.2, 10, 20])
 
 
 def test_a_layer_says_what_became_of_its_run_and_what_it_has_counted(project, run):

@@ -7,11 +7,10 @@ import time
 from contextlib import closing
 
 import pytest
-from conftest import write_tiff
 from osgeo import ogr
 from qgis.core import QgsProject, QgsRectangle, QgsSettings
 from qgis.gui import QgsMapMouseEvent
-from qgis.PyQt.QtCore import QDateTime, QEvent, QPoint, Qt
+from qgis.PyQt.QtCore import QDateTime, QEvent, QPoint, Qt, QVariantAnimation
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QAction, QMenu, QToolBar
 from test_results import RUN, finding, found, project, run  # noqa: F401 - fixtures
@@ -25,15 +24,7 @@ from fusar_qgis.layers import findings_layer, storage
 from fusar_qgis.layers.run_layers import RunLayers
 from fusar_qgis.layers.styles import least_score
 
-CONFIDENCES = (0.9, 0.2, 0.6, None)
 AREA = "POLYGON((500000 3999800, 500300 3999800, 500300 4000000, 500000 4000000, 500000 3999800))"
-
-
-@pytest.fixture
-def layer(project, run, tmp_path):  # noqa: F811
-    made, _ = run(Found(tuple(finding(n, confidence=one) for n, one in enumerate(CONFIDENCES, 1))))
-    made.setCustomProperty(findings_layer.SCENE_PROPERTY, str(write_tiff(tmp_path / "harbour.tif")))
-    return made
 
 
 @pytest.fixture
@@ -86,11 +77,11 @@ def test_by_key(layer, start, canvas):
     press(canvas, "A")
     press(canvas, "r")
     assert decisions(layer) == ["accepted", "rejected", None, None]
-    assert bar._key == 3
+    assert bar.session.key == 3
     press(canvas, "P")
     assert bar._progress.text() == "2 of 4 reviewed · rejected"
     press(canvas, "N")
-    assert bar._key == 3
+    assert bar.session.key == 3
     feature = layer.getFeature(1)
     assert feature["reviewed_by"] == "Ada"
     assert isinstance(feature["reviewed_at"], QDateTime)
@@ -108,7 +99,7 @@ def test_relabel_and_undo(layer, start, canvas):
     press(canvas, "A")
     press(canvas, "UU")
     assert decisions(layer) == [None] * 4
-    assert bar._key == 1
+    assert bar.session.key == 1
     assert not bar._undo.isEnabled()
 
 
@@ -152,7 +143,7 @@ def test_add_what_was_missed(layer, start, canvas, qgis_iface):
     added = layer.getFeature(5)
     assert (added["label"], added["reviewed_by"], added["run"]) == ("ship", "Ada", RUN["id"])
     assert added.geometry().isGeosValid()
-    assert bar._key == 5
+    assert bar.session.key == 5
     assert "1 of 5" in bar._progress.text()
     press(canvas, "U")
     assert layer.featureCount() == 4
@@ -199,7 +190,7 @@ def test_it_goes_on_after_the_project_is_opened_again(layer, start, canvas, revi
     again = project.mapLayer(layer_id)
     bar = start(again)
     assert "2 of 4 reviewed" in bar._progress.text()
-    assert bar._key == 3
+    assert bar.session.key == 3
 
 
 def test_a_file_that_is_locked_or_full(layer, start, canvas, bar):
@@ -217,7 +208,35 @@ def test_a_file_that_is_locked_or_full(layer, start, canvas, bar):
     press(canvas, "R")
     assert "cannot be saved" in bar.currentItem().text()
     assert decisions(layer) == [None] * 4
-    assert review_bar._key == 1
+    assert review_bar.session.key == 1
+
+
+def test_a_narrow_bar_has_icons_and_hides_nothing(layer, start):
+    bar = start(layer)
+    button = bar.widgetForAction(bar._accept)
+    bar.resize(3000, bar.height())
+    bar._fit()
+    needed = bar.sizeHint().width()
+    for width, style in (
+        (needed, Qt.ToolButtonStyle.ToolButtonTextBesideIcon),
+        (needed - 1, Qt.ToolButtonStyle.ToolButtonIconOnly),
+        (needed, Qt.ToolButtonStyle.ToolButtonTextBesideIcon),
+    ):
+        bar.resize(width, bar.height())
+        bar._fit()
+        assert button.toolButtonStyle() == style
+        assert bar.sizeHint().width() <= width
+    assert "Accept" in bar._accept.toolTip()
+
+
+def test_no_button_moves_when_the_progress_is_told(layer, start, canvas):
+    bar = start(layer)
+    needed = bar.sizeHint().width()
+    bar.resize(needed, bar.height())
+    for key in "ALU":
+        press(canvas, key)
+        bar.layout().invalidate()
+        assert bar.sizeHint().width() == needed
 
 
 def test_nothing_to_review(review, bar, qgis_new_project):
@@ -227,6 +246,7 @@ def test_nothing_to_review(review, bar, qgis_new_project):
 
 
 def test_it_leaves_nothing_behind(layer, start, canvas, review, qgis_iface, qtbot):
+    qtbot.waitUntil(lambda: not canvas.findChildren(QVariantAnimation))  # a flash of the test before
     items = len(canvas.scene().items())
     start(layer)
     review.action.trigger()

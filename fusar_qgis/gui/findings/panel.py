@@ -23,17 +23,16 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ...core import review
-from ...layers.decisions import Decisions
+from ...layers.decisions import NEWS, Decisions, reviewer
 from ...layers.project_runs import ProjectRun, ProjectRuns
 from ...layers.styles import hidden_count
 from ..areas import show_on_map
 from ..keys import Keys
 from ..messages import show_message
-from ..review_bar import reviewer
 from .bulk import BulkDecisions
 from .filters import Filters
 from .pictures import SIDE
-from .reader import LayerReader, layers_of
+from .reader import AT_ONCE, LayerReader, layers_of, rows_of
 from .rows import Filter, Rows
 from .table_model import PRIOR, FindingsModel
 
@@ -80,6 +79,7 @@ class FindingsPanel(QWidget):
         self._timer.timeout.connect(self._read_stale)
         self._set_up()
         self._runs.changed.connect(self._on_runs)
+        NEWS.told.connect(self._on_decided)
         self._on_runs()
 
     def remove(self) -> None:
@@ -87,6 +87,7 @@ class FindingsPanel(QWidget):
         self._keys.remove()
         self.bulk.cancel()
         self._runs.changed.disconnect(self._on_runs)
+        NEWS.told.disconnect(self._on_decided)
         self._reader.stop()
         self._timer.stop()
         self._count_timer.stop()
@@ -115,7 +116,7 @@ class FindingsPanel(QWidget):
         self.model.modelReset.connect(self._select_rows)  # sorting and filtering lose the selection
         self.filters.changed.connect(self._filter)
         self.bulk.started.connect(self._on_deciding)
-        self.bulk.over.connect(self._on_decided)
+        self.bulk.over.connect(self._on_bulk_over)
         bar = QToolBar()
         shortcuts = {}
         for text, key, do in (
@@ -183,6 +184,15 @@ class FindingsPanel(QWidget):
             self._stale.add(name)
             if not self._timer.isActive():
                 self._timer.start()
+
+    def _on_decided(self, decisions: Decisions, keys: list[int]) -> None:
+        """Show at once what is decided on a few findings, here or in the review; many are read again soon."""
+        layer = decisions.layer
+        name = layer.id()
+        if name in self._parts and len(keys) <= AT_ONCE:
+            now = rows_of(layer, self._layer_runs[name], keys)
+            self._parts[name] = self._parts[name].with_others(keys, now)
+            self._show()
 
     def _read_stale(self) -> None:
         if self.bulk.is_busy:
@@ -297,7 +307,7 @@ class FindingsPanel(QWidget):
         if fine and label.strip():
             self._decide(review.RELABELLED, label.strip())
 
-    def _on_decided(self, text: str, level: Qgis.MessageLevel) -> None:
+    def _on_bulk_over(self, text: str, level: Qgis.MessageLevel) -> None:
         for action in self._actions:
             action.setEnabled(True)
         if text:

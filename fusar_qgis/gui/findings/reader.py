@@ -20,7 +20,7 @@ from .rows import Rows
 
 _SLICE_S = 0.015
 _OVER = object()
-_AT_ONCE = 100  # features by one query; none stays open, since an open one keeps writers waiting
+AT_ONCE = 100  # features by one query; none stays open, since an open one keeps writers waiting
 _REST_MS = 5
 _NAMES = (
     "id", "label", "reviewed_label", "review", "confidence", "length_m", "width_m", "target", "hit", "count", "text",
@@ -76,9 +76,7 @@ class LayerReader(QObject):
     def _steps(self, layer: QgsVectorLayer, run: ProjectRun) -> Iterator[None]:
         if sip.isdeleted(layer):
             return
-        name, kind = layer.id(), str(layer.customProperty(KIND_PROPERTY) or "")
-        of_run = _of_run(run.run)
-        keys = layer.allFeatureIds()
+        name, keys = layer.id(), layer.allFeatureIds()
         parts: list[Rows] = []
         known = self._known.get(name)
         self._known[name] = Rows.of(())  # gone again if something changes meanwhile
@@ -86,23 +84,28 @@ class LayerReader(QObject):
             yield
             parts.append(known.only(np.isin(known.key, keys)))
             keys = np.setdiff1d(np.array(keys, dtype=np.int64), known.key).tolist()
-        for start in range(0, len(keys), _AT_ONCE):
+        for start in range(0, len(keys), AT_ONCE):
             yield
             if sip.isdeleted(layer):
                 return
-            request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
-            there = [one for one in _NAMES if layer.fields().indexOf(one) >= 0]
-            request.setSubsetOfAttributes(there, layer.fields())
-            request.setFilterFids(keys[start : start + _AT_ONCE])
-            parts.append(
-                Rows.of([_record(feature, name, kind, of_run) for feature in layer.getFeatures(request)])
-            )
+            parts.append(rows_of(layer, run, keys[start : start + AT_ONCE]))
         yield
         rows = Rows.joined(parts)
         yield
         if name in self._known:
             self._known[name] = rows
         self.done.emit(name, rows)
+
+
+def rows_of(layer: QgsVectorLayer, run: ProjectRun, keys: list[int]) -> Rows:
+    """Return what a layer says of these findings now."""
+    name, kind = layer.id(), str(layer.customProperty(KIND_PROPERTY) or "")
+    of_run = _of_run(run.run)
+    request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
+    there = [one for one in _NAMES if layer.fields().indexOf(one) >= 0]
+    request.setSubsetOfAttributes(there, layer.fields())
+    request.setFilterFids(keys)
+    return Rows.of([_record(feature, name, kind, of_run) for feature in layer.getFeatures(request)])
 
 
 def layers_of(run: ProjectRun) -> list[QgsVectorLayer]:

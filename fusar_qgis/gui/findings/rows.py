@@ -66,6 +66,14 @@ class Rows:
         """Return the rows that are ``chosen``, bool [n]."""
         return Rows(*(getattr(self, one.name)[chosen] for one in fields(Rows)))
 
+    def with_others(self, keys: Sequence[int], others: Rows) -> Rows:
+        """Return the rows with those of ``keys`` replaced by ``others``, in the order of the keys; all of one layer."""
+        old = ~np.isin(self.key, list(keys))
+        kept = Rows(*(getattr(self, one.name)[old] for one in fields(Rows)))
+        both = Rows.joined([kept, others])
+        order = np.argsort(both.key, kind="stable")
+        return Rows(*(getattr(both, one.name)[order] for one in fields(Rows)))
+
     @staticmethod
     def joined(parts: Sequence[Rows]) -> Rows:
         """Return all rows of ``parts``, one after the other."""

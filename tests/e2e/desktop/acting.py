@@ -30,13 +30,15 @@ def click_on(widget):
     click(widget.mapToGlobal(widget.rect().center()))
 
 
-def drag(start: QPoint, end: QPoint):
-    words = ["mousemove", start.x(), start.y(), "mousedown", 1]
+def drag(start: QPoint, end: QPoint, key: str = "", *, let_go: bool = True):
+    """Drag from one place of the screen to another, with a key down; ``let_go`` of the button at the end."""
+    words = ["mousemove", start.x(), start.y(), *(["keydown", key] if key else []), "mousedown", 1]
     for step in range(1, 11):
         x = start.x() + (end.x() - start.x()) * step // 10
         y = start.y() + (end.y() - start.y()) * step // 10
         words += ["sleep", 0.02, "mousemove", x, y]
-    xdotool(*words, "sleep", 0.05, "mouseup", 1)
+    words += ["sleep", 0.05, "mouseup", 1] if let_go else []
+    xdotool(*words, *(["keyup", key] if key else []))
 
 
 def messages() -> list[str]:

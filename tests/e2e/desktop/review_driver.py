@@ -13,6 +13,8 @@ from qgis.PyQt.QtCore import QPoint, QTimer
 from qgis.PyQt.QtWidgets import QAction, QDialog, QPushButton, QSlider, QToolBar
 from qgis.utils import iface
 
+from fusar_qgis.layers.features import BOX
+
 PLAN = json.loads(os.environ["FUSAR_DRIVE"])
 OUT = Path(PLAN["out"])
 result: dict = {}
@@ -53,6 +55,7 @@ def story():
     xdotool("key", "Return")
     yield lambda: "relabelled" in decisions(layer)
     yield pause(0.3)
+    yield from edit_a_box(layer)
     xdotool("key", "plus")
     yield pause(0.5)
     drag(on_canvas(0.1, 0.8), on_canvas(0.2, 0.9))
@@ -110,6 +113,71 @@ def story():
     yield pause(1.0)
     result["progress_again"] = progress()
     shoot("8_again")
+
+
+def edit_a_box(layer):
+    """Drag a corner, move, turn, nudge, and take all of it back; then drag the corner for good."""
+    session = iface.mainWindow().findChild(QToolBar, "FusarReviewBar").session
+    key, tool, canvas = session.key, session.tool, iface.mapCanvas()
+    yield lambda: not canvas.isDrawing()
+    view, before = canvas.extent(), shape(layer, key)
+    shoot("2b_handles")
+    corner, middle = corners(tool)[2], centre(tool)
+    drag(corner, corner + QPoint(60, 40))
+    yield lambda: shape(layer, key) != before
+    yield pause(0.7)
+    shoot("2c_corner")
+    middle = centre(tool)
+    dragged = shape(layer, key)
+    drag(middle, middle + QPoint(50, -30))
+    yield lambda: shape(layer, key) != dragged
+    moved = shape(layer, key)
+    yield pause(0.5)
+    drag(knob(tool), knob(tool) + QPoint(90, 30), "Shift_L")
+    yield lambda: shape(layer, key) != moved
+    yield pause(0.7)
+    shoot("2d_turned")
+    turned = shape(layer, key)
+    xdotool("key", "Right", "sleep", 0.1, "key", "Right")
+    yield lambda: shape(layer, key) != turned
+    note_stall("edit")
+    for was in (turned, moved, dragged, before):
+        yield pause(0.3)  # the keys are up again
+        xdotool("key", "ctrl+z")
+        yield lambda was=was: shape(layer, key) == was
+    result["stayed"] = session.key == key and canvas.extent() == view
+    corner = corners(tool)[2]
+    drag(corner, corner + QPoint(30, 30), let_go=False)
+    yield pause(0.7)
+    xdotool("key", "Escape")
+    yield pause(0.3)
+    xdotool("mouseup", 1)
+    yield pause(0.3)
+    result["given_up"] = shape(layer, key) == before
+    drag(corner, corner + QPoint(30, 30))
+    yield lambda: shape(layer, key) != before
+    xdotool("key", "n")
+    yield pause(0.5)
+    result["edited"] = {name: layer.getFeature(key)[name] for name in ("review", "model_box", *BOX)}
+
+
+def shape(layer, key) -> str:
+    return layer.getFeature(key).geometry().asWkt(3)
+
+
+def corners(tool) -> list[QPoint]:
+    viewport = iface.mapCanvas().viewport()
+    return [viewport.mapToGlobal(one.toPoint()) for one in tool._on_canvas(tool._box.corners)]
+
+
+def centre(tool) -> QPoint:
+    one, _, other, _ = corners(tool)
+    return (one + other) / 2
+
+
+def knob(tool) -> QPoint:
+    place = tool._knob_at(tool._on_canvas(tool._box.corners))
+    return iface.mapCanvas().viewport().mapToGlobal(place.toPoint())
 
 
 def interpret(task):
