@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from qgis.core import (
     Qgis,
@@ -23,6 +24,7 @@ from ..contract import AUTO_PRIOR, FETCHED_PRIORS, Info, Preview, PriorStatus, T
 from ..core.request import LayerRequest
 from ..layers.features import geometry_from
 from ..layers.scene import SceneError, crs_of, crs_text, geojson, scene_of
+from ..layers.unfinished_runs import UnfinishedRun
 from .area_tool import AreaTool, DrawingTool, PolygonTool
 from .areas import Area, AreaError, AreaMenu, ground_m2, scene_for, selected_area, view_area, whole_area
 from .messages import show_message
@@ -30,7 +32,9 @@ from .preview_panel import DebouncedRequest
 from .prior_comparison import PriorComparison
 from .request_dialog import RequestDialog
 from .run_controller import RunController
+from .run_outcome import FollowUps
 from .scene_upload import SceneUpload
+from .unfinished_offer import UnfinishedOffer
 
 _MARGIN = 24
 
@@ -51,7 +55,7 @@ class Interpretation(QObject):
         self._upload: SceneUpload | None = None  # of the dialog
         self._asked: Area | None = None
         self._last_scene = ""
-        self._waiting: list[tuple[LayerRequest, Area | None, Then | None]] = []  # for the backend
+        self._waiting: list[Callable[[Client], None]] = []  # for the backend
         self._runs: list[tuple[RunController, Then | None]] = []
         self._preview_request = DebouncedRequest("/preview", Preview, self)
         self._prior_request = DebouncedRequest("/prior", PriorStatus, self)
@@ -61,10 +65,14 @@ class Interpretation(QObject):
             tool.drawn.connect(self._take_drawn)
         self._menu = self._make_menu()
         self._comparison = PriorComparison(iface, self.run_again, self)
+        self._follow_ups = FollowUps(
+            self._comparison.run_with_prior, self._comparison.compare, self.run_again, self.resume
+        )
+        self._unfinished = UnfinishedOffer(iface, self.resume, self)
         action.triggered.connect(self._draw_rectangle)
         backend.ready.connect(self._offer)
         backend.failed.connect(self._no_backend)
-        QgsProject.instance().cleared.connect(self.cancel)
+        QgsProject.instance().cleared.connect(self._leave)
 
     def look_closer(
         self, request: LayerRequest, area: QgsGeometry, crs: QgsCoordinateReferenceSystem, target: str = ""
@@ -88,13 +96,20 @@ class Interpretation(QObject):
             boxes=None,
             ground_m=math.sqrt(ground_m2(Area(area, crs))),
         )
-        self._waiting.append((closer, Area(area, crs), None))
-        self._backend.open()
+        self._begin(partial(self._look, closer, Area(area, crs), None))
 
     def run_again(self, request: LayerRequest, then: Then | None = None) -> None:
         """Run a request as it is, asking nothing but what is open about its prior; ``then`` when it is over."""
         area = None if request.area is None else Area(geometry_from(request.area), crs_of(request.area_crs))
-        self._waiting.append((request, area, then))
+        self._begin(partial(self._look, request, area, then))
+
+    def resume(self, unfinished: UnfinishedRun) -> None:
+        """Go on with a run that has not ended, unless it does so already."""
+        if all(run.run.get("id") != unfinished.id for run, _ in self._runs):
+            self._begin(partial(self._go_on, unfinished))
+
+    def _begin(self, what: Callable[[Client], None]) -> None:
+        self._waiting.append(what)
         self._backend.open()
 
     def cancel(self) -> None:
@@ -104,10 +119,17 @@ class Interpretation(QObject):
         for run, _ in list(self._runs):
             run.cancel()
 
+    def _leave(self) -> None:
+        """Stop every run as its project is closed."""
+        for run, _ in list(self._runs):
+            run.leave()
+        self.cancel()
+
     def remove(self) -> None:
         """Stop every run and leave nothing behind."""
-        self.cancel()
-        QgsProject.instance().cleared.disconnect(self.cancel)
+        self._leave()
+        QgsProject.instance().cleared.disconnect(self._leave)
+        self._unfinished.remove()
         self._action.triggered.disconnect(self._draw_rectangle)
         self._stop_asking()
         if self._dialog is not None:
@@ -240,8 +262,8 @@ class Interpretation(QObject):
     def _offer(self, client: Client, info: Info) -> None:
         self._client = client
         waiting, self._waiting = self._waiting, []
-        for request, area, then in waiting:
-            self._look(client, request, area, then)
+        for what in waiting:
+            what(client)
         if self._dialog is not None:
             self._dialog.offer(info, local=client.endpoint.is_loopback)
             self._prepare()
@@ -296,7 +318,10 @@ class Interpretation(QObject):
         if upload is not None:
             self._run(upload.client, request, upload)
 
-    def _look(self, client: Client, request: LayerRequest, area: Area | None, then: Then | None) -> None:
+    def _go_on(self, unfinished: UnfinishedRun, client: Client) -> None:
+        self._run(client, unfinished.request, None, begun=unfinished)
+
+    def _look(self, request: LayerRequest, area: Area | None, then: Then | None, client: Client) -> None:
         layer = QgsProject.instance().mapLayer(request.layer_id)
         upload = None
         if isinstance(layer, QgsRasterLayer):
@@ -314,11 +339,15 @@ class Interpretation(QObject):
         request: LayerRequest,
         upload: SceneUpload | None,
         then: Then | None = None,
+        begun: UnfinishedRun | None = None,
     ) -> None:
-        run = RunController(self._iface, client, request, upload, self, self._comparison)
+        run = RunController(self._iface, client, request, upload, self, self._follow_ups, begun, self._device)
         self._runs.append((run, then))
         run.over.connect(self._forget_what_is_over)
         run.start()
+
+    def _device(self) -> str:
+        return self._backend.info.device if self._backend.info is not None else ""
 
     def _forget_what_is_over(self) -> None:
         over = [entry for entry in self._runs if entry[0].is_over]

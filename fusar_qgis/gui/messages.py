@@ -31,17 +31,19 @@ def show_message(
 ) -> None:
     """Show plain text for a while; a failure, and what is ``lasting``, until it is read.
 
-    What may be too long for the bar is there whole, in as many lines as it needs, behind a button “Details”.
+    What may be too long for the bar, or has a second paragraph, such as a program's own words, is there whole, in as
+    many lines as it needs, behind a button “Details”.
     ``offers`` are buttons with what they do; a click takes the message away.
     """
     seconds = _OFFER_SECONDS if offers else _SECONDS
     if lasting or level == Qgis.MessageLevel.Critical:
         seconds = 0
     # The bar takes HTML, and a file's name or a backend's reason is none.
-    begun = escape(text.encode()[:_LONGEST].decode(errors="ignore"), quote=False)
-    size = len(text.encode())
+    sentences = text.partition("\n\n")[0]
+    begun = escape(sentences.encode()[:_LONGEST].decode(errors="ignore"), quote=False)
+    size = len(sentences.encode())
     item = bar.createMessage(escape(title, quote=False), f"{begun} …" if size > _LONGEST else begun)
-    if size > _SURELY_SHOWN:
+    if size > _SURELY_SHOWN or sentences != text:
         details = QPushButton(QCoreApplication.translate("Messages", "Details"))
         details.clicked.connect(partial(_show_whole, bar, title, text))
         item.layout().addWidget(details)

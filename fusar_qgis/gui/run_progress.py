@@ -54,6 +54,7 @@ class RunProgress(QObject):
     """
 
     cancelled = pyqtSignal()
+    paused = pyqtSignal(bool)  # whether the analyst wants the run to pause, or to go on
 
     def __init__(self, bar: QgsMessageBar, title: str, parent: QObject) -> None:
         super().__init__(parent)
@@ -65,6 +66,11 @@ class RunProgress(QObject):
             escape(title, quote=False), self.tr("Starting…")
         )
         self._item.layout().addWidget(self._gauge)
+        self._is_paused = False
+        self._pause = QPushButton(self.tr("Pause"))
+        self._pause.setVisible(False)
+        self._pause.clicked.connect(self._on_pause)
+        self._item.layout().addWidget(self._pause)
         button = QPushButton(self.tr("Cancel"))
         button.clicked.connect(self.cancelled)
         self._item.layout().addWidget(button)
@@ -84,6 +90,23 @@ class RunProgress(QObject):
             self._item.setText(escape(text, quote=False))
         if total:
             self._task.setProgress(100 * done / total)
+
+    def can_pause(self) -> None:
+        """Offer to pause the run from now on."""
+        if self._item is not None:
+            self._pause.setVisible(True)
+
+    def show_paused(self, paused: bool, *, asks: bool = False) -> None:
+        """Offer to go on with a run that is paused, or to pause it; one that ``asks`` has only been planned."""
+        self._is_paused = paused
+        if self._item is not None:
+            resume = self.tr("Start") if asks else self.tr("Resume")
+            self._pause.setText(resume if paused else self.tr("Pause"))
+            self._pause.setEnabled(True)
+
+    def _on_pause(self) -> None:
+        self._pause.setEnabled(False)  # until the backend has answered
+        self.paused.emit(not self._is_paused)
 
     def finish(self, succeeded: bool) -> None:
         """Take the progress away; nothing is signalled any more."""

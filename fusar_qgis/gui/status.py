@@ -66,7 +66,10 @@ class Status(QObject):
         self._button.setToolTip("<br>".join(line for line in lines if line))
 
     def _report_restart(self) -> None:
-        text = self.tr("The backend stopped and is started again. Runs go on from their last finished chip.")
+        text = self.tr(
+            "The backend stopped and is started again. What was found is safe, and runs go on from their last "
+            "finished chip."
+        )
         show_message(self._iface.messageBar(), PRODUCT, text, Qgis.MessageLevel.Warning)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..background import BackgroundTask
 from ..contract import Finding, Found
-from ..core.counting import Cells, Counts
+from ..core.tally import Tally
 from . import findings_layer, storage
 from .features import finding_feature, finding_fields
 from .run_groups import group_name
@@ -44,18 +43,25 @@ class RunLayers(QObject):
     it is not where the analyst would look for them. ``settled`` comes once after ``finish``, when all is written.
 
     Attributes:
-        counts: The counts among them.
-        cells: The grid cells among them.
-        understood: What a free question was taken for.
+        tally: What they amount to.
     """
 
     warned = pyqtSignal(str)
     settled = pyqtSignal()
 
     def __init__(
-        self, run: dict[str, Any], parent: QObject, scene: str = "", request: dict[str, Any] | None = None
+        self,
+        run: dict[str, Any],
+        parent: QObject,
+        scene: str = "",
+        request: dict[str, Any] | None = None,
+        seconds: float = 0.0,
     ) -> None:
-        """``scene`` is the raster's source for GDAL, ``request`` the inputs of the job, for the review."""
+        """``scene`` is the raster's source for GDAL, ``request`` the inputs of the job, for the review.
+
+        Layers of the same run that the project has already are filled further: what they hold is not added again. Such
+        a run has taken ``seconds`` before.
+        """
         super().__init__(parent)
         self._run = run
         self._properties = {
@@ -69,12 +75,7 @@ class RunLayers(QObject):
         self._making: dict[str, BackgroundTask] = {}
         self._dropped: set[str] = set()
         self._labels: list[str] = []
-        self._kind_of: dict[str, str] = {}  # of every finding that stands
-        self._unclear: set[str] = set()
-        self._without_data: set[str] = set()
-        self.counts = Counts()
-        self.cells = Cells()
-        self.understood: set[str] = set()
+        self.tally = Tally()
         self._rows: dict[str, int] = {}  # finding id -> feature id in its layer
         self._waiting: dict[str, Finding] = {}
         self._leaving: dict[str, list[int]] = {}
@@ -82,11 +83,12 @@ class RunLayers(QObject):
         self._held: set[str] = set()
         self._leaving_layer = ""
         self._finishing = False
-        self._began = time.monotonic()
+        self._began = time.monotonic() - seconds
         self._over = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.flush)
+        self._adopt()
         QgsProject.instance().layersWillBeRemoved.connect(self._forget)
         QgsProject.instance().cleared.connect(self._abandon)
 
@@ -96,36 +98,20 @@ class RunLayers(QObject):
         return self._over
 
     @property
-    def detected(self) -> int:
-        """How many detections stand so far."""
-        return sum(kind == "detections" for kind in self._kind_of.values())
-
-    @property
     def some_are_shown(self) -> bool:
         """Whether something was found and its layer is still there."""
-        return any(kind not in self._dropped for kind in self._kind_of.values())
+        return any(kind not in self._dropped for kind in self.tally.kind_of.values())
 
     def add(self, found: Found) -> None:
         """Take findings in; they are on the map a moment later."""
         for finding_id in found.replaced:
-            kind = self._kind_of.pop(finding_id, "")
-            self._unclear.discard(finding_id)
-            self._without_data.discard(finding_id)
-            self.counts.drop(finding_id)
-            self.cells.drop(finding_id)
+            kind = self.tally.drop(finding_id)
             if self._waiting.pop(finding_id, None) is None and finding_id in self._rows:
                 self._leaving.setdefault(kind, []).append(self._rows.pop(finding_id))
         for finding in found.added:
-            self._waiting[finding.id] = finding
-            self._kind_of[finding.id] = finding.layer
-            self.counts.add(finding)
-            self.cells.add(finding)
-            if finding.properties.get("understood"):
-                self.understood.add(str(finding.properties["understood"]))
-            if finding.is_unclear:
-                self._unclear.add(finding.id)
-            elif finding.lacks_data:
-                self._without_data.add(finding.id)
+            if finding.id not in self._rows:
+                self._waiting[finding.id] = finding
+            self.tally.add(finding)
         if not self._timer.isActive() and not self._over:
             self._timer.start(_FLUSH_MS)
 
@@ -150,20 +136,34 @@ class RunLayers(QObject):
         """Write the rest and let go of the layers; return how many findings of each kind there are.
 
         ``warnings`` are all those of a run that is complete; it has kept those of its beginning.
-        ``answers`` are those that were understood, ``unclear`` the others but for chips ``without_data``.
         """
         self._finishing = True
-        self._note(findings_layer.SECONDS_PROPERTY, str(round(time.monotonic() - self._began, 1)))
+        self._note(findings_layer.SECONDS_PROPERTY, str(round(self.seconds, 1)))
         if warnings:
             self._run = {**self._run, "warnings": "\n".join(warnings)}
             self._note(findings_layer.RUN_PROPERTY, json.dumps(self._run, ensure_ascii=False))
-        counts = Counter(self._kind_of.values())
-        counts["unclear"] = len(self._unclear)
-        counts["without_data"] = len(self._without_data)
-        counts["answers"] -= counts["unclear"] + counts["without_data"]
         if not self._over:
             self.flush()
-        return dict(counts)
+        return self.tally.numbers()
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken so far."""
+        return time.monotonic() - self._began
+
+    def _adopt(self) -> None:
+        """Take up the layers of this run, as it was begun before."""
+        for layer in findings_layer.findings_layers(QgsProject.instance()):
+            kind = str(layer.customProperty(findings_layer.KIND_PROPERTY) or "")
+            if findings_layer.run_of(layer).get("id") != self._run.get("id") or not self._run.get("id"):
+                continue
+            self._layers[kind] = layer
+            node = QgsProject.instance().layerTreeRoot().findLayer(layer)
+            self._group = self._group or (None if node is None else node.parent())
+            for feature in layer.getFeatures():
+                self._rows[feature["id"]] = feature.id()
+                if kind == "detections":
+                    self._labels += {str(feature["label"])}.difference(self._labels)
 
     def _note(self, name: str, value: str) -> None:
         """Give a property to the layers that are there and to those that come."""
@@ -338,7 +338,7 @@ class RunLayers(QObject):
         tree = QgsProject.instance().layerTreeRoot()
         grid = self._layers.get("grid")
         if grid is not None and grid.name() == self._layer_name("grid"):
-            grid.setName(f"{grid.name()}: {', '.join(cells_in_words(self.cells))}")
+            grid.setName(f"{grid.name()}: {', '.join(cells_in_words(self.tally.cells))}")
         for kind, layer in self._layers.items():
             node = tree.findLayer(layer)
             if node is None:
