@@ -10,18 +10,17 @@ from typing import Any
 
 from qgis.core import Qgis, QgsProject
 from qgis.gui import QgisInterface
-from qgis.PyQt.QtCore import QLocale, QObject, QTimer, pyqtSignal
+from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..connection.client import Client
 from ..connection.job import Job
 from ..contract import Ended, Found, Progress, Started, Task
 from ..contract.prior import WITHOUT_PRIOR
-from ..core.remaining_time import RemainingTime
 from ..core.request import LayerRequest
 from ..layers.run_layers import RunLayers
 from ..layers.unfinished_runs import UnfinishedRun, forget_unfinished, keep_unfinished
-from ..layers.wording import run_caveats, run_title, time_in_words, time_left
-from .known_rates import keep_rate, known_rate, large_run, rate_key
+from ..layers.wording import run_caveats, run_title
+from .known_rates import RunPace, large_run
 from .messages import show_message
 from .prior_consent import PriorCheck
 from .run_outcome import FollowUps, notice_without_prior, results_in_words
@@ -78,7 +77,7 @@ class RunController(QObject):
         self._caveats = ""
         self._warned: set[str] = set()
         self._layers: RunLayers | None = None
-        self._remaining = RemainingTime()
+        self._pace = RunPace(client.endpoint, device, request)
         self._done = self._total = 0
         self._waits_for_answer = False  # whether so many chips shall be looked at
         self._is_saved = begun is not None  # in a project that can be opened again
@@ -92,6 +91,11 @@ class RunController(QObject):
         self._tick.timeout.connect(self._refresh)
         self._tick.start(_TICK_MS)
         QgsProject.instance().projectSaved.connect(self._on_saved)
+
+    @property
+    def id(self) -> str:
+        """The run's id; empty while it is not known."""
+        return str(self.run.get("id", "")) if self._begun is None else self._begun.id
 
     def start(self) -> None:
         """Make the scene known, then submit the request; or go on with the run that was begun."""
@@ -179,7 +183,7 @@ class RunController(QObject):
         elif isinstance(event, Progress):
             self._done = event.done
             if self._job is not None and 100 * event.done > self._job.answered * event.total:
-                self._remaining.note(event.done, time.monotonic())
+                self._pace.note(event.done)
             self._refresh()
         elif self._layers is not None:
             self._layers.add(event)
@@ -197,7 +201,7 @@ class RunController(QObject):
             seconds=0.0 if self._begun is None else self._begun.seconds,
         )
         self._layers.warned.connect(self._warn)
-        self._remaining = RemainingTime(known_rate(self._rate_key()))
+        self._pace.begin(str(run.get("model")))
         keep_unfinished(QgsProject.instance(), self._unfinished())
         self._warn_once(event.run.warnings)
         self._progress.can_pause()
@@ -217,8 +221,8 @@ class RunController(QObject):
             return
         if self._job.is_paused:
             keep_unfinished(QgsProject.instance(), self._unfinished())
-        else:  # the pause says nothing about the speed
-            self._remaining = RemainingTime(self._remaining.rate or known_rate(self._rate_key()))
+        else:
+            self._pace.go_on()
         self._progress.show_paused(self._job.is_paused, asks=self._waits_for_answer)
         self._refresh()
 
@@ -238,13 +242,13 @@ class RunController(QObject):
         seconds = 0.0 if self._layers is None else self._layers.seconds
         return UnfinishedRun(self.run, job, self._request, seconds, self._done, self._total)
 
-    def _rate_key(self) -> str:
-        return rate_key(self._client.endpoint, self._device(), str(self.run.get("model")), self._request)
-
     def _refresh(self) -> None:
         """Show where the run is; every second until its first chip is answered, so that it is seen to live."""
         if self._done:
             self._tick.stop()
+        if self._waits_for_answer:
+            self._progress.show(0, 0, self._pace.question(self._total))
+            return
         parts = [self._place()]
         paused = self._job is not None and self._job.is_paused
         waited = round(time.monotonic() - self._since)
@@ -252,12 +256,10 @@ class RunController(QObject):
             parts.append(self.tr("{n} s").format(n=waited))
         if self._done and self._request.task is Task.DETECT and self._layers is not None:
             parts.append(self.tr("detections so far: {n}").format(n=self._layers.tally.detected))
-        seconds = self._remaining.seconds(self._total) if self._layers is not None and not paused else None
-        if seconds:
-            known = self._remaining.rate is not None
-            text = self.tr("{time}, as last time").format(time=time_in_words(seconds))
-            parts.append(time_left(seconds) if known else text)
-        self._progress.show(self._done, self._total if self._done else 0, ", ".join(parts))
+        if self._layers is not None and not paused:
+            parts.append(self._pace.left(self._total))
+        total = self._total if self._done else 0
+        self._progress.show(self._done, total, ", ".join(filter(None, parts)))
 
     def _place(self) -> str:
         """Return in words where the run is."""
@@ -267,8 +269,6 @@ class RunController(QObject):
                 if self._device() == "loading"
                 else self.tr("Waiting for the backend")
             )
-        if self._waits_for_answer:
-            return self._question()
         if self._job is not None and self._job.is_paused:
             text = self.tr("Paused at chip {done} of {total}. What was found is safe ({caveats})")
         elif not self._done:  # no share of the work is known yet
@@ -277,32 +277,23 @@ class RunController(QObject):
             text = self.tr("chip {done} of {total} ({caveats})")
         return str(text).format(done=self._done, total=self._total, caveats=self._caveats)
 
-    def _question(self) -> str:
-        """Return the question whether so many chips shall be looked at."""
-        chips = QLocale().toString(self._total)
-        rate = known_rate(self._rate_key())
-        if rate is None:
-            return str(self.tr("This area has {chips} chips. Start?")).format(chips=chips)
-        text = self.tr("This area has {chips} chips, {time} here. Start?")
-        return str(text).format(chips=chips, time=time_in_words(self._total / rate))
-
     def _on_ended(self, end: Ended) -> None:
         self._end = end
         self._tick.stop()
-        if self._remaining.rate is not None:
-            keep_rate(self._rate_key(), self._remaining.rate)
+        self._pace.keep()
         self._warn_once(end.warnings)
         if self._layers is not None:
             unfinished = self._unfinished()
             self._layers.finish(end.warnings)
-            if self._job is not None and self._job.is_lost:
+            if self._is_lost:
                 keep_unfinished(QgsProject.instance(), unfinished)
             elif not self._leaves:
                 forget_unfinished(QgsProject.instance(), unfinished.id)
-        elif self._begun is not None and self._job is not None and not self._job.is_lost:
+        elif self._begun is not None and not self._is_lost:
             forget_unfinished(QgsProject.instance(), self._begun.id)
         self._progress.finish(end.status != "failed")  # a cancelled task is none that failed
-        if end.status == "successful" and self._layers is not None and not self._layers.is_settled:
+        in_layers = self._is_lost or end.status == "successful"  # what is resumed goes on in the same ones
+        if in_layers and self._layers is not None and not self._layers.is_settled:
             self._layers.settled.connect(self._report)
         else:
             self._report()
@@ -327,6 +318,10 @@ class RunController(QObject):
         self._finish()
 
     @property
+    def _is_lost(self) -> bool:
+        return self._job is not None and self._job.is_lost
+
+    @property
     def _some_are_shown(self) -> bool:
         return self._layers is not None and self._layers.some_are_shown
 
@@ -345,12 +340,12 @@ class RunController(QObject):
         reason = reason or self.tr("The backend gave no reason. Look at its log.")
         text = self.tr("Failed: {reason}").format(reason=reason)
         offers: dict[str, Any] = {}
-        if self._follow_up is not None and self._job is not None and self._job.is_lost and self.run:
+        if self._follow_up is not None and self._is_lost and self.run:
             offers = {self.tr("Resume"): partial(self._follow_up.resume, self._unfinished())}
             text = self.tr("Interrupted: {reason}").format(reason=reason)
         elif self._follow_up is not None and self._begun is not None:
             offers = {self.tr("Run again"): partial(self._follow_up.again, self._request)}
-        if self._some_are_shown and self._job is not None and not self._job.is_lost:
+        if self._some_are_shown and not self._is_lost:
             text += " " + self.tr("What was found so far stays on the map.")
         text = f"{text}\n\n{details}" if details else text
         self._show_message(text, Qgis.MessageLevel.Critical, offers)

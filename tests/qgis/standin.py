@@ -259,7 +259,7 @@ class Door(BaseHTTPRequestHandler):
         if kind == "garbled":
             self.event("started", ["no run"])
             return
-        chips = {"endless": 10_000, "crowded": 200}.get(kind, CHIPS)
+        chips = {"endless": 1_900, "crowded": 200}.get(kind, CHIPS)
         source = source_of(order, self.server.prior)
         run = replace(run_of(order, source), id=f"run-{number + 1}")
         if source == "none" and self.server.prior["hosts"]:

@@ -478,13 +478,13 @@ def test_look_closer_runs_the_grid_on_a_cell(interpretation, bar, qtbot, standin
         layer_id=scene_layer.id(),
     )
     cell = QgsGeometry.fromRect(QgsRectangle(500100, 3999700, 500190, 3999800))
-    interpretation.look_closer(order, cell, scene_layer.crs())
+    interpretation.runs.look_closer(order, cell, scene_layer.crs())
     qtbot.waitUntil(lambda: len(standin.orders) == 1)
     closer = standin.orders[0]
     assert (closer["task"], closer["targets"], closer["area_crs"]) == ("locate", ["ship"], "EPSG:32650")
     assert closer["ground_m"] == pytest.approx(95, abs=1)
     QgsProject.instance().removeMapLayer(scene_layer)
-    interpretation.look_closer(order, cell, QgsCoordinateReferenceSystem("EPSG:32650"), "storage tank")
+    interpretation.runs.look_closer(order, cell, QgsCoordinateReferenceSystem("EPSG:32650"), "storage tank")
     qtbot.waitUntil(lambda: len(standin.orders) == 2)
     assert (standin.orders[1]["scene"], standin.orders[1]["targets"]) == (order.scene, ["storage tank"])
 
