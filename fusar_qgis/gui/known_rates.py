@@ -44,6 +44,7 @@ class RunPace:
         """``device`` returns what the model runs on; it may be known late."""
         self._endpoint, self._device, self._request = endpoint, device, request
         self._model = ""
+        self._is_own = False  # whether the run itself has told how fast it is
         self._remaining = RemainingTime()
 
     def begin(self, model: str) -> None:
@@ -57,6 +58,7 @@ class RunPace:
 
     def go_on(self) -> None:
         """The run goes on after a pause, which says nothing about the speed."""
+        self._is_own = self._is_own or self._remaining.rate is not None
         self._remaining = RemainingTime(self._remaining.rate or known_rate(self._key))
 
     def keep(self) -> None:
@@ -77,7 +79,7 @@ class RunPace:
         seconds = self._remaining.seconds(total)
         if not seconds:
             return ""
-        if self._remaining.rate is not None:
+        if self._is_own or self._remaining.rate is not None:
             return time_left(seconds)
         text = translate("RunController", "{time}, as last time")
         return text.format(time=time_in_words(seconds))

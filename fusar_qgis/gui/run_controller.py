@@ -75,7 +75,7 @@ class RunController(QObject):
         self._job: Job | None = None
         self._name = run_title(request.task.value, ", ".join(request.targets))
         self._caveats = ""
-        self._warned: set[str] = set()
+        self._notices: list[str] = []
         self._layers: RunLayers | None = None
         self._pace = RunPace(client.endpoint, device, request)
         self._done = self._total = 0
@@ -200,10 +200,10 @@ class RunController(QObject):
             {**self._request.to_json(), "layer_id": self._request.layer_id},
             seconds=0.0 if self._begun is None else self._begun.seconds,
         )
-        self._layers.warned.connect(self._warn)
+        self._layers.warned.connect(self._on_layers_warned)
         self._pace.begin(str(run.get("model")))
         keep_unfinished(QgsProject.instance(), self._unfinished())
-        self._warn_once(event.run.warnings)
+        self._note(event.run.warnings)
         self._progress.can_pause()
         if 0 < large_run() < event.chips and not self._begun and self._request.chips_told < event.chips:
             self._waits_for_answer = True
@@ -258,8 +258,10 @@ class RunController(QObject):
             parts.append(self.tr("detections so far: {n}").format(n=self._layers.tally.detected))
         if self._layers is not None and not paused:
             parts.append(self._pace.left(self._total))
+        if self._caveats:
+            parts.append(f"({self._caveats})")
         total = self._total if self._done else 0
-        self._progress.show(self._done, total, ", ".join(filter(None, parts)))
+        self._progress.show(self._done, total, ", ".join(filter(None, parts)).replace(", (", " ("))
 
     def _place(self) -> str:
         """Return in words where the run is."""
@@ -270,18 +272,18 @@ class RunController(QObject):
                 else self.tr("Waiting for the backend")
             )
         if self._job is not None and self._job.is_paused:
-            text = self.tr("Paused at chip {done} of {total}. What was found is safe ({caveats})")
+            text = self.tr("Paused at chip {done} of {total}, what was found is safe")
         elif not self._done:  # no share of the work is known yet
-            text = self.tr("Starting. Chips to look at: {total} ({caveats})")
+            text = self.tr("Starting, chips to look at: {total}")
         else:
-            text = self.tr("chip {done} of {total} ({caveats})")
-        return str(text).format(done=self._done, total=self._total, caveats=self._caveats)
+            text = self.tr("chip {done} of {total}")
+        return str(text).format(done=self._done, total=self._total)
 
     def _on_ended(self, end: Ended) -> None:
         self._end = end
         self._tick.stop()
         self._pace.keep()
-        self._warn_once(end.warnings)
+        self._note(end.warnings)
         if self._layers is not None:
             unfinished = self._unfinished()
             self._layers.finish(end.warnings)
@@ -299,9 +301,10 @@ class RunController(QObject):
             self._report()
 
     def _report(self) -> None:
-        end = self._end
-        if end is None or self.is_over:
+        if (end := self._end) is None or self.is_over:
             return
+        if self._notices:  # below the last message, and there until they are read
+            self._warn(" ".join(self._notices))
         if end.status == "successful":
             self.succeeded = True
             self._show_results(end)
@@ -373,16 +376,18 @@ class RunController(QObject):
         self.over.emit()
         self.deleteLater()
 
-    def _warn_once(self, warnings: tuple[str, ...]) -> None:
-        """Show what a reader of the run must know and has not been told yet, and is not told at the end."""
-        new = [
+    def _note(self, warnings: tuple[str, ...]) -> None:
+        """Keep what a reader of the run must know beside its progress, and for its end; its prior is told there."""
+        self._notices += [
             warning
             for warning in warnings
-            if warning not in self._warned and not warning.startswith(f"{WITHOUT_PRIOR}:")
+            if warning not in self._notices and not warning.startswith(f"{WITHOUT_PRIOR}:")
         ]
-        if new:
-            self._warned.update(new)
-            self._warn(" ".join(new))
+        self._progress.show_notices(self._notices)
+
+    def _on_layers_warned(self, text: str) -> None:
+        self._warn(text)
+        self._progress.come_back()
 
     def _warn(self, text: str) -> None:
         self._show_message(text, Qgis.MessageLevel.Warning)

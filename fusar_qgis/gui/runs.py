@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 from qgis.core import Qgis, QgsCoordinateReferenceSystem, QgsGeometry, QgsProject, QgsRasterLayer
 from qgis.gui import QgisInterface
-from qgis.PyQt.QtCore import QObject
+from qgis.PyQt.QtCore import QObject, QTimer
 
-from ..connection.backend import Backend
+from ..connection.backend import STARTING, Backend
 from ..connection.client import Client
 from ..contract import Info, Task, read_outline
 from ..core.request import LayerRequest
@@ -23,8 +24,11 @@ from .messages import PRODUCT, show_message
 from .prior_comparison import PriorComparison
 from .run_controller import RunController
 from .run_outcome import FollowUps
+from .run_progress import RunProgress
 from .scene_upload import SceneUpload
 from .unfinished_offer import UnfinishedOffer
+
+_TICK_MS = 1000
 
 Then = Callable[[RunController], None]
 """What is to be done when a run is over."""
@@ -47,6 +51,10 @@ class Runs(QObject):
             self.comparison.run_with_prior, self.comparison.compare, self.again, self.resume
         )
         self._unfinished = UnfinishedOffer(iface, self.resume, self)
+        self._starting: RunProgress | None = None  # of the backend
+        self._since = 0.0
+        self._tick = QTimer(self)
+        self._tick.timeout.connect(self._show_starting)
         backend.ready.connect(self._on_ready)
         QgsProject.instance().cleared.connect(self.leave)
 
@@ -105,6 +113,7 @@ class Runs(QObject):
 
     def cancel(self) -> None:
         """Stop every run."""
+        self.drop_waiting()
         for run, _ in list(self._runs):
             run.cancel()
 
@@ -114,12 +123,14 @@ class Runs(QObject):
             run.leave()
 
     def drop_waiting(self) -> None:
-        """Forget those that wait: there is no backend."""
+        """Forget those that wait: there is no backend, or the analyst has stopped them."""
         self._waiting = []
+        self._forget_starting()
 
     def remove(self) -> None:
         """Stop every run and leave nothing behind."""
         self.leave()
+        self.drop_waiting()
         QgsProject.instance().cleared.disconnect(self.leave)
         self._unfinished.remove()
         self.comparison.remove()
@@ -128,8 +139,28 @@ class Runs(QObject):
     def _begin(self, what: Callable[[Client], None]) -> None:
         self._waiting.append(what)
         self._backend.open()
+        if self._waiting and self._backend.state == STARTING and self._starting is None:
+            self._since = time.monotonic()
+            self._starting = RunProgress(self._iface.messageBar(), PRODUCT, self)
+            self._starting.cancelled.connect(self.drop_waiting)
+            self._tick.start(_TICK_MS)
+            self._show_starting()
+
+    def _show_starting(self) -> None:
+        """Show that the backend is being started, which takes a minute where the disk is slow."""
+        if self._starting is not None:
+            waited = round(time.monotonic() - self._since)
+            text = self.tr("Starting the backend, {n} s").format(n=waited)
+            self._starting.show(0, 0, text if waited else self.tr("Starting the backend"))
+
+    def _forget_starting(self) -> None:
+        starting, self._starting = self._starting, None
+        self._tick.stop()
+        if starting is not None:
+            starting.finish(True)
 
     def _on_ready(self, client: Client, _: Info) -> None:
+        self._forget_starting()
         waiting, self._waiting = self._waiting, []
         for what in waiting:
             what(client)

@@ -40,11 +40,10 @@ class UnfinishedOffer(QObject):
     def offer(self) -> None:
         """Show a message for each unfinished run of the project."""
         for unfinished in unfinished_runs(QgsProject.instance()):
-            text = self.tr("This run had not ended when the project was closed. What it has found is kept.")
+            text = self.tr("This run has not ended. What it has found is kept.")
             if unfinished.done:
                 text = self.tr(
-                    "This run had not ended when the project was closed: {done} of {total} chips were done. What it "
-                    "has found is kept."
+                    "This run stopped at chip {done} of {total} or later. What it has found is kept."
                 ).format(done=unfinished.done, total=unfinished.total)
             show_message(
                 self._iface.messageBar(),

@@ -19,6 +19,7 @@ from .scene import crs_of, ellipsoid_measure
 from .wording import run_caveats, run_title
 
 _KM = 1000.0
+_REVIEWED = "fusar/reviewed_run"  # of the root of the Layers panel, while a review shows one run only
 _HIDDEN = "fusar/hidden_for_review"  # of a node of the Layers panel; kept in the project file
 
 
@@ -41,21 +42,29 @@ def group_name(run: dict[str, Any]) -> str:
 def show_only(project: QgsProject, reviewed: QgsMapLayer | None) -> None:
     """Hide the findings of all runs but that of ``reviewed`` until ``show_others``; None hides nothing.
 
-    What the analyst has hidden already stays so.
+    What the analyst has hidden already stays so. A run that begins meanwhile calls ``hide_beside_review``.
     """
     show_others(project)
     if reviewed is None:
         return
-    run = run_of(reviewed).get("id")
+    project.layerTreeRoot().setCustomProperty(_REVIEWED, str(run_of(reviewed).get("id")))
     for layer in findings_layers(project):
-        node = project.layerTreeRoot().findLayer(layer.id())
-        if node is not None and run_of(layer).get("id") != run and node.itemVisibilityChecked():
-            node.setItemVisibilityChecked(False)
-            node.setCustomProperty(_HIDDEN, True)
+        hide_beside_review(project, layer)
+
+
+def hide_beside_review(project: QgsProject, layer: QgsMapLayer) -> None:
+    """Hide a layer of findings until ``show_others``, if another run is under review."""
+    reviewed = project.layerTreeRoot().customProperty(_REVIEWED)
+    node = project.layerTreeRoot().findLayer(layer.id())
+    is_another = bool(reviewed) and str(run_of(layer).get("id")) != reviewed
+    if is_another and node is not None and node.itemVisibilityChecked():
+        node.setItemVisibilityChecked(False)
+        node.setCustomProperty(_HIDDEN, True)
 
 
 def show_others(project: QgsProject) -> None:
     """Show again what ``show_only`` has hidden, also where the project was saved and opened in between."""
+    project.layerTreeRoot().removeCustomProperty(_REVIEWED)
     for node in project.layerTreeRoot().findLayers():
         if node.customProperty(_HIDDEN):
             node.removeCustomProperty(_HIDDEN)

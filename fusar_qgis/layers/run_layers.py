@@ -24,7 +24,7 @@ from ..contract import Finding, Found
 from ..core.tally import Tally
 from . import findings_layer, storage
 from .features import finding_feature, finding_fields
-from .run_groups import group_name
+from .run_groups import group_name, hide_beside_review
 from .scene import crs_of
 from .styles import style
 from .wording import cells_in_words, run_name
@@ -202,6 +202,7 @@ class RunLayers(QObject):
         below = [known for known in _LAYER_ORDER[: _LAYER_ORDER.index(kind)] if known in self._layers]
         group = self._its_group()
         group.insertLayer(len(below), layer)
+        hide_beside_review(QgsProject.instance(), layer)
         group.setExpanded(False)  # it was made empty, which the tree shows as closed: only a change opens it
         group.setExpanded(True)
         self._layers[kind] = layer

@@ -8,7 +8,7 @@ from qgis.core import QgsProject
 from qgis.PyQt.QtWidgets import QAction, QPushButton
 from standin import CHIPS
 
-from fusar_qgis.connection.backend import Backend
+from fusar_qgis.connection.backend import STARTING, Backend
 from fusar_qgis.contract import Task, read_outline
 from fusar_qgis.core.request import LayerRequest
 from fusar_qgis.gui.interpretation import Interpretation
@@ -146,7 +146,7 @@ def test_a_run_goes_on_after_its_project_was_closed(runs, bar, qtbot, standin, p
     bar.clearWidgets()
     standin.pause_s = 0.02
     assert project.read(path)
-    qtbot.waitUntil(lambda: said(bar, "had not ended"))
+    qtbot.waitUntil(lambda: said(bar, "This run has not ended"))
     before = ids(detections()[0])
     assert len(before) > 0
     button(bar, "Resume").click()
@@ -166,7 +166,7 @@ def test_a_run_that_the_backend_has_lost_can_be_run_again(runs, bar, qtbot, stan
     path = project.fileName()
     project.clear()
     project.read(path)
-    qtbot.waitUntil(lambda: said(bar, "2 of 6 chips were done"))
+    qtbot.waitUntil(lambda: said(bar, "stopped at chip 2 of 6"))
     button(bar, "Resume").click()
     qtbot.waitUntil(lambda: said(bar, "has lost the run"))
     assert unfinished_runs(project) == []
@@ -194,6 +194,22 @@ def test_a_run_whose_backend_is_away_says_so_once_and_goes_on(runs, bar, qtbot, 
     (layer,) = detections()
     qtbot.waitUntil(lambda: len(ids(layer)) == 5)
     assert len(set(ids(layer))) == 5
+
+
+def test_a_start_of_the_backend_is_seen_and_can_be_cancelled(runs, bar, qtbot, standin, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("fusar_qgis.gui.runs._TICK_MS", 100)
+        patch.setattr(runs._backend, "open", lambda: runs._backend._set(STARTING))
+        runs.again(order())
+        assert said(bar, "Starting the backend")
+        qtbot.waitUntil(lambda: said(bar, "Starting the backend, 1 s"))
+        button(bar, "Cancel").click()
+        assert bar.items() == []
+        assert not runs.are_waiting
+        runs.again(order())
+    runs._backend.open()
+    qtbot.waitUntil(lambda: said(bar, "5 detections;"))
+    assert len(bar.items()) == 1
 
 
 def test_what_a_project_says_of_unfinished_runs_may_be_damaged(qgis_new_project):
