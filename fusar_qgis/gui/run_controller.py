@@ -253,7 +253,7 @@ class RunController(QObject):
         paused = self._job is not None and self._job.is_paused
         waited = round(time.monotonic() - self._since)
         if not self._done and not paused and waited >= _SILENT_S:
-            parts.append(self.tr("{n} s").format(n=waited))
+            parts.append(self.tr("waiting {n} s").format(n=waited))
         if self._done and self._request.task is Task.DETECT and self._layers is not None:
             parts.append(self.tr("detections so far: {n}").format(n=self._layers.tally.detected))
         if self._layers is not None and not paused:

@@ -216,7 +216,9 @@ class RunLayers(QObject):
             storage.hold(layer)
             return
         leaving = self._leaving.get(kind, [])
-        stored = self._store(layer, leaving, findings)
+        # Asked first: where writing fails, QGIS shows SQLite's own words too.
+        has_room = layer.providerType() != "ogr" or not storage.is_full(storage.source_of(layer)[0], "")
+        stored = self._store(layer, leaving, findings) if has_room else None
         if stored is None:
             self._keep_in_memory(kind)
             leaving = self._leaving.get(kind, [])

@@ -331,7 +331,7 @@ def test_cancel_at_once_and_keep_what_was_found(ask, bar, qtbot, standin, where,
     assert ("Detections" in layers()) == (where != "project closed")
     qtbot.waitUntil(lambda: bool(desktop_messages))
     assert desktop_messages == ["Task complete"], "a cancelled run did not fail"
-    assert [item.title() for item in bar.items()] == ["Detect endless"]
+    qtbot.waitUntil(lambda: [item.title() for item in bar.items()] == ["Detect endless"])
     qtbot.waitUntil(lambda: not any(task.isActive() for task in tasks()))
 
 
