@@ -202,6 +202,10 @@ class Client:
         """Stop a job; forget one that is over."""
         self._server.json("DELETE", f"/jobs/{job}")
 
+    def pause(self, job: str, *, paused: bool = True) -> dict[str, Any]:
+        """Pause a job after the batch of chips under way, or let it go on; where it then stands."""
+        return self._server.json("PATCH", f"/jobs/{job}", json={"paused": paused})
+
     def watch(self, job: str, after: int = 0) -> Iterator[Sent]:
         """The (event, data) pairs of a job up to and with ``end``, across dropped connections and restarts.
 

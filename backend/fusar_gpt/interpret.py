@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timezone
@@ -124,7 +124,7 @@ def interpret(
     identity: RunIdentity | None = None,
     policy: RasterPolicy | None = None,
     admit: Admit = admit_raster,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Interpret an area of a scene, yielding findings as soon as their chip is answered.
 
     Args:

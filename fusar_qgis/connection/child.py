@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
 import uuid
-from contextlib import suppress
+from contextlib import closing, suppress
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +20,8 @@ _START_MS = 120_000
 _STOP_MS = 1500
 _SWEEP_MS = 100
 _TAIL = 4000
+_KEEP_DAYS = 30
+_BUSY_S = 0.2
 
 
 def data_folder() -> Path:
@@ -27,25 +31,65 @@ def data_folder() -> Path:
 
 
 class SessionFolder:
-    """A folder for the jobs of one backend, locked while it is in use: two backends cannot share their jobs."""
+    """A folder for the jobs of one backend, locked while it is in use: two backends cannot share their jobs.
+
+    Attributes:
+        path: The folder.
+        is_old: Whether the runs in it that have not ended wait until their analyst has them go on.
+    """
 
     def __init__(self, parent: Path) -> None:
-        """Make it in ``parent``, and remove those of sessions that have crashed. Raises OSError."""
-        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for lock_file in parent.glob("*.lock"):
-            lock = _lock(lock_file)
-            if lock.tryLock(0):  # its owner is dead
-                shutil.rmtree(lock_file.with_suffix(""), ignore_errors=True)
-                lock.unlock()
-        self.path = parent / uuid.uuid4().hex
-        self._lock = _lock(self.path.with_suffix(".lock"))
-        self._lock.tryLock(0)
-        self.path.mkdir(mode=0o700)
+        """Take the one that was left last with runs that had not ended, else make one in ``parent``. Raises OSError.
 
-    def remove(self) -> None:
-        """Remove it with all that is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        self._lock.unlock()
+        Others that nobody uses are removed where nothing is left to do, or after a month.
+        """
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock: QLockFile | None = None
+        for folder in sorted(parent.glob("*/"), key=_last_used, reverse=True):
+            lock = _lock(folder.with_name(folder.name + ".lock"))
+            if not lock.tryLock(0):  # its owner lives
+                continue
+            if not _is_unfinished(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+            elif self._lock is None:
+                self._lock, self.path = lock, folder
+                continue
+            lock.unlock()
+        self.is_old = self._lock is not None
+        if self._lock is None:
+            self.path = parent / uuid.uuid4().hex
+            self._lock = _lock(self.path.with_suffix(".lock"))
+            self._lock.tryLock(0)
+            self.path.mkdir(mode=0o700)
+
+    def leave(self) -> None:
+        """Let go of it; it is removed with all that is in it, unless there are runs that can go on another time."""
+        if not _is_unfinished(self.path):
+            shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            self._lock.unlock()
+
+
+def _last_used(folder: Path) -> float:
+    """Return when a job of the folder told something last, in seconds since 1970; 0 where there is no journal."""
+    times = [file.stat().st_mtime for file in folder.glob("jobs.sqlite*") if file.is_file()]
+    return max(times, default=0.0)
+
+
+def _is_unfinished(folder: Path) -> bool:
+    """Whether a backend's journal in the folder has jobs that can go on and are no older than a month."""
+    journal = folder / "jobs.sqlite"
+    if not journal.is_file():
+        return False
+    oldest = datetime.now(timezone.utc) - timedelta(days=_KEEP_DAYS)
+    query = "SELECT count(*) FROM jobs WHERE finished IS NULL AND status != 'dismissed' AND created > ?"  # ISO 8601
+    try:
+        with closing(sqlite3.connect(journal, _BUSY_S)) as database:
+            return bool(database.execute(query, (oldest.isoformat(),)).fetchone()[0])
+    except sqlite3.OperationalError:  # a backend that is just ending still has it
+        return True
+    except sqlite3.DatabaseError:
+        return False
 
 
 def _lock(path: Path) -> QLockFile:
@@ -133,7 +177,7 @@ class ChildBackend(QObject):
             _bury(process, session)
         self._ending = []
         if self._session is not None:
-            self._session.remove()
+            self._session.leave()
             self._session = None
 
     def _forget(self) -> None:
@@ -165,6 +209,8 @@ class ChildBackend(QObject):
         words = self._command[1:]
         if self._session is not None:
             words += ["--state", str(self._session.path)]
+            if self._session.is_old and self._before is None:
+                words.append("--hold-jobs")
         if self._before is not None:
             # Whoever waits for the old one finds the new one in its place.
             words += ["--port", str(urlsplit(self._before.url).port)]
@@ -216,13 +262,13 @@ class ChildBackend(QObject):
             self.restarting.emit()
             self._launch()
         else:
-            self._end(
-                self.tr(
-                    "The FUSAR-GPT backend stopped twice: {reason}. What was found so far stays on the map. Try "
-                    "a smaller area, or run “fusar doctor” in a terminal."
-                ),
-                reason,
+            if self._session is not None:
+                self._session.is_old = True
+            text = self.tr(
+                "The FUSAR-GPT backend stopped twice, so it is not started again by itself. What was found so far is "
+                "safe. If that happens again, try a smaller area, or run “fusar doctor” in a terminal."
             )
+            self._end(f"{text}\n\n{{reason}}", reason)
 
     def _fail(self, reason: str) -> None:
         self._end(
@@ -242,4 +288,4 @@ class ChildBackend(QObject):
 def _bury(process: QProcess, session: SessionFolder | None) -> None:
     process.deleteLater()
     if session is not None:
-        session.remove()
+        session.leave()

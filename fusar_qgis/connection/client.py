@@ -73,6 +73,12 @@ class Client(QObject):
         request.setHeader(QNetworkRequest.KnownHeaders.ContentTypeHeader, "application/json")
         return self._owe(self._network.post(request, json.dumps(body).encode()))
 
+    def patch(self, path: str, body: dict[str, Any]) -> QNetworkReply:
+        """Change ``path`` by ``body``, sent as JSON; :meth:`close` gives it a moment to arrive."""
+        request = self._request(path)
+        request.setHeader(QNetworkRequest.KnownHeaders.ContentTypeHeader, "application/json")
+        return self._owe(self._network.sendCustomRequest(request, b"PATCH", json.dumps(body).encode()))
+
     def send_scene(self, name: str, file: Path) -> QNetworkReply:
         """Upload ``file`` as the scene ``name``, read from the disk as it goes. Raises OSError."""
         body = QFile(str(file))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -16,6 +17,7 @@ from .diagnosis import RequestError, status_of, unreadable_answer
 _AWAY_S = 60.0
 _FIRST_PAUSE_MS, _LAST_PAUSE_MS = 500, 8000
 _BUSY = 429
+_UNKNOWN = 404
 
 
 class Job(QObject):
@@ -26,19 +28,30 @@ class Job(QObject):
     Attributes:
         id: The backend's name for it; empty until the backend has answered.
         end: How it ended; None before.
-        is_lost: Whether it ended because nobody answered any more.
+        is_lost: Whether it ended because nobody answered any more: the backend may still have it.
+        answered: The share of its chips that were answered before it was followed, in percent.
+        is_paused: Whether the backend has paused it, or does so after the batch of chips under way.
     """
 
     received = pyqtSignal(object)
+    changed = pyqtSignal()  # is_paused
+    refused = pyqtSignal(str)  # why it cannot be paused, or go on
     interrupted = pyqtSignal()  # nobody answers any more; it goes on when the backend is back
     ended = pyqtSignal(object)
 
-    def __init__(self, client: Client, inputs: dict[str, Any], *, is_patient: bool = False) -> None:
-        """``inputs`` are what is submitted; ``is_patient`` submits again while the backend has too many jobs."""
+    def __init__(
+        self, client: Client, inputs: dict[str, Any], *, is_patient: bool = False, known: str = ""
+    ) -> None:
+        """``inputs`` are what is submitted; ``is_patient`` submits again while the backend has too many jobs.
+
+        ``known`` is a job that the backend has already: it goes on, and is followed from its first event.
+        """
         super().__init__(client)
-        self.id = ""
+        self.id = known
         self.end: Ended | None = None
-        self.is_lost = False
+        self.is_lost = self.is_paused = False
+        self.answered = 0
+        self._change: QNetworkReply | None = None
         self._client = client
         self._inputs = inputs
         self._is_patient = is_patient
@@ -54,7 +67,10 @@ class Job(QObject):
         client.gone.connect(self._lose)
 
     def start(self) -> None:
-        """Submit it."""
+        """Submit it, or go on with the one that is known."""
+        if self.id:
+            self.pause(False)
+            return
         self._submission = self._client.post(EXECUTION, {"inputs": self._inputs})
         self._submission.finished.connect(self._submitted)
 
@@ -65,6 +81,48 @@ class Job(QObject):
         self._end(Ended("dismissed", ""))
         if self.id:
             self._client.dismiss(self.id)
+
+    def pause(self, paused: bool) -> None:
+        """Have the backend pause it, or go on; ``changed`` or ``refused`` follows."""
+        if self.end is None and self._change is None and self.id:
+            self._change = self._client.patch(f"/jobs/{self.id}", {"paused": paused})
+            self._change.finished.connect(self._on_change)
+
+    def leave(self) -> None:
+        """Stop here as if cancelled, but have the backend keep it paused, to go on another time."""
+        if self.end is None and self.id:
+            self._client.patch(f"/jobs/{self.id}", {"paused": True})
+            self._end(Ended("dismissed", ""))
+        else:
+            self.cancel()
+
+    def _on_change(self) -> None:
+        reply, self._change = self._change, None
+        if reply is None:
+            return
+        reply.deleteLater()
+        begins = self._stream is None and not self._again.isActive()
+        try:
+            state = json.loads(self._client.read(reply))
+            self.is_paused = bool(state.get("paused"))
+            self.answered = int(state.get("progress") or 0) if begins else self.answered
+        except RequestError as error:
+            if begins:
+                self.is_lost = error.is_gone
+                self._end(Ended("failed", self._lost() if error.status == _UNKNOWN else str(error)))
+            else:
+                self.refused.emit(str(error))
+            return
+        except (ValueError, TypeError, AttributeError):
+            self._stop(unreadable_answer(self._client.endpoint))
+            return
+        if self.end is None:
+            if begins:
+                self._follow()
+            self.changed.emit()
+
+    def _lost(self) -> str:
+        return str(self.tr("The backend stopped in mid-run and has lost the run. Start the run again."))
 
     def _try_again(self) -> None:
         if self.id:
@@ -130,9 +188,8 @@ class Job(QObject):
         status = status_of(stream)
         if status is None or status == 200 or status >= 500:
             self._wait()
-        elif status == 404:
-            lost = self.tr("The backend stopped in mid-run and has lost the run. Start the run again.")
-            self._end(Ended("failed", lost))
+        elif status == _UNKNOWN:
+            self._end(Ended("failed", self._lost()))
         else:
             self._stop(self._client.problem(stream))
 
@@ -143,7 +200,7 @@ class Job(QObject):
             self._lost_at = now
             self.interrupted.emit()
         if now - self._lost_at > _AWAY_S:
-            self._lose(self.tr("The backend stopped in mid-run and did not come back. Start the run again."))
+            self._lose(self.tr("The backend stopped in mid-run and did not come back."))
         else:
             self._again.start(self._pause_ms)
             self._pause_ms = min(2 * self._pause_ms, _LAST_PAUSE_MS)
@@ -151,7 +208,11 @@ class Job(QObject):
     def _lose(self, problem: str) -> None:
         if self.end is None:
             self.is_lost = True
-            self._stop(problem)
+            if self.id and not self._is_patient:  # the analyst may want to go on with it
+                self._client.patch(f"/jobs/{self.id}", {"paused": True})
+                self._end(Ended("failed", problem))
+            else:
+                self._stop(problem)
 
     def _stop(self, problem: str) -> None:
         if self.id:

@@ -13,7 +13,9 @@ class RemainingTime:
     again may have had those chips already.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, known_rate: float | None = None) -> None:
+        """``known_rate`` is how many chips a second such runs have answered before; used until this one tells."""
+        self._known_rate = known_rate
         self._first: tuple[float, int] | None = None  # when the batch began to arrive, chips done with it
         self._last: tuple[float, int] = (0.0, 0)
 
@@ -30,9 +32,15 @@ class RemainingTime:
 
     def seconds(self, total: int) -> float | None:
         """Return how long the chips take that are missing from ``total``; None while that is not known."""
+        rate = self.rate or self._known_rate
+        return None if rate is None else (total - self._last[1]) / rate
+
+    @property
+    def rate(self) -> float | None:
+        """How many chips a second are answered, as the batches of this run tell; None while they do not."""
         if self._first is None:
             return None
         (began, first), (now, done) = self._first, self._last
         if now - began < _KNOWN_AFTER_S or done <= first:
             return None
-        return (now - began) / (done - first) * (total - done)
+        return (done - first) / (now - began)

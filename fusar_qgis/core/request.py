@@ -16,11 +16,13 @@ class LayerRequest(InterpretRequest):
         layer_id: The scene's layer in QGIS.
         network_settled: Whether the analyst has been asked about ``prior_network``, or need not be.
         prior_needed: Whether the run is of no use without a prior.
+        chips_told: How many chips the analyst was told of before the start.
     """
 
     layer_id: str = ""
     network_settled: bool = False
     prior_needed: bool = False
+    chips_told: int = 0
 
 
 def tasks_of(model: Model, tasks: Sequence[str]) -> list[str]:

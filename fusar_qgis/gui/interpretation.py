@@ -2,50 +2,43 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
 from qgis.core import (
     Qgis,
-    QgsCoordinateReferenceSystem,
     QgsGeometry,
     QgsProject,
-    QgsRasterLayer,
 )
 from qgis.gui import QgisInterface
-from qgis.PyQt.QtCore import QObject, QPoint, pyqtSignal
+from qgis.PyQt.QtCore import QObject, QPoint
 from qgis.PyQt.QtWidgets import QAction
 
 from ..connection.backend import Backend
 from ..connection.client import Client
-from ..contract import AUTO_PRIOR, FETCHED_PRIORS, Info, Preview, PriorStatus, Task, read_outline
+from ..contract import AUTO_PRIOR, FETCHED_PRIORS, Info, Preview, PriorStatus
 from ..core.request import LayerRequest
-from ..layers.features import geometry_from
-from ..layers.scene import SceneError, crs_of, crs_text, geojson, original_of, scene_of
+from ..layers.scene import SceneError, original_of
 from .area_tool import AreaTool, DrawingTool, PolygonTool
-from .areas import Area, AreaError, AreaMenu, ground_m2, scene_for, selected_area, view_area, whole_area
+from .areas import Area, AreaError, AreaMenu, scene_for, selected_area, view_area, whole_area
+from .known_rates import known_rate, rate_key
 from .messages import show_message
 from .preview_panel import DebouncedRequest
-from .prior_comparison import PriorComparison
 from .request_dialog import RequestDialog
-from .run_controller import RunController
+from .runs import Runs
 from .scene_upload import SceneUpload
 
 _MARGIN = 24
 
-Then = Callable[[RunController], None]
-"""What is to be done when a run is over."""
 SetUp = Callable[[], "dict[str, Callable[[], None]]"]
 
 
 class Interpretation(QObject):
     """Interprets an area of a SAR layer; ``action`` draws a rectangle, the menu beside it has the other ways.
 
-    ``ended`` comes with the id of each run that had begun, whatever became of it.
+    Attributes:
+        runs: The runs under way.
     """
-
-    ended = pyqtSignal(str)
 
     def __init__(self, iface: QgisInterface, backend: Backend, action: QAction, set_up: SetUp = dict) -> None:
         """``set_up`` gives the buttons of a message about a backend that is missing or fails."""
@@ -59,8 +52,6 @@ class Interpretation(QObject):
         self._upload: SceneUpload | None = None  # of the dialog
         self._asked: Area | None = None
         self._last_scene = ""
-        self._waiting: list[tuple[LayerRequest, Area | None, Then | None]] = []  # for the backend
-        self._runs: list[tuple[RunController, Then | None]] = []
         self._preview_request = DebouncedRequest("/preview", Preview, self)
         self._prior_request = DebouncedRequest("/prior", PriorStatus, self)
         self._rectangle, self._polygon = AreaTool(iface.mapCanvas()), PolygonTool(iface.mapCanvas())
@@ -68,60 +59,31 @@ class Interpretation(QObject):
         for tool in (self._rectangle, self._polygon):
             tool.drawn.connect(self._take_drawn)
         self._menu = self._make_menu()
-        self._comparison = PriorComparison(iface, self.run_again, self)
+        self.runs = Runs(iface, backend, self)
         action.triggered.connect(self._draw_rectangle)
         backend.ready.connect(self._offer)
         backend.failed.connect(self._no_backend)
-        QgsProject.instance().cleared.connect(self.cancel)
-
-    def look_closer(
-        self, request: LayerRequest, area: QgsGeometry, crs: QgsCoordinateReferenceSystem, target: str = ""
-    ) -> None:
-        """Look for a target in the 3 x 3 grid of one small area, asking nothing.
-
-        Args:
-            request: The request whose finding the area is: scene, band, model and prior stay.
-            area: A polygon in ``crs``, such as one grid cell; the model sees it in one chip.
-            crs: Of the area.
-            target: What to look for; empty means the request's first target.
-        """
-        targets = (target,) if target else request.targets[:1]
-        closer = replace(
-            request,
-            task=Task.LOCATE,
-            targets=targets,
-            area=read_outline(geojson(area)),
-            area_crs=crs_text(crs),
-            question=None,
-            boxes=None,
-            ground_m=math.sqrt(ground_m2(Area(area, crs))),
-        )
-        self._waiting.append((closer, Area(area, crs), None))
-        self._backend.open()
-
-    def run_again(self, request: LayerRequest, then: Then | None = None) -> None:
-        """Run a request as it is, asking nothing but what is open about its prior; ``then`` when it is over."""
-        area = None if request.area is None else Area(geometry_from(request.area), crs_of(request.area_crs))
-        self._waiting.append((request, area, then))
-        self._backend.open()
+        QgsProject.instance().cleared.connect(self._close_dialog)
 
     def cancel(self) -> None:
         """Stop every run, and whatever is on its way."""
+        self._close_dialog()
+        self.runs.cancel()
+
+    def _close_dialog(self) -> None:
         if self._dialog is not None:
             self._dialog.reject()
-        for run, _ in list(self._runs):
-            run.cancel()
 
     def remove(self) -> None:
         """Stop every run and leave nothing behind."""
-        self.cancel()
-        QgsProject.instance().cleared.disconnect(self.cancel)
+        QgsProject.instance().cleared.disconnect(self._close_dialog)
+        self._close_dialog()
+        self.runs.remove()
         self._action.triggered.disconnect(self._draw_rectangle)
         self._stop_asking()
         if self._dialog is not None:
             self._dialog.deleteLater()
         self._menu.remove()
-        self._comparison.remove()
         self._rectangle.remove()
         self._polygon.remove()
         self.deleteLater()
@@ -235,7 +197,7 @@ class Interpretation(QObject):
             self._dialog.finished.connect(self._closed)
             self._dialog.preview.wanted.connect(self._send_now)
             self._preview_request.asked.connect(self._dialog.await_preview)
-            self._preview_request.answered.connect(self._dialog.show_preview)
+            self._preview_request.answered.connect(self._show_preview)
             self._preview_request.failed.connect(self._dialog.fail_preview)
             self._prior_request.answered.connect(self._show_prior)
         if not self._dialog.isVisible():
@@ -248,9 +210,6 @@ class Interpretation(QObject):
 
     def _offer(self, client: Client, info: Info) -> None:
         self._client = client
-        waiting, self._waiting = self._waiting, []
-        for request, area, then in waiting:
-            self._look(client, request, area, then)
         if self._dialog is not None:
             self._dialog.offer(info, local=client.endpoint.is_loopback)
             self._prepare()
@@ -292,6 +251,17 @@ class Interpretation(QObject):
         prior = request.prior if request.prior in FETCHED_PRIORS else AUTO_PRIOR
         self._prior_request.ask(client, replace(request, prior=prior, prior_network=True).to_json())
 
+    def _show_preview(self, preview: Preview) -> None:
+        request = self._dialog.preview_request() if self._dialog is not None else None
+        if self._dialog is None or self._client is None or request is None:
+            return
+        if preview.seconds is None:  # the backend has not done that yet, but an earlier one may have
+            info = self._backend.info
+            device = info.device if info is not None else ""
+            rate = known_rate(rate_key(self._client.endpoint, device, request.model or "", request))
+            preview = replace(preview, seconds=None if rate is None else preview.chips / rate)
+        self._dialog.show_preview(preview)
+
     def _show_prior(self, status: PriorStatus) -> None:
         if self._dialog is not None and self._upload is not None:
             self._dialog.show_prior(status, self._upload.client.endpoint)
@@ -303,40 +273,7 @@ class Interpretation(QObject):
     def _start(self, request: LayerRequest) -> None:
         upload, self._upload = self._upload, None
         if upload is not None:
-            self._run(upload.client, request, upload)
-
-    def _look(self, client: Client, request: LayerRequest, area: Area | None, then: Then | None) -> None:
-        layer = QgsProject.instance().mapLayer(request.layer_id)
-        upload = None
-        if isinstance(layer, QgsRasterLayer):
-            try:
-                scene = scene_of(layer)
-            except SceneError as error:
-                self._warn(str(error))
-                return
-            upload = SceneUpload(client, scene, area or whole_area(scene), self)
-        self._run(client, request, upload, then)
-
-    def _run(
-        self,
-        client: Client,
-        request: LayerRequest,
-        upload: SceneUpload | None,
-        then: Then | None = None,
-    ) -> None:
-        run = RunController(self._iface, client, request, upload, self, self._comparison)
-        self._runs.append((run, then))
-        run.over.connect(self._forget_what_is_over)
-        run.start()
-
-    def _forget_what_is_over(self) -> None:
-        over = [entry for entry in self._runs if entry[0].is_over]
-        self._runs = [entry for entry in self._runs if entry not in over]
-        for run, then in over:
-            if run.run:
-                self.ended.emit(str(run.run.get("id")))
-            if then is not None:
-                then(run)
+            self.runs.start(upload.client, request, upload)
 
     def _drop_upload(self) -> None:
         self._stop_asking()
@@ -357,8 +294,9 @@ class Interpretation(QObject):
     def _no_backend(self, problem: str) -> None:
         canvas, tools = self._iface.mapCanvas(), (self._rectangle, self._polygon)
         asking = self._dialog is not None and self._dialog.isVisible()
-        ours = asking or bool(self._waiting) or canvas.mapTool() in tools
-        self._client, self._waiting = None, []
+        ours = asking or self.runs.are_waiting or canvas.mapTool() in tools
+        self._client = None
+        self.runs.drop_waiting()
         if self._dialog is not None:
             self._dialog.reject()
         for tool in tools:

@@ -7,7 +7,7 @@ from functools import partial
 from html import escape
 
 from qgis.core import Qgis
-from qgis.gui import QgsMessageBar, QgsMessageViewer
+from qgis.gui import QgsMessageBar, QgsMessageBarItem, QgsMessageViewer
 from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtWidgets import QPushButton
 
@@ -31,31 +31,45 @@ def show_message(
 ) -> None:
     """Show plain text for a while; a failure, and what is ``lasting``, until it is read.
 
-    What may be too long for the bar is there whole, in as many lines as it needs, behind a button “Details”.
+    What may be too long for the bar, or has a second paragraph, such as a program's own words, is there whole, in as
+    many lines as it needs, behind a button “Details”.
     ``offers`` are buttons with what they do; a click takes the message away.
     """
     seconds = _OFFER_SECONDS if offers else _SECONDS
     if lasting or level == Qgis.MessageLevel.Critical:
         seconds = 0
     # The bar takes HTML, and a file's name or a backend's reason is none.
-    begun = escape(text.encode()[:_LONGEST].decode(errors="ignore"), quote=False)
-    size = len(text.encode())
+    sentences = text.partition("\n\n")[0]
+    begun = escape(sentences.encode()[:_LONGEST].decode(errors="ignore"), quote=False)
+    size = len(sentences.encode())
     item = bar.createMessage(escape(title, quote=False), f"{begun} …" if size > _LONGEST else begun)
-    if size > _SURELY_SHOWN:
+    if size > _SURELY_SHOWN or sentences != text:
         details = QPushButton(QCoreApplication.translate("Messages", "Details"))
-        details.clicked.connect(partial(_show_whole, bar, title, text))
+        details.clicked.connect(partial(_do, partial(show_whole, bar, title, text)))
         item.layout().addWidget(details)
     for words, do in (offers or {}).items():
         button = QPushButton(words)
         button.clicked.connect(partial(_do, do))
-        button.clicked.connect(partial(bar.popWidget, item))
+        button.clicked.connect(partial(_do, partial(take_away, bar, item)))
         item.layout().addWidget(button)
     item.setLevel(level)
     item.setDuration(seconds)
     bar.pushItem(item)
 
 
-def _show_whole(bar: QgsMessageBar, title: str, text: str, _: bool) -> None:
+def take_away(bar: QgsMessageBar, item: QgsMessageBarItem) -> None:
+    """Remove a message; the one below gets the time of its own.
+
+    QGIS goes on counting the seconds of a message that is removed by name, and then removes the one below.
+    """
+    if item is bar.currentItem():
+        bar.popWidget()
+    else:
+        bar.popWidget(item)
+
+
+def show_whole(bar: QgsMessageBar, title: str, text: str) -> None:
+    """Show plain text of any length in a window of its own."""
     viewer = QgsMessageViewer(bar.window())
     viewer.setTitle(title)
     viewer.setMessageAsPlainText(text)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from qgis.core import QgsApplication, QgsSettings
 from qgis.gui import QgsFileWidget
-from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QWidget
+from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QSpinBox, QWidget
 
 from ..connection.network_consent import ALWAYS, ASK, NEVER, keep_consent, kept_consent
 from ..core.setting_names import PLACE, REVIEWER
 from .choices import choose, remember, remembered
+from .known_rates import keep_large_run, large_run
 from .prior_choice import remembered_source
 
 _FILE = "file"
@@ -39,6 +40,16 @@ class WorkSection(QWidget):
         self._network.addItem(self.tr("Ask before it is fetched"), ASK)
         self._network.addItem(self.tr("Fetch it without a question"), ALWAYS)
         self._network.addItem(self.tr("Never fetch it"), NEVER)
+        self._large = QSpinBox(self)
+        self._large.setRange(0, 1_000_000)
+        self._large.setSingleStep(500)
+        self._large.setSpecialValueText(self.tr("Never"))
+        self._large.setSuffix(" " + self.tr("chips"))
+        self._large.setToolTip(
+            self.tr(
+                "Larger runs say how many chips they have, and how long that takes, and wait for your word"
+            )
+        )
         self._lay_out()
         self._read()
         self._prior.currentIndexChanged.connect(self._show_file)
@@ -57,6 +68,7 @@ class WorkSection(QWidget):
         if self._prior.currentData() == _FILE:
             remember("prior_file", self._file.filePath().strip())
         keep_consent(str(self._network.currentData()))
+        keep_large_run(self._large.value())
 
     def _lay_out(self) -> None:
         form = QFormLayout(self)
@@ -66,6 +78,7 @@ class WorkSection(QWidget):
         form.addRow(self.tr("&Prior"), self._prior)
         form.addRow("", self._file)
         form.addRow(self.tr("From the &network"), self._network)
+        form.addRow(self.tr("&Ask before more than"), self._large)
         note = QLabel(
             self.tr(
                 "The reviewer's name is written beside each decision. A prior is what satellites saw of the same "
@@ -84,6 +97,7 @@ class WorkSection(QWidget):
         choose(self._prior, remembered_source())
         self._file.setFilePath(remembered("prior_file"))
         choose(self._network, kept_consent())
+        self._large.setValue(large_run())
 
     def _show_file(self) -> None:
         self._file.setVisible(self._prior.currentData() == _FILE)

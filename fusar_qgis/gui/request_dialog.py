@@ -8,7 +8,7 @@ from typing import Any
 
 from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry
 from qgis.gui import QgsCheckableComboBox, QgsRasterBandComboBox
-from qgis.PyQt.QtCore import QEvent, Qt, pyqtSignal
+from qgis.PyQt.QtCore import QEvent, QLocale, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import (
     QComboBox,
     QDialog,
@@ -29,6 +29,7 @@ from ..layers.wording import questions_taken, task_explanation, task_name
 from .areas import Area, ground_m2
 from .boxes_choice import BoxesChoice
 from .choices import Rows, choose, remember, remembered, remembered_list
+from .known_rates import large_run
 from .preview_panel import PreviewPanel
 from .prior_choice import PriorChoice
 from .quantity_choice import QuantityChoice
@@ -55,6 +56,7 @@ class RequestDialog(QDialog):
         self.scene: Scene | None = None
         self._area: dict[str, Any] = {}
         self._area_crs = ""
+        self._told = 0  # chips
         self._make_fields()
         self._lay_out()
         self._task.currentIndexChanged.connect(self._refresh)
@@ -142,6 +144,7 @@ class RequestDialog(QDialog):
             boxes=read_boxes(boxes) if boxes else None,
             allow_no_prior=self._prior.allow_none,
             layer_id=self.scene.layer_id,
+            chips_told=self._told,
         )
 
     def _question_to_preview(self, model: Model) -> str:
@@ -163,6 +166,7 @@ class RequestDialog(QDialog):
 
     def await_preview(self) -> None:
         """A preview was asked for."""
+        self._tell_chips(0)
         self._estimate.setText(self.tr("Planning…"))
         self.preview.wait()
 
@@ -185,7 +189,19 @@ class RequestDialog(QDialog):
         if preview.seconds is not None:
             time = self._time_text(preview.seconds)
         chips = self.tr("Chips to look at: {n}.").format(n=preview.chips)
-        self._estimate.setText(f"{chips} {time}")
+        self._tell_chips(preview.chips)
+        self._estimate.setText(
+            f"<b>{chips} {time}</b>" if preview.chips > large_run() > 0 else f"{chips} {time}"
+        )
+
+    def _tell_chips(self, chips: int) -> None:
+        """Put a number of chips that is so large that it must be meant on the button that starts the run."""
+        self._told = chips
+        large = chips > large_run() > 0
+        number = QLocale().toString(chips)
+        self._start.setText(
+            self.tr("Start {chips} chips").format(chips=number) if large else self.tr("Start")
+        )
 
     def show_prior(self, status: PriorStatus, endpoint: Endpoint) -> None:
         """Show where the prior would come from, for the backend at ``endpoint``."""

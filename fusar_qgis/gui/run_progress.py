@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from html import escape
 
 from qgis.core import Qgis, QgsApplication, QgsTask
 from qgis.gui import QgsMessageBar, QgsMessageBarItem
 from qgis.PyQt.QtCore import QObject, QThreadPool, QTimer, pyqtSignal
 from qgis.PyQt.QtWidgets import QProgressBar, QPushButton
+
+from .messages import show_whole, take_away
+
+_COME_BACK_MS = 15_000
 
 
 class RunTask(QgsTask):
@@ -54,17 +59,28 @@ class RunProgress(QObject):
     """
 
     cancelled = pyqtSignal()
+    paused = pyqtSignal(bool)  # whether the analyst wants the run to pause, or to go on
 
     def __init__(self, bar: QgsMessageBar, title: str, parent: QObject) -> None:
         super().__init__(parent)
         self._bar, self._title = bar, title
         self._gauge = QProgressBar()
         self._gauge.setRange(0, 0)
-        self._gauge.setMaximumWidth(240)
+        self._gauge.setMaximumWidth(160)
         self._item: QgsMessageBarItem | None = bar.createMessage(
             escape(title, quote=False), self.tr("Starting…")
         )
         self._item.layout().addWidget(self._gauge)
+        self._notices = QPushButton(self.tr("Notices"))
+        self._notices.setVisible(False)
+        self._notices.clicked.connect(self._on_notices)
+        self._item.layout().addWidget(self._notices)
+        self._notices_text = ""
+        self._is_paused = False
+        self._pause = QPushButton(self.tr("Pause"))
+        self._pause.setVisible(False)
+        self._pause.clicked.connect(self._on_pause)
+        self._item.layout().addWidget(self._pause)
         button = QPushButton(self.tr("Cancel"))
         button.clicked.connect(self.cancelled)
         self._item.layout().addWidget(button)
@@ -85,6 +101,40 @@ class RunProgress(QObject):
         if total:
             self._task.setProgress(100 * done / total)
 
+    def can_pause(self) -> None:
+        """Offer to pause the run from now on."""
+        if self._item is not None:
+            self._pause.setVisible(True)
+
+    def show_paused(self, paused: bool, *, asks: bool = False) -> None:
+        """Offer to go on with a run that is paused, or to pause it; one that ``asks`` has only been planned."""
+        self._is_paused = paused
+        if self._item is not None:
+            resume = self.tr("Start") if asks else self.tr("Resume")
+            self._pause.setText(resume if paused else self.tr("Pause"))
+            self._pause.setEnabled(True)
+
+    def show_notices(self, notices: Sequence[str]) -> None:
+        """Offer to read what must be known of the run; a message of its own would hide the progress."""
+        self._notices_text = "\n\n".join(notices)
+        if self._item is not None:
+            self._notices.setVisible(bool(notices))
+
+    def come_back(self) -> None:
+        """Be above the message that has come, in a moment; that stays below until it is read."""
+        QTimer.singleShot(_COME_BACK_MS, self._raise)
+
+    def _raise(self) -> None:
+        if self._item is not None and self._bar.currentItem() is not self._item:
+            self._bar.pushItem(self._item)
+
+    def _on_notices(self) -> None:
+        show_whole(self._bar, self._title, self._notices_text)
+
+    def _on_pause(self) -> None:
+        self._pause.setEnabled(False)  # until the backend has answered
+        self.paused.emit(not self._is_paused)
+
     def finish(self, succeeded: bool) -> None:
         """Take the progress away; nothing is signalled any more."""
         self.blockSignals(True)
@@ -92,7 +142,7 @@ class RunProgress(QObject):
         self.setParent(self._bar)  # it outlives the run's other objects until QGIS has spoken
         item, self._item = self._item, None
         if item is not None:
-            self._bar.popWidget(item)
+            take_away(self._bar, item)
         if self._task.isActive():
             self._task.taskCompleted.connect(self._end)
             self._task.taskTerminated.connect(self._end)
@@ -114,7 +164,7 @@ class RunProgress(QObject):
     def _take_away_qgis_message(self) -> None:
         for item in self._bar.items():
             if isinstance(item, QgsMessageBarItem) and item.text() == self._title:
-                self._bar.popWidget(item)
+                take_away(self._bar, item)
 
     def _forget_item(self, item: QgsMessageBarItem) -> None:
         # The analyst may close the message and let the run go on.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from qgis.core import Qgis
+from qgis.core import Qgis, QgsApplication
 from qgis.gui import QgisInterface
 from qgis.PyQt.QtCore import QObject, QSize, Qt
 from qgis.PyQt.QtGui import QColor, QIcon, QPainter, QPixmap
@@ -14,6 +14,7 @@ from ..connection.backend import IDLE, READY, STARTING, STOPPED, Backend, is_set
 from .messages import PRODUCT, show_message
 from .options import Options
 from .options_models import model_title
+from .run_progress import RunTask
 
 _DOT = 10
 # Told apart by their shape too: a ring, half a disc, a disc, a bar.
@@ -72,7 +73,9 @@ class Status(QObject):
         self._button.setToolTip("<br>".join(line for line in lines if line))
 
     def _report_restart(self) -> None:
-        text = self.tr("The backend stopped and is started again. Runs go on from their last finished chip.")
+        if any(isinstance(task, RunTask) for task in QgsApplication.taskManager().activeTasks()):
+            return  # the run's progress says it
+        text = self.tr("The backend stopped and is started again. What was under way goes on.")
         show_message(self._iface.messageBar(), PRODUCT, text, Qgis.MessageLevel.Warning)
 
 

@@ -19,6 +19,7 @@ from .scene import crs_of, ellipsoid_measure
 from .wording import run_caveats, run_title
 
 _KM = 1000.0
+_REVIEWED = "fusar/reviewed_run"  # of the root of the Layers panel, while a review shows one run only
 # Of a node of the Layers panel; kept in the project file.
 _HIDDEN_FOR_REVIEW = "fusar/hidden_for_review"
 HIDDEN_FOR_FOCUS = "fusar/hidden_for_focus"
@@ -41,14 +42,27 @@ def group_name(run: dict[str, Any]) -> str:
 
 
 def show_only(project: QgsProject, reviewed: QgsMapLayer | None) -> None:
-    """Hide the findings of all runs but that of ``reviewed`` until ``show_others``; None hides nothing."""
+    """Hide the findings of all runs but that of ``reviewed`` until ``show_others``; None hides nothing.
+
+    A run that begins meanwhile calls ``hide_beside_review``.
+    """
     show_others(project)
     if reviewed is not None:
-        hide_other_runs(project, str(run_of(reviewed).get("id")), _HIDDEN_FOR_REVIEW)
+        run_id = str(run_of(reviewed).get("id"))
+        project.layerTreeRoot().setCustomProperty(_REVIEWED, run_id)
+        hide_other_runs(project, run_id, _HIDDEN_FOR_REVIEW)
+
+
+def hide_beside_review(project: QgsProject) -> None:
+    """Hide a run that has just begun until ``show_others``, if another one is under review."""
+    reviewed = project.layerTreeRoot().customProperty(_REVIEWED)
+    if reviewed:
+        hide_other_runs(project, str(reviewed), _HIDDEN_FOR_REVIEW)
 
 
 def show_others(project: QgsProject) -> None:
     """Show again what ``show_only`` has hidden, also where the project was saved and opened in between."""
+    project.layerTreeRoot().removeCustomProperty(_REVIEWED)
     show_hidden(project, _HIDDEN_FOR_REVIEW)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,11 +21,12 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..background import BackgroundTask
 from ..contract import Finding, Found
-from ..core.counting import Cells, Counts, result
+from ..core.counting import result
+from ..core.tally import Tally
 from . import findings_layer, storage
 from .features import finding_feature, finding_fields, memory_layer
 from .project_runs import change_kept, keep_run
-from .run_groups import group_name
+from .run_groups import group_name, hide_beside_review
 from .scene import crs_of
 from .styles import style
 from .wording import cells_in_words, run_name
@@ -45,9 +45,7 @@ class RunLayers(QObject):
     it is not where the analyst would look for them. ``settled`` comes once after ``finish``, when all is written.
 
     Attributes:
-        counts: The counts among them.
-        cells: The grid cells among them.
-        understood: What a free question was taken for.
+        tally: What they amount to.
     """
 
     warned = pyqtSignal(str)
@@ -64,7 +62,8 @@ class RunLayers(QObject):
     ) -> None:
         """``scene`` is the raster's source for GDAL, ``request`` the inputs of the job, for the review.
 
-        ``began`` is when the run began, by ``time.monotonic``; None: now.
+        ``began`` is when the run began, by ``time.monotonic``; None: now. Layers of the same run that the project has
+        already are filled further: what they hold is not added again.
         """
         super().__init__(parent)
         self.setObjectName(str(run.get("id")))
@@ -77,12 +76,7 @@ class RunLayers(QObject):
         self._making: dict[str, BackgroundTask] = {}
         self._dropped: set[str] = set()
         self._labels: list[str] = []
-        self._kind_of: dict[str, str] = {}  # of every finding that stands
-        self._unclear: set[str] = set()
-        self._without_data: set[str] = set()
-        self.counts = Counts()
-        self.cells = Cells()
-        self.understood: set[str] = set()
+        self.tally = Tally()
         self._rows: dict[str, int] = {}  # finding id -> feature id in its layer
         self._waiting: dict[str, Finding] = {}
         self._leaving: dict[str, list[int]] = {}
@@ -95,6 +89,7 @@ class RunLayers(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.flush)
+        self._adopt()
         QgsProject.instance().layersWillBeRemoved.connect(self._forget)
         QgsProject.instance().cleared.connect(self._abandon)
 
@@ -104,36 +99,20 @@ class RunLayers(QObject):
         return self._over
 
     @property
-    def detected(self) -> int:
-        """How many detections stand so far."""
-        return sum(kind == "detections" for kind in self._kind_of.values())
-
-    @property
     def some_are_shown(self) -> bool:
         """Whether something was found and its layer is still there."""
-        return any(kind not in self._dropped for kind in self._kind_of.values())
+        return any(kind not in self._dropped for kind in self.tally.kind_of.values())
 
     def add(self, found: Found) -> None:
         """Take findings in; they are on the map a moment later."""
         for finding_id in found.replaced:
-            kind = self._kind_of.pop(finding_id, "")
-            self._unclear.discard(finding_id)
-            self._without_data.discard(finding_id)
-            self.counts.drop(finding_id)
-            self.cells.drop(finding_id)
+            kind = self.tally.drop(finding_id)
             if self._waiting.pop(finding_id, None) is None and finding_id in self._rows:
                 self._leaving.setdefault(kind, []).append(self._rows.pop(finding_id))
         for finding in found.added:
-            self._waiting[finding.id] = finding
-            self._kind_of[finding.id] = finding.layer
-            self.counts.add(finding)
-            self.cells.add(finding)
-            if finding.properties.get("understood"):
-                self.understood.add(str(finding.properties["understood"]))
-            if finding.is_unclear:
-                self._unclear.add(finding.id)
-            elif finding.lacks_data:
-                self._without_data.add(finding.id)
+            if finding.id not in self._rows:
+                self._waiting[finding.id] = finding
+            self.tally.add(finding)
         if not self._timer.isActive() and not self._over:
             self._timer.start(_FLUSH_MS)
 
@@ -159,27 +138,39 @@ class RunLayers(QObject):
 
         ``warnings`` are all those of a run that is complete; it has kept those of its beginning. ``status`` is what
         became of it. A run that found nothing has no layer: the project keeps it, unless it is closed.
-        ``answers`` are those that were understood, ``unclear`` the others but for chips ``without_data``.
         """
         self._finishing = True
-        self._note(findings_layer.SECONDS_PROPERTY, str(round(time.monotonic() - self._began, 1)))
+        self._note(findings_layer.SECONDS_PROPERTY, str(round(self.seconds, 1)))
         self._note(findings_layer.STATUS_PROPERTY, status)
-        self._note(
-            findings_layer.RESULT_PROPERTY, json.dumps(result(self.counts, self.cells), ensure_ascii=False)
-        )
+        counted = result(self.tally.counts, self.tally.cells)
+        self._note(findings_layer.RESULT_PROPERTY, json.dumps(counted, ensure_ascii=False))
         if warnings:
             self._run = {**self._run, "warnings": "\n".join(warnings)}
             self._note(findings_layer.RUN_PROPERTY, json.dumps(self._run, ensure_ascii=False))
-        has_layers = bool(self._kind_of or self._layers or self._making)
-        kept = None if has_layers else self._properties
-        change_kept(QgsProject.instance(), self.objectName(), kept)
-        counts = Counter(self._kind_of.values())
-        counts["unclear"] = len(self._unclear)
-        counts["without_data"] = len(self._without_data)
-        counts["answers"] -= counts["unclear"] + counts["without_data"]
+        has_layers = bool(self.tally.kind_of or self._layers or self._making)
+        change_kept(QgsProject.instance(), self.objectName(), None if has_layers else self._properties)
         if not self._over:
             self.flush()
-        return dict(counts)
+        return self.tally.numbers()
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken so far."""
+        return time.monotonic() - self._began
+
+    def _adopt(self) -> None:
+        """Take up the layers of this run, as it was begun before."""
+        for layer in findings_layer.findings_layers(QgsProject.instance()):
+            kind = str(layer.customProperty(findings_layer.KIND_PROPERTY) or "")
+            if findings_layer.run_of(layer).get("id") != self._run.get("id") or not self._run.get("id"):
+                continue
+            self._layers[kind] = layer
+            node = QgsProject.instance().layerTreeRoot().findLayer(layer)
+            self._group = self._group or (None if node is None else node.parent())
+            for feature in layer.getFeatures():
+                self._rows[feature["id"]] = feature.id()
+                if kind == "detections":
+                    self._labels += {str(feature["label"])}.difference(self._labels)
 
     def _note(self, name: str, value: str) -> None:
         """Give a property to the layers that are there and to those that come."""
@@ -218,6 +209,7 @@ class RunLayers(QObject):
         below = [known for known in _LAYER_ORDER[: _LAYER_ORDER.index(kind)] if known in self._layers]
         group = self._its_group()
         group.insertLayer(len(below), layer)
+        hide_beside_review(QgsProject.instance())
         group.setExpanded(False)  # it was made empty, which the tree shows as closed: only a change opens it
         group.setExpanded(True)
         self._layers[kind] = layer
@@ -231,7 +223,9 @@ class RunLayers(QObject):
             storage.hold(layer)
             return
         leaving = self._leaving.get(kind, [])
-        stored = self._store(layer, leaving, findings)
+        # Asked first: where writing fails, QGIS shows SQLite's own words too.
+        has_room = layer.providerType() != "ogr" or not storage.is_full(storage.source_of(layer)[0], "")
+        stored = self._store(layer, leaving, findings) if has_room else None
         if stored is None:
             self._keep_in_memory(kind)
             leaving = self._leaving.get(kind, [])
@@ -350,7 +344,7 @@ class RunLayers(QObject):
         tree = QgsProject.instance().layerTreeRoot()
         grid = self._layers.get("grid")
         if grid is not None and grid.name() == self._layer_name("grid"):
-            grid.setName(f"{grid.name()}: {', '.join(cells_in_words(self.cells))}")
+            grid.setName(f"{grid.name()}: {', '.join(cells_in_words(self.tally.cells))}")
         for kind, layer in self._layers.items():
             node = tree.findLayer(layer)
             if node is None:

@@ -174,6 +174,17 @@ def run_name(run: dict[str, Any]) -> str:
     return f"{title} ({run_caveats(run)})"
 
 
+def time_in_words(seconds: float) -> str:
+    """Return about how long ``seconds`` are: ``about 41 min``."""
+    if seconds < 60:
+        text = translate("Wording", "about {n} s").format(n=max(round(seconds / 5) * 5, 5))
+    elif seconds < 5400:
+        text = translate("Wording", "about {n} min").format(n=round(seconds / 60))
+    else:
+        text = translate("Wording", "about {n} h").format(n=round(seconds / 3600, 1))
+    return str(text)
+
+
 def time_left(seconds: float) -> str:
     """Return about how long ``seconds`` are, for the rest of a run."""
     if seconds < 60:

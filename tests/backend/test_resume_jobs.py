@@ -255,6 +255,49 @@ def test_twenty_kills_at_random_moments_lose_nothing_and_double_nothing(tmp_path
     )
 
 
+def pause(lives: Lives, job: str, *, paused: bool) -> dict[str, object]:
+    reply = requests.patch(f"{lives.url}/jobs/{job}", json={"paused": paused}, headers=AUTH, timeout=10)
+    assert reply.status_code == 200
+    return dict(reply.json())
+
+
+def state(lives: Lives, job: str) -> dict[str, object]:
+    return dict(requests.get(f"{lives.url}/jobs/{job}", headers=AUTH, timeout=10).json())
+
+
+def test_pauses_and_restarts_in_between_lose_nothing_and_ask_about_no_chip_twice(tmp_path: Path) -> None:
+    inputs = {"scene": str(scene(tmp_path)), "task": "detect", "targets": ["ship"], "overlap": 0.4}
+    lives = Lives(tmp_path)
+    lives.ready()
+    job = submit(lives, inputs, "anna")
+    with watching(lambda: lives.url, job) as heard:
+        for restart in (None, lives.stop, lives.kill, None):
+            enough = len(heard) + 5
+            while len(heard) < enough:
+                assert not heard or heard[-1][1] != "end", "nothing left to pause"
+                time.sleep(0.001)
+            assert pause(lives, job, paused=True)["paused"]
+            while state(lives, job)["status"] != "accepted":
+                time.sleep(0.005)
+            if restart is not None:
+                restart()
+                lives.ready()
+            asked = (tmp_path / "asked").stat().st_size
+            time.sleep(10 * CHIP_S)
+            assert (tmp_path / "asked").stat().st_size == asked, "goes on although it is paused"
+            said = state(lives, job)
+            assert (said["status"], said["paused"], said["message"]) == ("accepted", True, "Paused.")
+            assert "paused" not in pause(lives, job, paused=False)
+    lives.stop()
+    journal = Journal(tmp_path / "state")
+    record = journal.find(job)
+    events, expected = undisturbed(record.inputs, tmp_path, RunIdentity(record.run, record.started))
+    assert heard == list(decode_events(events))
+    assert journal.results(job) == expected
+    journal.close()
+    assert (tmp_path / "asked").stat().st_size == heard[0][2]["chips"]
+
+
 def test_a_clean_stop_leaves_jobs_to_the_next_server_but_not_those_that_were_cancelled(
     tmp_path: Path,
 ) -> None:

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_server import (
     AUTH,
+    BEGUN,
+    GATE,
     ApiServer,
     ask,
     events,
@@ -106,6 +108,74 @@ def test_cancel_stops_the_running_and_the_waiting_job_and_frees_the_worker(api: 
     assert events(api, submit(api))[-1][2]["status"] == "successful"
     assert ask(api, "GET", f"/jobs/{running}").json()["status"] == "dismissed"
     assert ask(api, "GET", f"/jobs/{running}/results").status_code == 409
+
+
+def test_a_job_that_waits_is_paused_and_begins_when_it_is_resumed(api: ApiServer) -> None:
+    blocking = [submit(api, question="held") for _ in range(2)]
+    for job in blocking:
+        until(lambda job=job: ask(api, "GET", f"/jobs/{job}").json()["progress"] > 0)
+    waiting = submit(api, question="after the pause")
+    assert api.client.pause(waiting)["paused"]
+    for job in blocking:
+        api.client.cancel(job)
+    assert events(api, submit(api))[-1][2]["status"] == "successful"
+    assert "after the pause" not in BEGUN
+    state = api.client.status(waiting)
+    assert (state["status"], state["paused"], state["message"]) == ("accepted", True, "Paused.")
+    assert "paused" not in api.client.pause(waiting, paused=False)
+    assert events(api, waiting)[-1][2]["status"] == "successful"
+    assert "paused" not in api.client.pause(waiting), "a job that has ended stays as it is"
+
+
+def test_a_running_job_stops_after_its_chip_and_a_paused_one_can_be_cancelled(api: ApiServer) -> None:
+    GATE.clear()
+    job = submit(api, question="gated")
+    until(lambda: api.client.status(job)["progress"] > 0)
+    state = api.client.pause(job)
+    assert (state["status"], state["paused"]) == ("running", True)
+    GATE.set()
+    until(lambda: api.client.status(job)["status"] == "accepted")
+    assert api.client.status(job)["progress"] == 66
+    api.client.cancel(job)
+    heard = [name for _, name, _ in events(api, job)]
+    assert heard == ["started", "findings", "progress", "progress", "end"]
+    assert api.client.status(job)["status"] == "dismissed"
+
+
+def test_a_pause_that_is_taken_back_at_once_changes_nothing(api: ApiServer) -> None:
+    GATE.clear()
+    job = submit(api, question="gated")
+    until(lambda: api.client.status(job)["progress"] > 0)
+    api.client.pause(job)
+    assert "paused" not in api.client.pause(job, paused=False)
+    GATE.set()
+    assert [name for _, name, _ in events(api, job)][-2:] == ["progress", "end"]
+
+
+@pytest.mark.parametrize("body", [{}, {"paused": None}, {"paused": True, "status": "successful"}])
+def test_what_cannot_be_changed_of_a_job_is_refused(api: ApiServer, body: dict[str, object]) -> None:
+    assert ask(api, "PATCH", f"/jobs/{submit(api)}", json=body).status_code == 422
+    assert ask(api, "PATCH", "/jobs/unknown", json={"paused": True}).status_code == 404
+
+
+def test_a_server_that_holds_jobs_pauses_what_an_earlier_one_left(tmp_path: Path) -> None:
+    with serve_api(tmp_path) as api:
+        job = submit(api, question="held")
+        until(lambda: api.client.status(job)["progress"] > 0)
+    begun = len(BEGUN)
+    with serve_api(tmp_path, options=Options(hold_jobs=True)) as api:
+        assert api.client.status(job)["paused"]
+        assert len(BEGUN) == begun
+        api.client.cancel(job)
+
+
+def test_a_job_that_nobody_resumes_is_cancelled_when_results_would_be_deleted(tmp_path: Path) -> None:
+    with serve_api(tmp_path, options=Options(keep_results_s=0.2, hold_jobs=True)) as api:
+        GATE.clear()
+        job = submit(api, question="gated")
+        api.client.pause(job)
+        GATE.set()
+        until(lambda: ask(api, "GET", f"/jobs/{job}").status_code == 404)
 
 
 def test_leaving_the_clients_loop_cancels(api: ApiServer) -> None:

@@ -54,6 +54,7 @@ def status(api: ApiServer, method: str, path: str, headers: dict[str, str], **op
         ("POST", "/processes/interpret/execution"),
         ("GET", "/jobs/x"),
         ("DELETE", "/jobs/x"),
+        ("PATCH", "/jobs/x"),
         ("GET", "/jobs/x/results"),
         ("GET", "/jobs/x/events"),
         ("OPTIONS", "/info"),

@@ -36,3 +36,14 @@ def test_chips_that_come_evenly():
 
 def test_none_is_missing():
     assert remaining((50, 0.0), (100, 5.0)) == 0
+
+
+def test_the_speed_of_an_earlier_run_counts_until_the_batches_tell():
+    time = RemainingTime(4.0)
+    assert time.seconds(100) == 25
+    assert time.rate is None
+    time.note(8, 30.0)
+    assert time.seconds(100) == 23
+    time.note(16, 34.0)
+    assert time.rate == pytest.approx(2)
+    assert time.seconds(100) == pytest.approx(42)

@@ -4,10 +4,13 @@ import gc
 import json
 import os
 import re
+import sqlite3
 import stat
 import subprocess
 import sys
 import time
+from contextlib import closing
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,7 @@ from qgis.PyQt.QtNetwork import QNetworkProxy
 from standin import CHIPS, TOKEN
 
 from fusar_qgis.connection.backend import READY, STARTING, STOPPED
-from fusar_qgis.connection.child import data_folder
+from fusar_qgis.connection.child import SessionFolder, data_folder
 from fusar_qgis.connection.client import Client
 from fusar_qgis.connection.job import Job
 from fusar_qgis.contract import Found, Progress, Started, Task, read_outline
@@ -276,6 +279,37 @@ def test_a_dead_child_comes_back_once_and_its_job_goes_on(qtbot, backend, tmp_pa
     assert ends[1].message == failed.args[0] == backend.problem
     with qtbot.waitSignal(backend.ready, timeout=20_000):
         backend.open()
+
+
+def left_journal(name: str, status: str, finished: str | None, created: str) -> Path:
+    """The folder of a session whose QGIS is gone, with one job."""
+    folder = data_folder() / "jobs" / name
+    folder.mkdir(parents=True)
+    with closing(sqlite3.connect(folder / "jobs.sqlite")) as database, database:
+        database.execute("CREATE TABLE jobs (id TEXT, status TEXT, finished TEXT, created TEXT)")
+        database.execute("INSERT INTO jobs VALUES ('a', ?, ?, ?)", (status, finished, created))
+    return folder
+
+
+def test_the_runs_that_a_session_left_wait_in_the_next_one(qtbot, backend, tmp_path, monkeypatch):
+    now = datetime.now(timezone.utc).isoformat()
+    left_journal("over", "successful", now, now)
+    left_journal("cancelled", "dismissed", None, now)
+    left_journal("old", "accepted", None, "2020-01-01T00:00:00+00:00")
+    (data_folder() / "jobs" / "empty").mkdir()
+    kept = left_journal("kept", "paused", None, now)
+    executable(tmp_path, monkeypatch)
+    with qtbot.waitSignal(backend.ready, timeout=20_000):
+        backend.open()
+    args = (tmp_path / "args").read_text()
+    assert f"--state {kept} --hold-jobs" in args
+    assert {path.name for path in kept.parent.iterdir()} == {"kept", "kept.lock"}
+    other = SessionFolder(kept.parent)
+    assert other.path != kept
+    assert not other.is_old
+    other.leave()
+    backend.close()
+    assert (kept / "jobs.sqlite").exists()
 
 
 def test_other_settings_end_the_child_without_waiting_for_it(qtbot, backend, tmp_path, monkeypatch):

@@ -74,7 +74,7 @@ def test_the_real_backend_is_killed_in_mid_run_and_the_run_goes_on(home):
     assert result["killed in mid-run"]
     told = "demonstration model, prior file:harbour_simulated_prior.tif, simulated prior, simulated scene"
     assert any(told in text for text in result["messages"])
-    assert any("is started again" in text for text in result["every message"])
+    assert any("goes on when it is back" in text for text in result["every message"])
     (layer,) = [layer for layer in result["layers"] if layer["name"] == "Detections"]
     assert layer["features"]
     assert {feature["model"] for feature in layer["features"]} == {"tiny"}

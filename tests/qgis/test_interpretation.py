@@ -34,7 +34,7 @@ from fusar_qgis.core.endpoint import Endpoint
 from fusar_qgis.core.request import LayerRequest
 from fusar_qgis.gui.area_tool import AreaTool
 from fusar_qgis.gui.interpretation import Interpretation
-from fusar_qgis.gui.messages import show_message
+from fusar_qgis.gui.messages import show_message, take_away
 from fusar_qgis.gui.request_dialog import RequestDialog
 from fusar_qgis.gui.run_progress import RunTask
 from fusar_qgis.layers import clipping, model_grey
@@ -293,6 +293,37 @@ def test_a_long_message_with_offers_is_there_whole_too(bar):
     assert not bar.items()[0].findChildren(QPushButton)
 
 
+def test_what_is_taken_away_leaves_no_countdown_to_the_message_below(bar, qtbot):
+    show_message(bar, "Detect", "failed", Qgis.MessageLevel.Critical)
+    bar.pushMessage("Task failed", "Detect", Qgis.MessageLevel.Warning, 1)
+    take_away(bar, bar.items()[0])
+    qtbot.wait(1500)
+    assert texts(bar) == ["failed"]
+
+
+def test_words_of_a_program_are_behind_details_only(bar):
+    show_message(bar, "Detect", "It stopped.\n\nKilled: signal 9", Qgis.MessageLevel.Critical)
+    assert texts(bar) == ["It stopped."]
+    button(bar, "Details").click()
+    viewer = bar.window().findChild(QgsMessageViewer)
+    assert viewer.findChild(QTextEdit).toPlainText().endswith("signal 9")
+    viewer.close()
+
+
+def test_what_must_be_known_of_a_run_does_not_hide_its_progress(ask, bar, qtbot, standin):
+    standin.pause_s = 0.3
+    ask("count", ["unseen"])
+    qtbot.waitUntil(lambda: finished(bar, "chip "))
+    assert button(bar, "Notices").isVisibleTo(bar.currentItem())
+    assert len(bar.items()) == 1
+    button(bar, "Notices").click()
+    viewer = bar.window().findChild(QgsMessageViewer)
+    assert viewer.findChild(QTextEdit).toPlainText() == GUESSED
+    viewer.close()
+    qtbot.waitUntil(lambda: finished(bar, "1 chip without enough data"))
+    assert [text[:9] for text in texts(bar)] == ["1 chip wi", GUESSED[:9]]
+
+
 def test_a_models_words_are_no_html_in_the_map_tip(ask, bar, qtbot):
     ask("describe")
     qtbot.waitUntil(lambda: finished(bar, "1 answer"))
@@ -500,13 +531,13 @@ def test_look_closer_runs_the_grid_on_a_cell(interpretation, bar, qtbot, standin
         layer_id=scene_layer.id(),
     )
     cell = QgsGeometry.fromRect(QgsRectangle(500100, 3999700, 500190, 3999800))
-    interpretation.look_closer(order, cell, scene_layer.crs())
+    interpretation.runs.look_closer(order, cell, scene_layer.crs())
     qtbot.waitUntil(lambda: len(standin.orders) == 1)
     closer = standin.orders[0]
     assert (closer["task"], closer["targets"], closer["area_crs"]) == ("locate", ["ship"], "EPSG:32650")
     assert closer["ground_m"] == pytest.approx(95, abs=1)
     QgsProject.instance().removeMapLayer(scene_layer)
-    interpretation.look_closer(order, cell, QgsCoordinateReferenceSystem("EPSG:32650"), "storage tank")
+    interpretation.runs.look_closer(order, cell, QgsCoordinateReferenceSystem("EPSG:32650"), "storage tank")
     qtbot.waitUntil(lambda: len(standin.orders) == 2)
     assert (standin.orders[1]["scene"], standin.orders[1]["targets"]) == (order.scene, ["storage tank"])
 

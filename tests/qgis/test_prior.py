@@ -301,14 +301,14 @@ def test_with_and_without_prior_are_compared(dialog, standin, qtbot, bar, interp
     # Both are there now: to compare the older layer runs nothing.
     table.close()
     qgis_iface.setActiveLayer(next(one for one in detections() if run_of(one)["prior"] == "none"))
-    interpretation._comparison.action.trigger()
+    interpretation.runs.comparison.action.trigger()
     assert len(tables(EffectTable)) == 2
     assert len(standin.orders) == 2
 
 
 def test_only_detections_of_a_run_can_be_compared(interpretation, scene_layer, bar, qgis_iface):
     qgis_iface.setActiveLayer(scene_layer)
-    interpretation._comparison.action.trigger()
+    interpretation.runs.comparison.action.trigger()
     assert "Choose a layer of detections" in bar.currentItem().text()
 
 

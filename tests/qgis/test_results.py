@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import time
+from collections import namedtuple
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
@@ -191,6 +192,22 @@ def test_in_memory_where_nothing_can_be_written(project, run, tmp_path, monkeypa
     assert len(warnings) == 2
     assert "safe in memory" in warnings[-1]
     assert ids(layer) == ["f1", "f2", "f3"]
+
+
+def test_a_disk_without_room_is_seen_before_writing_fails(project, run, monkeypatch):
+    usage = namedtuple("Usage", "total used free")
+
+    def fill_up():
+        monkeypatch.setattr("fusar_qgis.layers.storage.shutil.disk_usage", lambda _: usage(9, 8, 1))
+        (layer,) = findings_layer.findings_layers(QgsProject.instance())
+        layer.raiseError.connect(raised.append)
+
+    raised = []
+    layer, (warning,) = run(found(1, 2), found(3, replaced=("f1",)), between=fill_up)
+    assert warning.startswith("The disk is full:")
+    assert layer.providerType() == "memory"
+    assert sorted(ids(layer)) == ["f2", "f3"]
+    assert raised == []
 
 
 def test_a_disk_that_fills_up_in_mid_run(project, run, tmp_path):

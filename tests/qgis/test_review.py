@@ -357,6 +357,18 @@ def test_a_review_shows_its_run_alone_and_the_others_again_when_it_ends(three_ru
     assert [visible(one) for one in three_runs] == [True, True, False]  # what was hidden before stays so
 
 
+def test_a_run_that_begins_during_a_review_is_shown_when_it_ends(three_runs, review, start, project, qtbot):  # noqa: F811
+    start(three_runs[0])
+    layers = RunLayers({**RUN, "id": "run-late"}, project, "")
+    layers.add(Found((finding(9, run="run-late"),)))
+    with qtbot.waitSignal(layers.destroyed, timeout=20_000):
+        layers.finish()
+    (late,) = (one for one in findings_layer.findings_layers(project) if one not in three_runs)
+    assert not visible(late)
+    review.close()
+    assert visible(late)
+
+
 def test_a_project_saved_in_mid_review_opens_with_all_its_runs(three_runs, review, start, project):  # noqa: F811
     start(three_runs[0])
     assert project.write()

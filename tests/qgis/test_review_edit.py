@@ -290,7 +290,9 @@ def test_a_turned_box_in_coco_and_in_the_report(layer, start, canvas, mouse, tmp
     assert (min(xs), min(ys), max(xs), max(ys)) == pytest.approx(edges(layer), abs=0.002)
     assert len(ring) == 8
     assert "segmentation" not in upright
-    (card,) = [lines for _, lines in report.gather(taken, lambda *_: None).cards if "Confidence 0.90" in lines]
+    (card,) = [
+        lines for _, lines in report.gather(taken, lambda *_: None).cards if "Confidence 0.90" in lines
+    ]
     assert "accepted, box changed · Ada" in card
 
 

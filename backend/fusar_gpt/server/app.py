@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from fusar_gpt.server.tokens import Tokens
 HEARTBEAT_S = 10.0
 
 Interpreter = Callable[
-    [InterpretRequest, Engine, Callable[[], bool], PriorSettings, RunIdentity], Iterator[Event]
+    [InterpretRequest, Engine, Callable[[], bool], PriorSettings, RunIdentity], Generator[Event, None, None]
 ]
 """Runs a request; calls the third argument at each token and raises Cancelled once it returns true."""
 
@@ -71,7 +71,7 @@ def create_app(
     settings = settings or PriorSettings.of()
     times = TaskTimes()
 
-    def run(job: Job) -> Iterator[Event]:
+    def run(job: Job) -> Generator[Event, None, None]:
         request = with_files(REQUEST.validate_json(job.record.inputs), roots)
         replaying = ReplayEngine(engine(), job.recall, job.remember)
         events = interpreter(request, replaying, job.cancelled, settings, job.identity)

@@ -20,6 +20,8 @@ from fusar_gpt.server.events import EventLog
 from fusar_gpt.server.journal import Journal, JournalError, Record
 
 CANCELLED = "Cancelled."
+PAUSED = "Paused."
+WAITING = "Waiting for its turn."
 TRIES = 10
 """How often a job is started in a row without reaching its next event, before it fails."""
 
@@ -44,9 +46,9 @@ def new_record(client: str, inputs: str) -> Record:
 class Job:
     """One job: its state and its events. Every event is in the journal before any client receives it.
 
-    A job that is resumed after a crash repeats its run from the start. The events that are in the journal already
-    are compared with the repeated ones and not sent again. One worker thread runs a job; every other method may be
-    called from any thread.
+    A job that is resumed, after a pause or a crash, repeats its run from the start. The events that are in the journal
+    already are compared with the repeated ones and not sent again. One worker thread runs a job at a time; every other
+    method may be called from any thread.
     """
 
     def __init__(self, record: Record, journal: Journal, account: str = "") -> None:
@@ -62,6 +64,10 @@ class Job:
         self._pace = Pace()
         self._cancel = threading.Event()
         self._leave = threading.Event()
+        self._paused_at: float | None = None
+        if record.status == "paused":
+            self.record = replace(record, message=PAUSED)
+            self._paused_at = time.monotonic()
         self._ending = record.finished is not None
         self._unsaved_end = False
         self._lock = threading.Lock()
@@ -86,6 +92,16 @@ class Job:
         """Whether this server is shutting down without ending the job; the next server resumes it."""
         return self._leave.is_set()
 
+    @property
+    def is_pausing(self) -> bool:
+        """Whether the run must stop after the batch of chips under way, to be resumed later."""
+        return self._paused_at is not None and not self._cancel.is_set()
+
+    @property
+    def paused_s(self) -> float:
+        """Seconds since this server has known the job as a paused one; 0 for one that is not."""
+        return 0.0 if self._paused_at is None else time.monotonic() - self._paused_at
+
     def cancelled(self) -> bool:
         """Whether the run must stop; checked at every token."""
         return self._cancel.is_set() or self._leave.is_set()
@@ -98,7 +114,7 @@ class Job:
         with self._lock:
             if self._ending:
                 return
-            waiting = self.record.status == "accepted"
+            waiting = self.record.status != "running"
             self._cancel.set()
             self.record = replace(self.record, status="dismissed", message=CANCELLED)
         problem = None
@@ -111,16 +127,53 @@ class Job:
         if problem is not None and (self._unsaved_end or self.record.finished is None):
             raise problem
 
+    def pause(self) -> None:
+        """Pause the job: at once if it waits, after the batch under way if it runs, without effect after its end.
+
+        Raises JournalError, with the job as it was.
+        """
+        with self._lock:
+            if self._ending or self._cancel.is_set() or self._paused_at is not None:
+                return
+            self._journal.pause(self.id, paused=True)
+            self._paused_at = time.monotonic()
+            if self.record.status == "accepted":
+                self.record = replace(self.record, status="paused", message=PAUSED)
+
+    def resume(self) -> bool:
+        """End the pause; whether the job must be queued again. Raises JournalError, with the job as it was."""
+        with self._lock:
+            if self._ending or self._cancel.is_set() or self._paused_at is None:
+                return False
+            self._journal.pause(self.id, paused=False)
+            self._paused_at = None
+            if self.record.status != "paused":
+                return False  # its worker has not noticed the pause yet, and goes on
+            self.record = replace(self.record, status="accepted", message=WAITING)
+            return True
+
+    def park(self) -> bool:
+        """Take note that the worker has stopped for a pause; false if the job must be queued again already."""
+        with self._lock:
+            waits = self._paused_at is None and not self._cancel.is_set()
+            status, message = ("accepted", WAITING) if waits else ("paused", PAUSED)
+            if not self._cancel.is_set():
+                self.record = replace(self.record, status=status, message=message)
+        if self._cancel.is_set():
+            self.end("dismissed", CANCELLED)
+        return not waits
+
     def leave(self) -> None:
         """Stop without an end: the server shuts down, the job stays in the journal."""
         self._leave.set()
         self.log.leave()
 
     def begin(self) -> bool:
-        """Mark the job as running; false if it was cancelled while it waited."""
+        """Mark the job as running, from its first chip; false if it was cancelled or paused while it waited."""
         with self._lock:
             if self.record.status != "accepted" or self.left:
                 return False
+            self._emitted, self._new_replies, self._pace = 0, [], Pace()
             self.record = replace(self.record, status="running", message="Opening the scene.")
             return True
 
@@ -206,14 +259,19 @@ class Job:
         return self.record.finished is not None
 
     def state(self) -> dict[str, Any]:
-        """The job as OGC API - Processes' statusInfo; ``eta_s`` is the estimate of the seconds it still takes."""
+        """The job as OGC API - Processes' statusInfo; ``eta_s`` is the estimate of the seconds it still takes.
+
+        OGC has no status for a pause: a paused job is ``accepted``, or ``running`` until its batch is done, with
+        ``paused``.
+        """
         with self._lock:
-            record, left_s = self.record, self._pace.left_s()
+            record, left_s, paused = self.record, self._pace.left_s(), self.is_pausing and not self._ending
         state = {
             "jobID": record.id,
             "type": "process",
             "processID": "interpret",
-            "status": record.status,
+            "status": "accepted" if record.status == "paused" else record.status,
+            "paused": paused or None,
             "progress": record.progress,
             "message": record.message,
             "created": record.created,

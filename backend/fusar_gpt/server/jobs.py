@@ -6,12 +6,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from fusar_gpt.contract import Event, Progress, Started, Task
+from fusar_gpt.contract import Event, Finished, Progress, Started, Task
 from fusar_gpt.errors import Cancelled, FusarError
 from fusar_gpt.server.job import CANCELLED, End, Job, new_record
 from fusar_gpt.server.journal import Journal, JournalError
@@ -133,7 +133,7 @@ class TaskTimes:
     def __init__(self) -> None:
         self._seconds: dict[Task, float] = {}
 
-    def timed(self, task: Task, events: Iterator[Event]) -> Iterator[Event]:
+    def timed(self, task: Task, events: Iterator[Event]) -> Generator[Event, None, None]:
         """Pass a job's events on and time its chips; a cancelled job counts for the chips it finished."""
         began, questions = time.monotonic(), 1
         for event in events:
@@ -155,7 +155,7 @@ class Jobs:
     def __init__(
         self,
         journal: Journal,
-        run: Callable[[Job], Iterator[Event]],
+        run: Callable[[Job], Generator[Event, None, None]],
         prepare: Callable[[], object],
         options: Options,
         *,
@@ -173,7 +173,7 @@ class Jobs:
         self.journal = journal
         self._run = run
         self._prepare = prepare
-        self._keep_s = options.keep_results_s
+        self._keep_s, self._hold = options.keep_results_s, options.hold_jobs
         self._lasting = lasting
         self._live = {record.id: Job(record, journal) for record in journal.unfinished()}
         self._queue: FairQueue[Job] = FairQueue()
@@ -185,11 +185,13 @@ class Jobs:
         self._threads.append(threading.Thread(target=self._sweep, daemon=True))
 
     def start(self) -> None:
-        """Queue the jobs that an earlier server left unfinished, and start the threads."""
+        """Queue the jobs that an earlier server left unfinished, or hold them, and start the threads."""
         for job in self.live():
             if job.record.status == "dismissed":
                 job.end("dismissed", CANCELLED)
-            else:
+            elif self._hold:
+                job.pause()
+            elif not job.is_pausing:
                 self._queue.put(job.record.client, job)
         for thread in (threading.Thread(target=self._make_ready, daemon=True), *self._threads):
             thread.start()
@@ -223,9 +225,10 @@ class Jobs:
         with self._lock:
             if self._closing.is_set():
                 raise Busy("the server is shutting down; start it again")
-            if len(self._queue) >= QUEUE_LIMIT:
+            idle = [job for job in self._live.values() if job.record.status in ("accepted", "paused")]
+            if len(idle) >= QUEUE_LIMIT:
                 raise Busy(f"{QUEUE_LIMIT} jobs are waiting already; try again when some are done")
-            waiting = sum(job.account == account for job in self._queue.items())
+            waiting = sum(job.account == account for job in idle)
             if self._queue.waiting(client) >= CLIENT_LIMIT or waiting >= ACCOUNT_LIMIT:
                 raise Busy("too many of your jobs are waiting already; try again when some are done")
             record = new_record(client, inputs)
@@ -256,7 +259,20 @@ class Jobs:
     def counts(self) -> dict[str, int]:
         """The number of jobs of each status."""
         live = [job.record.status for job in self.live()]
-        return self.journal.counts() | {status: live.count(status) for status in ("running", "accepted")}
+        here = ("running", "accepted", "paused")
+        return self.journal.counts() | {status: live.count(status) for status in here}
+
+    def pause(self, job: Job) -> None:
+        """Pause a job that has not ended. Raises JournalError, and the job goes on."""
+        with self._lock:
+            job.pause()
+            self._queue.remove(job.record.client, job)
+
+    def resume(self, job: Job) -> None:
+        """Queue a paused job again; its chips that are answered are not asked about again. Raises JournalError."""
+        with self._lock:
+            if job.resume():
+                self._queue.put(job.record.client, job)
 
     def dismiss(self, job: Job) -> None:
         """Cancel a job that has not ended; delete one that has.
@@ -298,17 +314,22 @@ class Jobs:
                 return
         while (job := self._queue.take()) is not None:
             if job.begin():
-                status, message = self._execute(job)
-                if not job.left:
-                    job.end(status, message)
+                ended = self._execute(job)
+                if ended is not None and not job.left:
+                    job.end(*ended)
+                elif ended is None and not job.park():
+                    self._queue.put(job.record.client, job)
             self._release(job)
 
-    def _execute(self, job: Job) -> tuple[End, str]:
-        """Run a job; how it ended, and the message for the user."""
+    def _execute(self, job: Job) -> tuple[End, str] | None:
+        """Run a job; how it ended, and the message for the user; None if it was paused."""
         try:
             job.check_tries()
-            for event in self._run(job):
-                job.take(event)
+            with closing(self._run(job)) as events:
+                for event in events:
+                    job.take(event)
+                    if job.is_pausing and not isinstance(event, Finished):
+                        return None
         except Cancelled:
             return "dismissed", CANCELLED
         except FusarError as error:
@@ -324,6 +345,9 @@ class Jobs:
             for job in self.live():
                 self._release(job)
             try:
+                for job in self.live():
+                    if job.paused_s > self._keep_s:
+                        self.dismiss(job)
                 self.journal.delete_older(self._keep_s)
             except JournalError as error:
                 logger.warning("old jobs cannot be deleted: %s", error)

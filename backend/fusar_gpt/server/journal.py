@@ -46,7 +46,8 @@ class Record:
         run: The id of its run.
         started: The start of its run, UTC, ISO 8601.
         created: When it was submitted, likewise.
-        status: OGC's status code; in the file ``accepted`` until the job has ended or was dismissed.
+        status: OGC's status code, or ``paused``; in the file ``accepted`` until the job has ended, was dismissed or is
+            paused.
         message: One line for the user.
         progress: Percent of its chips that are answered.
         finished: When it ended, likewise; None before.
@@ -111,6 +112,12 @@ class Journal:
         """Mark a job as cancelled by the user, so that no restart resumes it."""
         with self._writing(firm=True) as db:
             db.execute("UPDATE jobs SET status = 'dismissed' WHERE id = ?", (job,))
+
+    def pause(self, job: str, *, paused: bool) -> None:
+        """Mark a job that has not ended as one that no restart resumes, or as one that goes on."""
+        with self._writing(firm=True) as db:
+            status = "paused" if paused else "accepted"
+            db.execute("UPDATE jobs SET status = ?, tries = 0 WHERE id = ?", (status, job))
 
     def begin(self, job: str) -> int:
         """Count a start of a job; the number of starts since its last event."""

@@ -14,7 +14,7 @@ from fusar_gpt.contract import Ended
 from fusar_gpt.server import wire
 from fusar_gpt.server.journal_tables import SUMMED, checksum, crc_of
 
-STATUSES = ("accepted", "dismissed", "successful", "failed")
+STATUSES = ("accepted", "paused", "dismissed", "successful", "failed")
 _COLUMNS = {
     "jobs": "id, client, inputs, run, started, created, status, message, progress, finished, ended, tries",
     "events": "number, data",

@@ -26,6 +26,7 @@ class Options:
         keep_results_s: Seconds after its end that a job is deleted.
         keep_scenes_s: Seconds after its last use that an uploaded scene is deleted.
         max_upload: Bytes of the largest scene that may be uploaded.
+        hold_jobs: Whether the jobs that an earlier server left unfinished wait until a client resumes them.
         origins: Web origins whose pages may call, such as ``https://map.example``.
     """
 
@@ -33,6 +34,7 @@ class Options:
     keep_results_s: float = 7 * DAY_S
     keep_scenes_s: float = 7 * DAY_S
     max_upload: int = 4 * GIB
+    hold_jobs: bool = False
     origins: Sequence[str] = ()
 
     @classmethod
@@ -88,6 +90,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="ORIGIN",
         help="a web origin whose pages may call, repeatable; default: none",
+    )
+    add(
+        "--hold-jobs",
+        action="store_true",
+        help="pause the jobs that an earlier server left unfinished, until a client resumes them",
     )
     add("--tls-cert", type=Path, metavar="FILE", help="certificate (PEM): serve https")
     add("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")

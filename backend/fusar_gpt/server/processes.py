@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from fusar_gpt.contract import EXECUTION, InterpretRequest
@@ -56,6 +57,14 @@ def _found(context: Context, job_id: str) -> Job:
     return job
 
 
+class JobUpdate(BaseModel):
+    """What of a job can be changed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    paused: bool
+
+
 Known = Annotated[Job, Depends(_known)]
 
 
@@ -84,6 +93,15 @@ def router(context: Context) -> APIRouter:
     @routes.get("/jobs/{job_id}")
     def show(job: Known) -> dict[str, Any]:
         """The status of a job; ``eta_s`` estimates the seconds until its end."""
+        return job.state()
+
+    @routes.patch("/jobs/{job_id}")
+    def change(job: Known, update: JobUpdate) -> dict[str, Any]:
+        """Pause a job after the batch of chips under way, or let it go on; one that has ended stays as it is.
+
+        A paused job is ``accepted`` with ``paused``, outlives the server, and goes on with the chips that are left.
+        """
+        (context.jobs.pause if update.paused else context.jobs.resume)(job)
         return job.state()
 
     @routes.delete("/jobs/{job_id}")

@@ -42,7 +42,7 @@ LONGER_BODIES = {"/scenes": 4 * 3600.0}
 """Times in seconds that replace ``BODY_S``."""
 
 _PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, POST, DELETE",
+    "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID, X-Client",
     "Access-Control-Max-Age": "600",
 }

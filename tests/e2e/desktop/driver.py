@@ -98,12 +98,18 @@ def story():
     if PLAN["kill"]:
         backend = ["pkill", "-9", "-P", str(os.getpid()), "-f", "serve --child"]
         result["killed in mid-run"] = subprocess.run(backend).returncode == 0 and not over()
+        yield (
+            lambda: note_messages(None) or any("when it is back" in text for text in result["every message"])
+        )
     yield pause(0.3)
     shoot("3_running")
     stalls.forget()
     if PLAN["cancel"]:
         button = next(
-            button for item in iface.messageBar().items() for button in item.findChildren(QPushButton)
+            button
+            for item in iface.messageBar().items()
+            for button in item.findChildren(QPushButton)
+            if button.text() == "Cancel"
         )
         click_on(button)
     yield over
