@@ -77,6 +77,7 @@ class RunLayers(QObject):
         self.understood: set[str] = set()
         self._rows: dict[str, int] = {}  # finding id -> feature id in its layer
         self._waiting: dict[str, Finding] = {}
+        self._standing: Counter[str] = Counter()  # findings by kind; what was none counts as ""
         self._leaving: dict[str, list[int]] = {}
         self._blocked = 0
         self._held: set[str] = set()
@@ -98,7 +99,7 @@ class RunLayers(QObject):
     @property
     def detected(self) -> int:
         """How many detections stand so far."""
-        return sum(kind == "detections" for kind in self._kind_of.values())
+        return self._standing["detections"]
 
     @property
     def some_are_shown(self) -> bool:
@@ -109,6 +110,7 @@ class RunLayers(QObject):
         """Take findings in; they are on the map a moment later."""
         for finding_id in found.replaced:
             kind = self._kind_of.pop(finding_id, "")
+            self._standing[kind] -= 1
             self._unclear.discard(finding_id)
             self._without_data.discard(finding_id)
             self.counts.drop(finding_id)
@@ -117,6 +119,8 @@ class RunLayers(QObject):
                 self._leaving.setdefault(kind, []).append(self._rows.pop(finding_id))
         for finding in found.added:
             self._waiting[finding.id] = finding
+            self._standing[self._kind_of.get(finding.id, "")] -= 1  # told twice
+            self._standing[finding.layer] += 1
             self._kind_of[finding.id] = finding.layer
             self.counts.add(finding)
             self.cells.add(finding)
