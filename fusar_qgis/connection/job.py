@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from typing import Any
 
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
@@ -18,6 +19,7 @@ _AWAY_S = 60.0
 _FIRST_PAUSE_MS, _LAST_PAUSE_MS = 500, 8000
 _BUSY = 429
 _UNKNOWN = 404
+_SLICE_S = 0.01
 
 
 class Job(QObject):
@@ -58,12 +60,17 @@ class Job(QObject):
         self._decoder = SseDecoder()
         self._stream: QNetworkReply | None = None
         self._submission: QNetworkReply | None = None
-        self._last_id = ""  # of the last event that was told
+        self._last_id = ""  # of the last event that has come
         self._lost_at: float | None = None
         self._pause_ms = _FIRST_PAUSE_MS
         self._again = QTimer(self)
         self._again.setSingleShot(True)
         self._again.timeout.connect(self._try_again)
+        self._waiting: deque[tuple[str, str]] = deque()  # events that have come: kind and data
+        self._is_closed = False  # the stream is, and there are some
+        self._more = QTimer(self)
+        self._more.setSingleShot(True)
+        self._more.timeout.connect(self._tell)
         client.gone.connect(self._lose)
 
     def start(self) -> None:
@@ -162,19 +169,31 @@ class Job(QObject):
     def _read(self) -> None:
         if self._stream is None or status_of(self._stream) != 200:
             return
+        for raw in self._decoder.feed(bytes(self._stream.readAll())):
+            self._waiting.append((raw.kind, raw.data))
+            self._last_id = raw.last_id
+            self._lost_at, self._pause_ms = None, _FIRST_PAUSE_MS
+        if not self._more.isActive():
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tell of what has come, for a few milliseconds: much may have come while QGIS was busy."""
+        until = time.perf_counter() + _SLICE_S
         try:
-            for raw in self._decoder.feed(bytes(self._stream.readAll())):
-                event = read_event(raw.kind, raw.data)
-                self._last_id = raw.last_id
-                self._lost_at, self._pause_ms = None, _FIRST_PAUSE_MS
+            while self._waiting and self.end is None:  # a listener may have cancelled
+                event = read_event(*self._waiting.popleft())
                 if isinstance(event, Ended):
                     self._end(event)
                 elif event is not None:
                     self.received.emit(event)
-                if self.end is not None:  # a listener may have cancelled
+                if time.perf_counter() > until:
+                    self._more.start()
                     return
         except ProtocolError:
             self._stop(unreadable_answer(self._client.endpoint))
+        if self._is_closed:
+            self._is_closed = False
+            self._closed()
 
     def _closed(self) -> None:
         stream = self._stream
@@ -182,6 +201,9 @@ class Job(QObject):
             return
         self._read()
         if self.end is not None:
+            return
+        self._is_closed = bool(self._waiting)
+        if self._is_closed:  # first what has come
             return
         self._stream = None
         stream.deleteLater()
@@ -222,6 +244,8 @@ class Job(QObject):
     def _end(self, end: Ended) -> None:
         self.end = end
         self._again.stop()
+        self._more.stop()
+        self._waiting.clear()
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.abort()

@@ -23,13 +23,14 @@ class Tally:
         self.cells = Cells()
         self.understood: set[str] = set()
         self.kind_of: dict[str, str] = {}
+        self._by_kind: Counter[str] = Counter()
         self._unclear: set[str] = set()
         self._without_data: set[str] = set()
 
     @property
     def detected(self) -> int:
         """How many detections stand so far."""
-        return sum(kind == "detections" for kind in self.kind_of.values())
+        return self._by_kind["detections"]
 
     def drop(self, finding_id: str) -> str:
         """Leave a finding out that is replaced; return its kind, or an empty text."""
@@ -37,10 +38,14 @@ class Tally:
         self._without_data.discard(finding_id)
         self.counts.drop(finding_id)
         self.cells.drop(finding_id)
-        return self.kind_of.pop(finding_id, "")
+        kind = self.kind_of.pop(finding_id, "")
+        self._by_kind[kind] -= 1
+        return kind
 
     def add(self, finding: Finding) -> None:
         """Take a finding in."""
+        self._by_kind[self.kind_of.get(finding.id, "")] -= 1  # it may be told twice
+        self._by_kind[finding.layer] += 1
         self.kind_of[finding.id] = finding.layer
         self.counts.add(finding)
         self.cells.add(finding)

@@ -14,6 +14,7 @@ from qgis.PyQt.QtWidgets import QProgressBar, QPushButton
 from .messages import show_whole, take_away
 
 _COME_BACK_MS = 15_000
+_DRAW_MS = 100
 
 
 class RunTask(QgsTask):
@@ -64,6 +65,11 @@ class RunProgress(QObject):
     def __init__(self, bar: QgsMessageBar, title: str, parent: QObject) -> None:
         super().__init__(parent)
         self._bar, self._title = bar, title
+        self._newest: tuple[int, int, str] | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_DRAW_MS)
+        self._timer.timeout.connect(self._draw)
         self._gauge = QProgressBar()
         self._gauge.setRange(0, 0)
         self._gauge.setMaximumWidth(160)
@@ -93,7 +99,18 @@ class RunProgress(QObject):
         QgsApplication.taskManager().addTask(self._task)
 
     def show(self, done: int, total: int, text: str) -> None:
-        """Show that ``done`` of ``total`` chips are answered, and ``text``."""
+        """Show that ``done`` of ``total`` chips are answered, and ``text``; often enough for the eye."""
+        self._newest = (done, total, text)
+        if not self._timer.isActive():
+            self._draw()
+
+    def _draw(self) -> None:
+        """Draw what is newest: a gauge draws at once, with all that is due in the window."""
+        if self._newest is None:
+            return
+        done, total, text = self._newest
+        self._newest = None
+        self._timer.start()
         if self._item is not None:
             self._gauge.setRange(0, total)
             self._gauge.setValue(done)
@@ -138,6 +155,7 @@ class RunProgress(QObject):
     def finish(self, succeeded: bool) -> None:
         """Take the progress away; nothing is signalled any more."""
         self.blockSignals(True)
+        self._timer.stop()
         self._bar.widgetRemoved.disconnect(self._forget_item)
         self.setParent(self._bar)  # it outlives the run's other objects until QGIS has spoken
         item, self._item = self._item, None

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from qgis.core import QgsSettings
+from qgis.PyQt.QtCore import QTimer
 from qgis.PyQt.QtNetwork import QNetworkProxy
 from standin import CHIPS, TOKEN
 
@@ -57,6 +58,19 @@ def test_a_job_from_order_to_end(qtbot, client, standin):
     assert sent["area"] == SQUARE
     assert sent["targets"] == ["ship"]
     assert {authorization for _, _, authorization in standin.seen} == {f"Bearer {TOKEN}"}
+
+
+def test_much_that_comes_at_once_is_told_bit_by_bit_and_whole(qtbot, client, standin, monkeypatch):
+    monkeypatch.setattr("fusar_qgis.connection.job._SLICE_S", 0)  # one event, then the event loop
+    standin.pause_s, standin.crowd = 0, (300, 1)
+    turns, timer = [], QTimer()
+    timer.timeout.connect(lambda: turns.append(1))
+    timer.start(0)
+    told, end = follow(qtbot, client, "crowded")
+    assert end.status == "successful"
+    assert [type(event) for event in told] == [Started] + [Found, Progress] * 300
+    assert [event.done for event in told[2::2]] == list(range(1, 301))
+    assert len(turns) > 300
 
 
 @pytest.mark.parametrize(
