@@ -49,6 +49,7 @@ class FusarPlugin:
         status = Status(self._iface, backend, options)
         self._undo.callback(status.remove)
         interpretation = Interpretation(self._iface, backend, action)
+        interpretation.options_wanted.connect(options.open)
         self._undo.callback(interpretation.remove)
         closer = LookCloser(self._iface, interpretation.look_closer, backend)
         self._undo.callback(closer.remove)

@@ -14,10 +14,10 @@ from qgis.core import (
     QgsRasterLayer,
 )
 from qgis.gui import QgisInterface
-from qgis.PyQt.QtCore import QObject, QPoint
+from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtWidgets import QAction
 
-from ..connection.backend import Backend
+from ..connection.backend import IDLE, Backend
 from ..connection.client import Client
 from ..contract import AUTO_PRIOR, FETCHED_PRIORS, Info, Preview, PriorStatus, Task, read_outline
 from ..core.request import LayerRequest
@@ -32,14 +32,14 @@ from .request_dialog import RequestDialog
 from .run_controller import RunController
 from .scene_upload import SceneUpload
 
-_MARGIN = 24
-
 Then = Callable[[RunController], None]
 """What is to be done when a run is over."""
 
 
 class Interpretation(QObject):
     """Interprets an area of a SAR layer; ``action`` draws a rectangle, the menu beside it has the other ways."""
+
+    options_wanted = pyqtSignal()
 
     def __init__(self, iface: QgisInterface, backend: Backend, action: QAction) -> None:
         super().__init__(backend)
@@ -64,6 +64,7 @@ class Interpretation(QObject):
         action.triggered.connect(self._draw_rectangle)
         backend.ready.connect(self._offer)
         backend.failed.connect(self._no_backend)
+        backend.changed.connect(self._on_backend_changed)
         QgsProject.instance().cleared.connect(self.cancel)
 
     def look_closer(
@@ -225,16 +226,14 @@ class Interpretation(QObject):
             self._dialog.changed.connect(self._preview)
             self._dialog.finished.connect(self._closed)
             self._dialog.preview.wanted.connect(self._send_now)
+            self._dialog.options_wanted.connect(self.options_wanted)
+            self._dialog.backend_wanted.connect(self._try_backend)
             self._preview_request.asked.connect(self._dialog.await_preview)
             self._preview_request.answered.connect(self._dialog.show_preview)
             self._preview_request.failed.connect(self._dialog.fail_preview)
             self._prior_request.answered.connect(self._show_prior)
         if not self._dialog.isVisible():
-            # In a corner, where it hides least of the area.
-            canvas = self._iface.mapCanvas()
-            self._dialog.adjustSize()
-            left = canvas.width() - self._dialog.width() - _MARGIN
-            self._dialog.move(canvas.mapToGlobal(QPoint(max(left, 0), _MARGIN)))
+            self._dialog.place(self._iface.mapCanvas(), self._iface.messageBar())
         return self._dialog
 
     def _offer(self, client: Client, info: Info) -> None:
@@ -346,15 +345,26 @@ class Interpretation(QObject):
     def _no_backend(self, problem: str) -> None:
         canvas, tools = self._iface.mapCanvas(), (self._rectangle, self._polygon)
         asking = self._dialog is not None and self._dialog.isVisible()
-        ours = asking or bool(self._waiting) or canvas.mapTool() in tools
+        ours = bool(self._waiting) or canvas.mapTool() in tools
         self._client, self._waiting = None, []
-        if self._dialog is not None:
-            self._dialog.reject()
         for tool in tools:
             tool.messageDiscarded.emit()
             canvas.unsetMapTool(tool)
-        if ours:  # else another part of the plugin has asked, and tells
+        if asking and self._dialog is not None:
+            self._drop_upload()
+            self._dialog.fail_backend(problem)
+        elif ours:  # else another part of the plugin has asked, and tells
             self._warn(problem)
+
+    def _try_backend(self) -> None:
+        if self._dialog is not None:
+            self._dialog.await_backend()
+        self._backend.open()
+
+    def _on_backend_changed(self) -> None:
+        """Settings that were changed while the question is open count for it at once."""
+        if self._backend.state == IDLE and self._dialog is not None and self._dialog.isVisible():
+            self._try_backend()
 
     def _warn(self, text: str) -> None:
         self._show_message(text, Qgis.MessageLevel.Warning)

@@ -44,7 +44,7 @@ LEFT = Qt.MouseButton.LeftButton
 ON_SCENE = (40, 8), (60, 20)  # a hidden canvas takes its size much later
 
 
-def drag(canvas, start=(100, 100), end=(300, 250)):
+def drag(canvas, start=ON_SCENE[0], end=ON_SCENE[1]):
     viewport = canvas.viewport()
     QTest.mousePress(viewport, LEFT, pos=QPoint(*start))
     QTest.mouseMove(viewport, QPoint(*end))
@@ -63,7 +63,7 @@ def canvas(qgis_iface):
 def ask(standin, scene_layer, action, canvas, qgis_iface, qtbot):
     """Press the button, drag, choose, press Enter."""
 
-    def ask(task="detect", targets=("ship",), corners=((100, 100), (300, 250)), question=""):
+    def ask(task="detect", targets=("ship",), corners=ON_SCENE, question=""):
         action.trigger()
         drag(canvas, *corners)
         dialog = qgis_iface.mainWindow().findChild(RequestDialog)
@@ -73,7 +73,7 @@ def ask(standin, scene_layer, action, canvas, qgis_iface, qtbot):
         dialog._targets.setCheckedItems(list(targets))
         dialog._question.setText(question)
         QTest.keyClick(dialog, Qt.Key.Key_Return)
-        assert not dialog.isVisible()
+        assert not dialog.isVisible(), dialog.obstacle()
 
     return ask
 
@@ -454,7 +454,7 @@ def test_a_backend_without_previews_and_an_area_beside_the_scene(
     action.trigger()
     drag(canvas)
     dialog = qgis_iface.mainWindow().findChild(RequestDialog)
-    qtbot.waitUntil(lambda: "Not Found" in dialog.preview._told.text())
+    qtbot.waitUntil(lambda: "Not Found" in dialog.preview._told.toPlainText())
     assert dialog._start.isEnabled()
     dialog.reject()
 

@@ -30,6 +30,7 @@ from ...layers.wording import questions_taken
 from ...translation import translate_count
 from ..areas import show_on_map
 from ..messages import PRODUCT, show_message
+from ..text_block import TextBlock
 from .area_picker import AreaPicker
 from .captions import suggestions
 from .chat_request import ChatRequest, Consents, Sent
@@ -38,7 +39,6 @@ from .conversation_store import ConversationStore
 from .model_menu import ModelMenu
 from .on_map import area_of, chip_area_of
 from .question import QuestionEdit
-from .text_block import TextBlock
 from .transcript import Transcript
 
 _REFRESH_MS = 40

@@ -10,9 +10,9 @@ from qgis.PyQt.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QToolButton, 
 from ...contract import Finding
 from ...core.chat import Turn
 from ...core.markdown import to_html
+from ..text_block import PLAIN, TextBlock
 from .captions import about, caption
 from .on_map import read_picture
-from .text_block import PLAIN, TextBlock
 
 _PROBLEM = f"QTextBrowser {{ {PLAIN}; border-left: 3px solid #d55e00; padding-left: 6px }}"
 # Half transparent, it suits light and dark themes.
