@@ -35,7 +35,8 @@ from .scrolling_dialog import ScrollingDialog
 from .text_block import TextBlock
 
 _TASKS = ("detect", "locate", "count", "classify", "describe", "ask")  # the most used first
-_LEAST_ROOM_PX = 360  # below that it rather covers the map's messages than most of itself
+_LEAST_ROOM_PX = 360  # with less between messages and status bar it covers their left ends
+_CANCEL_PX = 180
 _ANY_QUESTION = "?"  # the preview of a model that answers any question does not depend on it
 
 
@@ -219,12 +220,12 @@ class RequestDialog(ScrollingDialog):
     def place(self, canvas: QWidget, messages: QWidget) -> None:
         """Stand at the right of the map, below its messages with a run's Cancel, and above the status bar.
 
-        On a small screen it takes what there is.
+        On a small screen it takes the whole height, and leaves Cancel, at the right end of the messages, free.
         """
         below = messages.height() if messages.isVisible() else 4 * self.fontMetrics().lineSpacing()
         room = QRect(canvas.mapToGlobal(QPoint(0, below)), canvas.size()).adjusted(0, 0, 0, -below)
         if room.height() < _LEAST_ROOM_PX:
-            room = self.parentWidget().window().screen().availableGeometry()
+            room = self.parentWidget().window().screen().availableGeometry().adjusted(0, 0, -_CANCEL_PX, 0)
         self.stand_in(room)
 
     def show_preview(self, preview: Preview) -> None:

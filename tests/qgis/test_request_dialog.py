@@ -17,7 +17,7 @@ from qgis.core import (
     QgsRectangle,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication, QPoint, Qt, QTranslator
+from qgis.PyQt.QtCore import QCoreApplication, QPoint, QRect, Qt, QTranslator
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 from standin import preview_of
@@ -389,22 +389,26 @@ def test_a_dialog_is_as_high_as_its_content_until_it_is_dragged(qtbot):
     assert shown(10) == shown(5) == 200
 
 
-def test_it_stands_between_the_messages_and_the_status_bar(make, qtbot):
+@pytest.mark.parametrize("height", [500, 300])
+def test_it_keeps_out_of_the_way_of_cancel(make, qtbot, height):
     dialog = make()
     dialog.close()
-    canvas, bar = QWidget(dialog.parentWidget()), QWidget(dialog.parentWidget())
-    dialog.parentWidget().setGeometry(0, 0, 800, 800)
-    canvas.setGeometry(0, 50, 780, 700)
-    bar.setGeometry(0, 50, 780, 40)
-    dialog.parentWidget().show()
+    window = dialog.parentWidget()
+    canvas, bar = QWidget(window), QWidget(window)
+    window.setGeometry(0, 0, 800, height + 80)
+    canvas.setGeometry(0, 50, 800, height)
+    bar.setGeometry(0, 50, 800, 40)
+    cancel = QPushButton("Cancel", bar)
+    cancel.setGeometry(700, 5, 90, 30)
+    window.show()
     dialog.place(canvas, bar)
     dialog.ask(dialog.scene, AREA, UTM)
     dialog.show_preview(full_preview())
     qtbot.wait(50)
     there = dialog.frameGeometry()
-    assert there.top() > canvas.mapToGlobal(QPoint(0, 40)).y()
-    assert there.bottom() < canvas.mapToGlobal(QPoint(0, 700)).y()
-    assert dialog._buttons.isVisible()
+    assert not there.intersects(QRect(cancel.mapToGlobal(QPoint()), cancel.size()))
+    assert dialog.screen().availableGeometry().contains(there)
+    assert there.height() > 300
 
 
 def test_what_keeps_it_from_starting_is_said_and_goes_away_at_once(make, tmp_path):
