@@ -60,10 +60,19 @@ class Mention:
 
 
 @dataclass(frozen=True)
+class SeenChip:
+    """Where a chip lies: a GeoJSON geometry in ``crs``, x (east) first."""
+
+    footprint: dict[str, Any]
+    crs: str
+
+
+@dataclass(frozen=True)
 class Answered:
     """What a complete answer rests on: its runs' provenance (the one that checks last) and its findings.
 
     ``understood`` is what the question was taken for, such as ``count ship``; empty where the backend does not say.
+    ``chips`` are the places that the model saw; none where the backend does not say.
     """
 
     runs: tuple[dict[str, Any], ...] = ()
@@ -71,6 +80,7 @@ class Answered:
     agrees: bool | None = None
     cut: bool = False
     understood: str = ""
+    chips: tuple[SeenChip, ...] = ()
 
 
 @dataclass
@@ -169,13 +179,13 @@ def request(
 def write_conversations(conversations: list[Conversation], limit: int = LIMIT) -> str:
     """Return the conversations as ASCII text of at most ``limit`` characters for a project file.
 
-    What is too much goes oldest first: pictures, then findings, then whole turns.
+    What is too much goes oldest first: pictures, then chips, findings, and whole turns.
     """
     kept = conversations[-CONVERSATIONS:]
     rows = [[_turn_row(turn) for turn in conversation.turns] for conversation in kept]
     oldest_first = sorted((row for turns in rows for row in turns), key=lambda row: str(row["asked"]))
     excess = _length(rows) + sum(200 + _length(one.name[:200]) for one in kept) + 200 - limit
-    for names in (("picture", "chip"), ("mentions",), None):
+    for names in (("picture", "chip"), ("seen",), ("mentions",), None):
         for row in oldest_first:
             if excess <= 0:
                 break
@@ -206,6 +216,11 @@ def read_mentions(features: Json) -> tuple[Mention, ...]:
         Mention(Finding.from_json(feature), tuple((int(a), int(b)) for a, b in feature.get("spans") or ()))
         for feature in features
     )
+
+
+def read_chips(rows: Json) -> tuple[SeenChip, ...]:
+    """Read the chips of an answer. Raises ValueError, KeyError or TypeError."""
+    return tuple(SeenChip(dict(row["footprint"]), str(row["crs"])) for row in rows)
 
 
 def _conversation(row: Json) -> Conversation:
@@ -241,6 +256,7 @@ def _turn_row(turn: Turn) -> dict[str, Any]:
         "chip_area": turn.chip_area,
         "chip_crs": turn.chip_crs,
         "chips": turn.chips,
+        "seen": [asdict(chip) for chip in turn.rests_on.chips],
         "first_word_s": turn.first_word_s,
     }
 
@@ -253,6 +269,7 @@ def _turn(row: Json) -> Turn:
         row["agrees"] if isinstance(row["agrees"], bool) else None,
         row["cut"] is True,
         clean(str(row.get("understood") or "")),
+        read_chips(row.get("seen") or ()),
     )
     seconds = row.get("first_word_s")
     return Turn(

@@ -274,7 +274,7 @@ class Interpretation(QObject):
         request = self._dialog.preview_request()
         if request is None:
             self._stop_asking()
-            self._dialog.preview.wait(self.tr("Complete the question."))
+            self._dialog.stop_preview()
             return
         client, request = self._upload.client, replace(request, scene=self._upload.known)
         self._preview_request.ask(client, request.to_json())

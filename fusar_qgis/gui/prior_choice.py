@@ -87,9 +87,14 @@ class PriorChoice(QObject):
         return (self.file.filePath() or None) if source == _FILE else str(source)
 
     @property
+    def is_file(self) -> bool:
+        """Whether the prior is a file that the analyst has chosen."""
+        return bool(self.source.currentData() == _FILE)
+
+    @property
     def problem(self) -> str:
         """Why the prior that is chosen cannot be used, and what to do; empty where it can, as far as is known."""
-        if self.source.currentData() != _FILE:
+        if not self.is_file:
             return ""
         file = self.file.filePath()
         if not file:

@@ -19,7 +19,7 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..contract import SEARCHES, Info, Model, Preview, PriorStatus, Task, read_boxes, read_outline
+from ..contract import NO_PRIOR, SEARCHES, Info, Model, Preview, PriorStatus, Task, read_boxes, read_outline
 from ..core.endpoint import Endpoint
 from ..core.request import LayerRequest, tasks_of
 from ..layers.scene import Scene, crs_text, geojson
@@ -30,6 +30,7 @@ from .choices import Rows, choose, remember, remembered, remembered_list
 from .obstacle import Obstacle, ObstacleNote, misplaced
 from .preview_panel import PreviewPanel
 from .prior_choice import PriorChoice
+from .prior_consent import first_reason
 from .quantity_choice import QuantityChoice
 from .scrolling_dialog import ScrollingDialog
 from .text_block import TextBlock
@@ -211,6 +212,11 @@ class RequestDialog(ScrollingDialog):
         super().accept()
         self.submitted.emit(request)
 
+    def stop_preview(self) -> None:
+        """Nothing can be shown until the question is complete."""
+        self._estimate.clear()
+        self.preview.wait(self.tr("Complete the question."))
+
     def await_preview(self) -> None:
         """A preview was asked for."""
         self._estimate.setText(self.tr("Planning…"))
@@ -237,7 +243,9 @@ class RequestDialog(ScrollingDialog):
             time = self._time_text(preview.seconds)
         chips = self.tr("Chips to look at: {n}.").format(n=preview.chips)
         self._estimate.setText(f"{chips} {time}")
-        self._refuse("")
+        # Of a file that cannot be used the preview says why; a run would end there.
+        unusable = self._prior.is_file and preview.prior.source == NO_PRIOR
+        self._refuse(first_reason(preview.prior.said) if unusable else "")
 
     def show_prior(self, status: PriorStatus, endpoint: Endpoint) -> None:
         """Show where the prior would come from, for the backend at ``endpoint``."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import combinations
 
 from conftest import shows
-from qgis.PyQt.QtCore import QCoreApplication, Qt
+from qgis.PyQt.QtCore import QCoreApplication, QSize, Qt
 from qgis.PyQt.QtWidgets import (
     QAbstractButton,
     QAbstractScrollArea,
@@ -64,7 +65,8 @@ def _flaws_in(parent: QWidget) -> Iterator[str]:
             yield f"{_name(child)} sticks out of {_name(parent)}: {child.geometry()} of {parent.rect()}"
         if isinstance(child, QLabel) and not child.text() and not shows(child):
             continue
-        least = child.minimumSizeHint()
+        scrolls = isinstance(child, QAbstractScrollArea)  # and has the height that it was given
+        least = QSize(0, 0) if scrolls else child.minimumSizeHint()
         if child.width() < least.width() or child.height() < least.height():
             yield f"{_name(child)} is smaller than its least size: {child.size()} of {least}"
         needed = _needed(child)
@@ -80,7 +82,9 @@ def _needed(widget: QWidget) -> tuple[int, int]:
         return round(document.idealWidth()), int(document.size().height()) + around
     if isinstance(widget, QLabel):
         if widget.wordWrap():
-            words = widget.text().replace("<", " <").split()
+            words = re.findall(
+                r"[!-;=?-~]+", re.sub("<[^>]*>", " ", widget.text())
+            )  # Chinese breaks anywhere
             longest = max((widget.fontMetrics().horizontalAdvance(word) for word in words), default=0)
             picture = (
                 widget.hasHeightForWidth() and widget.pixmap() is not None and not widget.pixmap().isNull()
@@ -89,7 +93,7 @@ def _needed(widget: QWidget) -> tuple[int, int]:
         return widget.sizeHint().width(), widget.sizeHint().height()
     if isinstance(widget, QAbstractButton):
         return widget.minimumSizeHint().width(), widget.sizeHint().height()
-    if isinstance(widget, QComboBox) and not widget.isEditable():
+    if isinstance(widget, QComboBox) and not widget.isEditable() and not widget.minimumContentsLength():
         return _combo_width(widget), 0
     if isinstance(widget, QAbstractScrollArea):
         bar = widget.horizontalScrollBar()

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
 import pytest
 from conftest import shows, write_tiff
@@ -17,12 +16,11 @@ from qgis.core import (
     QgsRectangle,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication, QPoint, QRect, Qt, QTranslator
+from qgis.PyQt.QtCore import QPoint, QRect, Qt
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 from standin import preview_of
 
-import fusar_qgis
 from fusar_qgis.contract import Info, Model, Preview, PriorStatus, read
 from fusar_qgis.core.endpoint import Endpoint
 from fusar_qgis.gui import boxes_choice
@@ -317,17 +315,6 @@ def test_a_task_that_was_remembered_for_another_model_is_not_offered(make):
     dialog = make(offer=(dataclasses.replace(TINY, tasks=("detect",)),))
     assert offered(dialog) == ["detect", "ask"]
     assert dialog.request().task == "detect"
-
-
-@pytest.fixture(params=["en", "zh"])
-def language(request):
-    """English, and Chinese where the translations are there."""
-    translator = QTranslator()
-    if request.param == "zh":
-        assert translator.load(str(Path(fusar_qgis.__file__).parent / "i18n" / "fusar_zh_CN.qm"))
-        QCoreApplication.installTranslator(translator)
-    yield request.param
-    QCoreApplication.removeTranslator(translator)
 
 
 LONG_NAME = "S1A_IW_GRDH_1SDV_20240101T120000_20240101T120025_051914_064573_AE1F_harbour_of_a_long_name"

@@ -18,13 +18,14 @@ from qgis.core import (
 from qgis.gui import QgisInterface, QgsMapLayerComboBox, QgsMapTool, QgsRubberBand
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor
-from qgis.PyQt.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QLabel, QToolButton, QWidget
+from qgis.PyQt.QtWidgets import QButtonGroup, QGridLayout, QLabel, QToolButton, QWidget
 
 from ... import compat
 from ...core.chat import ChatTarget
 from ...layers.scene import Scene, SceneError, crs_text, geojson, geojson_features, scene_of
 from ..area_tool import AreaTool
 from ..areas import scene_for, view_area
+from ..flow_layout import FlowLayout
 
 _BOXES = 100
 _AROUND = 1.0  # of a selection's own size, on each side: a model needs to see what lies around
@@ -106,7 +107,7 @@ class AreaPicker(QWidget):
         self._scenes = QgsMapLayerComboBox(self)
         self._scenes.setFilters(compat.RASTER_LAYERS)
         self._scenes.setAllowEmptyLayer(False)
-        self._scenes.setMinimumContentsLength(8)
+        self._scenes.setMinimumContentsLength(3)
         label, about = QLabel(self.tr("&Scene"), self), QLabel(self.tr("About"), self)
         label.setBuddy(self._scenes)
         self._group = QButtonGroup(self)
@@ -131,13 +132,11 @@ class AreaPicker(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(label, 0, 0)
         layout.addWidget(self._scenes, 0, 1)
-        layout.addWidget(about, 1, 0)
-        row = QHBoxLayout()
-        row.setSpacing(2)
+        row = FlowLayout()
+        row.addWidget(about)
         for button in self._group.buttons():
             row.addWidget(button)
-        row.addStretch()
-        layout.addLayout(row, 1, 1)
+        layout.addLayout(row, 1, 0, 1, 2)
         layout.setColumnStretch(1, 1)
 
     def _choice(self, text: str, icon: str, tip: str) -> QToolButton:

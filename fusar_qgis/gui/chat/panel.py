@@ -10,7 +10,6 @@ from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtWidgets import (
     QAction,
     QFrame,
-    QHBoxLayout,
     QMenu,
     QPushButton,
     QToolButton,
@@ -21,7 +20,7 @@ from qgis.PyQt.QtWidgets import (
 from ...connection.backend import Backend
 from ...connection.client import Client
 from ...contract import Finding, Found, Info
-from ...core.chat import Turn
+from ...core.chat import SeenChip, Turn
 from ...core.request import tasks_of
 from ...layers.features import geometry_of
 from ...layers.run_layers import RunLayers
@@ -29,6 +28,7 @@ from ...layers.scene import Scene, SceneError, crs_of, scene_of
 from ...layers.wording import questions_taken
 from ...translation import translate_count
 from ..areas import show_on_map
+from ..flow_layout import FlowLayout
 from ..messages import PRODUCT, show_message
 from ..text_block import TextBlock
 from .area_picker import AreaPicker
@@ -191,8 +191,8 @@ class ChatPanel(QWidget):
             area = area_of(turn.target)
             self._go_to([area.outline], area.crs)
 
-    def _point_at_chip(self, turn: Turn) -> None:
-        area = chip_area_of(turn)
+    def _point_at_chip(self, turn: Turn, chip: SeenChip | None) -> None:
+        area = chip_area_of(turn, chip)
         self._go_to([area.outline], area.crs)
 
     def _go_to(self, shapes: list[QgsGeometry], crs: QgsCoordinateReferenceSystem) -> None:
@@ -259,12 +259,9 @@ class ChatPanel(QWidget):
         line = QFrame(self)
         line.setFrameShape(QFrame.Shape.HLine)
         line.setFrameShadow(QFrame.Shadow.Sunken)
-        row = QHBoxLayout()
-        row.setSpacing(2)
-        row.addWidget(self._ideas)
-        row.addWidget(self._options)
-        row.addStretch()
-        row.addWidget(self._button)
+        row = FlowLayout(last_right=True)
+        for button in (self._ideas, self._options, self._button):
+            row.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(5)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from html import escape
 
-from qgis.core import QgsApplication
-from qgis.PyQt.QtCore import Qt, QTimer, pyqtSignal
-from qgis.PyQt.QtWidgets import QFrame, QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
+from qgis.PyQt.QtCore import Qt, QTimer, QUrl, pyqtSignal
+from qgis.PyQt.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from ...core.chat import Conversation, Turn
+from ..text_block import TextBlock
 from .captions import suggestions
-from .turn_view import LEAST_WIDTH_PX, TurnView
+from .turn_view import TurnView
 
 _SHOWN = 200
 
@@ -22,7 +23,7 @@ class Transcript(QScrollArea):
     """
 
     pointed = pyqtSignal(object, object)  # Turn, findings
-    chip_pointed = pyqtSignal(object)  # Turn
+    chip_pointed = pyqtSignal(object, object)  # Turn, SeenChip or None
     retried = pyqtSignal(object)  # Turn
     added = pyqtSignal(object)  # Turn
     suggested = pyqtSignal(str)
@@ -34,7 +35,6 @@ class Transcript(QScrollArea):
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setMinimumWidth(LEAST_WIDTH_PX)  # narrower, it would cut words off
         self._views: list[TurnView] = []
         self._waiting: list[Turn] = []
         self._at_end = True
@@ -80,8 +80,12 @@ class Transcript(QScrollArea):
 
     def suggest(self, tasks: Collection[str]) -> None:
         """Suggest questions of these tasks only."""
-        for task, button in self._suggestions.items():
-            button.setVisible(task in tasks)
+        links = [
+            f'<p><a href="#{task}">{escape(words)}</a></p>'
+            for task, words in suggestions().items()
+            if task in tasks
+        ]
+        self._suggestions.setHtml("".join(links))
 
     def _add_one(self) -> None:
         """Make the view of the last turn that has none."""
@@ -122,22 +126,18 @@ class Transcript(QScrollArea):
         layout.addSpacing(4)
         layout.addWidget(hint)
         layout.addSpacing(8)
-        self._suggestions: dict[str, QToolButton] = {}
-        for task, words in suggestions().items():
-            button = QToolButton(welcome)
-            button.setText(words)
-            button.setIcon(QgsApplication.getThemeIcon("/mActionHelpContents.svg"))
-            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            button.setAutoRaise(True)
-            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            button.setProperty("question", words)
-            button.clicked.connect(self._on_suggestion)
-            layout.addWidget(button)
-            self._suggestions[task] = button
+        self._suggestions = TextBlock(welcome)  # no buttons: their text cannot wrap
+        self._suggestions.setObjectName("FusarChatSuggestions")
+        self._suggestions.setAccessibleName(self.tr("Suggested questions"))
+        self._suggestions.anchorClicked.connect(self._on_suggestion)
+        layout.addWidget(self._suggestions)
+        self.suggest(list(suggestions()))
         return welcome
 
-    def _on_suggestion(self) -> None:
-        self.suggested.emit(self.sender().property("question"))
+    def _on_suggestion(self, link: QUrl) -> None:
+        words = suggestions().get(link.fragment())
+        if words:
+            self.suggested.emit(words)
 
     def _on_range(self, _: int, end: int) -> None:
         if self._at_end:
