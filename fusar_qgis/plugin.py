@@ -14,6 +14,7 @@ from qgis.PyQt.QtWidgets import QAction
 from .connection.backend import Backend
 from .connection.child import ChildBackend
 from .gui.chat.dock import ChatDock
+from .gui.chat.finding_conversations import FindingConversations
 from .gui.findings.dock import FindingsDock
 from .gui.interpretation import Interpretation
 from .gui.look_closer import LookCloser
@@ -61,6 +62,9 @@ class FusarPlugin:
         self._undo.callback(moving.remove)
         chat = ChatDock(self._iface, backend, self._toolbar)
         self._undo.callback(chat.remove)
+        talks = FindingConversations(self._iface, chat, backend)
+        self._undo.callback(talks.remove)
+        findings.menu_wanted.connect(talks.fill)
         sample = self._add_entry("FusarOpenSample", translate("FusarPlugin", "Open the sample scene"))
         again = self._add_entry("FusarShowWelcome", translate("FusarPlugin", "Show the welcome"))
         welcome = Welcome(self._iface, backend, options, action, sample)

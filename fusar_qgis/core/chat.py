@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -31,7 +31,8 @@ class ChatTarget:
     """What a question is about.
 
     ``layer`` is the id of the scene's layer and ``scene`` its name. ``area`` is a GeoJSON geometry in ``area_crs``,
-    x (east) first; ``boxes``, in the same CRS, is a FeatureCollection of the objects that "this" options.
+    x (east) first; ``boxes``, in the same CRS, is a FeatureCollection of the objects that "this" means, and
+    ``findings`` the ids of those that are findings of a run.
     """
 
     layer: str
@@ -39,6 +40,7 @@ class ChatTarget:
     area: dict[str, Any]
     area_crs: str
     boxes: dict[str, Any] | None = None
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,11 @@ class Turn:
         """The provenance of the answer, empty where nothing was run."""
         return self.rests_on.runs[0] if self.rests_on.runs else {}
 
+    def concerns(self, findings: Collection[str]) -> bool:
+        """Whether it was asked about one of these findings, by their ids, or its answer speaks of one."""
+        used = {mention.finding.id for mention in self.rests_on.mentions}.union(self.target.findings)
+        return not used.isdisjoint(findings)
+
     def places(self) -> list[tuple[Link, tuple[Finding, ...]]]:
         """The answer's links, each with the findings that its words mean; narrow ones first."""
         meant: dict[tuple[int, int], list[Finding]] = {}
@@ -137,6 +144,10 @@ class Conversation:
             return self.name
         words = " ".join(self.turns[0].question.split())
         return words if len(words) <= _NAME else f"{words[: _NAME - 1].rstrip()}…"
+
+    def about(self, findings: Collection[str]) -> Turn | None:
+        """Return the last turn about one of these findings, or None."""
+        return next((turn for turn in reversed(self.turns) if turn.concerns(findings)), None)
 
     def messages(self) -> list[dict[str, str]]:
         """The conversation for the backend: the last turns that were answered, and the question that is open."""
@@ -298,6 +309,7 @@ def _target(row: Json) -> ChatTarget:
         dict(row["area"]),
         str(row["area_crs"]),
         None if boxes is None else dict(boxes),
+        tuple(str(one) for one in row.get("findings") or ()),
     )
 
 

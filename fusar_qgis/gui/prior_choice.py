@@ -14,7 +14,7 @@ from ..contract import AUTO_PRIOR, FETCHED_PRIORS, NO_PRIOR, PRIOR_SOURCES, Info
 from ..contract.limits import PRIOR_YEARS
 from ..core.acquisition import Acquisition
 from ..core.endpoint import Endpoint
-from .choices import Rows, choose, remember, remembered
+from .choices import Rows, choose, remember, remembered, show_whole
 from .prior_consent import ConsentQuestion
 from .text_block import TextBlock
 
@@ -148,6 +148,7 @@ class PriorChoice(QObject):
                 self.source.addItem(self._names.get(source, source), source)
         choose(self.source, chosen)
         self.source.blockSignals(False)
+        show_whole(self.source)
         self._refresh()
 
     def suit(self, model: Model | None, acquired: Acquisition | None, *, anew: bool) -> None:

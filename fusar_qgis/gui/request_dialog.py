@@ -26,7 +26,7 @@ from ..layers.scene import Scene, crs_text, geojson
 from ..layers.wording import questions_taken, task_explanation, task_name
 from .areas import Area, ground_m2
 from .boxes_choice import BoxesChoice
-from .choices import Rows, choose, remember, remembered, remembered_list
+from .choices import Rows, choose, remember, remembered, remembered_list, show_whole
 from .obstacle import Obstacle, ObstacleNote, misplaced
 from .preview_panel import PreviewPanel
 from .prior_choice import PriorChoice
@@ -112,6 +112,7 @@ class RequestDialog(ScrollingDialog):
             self._model.addItem(model.title, model)  # the caution says that it is a demonstration
         self._model.setCurrentIndex(names.index(wanted) if wanted in names else 0)
         self._model.blockSignals(False)
+        show_whole(self._model)
         self._prior.offer(info, local=local)
         if self._model.currentData() != chosen:
             self._model_chosen()
@@ -364,6 +365,7 @@ class RequestDialog(ScrollingDialog):
             self._task.addItem(f"{task_name(task)}: {task_explanation(task)}", task)
         choose(self._task, chosen)
         self._task.blockSignals(False)
+        show_whole(self._task)
 
     def _refresh(self) -> None:
         model: Model | None = self._model.currentData()

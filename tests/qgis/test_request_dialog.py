@@ -331,7 +331,13 @@ def full_preview():
 
 @pytest.mark.parametrize("size", [None, (800, 470), (400, 300), (1100, 900)])
 def test_nothing_overlaps_and_no_text_is_cut(make, qtbot, language, size):
-    dialog = make(f"{LONG_NAME}.tif", offer=(dataclasses.replace(TINY, free_questions=False), LARGE))
+    dialog = make(
+        f"{LONG_NAME}.tif",
+        offer=(
+            dataclasses.replace(TINY, free_questions=False, title="FUSAR-GPT tiny (demonstration only)"),
+            LARGE,
+        ),
+    )
     dialog.show_preview(full_preview())
     beside = PriorStatus(file=f"/data/{LONG_NAME}_prior.tif", at_hand="file")
     dialog.show_prior(beside, Endpoint("http://127.0.0.1:1", ""))

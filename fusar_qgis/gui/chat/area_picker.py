@@ -22,6 +22,8 @@ from qgis.PyQt.QtWidgets import QButtonGroup, QGridLayout, QLabel, QToolButton, 
 
 from ... import compat
 from ...core.chat import ChatTarget
+from ...layers.features import value_of
+from ...layers.findings_layer import RUN_PROPERTY
 from ...layers.scene import Scene, SceneError, crs_text, geojson, geojson_features, scene_of
 from ..area_tool import AreaTool
 from ..areas import scene_for, view_area
@@ -78,14 +80,15 @@ class AreaPicker(QWidget):
     def target(self) -> tuple[ChatTarget, Scene]:
         """Return what is asked about, or raise SceneError with what to do."""
         scene = scene_of(self._scenes.currentLayer())
-        boxes = None
+        boxes: dict[str, object] | None = None
+        findings: tuple[str, ...] = ()
         if self._selection.isChecked():
-            area, crs, boxes = self._selection_area()
+            area, crs, boxes, findings = self._selection_area()
         elif self._draw.isChecked():
             area, crs = self._drawn_area()
         else:
             area, crs = self._view_area(scene)
-        return ChatTarget(scene.layer.id(), scene.name, geojson(area), crs_text(crs), boxes), scene
+        return ChatTarget(scene.layer.id(), scene.name, geojson(area), crs_text(crs), boxes, findings), scene
 
     def hold_view(self) -> bool:
         """Before the map goes elsewhere: go on asking about the view there is now, framed on the map.
@@ -224,7 +227,10 @@ class AreaPicker(QWidget):
             raise SceneError(self.tr("No area is drawn yet. Drag a rectangle on the map."))
         return self._drawn
 
-    def _selection_area(self) -> tuple[QgsGeometry, QgsCoordinateReferenceSystem, dict[str, object]]:
+    def _selection_area(
+        self,
+    ) -> tuple[QgsGeometry, QgsCoordinateReferenceSystem, dict[str, object], tuple[str, ...]]:
+        """Return the area around the selected features, their outlines, and their ids if they are findings."""
         layer = QgsProject.instance().mapLayer(self._selected)
         features = list(layer.getSelectedFeatures()) if layer is not None else []
         if layer is None or not 0 < len(features) <= _BOXES:
@@ -232,6 +238,8 @@ class AreaPicker(QWidget):
                 self.tr("Select 1 to {n} features on the map, or ask about the view.").format(n=_BOXES)
             )
         outlines = [feature.geometry() for feature in features]
+        ids = (value_of(feature, "id") for feature in features if layer.customProperty(RUN_PROPERTY))
+        findings = tuple(str(one) for one in ids if one)
         box = QgsGeometry.unaryUnion(outlines).boundingBox()
         box.grow(_AROUND * max(box.width(), box.height()))
-        return QgsGeometry.fromRect(box), layer.crs(), geojson_features(outlines)
+        return QgsGeometry.fromRect(box), layer.crs(), geojson_features(outlines), findings

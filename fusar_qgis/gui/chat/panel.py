@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from qgis.core import Qgis, QgsCoordinateReferenceSystem, QgsGeometry, QgsProject
@@ -20,7 +21,7 @@ from qgis.PyQt.QtWidgets import (
 from ...connection.backend import Backend
 from ...connection.client import Client
 from ...contract import Finding, Found, Info
-from ...core.chat import SeenChip, Turn
+from ...core.chat import Conversation, SeenChip, Turn
 from ...core.request import tasks_of
 from ...layers.features import geometry_of
 from ...layers.run_layers import RunLayers
@@ -83,6 +84,18 @@ class ChatPanel(QWidget):
         self._area.show_outline(visible)
         if visible:
             self._question.setFocus()
+
+    def conversations_about(self, findings: Collection[str]) -> list[Conversation]:
+        """Return the conversations that speak of one of these findings, by their ids."""
+        return self._store.about(findings)
+
+    def open_about(self, name: str, findings: Collection[str]) -> None:
+        """Open the conversation with that id where it speaks of one of these findings."""
+        for place, conversation in enumerate(self._store.conversations):
+            turn = conversation.about(findings)
+            if conversation.id == name and turn is not None:
+                self._store.choose(place)
+                self._transcript.go_to(turn)
 
     def ask(self) -> None:
         """Ask what is typed."""

@@ -14,6 +14,7 @@ from .captions import suggestions
 from .turn_view import TurnView
 
 _SHOWN = 200
+_SETTLE_MS = 50
 
 
 class Transcript(QScrollArea):
@@ -37,6 +38,7 @@ class Transcript(QScrollArea):
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._views: list[TurnView] = []
         self._waiting: list[Turn] = []
+        self._wanted: Turn | None = None
         self._at_end = True
         self._page = QWidget()
         self._column = QVBoxLayout(self._page)
@@ -48,6 +50,10 @@ class Transcript(QScrollArea):
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._add_one)
+        self._settled = QTimer(self)  # once texts have their height
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(_SETTLE_MS)
+        self._settled.timeout.connect(self._scroll_to_wanted)
         bar = self.verticalScrollBar()
         bar.rangeChanged.connect(self._on_range)
         bar.valueChanged.connect(self._on_value)
@@ -60,7 +66,7 @@ class Transcript(QScrollArea):
             view.hide()
             view.deleteLater()
         self._views = []
-        self._at_end = True
+        self._at_end, self._wanted = True, None
         self._waiting = list(conversation.turns[-_SHOWN:])
         self._welcome.setVisible(not self._waiting)
         self._add_one()
@@ -71,6 +77,18 @@ class Transcript(QScrollArea):
         self._at_end = True
         self._views.append(self._view_of(turn))
         self._column.insertWidget(self._column.count() - 1, self._views[-1])
+
+    def go_to(self, turn: Turn) -> None:
+        """Show where ``turn`` begins, as soon as it has a view."""
+        self._wanted, self._at_end = turn, False
+        if not self._waiting:
+            self._settled.start()
+
+    def _scroll_to_wanted(self) -> None:
+        for view in self._views:
+            if view.turn is self._wanted:
+                self.verticalScrollBar().setValue(view.y())
+        self._wanted = None
 
     def refresh(self, turn: Turn, stage: str) -> None:
         """Show what is new about ``turn``, if it is in the open conversation."""
@@ -96,6 +114,7 @@ class Transcript(QScrollArea):
             self._timer.start()
         else:
             self._timer.stop()
+            self._settled.start()
 
     def _view_of(self, turn: Turn) -> TurnView:
         view = TurnView(turn, self._page)
