@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
@@ -10,6 +11,7 @@ from qgis.PyQt.QtNetwork import QNetworkReply
 
 from ..contract import EXECUTION, Ended, ProtocolError, read_event
 from ..core.sse import SseDecoder
+from .backend_words import in_words
 from .client import Client
 from .diagnosis import RequestError, status_of, unreadable_answer
 
@@ -110,7 +112,8 @@ class Job(QObject):
                 self._last_id = raw.last_id
                 self._lost_at, self._pause_ms = None, _FIRST_PAUSE_MS
                 if isinstance(event, Ended):
-                    self._end(event)
+                    failed = event.status == "failed"
+                    self._end(replace(event, message=in_words(event.message)) if failed else event)
                 elif event is not None:
                     self.received.emit(event)
                 if self.end is not None:  # a listener may have cancelled

@@ -9,6 +9,7 @@ from qgis.PyQt.QtCore import QObject, Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtNetwork import QNetworkReply
 from qgis.PyQt.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
 
+from ..connection.backend_words import in_words
 from ..connection.client import Client
 from ..connection.diagnosis import status_of
 from ..contract import Preview, ProtocolError, ShownChip, ShownPrior, read
@@ -164,11 +165,13 @@ class PreviewPanel(QWidget):
         """What the numbers were taken for and why, and what speaks against a run."""
         judged = self.tr("Taken for {reason}.").format(reason=chip.stretch.reason)
         words = [escape(judged, quote=False)] if chip.stretch.reason else []
-        return "<br>".join([*words, *(f"<b>{escape(line, quote=False)}</b>" for line in chip.warnings)])
+        return "<br>".join(
+            [*words, *(f"<b>{escape(in_words(line), quote=False)}</b>" for line in chip.warnings)]
+        )
 
     def _prior_words(self, prior: ShownPrior) -> str:
         if not prior.png:
-            return first_reason(prior.said)
+            return in_words(first_reason(prior.said))
         year = self.tr("{source}, {year}") if prior.year else self.tr("{source}, year not stated")
         words = [
             year.format(source=prior.source, year=prior.year),

@@ -19,6 +19,7 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
+from ..connection.backend_words import in_words, sentence
 from ..contract import NO_PRIOR, SEARCHES, Info, Model, Preview, PriorStatus, Task, read_boxes, read_outline
 from ..core.endpoint import Endpoint
 from ..core.request import LayerRequest, tasks_of
@@ -246,7 +247,7 @@ class RequestDialog(ScrollingDialog):
         self._estimate.setText(f"{chips} {time}")
         # Of a file that cannot be used the preview says why; a run would end there.
         unusable = self._prior.is_file and preview.prior.source == NO_PRIOR
-        self._refuse(first_reason(preview.prior.said) if unusable else "")
+        self._refuse(in_words(first_reason(preview.prior.said), "prior-error") if unusable else "")
 
     def show_prior(self, status: PriorStatus, endpoint: Endpoint) -> None:
         """Show where the prior would come from, for the backend at ``endpoint``."""
@@ -259,7 +260,7 @@ class RequestDialog(ScrollingDialog):
         self._refuse(problem if is_refused else "")
 
     def _refuse(self, problem: str) -> None:
-        self._refusal = problem
+        self._refusal = sentence(problem)
         self._refresh_obstacle()
 
     def _refresh_obstacle(self) -> None:
