@@ -1,5 +1,6 @@
 """The button's whole story: a layer, a drag, a question, findings; each mistake in one clear message."""
 
+import gc
 import json
 import sqlite3
 import zipfile
@@ -456,6 +457,27 @@ def test_a_backend_without_previews_and_an_area_beside_the_scene(
     dialog = qgis_iface.mainWindow().findChild(RequestDialog)
     qtbot.waitUntil(lambda: "Not Found" in dialog.preview._told.toPlainText())
     assert dialog._start.isEnabled()
+    dialog.reject()
+
+
+def test_a_backend_that_fails_is_said_in_the_open_question_and_tried_again_from_there(
+    scene_layer, action, canvas, qtbot, standin, qgis_iface, bar, plugin, monkeypatch
+):
+    action.trigger()
+    drag(canvas)
+    dialog = qgis_iface.mainWindow().findChild(RequestDialog)
+    qtbot.waitUntil(lambda: dialog._start.isEnabled())
+    (backend,) = (one for one in gc.get_objects() if isinstance(one, Backend) and one.state == "ready")
+    monkeypatch.setenv("FUSAR_TOKEN", "wrong")
+    backend.open()
+    qtbot.waitUntil(lambda: "does not accept the token" in dialog._why_not.text.toPlainText())
+    assert dialog.isVisible()
+    assert not dialog._start.isEnabled()
+    assert texts(bar) == []
+    monkeypatch.setenv("FUSAR_TOKEN", standin.token)
+    backend.reset()  # as the options do
+    qtbot.waitUntil(lambda: dialog._start.isEnabled())
+    assert not dialog._why_not.isVisible()
     dialog.reject()
 
 
