@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from ..translation import QT_TRANSLATE_NOOP, translate
+from ..translation import QT_TRANSLATE_NOOP, translate, translate_marked
 
 _CONTEXT = "BackendWords"
 
@@ -87,7 +87,7 @@ SENTENCES = (
         "BackendWords", "{file} is corrupted (its SHA-256 differs from the card's): get the checkpoint again"
     ),
     QT_TRANSLATE_NOOP("BackendWords", "the server is shutting down; start it again"),
-    QT_TRANSLATE_NOOP("BackendWords", "{n} jobs are waiting already; try again when some are done"),
+    QT_TRANSLATE_NOOP("BackendWords", "{count} jobs are waiting already; try again when some are done"),
     QT_TRANSLATE_NOOP(
         "BackendWords", "too many of your jobs are waiting already; try again when some are done"
     ),
@@ -112,7 +112,7 @@ def in_words(text: str, code: str = "") -> str:
     for template, pattern in _patterns():
         found = pattern.fullmatch(text)
         if found is not None:
-            words = translate(_CONTEXT, template)
+            words = translate_marked(_CONTEXT, template)
             for name, value in found.groupdict().items():
                 words = words.replace(f"{{{name}}}", value)
             return words
@@ -128,19 +128,19 @@ def sentence(text: str) -> str:
 
 def _leads() -> dict[str, str]:
     """For each kind of problem a translated sentence, where the analyst's language is not the backend's."""
-    if translate(_CONTEXT, "the area is empty: draw a polygon") == "the area is empty: draw a polygon":
+    if translate("BackendWords", "the area is empty: draw a polygon") == "the area is empty: draw a polygon":
         return {}
     return {
-        "area-error": translate(_CONTEXT, "The area cannot be used."),
-        "scene-error": translate(_CONTEXT, "The scene cannot be used."),
-        "prior-error": translate(_CONTEXT, "The prior cannot be used."),
-        "task-error": translate(_CONTEXT, "The question cannot be asked like this."),
-        "checkpoint-error": translate(_CONTEXT, "The model cannot be loaded."),
-        "too-large": translate(_CONTEXT, "That is too much at once."),
-        "busy": translate(_CONTEXT, "The backend has too much to do."),
-        "path-refused": translate(_CONTEXT, "The backend may not read that file."),
-        "journal-error": translate(_CONTEXT, "The backend cannot keep its jobs."),
-        "invalid-request": translate(_CONTEXT, "The backend does not accept the request."),
+        "area-error": translate("BackendWords", "The area cannot be used."),
+        "scene-error": translate("BackendWords", "The scene cannot be used."),
+        "prior-error": translate("BackendWords", "The prior cannot be used."),
+        "task-error": translate("BackendWords", "The question cannot be asked like this."),
+        "checkpoint-error": translate("BackendWords", "The model cannot be loaded."),
+        "too-large": translate("BackendWords", "That is too much at once."),
+        "busy": translate("BackendWords", "The backend has too much to do."),
+        "path-refused": translate("BackendWords", "The backend may not read that file."),
+        "journal-error": translate("BackendWords", "The backend cannot keep its jobs."),
+        "invalid-request": translate("BackendWords", "The backend does not accept the request."),
     }
 
 
