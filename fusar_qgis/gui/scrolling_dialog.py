@@ -9,6 +9,16 @@ _LEAST_SCROLL_PX = 96
 _MARGIN_PX = 8
 
 
+def scrolling(page: QWidget) -> QScrollArea:
+    """Return a frame without a border in which ``page`` scrolls where there is no room for it."""
+    area = QScrollArea()
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setWidgetResizable(True)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    area.setWidget(page)
+    return area
+
+
 class ScrollingDialog(QDialog):
     """Subclasses fill ``content``, and ``foot`` with what must never scroll away.
 
@@ -23,12 +33,8 @@ class ScrollingDialog(QDialog):
         self._given: tuple[int, int] | None = None  # the size it gave itself
         self.content = QWidget(self)
         self.content.installEventFilter(self)
-        self.scroll = QScrollArea(self)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.scroll = scrolling(self.content)
         self.scroll.setMinimumHeight(_LEAST_SCROLL_PX)
-        self.scroll.setWidget(self.content)
         self.foot = QVBoxLayout()
         layout = QVBoxLayout(self)
         layout.addWidget(self.scroll, 1)
