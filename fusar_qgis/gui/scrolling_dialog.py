@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qgis.PyQt.QtCore import QEvent, QObject, QRect, Qt, QTimer
+from qgis.PyQt.QtGui import QResizeEvent
 from qgis.PyQt.QtWidgets import QDialog, QFrame, QScrollArea, QStyle, QVBoxLayout, QWidget
 
 _LEAST_SCROLL_PX = 96
@@ -43,6 +44,7 @@ class ScrollingDialog(QDialog):
         self._soon.setSingleShot(True)
         self._soon.setInterval(0)
         self._soon.timeout.connect(self.fit)
+        self.scroll.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
     def stand_in(self, room: QRect) -> None:
         """Stand in the upper right corner of a place on the screen, with a size of its own, and stay inside."""
@@ -51,17 +53,32 @@ class ScrollingDialog(QDialog):
 
     def fit(self) -> None:
         """Take the size of the content, unless the analyst has chosen another."""
+        if self._given is not None and not self.isVisible():
+            return  # it is fitted again before it is shown
         is_dragged = self._given is not None and self._given != (self.width(), self.height())
         room = self._inner_room()
         least = min(self._least_width(), room.width())
         self.setMinimumWidth(least)
+        self._show_bar()
         if is_dragged:
             return
         width = max(self.width(), least) if self._given else least
         height = min(self._height_for(width), room.height())
-        self.resize(width, height)
+        if (width, height) != (self.width(), self.height()):
+            self.resize(width, height)
         self._given = (self.width(), self.height())
         self._stay_inside(room)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Decide about the scroll bar first."""
+        self._show_bar()
+        super().resizeEvent(event)
+
+    def _show_bar(self) -> None:
+        # Left to Qt, it comes and goes for ever: beside it pictures are narrower, thus lower, and need no bar.
+        is_needed = self._height_for(self.width()) > self.height()
+        policy = Qt.ScrollBarPolicy.ScrollBarAlwaysOn if is_needed else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
+        self.scroll.setVerticalScrollBarPolicy(policy)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
         """Follow the content, which grows with texts that are wrapped."""

@@ -466,3 +466,15 @@ def test_an_area_beside_the_scene_and_a_layer_that_is_gone(make):
     assert why_not(dialog) == ""
     QgsProject.instance().removeMapLayer(dialog.scene.layer_id)
     assert "is no longer in the project" in why_not(dialog)
+
+
+def test_no_height_makes_the_scroll_bar_come_and_go_for_ever(make):
+    """Beside the bar the pictures are lower, and then there is room without it: QGIS overflowed its stack."""
+    dialog = make()
+    dialog.show_preview(full_preview())
+    settle()
+    for height in range(300, 1100, 7):
+        dialog.resize(700, height)
+        settle()
+        bar = dialog.scroll.verticalScrollBar()
+        assert bar.isVisible() == (dialog._height_for(dialog.width()) > dialog.height())
