@@ -15,6 +15,7 @@ from . import api
 from .connection.backend import Backend
 from .connection.child import ChildBackend
 from .gui.chat.dock import ChatDock
+from .gui.chat.finding_conversations import FindingConversations
 from .gui.cluster_numbers import ClusterNumbers
 from .gui.findings.dock import FindingsDock
 from .gui.interpretation import Interpretation
@@ -50,6 +51,7 @@ class FusarPlugin:
         status = Status(self._iface, backend, options)
         self._undo.callback(status.remove)
         interpretation = Interpretation(self._iface, backend, action, options.offers)
+        interpretation.options_wanted.connect(options.open)
         self._undo.callback(interpretation.remove)
         closer = LookCloser(self._iface, interpretation.runs.look_closer, backend)
         self._undo.callback(closer.remove)
@@ -67,6 +69,9 @@ class FusarPlugin:
         self._undo.callback(moving.remove)
         chat = ChatDock(self._iface, backend, self._toolbar)
         self._undo.callback(chat.remove)
+        talks = FindingConversations(self._iface, chat, backend)
+        self._undo.callback(talks.remove)
+        findings.menu_wanted.connect(talks.fill)
         sample = self._add_entry("FusarOpenSample", translate("FusarPlugin", "Open the sample scene"))
         again = self._add_entry("FusarShowWelcome", translate("FusarPlugin", "Show the welcome"))
         welcome = Welcome(self._iface, backend, options, action, sample, findings.action)

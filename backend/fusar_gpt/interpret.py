@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from shapely import Point, transform
+from shapely import Point, get_coordinates, transform
 from shapely import box as shapely_box
 from shapely.geometry.base import BaseGeometry
 
@@ -34,6 +34,7 @@ from fusar_gpt.contract import (
     Finished,
     Found,
     InterpretRequest,
+    Polygon,
     Progress,
     Run,
     Started,
@@ -192,7 +193,7 @@ def interpret(
                 if found.added:
                     apply_changes(findings, found)
                     yield found
-                yield Progress(covered.chips, total)
+                yield Progress(covered.chips, total, ground_footprint(scene, seen.chip))
 
         run = with_coverage(run, covered, scene)
         run = with_priors(run, used.values(), year, notes)
@@ -276,6 +277,12 @@ def with_coverage(run: Run, seen: AreaCoverage, scene: Scene) -> Run:
             "the model was not asked: draw the area where the scene has data, or choose another band"
         )
     return replace(run, data_share=seen.share, warnings=(*run.warnings, *seen.warnings()))
+
+
+def ground_footprint(scene: Scene, chip: Chip) -> Polygon:
+    """Where a chip lies, in the scene's CRS, x (east) first."""
+    corners = scene.to_ground(ScenePoints.of(get_coordinates(chip.footprint)))
+    return Polygon("Polygon", (tuple((float(x), float(y)) for x, y in corners.xy()),))
 
 
 def prefetch_priors(

@@ -11,6 +11,7 @@ from ..contract import ProtocolError
 from ..core.chat import Answered
 from ..core.completions import DONE, PATH, ChipsDone, Refused, TextPiece, read_piece
 from ..core.sse import SseDecoder
+from .backend_words import in_words
 from .client import Client
 from .diagnosis import status_of
 
@@ -71,6 +72,8 @@ class ChatStream(QObject):
             self.text_received.emit(piece.text)
         elif isinstance(piece, ChipsDone):
             self.progressed.emit(piece)
+        elif isinstance(piece, Refused):
+            self._end(Refused(in_words(piece.problem)))
         elif piece is not None:
             self._end(piece)
 

@@ -9,6 +9,7 @@ from qgis.PyQt.QtNetwork import QNetworkProxy, QNetworkProxyQuery, QNetworkReply
 from ..contract import API, ApiMismatch, ProtocolError, read_problem
 from ..core.endpoint import Endpoint
 from ..translation import translate
+from .backend_words import in_words
 
 _Error = QNetworkReply.NetworkError
 _PROXY_ERRORS = (
@@ -129,7 +130,7 @@ def _refusal(status: int, body: bytes) -> str:
     if problem is not None and problem.served_api is not None:
         return _other_api(problem.served_api)
     if problem is not None and problem.detail:
-        return problem.detail
+        return in_words(problem.detail, problem.code)
     if status in _PROXY_ANSWERS:
         return _proxy()
     if status < 500:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
@@ -12,6 +13,7 @@ from qgis.PyQt.QtNetwork import QNetworkReply
 
 from ..contract import EXECUTION, Ended, ProtocolError, read_event
 from ..core.sse import SseDecoder
+from .backend_words import in_words
 from .client import Client
 from .diagnosis import RequestError, status_of, unreadable_answer
 
@@ -183,7 +185,8 @@ class Job(QObject):
             while self._waiting and self.end is None:  # a listener may have cancelled
                 event = read_event(*self._waiting.popleft())
                 if isinstance(event, Ended):
-                    self._end(event)
+                    failed = event.status == "failed"
+                    self._end(replace(event, message=in_words(event.message)) if failed else event)
                 elif event is not None:
                     self.received.emit(event)
                 if time.perf_counter() > until:

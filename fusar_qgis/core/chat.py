@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -31,7 +31,8 @@ class ChatTarget:
     """What a question is about.
 
     ``layer`` is the id of the scene's layer and ``scene`` its name. ``area`` is a GeoJSON geometry in ``area_crs``,
-    x (east) first; ``boxes``, in the same CRS, is a FeatureCollection of the objects that "this" options.
+    x (east) first; ``boxes``, in the same CRS, is a FeatureCollection of the objects that "this" means, and
+    ``findings`` the ids of those that are findings of a run.
     """
 
     layer: str
@@ -39,6 +40,7 @@ class ChatTarget:
     area: dict[str, Any]
     area_crs: str
     boxes: dict[str, Any] | None = None
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,19 @@ class Mention:
 
 
 @dataclass(frozen=True)
+class SeenChip:
+    """Where a chip lies: a GeoJSON geometry in ``crs``, x (east) first."""
+
+    footprint: dict[str, Any]
+    crs: str
+
+
+@dataclass(frozen=True)
 class Answered:
     """What a complete answer rests on: its runs' provenance (the one that checks last) and its findings.
 
     ``understood`` is what the question was taken for, such as ``count ship``; empty where the backend does not say.
+    ``chips`` are the places that the model saw; none where the backend does not say.
     """
 
     runs: tuple[dict[str, Any], ...] = ()
@@ -71,6 +82,7 @@ class Answered:
     agrees: bool | None = None
     cut: bool = False
     understood: str = ""
+    chips: tuple[SeenChip, ...] = ()
 
 
 @dataclass
@@ -102,6 +114,11 @@ class Turn:
         """The provenance of the answer, empty where nothing was run."""
         return self.rests_on.runs[0] if self.rests_on.runs else {}
 
+    def concerns(self, findings: Collection[str]) -> bool:
+        """Whether it was asked about one of these findings, by their ids, or its answer speaks of one."""
+        used = {mention.finding.id for mention in self.rests_on.mentions}.union(self.target.findings)
+        return not used.isdisjoint(findings)
+
     def places(self) -> list[tuple[Link, tuple[Finding, ...]]]:
         """The answer's links, each with the findings that its words mean; narrow ones first."""
         meant: dict[tuple[int, int], list[Finding]] = {}
@@ -127,6 +144,10 @@ class Conversation:
             return self.name
         words = " ".join(self.turns[0].question.split())
         return words if len(words) <= _NAME else f"{words[: _NAME - 1].rstrip()}…"
+
+    def about(self, findings: Collection[str]) -> Turn | None:
+        """Return the last turn about one of these findings, or None."""
+        return next((turn for turn in reversed(self.turns) if turn.concerns(findings)), None)
 
     def messages(self) -> list[dict[str, str]]:
         """The conversation for the backend: the last turns that were answered, and the question that is open."""
@@ -169,13 +190,13 @@ def request(
 def write_conversations(conversations: list[Conversation], limit: int = LIMIT) -> str:
     """Return the conversations as ASCII text of at most ``limit`` characters for a project file.
 
-    What is too much goes oldest first: pictures, then findings, then whole turns.
+    What is too much goes oldest first: pictures, then chips, findings, and whole turns.
     """
     kept = conversations[-CONVERSATIONS:]
     rows = [[_turn_row(turn) for turn in conversation.turns] for conversation in kept]
     oldest_first = sorted((row for turns in rows for row in turns), key=lambda row: str(row["asked"]))
     excess = _length(rows) + sum(200 + _length(one.name[:200]) for one in kept) + 200 - limit
-    for names in (("picture", "chip"), ("mentions",), None):
+    for names in (("picture", "chip"), ("seen",), ("mentions",), None):
         for row in oldest_first:
             if excess <= 0:
                 break
@@ -206,6 +227,11 @@ def read_mentions(features: Json) -> tuple[Mention, ...]:
         Mention(Finding.from_json(feature), tuple((int(a), int(b)) for a, b in feature.get("spans") or ()))
         for feature in features
     )
+
+
+def read_chips(rows: Json) -> tuple[SeenChip, ...]:
+    """Read the chips of an answer. Raises ValueError, KeyError or TypeError."""
+    return tuple(SeenChip(dict(row["footprint"]), str(row["crs"])) for row in rows)
 
 
 def _conversation(row: Json) -> Conversation:
@@ -241,6 +267,7 @@ def _turn_row(turn: Turn) -> dict[str, Any]:
         "chip_area": turn.chip_area,
         "chip_crs": turn.chip_crs,
         "chips": turn.chips,
+        "seen": [asdict(chip) for chip in turn.rests_on.chips],
         "first_word_s": turn.first_word_s,
     }
 
@@ -253,6 +280,7 @@ def _turn(row: Json) -> Turn:
         row["agrees"] if isinstance(row["agrees"], bool) else None,
         row["cut"] is True,
         clean(str(row.get("understood") or "")),
+        read_chips(row.get("seen") or ()),
     )
     seconds = row.get("first_word_s")
     return Turn(
@@ -281,6 +309,7 @@ def _target(row: Json) -> ChatTarget:
         dict(row["area"]),
         str(row["area_crs"]),
         None if boxes is None else dict(boxes),
+        tuple(str(one) for one in row.get("findings") or ()),
     )
 
 

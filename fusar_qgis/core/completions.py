@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from ..contract import ProtocolError
-from .chat import Answered, Json, read_mentions
+from .chat import Answered, Json, read_chips, read_mentions
 from .markdown import clean
 
 PATH = "/v1/chat/completions"
@@ -66,4 +66,5 @@ def _answered(grounds: Json, *, cut: bool) -> Answered:
     mentions = read_mentions(features)
     said = (grounds.get("understood"), *(each.finding.properties.get("understood") for each in mentions))
     understood = clean(str(next(filter(None, said), "")))
-    return Answered(tuple(runs), mentions, check.get("agree"), cut, understood)
+    chips = read_chips(grounds.get("chips") or ())
+    return Answered(tuple(runs), mentions, check.get("agree"), cut, understood, chips)

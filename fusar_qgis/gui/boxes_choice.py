@@ -34,6 +34,7 @@ class BoxesChoice(QWidget):
         self._area = QgsGeometry()
         self._crs = QgsCoordinateReferenceSystem()
         self._boxes: list[QgsGeometry] = []
+        self._is_over = False  # more than may be asked about
         self.layers = QgsMapLayerComboBox(self)
         self.layers.setFilters(compat.POLYGON_LAYERS)
         self._count = QLabel(self)
@@ -52,14 +53,14 @@ class BoxesChoice(QWidget):
 
     def refresh(self) -> None:
         """Look at the layer again."""
-        self._boxes = []
+        self._boxes, self._is_over = [], False
         layer = self.layers.currentLayer()
         if layer is None:
             self._count.setText(self.tr("There is no polygon layer. Detect first, or draw boxes."))
         else:
             self._find()
             if len(self._boxes) > MOST:
-                self._boxes = []
+                self._boxes, self._is_over = [], True
                 words = self.tr("More than {n} features on the area. Select some of them.").format(n=MOST)
             elif layer.selectedFeatureCount():
                 words = translate_count("BoxesChoice", "%n selected feature(s) on the area", len(self._boxes))
@@ -67,6 +68,17 @@ class BoxesChoice(QWidget):
                 words = translate_count("BoxesChoice", "%n feature(s) on the area", len(self._boxes))
             self._count.setText(words)
         self.changed.emit()
+
+    @property
+    def problem(self) -> str:
+        """Why there is nothing to classify, and what to do; empty where there is something."""
+        if self._boxes:
+            return ""
+        if self.layers.currentLayer() is None or self._is_over:
+            return str(self._count.text())
+        return str(
+            self.tr("No polygon of that layer lies on the area. Choose another layer, or another task.")
+        )
 
     def boxes(self) -> dict[str, Any] | None:
         """Return the outlines as GeoJSON in the area's CRS, or None where there are none."""

@@ -32,6 +32,12 @@ def choose(box: QComboBox, data: object) -> None:
         box.setCurrentIndex(index)
 
 
+def show_whole(box: QComboBox) -> None:
+    """Let a box be wide enough for each of its entries, also for those that came after it was first shown."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+    box.setMinimumWidth(box.sizeHint().width())
+
+
 class Rows:
     """The rows of a form, some of which come and go; a hidden one leaves no gap."""
 

@@ -11,10 +11,10 @@ from qgis.core import (
     QgsProject,
 )
 from qgis.gui import QgisInterface
-from qgis.PyQt.QtCore import QObject, QPoint
+from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtWidgets import QAction
 
-from ..connection.backend import Backend
+from ..connection.backend import IDLE, Backend
 from ..connection.client import Client
 from ..contract import AUTO_PRIOR, FETCHED_PRIORS, Info, Preview, PriorStatus
 from ..core.request import LayerRequest
@@ -28,8 +28,6 @@ from .request_dialog import RequestDialog
 from .runs import Runs
 from .scene_upload import SceneUpload
 
-_MARGIN = 24
-
 SetUp = Callable[[], "dict[str, Callable[[], None]]"]
 
 
@@ -39,6 +37,8 @@ class Interpretation(QObject):
     Attributes:
         runs: The runs under way.
     """
+
+    options_wanted = pyqtSignal()
 
     def __init__(self, iface: QgisInterface, backend: Backend, action: QAction, set_up: SetUp = dict) -> None:
         """``set_up`` gives the buttons of a message about a backend that is missing or fails."""
@@ -63,6 +63,7 @@ class Interpretation(QObject):
         action.triggered.connect(self._draw_rectangle)
         backend.ready.connect(self._offer)
         backend.failed.connect(self._no_backend)
+        backend.changed.connect(self._on_backend_changed)
         QgsProject.instance().cleared.connect(self._close_dialog)
 
     def cancel(self) -> None:
@@ -196,16 +197,14 @@ class Interpretation(QObject):
             self._dialog.changed.connect(self._preview)
             self._dialog.finished.connect(self._closed)
             self._dialog.preview.wanted.connect(self._send_now)
+            self._dialog.options_wanted.connect(self.options_wanted)
+            self._dialog.backend_wanted.connect(self._try_backend)
             self._preview_request.asked.connect(self._dialog.await_preview)
             self._preview_request.answered.connect(self._show_preview)
             self._preview_request.failed.connect(self._dialog.fail_preview)
             self._prior_request.answered.connect(self._show_prior)
         if not self._dialog.isVisible():
-            # In a corner, where it hides least of the area.
-            canvas = self._iface.mapCanvas()
-            self._dialog.adjustSize()
-            left = canvas.width() - self._dialog.width() - _MARGIN
-            self._dialog.move(canvas.mapToGlobal(QPoint(max(left, 0), _MARGIN)))
+            self._dialog.place(self._iface.mapCanvas(), self._iface.messageBar())
         return self._dialog
 
     def _offer(self, client: Client, info: Info) -> None:
@@ -243,7 +242,7 @@ class Interpretation(QObject):
         request = self._dialog.preview_request()
         if request is None:
             self._stop_asking()
-            self._dialog.preview.wait(self.tr("Complete the question."))
+            self._dialog.stop_preview()
             return
         client, request = self._upload.client, replace(request, scene=self._upload.known)
         self._preview_request.ask(client, request.to_json())
@@ -294,15 +293,16 @@ class Interpretation(QObject):
     def _no_backend(self, problem: str) -> None:
         canvas, tools = self._iface.mapCanvas(), (self._rectangle, self._polygon)
         asking = self._dialog is not None and self._dialog.isVisible()
-        ours = asking or self.runs.are_waiting or canvas.mapTool() in tools
+        ours = self.runs.are_waiting or canvas.mapTool() in tools
         self._client = None
         self.runs.drop_waiting()
-        if self._dialog is not None:
-            self._dialog.reject()
         for tool in tools:
             tool.messageDiscarded.emit()
             canvas.unsetMapTool(tool)
-        if ours:  # else another part of the plugin has asked, and tells
+        if asking and self._dialog is not None:
+            self._drop_upload()
+            self._dialog.fail_backend(problem)
+        elif ours:  # else another part of the plugin has asked, and tells
             show_message(
                 self._iface.messageBar(),
                 self._action.text(),
@@ -310,6 +310,16 @@ class Interpretation(QObject):
                 Qgis.MessageLevel.Warning,
                 offers=self._set_up(),
             )
+
+    def _try_backend(self) -> None:
+        if self._dialog is not None:
+            self._dialog.await_backend()
+        self._backend.open()
+
+    def _on_backend_changed(self) -> None:
+        """Settings that were changed while the question is open count for it at once."""
+        if self._backend.state == IDLE and self._dialog is not None and self._dialog.isVisible():
+            self._try_backend()
 
     def _warn(self, text: str) -> None:
         self._show_message(text, Qgis.MessageLevel.Warning)

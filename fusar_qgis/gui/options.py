@@ -32,11 +32,13 @@ from .options_local import LocalSection
 from .options_models import ModelsSection
 from .options_server import ServerSection
 from .options_work import WorkSection
+from .scrolling_dialog import scrolling
 
 PAGE = "FusarOptions"
 
 _ICON = Path(__file__).parents[1] / "resources" / "icon.svg"
 _CHILD, _SERVER = "child", "server"
+_LOCAL_TAB, _SERVER_TAB = 0, 1
 
 
 class Options(QObject):
@@ -177,10 +179,10 @@ class OptionsPage(QgsOptionsPageWidget):
         self.models = ModelsSection(options.backend, options.checkpoints, self)
         self.work = WorkSection(self)
         self.tabs = QTabWidget(self)
-        self.tabs.addTab(self.local, self.tr("This computer"))
-        self.tabs.addTab(self.server, self.tr("Server"))
-        self.tabs.addTab(self.models, self.tr("Models"))
-        self.tabs.addTab(self.work, self.tr("Results and review"))
+        self.tabs.addTab(scrolling(self.local), self.tr("This computer"))
+        self.tabs.addTab(scrolling(self.server), self.tr("Server"))
+        self.tabs.addTab(scrolling(self.models), self.tr("Models"))
+        self.tabs.addTab(scrolling(self.work), self.tr("Results and review"))
         row = QHBoxLayout()
         row.addWidget(QLabel(self.tr("The model runs"), self))
         row.addWidget(self._here)
@@ -200,7 +202,7 @@ class OptionsPage(QgsOptionsPageWidget):
         before = _SERVER if settings.value(URL, "", type=str) else _CHILD
         self._before = settings.value(BACKEND, before, type=str)
         (self._there if self._before == _SERVER else self._here).setChecked(True)
-        self.tabs.setCurrentWidget(self.server if self._before == _SERVER else self.local)
+        self.tabs.setCurrentIndex(_SERVER_TAB if self._before == _SERVER else _LOCAL_TAB)
         self._here.toggled.connect(self._show_choice)
 
     def apply(self) -> None:
@@ -240,4 +242,4 @@ class OptionsPage(QgsOptionsPageWidget):
         self.copy.setText(self.tr("Copied"))
 
     def _show_choice(self, here: bool) -> None:
-        self.tabs.setCurrentWidget(self.local if here else self.server)
+        self.tabs.setCurrentIndex(_LOCAL_TAB if here else _SERVER_TAB)

@@ -6,29 +6,34 @@ from html import escape
 from typing import Any
 
 from qgis.PyQt.QtCore import QObject, Qt, QTimer, pyqtSignal
-from qgis.PyQt.QtGui import QPixmap
 from qgis.PyQt.QtNetwork import QNetworkReply
-from qgis.PyQt.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QWidget
+from qgis.PyQt.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
 
+from ..connection.backend_words import in_words
 from ..connection.client import Client
+from ..connection.diagnosis import status_of
 from ..contract import Preview, ProtocolError, ShownChip, ShownPrior, read
 from ..translation import translate_count
 from .prior_consent import first_reason
+from .square_picture import SquarePicture
+from .text_block import TextBlock
 
-_SIDE_PX = 208
+_USUAL_PX, _LEAST_PX, _MOST_PX = 210, 130, 420
 _DEBOUNCE_MS = 400
-_BOTTOM = Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignHCenter
+_REFUSED = (400, 403, 413, 422)
+"""What a backend answers to inputs that it would refuse as a job too."""
 
 
 class DebouncedRequest(QObject):
     """Asks the backend about inputs, a moment after the last change; only the answer to the newest counts.
 
-    ``answered`` brings what the contract makes of the answer, ``failed`` one line.
+    ``answered`` brings what the contract makes of the answer, ``failed`` one line, and whether a job with the same
+    inputs would be refused too.
     """
 
     asked = pyqtSignal()
     answered = pyqtSignal(object)
-    failed = pyqtSignal(str)
+    failed = pyqtSignal(str, bool)
 
     def __init__(self, path: str, kind: type, parent: QObject) -> None:
         """``path`` is what is asked, ``kind`` the contract's class of the answer."""
@@ -74,13 +79,13 @@ class DebouncedRequest(QObject):
         problem = client.problem(reply)
         if problem:
             self._inputs = {}  # the next change may ask the same again
-            self.failed.emit(problem)
+            self.failed.emit(problem, status_of(reply) in _REFUSED)
             return
         try:
             self.answered.emit(read(self._kind, bytes(reply.readAll())))
         except ProtocolError:
             self.failed.emit(
-                self.tr("The backend's answer is not understood. Update the backend and the plugin.")
+                self.tr("The backend's answer is not understood. Update the backend and the plugin."), False
             )
 
 
@@ -91,16 +96,15 @@ class PreviewPanel(QWidget):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self._chip, self._chip_text = _picture(self), _caption(self)
-        self._prior, self._prior_text = _picture(self), _caption(self)
-        self._told = _caption(self)
+        self._chip, self._chip_text = _picture(self), TextBlock(self)
+        self._prior, self._prior_text = _picture(self), TextBlock(self)
+        self._told = TextBlock(self)
         self._show_now = QPushButton(self.tr("Send It and S&how"), self)
         self._show_now.setAutoDefault(False)
         self._show_now.clicked.connect(self.wanted)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(12)
-        layout.setRowStretch(4, 1)
         for column, title, parts in (
             (0, self.tr("What the model sees"), (self._chip, self._chip_text)),
             (1, self.tr("Prior"), (self._prior, self._prior_text)),
@@ -109,8 +113,8 @@ class PreviewPanel(QWidget):
             heading = QLabel(f"<b>{title}</b>", self)
             for row, widget in enumerate((heading, *parts)):
                 layout.addWidget(widget, row, column)
-        layout.addWidget(self._told, 3, 0, 1, 2)
-        layout.addWidget(self._show_now, 1, 0, _BOTTOM)
+        layout.addWidget(self._show_now, 3, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
+        layout.addWidget(self._told, 4, 0, 1, 2)
         self.wait()
 
     def offer(self, text: str) -> None:
@@ -127,22 +131,22 @@ class PreviewPanel(QWidget):
     def fail(self, problem: str) -> None:
         """Say why there are no pictures."""
         self._clear("")
-        self._told.setText(escape(problem, quote=False))
+        self._told.setPlainText(problem)
 
     def show_preview(self, preview: Preview) -> None:
         """Show them."""
         self._show_now.hide()
-        _put(self._chip, preview.chip.png, "")
-        self._chip_text.setText(self._chip_words(preview.chip))
-        self._told.setText(self._told_of(preview.chip))
+        self._chip.put(preview.chip.png, "")
+        self._chip_text.setPlainText(self._chip_words(preview.chip))
+        self._told.setHtml(self._told_of(preview.chip))
         none = self.tr("No prior") if preview.prior.source == "none" else self.tr("No prior here")
-        _put(self._prior, preview.prior.png, none)
-        self._prior_text.setText(self._prior_words(preview.prior))
+        self._prior.put(preview.prior.png, none)
+        self._prior_text.setPlainText(self._prior_words(preview.prior))
 
     def _clear(self, text: str) -> None:
         self._show_now.hide()
         for picture, caption in ((self._chip, self._chip_text), (self._prior, self._prior_text)):
-            _put(picture, b"", "")
+            picture.put(b"", "")
             caption.clear()
         self._told.clear()
         self._chip.setText(text)
@@ -155,17 +159,19 @@ class PreviewPanel(QWidget):
             stretch = self.tr("{band}: {low:.0f} to {high:.0f} dB from black to white.").format(
                 band=chip.band, low=chip.stretch.low_db, high=chip.stretch.high_db
             )
-        return f"{place} {escape(stretch, quote=False)}"
+        return f"{place} {stretch}"
 
     def _told_of(self, chip: ShownChip) -> str:
         """What the numbers were taken for and why, and what speaks against a run."""
         judged = self.tr("Taken for {reason}.").format(reason=chip.stretch.reason)
         words = [escape(judged, quote=False)] if chip.stretch.reason else []
-        return "<br>".join([*words, *(f"<b>{escape(line, quote=False)}</b>" for line in chip.warnings)])
+        return "<br>".join(
+            [*words, *(f"<b>{escape(in_words(line), quote=False)}</b>" for line in chip.warnings)]
+        )
 
     def _prior_words(self, prior: ShownPrior) -> str:
         if not prior.png:
-            return escape(first_reason(prior.said), quote=False)
+            return in_words(first_reason(prior.said))
         year = self.tr("{source}, {year}") if prior.year else self.tr("{source}, year not stated")
         words = [
             year.format(source=prior.source, year=prior.year),
@@ -173,39 +179,8 @@ class PreviewPanel(QWidget):
         ]
         if prior.simulated:
             words.insert(1, self.tr("simulated"))
-        return escape(", ".join(words), quote=False)
+        return ", ".join(words)
 
 
-def _picture(parent: QWidget) -> QLabel:
-    label = QLabel(parent)
-    label.setFixedSize(_SIDE_PX + 2, _SIDE_PX + 2)
-    label.setFrameShape(QFrame.Shape.StyledPanel)
-    label.setAlignment(Qt.AlignmentFlag.AlignCenter)
-    label.setWordWrap(True)
-    label.setMargin(0)
-    return label
-
-
-def _caption(parent: QWidget) -> QLabel:
-    label = QLabel(parent)
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.RichText)
-    label.setMinimumHeight(2 * label.fontMetrics().lineSpacing())
-    label.setAlignment(Qt.AlignmentFlag.AlignTop)
-    return label
-
-
-def _put(label: QLabel, png: bytes, otherwise: str) -> None:
-    picture = QPixmap()
-    if png and picture.loadFromData(png, "PNG"):
-        label.setPixmap(
-            picture.scaled(
-                _SIDE_PX,
-                _SIDE_PX,
-                Qt.AspectRatioMode.KeepAspectRatio,
-                Qt.TransformationMode.SmoothTransformation,
-            )
-        )
-    else:
-        label.setPixmap(QPixmap())
-        label.setText(otherwise)
+def _picture(parent: QWidget) -> SquarePicture:
+    return SquarePicture(parent, _USUAL_PX, _LEAST_PX, _MOST_PX)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import PurePath
 
 from qgis.gui import QgsFileWidget
-from qgis.PyQt.QtCore import QObject, pyqtSignal
-from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLabel, QSpinBox, QWidget
+from qgis.PyQt.QtCore import QObject, Qt, pyqtSignal
+from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QSpinBox, QWidget
 
 from ..connection.network_consent import is_open, may_fetch
 from ..contract import AUTO_PRIOR, FETCHED_PRIORS, NO_PRIOR, PRIOR_SOURCES, Info, Model, PriorStatus
 from ..contract.limits import PRIOR_YEARS
 from ..core.acquisition import Acquisition
 from ..core.endpoint import Endpoint
-from .choices import Rows, choose, remember, remembered
+from .choices import Rows, choose, remember, remembered, show_whole
 from .prior_consent import ConsentQuestion
+from .text_block import TextBlock
 
 _FILE = "file"
 
@@ -51,8 +53,8 @@ class PriorChoice(QObject):
             _FILE: self.tr("A file…"),
         }
         self.source = QComboBox(parent)
-        self.told = QLabel(parent)
-        self.told.setWordWrap(True)
+        self.told = TextBlock(parent)
+        self.told.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.question = ConsentQuestion(parent)
         self.file = QgsFileWidget(parent)
         self.file.setFilter(
@@ -83,6 +85,24 @@ class PriorChoice(QObject):
         """What ``inputs.prior`` is to be; None while a file is to be chosen."""
         source = self.source.currentData()
         return (self.file.filePath() or None) if source == _FILE else str(source)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the prior is a file that the analyst has chosen."""
+        return bool(self.source.currentData() == _FILE)
+
+    @property
+    def problem(self) -> str:
+        """Why the prior that is chosen cannot be used, and what to do; empty where it can, as far as is known."""
+        if not self.is_file:
+            return ""
+        file = self.file.filePath()
+        if not file:
+            return str(self.tr("Choose the file of the prior, or another prior."))
+        if os.access(file, os.R_OK):
+            return ""
+        words = self.tr("The prior file “{file}” is not there, or cannot be read. Choose another one.")
+        return str(words.format(file=file))
 
     @property
     def network(self) -> bool:
@@ -128,6 +148,7 @@ class PriorChoice(QObject):
                 self.source.addItem(self._names.get(source, source), source)
         choose(self.source, chosen)
         self.source.blockSignals(False)
+        show_whole(self.source)
         self._refresh()
 
     def suit(self, model: Model | None, acquired: Acquisition | None, *, anew: bool) -> None:
@@ -215,7 +236,7 @@ class PriorChoice(QObject):
     def _refresh(self) -> None:
         source = self.source.currentData()
         words = self._words(self._status) if self._status is not None and source != _FILE else ""
-        self.told.setText(words)
+        self.told.setPlainText(words)
         if self._status is not None:
             self.source.setToolTip("\n".join(filter(None, (self._status.file, *self._status.said))))
         self._rows.show(self.told, bool(words))

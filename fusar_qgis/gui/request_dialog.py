@@ -6,47 +6,55 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry
+from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsProject
 from qgis.gui import QgsCheckableComboBox, QgsRasterBandComboBox
-from qgis.PyQt.QtCore import QEvent, QLocale, Qt, pyqtSignal
+from qgis.PyQt.QtCore import QLocale, QPoint, QRect, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import (
     QComboBox,
-    QDialog,
     QDialogButtonBox,
     QFormLayout,
     QLabel,
     QLineEdit,
-    QProgressBar,
     QVBoxLayout,
     QWidget,
 )
 
-from ..contract import SEARCHES, Info, Model, Preview, PriorStatus, Task, read_boxes, read_outline
+from ..connection.backend_words import in_words, sentence
+from ..contract import NO_PRIOR, SEARCHES, Info, Model, Preview, PriorStatus, Task, read_boxes, read_outline
 from ..core.endpoint import Endpoint
 from ..core.request import LayerRequest, tasks_of
 from ..layers.scene import Scene, crs_text, geojson
 from ..layers.wording import questions_taken, task_explanation, task_name
 from .areas import Area, ground_m2
 from .boxes_choice import BoxesChoice
-from .choices import Rows, choose, remember, remembered, remembered_list
+from .choices import Rows, choose, remember, remembered, remembered_list, show_whole
 from .known_rates import large_run
+from .obstacle import Obstacle, ObstacleNote, misplaced
 from .preview_panel import PreviewPanel
 from .prior_choice import PriorChoice
+from .prior_consent import first_reason
 from .quantity_choice import QuantityChoice
+from .scrolling_dialog import ScrollingDialog
+from .text_block import TextBlock
 
 _TASKS = ("detect", "locate", "count", "classify", "describe", "ask")  # the most used first
+_LEAST_ROOM_PX = 360  # with less between messages and status bar it covers their left ends
+_CANCEL_PX = 180
 _ANY_QUESTION = "?"  # the preview of a model that answers any question does not depend on it
 
 
-class RequestDialog(QDialog):
+class RequestDialog(ScrollingDialog):
     """Asks what to do with an area; not modal, and Enter starts.
 
-    It may open before the backend has answered, and waits for ``offer``. ``submitted`` brings the request, whose
-    scene is still the file's path or empty; ``changed`` when a preview may have become another.
+    It may open before the backend has answered, and waits for ``offer`` or ``fail_backend``. What keeps it from
+    starting stands beside the buttons. ``submitted`` brings the request, whose scene is still the file's path or
+    empty; ``changed`` when a preview may have become another.
     """
 
     submitted = pyqtSignal(object)
     changed = pyqtSignal()
+    options_wanted = pyqtSignal()
+    backend_wanted = pyqtSignal()
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -57,6 +65,9 @@ class RequestDialog(QDialog):
         self._area: dict[str, Any] = {}
         self._area_crs = ""
         self._told = 0  # chips
+        self._place: Area | None = None
+        self._no_backend = self._refusal = ""
+        self._is_without_model = False
         self._make_fields()
         self._lay_out()
         self._task.currentIndexChanged.connect(self._refresh)
@@ -68,14 +79,16 @@ class RequestDialog(QDialog):
         self._quantity.changed.connect(self._refresh)
         for line in (self._question, self._any_targets):
             line.textChanged.connect(self._refresh)
+        QgsProject.instance().layersRemoved.connect(self._refresh_obstacle)
         choose(self._task, remembered("task"))
         self._refresh()
 
     def ask(self, scene: Scene, area: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> None:
         """Show the dialog for ``area``, a polygon in ``crs``, of ``scene``."""
         self.scene = scene
+        self._place, self._refusal = Area(area, crs), ""
         self._area, self._area_crs = geojson(area), crs_text(crs)
-        self._scene_name.setText(f"{scene.name}, {self._size_text(Area(area, crs))}")
+        self._scene_name.setPlainText(f"{scene.name}, {self._size_text(self._place)}")
         self._band.setLayer(scene.layer)
         self._band.setBand(scene.band)
         self._rows.show(self._band, scene.bands > 1)
@@ -92,6 +105,7 @@ class RequestDialog(QDialog):
 
     def offer(self, info: Info, *, local: bool = True) -> None:
         """Fill in what the backend offers, keeping the analyst's choices where they can be kept."""
+        self._no_backend, self._is_without_model = "", not info.models
         chosen = self._model.currentData()
         wanted = chosen.name if chosen else remembered("model")
         names = [model.name for model in info.models]
@@ -101,10 +115,49 @@ class RequestDialog(QDialog):
             self._model.addItem(model.title, model)  # the caution says that it is a demonstration
         self._model.setCurrentIndex(names.index(wanted) if wanted in names else 0)
         self._model.blockSignals(False)
+        show_whole(self._model)
         self._prior.offer(info, local=local)
         if self._model.currentData() != chosen:
             self._model_chosen()
         self._refresh()
+
+    def fail_backend(self, problem: str) -> None:
+        """Say why no backend answers; what is chosen stays for the next try."""
+        self._no_backend = problem
+        self.preview.wait(self.tr("No picture without a backend."))
+        self._refresh_obstacle()
+
+    def await_backend(self) -> None:
+        """Another try is under way."""
+        self._no_backend = ""
+        self._refresh_obstacle()
+
+    def obstacle(self) -> Obstacle | None:
+        """Return what keeps the run from starting, or None."""
+        if self._no_backend:
+            return Obstacle(self._no_backend, by_options=True, by_retry=True)
+        if self._is_without_model:
+            text = self.tr("The backend has no model. Choose or install one in the FUSAR-GPT options.")
+            return Obstacle(text, by_options=True, by_retry=True)
+        if self._model.currentData() is None:
+            return Obstacle(self.tr("Connecting to the backend…"), waits=True)
+        where = misplaced(self.scene, self._place) if self.scene is not None and self._place else ""
+        text = where or self._incomplete() or self._prior.problem or self._refusal
+        return Obstacle(text) if text else None
+
+    def _incomplete(self) -> str:
+        """Say what is to be chosen or typed yet."""
+        task, model = self._task.currentData(), self._model.currentData()
+        text = ""
+        if task in SEARCHES and not self._chosen_targets(model):
+            text = self.tr("Choose at least one target, which is what to look for.")
+        elif task == "classify":
+            text = self._boxes.problem
+        elif task == "ask" and not self._question.text().strip():
+            text = self.tr("Type a question about the area.")
+        elif not self._quantity.is_complete:
+            text = self.tr("What the numbers are multiplied by must be a number above 0, such as 0.01.")
+        return str(text)
 
     def request(self) -> LayerRequest | None:
         """Return what is chosen, or None while that is not complete."""
@@ -154,7 +207,7 @@ class RequestDialog(QDialog):
     def accept(self) -> None:
         """Hand the request over, remember the choices and close."""
         request = self.request()
-        if request is None:
+        if request is None or self.obstacle() is not None:
             return
         remember("task", request.task.value)
         remember("model", request.model or "")
@@ -164,22 +217,28 @@ class RequestDialog(QDialog):
         super().accept()
         self.submitted.emit(request)
 
+    def stop_preview(self) -> None:
+        """Nothing can be shown until the question is complete."""
+        self._estimate.clear()
+        self.preview.wait(self.tr("Complete the question."))
+
     def await_preview(self) -> None:
         """A preview was asked for."""
         self._tell_chips(0)
         self._estimate.setText(self.tr("Planning…"))
         self.preview.wait()
+        self._refuse("")
 
-    def event(self, event: QEvent) -> bool:
-        """Grow with texts that are wrapped, which a window does not do by itself, and stay on the screen."""
-        if event.type() == QEvent.Type.LayoutRequest:
-            height = self.layout().totalHeightForWidth(self.width())
-            self.setMinimumHeight(height)
-            screen = self.screen().availableGeometry()
-            beyond = self.geometry().top() + height - screen.bottom()
-            if beyond > 0 and self.isVisible():
-                self.move(self.x(), max(self.y() - beyond, screen.top()))
-        return bool(super().event(event))
+    def place(self, canvas: QWidget, messages: QWidget) -> None:
+        """Stand at the right of the map, below its messages with a run's Cancel, and above the status bar.
+
+        On a small screen it takes the whole height, and leaves Cancel, at the right end of the messages, free.
+        """
+        below = messages.height() if messages.isVisible() else 4 * self.fontMetrics().lineSpacing()
+        room = QRect(canvas.mapToGlobal(QPoint(0, below)), canvas.size()).adjusted(0, 0, 0, -below)
+        if room.height() < _LEAST_ROOM_PX:
+            room = self.parentWidget().window().screen().availableGeometry().adjusted(0, 0, -_CANCEL_PX, 0)
+        self.stand_in(room)
 
     def show_preview(self, preview: Preview) -> None:
         """Show what the model will see, and how long it will look."""
@@ -193,6 +252,9 @@ class RequestDialog(QDialog):
         self._estimate.setText(
             f"<b>{chips} {time}</b>" if preview.chips > large_run() > 0 else f"{chips} {time}"
         )
+        # Of a file that cannot be used the preview says why; a run would end there.
+        unusable = self._prior.is_file and preview.prior.source == NO_PRIOR
+        self._refuse(in_words(first_reason(preview.prior.said), "prior-error") if unusable else "")
 
     def _tell_chips(self, chips: int) -> None:
         """Put a number of chips that is so large that it must be meant on the button that starts the run."""
@@ -207,13 +269,24 @@ class RequestDialog(QDialog):
         """Show where the prior would come from, for the backend at ``endpoint``."""
         self._prior.show_status(status, endpoint)
 
-    def fail_preview(self, problem: str) -> None:
-        """Say why there is no preview, such as a question that the model was not taught."""
-        self.preview.fail(problem)
+    def fail_preview(self, problem: str, is_refused: bool) -> None:
+        """Say why there is no preview, and that it ``is_refused`` as a run too: a question that was not taught."""
+        self.preview.fail("" if is_refused else problem)
         self._estimate.clear()
+        self._refuse(problem if is_refused else "")
+
+    def _refuse(self, problem: str) -> None:
+        self._refusal = sentence(problem)
+        self._refresh_obstacle()
+
+    def _refresh_obstacle(self) -> None:
+        obstacle = self.obstacle()
+        self._why_not.put(obstacle)
+        self._start.setEnabled(obstacle is None and self.request() is not None)
 
     def _make_fields(self) -> None:
-        self._scene_name = QLabel(self)
+        self._scene_name = TextBlock(self)
+        self._scene_name.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self._band = QgsRasterBandComboBox(self)
         self._quantity = QuantityChoice(self)
         self._task = QComboBox(self)
@@ -230,11 +303,9 @@ class RequestDialog(QDialog):
         self._caution, self._estimate, self._answerable = QLabel(self), QLabel(self), QLabel(self)
         for label in (self._caution, self._estimate, self._answerable):
             label.setWordWrap(True)
-        self._waiting = QLabel(self.tr("Connecting to the backend…"), self)
-        self._busy = QProgressBar(self)
-        self._busy.setRange(0, 0)
-        self._busy.setTextVisible(False)
-        self._busy.setMaximumHeight(6)
+        self._why_not = ObstacleNote(self)
+        self._why_not.options_wanted.connect(self.options_wanted)
+        self._why_not.retry_wanted.connect(self.backend_wanted)
         self.preview = PreviewPanel(self)
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel, self)
         self._start = self._buttons.addButton(self.tr("Start"), QDialogButtonBox.ButtonRole.AcceptRole)
@@ -258,21 +329,15 @@ class RequestDialog(QDialog):
         self._rows.add(self.tr("&Question"), self._question)
         self._rows.add(self.tr("&Model"), self._model)
         self._prior = PriorChoice(self._rows, self)
-        layout = QVBoxLayout(self)
+        layout = QVBoxLayout(self.content)
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
         layout.addSpacing(6)
-        for widget in (
-            self._answerable,
-            self.preview,
-            self._estimate,
-            self._caution,
-            self._waiting,
-            self._busy,
-        ):
+        for widget in (self._answerable, self.preview, self._estimate, self._caution):
             layout.addWidget(widget)
         layout.addStretch()
-        layout.addWidget(self._buttons)
-        self.setMinimumWidth(460)
+        self.foot.addWidget(self._why_not)
+        self.foot.addWidget(self._buttons)
 
     def _size_text(self, area: Area) -> str:
         size = ground_m2(area)
@@ -317,6 +382,7 @@ class RequestDialog(QDialog):
             self._task.addItem(f"{task_name(task)}: {task_explanation(task)}", task)
         choose(self._task, chosen)
         self._task.blockSignals(False)
+        show_whole(self._task)
 
     def _refresh(self) -> None:
         model: Model | None = self._model.currentData()
@@ -337,7 +403,6 @@ class RequestDialog(QDialog):
             else ""
         )
         self._caution.setVisible(model is not None and model.demonstration)
-        for widget in (self._waiting, self._busy):
-            widget.setVisible(model is None)
-        self._start.setEnabled(self.request() is not None)
+        self._refusal = ""
+        self._refresh_obstacle()
         self.changed.emit()

@@ -210,6 +210,7 @@ def test_chinese_is_answered_in_chinese(chat: ChatClient) -> None:
         "run": None,
         "findings": {"type": "FeatureCollection", "features": []},
         "self_check": None,
+        "chips": [],
         "understood": None,
     }
 

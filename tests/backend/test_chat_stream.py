@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import openai
 import pytest
 import requests
+import shapely
 from chat_client import (
     NEAR_FIRST,
     ChatClient,
@@ -38,6 +40,18 @@ def test_a_stream_says_the_same_as_a_whole_answer(chat: ChatClient) -> None:
     progress = [chunk.fusar["progress"] for chunk in most if hasattr(chunk, "fusar")]
     detections = [step["done"] for step in progress if step["task"] == "detect"]
     assert detections == list(range(progress[0]["chips"] + 1))
+
+
+def test_an_answer_says_where_each_chip_lies_that_it_saw(chat: ChatClient) -> None:
+    with chat.ask("how many ships are here?", stream=True) as stream:
+        *most, last = list(stream)
+    (chips,) = {chunk.fusar["progress"]["chips"] for chunk in most if hasattr(chunk, "fusar")}
+    places = [shapely.from_geojson(json.dumps(chip["footprint"])) for chip in last.fusar["chips"]]
+    assert {chip["crs"] for chip in last.fusar["chips"]} == {"EPSG:32631"}
+    assert len(places) == chips > 1  # the run that checks saw the same ones
+    scene = shapely.union_all(places)
+    for feature in last.fusar["findings"]["features"]:
+        assert scene.buffer(1).covers(shapely.from_geojson(json.dumps(feature["scene_geometry"])))
 
 
 def test_words_arrive_as_they_are_made(chat: ChatClient) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from qgis.PyQt.QtCore import QCoreApplication, QEvent, Qt
 from qgis.PyQt.QtTest import QTest
 
-from fusar_qgis.gui.chat.text_block import TextBlock
 from fusar_qgis.gui.chat.turn_view import TurnView
+from fusar_qgis.gui.text_block import TextBlock
 
 ENTER = Qt.Key.Key_Return
 

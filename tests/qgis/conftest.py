@@ -18,6 +18,7 @@ gdal.UseExceptions()
 from chatting import last, say, settle  # noqa: E402
 from qgis.core import QgsProject, QgsRasterLayer, QgsSettings  # noqa: E402
 from qgis.gui import QgsMessageBar  # noqa: E402
+from qgis.PyQt.QtCore import QCoreApplication, QTranslator  # noqa: E402
 from qgis.PyQt.QtWidgets import QAction, QToolBar  # noqa: E402
 from standin import Standin  # noqa: E402
 
@@ -127,6 +128,17 @@ def bar(qgis_iface, qgis_new_project, monkeypatch):
     yield real
     real.clearWidgets()
     real.deleteLater()
+
+
+@pytest.fixture(params=["en", "zh"])
+def language(request):
+    """English, and Chinese where the translations are there."""
+    translator = QTranslator()
+    if request.param == "zh":
+        assert translator.load(str(Path(fusar_qgis.__file__).parent / "i18n" / "fusar_zh_CN.qm"))
+        QCoreApplication.installTranslator(translator)
+    yield request.param
+    QCoreApplication.removeTranslator(translator)
 
 
 @pytest.fixture

@@ -62,7 +62,11 @@ def answer(door, body: dict) -> None:
         tell(door, {"content": piece})
         time.sleep(door.server.pause_s / 10)
     collection = {"type": "FeatureCollection", "features": features}
-    grounds = {"run": run_of(order, source).record(), "findings": collection, "self_check": None}
+    chips = [
+        place["scene_geometry"] for number in range(2) for place in findings_of(order, number, source)[0]
+    ]
+    grounds = {"chips": [{"footprint": chip, "crs": "EPSG:32650"} for chip in chips]}
+    grounds |= {"run": run_of(order, source).record(), "findings": collection, "self_check": None}
     if "where" in question.lower():
         grounds["understood"] = "detect ship"
     tell(door, {}, "stop", fusar=grounds)

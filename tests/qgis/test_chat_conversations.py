@@ -7,6 +7,10 @@ from chatting import ENTER, answer_of, last, say, views
 from qgis.core import QgsProject
 from qgis.PyQt.QtCore import QCoreApplication, Qt
 from qgis.PyQt.QtTest import QTest
+from qgis.PyQt.QtWidgets import QMenu
+
+from fusar_qgis.gui.chat.finding_conversations import FindingConversations
+from fusar_qgis.layers.findings_layer import findings_layers
 
 
 def test_conversations_survive_save_and_reopen(ask, panel, tmp_path, qtbot, standin):
@@ -33,6 +37,52 @@ def test_conversations_survive_save_and_reopen(ask, panel, tmp_path, qtbot, stan
         "where are the ships?", "and again?",
     ]  # fmt: skip
     assert again.state == "answered"
+
+
+def test_a_finding_knows_the_conversations_about_it(ask, panel, dock, qgis_iface, tmp_path, qtbot):
+    turn = ask("where are the ships?")
+    views(panel)[-1]._add.click()
+    qtbot.waitUntil(lambda: bool(findings_layers(QgsProject.instance())))
+    panel._store.begin()
+    ask("is it busy?")
+    (layer,) = findings_layers(QgsProject.instance())
+    qtbot.waitUntil(lambda: layer.featureCount() == 2)
+    first = turn.rests_on.mentions[0].finding.id
+    assert [one.title for one in dock.conversations_about([first])] == ["where are the ships?"]
+    assert dock.conversations_about(["another"]) == []
+    panel._store.begin()
+    layer.selectByExpression(f"id = '{first}'")
+    asked = ask("what is this?")  # of the selected finding
+    assert asked.target.findings == (first,)
+    talks = FindingConversations(qgis_iface, dock, panel)
+    menu = QMenu()
+    talks.fill(menu)
+    (inner,) = menu.findChildren(QMenu)
+    assert [action.text() for action in inner.actions()] == ["where are the ships?", "what is this?"]
+    inner.actions()[0].trigger()
+    assert panel._store.open.turns == [turn]
+    path = str(tmp_path / "work.qgz")
+    QgsProject.instance().write(path)
+    QgsProject.instance().read(path)
+    assert len(dock.conversations_about([first])) == 2
+    layer = findings_layers(QgsProject.instance())[0]
+    layer.selectByExpression(f"id != '{first}'")
+    menu.clear()
+    talks.fill(menu)
+    talks.remove()
+    assert "Conversations" in menu.actions()[0].text()  # the list of the first answer names both
+
+
+def test_the_turn_about_a_finding_is_scrolled_to(ask, panel, qtbot):
+    panel.window().show()
+    turn = ask("where are the ships?")
+    panel._store.open.turns += [ask("is it busy?")] * 30
+    panel.open_about(panel._store.open.id, [turn.rests_on.mentions[0].finding.id])
+    qtbot.waitUntil(lambda: len(views(panel)) == len(panel._store.open.turns))
+    qtbot.wait(100)
+    shown = panel._transcript.verticalScrollBar()
+    assert shown.maximum() > 0
+    assert shown.value() <= views(panel)[0].geometry().bottom()
 
 
 def test_delete_a_conversation(ask, panel):

@@ -6,6 +6,8 @@ import time
 import pytest
 from chatting import ENTER, answer_of, last, say, settle, views
 from conftest import write_tiff
+from layout_flaws import flaws_of
+from layout_flaws import settle as layout_settle
 from osgeo import gdal
 from qgis.core import QgsFeature, QgsGeometry, QgsProject, QgsRasterLayer, QgsRectangle, QgsVectorLayer
 from qgis.gui import QgsDockWidget, QgsRubberBand
@@ -211,6 +213,22 @@ def test_a_chip_that_was_seen_is_shown_on_the_map(ask, panel, qgis_iface, monkey
     assert (box.yMinimum(), box.yMaximum()) == pytest.approx((min(ys), max(ys)))
 
 
+def test_each_chip_that_was_seen_is_a_link_to_the_map(ask, panel, qgis_iface, monkeypatch):
+    turn = ask("where are the ships?")
+    flashed = []
+    monkeypatch.setattr(qgis_iface.mapCanvas(), "flashGeometries", lambda shapes, *_: flashed.extend(shapes))
+    view = views(panel)[-1]
+    assert not view._seen.isVisibleTo(view)
+    view._fold.click()
+    assert view._seen.isVisibleTo(view)
+    assert view._seen.toPlainText() == "Show a chip on the map: 1 2"
+    for number, chip in enumerate(turn.rests_on.chips):
+        view._seen.anchorClicked.emit(QUrl(f"#{number}"))
+        (ring,) = chip.footprint["coordinates"]
+        assert flashed[-1].boundingBox().xMinimum() == pytest.approx(min(x for x, _ in ring))
+    assert len(flashed) == 2
+
+
 def test_to_follow_a_link_does_not_change_what_is_asked_about(ask, panel, standin, qgis_iface):
     first = ask("where are the ships?")
     answer_of(panel).anchorClicked.emit(QUrl("#0"))
@@ -234,13 +252,21 @@ def test_a_demonstration_model_is_told_before_its_first_answer(panel, standin, q
     qtbot.waitUntil(lambda: not panel._late)
 
 
-def test_a_narrow_dock_cuts_nothing_off(ask, panel, dock):
-    ask("where are the ships?")
+@pytest.mark.parametrize("width", [180, 230, 380])
+def test_no_width_cuts_anything_off(ask, panel, dock, language, width):
     panel.window().show()
-    dock._dock.resize(200, 800)
-    settle()
-    view = views(panel)[-1]
-    assert view.minimumSizeHint().width() <= panel._transcript.minimumWidth() - 30
+    dock._dock.setFloating(True)
+    dock._dock.show()
+    panel.setFixedWidth(width)
+    layout_settle()
+    assert "\n".join(flaws_of(panel)) == ""  # the welcome
+    ask("where are the ships?")
+    views(panel)[-1]._fold.click()
+    ask("failing")
+    layout_settle()
+    assert panel.width() == width
+    assert panel.minimumSizeHint().width() <= 180
+    assert "\n".join(flaws_of(panel)) == ""
 
 
 def test_a_refusal_is_one_sentence_in_the_place_of_the_answer(ask, panel):

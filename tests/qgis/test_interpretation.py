@@ -1,5 +1,6 @@
 """The button's whole story: a layer, a drag, a question, findings; each mistake in one clear message."""
 
+import gc
 import json
 import sqlite3
 import zipfile
@@ -46,7 +47,7 @@ LEFT = Qt.MouseButton.LeftButton
 ON_SCENE = (40, 8), (60, 20)  # a hidden canvas takes its size much later
 
 
-def drag(canvas, start=(100, 100), end=(300, 250)):
+def drag(canvas, start=ON_SCENE[0], end=ON_SCENE[1]):
     viewport = canvas.viewport()
     QTest.mousePress(viewport, LEFT, pos=QPoint(*start))
     QTest.mouseMove(viewport, QPoint(*end))
@@ -65,7 +66,7 @@ def canvas(qgis_iface):
 def ask(standin, scene_layer, action, canvas, qgis_iface, qtbot):
     """Press the button, drag, choose, press Enter."""
 
-    def ask(task="detect", targets=("ship",), corners=((100, 100), (300, 250)), question=""):
+    def ask(task="detect", targets=("ship",), corners=ON_SCENE, question=""):
         action.trigger()
         drag(canvas, *corners)
         dialog = qgis_iface.mainWindow().findChild(RequestDialog)
@@ -75,7 +76,7 @@ def ask(standin, scene_layer, action, canvas, qgis_iface, qtbot):
         dialog._targets.setCheckedItems(list(targets))
         dialog._question.setText(question)
         QTest.keyClick(dialog, Qt.Key.Key_Return)
-        assert not dialog.isVisible()
+        assert not dialog.isVisible(), dialog.obstacle()
 
     return ask
 
@@ -507,8 +508,30 @@ def test_a_backend_without_previews_and_an_area_beside_the_scene(
     action.trigger()
     drag(canvas)
     dialog = qgis_iface.mainWindow().findChild(RequestDialog)
-    qtbot.waitUntil(lambda: "Not Found" in dialog.preview._told.text())
+    qtbot.waitUntil(lambda: "Not Found" in dialog.preview._told.toPlainText())
     assert dialog._start.isEnabled()
+    dialog.reject()
+
+
+def test_a_backend_that_fails_is_said_in_the_open_question_and_tried_again_from_there(
+    scene_layer, action, canvas, qtbot, standin, qgis_iface, bar, plugin, monkeypatch
+):
+    action.trigger()
+    drag(canvas)
+    dialog = qgis_iface.mainWindow().findChild(RequestDialog)
+    qtbot.waitUntil(lambda: dialog._start.isEnabled())
+    backends = [one for one in gc.get_objects() if isinstance(one, Backend)]
+    (backend,) = (one for one in backends if Endpoint(standin.url, standin.token) in one._clients)
+    monkeypatch.setenv("FUSAR_TOKEN", "wrong")
+    backend.open()
+    qtbot.waitUntil(lambda: "does not accept the token" in dialog._why_not.text.toPlainText())
+    assert dialog.isVisible()
+    assert not dialog._start.isEnabled()
+    assert texts(bar) == []
+    monkeypatch.setenv("FUSAR_TOKEN", standin.token)
+    backend.reset()  # as the options do
+    qtbot.waitUntil(lambda: dialog._start.isEnabled())
+    assert not dialog._why_not.isVisible()
     dialog.reject()
 
 

@@ -7,9 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from layout_flaws import flaws_of, settle
 from qgis.core import Qgis, QgsApplication, QgsNetworkAccessManager, QgsSettings
 from qgis.PyQt.QtNetwork import QNetworkProxy
-from qgis.PyQt.QtWidgets import QMessageBox, QPushButton, QWidget
+from qgis.PyQt.QtWidgets import QMessageBox, QPushButton, QVBoxLayout, QWidget
 from standin import TOKEN
 from web import Web
 
@@ -520,3 +521,14 @@ def test_diagnostics_are_copied_without_token_and_home(qgis_app, bar, backend, p
     assert "of another plugin" not in text
     assert page.copy.text() == "Copied"
     assert "on the clipboard" in bar.currentItem().text()
+
+
+@pytest.mark.parametrize("size", [(500, 300), (710, 400), (900, 700)])
+def test_no_tab_cuts_anything_off(page, parent, language, size):
+    QVBoxLayout(parent).addWidget(page)
+    parent.resize(*size)
+    parent.show()
+    for place in range(page.tabs.count()):
+        page.tabs.setCurrentIndex(place)
+        settle()
+        assert "\n".join(flaws_of(page.tabs.widget(place))) == ""

@@ -121,10 +121,13 @@ def test_the_prior_beside_the_scene_is_preselected_and_nothing_is_asked(dialog, 
     standin.prior = BESIDE
     shown = dialog()
     assert shown.request().prior == "auto"
-    assert shown._prior.told.text() == "Prior beside the scene: harbour_prior.tif"
+    assert shown._prior.told.toPlainText() == "Prior beside the scene: harbour_prior.tif"
     assert shown._prior.question.isHidden()
     choose(shown, "none")
-    assert shown._prior.told.text() == "There is a prior of this scene, which is not used: harbour_prior.tif"
+    assert (
+        shown._prior.told.toPlainText()
+        == "There is a prior of this scene, which is not used: harbour_prior.tif"
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,14 +142,14 @@ def test_the_prior_beside_the_scene_is_preselected_and_nothing_is_asked(dialog, 
 )
 def test_where_the_prior_comes_from_is_said(dialog, standin, status, words):
     standin.prior = status
-    assert dialog()._prior.told.text() == words
+    assert dialog()._prior.told.toPlainText() == words
 
 
 def test_a_source_that_is_left_out_is_no_news_while_another_can_be_asked(dialog, standin):
     left_out, beside = "Without earth-engine: no credentials.", "harbour_prior.tif is of another place."
     standin.prior = FAR_AWAY | {"said": [beside, left_out]}
     shown = dialog()
-    assert shown._prior.told.text() == beside
+    assert shown._prior.told.toPlainText() == beside
     assert left_out in shown._prior.source.toolTip()
 
 
@@ -179,7 +182,7 @@ def test_the_preview_is_not_fetched_before_the_answer(dialog, standin, qtbot):
     assert {asked["prior_network"] for asked in standin.previews} <= {False}
     click(shown, ONCE)
     assert shown._prior.question.isHidden()
-    assert shown._prior.told.text() == "Fetched from data.example.org."
+    assert shown._prior.told.toPlainText() == "Fetched from data.example.org."
     qtbot.waitUntil(lambda: standin.previews[-1]["prior_network"] is True)
     assert kept_consent() == "ask"  # this time is not for ever
     shown.reject()
@@ -201,7 +204,7 @@ def test_never_is_kept_and_a_source_by_name_is_asked_about_again(dialog, standin
     shown = dialog()
     click(shown, NEVER)
     assert (kept_consent(), shown._prior.question.isHidden()) == ("never", True)
-    assert "The options change that." in shown._prior.told.text()
+    assert "The options change that." in shown._prior.told.toPlainText()
     request = shown.request()
     assert (request.prior_network, request.network_settled) == (False, True)
     choose(shown, "cog")

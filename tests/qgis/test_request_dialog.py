@@ -5,6 +5,7 @@ import json
 
 import pytest
 from conftest import shows, write_tiff
+from layout_flaws import flaws_of, settle
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
@@ -15,14 +16,16 @@ from qgis.core import (
     QgsRectangle,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import QPoint, QRect, Qt
 from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QWidget
+from qgis.PyQt.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 from standin import preview_of
 
-from fusar_qgis.contract import Info, Model, Preview, read
+from fusar_qgis.contract import Info, Model, Preview, PriorStatus, read
+from fusar_qgis.core.endpoint import Endpoint
 from fusar_qgis.gui import boxes_choice
 from fusar_qgis.gui.request_dialog import RequestDialog
+from fusar_qgis.gui.scrolling_dialog import ScrollingDialog
 from fusar_qgis.layers.scene import scene_of
 
 TINY = Model("tiny", "FUSAR tiny", True, ("ship", "tank"), (2017, 2024))
@@ -57,6 +60,13 @@ def make(qtbot, tmp_path, qgis_new_project):
         dialog.close()
 
 
+def why_not(dialog) -> str:
+    """What stands beside the buttons while Start is disabled."""
+    note = dialog._why_not
+    assert dialog._start.isEnabled() == (not note.isVisible())
+    return note.text.toPlainText() if note.isVisible() else ""
+
+
 def choose(box, data):
     box.setCurrentIndex(box.findData(data))
 
@@ -65,10 +75,10 @@ def test_it_waits_for_the_backend(make):
     dialog = make(offer=())
     assert dialog.request() is None
     assert not dialog._start.isEnabled()
-    assert dialog._waiting.isVisible()
+    assert why_not(dialog) == "Connecting to the backend…"
     dialog.offer(info(TINY))
     assert dialog._start.isEnabled()
-    assert not dialog._waiting.isVisible()
+    assert why_not(dialog) == ""
     assert dialog._caution.isVisible()
 
 
@@ -96,7 +106,7 @@ def test_the_numbers_are_as_judged_until_the_analyst_says_otherwise(make):
     dialog.show_preview(read(Preview, json.dumps(preview_of({"prior": "none"})).encode()))
     combo = dialog._quantity._quantity
     assert combo.currentText() == "As judged: power"
-    assert "Taken for power, as float32 numbers usually are." in dialog.preview._told.text()
+    assert "Taken for power, as float32 numbers usually are." in dialog.preview._told.toPlainText()
     choose(combo, "db")
     dialog._quantity._scale.setText("0,01")
     request = dialog.request()
@@ -231,38 +241,21 @@ def test_choices_are_remembered(make, tmp_path):
     assert (request.prior, request.allow_no_prior, request.year) == ("cog", True, None)
 
 
-def test_what_is_told_covers_no_picture_however_much_it_is(make, qtbot):
-    dialog = make()
-    dialog.show()
-    answer = preview_of({"prior": "cog"})
-    answer["chip"]["warnings"] = [
-        "The number -9900 is fill that the file does not declare; it was left out."
-    ] * 4
-    dialog.show_preview(read(Preview, json.dumps(answer).encode()))
-    panel = dialog.preview
-
-    def is_laid_out():
-        below = panel._chip.geometry().bottom() < panel._chip_text.geometry().top()
-        texts = (panel._chip_text, panel._prior_text, panel._told)
-        return below and all(text.height() >= text.heightForWidth(text.width()) for text in texts)
-
-    qtbot.waitUntil(is_laid_out)
-    assert panel.geometry().bottom() < dialog.height()
-
-
 def test_the_preview_says_what_is_seen_and_how_long_it_takes(make):
     dialog = make()
     answer = preview_of({"prior": "cog", "year": 2021})
     dialog.show_preview(read(Preview, json.dumps(answer).encode()))
     assert shows(dialog.preview._chip)
-    assert dialog.preview._chip_text.text() == ("One chip, 640 m wide. VV: -22 to 4 dB from black to white.")
-    assert dialog.preview._told.text() == "Taken for power, as float32 numbers usually are."
-    assert "cog, 2021, 256 vectors" in dialog.preview._prior_text.text()
+    assert dialog.preview._chip_text.toPlainText() == (
+        "One chip, 640 m wide. VV: -22 to 4 dB from black to white."
+    )
+    assert dialog.preview._told.toPlainText() == "Taken for power, as float32 numbers usually are."
+    assert "cog, 2021, 256 vectors" in dialog.preview._prior_text.toPlainText()
     assert "known after the first run" in dialog._estimate.text()
     nothing = answer["prior"] | {"image": None, "said": ["prior: <b>cog</b> has nothing at some places."]}
     dialog.show_preview(read(Preview, json.dumps(answer | {"seconds": 130, "prior": nothing}).encode()))
     assert dialog.preview._prior.text() == "No prior here"
-    assert "&lt;b&gt;" in dialog.preview._prior_text.text()
+    assert "<b>" in dialog.preview._prior_text.toPlainText()
     assert "About 2 min." in dialog._estimate.text()
 
 
@@ -322,3 +315,169 @@ def test_a_task_that_was_remembered_for_another_model_is_not_offered(make):
     dialog = make(offer=(dataclasses.replace(TINY, tasks=("detect",)),))
     assert offered(dialog) == ["detect", "ask"]
     assert dialog.request().task == "detect"
+
+
+LONG_NAME = "S1A_IW_GRDH_1SDV_20240101T120000_20240101T120025_051914_064573_AE1F_harbour_of_a_long_name"
+
+
+def full_preview():
+    """A preview with much to say: warnings, and a prior whose file has a long name."""
+    answer = preview_of({"prior": "cog", "year": 2021})
+    warning = "The number -9900 is fill that the file does not declare; it was left out."
+    answer["chip"]["warnings"] = [warning] * 3
+    answer["prior"]["source"] = f"file:{LONG_NAME}_prior.tif"
+    return read(Preview, json.dumps(answer).encode())
+
+
+@pytest.mark.parametrize("size", [None, (800, 470), (400, 300), (1100, 900)])
+def test_nothing_overlaps_and_no_text_is_cut(make, qtbot, language, size):
+    dialog = make(
+        f"{LONG_NAME}.tif",
+        offer=(
+            dataclasses.replace(TINY, free_questions=False, title="FUSAR-GPT tiny (demonstration only)"),
+            LARGE,
+        ),
+    )
+    dialog.show_preview(full_preview())
+    beside = PriorStatus(file=f"/data/{LONG_NAME}_prior.tif", at_hand="file")
+    dialog.show_prior(beside, Endpoint("http://127.0.0.1:1", ""))
+    if size is not None:
+        dialog.resize(*size)
+    for index in range(dialog._task.count()):
+        dialog._task.setCurrentIndex(index)
+        for source in ("cog", "file", "none"):
+            choose(dialog._prior.source, source)
+            dialog.fail_preview("the area is not a valid polygon (Self-intersection): draw it again", True)
+            settle()
+            assert "\n".join(flaws_of(dialog)) == ""
+    assert dialog.scroll.horizontalScrollBar().maximum() == 0
+
+
+def test_a_dialog_is_as_high_as_its_content_until_it_is_dragged(qtbot):
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    dialog = ScrollingDialog(parent)
+    layout, lines = QVBoxLayout(dialog.content), [QLabel("A line", dialog) for _ in range(40)]
+    for line in lines:
+        layout.addWidget(line)
+        line.setVisible(line in lines[:5])
+    dialog.foot.addWidget(QPushButton("Start", dialog))
+    dialog.fit()
+    dialog.show()
+
+    def shown(count):
+        for line in lines:
+            line.setVisible(line in lines[:count])
+        qtbot.wait(20)
+        settle()
+        assert flaws_of(dialog) == []
+        return dialog.height()
+
+    low, high = shown(5), shown(10)
+    assert low < high
+    assert shown(5) == low
+    assert shown(40) < dialog.screen().availableGeometry().height()
+    assert dialog.scroll.verticalScrollBar().maximum() > 0
+    dialog.resize(dialog.width() + 40, 200)
+    assert shown(10) == shown(5) == 200
+
+
+@pytest.mark.parametrize("height", [500, 300])
+def test_it_keeps_out_of_the_way_of_cancel(make, qtbot, height):
+    dialog = make()
+    dialog.close()
+    window = dialog.parentWidget()
+    canvas, bar = QWidget(window), QWidget(window)
+    window.setGeometry(0, 0, 800, height + 80)
+    canvas.setGeometry(0, 50, 800, height)
+    bar.setGeometry(0, 50, 800, 40)
+    cancel = QPushButton("Cancel", bar)
+    cancel.setGeometry(700, 5, 90, 30)
+    window.show()
+    dialog.place(canvas, bar)
+    dialog.ask(dialog.scene, AREA, UTM)
+    dialog.show_preview(full_preview())
+    qtbot.wait(50)
+    there = dialog.frameGeometry()
+    assert not there.intersects(QRect(cancel.mapToGlobal(QPoint()), cancel.size()))
+    assert dialog.screen().availableGeometry().contains(there)
+    assert there.height() > 300
+
+
+def test_what_keeps_it_from_starting_is_said_and_goes_away_at_once(make, tmp_path):
+    dialog = make(offer=(TINY, FREE))
+    assert why_not(dialog) == ""
+    dialog._targets.deselectAllOptions()
+    assert why_not(dialog) == "Choose at least one target, which is what to look for."
+    dialog._targets.setCheckedItems(["ship"])
+    assert why_not(dialog) == ""
+    choose(dialog._task, "ask")
+    assert why_not(dialog) == "Type a question about the area."
+    dialog._question.setText("What is here?")
+    assert why_not(dialog) == ""
+    choose(dialog._task, "classify")
+    assert why_not(dialog) == "There is no polygon layer. Detect first, or draw boxes."
+    polygons((510000, 3999610, 510010, 3999630))
+    assert why_not(dialog).startswith("No polygon of that layer lies on the area.")
+    choose(dialog._task, "describe")
+    dialog._quantity._scale.setText("-1")
+    assert "must be a number above 0" in why_not(dialog)
+    dialog._quantity._scale.clear()
+    choose(dialog._prior.source, "file")
+    assert why_not(dialog) == "Choose the file of the prior, or another prior."
+    dialog._prior.file.setFilePath(str(tmp_path / "gone.tif"))
+    assert "is not there, or cannot be read" in why_not(dialog)
+    (tmp_path / "gone.tif").touch()
+    dialog._prior.file.setFilePath(str(tmp_path) + "/./gone.tif")
+    assert why_not(dialog) == ""
+
+
+def test_a_backend_that_fails_lacks_a_model_or_refuses_is_said_where_start_is(make, qtbot):
+    dialog = make()
+    dialog.fail_backend(
+        "The backend at http://127.0.0.1:1 does not answer. Check that it runs, then try again."
+    )
+    assert why_not(dialog).startswith("The backend at http://127.0.0.1:1")
+    with qtbot.waitSignal(dialog.backend_wanted):
+        dialog.findChild(QPushButton, "FusarWhyNotRetry").click()
+    with qtbot.waitSignal(dialog.options_wanted):
+        dialog.findChild(QPushButton, "FusarWhyNotOptions").click()
+    dialog.offer(info())
+    assert "has no model" in why_not(dialog)
+    dialog.offer(info(TINY))
+    assert why_not(dialog) == ""
+    dialog.fail_preview("The area is empty: draw a polygon.", True)
+    assert why_not(dialog) == "The area is empty: draw a polygon."
+    dialog.accept()
+    assert dialog.isVisible()
+    choose(dialog._task, "describe")  # another question, another answer
+    assert why_not(dialog) == ""
+    dialog.fail_preview("The backend does not answer in time.", False)
+    assert why_not(dialog) == ""
+    assert "in time" in dialog.preview._told.toPlainText()
+
+
+def test_an_area_beside_the_scene_and_a_layer_that_is_gone(make):
+    dialog = make()
+    beside = QgsGeometry.fromRect(QgsRectangle(600000, 3999600, 600100, 3999800))
+    dialog.ask(dialog.scene, beside, UTM)
+    assert why_not(dialog) == "The area lies outside the scene “two”. Draw one on the scene."
+    dialog.ask(dialog.scene, AREA, UTM)
+    assert why_not(dialog) == ""
+    QgsProject.instance().removeMapLayer(dialog.scene.layer_id)
+    assert "is no longer in the project" in why_not(dialog)
+
+
+def test_no_height_makes_the_scroll_bar_come_and_go_for_ever(make):
+    """Beside the bar the pictures are lower, and then there is room without it: QGIS overflowed its stack."""
+    dialog = make()
+    dialog.show_preview(full_preview())
+    settle()
+    dialog.resize(600, 400)
+    settle()
+    whole = dialog._height_for(600)
+    for height in range(whole - 40, whole + 4):
+        dialog.resize(600, height)
+        settle()
+        bar = dialog.scroll.verticalScrollBar()
+        assert bar.isVisible() == (dialog._height_for(dialog.width()) > dialog.height())

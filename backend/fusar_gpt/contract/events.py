@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Union
 
 from .finding import Finding, read_geojson, to_geojson
+from .geometry import Polygon
 from .run import Run
 
 
@@ -65,11 +66,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Progress:
-    """``done`` of ``total`` chips are answered."""
+    """``done`` of ``total`` chips are answered.
+
+    ``chip`` is the footprint of the last of them in the scene's CRS; a job does not tell it, a conversation does.
+    """
 
     name: ClassVar[str] = "progress"
     done: int
     total: int
+    chip: Polygon | None = field(default=None, compare=False)
 
     @property
     def message(self) -> str:

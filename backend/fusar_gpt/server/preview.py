@@ -15,7 +15,6 @@ from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
 
-import shapely
 from fastapi import APIRouter, Request
 from PIL import Image
 from shapely.geometry.base import BaseGeometry
@@ -25,7 +24,6 @@ from starlette.exceptions import HTTPException
 from fusar_gpt.contract import (
     Grey,
     InterpretRequest,
-    Polygon,
     Preview,
     PriorStatus,
     ShownChip,
@@ -34,8 +32,8 @@ from fusar_gpt.contract import (
 )
 from fusar_gpt.errors import Cancelled, FusarError, PriorError
 from fusar_gpt.findings.coverage import ALL, Coverage, without_data
-from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Chip, RasterPolicy, Scene, crs_text, open_scene_of, read_chip
+from fusar_gpt.interpret import ground_footprint
 from fusar_gpt.model import Card
 from fusar_gpt.planning import (
     ChipQuestions,
@@ -167,11 +165,10 @@ def _show_chip(scene: Scene, chip: Chip, area: BaseGeometry, warnings: list[str]
     coverage = Coverage.of(pixels.has_data, chip, area)
     if coverage.share < ALL:
         warnings.append(f"No data on {without_data(coverage.share)} of the area in this chip.")
-    corners = scene.to_ground(ScenePoints.of(shapely.get_coordinates(chip.footprint)))
     return ShownChip(
         image=_png(Image.fromarray(pixels.grey)),
         size=(chip.plan.width, chip.plan.height),
-        footprint=Polygon("Polygon", (tuple((float(x), float(y)) for x, y in corners.xy()),)),
+        footprint=ground_footprint(scene, chip),
         crs=crs_text(scene.crs),
         ground_m=chip.plan.window.width * scene.pixel_size_m,
         band=scene.band,

@@ -18,13 +18,16 @@ from qgis.core import (
 from qgis.gui import QgisInterface, QgsMapLayerComboBox, QgsMapTool, QgsRubberBand
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor
-from qgis.PyQt.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QLabel, QToolButton, QWidget
+from qgis.PyQt.QtWidgets import QButtonGroup, QGridLayout, QLabel, QToolButton, QWidget
 
 from ... import compat
 from ...core.chat import ChatTarget
+from ...layers.features import value_of
+from ...layers.findings_layer import RUN_PROPERTY
 from ...layers.scene import Scene, SceneError, crs_text, geojson, geojson_features, scene_of
 from ..area_tool import AreaTool
 from ..areas import scene_for, view_area
+from ..flow_layout import FlowLayout
 
 _BOXES = 100
 _AROUND = 1.0  # of a selection's own size, on each side: a model needs to see what lies around
@@ -77,14 +80,15 @@ class AreaPicker(QWidget):
     def target(self) -> tuple[ChatTarget, Scene]:
         """Return what is asked about, or raise SceneError with what to do."""
         scene = scene_of(self._scenes.currentLayer())
-        boxes = None
+        boxes: dict[str, object] | None = None
+        findings: tuple[str, ...] = ()
         if self._selection.isChecked():
-            area, crs, boxes = self._selection_area()
+            area, crs, boxes, findings = self._selection_area()
         elif self._draw.isChecked():
             area, crs = self._drawn_area()
         else:
             area, crs = self._view_area(scene)
-        return ChatTarget(scene.layer.id(), scene.name, geojson(area), crs_text(crs), boxes), scene
+        return ChatTarget(scene.layer.id(), scene.name, geojson(area), crs_text(crs), boxes, findings), scene
 
     def hold_view(self) -> bool:
         """Before the map goes elsewhere: go on asking about the view there is now, framed on the map.
@@ -106,7 +110,7 @@ class AreaPicker(QWidget):
         self._scenes = QgsMapLayerComboBox(self)
         self._scenes.setFilters(compat.RASTER_LAYERS)
         self._scenes.setAllowEmptyLayer(False)
-        self._scenes.setMinimumContentsLength(8)
+        self._scenes.setMinimumContentsLength(3)
         label, about = QLabel(self.tr("&Scene"), self), QLabel(self.tr("About"), self)
         label.setBuddy(self._scenes)
         self._group = QButtonGroup(self)
@@ -131,13 +135,11 @@ class AreaPicker(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(label, 0, 0)
         layout.addWidget(self._scenes, 0, 1)
-        layout.addWidget(about, 1, 0)
-        row = QHBoxLayout()
-        row.setSpacing(2)
+        row = FlowLayout()
+        row.addWidget(about)
         for button in self._group.buttons():
             row.addWidget(button)
-        row.addStretch()
-        layout.addLayout(row, 1, 1)
+        layout.addLayout(row, 1, 0, 1, 2)
         layout.setColumnStretch(1, 1)
 
     def _choice(self, text: str, icon: str, tip: str) -> QToolButton:
@@ -225,7 +227,10 @@ class AreaPicker(QWidget):
             raise SceneError(self.tr("No area is drawn yet. Drag a rectangle on the map."))
         return self._drawn
 
-    def _selection_area(self) -> tuple[QgsGeometry, QgsCoordinateReferenceSystem, dict[str, object]]:
+    def _selection_area(
+        self,
+    ) -> tuple[QgsGeometry, QgsCoordinateReferenceSystem, dict[str, object], tuple[str, ...]]:
+        """Return the area around the selected features, their outlines, and their ids if they are findings."""
         layer = QgsProject.instance().mapLayer(self._selected)
         features = list(layer.getSelectedFeatures()) if layer is not None else []
         if layer is None or not 0 < len(features) <= _BOXES:
@@ -233,6 +238,8 @@ class AreaPicker(QWidget):
                 self.tr("Select 1 to {n} features on the map, or ask about the view.").format(n=_BOXES)
             )
         outlines = [feature.geometry() for feature in features]
+        ids = (value_of(feature, "id") for feature in features if layer.customProperty(RUN_PROPERTY))
+        findings = tuple(str(one) for one in ids if one)
         box = QgsGeometry.unaryUnion(outlines).boundingBox()
         box.grow(_AROUND * max(box.width(), box.height()))
-        return QgsGeometry.fromRect(box), layer.crs(), geojson_features(outlines)
+        return QgsGeometry.fromRect(box), layer.crs(), geojson_features(outlines), findings

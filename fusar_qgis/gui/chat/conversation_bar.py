@@ -44,7 +44,7 @@ class ConversationBar(QWidget):
         self._list.setAccessibleName(self.tr("Conversation"))
         self._list.setToolTip(self.tr("The conversations of this project"))
         self._list.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self._list.setMinimumContentsLength(10)
+        self._list.setMinimumContentsLength(5)
         self._list.activated.connect(store.choose)
         new = self._button("/mActionAdd.svg", self.tr("New conversation"))
         new.setObjectName("FusarNewConversation")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from qgis.core import QgsProject
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtXml import QDomDocument
@@ -9,6 +11,12 @@ from qgis.PyQt.QtXml import QDomDocument
 from ...core.chat import Conversation, read_conversations, write_conversations
 
 _SCOPE, _KEY = "fusar", "/conversations"
+
+
+def kept_conversations() -> list[Conversation]:
+    """Return the conversations that the project holds."""
+    text, _ = QgsProject.instance().readEntry(_SCOPE, _KEY, "")
+    return read_conversations(text)
 
 
 class ConversationStore(QObject):
@@ -49,6 +57,10 @@ class ConversationStore(QObject):
         self.open = self.conversations[place]
         self.replaced.emit()
 
+    def about(self, findings: Collection[str]) -> list[Conversation]:
+        """Return the conversations that speak of one of these findings, by their ids."""
+        return [one for one in self.conversations if one.about(findings) is not None]
+
     def rename(self, conversation: Conversation, name: str) -> None:
         """Give a conversation a name; an empty one brings its first question back."""
         conversation.name = " ".join(name.split())[:80]
@@ -83,6 +95,5 @@ class ConversationStore(QObject):
         self.replaced.emit()
 
     def _read(self) -> None:
-        text, _ = QgsProject.instance().readEntry(_SCOPE, _KEY, "")
-        self.conversations = read_conversations(text) or [Conversation()]
+        self.conversations = kept_conversations() or [Conversation()]
         self.open = self.conversations[-1]

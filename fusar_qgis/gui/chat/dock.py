@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from qgis.gui import QgisInterface, QgsDockWidget
@@ -10,6 +11,8 @@ from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction, QToolBar
 
 from ...connection.backend import Backend
+from ...core.chat import Conversation
+from .conversation_store import kept_conversations
 from .panel import ChatPanel
 
 _MENU = "FUSAR-GPT"
@@ -50,6 +53,19 @@ class ChatDock(QObject):
             self._dock = self._panel = None
         self._action.deleteLater()
         self.deleteLater()
+
+    def conversations_about(self, findings: Collection[str]) -> list[Conversation]:
+        """Return the project's conversations that speak of one of these findings, by their ids."""
+        if self._panel is not None:
+            return self._panel.conversations_about(findings)
+        return [one for one in kept_conversations() if one.about(findings) is not None]
+
+    def open_about(self, conversation: str, findings: Collection[str]) -> None:
+        """Show the dock with a conversation, by its id, where it speaks of one of these findings."""
+        if not self._action.isChecked():
+            self._action.trigger()
+        if self._panel is not None:
+            self._panel.open_about(conversation, findings)
 
     def _on_toggled(self, shown: bool) -> None:
         if shown and self._dock is None:

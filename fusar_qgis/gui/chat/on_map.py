@@ -19,7 +19,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice, QObject, QSize, pyqtSignal
 from qgis.PyQt.QtGui import QColor, QImage, QImageReader, QPainter, QPen, QPolygonF
 
-from ...core.chat import ChatTarget, Turn
+from ...core.chat import ChatTarget, SeenChip, Turn
 from ...layers.features import geometry_of
 from ...layers.scene import crs_of
 from ..areas import Area, ground_m2
@@ -36,8 +36,10 @@ def area_of(target: ChatTarget) -> Area:
     return _area(target.area, target.area_crs)
 
 
-def chip_area_of(turn: Turn) -> Area:
-    """Return where the chip that is shown lies; the area that was asked about where that is not known."""
+def chip_area_of(turn: Turn, chip: SeenChip | None = None) -> Area:
+    """Return where a chip lies, or the one that is pictured; the area that was asked about where that is not known."""
+    if chip is not None:
+        return _area(chip.footprint, chip.crs)
     return area_of(turn.target) if turn.chip_area is None else _area(turn.chip_area, turn.chip_crs)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from qgis.core import Qgis, QgsCoordinateReferenceSystem, QgsGeometry, QgsProject
@@ -10,7 +11,6 @@ from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtWidgets import (
     QAction,
     QFrame,
-    QHBoxLayout,
     QMenu,
     QPushButton,
     QToolButton,
@@ -21,7 +21,7 @@ from qgis.PyQt.QtWidgets import (
 from ...connection.backend import Backend
 from ...connection.client import Client
 from ...contract import Finding, Found, Info
-from ...core.chat import Turn
+from ...core.chat import Conversation, SeenChip, Turn
 from ...core.request import tasks_of
 from ...layers.features import geometry_of
 from ...layers.run_layers import RunLayers
@@ -29,7 +29,9 @@ from ...layers.scene import Scene, SceneError, crs_of, scene_of
 from ...layers.wording import questions_taken
 from ...translation import translate_count
 from ..areas import show_on_map
+from ..flow_layout import FlowLayout
 from ..messages import PRODUCT, show_message
+from ..text_block import TextBlock
 from .area_picker import AreaPicker
 from .captions import suggestions
 from .chat_request import ChatRequest, Consents, Sent
@@ -38,7 +40,6 @@ from .conversation_store import ConversationStore
 from .model_menu import ModelMenu
 from .on_map import area_of, chip_area_of
 from .question import QuestionEdit
-from .text_block import TextBlock
 from .transcript import Transcript
 
 _REFRESH_MS = 40
@@ -83,6 +84,18 @@ class ChatPanel(QWidget):
         self._area.show_outline(visible)
         if visible:
             self._question.setFocus()
+
+    def conversations_about(self, findings: Collection[str]) -> list[Conversation]:
+        """Return the conversations that speak of one of these findings, by their ids."""
+        return self._store.about(findings)
+
+    def open_about(self, name: str, findings: Collection[str]) -> None:
+        """Open the conversation with that id where it speaks of one of these findings."""
+        for place, conversation in enumerate(self._store.conversations):
+            turn = conversation.about(findings)
+            if conversation.id == name and turn is not None:
+                self._store.choose(place)
+                self._transcript.go_to(turn)
 
     def ask(self) -> None:
         """Ask what is typed."""
@@ -191,8 +204,8 @@ class ChatPanel(QWidget):
             area = area_of(turn.target)
             self._go_to([area.outline], area.crs)
 
-    def _point_at_chip(self, turn: Turn) -> None:
-        area = chip_area_of(turn)
+    def _point_at_chip(self, turn: Turn, chip: SeenChip | None) -> None:
+        area = chip_area_of(turn, chip)
         self._go_to([area.outline], area.crs)
 
     def _go_to(self, shapes: list[QgsGeometry], crs: QgsCoordinateReferenceSystem) -> None:
@@ -259,12 +272,9 @@ class ChatPanel(QWidget):
         line = QFrame(self)
         line.setFrameShape(QFrame.Shape.HLine)
         line.setFrameShadow(QFrame.Shadow.Sunken)
-        row = QHBoxLayout()
-        row.setSpacing(2)
-        row.addWidget(self._ideas)
-        row.addWidget(self._options)
-        row.addStretch()
-        row.addWidget(self._button)
+        row = FlowLayout(last_right=True)
+        for button in (self._ideas, self._options, self._button):
+            row.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(5)

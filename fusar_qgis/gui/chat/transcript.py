@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from html import escape
 
-from qgis.core import QgsApplication
-from qgis.PyQt.QtCore import Qt, QTimer, pyqtSignal
-from qgis.PyQt.QtWidgets import QFrame, QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
+from qgis.PyQt.QtCore import Qt, QTimer, QUrl, pyqtSignal
+from qgis.PyQt.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from ...core.chat import Conversation, Turn
+from ..text_block import TextBlock
 from .captions import suggestions
-from .turn_view import LEAST_WIDTH_PX, TurnView
+from .turn_view import TurnView
 
 _SHOWN = 200
+_SETTLE_MS = 50
 
 
 class Transcript(QScrollArea):
@@ -22,7 +24,7 @@ class Transcript(QScrollArea):
     """
 
     pointed = pyqtSignal(object, object)  # Turn, findings
-    chip_pointed = pyqtSignal(object)  # Turn
+    chip_pointed = pyqtSignal(object, object)  # Turn, SeenChip or None
     retried = pyqtSignal(object)  # Turn
     added = pyqtSignal(object)  # Turn
     suggested = pyqtSignal(str)
@@ -33,10 +35,12 @@ class Transcript(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        # Not as needed: beside it pictures are smaller, and it might not be needed then, for ever in turn.
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setMinimumWidth(LEAST_WIDTH_PX)  # narrower, it would cut words off
         self._views: list[TurnView] = []
         self._waiting: list[Turn] = []
+        self._wanted: Turn | None = None
         self._at_end = True
         self._page = QWidget()
         self._column = QVBoxLayout(self._page)
@@ -48,6 +52,10 @@ class Transcript(QScrollArea):
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._add_one)
+        self._settled = QTimer(self)  # once texts have their height
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(_SETTLE_MS)
+        self._settled.timeout.connect(self._scroll_to_wanted)
         bar = self.verticalScrollBar()
         bar.rangeChanged.connect(self._on_range)
         bar.valueChanged.connect(self._on_value)
@@ -60,7 +68,7 @@ class Transcript(QScrollArea):
             view.hide()
             view.deleteLater()
         self._views = []
-        self._at_end = True
+        self._at_end, self._wanted = True, None
         self._waiting = list(conversation.turns[-_SHOWN:])
         self._welcome.setVisible(not self._waiting)
         self._add_one()
@@ -72,6 +80,18 @@ class Transcript(QScrollArea):
         self._views.append(self._view_of(turn))
         self._column.insertWidget(self._column.count() - 1, self._views[-1])
 
+    def go_to(self, turn: Turn) -> None:
+        """Show where ``turn`` begins, as soon as it has a view."""
+        self._wanted, self._at_end = turn, False
+        if not self._waiting:
+            self._settled.start()
+
+    def _scroll_to_wanted(self) -> None:
+        for view in self._views:
+            if view.turn is self._wanted:
+                self.verticalScrollBar().setValue(view.y())
+        self._wanted = None
+
     def refresh(self, turn: Turn, stage: str) -> None:
         """Show what is new about ``turn``, if it is in the open conversation."""
         for view in self._views:
@@ -80,8 +100,12 @@ class Transcript(QScrollArea):
 
     def suggest(self, tasks: Collection[str]) -> None:
         """Suggest questions of these tasks only."""
-        for task, button in self._suggestions.items():
-            button.setVisible(task in tasks)
+        links = [
+            f'<p><a href="#{task}">{escape(words)}</a></p>'
+            for task, words in suggestions().items()
+            if task in tasks
+        ]
+        self._suggestions.setHtml("".join(links))
 
     def _add_one(self) -> None:
         """Make the view of the last turn that has none."""
@@ -92,6 +116,7 @@ class Transcript(QScrollArea):
             self._timer.start()
         else:
             self._timer.stop()
+            self._settled.start()
 
     def _view_of(self, turn: Turn) -> TurnView:
         view = TurnView(turn, self._page)
@@ -122,22 +147,18 @@ class Transcript(QScrollArea):
         layout.addSpacing(4)
         layout.addWidget(hint)
         layout.addSpacing(8)
-        self._suggestions: dict[str, QToolButton] = {}
-        for task, words in suggestions().items():
-            button = QToolButton(welcome)
-            button.setText(words)
-            button.setIcon(QgsApplication.getThemeIcon("/mActionHelpContents.svg"))
-            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            button.setAutoRaise(True)
-            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            button.setProperty("question", words)
-            button.clicked.connect(self._on_suggestion)
-            layout.addWidget(button)
-            self._suggestions[task] = button
+        self._suggestions = TextBlock(welcome)  # no buttons: their text cannot wrap
+        self._suggestions.setObjectName("FusarChatSuggestions")
+        self._suggestions.setAccessibleName(self.tr("Suggested questions"))
+        self._suggestions.anchorClicked.connect(self._on_suggestion)
+        layout.addWidget(self._suggestions)
+        self.suggest(list(suggestions()))
         return welcome
 
-    def _on_suggestion(self) -> None:
-        self.suggested.emit(self.sender().property("question"))
+    def _on_suggestion(self, link: QUrl) -> None:
+        words = suggestions().get(link.fragment())
+        if words:
+            self.suggested.emit(words)
 
     def _on_range(self, _: int, end: int) -> None:
         if self._at_end:

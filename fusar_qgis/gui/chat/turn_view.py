@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from qgis.core import QgsApplication
 from qgis.PyQt.QtCore import QSize, Qt, QUrl, pyqtSignal
-from qgis.PyQt.QtGui import QIcon, QPixmap
-from qgis.PyQt.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QToolButton, QVBoxLayout, QWidget
+from qgis.PyQt.QtGui import QIcon, QPixmap, QResizeEvent
+from qgis.PyQt.QtWidgets import QFrame, QProgressBar, QToolButton, QVBoxLayout, QWidget
 
 from ...contract import Finding
 from ...core.chat import Turn
 from ...core.markdown import to_html
+from ..flow_layout import FlowLayout
+from ..text_block import PLAIN, TextBlock
 from .captions import about, caption
 from .on_map import read_picture
-from .text_block import PLAIN, TextBlock
 
 _PROBLEM = f"QTextBrowser {{ {PLAIN}; border-left: 3px solid #d55e00; padding-left: 6px }}"
 # Half transparent, it suits light and dark themes.
 _BUBBLE = "#bubble { background: rgba(128, 128, 128, 32); border-left: 3px solid palette(highlight) }"
 _PICTURE_PX, _CHIP_PX = 200, 104
-LEAST_WIDTH_PX = _PICTURE_PX + 60  # a picture with margins and a scroll bar; text wraps at any width
+_BUTTON_PX = 16  # what a picture's button has around it
 
 
 class TurnView(QFrame):
     """Shows one turn as it grows."""
 
     pointed = pyqtSignal(object, object)  # the Turn, and the findings meant; none: the area itself
-    chip_pointed = pyqtSignal(object)
+    chip_pointed = pyqtSignal(object, object)  # the Turn, and its SeenChip; None: the one that is pictured
     retried = pyqtSignal(object)
     added = pyqtSignal(object)  # to the map
 
@@ -46,6 +47,10 @@ class TurnView(QFrame):
         self._problem = TextBlock(self)
         self._problem.setObjectName("FusarChatProblem")
         self._problem.setStyleSheet(_PROBLEM)
+        self._seen = self._small_text(self)
+        self._seen.setObjectName("FusarChatSeen")
+        self._seen.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._seen.anchorClicked.connect(self._on_chip_link)
         self._caption = self._small_text(self)
         self._stage = self._small_text(self)
         self._busy = QProgressBar(self)
@@ -63,6 +68,7 @@ class TurnView(QFrame):
         if key != self._shown:
             self._shown = key
             self._show_answer()
+            self._show_chips()
         self._show_pictures()
         for widget in (self._stage, self._busy):
             widget.setVisible(waiting)
@@ -97,11 +103,40 @@ class TurnView(QFrame):
                 )
                 button.setProperty("shown", len(data))
                 button.setIcon(QIcon(pixmap))
-                button.setIconSize(pixmap.size())
+                button.setProperty("full", pixmap.size())
             button.setVisible(bool(data) and not button.icon().isNull() and self._fold.isChecked())
-        self._fold.setVisible(bool(self.turn.picture or self.turn.chip))
-        seen = self.tr("Chips seen: {n}").format(n=max(self.turn.chips, 1))
-        self._fold.setText(seen if self.turn.chip else self.tr("Picture of the area"))
+        chips = self.turn.rests_on.chips
+        self._seen.setVisible(bool(chips) and self._fold.isChecked())
+        self._fold.setVisible(bool(self.turn.picture or self.turn.chip or chips))
+        seen = self.tr("Chips seen: {n}").format(n=len(chips) or max(self.turn.chips, 1))
+        self._fold.setText(seen if self.turn.chip or chips else self.tr("Picture of the area"))
+        self._scale_pictures()
+
+    def _show_chips(self) -> None:
+        """List the chips as links to the map."""
+        links = (f'<a href="#{n}">{n + 1}</a>' for n in range(len(self.turn.rests_on.chips)))
+        self._seen.setHtml(f"{self.tr('Show a chip on the map:')} {' '.join(links)}")
+
+    def _scale_pictures(self) -> None:
+        """Let no picture be wider than the transcript."""
+        for button in (self._picture, self._chip):
+            size = button.property("full")
+            if size is not None:
+                width = min(size.width(), max(self.width() - _BUTTON_PX, 1))
+                button.setIconSize(QSize(width, round(width * size.height() / size.width())))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Follow the width of the dock."""
+        super().resizeEvent(event)
+        self._scale_pictures()
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """Return the least size: the pictures ask for none, they follow."""
+        least = super().minimumSizeHint()
+        buttons = max(
+            button.minimumSizeHint().width() for button in (self._fold, self._add, self._copy, self._retry)
+        )
+        return QSize(buttons, least.height())
 
     def _make_buttons(self) -> None:
         self._fold = self._button("", "", self.tr("Show or hide the pictures of what was looked at"))
@@ -160,11 +195,9 @@ class TurnView(QFrame):
         inside.setSpacing(1)
         inside.addWidget(self._question)
         inside.addWidget(self._about)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(4)
+        buttons = FlowLayout(spacing=4)
         for widget in (self._add, self._copy, self._retry):
-            buttons.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
-        buttons.addStretch()
+            buttons.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 10)
         layout.setSpacing(4)
@@ -173,6 +206,7 @@ class TurnView(QFrame):
             layout.addWidget(widget)
         for widget in (self._fold, self._picture, self._chip):
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignLeft)
+        layout.addWidget(self._seen)
         layout.addWidget(self._caption)
         layout.addLayout(buttons)
 
@@ -185,7 +219,10 @@ class TurnView(QFrame):
         self.pointed.emit(self.turn, ())
 
     def _point_at_chip(self) -> None:
-        self.chip_pointed.emit(self.turn)
+        self.chip_pointed.emit(self.turn, None)
+
+    def _on_chip_link(self, link: QUrl) -> None:
+        self.chip_pointed.emit(self.turn, self.turn.rests_on.chips[int(link.fragment())])
 
     def _on_fold(self, unfolded: bool) -> None:
         self._fold.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qgis.core import Qgis, QgsApplication, QgsMapLayer, QgsSettings
 from qgis.gui import QgisInterface, QgsDockWidget
-from qgis.PyQt.QtCore import QObject, Qt
+from qgis.PyQt.QtCore import QObject, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QAction, QTabWidget, QToolBar
 
 from ...core.setting_names import OTHER_RUNS
@@ -27,6 +27,8 @@ class FindingsDock(QObject):
         panel: The table of findings; None until the dock is first opened.
         run_list: The list of runs, likewise.
     """
+
+    menu_wanted = pyqtSignal(object)  # the context menu of the table of findings, to be filled
 
     def __init__(self, iface: QgisInterface, toolbar: QToolBar, again: Again, parent: QObject) -> None:
         """``again`` runs a request once more, and calls back when that is over."""
@@ -104,6 +106,7 @@ class FindingsDock(QObject):
             return
         self.action.toggled.disconnect(self._on_toggled)
         self.panel = FindingsPanel(self._iface, self._runs, self._pages)
+        self.panel.menu_wanted.connect(self.menu_wanted)
         self._pages.addTab(self.panel, self.tr("Findings"))
         self.run_list = RunList(
             self._iface,

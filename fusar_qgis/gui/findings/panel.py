@@ -10,12 +10,21 @@ from typing import Any
 from qgis.core import Qgis, QgsVectorLayer
 from qgis.gui import QgisInterface
 from qgis.PyQt import sip
-from qgis.PyQt.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, Qt, QTimer
+from qgis.PyQt.QtCore import (
+    QItemSelection,
+    QItemSelectionModel,
+    QModelIndex,
+    QPoint,
+    Qt,
+    QTimer,
+    pyqtSignal,
+)
 from qgis.PyQt.QtWidgets import (
     QAbstractItemView,
     QAction,
     QInputDialog,
     QLabel,
+    QMenu,
     QTableView,
     QToolBar,
     QVBoxLayout,
@@ -42,7 +51,12 @@ _WIDTHS = (SIDE + 8, 70, 80, 60, 90, 100, SIDE + 8)
 
 
 class FindingsPanel(QWidget):
-    """All findings of the project's runs."""
+    """All findings of the project's runs.
+
+    ``menu_wanted`` brings the table's context menu, to be filled; the selected rows are the map's selection.
+    """
+
+    menu_wanted = pyqtSignal(object)
 
     def __init__(self, iface: QgisInterface, runs: ProjectRuns, parent: QWidget) -> None:
         """``runs`` tells of the project's runs; it is not owned."""
@@ -113,6 +127,8 @@ class FindingsPanel(QWidget):
         table.clicked.connect(self._go_to)
         table.activated.connect(self._go_to)
         table.selectionModel().selectionChanged.connect(self._select_on_map)
+        table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        table.customContextMenuRequested.connect(self._show_menu)
         self.model.modelReset.connect(self._select_rows)  # sorting and filtering lose the selection
         self.filters.changed.connect(self._filter)
         self.bulk.started.connect(self._on_deciding)
@@ -136,6 +152,13 @@ class FindingsPanel(QWidget):
         column = QVBoxLayout(self)
         for widget in (self.filters, bar, self.bulk, table, self.count):
             column.addWidget(widget)
+
+    def _show_menu(self, place: QPoint) -> None:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.menu_wanted.emit(menu)
+        if menu.actions():
+            menu.popup(self.table.viewport().mapToGlobal(place))
 
     def _on_runs(self) -> None:
         there: dict[str, QgsVectorLayer] = {}

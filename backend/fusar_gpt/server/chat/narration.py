@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fusar_gpt.contract import Event, Finding, Finished, Found, Started, to_geojson
+from fusar_gpt.contract import Event, Finding, Finished, Found, Polygon, Started, to_geojson
 from fusar_gpt.engine import Engine, ReplayEngine, Reply
 from fusar_gpt.errors import TaskError
 from fusar_gpt.planning import abilities_of
@@ -72,6 +72,7 @@ class StreamRenderer:
         self._runs: list[Finished] = []
         self._compared: dict[str, Any] | None = None
         self._chip = Progress("", 0, 0)
+        self._seen: dict[Polygon, str] = {}  # each chip that was looked at, and its CRS
         self._words_from: int | None = None
         self._blank = ""
 
@@ -112,7 +113,8 @@ class StreamRenderer:
     def evidence(self) -> dict[str, Any]:
         """What the answer rests on: the run, the findings with the spans of text that mean them, the self-check.
 
-        ``understood`` is the task that the question was taken for, such as ``count ship``.
+        ``chips`` are the places that the model saw, in the order in which it looked; one that several runs saw is
+        there once. ``understood`` is the task that the question was taken for, such as ``count ship``.
         """
         features: list[dict[str, Any]] = []
         for finished in self._runs:
@@ -127,6 +129,7 @@ class StreamRenderer:
             "run": self._runs[0].run.record() if self._runs else None,
             "findings": {"type": "FeatureCollection", "features": features},
             "self_check": self._compared,
+            "chips": [{"footprint": chip.__geo_interface__, "crs": crs} for chip, crs in self._seen.items()],
             "understood": " ".join(filter(None, (taken[0].value, ", ".join(taken[1])))) if taken else None,
         }
 
@@ -161,16 +164,20 @@ class StreamRenderer:
     ) -> Finished:
         """Consume the events of one run to the end; ``chip_done`` receives the findings of each chip."""
         found: tuple[Finding, ...] = ()
+        crs = ""
         for event in events:
             if isinstance(event, Finished):
                 self._runs.append(event)
             elif isinstance(event, Found):
                 found += event.added
             elif isinstance(event, Started):
+                crs = event.run.scene_crs
                 self._report_progress(Progress(event.run.task, 0, event.chips))
             else:
                 chip_done(found)
                 found = ()
+                if event.chip is not None:
+                    self._seen.setdefault(event.chip, crs)
                 self._report_progress(Progress(self._chip.task, event.done, event.total))
         return self._runs[-1]
 

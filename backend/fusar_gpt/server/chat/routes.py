@@ -94,7 +94,8 @@ def router(context: Context) -> APIRouter:
         """Chat about an area of a scene (field ``fusar``) or about images (data: URIs of PNG or JPEG).
 
         The answer, or with ``stream`` its last chunk, carries ``fusar``: the ``run``, its ``findings`` as GeoJSON,
-        each with the ``spans`` [start, end) of the answer's text (in code points) that mean it, the ``self_check``
+        each with the ``spans`` [start, end) of the answer's text (in code points) that mean it, the ``chips`` that it
+        rests on, each with its ``footprint`` (GeoJSON) in its ``crs``, the ``self_check``
         of a count against the detections, and ``understood``, the task that the question was taken for. The chunks in
         between carry ``fusar.progress``.
         """

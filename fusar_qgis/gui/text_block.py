@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from qgis.PyQt.QtCore import QSizeF, Qt, QUrl
+from qgis.PyQt.QtCore import QSize, QSizeF, Qt, QUrl
 from qgis.PyQt.QtGui import QWheelEvent
 from qgis.PyQt.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
 
@@ -34,6 +34,10 @@ class TextBlock(QTextBrowser):
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
         """Leave scrolling to the transcript."""
         event.ignore()
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """Return that it has no least size of its own: it wraps, and its height is fixed."""
+        return QSize(0, 0)
 
     def _fit(self, size: QSizeF) -> None:
         around = self.height() - self.viewport().height()
