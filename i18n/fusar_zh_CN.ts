@@ -2,6 +2,25 @@
 <!DOCTYPE TS>
 <TS version="2.1">
 <context>
+    <name>Api</name>
+    <message>
+        <source>The FUSAR-GPT plugin is not enabled. Enable it in the plugin manager first.</source>
+        <translation>FUSAR-GPT 插件未启用。请先在插件管理器中启用它。</translation>
+    </message>
+    <message>
+        <source>There is nothing to add yet: wait for the signal “finished”.</source>
+        <translation>还没有可添加的内容：请等待信号“finished”。</translation>
+    </message>
+    <message>
+        <source>The layer was removed before its interpretation began.</source>
+        <translation>图层在解译开始之前已被移除。</translation>
+    </message>
+    <message>
+        <source>The backend gave no reason. Look at its log.</source>
+        <translation>后端未说明原因。请查看其日志。</translation>
+    </message>
+</context>
+<context>
     <name>AreaMenu</name>
     <message>
         <source>Draw a &amp;Rectangle</source>
@@ -133,10 +152,204 @@
     </message>
 </context>
 <context>
+    <name>BackendWords</name>
+    <message>
+        <source>the area lies outside the scene, which covers longitude {west} to {east}, latitude {south} to {north}: draw it there, or check its CRS</source>
+        <translation>区域位于影像之外，影像覆盖经度 {west} 至 {east}、纬度 {south} 至 {north}：请在那里绘制区域，或检查其坐标参照系。</translation>
+    </message>
+    <message>
+        <source>the area leaves the extent of the scene&apos;s CRS: draw it closer to the scene</source>
+        <translation>区域超出了影像坐标参照系的范围：请在离影像更近处绘制。</translation>
+    </message>
+    <message>
+        <source>the area is empty: draw a polygon</source>
+        <translation>区域为空：请绘制一个多边形。</translation>
+    </message>
+    <message>
+        <source>the area is not a valid polygon ({reason}): draw it again</source>
+        <translation>区域不是有效的多边形（{reason}）：请重新绘制。</translation>
+    </message>
+    <message>
+        <source>the area&apos;s CRS &apos;{crs}&apos; is unknown: give one such as EPSG:4326</source>
+        <translation>区域的坐标参照系“{crs}”未知：请给出一个，例如 EPSG:4326。</translation>
+    </message>
+    <message>
+        <source>the area takes {chips} chips, a conversation at most {most}: draw a smaller area, or start a job</source>
+        <translation>该区域需要 {chips} 个图块，而一次对话最多 {most} 个：请绘制更小的区域，或启动一个任务。</translation>
+    </message>
+    <message>
+        <source>there is no data on {share} of the area, band &apos;{band}&apos; of &apos;{scene}&apos;, so the model was not asked: draw the area where the scene has data, or choose another band</source>
+        <translation>区域的 {share} 没有数据（“{scene}”的波段“{band}”），因此没有询问模型：请在影像有数据的地方绘制区域，或选择其他波段。</translation>
+    </message>
+    <message>
+        <source>the scene has no georeferencing, so no answer can be put on a map: georeference it in QGIS (Layer &gt; Georeferencer), or open the product&apos;s own file instead of an exported picture</source>
+        <translation>影像没有地理参照，因此无法把结果放到地图上：请在 QGIS 中进行地理配准（图层 &gt; 地理配准器），或打开产品自身的文件而不是导出的图片。</translation>
+    </message>
+    <message>
+        <source>the scene&apos;s CRS is not understood: assign one by its EPSG code</source>
+        <translation>无法识别影像的坐标参照系：请按 EPSG 代码指定一个。</translation>
+    </message>
+    <message>
+        <source>a pixel of &apos;{scene}&apos; would be {size} m on the ground by its CRS &apos;{crs}&apos;, as no radar image has it: its coordinates are in another CRS or unit, assign the right one</source>
+        <translation>按坐标参照系“{crs}”，“{scene}”的一个像元在地面上将是 {size} 米，没有雷达影像如此：其坐标属于其他坐标参照系或单位，请指定正确的。</translation>
+    </message>
+    <message>
+        <source>&apos;{scene}&apos; lies outside its CRS &apos;{crs}&apos;: assign the right CRS</source>
+        <translation>“{scene}”位于其坐标参照系“{crs}”之外：请指定正确的坐标参照系。</translation>
+    </message>
+    <message>
+        <source>&apos;{scene}&apos; is damaged or cut short: copy or download it again</source>
+        <translation>“{scene}”已损坏或不完整：请重新复制或下载。</translation>
+    </message>
+    <message>
+        <source>&apos;{file}&apos; is not a raster that this server opens ({formats}), or it is damaged: convert it to GeoTIFF</source>
+        <translation>“{file}”不是此服务器能打开的栅格（{formats}），或已损坏：请转换为 GeoTIFF。</translation>
+    </message>
+    <message>
+        <source>&apos;{file}&apos; is not a file: name the raster itself, not its folder</source>
+        <translation>“{file}”不是文件：请指定栅格本身，而不是其文件夹。</translation>
+    </message>
+    <message>
+        <source>this checkpoint does not know &apos;{target}&apos;; it knows: {targets}</source>
+        <translation>此模型不认识“{target}”；它认识：{targets}。</translation>
+    </message>
+    <message>
+        <source>a {target} is at most {length} m long, not even two of the scene&apos;s pixels of {pixel} m: take a finer scene</source>
+        <translation>“{target}”最长 {length} 米，还不到影像两个像元（每个 {pixel} 米）：请使用更精细的影像。</translation>
+    </message>
+    <message>
+        <source>There is no prior file {file}: give the path of a file, or none.</source>
+        <translation>没有先验文件 {file}：请给出文件路径，或不使用先验。</translation>
+    </message>
+    <message>
+        <source>{file} is not a prior: give a 64-band AEF raster, or AEF points as .npz or .npy.</source>
+        <translation>{file} 不是先验：请给出 64 波段的 AEF 栅格，或 .npz、.npy 格式的 AEF 点。</translation>
+    </message>
+    <message>
+        <source>{file} has {bands} bands and AEF has {wanted}: export bands A00 to A63.</source>
+        <translation>{file} 有 {bands} 个波段，而 AEF 有 {wanted} 个：请导出波段 A00 至 A63。</translation>
+    </message>
+    <message>
+        <source>{file} is not georeferenced: give a raster with a CRS and a geotransform.</source>
+        <translation>{file} 没有地理参照：请给出带坐标参照系和地理变换的栅格。</translation>
+    </message>
+    <message>
+        <source>{file} cannot be read, it is damaged or gone: fetch it again.</source>
+        <translation>{file} 无法读取，已损坏或已不存在：请重新获取。</translation>
+    </message>
+    <message>
+        <source>no AlphaEarth tile covers this place</source>
+        <translation>没有 AlphaEarth 瓦片覆盖此处</translation>
+    </message>
+    <message>
+        <source>The prior {prior} comes from {host}, and no network may be used for it: allow the network, or take auto, which goes on with what is at hand.</source>
+        <translation>先验 {prior} 来自 {host}，而不允许为其使用网络：请允许网络，或选择自动，即使用手头已有的。</translation>
+    </message>
+    <message>
+        <source>the bundled model {model} is not in this installation: install fusar-gpt again</source>
+        <translation>此安装中没有自带模型 {model}：请重新安装 fusar-gpt。</translation>
+    </message>
+    <message>
+        <source>{model} is not a checkpoint: give tiny, a stored name, a folder or a model hub id</source>
+        <translation>{model} 不是模型：请给出 tiny、已存储的名称、文件夹或模型库标识。</translation>
+    </message>
+    <message>
+        <source>{model} lacks {parts}: get the checkpoint again</source>
+        <translation>{model} 缺少 {parts}：请重新获取模型。</translation>
+    </message>
+    <message>
+        <source>{file} is corrupted (its SHA-256 differs from the card&apos;s): get the checkpoint again</source>
+        <translation>{file} 已损坏（其 SHA-256 与模型卡不符）：请重新获取模型。</translation>
+    </message>
+    <message>
+        <source>the server is shutting down; start it again</source>
+        <translation>服务器正在关闭；请重新启动。</translation>
+    </message>
+    <message>
+        <source>{count} jobs are waiting already; try again when some are done</source>
+        <translation>已有 {count} 个任务在等待；请在部分完成后重试。</translation>
+    </message>
+    <message>
+        <source>too many of your jobs are waiting already; try again when some are done</source>
+        <translation>您等待中的任务太多；请在部分完成后重试。</translation>
+    </message>
+    <message>
+        <source>the server&apos;s disk is full; free some space on it, then start the job again</source>
+        <translation>服务器磁盘已满；请释放一些空间，然后重新启动任务。</translation>
+    </message>
+    <message>
+        <source>too many scenes are being opened; try again in a moment</source>
+        <translation>正在打开的影像太多；请稍后重试。</translation>
+    </message>
+    <message>
+        <source>this took longer than {limit} s; draw a smaller area, or start the job</source>
+        <translation>这超过了 {limit} 秒；请绘制更小的区域，或启动任务。</translation>
+    </message>
+    <message>
+        <source>unexpected {kind}; the server&apos;s log says more</source>
+        <translation>意外错误 {kind}；详情见服务器日志。</translation>
+    </message>
+    <message>
+        <source>No data on {share} of the area: nothing is known of that ground.</source>
+        <translation>区域的 {share} 没有数据：对那片地面一无所知。</translation>
+    </message>
+    <message>
+        <source>No data on {share} of the area in this chip.</source>
+        <translation>此图块中区域的 {share} 没有数据。</translation>
+    </message>
+    <message>
+        <source>The area cannot be used.</source>
+        <translation>该区域无法使用。</translation>
+    </message>
+    <message>
+        <source>The scene cannot be used.</source>
+        <translation>该影像无法使用。</translation>
+    </message>
+    <message>
+        <source>The prior cannot be used.</source>
+        <translation>该先验无法使用。</translation>
+    </message>
+    <message>
+        <source>The question cannot be asked like this.</source>
+        <translation>不能这样提问。</translation>
+    </message>
+    <message>
+        <source>The model cannot be loaded.</source>
+        <translation>模型无法加载。</translation>
+    </message>
+    <message>
+        <source>That is too much at once.</source>
+        <translation>一次给出的太多。</translation>
+    </message>
+    <message>
+        <source>The backend has too much to do.</source>
+        <translation>后端任务过多。</translation>
+    </message>
+    <message>
+        <source>The backend may not read that file.</source>
+        <translation>后端不允许读取该文件。</translation>
+    </message>
+    <message>
+        <source>The backend cannot keep its jobs.</source>
+        <translation>后端无法保存其任务。</translation>
+    </message>
+    <message>
+        <source>The backend does not accept the request.</source>
+        <translation>后端不接受该请求。</translation>
+    </message>
+</context>
+<context>
     <name>BackgroundTask</name>
     <message>
         <source>Cancelled.</source>
         <translation>已取消。</translation>
+    </message>
+</context>
+<context>
+    <name>BoxPlacing</name>
+    <message>
+        <source>That place lies outside what the scene&apos;s georeferencing can place.</source>
+        <translation>该位置超出了影像地理参考所能定位的范围。</translation>
     </message>
 </context>
 <context>
@@ -156,6 +369,37 @@
     <message>
         <source>%n feature(s) on the area</source>
         <translation>区域内的 %n 个要素</translation>
+    </message>
+    <message>
+        <source>No polygon of that layer lies on the area. Choose another layer, or another task.</source>
+        <translation>该图层没有多边形位于区域内。请选择其他图层或其他任务。</translation>
+    </message>
+</context>
+<context>
+    <name>BulkDecisions</name>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>What is decided so far stays; Undo takes it back</source>
+        <translation>已写入的决定会保留；可用“撤销”收回</translation>
+    </message>
+    <message>
+        <source>Deciding: %v of %m</source>
+        <translation>正在写入决定：%v / %m</translation>
+    </message>
+    <message>
+        <source>Taking back: %v of %m</source>
+        <translation>正在撤销：%v / %m</translation>
+    </message>
+    <message>
+        <source>Stopped after {n} of {total}. What is done stays; Undo takes it back.</source>
+        <translation>已在 {n} / {total} 处停止。已完成的会保留；可用“撤销”收回。</translation>
+    </message>
+    <message>
+        <source>Stopped after {n} of {total}: {reason}</source>
+        <translation>已在 {n} / {total} 处停止：{reason}</translation>
     </message>
 </context>
 <context>
@@ -319,8 +563,8 @@
         <translation>FUSAR-GPT 后端无法启动：{reason}。请打开 FUSAR-GPT 选项并点击“修复”，或在终端运行“fusar doctor”。</translation>
     </message>
     <message>
-        <source>The FUSAR-GPT backend stopped twice: {reason}. What was found so far stays on the map. Try a smaller area, or run “fusar doctor” in a terminal.</source>
-        <translation>FUSAR-GPT 后端两次停止：{reason}。已有结果保留在地图上。请试用更小的区域，或在终端运行“fusar doctor”。</translation>
+        <source>The FUSAR-GPT backend stopped twice, so it is not started again by itself. What was found so far is safe. If that happens again, try a smaller area, or run “fusar doctor” in a terminal.</source>
+        <translation>FUSAR-GPT 后端停止了两次，因此不再自动重启。目前的发现已保存。如果再次发生，请缩小区域，或在终端中运行“fusar doctor”。</translation>
     </message>
 </context>
 <context>
@@ -387,6 +631,10 @@
     <message>
         <source>No detection of this layer has a confidence or an objectness.</source>
         <translation>该图层的检测结果都没有置信度或目标性。</translation>
+    </message>
+    <message>
+        <source>Keep this filter in the project. Otherwise everything is shown when the project is opened again.</source>
+        <translation>在工程中保留此筛选。否则再次打开工程时显示全部。</translation>
     </message>
 </context>
 <context>
@@ -508,6 +756,10 @@
         <source>It cannot be saved. Is the disk full, or the file read-only?</source>
         <translation>无法保存。磁盘是否已满，或文件是否只读？</translation>
     </message>
+    <message>
+        <source>Review</source>
+        <translation>审核</translation>
+    </message>
 </context>
 <context>
     <name>Diagnosis</name>
@@ -626,10 +878,6 @@
         <translation>正在构建 {what}……</translation>
     </message>
     <message>
-        <source>Installing {what} packages…</source>
-        <translation>正在安装 {what} 个软件包……</translation>
-    </message>
-    <message>
         <source>The backend is installed and works.</source>
         <translation>后端已安装，运行正常。</translation>
     </message>
@@ -686,16 +934,28 @@
         <translation>后端约需 {needed} GB，而 {folder} 只剩 {free} GB 可用空间。请释放一些空间，或选择另一个磁盘上的文件夹。未安装任何内容。</translation>
     </message>
     <message>
-        <source>Asking the package index for fusar-gpt…</source>
-        <translation>正在向软件包索引查询 fusar-gpt…</translation>
+        <source>It does not use the NVIDIA GPU: only the CPU build of torch can be had. For the other one enter the address of its index under “Index for torch”, then press Repair.</source>
+        <translation>它不使用 NVIDIA GPU：只能得到 torch 的 CPU 版本。要使用 GPU 版本，请在“torch 的软件包索引”中填写其地址，然后按“修复”。</translation>
     </message>
     <message>
-        <source>The package index that pip is set to does not answer. Check the network, or choose a wheel or a folder under “Install from”.</source>
-        <translation>pip 所设置的软件包索引没有响应。请检查网络，或在“安装来源”中选择 wheel 文件或文件夹。</translation>
+        <source>This computer has no NVIDIA GPU, and only the build of torch for one can be had. It works all the same: {size} The CPU build takes about {download} GB to download and {disk} GB on the disk. {advice}</source>
+        <translation>本机没有 NVIDIA GPU，而只能得到为其构建的 torch。它同样可以工作：{size}CPU 版本约需下载 {download} GB，占用磁盘 {disk} GB。{advice}</translation>
     </message>
     <message>
-        <source>The package index that pip is set to does not have fusar-gpt for this Python. Choose the backend's wheel, a folder of wheels or the source code under “Install from”.</source>
-        <translation>pip 所设置的软件包索引中没有适用于此 Python 的 fusar-gpt。请在“安装来源”中选择后端的 wheel 文件、wheel 文件夹或源代码。</translation>
+        <source>For that one cancel, and enter the address of its index under “Index for torch”.</source>
+        <translation>如需 CPU 版本，请取消，并在“torch 的软件包索引”中填写其地址。</translation>
+    </message>
+    <message>
+        <source>For that one cancel, and put its wheel into the folder.</source>
+        <translation>如需 CPU 版本，请取消，并把它的 wheel 放入该文件夹。</translation>
+    </message>
+    <message>
+        <source>Waiting for your decision…</source>
+        <translation>等待您的决定……</translation>
+    </message>
+    <message>
+        <source>Installing %n package(s)…</source>
+        <translation>正在安装 %n 个软件包……</translation>
     </message>
 </context>
 <context>
@@ -807,6 +1067,26 @@
         <source>The layer “{layer}” of this project is in “{path}”. Choose another name.</source>
         <translation>本工程的图层“{layer}”就在“{path}”中。请换一个名称。</translation>
     </message>
+    <message>
+        <source>report {date} {name}</source>
+        <translation>报告 {date} {name}</translation>
+    </message>
+    <message>
+        <source>Report of “{name}”</source>
+        <translation>“{name}”的报告</translation>
+    </message>
+    <message>
+        <source>Open</source>
+        <translation>打开</translation>
+    </message>
+    <message>
+        <source>Report</source>
+        <translation>报告</translation>
+    </message>
+    <message>
+        <source>Cancelled. No report was written.</source>
+        <translation>已取消。未写出报告。</translation>
+    </message>
 </context>
 <context>
     <name>Filters</name>
@@ -831,12 +1111,39 @@
         <translation>在类别、运行、回答和编号中搜索</translation>
     </message>
     <message>
-        <source>Show all</source>
-        <translation>全部显示</translation>
+        <source>All scenes</source>
+        <translation>全部场景</translation>
     </message>
     <message>
-        <source>Confidence ≥</source>
-        <translation>置信度 ≥</translation>
+        <source>From any day</source>
+        <translation>起始日期不限</translation>
+    </message>
+    <message>
+        <source>Runs that began on this day or later</source>
+        <translation>在这一天或之后开始的运行</translation>
+    </message>
+    <message>
+        <source>To any day</source>
+        <translation>截止日期不限</translation>
+    </message>
+    <message>
+        <source>Runs that began on this day or earlier</source>
+        <translation>在这一天或之前开始的运行</translation>
+    </message>
+    <message>
+        <source>Clear filters</source>
+        <translation>清除筛选</translation>
+    </message>
+</context>
+<context>
+    <name>FindingConversations</name>
+    <message>
+        <source>No conversation about this finding yet</source>
+        <translation>还没有关于此发现的对话</translation>
+    </message>
+    <message>
+        <source>Conversations about this finding</source>
+        <translation>关于此发现的对话</translation>
     </message>
 </context>
 <context>
@@ -852,6 +1159,14 @@
     <message>
         <source>Runs</source>
         <translation>运行</translation>
+    </message>
+    <message>
+        <source>There is no run to report on yet. Interpret an area first.</source>
+        <translation>还没有可写报告的运行。请先解译一个区域。</translation>
+    </message>
+    <message>
+        <source>Report</source>
+        <translation>报告</translation>
     </message>
 </context>
 <context>
@@ -875,6 +1190,34 @@
     <message>
         <source>Run</source>
         <translation>运行</translation>
+    </message>
+    <message>
+        <source>SAR</source>
+        <translation>SAR</translation>
+    </message>
+    <message>
+        <source>Prior</source>
+        <translation>先验</translation>
+    </message>
+    <message>
+        <source>No prior</source>
+        <translation>无先验</translation>
+    </message>
+    <message>
+        <source>No picture</source>
+        <translation>无图像</translation>
+    </message>
+    <message>
+        <source>Not at hand</source>
+        <translation>不在本机</translation>
+    </message>
+    <message>
+        <source>Where this was seen in the scene is not known.</source>
+        <translation>不知道它在场景中的位置。</translation>
+    </message>
+    <message>
+        <source>{source}; A01, A16, A09 as red, green, blue</source>
+        <translation>{source}；A01、A16、A09 显示为红、绿、蓝</translation>
     </message>
 </context>
 <context>
@@ -943,6 +1286,10 @@
         <source>The map cannot show that place in its coordinate system.</source>
         <translation>地图无法在其坐标系中显示该位置。</translation>
     </message>
+    <message>
+        <source>hidden on the map by its least confidence: {n}</source>
+        <translation>因最低置信度而在地图上隐藏：{n}</translation>
+    </message>
 </context>
 <context>
     <name>FusarPlugin</name>
@@ -973,6 +1320,80 @@
     <message>
         <source>Copy diagnostics</source>
         <translation>复制诊断信息</translation>
+    </message>
+    <message>
+        <source>Write the report of a run…</source>
+        <translation>写出一次运行的报告…</translation>
+    </message>
+</context>
+<context>
+    <name>Histogram</name>
+    <message>
+        <source>Histogram</source>
+        <translation>直方图</translation>
+    </message>
+    <message>
+        <source>Drag to choose a range, or an end of it. Arrow keys move its lower end, with Shift its upper end. Double-click or Esc: everything.</source>
+        <translation>拖动以选择一个范围，或移动其一端。方向键移动下限，按住 Shift 移动上限。双击或按 Esc：全部。</translation>
+    </message>
+</context>
+<context>
+    <name>InstallPlanning</name>
+    <message>
+        <source>Everything is there already.</source>
+        <translation>所需内容均已就绪。</translation>
+    </message>
+    <message>
+        <source>About {disk} GB on the disk, {low} to {high} minutes.</source>
+        <translation>约占用磁盘 {disk} GB，需 {low} 到 {high} 分钟。</translation>
+    </message>
+    <message>
+        <source>About {download} GB to download, {disk} GB on the disk, {low} to {high} minutes.</source>
+        <translation>约需下载 {download} GB，占用磁盘 {disk} GB，需 {low} 到 {high} 分钟。</translation>
+    </message>
+    <message>
+        <source>%n package(s).</source>
+        <translation>%n 个软件包。</translation>
+    </message>
+    <message>
+        <source>Updating pip…</source>
+        <translation>正在更新 pip……</translation>
+    </message>
+    <message>
+        <source>Checking that everything can be had…</source>
+        <translation>正在检查所需的软件包是否齐全……</translation>
+    </message>
+    <message>
+        <source>Looking for the build of torch for this computer…</source>
+        <translation>正在查找适合本机的 torch 版本……</translation>
+    </message>
+    <message>
+        <source>The folder has no {package} for this computer and its Python, and the backend needs it. Make the folder on a computer of the same kind with the same Python, then try again.</source>
+        <translation>该文件夹中没有适合本机及其 Python 的 {package}，而后端需要它。请在同类计算机上用同一版本的 Python 制作该文件夹，然后重试。</translation>
+    </message>
+    <message>
+        <source>The package index that pip is set to does not answer. Check the network, or choose a wheel or a folder under “Install from”.</source>
+        <translation>pip 所设的软件包索引没有响应。请检查网络，或在“安装来源”中选择 wheel 或文件夹。</translation>
+    </message>
+    <message>
+        <source>The package index that pip is set to does not have fusar-gpt for this Python. Choose the backend's wheel, a folder of wheels or the source code under “Install from”.</source>
+        <translation>pip 所设的软件包索引没有适合此 Python 的 fusar-gpt。请在“安装来源”中选择后端的 wheel、wheel 文件夹或源代码。</translation>
+    </message>
+    <message>
+        <source>The package index that pip is set to has no {package} for this computer and its Python, and the backend needs it. Choose another Python, or a folder of wheels that holds it under “Install from”.</source>
+        <translation>pip 所设的软件包索引没有适合本机及其 Python 的 {package}，而后端需要它。请选择另一个 Python，或在“安装来源”中选择包含它的 wheel 文件夹。</translation>
+    </message>
+    <message>
+        <source>Nothing large was downloaded.</source>
+        <translation>没有下载任何大文件。</translation>
+    </message>
+    <message>
+        <source>pip cannot tell what would be installed: {reason}. Look at the log, then try again.</source>
+        <translation>pip 无法确定将要安装的内容：{reason}。请查看日志，然后重试。</translation>
+    </message>
+    <message>
+        <source>no reason given</source>
+        <translation>未给出原因</translation>
     </message>
 </context>
 <context>
@@ -1026,10 +1447,6 @@
         <translation>正在把区域发送给后端……</translation>
     </message>
     <message>
-        <source>Complete the question.</source>
-        <translation>请补全问题。</translation>
-    </message>
-    <message>
         <source>“{active}” is not a SAR layer, so “{scene}” is interpreted.</source>
         <translation>“{active}”不是 SAR 图层，因此解译“{scene}”。</translation>
     </message>
@@ -1041,8 +1458,8 @@
         <translation>后端在运行中停止，并丢失了该次运行。请重新运行。</translation>
     </message>
     <message>
-        <source>The backend stopped in mid-run and did not come back. Start the run again.</source>
-        <translation>后端在运行中停止且未恢复。请重新运行。</translation>
+        <source>The backend stopped in mid-run and did not come back.</source>
+        <translation>后端在运行中停止，且没有恢复。</translation>
     </message>
 </context>
 <context>
@@ -1202,12 +1619,40 @@
         <translation>请先选择用于安装的 wheel 文件或文件夹。</translation>
     </message>
     <message>
-        <source>Package index (needs the network, 3 GB or more, for the NVIDIA GPU)</source>
-        <translation>软件包索引（需要网络，3 GB 以上，用于 NVIDIA GPU）</translation>
+        <source>Package index (needs the network)</source>
+        <translation>软件包索引（需要网络）</translation>
     </message>
     <message>
-        <source>Package index (needs the network, up to 3 GB, no NVIDIA GPU)</source>
-        <translation>软件包索引（需要网络，最多 3 GB，无 NVIDIA GPU）</translation>
+        <source>Empty: the same as for the other packages</source>
+        <translation>留空：与其他软件包相同</translation>
+    </message>
+    <message>
+        <source>The address of one more package index, in which torch is looked for too. PyTorch's page “Get Started” names the one with the CPU builds (choose “CPU”) and those for NVIDIA GPUs.</source>
+        <translation>另一个软件包索引的地址，也会在其中查找 torch。PyTorch 的“Get Started”页面给出 CPU 版本的索引（选择“CPU”）以及用于 NVIDIA GPU 的索引。</translation>
+    </message>
+    <message>
+        <source>Install it anyway</source>
+        <translation>仍然安装</translation>
+    </message>
+    <message>
+        <source>Open the sample scene</source>
+        <translation>打开示例影像</translation>
+    </message>
+    <message>
+        <source>Inde&amp;x for torch</source>
+        <translation>torch 的软件包索引(&amp;X)</translation>
+    </message>
+    <message>
+        <source>For the NVIDIA GPU.</source>
+        <translation>用于 NVIDIA GPU。</translation>
+    </message>
+    <message>
+        <source>For the CPU; for the NVIDIA GPU fill in “Index for torch”.</source>
+        <translation>用于 CPU；要使用 NVIDIA GPU，请填写“torch 的软件包索引”。</translation>
+    </message>
+    <message>
+        <source>For the CPU: there is no NVIDIA GPU.</source>
+        <translation>用于 CPU：没有 NVIDIA GPU。</translation>
     </message>
 </context>
 <context>
@@ -1235,8 +1680,8 @@
         <translation>按模型所见显示</translation>
     </message>
     <message>
-        <source>“{path}” holds complex numbers, which QGIS cannot draw. Export their amplitude to see it; “Interpret SAR” works on the file as it is.</source>
-        <translation>“{path}”存储的是复数，QGIS 无法绘制。请导出其幅度后查看；“解译 SAR”可直接使用该文件。</translation>
+        <source>{name} (as the model sees)</source>
+        <translation>{name}（模型所见）</translation>
     </message>
 </context>
 <context>
@@ -1401,10 +1846,60 @@
     </message>
 </context>
 <context>
+    <name>ObstacleNote</name>
+    <message>
+        <source>Open options…</source>
+        <translation>打开选项…</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>重试</translation>
+    </message>
+</context>
+<context>
+    <name>Obstacles</name>
+    <message>
+        <source>The layer “{scene}” is no longer in the project. Choose an area of another one.</source>
+        <translation>图层“{scene}”已不在工程中。请选择另一个图层上的区域。</translation>
+    </message>
+    <message>
+        <source>The area is empty. Draw one on the scene.</source>
+        <translation>区域为空。请在影像上绘制一个区域。</translation>
+    </message>
+    <message>
+        <source>The area lies outside the scene “{scene}”. Draw one on the scene.</source>
+        <translation>区域位于影像“{scene}”之外。请在影像上绘制一个区域。</translation>
+    </message>
+</context>
+<context>
     <name>Options</name>
     <message>
         <source>The diagnostics are on the clipboard. Known secrets are hidden; read them before you send them.</source>
         <translation>诊断信息已复制到剪贴板。已知的机密已隐藏；发送前请先通读。</translation>
+    </message>
+    <message>
+        <source>Set up…</source>
+        <translation>设置……</translation>
+    </message>
+    <message>
+        <source>Install…</source>
+        <translation>安装……</translation>
+    </message>
+    <message>
+        <source>Choose a server…</source>
+        <translation>选择服务器……</translation>
+    </message>
+    <message>
+        <source>Open the sample scene</source>
+        <translation>打开示例影像</translation>
+    </message>
+    <message>
+        <source>Install it anyway</source>
+        <translation>仍然安装</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
     </message>
 </context>
 <context>
@@ -1455,10 +1950,10 @@
     </message>
 </context>
 <context>
-    <name>Pictures</name>
+    <name>PictureMaker</name>
     <message>
         <source>Pictures of findings</source>
-        <translation>发现的图片</translation>
+        <translation>结果的图片</translation>
     </message>
 </context>
 <context>
@@ -1525,6 +2020,41 @@
     <message>
         <source>%n vector(s); A01, A16, A09 as red, green, blue.</source>
         <translation>%n 个向量；A01、A16、A09 显示为红、绿、蓝。</translation>
+    </message>
+</context>
+<context>
+    <name>Prior</name>
+    <message>
+        <source>“{file}” is no raster of 64 bands: its prior is not drawn here.</source>
+        <translation>“{file}”不是 64 个波段的栅格：这里不绘制它的先验。</translation>
+    </message>
+    <message>
+        <source>The file of the prior cannot be read. It is damaged or gone.</source>
+        <translation>无法读取先验文件。它已损坏或不存在。</translation>
+    </message>
+    <message>
+        <source>The prior&apos;s file has no data at this place.</source>
+        <translation>先验文件在此处没有数据。</translation>
+    </message>
+    <message>
+        <source>There was no prior at this place.</source>
+        <translation>此处没有先验。</translation>
+    </message>
+    <message>
+        <source>The prior was fetched ({source}), and its pixels are not kept with the run.</source>
+        <translation>先验是下载的（{source}），其像素没有随运行保存。</translation>
+    </message>
+    <message>
+        <source>The prior's file “{file}” is not there any more.</source>
+        <translation>先验文件“{file}”已不存在。</translation>
+    </message>
+    <message>
+        <source>The prior's file “{file}” is newer than the run: it may be another one by now.</source>
+        <translation>先验文件“{file}”比这次运行新：它可能已是另一个文件。</translation>
+    </message>
+    <message>
+        <source>The prior's file “{file}” is of another year than the run's prior.</source>
+        <translation>先验文件“{file}”的年份与运行所用的先验不同。</translation>
     </message>
 </context>
 <context>
@@ -1631,6 +2161,14 @@
     <message>
         <source>The prior beside the scene covers a part: {file}</source>
         <translation>场景旁的先验只覆盖一部分：{file}</translation>
+    </message>
+    <message>
+        <source>Choose the file of the prior, or another prior.</source>
+        <translation>请选择先验文件，或选择其他先验。</translation>
+    </message>
+    <message>
+        <source>The prior file “{file}” is not there, or cannot be read. Choose another one.</source>
+        <translation>先验文件“{file}”不存在或无法读取。请选择其他文件。</translation>
     </message>
 </context>
 <context>
@@ -2207,10 +2745,6 @@
         <translation>从网络获取先验</translation>
     </message>
     <message>
-        <source>auto: what is at hand, such as a file beside the scene, else AlphaEarth, else none. none: from the image alone. cog: public files. earth-engine: your own account.</source>
-        <translation>auto：手头已有的（如场景旁的文件），否则 AlphaEarth，再否则无先验。none：仅凭影像。cog：公开文件。earth-engine：您自己的账户。</translation>
-    </message>
-    <message>
         <source>AlphaEarth tiles of each place are then fetched by the backend; only the tile numbers leave it. As you have answered in the options; without an answer nothing is fetched.</source>
         <translation>后端将获取每个地点的 AlphaEarth 瓦片；只有瓦片编号会离开后端。默认为您在选项中的回答；没有回答则不获取。</translation>
     </message>
@@ -2366,6 +2900,138 @@
         <source>What to do next</source>
         <translation>下一步</translation>
     </message>
+    <message>
+        <source>A polygon around each object, drawn by hand or detected, in any CRS.</source>
+        <translation>每个目标外的一个多边形，手绘或检测所得，坐标系任意。</translation>
+    </message>
+    <message>
+        <source>Every box with its own attributes, in its own CRS, then the class and how it came about.</source>
+        <translation>每个框保留自己的属性和坐标系，之后是类别及其由来。</translation>
+    </message>
+    <message>
+        <source>Boxes that the model found, such as “Detections” of the other algorithms.</source>
+        <translation>模型找到的框，例如其他算法的“检测结果”。</translation>
+    </message>
+    <message>
+        <source>A polygon around each object that is really there, in any CRS.</source>
+        <translation>每个真实目标外的一个多边形，坐标系任意。</translation>
+    </message>
+    <message>
+        <source>Empty here or for the detections: classes do not count.</source>
+        <translation>此处或检测结果一侧为空：不区分类别。</translation>
+    </message>
+    <message>
+        <source>A detection and a true object that overlap less are no pair.</source>
+        <translation>检测结果与真实目标重叠更少的不算配对。</translation>
+    </message>
+    <message>
+        <source>Both layers&apos; boxes in one, each with its state, its overlap and its partner.</source>
+        <translation>两个图层的框合为一层，各有状态、重叠度和配对。</translation>
+    </message>
+    <message>
+        <source>Precision, recall, F1 and counts, a row for each class and one for all.</source>
+        <translation>精确率、召回率、F1 和计数，每类一行，另有总计一行。</translation>
+    </message>
+    <message>
+        <source>The ground that the prior covers: that of the scenes it is for, in any CRS.</source>
+        <translation>先验覆盖的地面：所服务场景的范围，坐标系任意。</translation>
+    </message>
+    <message>
+        <source>The year that the embeddings describe, best that of the scene.</source>
+        <translation>嵌入向量所描述的年份，最好与场景同年。</translation>
+    </message>
+    <message>
+        <source>A GeoTIFF of 64 bands (int8). Beside a scene, named as it with _prior, it is found by itself.</source>
+        <translation>64 个波段（int8）的 GeoTIFF。放在场景旁、以场景名加 _prior 命名，会被自动找到。</translation>
+    </message>
+    <message>
+        <source>Cancel jobs</source>
+        <translation>取消任务</translation>
+    </message>
+    <message>
+        <source>Cancels jobs of “Start interpreting areas” that have not ended. One that has ended is left as it is, with its results. It comes back at once and never starts a backend.</source>
+        <translation>取消由“开始解译区域”启动而尚未结束的任务。已结束的保持原样，结果仍在。立即返回，从不启动后端。</translation>
+    </message>
+    <message>
+        <source>Jobs that were cancelled</source>
+        <translation>已取消的任务</translation>
+    </message>
+    <message>
+        <source>Files or layers, each with a georeference. One that cannot be opened is listed, and costs no other.</source>
+        <translation>文件或图层，每个都要有地理参考。打不开的会列出，不影响其余。</translation>
+    </message>
+    <message>
+        <source>In your own words, for the task ask; the other tasks do not read it.</source>
+        <translation>用您自己的话写，供“提问”任务使用；其他任务不读取。</translation>
+    </message>
+    <message>
+        <source>A box for each object: class, size in metres, objectness, confidence, scene and area.</source>
+        <translation>每个目标一个框：类别、以米为单位的尺寸、objectness、置信度、场景和区域。</translation>
+    </message>
+    <message>
+        <source>Nine cells for each chip; “hit” says which of them have a target.</source>
+        <translation>每个切片九个格子；“hit”说明哪些格子里有目标。</translation>
+    </message>
+    <message>
+        <source>Answers in words and numbers, and what the model said that nobody understood.</source>
+        <translation>文字和数字的回答，以及模型所说而无法理解的内容。</translation>
+    </message>
+    <message>
+        <source>A table with a row for each pair of raster and area: done or why not, model, prior, version.</source>
+        <translation>一个表，每对栅格和区域一行：完成与否及原因、模型、先验、版本。</translation>
+    </message>
+    <message>
+        <source>auto: what is at hand, such as a file beside the scene, else AlphaEarth, else none. none: from the image alone. cog: public files. earth-engine: your own account. A script or model may give the path of a file, or a raster layer, instead.</source>
+        <translation>auto：先用手头已有的（如场景旁的文件），否则用 AlphaEarth，再否则不用。none：只用影像。cog：公开文件。earth-engine：您自己的账户。脚本或模型也可以改为给出文件路径或栅格图层。</translation>
+    </message>
+    <message>
+        <source>As “Prior” takes it too: for the toolbox, and for a raster that a model's earlier step has made.</source>
+        <translation>与“先验”可接受的文件相同：供工具箱使用，也用于模型前一步骤生成的栅格。</translation>
+    </message>
+    <message>
+        <source>Else a pair without the prior that was named fails. “auto” always goes on.</source>
+        <translation>否则，缺少所指定先验的一对将失败。“auto”总会继续。</translation>
+    </message>
+    <message>
+        <source>A file on this computer; its numbers become the grey that the model sees.</source>
+        <translation>本机上的文件；其数值转为模型所见的灰度。</translation>
+    </message>
+    <message>
+        <source>A polygon around each known object, in any CRS; its bounds in pixels become the box.</source>
+        <translation>每个已知目标外的一个多边形，坐标系任意；其像素范围成为框。</translation>
+    </message>
+    <message>
+        <source>The class of each polygon, such as ship; an empty one is an error.</source>
+        <translation>每个多边形的类别，如 ship；为空即报错。</translation>
+    </message>
+    <message>
+        <source>Such as the type of a ship, where that is known.</source>
+        <translation>例如已知的船型。</translation>
+    </message>
+    <message>
+        <source>About: the raster is cut into the fewest equal chips of this size.</source>
+        <translation>约数：栅格被切成数量最少、大小相等的切片。</translation>
+    </message>
+    <message>
+        <source>They teach that there may be nothing.</source>
+        <translation>它们教会模型：也可能什么都没有。</translation>
+    </message>
+    <message>
+        <source>It begins the id of every record.</source>
+        <translation>每条记录的标识以它开头。</translation>
+    </message>
+    <message>
+        <source>Such as Sentinel-1; kept in every record.</source>
+        <translation>例如 Sentinel-1；保存在每条记录中。</translation>
+    </message>
+    <message>
+        <source>What may be done with the data; kept in every record.</source>
+        <translation>数据可作何用途；保存在每条记录中。</translation>
+    </message>
+    <message>
+        <source>A new folder: records.jsonl and the images. An old one is never overwritten.</source>
+        <translation>新文件夹：records.jsonl 和图像。已有的绝不覆盖。</translation>
+    </message>
 </context>
 <context>
     <name>PythonSearch</name>
@@ -2434,6 +3100,80 @@
     <message>
         <source>Ask what the model was taught</source>
         <translation>请询问模型学过的内容</translation>
+    </message>
+</context>
+<context>
+    <name>Ranges</name>
+    <message>
+        <source>Confidence</source>
+        <translation>置信度</translation>
+    </message>
+    <message>
+        <source>Length</source>
+        <translation>长度</translation>
+    </message>
+    <message>
+        <source>Area</source>
+        <translation>区域</translation>
+    </message>
+    <message>
+        <source>The number whose range is chosen; ranges of several count together</source>
+        <translation>要选择范围的数值；多个数值的范围同时生效</translation>
+    </message>
+    <message>
+        <source>At least; findings without such a number stay</source>
+        <translation>下限；没有该数值的结果会保留</translation>
+    </message>
+    <message>
+        <source>At most; findings without such a number stay</source>
+        <translation>上限；没有该数值的结果会保留</translation>
+    </message>
+</context>
+<context>
+    <name>Repetition</name>
+    <message>
+        <source>Run again</source>
+        <translation>再次运行</translation>
+    </message>
+    <message>
+        <source>The question of “{name}” is asked once more. What becomes of its findings?</source>
+        <translation>将再次提出“{name}”的问题。如何处理它的结果？</translation>
+    </message>
+    <message>
+        <source>Replace: they leave the project when the new run has ended well, and not before.</source>
+        <translation>替换：新运行成功结束后它们才离开工程，此前不会。</translation>
+    </message>
+    <message>
+        <source>%n decision(s) of your review will leave with them.</source>
+        <translation>您的 %n 条审核决定会随之离开。</translation>
+    </message>
+    <message>
+        <source>Replace</source>
+        <translation>替换</translation>
+    </message>
+    <message>
+        <source>Keep both and compare</source>
+        <translation>两者都保留并比较</translation>
+    </message>
+    <message>
+        <source>Keep both</source>
+        <translation>两者都保留</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>The findings of “{name}” stay, for the new run has not ended well.</source>
+        <translation>“{name}”的结果保留，因为新运行未成功结束。</translation>
+    </message>
+    <message>
+        <source>The new run has replaced “{name}”.</source>
+        <translation>新运行已替换“{name}”。</translation>
+    </message>
+    <message>
+        <source>Its GeoPackage still has its findings.</source>
+        <translation>其 GeoPackage 中仍有它的结果。</translation>
     </message>
 </context>
 <context>
@@ -2547,8 +3287,28 @@
         <translation>未审核</translation>
     </message>
     <message>
-        <source>The folder for temporary files cannot be written.</source>
-        <translation>无法写入临时文件夹。</translation>
+        <source>The run was cancelled: what it had not reached is not in here.</source>
+        <translation>运行已被取消：尚未处理的部分不在本报告中。</translation>
+    </message>
+    <message>
+        <source>The run failed before its end: what it had not reached is not in here.</source>
+        <translation>运行在结束前失败：尚未处理的部分不在本报告中。</translation>
+    </message>
+    <message>
+        <source>none</source>
+        <translation>无</translation>
+    </message>
+    <message>
+        <source>The run&apos;s own count</source>
+        <translation>运行自身的计数</translation>
+    </message>
+    <message>
+        <source>Area</source>
+        <translation>区域</translation>
+    </message>
+    <message>
+        <source>box changed</source>
+        <translation>边框已修改</translation>
     </message>
 </context>
 <context>
@@ -2558,8 +3318,8 @@
         <translation>PDF 报告</translation>
     </message>
     <message>
-        <source>Report written to {path}. Pages: {n}.</source>
-        <translation>报告已写入 {path}。页数：{n}。</translation>
+        <source>Report written to {path}: %n page(s).</source>
+        <translation>报告已写入 {path}：共 %n 页。</translation>
     </message>
 </context>
 <context>
@@ -2663,6 +3423,34 @@
     <message>
         <source>&amp;Numbers</source>
         <translation>数值(&amp;N)</translation>
+    </message>
+    <message>
+        <source>No picture without a backend.</source>
+        <translation>没有后端就没有图像。</translation>
+    </message>
+    <message>
+        <source>The backend has no model. Choose or install one in the FUSAR-GPT options.</source>
+        <translation>后端没有模型。请在 FUSAR-GPT 选项中选择或安装一个。</translation>
+    </message>
+    <message>
+        <source>Choose at least one target, which is what to look for.</source>
+        <translation>请至少选择一个目标，即要寻找的对象。</translation>
+    </message>
+    <message>
+        <source>Type a question about the area.</source>
+        <translation>请输入关于该区域的问题。</translation>
+    </message>
+    <message>
+        <source>What the numbers are multiplied by must be a number above 0, such as 0.01.</source>
+        <translation>数值的乘数必须是大于 0 的数，例如 0.01。</translation>
+    </message>
+    <message>
+        <source>Complete the question.</source>
+        <translation>请补全问题。</translation>
+    </message>
+    <message>
+        <source>Start {chips} chips</source>
+        <translation>开始 {chips} 个切片</translation>
     </message>
 </context>
 <context>
@@ -2774,10 +3562,6 @@
         <translation>已添加</translation>
     </message>
     <message>
-        <source>All findings are reviewed.</source>
-        <translation>所有结果均已审核。</translation>
-    </message>
-    <message>
         <source>Drag a rectangle around what the model missed.</source>
         <translation>在模型漏掉的对象周围拖出一个矩形。</translation>
     </message>
@@ -2789,16 +3573,72 @@
         <source>Reviewed: {findings}</source>
         <translation>正在审核：{findings}</translation>
     </message>
+    <message>
+        <source>Edit box</source>
+        <translation>编辑边框</translation>
+    </message>
+    <message>
+        <source>&lt;b&gt;Edit box (E)&lt;/b&gt;&lt;br&gt;Drag a corner or an edge, the inside to move it, the round handle to turn it (with Shift by 15°). The arrow keys move it by a pixel of the scene, Esc gives up, U takes it back.</source>
+        <translation>&lt;b&gt;编辑边框 (E)&lt;/b&gt;&lt;br&gt;拖动角点或边；拖动内部可移动；拖动圆形手柄可旋转（按住 Shift 以 15° 为步长）。方向键按影像的一个像素移动，Esc 放弃，U 撤销。</translation>
+    </message>
+    <message>
+        <source>box changed</source>
+        <translation>边框已修改</translation>
+    </message>
+</context>
+<context>
+    <name>ReviewSession</name>
+    <message>
+        <source>All findings are reviewed.</source>
+        <translation>所有结果均已审核。</translation>
+    </message>
+    <message>
+        <source>The box of another finding is as it was.</source>
+        <translation>另一个结果的边框已恢复原状。</translation>
+    </message>
+    <message>
+        <source>{reason} Boxes cannot be changed without the scene of the run.</source>
+        <translation>{reason}没有本次运行的影像，无法修改边框。</translation>
+    </message>
+</context>
+<context>
+    <name>RunComparison</name>
+    <message>
+        <source>Both runs have found nothing, so there is nothing to compare.</source>
+        <translation>两次运行都未发现目标，因此没有可比较的内容。</translation>
+    </message>
+    <message>
+        <source>{run} compared with {other}</source>
+        <translation>{run} 与 {other} 的比较</translation>
+    </message>
+    <message>
+        <source>These runs have looked at no common ground, so there is nothing to compare.</source>
+        <translation>这两次运行没有查看过共同的地面，因此没有可比较的内容。</translation>
+    </message>
+    <message>
+        <source>“{run}”: %n detection(s).
+“{other}”: {m}.</source>
+        <translation>“{run}”：%n 个检测目标。
+“{other}”：{m} 个。</translation>
+    </message>
+    <message>
+        <source>Not compared, as only one of the runs has looked there: %n detection(s).</source>
+        <translation>只有一次运行查看过该处，未作比较：%n 个检测目标。</translation>
+    </message>
+    <message>
+        <source>The scenes are not the same: boxes are compared by where they are on the ground.</source>
+        <translation>两个场景不同：按地面位置比较检测框。</translation>
+    </message>
+    <message>
+        <source>Runs compared</source>
+        <translation>运行比较</translation>
+    </message>
 </context>
 <context>
     <name>RunController</name>
     <message>
         <source>Sending “{name}”: {percent:.0f} %</source>
         <translation>正在发送“{name}”：{percent:.0f} %</translation>
-    </message>
-    <message>
-        <source>chip {done} of {total} ({caveats})</source>
-        <translation>第 {done} 个切片，共 {total} 个（{caveats}）</translation>
     </message>
     <message>
         <source>Cancelled. What was found so far stays on the map.</source>
@@ -2853,16 +3693,72 @@
         <translation>已取消。未进行任何解译。</translation>
     </message>
     <message>
-        <source>Starting the model. Chips to look at: {total} ({caveats})</source>
-        <translation>正在启动模型。待查看切片：{total}（{caveats}）</translation>
-    </message>
-    <message>
         <source>detections so far: {n}</source>
         <translation>目前检测到：{n}</translation>
     </message>
     <message>
         <source>Cancelled.</source>
         <translation>已取消。</translation>
+    </message>
+    <message>
+        <source>This area has {chips} chips. Start?</source>
+        <translation>该区域有 {chips} 个切片。开始吗？</translation>
+    </message>
+    <message>
+        <source>This area has {chips} chips, {time} here. Start?</source>
+        <translation>该区域有 {chips} 个切片，在此{time}。开始吗？</translation>
+    </message>
+    <message>
+        <source>{time}, as last time</source>
+        <translation>{time}（按上次的速度）</translation>
+    </message>
+    <message>
+        <source>The run goes on as it was. {problem}</source>
+        <translation>运行照旧继续。{problem}</translation>
+    </message>
+    <message>
+        <source>The backend does not answer; the run goes on when it is back. What was found is safe.</source>
+        <translation>后端没有应答；恢复后运行会继续。已有的发现已保存。</translation>
+    </message>
+    <message>
+        <source>waiting {n} s</source>
+        <translation>已等待 {n} 秒</translation>
+    </message>
+    <message>
+        <source>Loading the model</source>
+        <translation>正在加载模型</translation>
+    </message>
+    <message>
+        <source>Waiting for the backend</source>
+        <translation>正在等待后端</translation>
+    </message>
+    <message>
+        <source>Paused at chip {done} of {total}, what was found is safe</source>
+        <translation>已暂停于第 {done} / {total} 个切片，已有的发现已保存</translation>
+    </message>
+    <message>
+        <source>Starting, chips to look at: {total}</source>
+        <translation>正在开始，要查看的切片：{total}</translation>
+    </message>
+    <message>
+        <source>chip {done} of {total}</source>
+        <translation>第 {done} / {total} 个切片</translation>
+    </message>
+    <message>
+        <source>Paused. It can go on when its project is opened again.</source>
+        <translation>已暂停。再次打开其工程时可以继续。</translation>
+    </message>
+    <message>
+        <source>Resume</source>
+        <translation>继续</translation>
+    </message>
+    <message>
+        <source>Interrupted: {reason}</source>
+        <translation>已中断：{reason}</translation>
+    </message>
+    <message>
+        <source>Run again</source>
+        <translation>再次运行</translation>
     </message>
 </context>
 <context>
@@ -2911,72 +3807,20 @@
 <context>
     <name>RunList</name>
     <message>
-        <source>Started</source>
-        <translation>开始时间</translation>
-    </message>
-    <message>
-        <source>Question</source>
-        <translation>问题</translation>
-    </message>
-    <message>
-        <source>Findings</source>
-        <translation>结果数</translation>
-    </message>
-    <message>
         <source>Scene</source>
         <translation>场景</translation>
-    </message>
-    <message>
-        <source>Model</source>
-        <translation>模型</translation>
-    </message>
-    <message>
-        <source>Prior</source>
-        <translation>先验</translation>
     </message>
     <message>
         <source>Duration</source>
         <translation>用时</translation>
     </message>
     <message>
-        <source>Zoom to It</source>
-        <translation>缩放至此</translation>
-    </message>
-    <message>
-        <source>Show the ground of the run on the map</source>
-        <translation>在地图上显示该次运行的范围</translation>
-    </message>
-    <message>
-        <source>Run Again</source>
-        <translation>再次运行</translation>
-    </message>
-    <message>
-        <source>Ask the same again; its findings come beside these</source>
-        <translation>以相同设置再问一次；新结果与现有结果并列</translation>
-    </message>
-    <message>
         <source>Rename…</source>
         <translation>重命名…</translation>
     </message>
     <message>
-        <source>Give its group in the Layers panel a name</source>
-        <translation>为其在图层面板中的分组命名</translation>
-    </message>
-    <message>
         <source>Remove…</source>
         <translation>移除…</translation>
-    </message>
-    <message>
-        <source>Take its layers out of the project; their file keeps the findings</source>
-        <translation>将其图层移出工程；文件中的结果仍然保留</translation>
-    </message>
-    <message>
-        <source>Rename Run</source>
-        <translation>重命名运行</translation>
-    </message>
-    <message>
-        <source>Name in the Layers panel:</source>
-        <translation>图层面板中的名称：</translation>
     </message>
     <message>
         <source>Its layers leave the project. Their GeoPackage keeps the findings.</source>
@@ -2991,16 +3835,104 @@
         <translation>移除这次运行？</translation>
     </message>
     <message>
-        <source>{model} (demonstration)</source>
-        <translation>{model}（演示）</translation>
+        <source>Compare with</source>
+        <translation>比较对象</translation>
     </message>
     <message>
-        <source>none</source>
-        <translation>无</translation>
+        <source>dim over the same ground</source>
+        <translation>淡化同一地面的运行</translation>
     </message>
     <message>
-        <source>{n} s</source>
-        <translation>{n} 秒</translation>
+        <source>hide</source>
+        <translation>隐藏</translation>
+    </message>
+    <message>
+        <source>leave as they are</source>
+        <translation>保持原样</translation>
+    </message>
+    <message>
+        <source>What happens on the map to the runs that are not selected; it is never saved as their style</source>
+        <translation>地图上如何处理未选中的运行；绝不会保存为它们的样式</translation>
+    </message>
+    <message>
+        <source>&amp;Other runs:</source>
+        <translation>其他运行(&amp;O)：</translation>
+    </message>
+    <message>
+        <source>Rename run</source>
+        <translation>重命名运行</translation>
+    </message>
+    <message>
+        <source>Name of the run:</source>
+        <translation>运行的名称：</translation>
+    </message>
+    <message>
+        <source>It found nothing. The list forgets that it was looked for.</source>
+        <translation>它未发现目标。列表将不再记得曾经查找过。</translation>
+    </message>
+    <message>
+        <source>Run</source>
+        <translation>运行</translation>
+    </message>
+    <message>
+        <source>Result</source>
+        <translation>结果</translation>
+    </message>
+    <message>
+        <source>Model and prior</source>
+        <translation>模型与先验</translation>
+    </message>
+    <message>
+        <source>Zoom to it</source>
+        <translation>缩放到该运行</translation>
+    </message>
+    <message>
+        <source>Show the ground of the run on the map (Enter)</source>
+        <translation>在地图上显示运行的区域 (Enter)</translation>
+    </message>
+    <message>
+        <source>Run again…</source>
+        <translation>再次运行…</translation>
+    </message>
+    <message>
+        <source>Ask the same again; you choose whether the new run replaces this one</source>
+        <translation>再次提出同样的问题；由您选择新运行是否替换本次运行</translation>
+    </message>
+    <message>
+        <source>PDF report…</source>
+        <translation>PDF 报告…</translation>
+    </message>
+    <message>
+        <source>Write a report of the run: overview, counts, provenance and its findings</source>
+        <translation>写出运行的报告：概览、计数、来源及其结果</translation>
+    </message>
+    <message>
+        <source>Give the run, and its group in the Layers panel, a name (F2)</source>
+        <translation>为运行及其在图层面板中的组命名 (F2)</translation>
+    </message>
+    <message>
+        <source>Take the run out of the project; a file keeps its findings (Del)</source>
+        <translation>将运行移出工程；文件中仍保留其结果 (Del)</translation>
+    </message>
+    <message>
+        <source>%n run(s) over the same ground dimmed on the map</source>
+        <translation>地图上淡化了同一地面的 %n 次运行</translation>
+    </message>
+    <message>
+        <source>%n run(s) hidden on the map</source>
+        <translation>地图上隐藏了 %n 次运行</translation>
+    </message>
+    <message>
+        <source>No runs yet. Interpret an area first.</source>
+        <translation>还没有运行。请先解译一个区域。</translation>
+    </message>
+    <message>
+        <source>Compare with another run over the same ground: what is new, gone, moved and the same</source>
+        <translation>与同一地面的另一次运行比较：新增、消失、移动和相同的目标</translation>
+    </message>
+    <message>
+        <source>There is no other run of detections over the same ground to compare with</source>
+        <translation>同一地面没有其他可比较的检测运行</translation>
     </message>
 </context>
 <context>
@@ -3012,6 +3944,84 @@
     <message>
         <source>Cancel</source>
         <translation>取消</translation>
+    </message>
+    <message>
+        <source>Notices</source>
+        <translation>须知</translation>
+    </message>
+    <message>
+        <source>Pause</source>
+        <translation>暂停</translation>
+    </message>
+    <message>
+        <source>Start</source>
+        <translation>开始</translation>
+    </message>
+    <message>
+        <source>Resume</source>
+        <translation>继续</translation>
+    </message>
+</context>
+<context>
+    <name>RunRow</name>
+    <message>
+        <source>%n cell(s)</source>
+        <translation>%n 个格网单元</translation>
+    </message>
+    <message>
+        <source>nothing found</source>
+        <translation>未发现目标</translation>
+    </message>
+    <message>
+        <source>no findings</source>
+        <translation>没有结果</translation>
+    </message>
+    <message>
+        <source>under way</source>
+        <translation>进行中</translation>
+    </message>
+    <message>
+        <source>finished</source>
+        <translation>已完成</translation>
+    </message>
+    <message>
+        <source>cancelled</source>
+        <translation>已取消</translation>
+    </message>
+    <message>
+        <source>failed</source>
+        <translation>失败</translation>
+    </message>
+    <message>
+        <source>no prior</source>
+        <translation>无先验</translation>
+    </message>
+    <message>
+        <source>prior {prior}, simulated</source>
+        <translation>先验 {prior}，模拟</translation>
+    </message>
+    <message>
+        <source>prior {prior}</source>
+        <translation>先验 {prior}</translation>
+    </message>
+    <message>
+        <source>{n} s</source>
+        <translation>{n} 秒</translation>
+    </message>
+    <message>
+        <source>{model} (demonstration)</source>
+        <translation>{model}（演示）</translation>
+    </message>
+</context>
+<context>
+    <name>Runs</name>
+    <message>
+        <source>Starting the backend, {n} s</source>
+        <translation>正在启动后端，{n} 秒</translation>
+    </message>
+    <message>
+        <source>Starting the backend</source>
+        <translation>正在启动后端</translation>
     </message>
 </context>
 <context>
@@ -3035,6 +4045,10 @@
     <message>
         <source>“{name}” has no CRS. Set it (right-click the layer, Layer CRS), then try again.</source>
         <translation>“{name}”没有坐标系。请设置（右键单击图层，图层坐标系），然后重试。</translation>
+    </message>
+    <message>
+        <source>The layer that “{name}” shows is not in the project any more. Add the file again.</source>
+        <translation>“{name}”所显示的图层已不在工程中。请重新添加该文件。</translation>
     </message>
 </context>
 <context>
@@ -3126,8 +4140,12 @@
         <translation>单击打开 FUSAR-GPT 选项。</translation>
     </message>
     <message>
-        <source>The backend stopped and is started again. Runs go on from their last finished chip.</source>
-        <translation>后端停止后已重新启动。运行从最后完成的切片继续。</translation>
+        <source>not installed</source>
+        <translation>未安装</translation>
+    </message>
+    <message>
+        <source>The backend stopped and is started again. What was under way goes on.</source>
+        <translation>后端已停止，正在重新启动。进行中的工作会继续。</translation>
     </message>
 </context>
 <context>
@@ -3184,6 +4202,10 @@
     <message>
         <source>Choose an area below and ask in your own words. What an answer found is a link to the map.</source>
         <translation>请在下方选择区域，并用您自己的话提问。回答中找到的对象链接到地图。</translation>
+    </message>
+    <message>
+        <source>Suggested questions</source>
+        <translation>建议的问题</translation>
     </message>
 </context>
 <context>
@@ -3242,14 +4264,29 @@
     </message>
 </context>
 <context>
+    <name>UnfinishedOffer</name>
+    <message>
+        <source>This run has not ended. What it has found is kept.</source>
+        <translation>这次运行尚未结束。已有的发现已保留。</translation>
+    </message>
+    <message>
+        <source>This run stopped at chip {done} of {total} or later. What it has found is kept.</source>
+        <translation>这次运行停在第 {done} / {total} 个切片或之后。已有的发现已保留。</translation>
+    </message>
+    <message>
+        <source>Resume</source>
+        <translation>继续</translation>
+    </message>
+    <message>
+        <source>Give up</source>
+        <translation>放弃</translation>
+    </message>
+</context>
+<context>
     <name>Welcome</name>
     <message>
         <source>Welcome to FUSAR-GPT</source>
         <translation>欢迎使用 FUSAR-GPT</translation>
-    </message>
-    <message>
-        <source>Select a SAR layer, press “Interpret SAR” and drag a rectangle.</source>
-        <translation>选择 SAR 图层，点击“解译 SAR”并拖出一个矩形。</translation>
     </message>
     <message>
         <source>Open the sample scene</source>
@@ -3272,12 +4309,48 @@
         <translation>QGIS 无法打开示例影像 {path}。</translation>
     </message>
     <message>
-        <source>Now press “Interpret SAR” and drag a rectangle over the ships.</source>
-        <translation>现在点击“解译 SAR”，在船舶上拖出一个矩形。</translation>
-    </message>
-    <message>
         <source>Sample scene</source>
         <translation>示例影像</translation>
+    </message>
+    <message>
+        <source>Opening the sample scene…</source>
+        <translation>正在打开示例影像……</translation>
+    </message>
+    <message>
+        <source>Show the findings</source>
+        <translation>显示结果</translation>
+    </message>
+    <message>
+        <source>Install…</source>
+        <translation>安装……</translation>
+    </message>
+    <message>
+        <source>Choose a server…</source>
+        <translation>选择服务器……</translation>
+    </message>
+    <message>
+        <source>Next step</source>
+        <translation>下一步</translation>
+    </message>
+    <message>
+        <source>The program that runs the model is not installed yet.</source>
+        <translation>尚未安装运行模型的程序。</translation>
+    </message>
+    <message>
+        <source>See what was found in a table with pictures; there you accept or reject it.</source>
+        <translation>在带图片的表格中查看结果，并在那里接受或拒绝。</translation>
+    </message>
+    <message>
+        <source>Press “Interpret SAR”, drag a box over the harbour, then press Start.</source>
+        <translation>按“解译 SAR”，在港口上拖出一个矩形，然后按“开始”。</translation>
+    </message>
+    <message>
+        <source>Add a SAR image as a layer, or try the plugin on a sample.</source>
+        <translation>请把 SAR 影像添加为图层，或用示例影像试用本插件。</translation>
+    </message>
+    <message>
+        <source>Press “Interpret SAR”, drag a box over a part of your SAR layer, then press Start.</source>
+        <translation>按“解译 SAR”，在 SAR 图层的一部分上拖出一个矩形，然后按“开始”。</translation>
     </message>
 </context>
 <context>
@@ -3383,10 +4456,6 @@
         <translation>至少 {n}</translation>
     </message>
     <message>
-        <source>{n} of {chips} chips agree</source>
-        <translation>{chips} 个切片中有 {n} 个一致</translation>
-    </message>
-    <message>
         <source>{n} % of the chips agree</source>
         <translation>{n} % 的切片一致</translation>
     </message>
@@ -3457,6 +4526,38 @@
     <message>
         <source>%n chip(s) without enough data</source>
         <translation>%n 个切片数据不足</translation>
+    </message>
+    <message>
+        <source>new</source>
+        <translation>新增</translation>
+    </message>
+    <message>
+        <source>gone</source>
+        <translation>消失</translation>
+    </message>
+    <message>
+        <source>moved</source>
+        <translation>移动</translation>
+    </message>
+    <message>
+        <source>same</source>
+        <translation>相同</translation>
+    </message>
+    <message>
+        <source>chips that agree: {n} of {chips}</source>
+        <translation>一致的切片：{chips} 个中有 {n} 个</translation>
+    </message>
+    <message>
+        <source>about {n} s</source>
+        <translation>约需 {n} 秒</translation>
+    </message>
+    <message>
+        <source>about {n} min</source>
+        <translation>约需 {n} 分钟</translation>
+    </message>
+    <message>
+        <source>about {n} h</source>
+        <translation>约需 {n} 小时</translation>
     </message>
 </context>
 <context>
@@ -3539,6 +4640,22 @@
     <message>
         <source>The reviewer&apos;s name is written beside each decision. A prior is what satellites saw of the same ground in a year (AlphaEarth). What is at hand, beside the scene or fetched before, goes first; else the backend fetches tiles from public files or Earth Engine: only the tile numbers leave it.</source>
         <translation>每项决定旁会写上审核者的姓名。先验是卫星一年中对同一地面的观测（AlphaEarth）。先用手头已有的（场景旁的或以前获取的）；否则由后端从公开文件或 Earth Engine 获取瓦片：只有瓦片编号会离开后端。</translation>
+    </message>
+    <message>
+        <source>Never</source>
+        <translation>从不</translation>
+    </message>
+    <message>
+        <source>chips</source>
+        <translation>个切片</translation>
+    </message>
+    <message>
+        <source>Larger runs say how many chips they have, and how long that takes, and wait for your word</source>
+        <translation>更大的运行会先说明切片数和所需时间，等您确认</translation>
+    </message>
+    <message>
+        <source>&amp;Ask before more than</source>
+        <translation>超过多少时先询问(&amp;A)</translation>
     </message>
 </context>
 </TS>
