@@ -1150,7 +1150,7 @@
     <name>FindingsDock</name>
     <message>
         <source>Findings</source>
-        <translation>结果数</translation>
+        <translation>结果</translation>
     </message>
     <message>
         <source>&lt;b&gt;Findings&lt;/b&gt;&lt;br&gt;All findings of the project in a table: filter, look at and review them</source>
@@ -1280,7 +1280,7 @@
     </message>
     <message>
         <source>Findings</source>
-        <translation>结果数</translation>
+        <translation>结果</translation>
     </message>
     <message>
         <source>The map cannot show that place in its coordinate system.</source>
