@@ -587,6 +587,13 @@
     </message>
 </context>
 <context>
+    <name>ClusterNumbers</name>
+    <message>
+        <source>Places of findings</source>
+        <translation>结果的位置</translation>
+    </message>
+</context>
+<context>
     <name>Confidence</name>
     <message>
         <source>≥ {least}: {shown} of {total}</source>
@@ -4261,6 +4268,10 @@
     <message>
         <source>A chip as the model saw it. Click to show its place on the map.</source>
         <translation>模型所见的一个图块。点击可在地图上显示其位置。</translation>
+    </message>
+    <message>
+        <source>Show a chip on the map:</source>
+        <translation>在地图上显示图块：</translation>
     </message>
 </context>
 <context>

@@ -119,7 +119,7 @@ class ClusterNumbers(QObject):
         else:
             reader = PlacesReader(layer, self._canvas.mapSettings().destinationCrs())
             self._began = time.monotonic()
-            self._task = BackgroundTask("Places of findings", reader.read, quiet=True)
+            self._task = BackgroundTask(self.tr("Places of findings"), reader.read, quiet=True)
             self._task.over.connect(partial(self._take, name))
             self._task.start()
 

@@ -115,7 +115,8 @@ class TurnView(QFrame):
     def _show_chips(self) -> None:
         """List the chips as links to the map."""
         links = (f'<a href="#{n}">{n + 1}</a>' for n in range(len(self.turn.rests_on.chips)))
-        self._seen.setHtml(f"{self.tr('Show a chip on the map:')} {' '.join(links)}")
+        text = self.tr("Show a chip on the map:")
+        self._seen.setHtml(f"{text} {' '.join(links)}")
 
     def _scale_pictures(self) -> None:
         """Let no picture be wider than the transcript."""
