@@ -157,8 +157,10 @@ def test_group_name_hides_nothing(ask, bar, qtbot):
 
 
 def test_a_rectangle_follows_the_rotated_map(ask, bar, qtbot, standin, canvas):
+    middle = canvas.mapSettings().outputSize() / 2  # a turned map keeps its middle
     canvas.setRotation(30)
-    ask("count")
+    x, y = middle.width(), middle.height()
+    ask("count", corners=((x - 5, y - 5), (x + 5, y + 5)))
     qtbot.waitUntil(lambda: finished(bar, "ship: 7"))
     ring = standin.orders[0]["area"]["coordinates"][0]
     assert len(ring) == 5
