@@ -209,7 +209,10 @@ class Door(BaseHTTPRequestHandler):
                 400, {"title": "Bad Request", "status": 400, "detail": "the area is outside the scene"}
             )
         else:
-            self.reply(200, preview_of(order, source_of(order, self.server.prior)) | self.server.preview)
+            source = source_of(order, self.server.prior)
+            self.reply(
+                200, {**preview_of(order, source), "chips": self.chips_of(order)} | self.server.preview
+            )
 
     def do_DELETE(self) -> None:
         if self.admitted():
@@ -247,6 +250,11 @@ class Door(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def chips_of(self, order: dict) -> int:
+        """Return how many chips a run looks at."""
+        kind = (order["targets"] or [""])[0]
+        return {"endless": 1_900, "crowded": self.server.crowd[0]}.get(kind, CHIPS)
+
     def stream(self) -> None:
         number = int(self.path.split("/")[2])
         order = self.server.orders[number]
@@ -261,7 +269,7 @@ class Door(BaseHTTPRequestHandler):
         if kind == "garbled":
             self.event("started", ["no run"])
             return
-        chips = {"endless": 1_900, "crowded": self.server.crowd[0]}.get(kind, CHIPS)
+        chips = self.chips_of(order)
         source = source_of(order, self.server.prior)
         run = replace(run_of(order, source), id=f"run-{number + 1}")
         if source == "none" and self.server.prior["hosts"]:

@@ -10,6 +10,8 @@ from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QInputDialog, QToolBar
 from test_results import finding, project, run  # noqa: F401 - fixtures
 
+from fusar_qgis.contract import UPLOADED, Task
+from fusar_qgis.core.request import LayerRequest
 from fusar_qgis.gui.findings import bulk as bulk_module
 from fusar_qgis.gui.findings import reader as reader_module
 from fusar_qgis.gui.findings.bulk import BulkDecisions
@@ -20,6 +22,7 @@ from fusar_qgis.gui.findings.table_model import PRIOR
 from fusar_qgis.gui.review import Review
 from fusar_qgis.layers import findings_layer
 from fusar_qgis.layers.decisions import Decisions
+from fusar_qgis.layers.features import BOX
 from fusar_qgis.layers.findings_layer import run_of
 from fusar_qgis.layers.project_runs import runs_in
 from fusar_qgis.layers.styles import set_least_score
@@ -357,3 +360,16 @@ def test_a_run_that_goes_on_has_only_what_is_new_read_and_what_is_gone_dropped(
     assert read == [5]
     reader.forget(layer.id())
     assert keys_read() == read == [1, 3, 4, 5]
+
+
+def test_boxes_of_a_part_that_was_sent_are_shown_where_they_lie_in_the_whole_scene(layer):
+    """The columns count pixels from the part's corner, while pictures are cut from the whole scene."""
+    (made,) = runs_in(QgsProject.instance())
+    at = [layer.fields().indexOf(name) for name in BOX]
+    whole = reader_module.rows_of(layer, made, [1, 2]).box
+    shifted = {key: dict(zip(at, box - 3)) for key, box in zip((1, 2), whole)}  # noqa: B905 - Python 3.9
+    assert layer.dataProvider().changeAttributeValues(shifted)
+    made.request = LayerRequest(UPLOADED + 64 * "0", Task.DETECT, ("ship",), None, "EPSG:32650")
+    assert reader_module.rows_of(layer, made, [1, 2]).box == pytest.approx(whole, abs=0.01)
+    layer.setCustomProperty(findings_layer.SCENE_PROPERTY, "/gone.tif")
+    assert np.isnan(reader_module.rows_of(layer, made, [1, 2]).box).all()

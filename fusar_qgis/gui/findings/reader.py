@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from qgis.core import QgsFeature, QgsFeatureRequest, QgsVectorLayer
+from qgis.core import QgsCsException, QgsFeature, QgsFeatureRequest, QgsVectorLayer
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
+from ...contract import UPLOADED
 from ...core.review import final_label
+from ...layers.box_placing import BoxPlacing
 from ...layers.features import BOX, value_of
 from ...layers.findings_layer import KIND_PROPERTY
 from ...layers.project_runs import ProjectRun
 from ...layers.run_groups import run_label, started
+from ...layers.scene import SceneError
 from .rows import Rows
 
 _SLICE_S = 0.015
@@ -101,11 +106,29 @@ def rows_of(layer: QgsVectorLayer, run: ProjectRun, keys: list[int]) -> Rows:
     """Return what a layer says of these findings now."""
     name, kind = layer.id(), str(layer.customProperty(KIND_PROPERTY) or "")
     of_run = _of_run(run.run)
-    request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
+    was_sent = run.request is not None and run.request.scene.startswith(UPLOADED)
+    request = QgsFeatureRequest()
+    if not was_sent:
+        request.setFlags(QgsFeatureRequest.Flag.NoGeometry)
     there = [one for one in _NAMES if layer.fields().indexOf(one) >= 0]
     request.setSubsetOfAttributes(there, layer.fields())
     request.setFilterFids(keys)
-    return Rows.of([_record(feature, name, kind, of_run) for feature in layer.getFeatures(request)])
+    features = list(layer.getFeatures(request))
+    rows = Rows.of([_record(feature, name, kind, of_run) for feature in features])
+    return replace(rows, box=_boxes_in_scene(layer, features)) if was_sent and features else rows
+
+
+def _boxes_in_scene(layer: QgsVectorLayer, features: Sequence[QgsFeature]) -> Any:
+    """Return boxes in pixels of the whole scene, float [n, 4], where the columns count from the part that was sent."""
+    boxes = np.full((len(features), 4), np.nan)
+    try:
+        placing = BoxPlacing(layer)
+    except SceneError:
+        return boxes
+    for row, feature in enumerate(features):
+        with suppress(SceneError, QgsCsException):
+            boxes[row] = placing.box_of(feature.geometry()).bounds
+    return boxes
 
 
 def layers_of(run: ProjectRun) -> list[QgsVectorLayer]:
