@@ -8,9 +8,7 @@ TEST_ENV := PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=2
 demo: .venv/installed
 	.venv/bin/fusar demo --out build/demo
 
-# The tests of QGIS mostly wait for windows: beside the others they cost little.
-test: lint
-	$(MAKE) --jobs=2 --output-sync=line test-backend test-qgis
+test: lint test-backend test-qgis
 
 lint: .venv/dev-installed
 	.venv/bin/ruff check .

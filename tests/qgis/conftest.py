@@ -16,7 +16,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 gdal.UseExceptions()
 
 from chatting import last, say, settle  # noqa: E402
-from qgis.core import QgsProject, QgsRasterLayer, QgsSettings  # noqa: E402
+from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsSettings  # noqa: E402
 from qgis.gui import QgsMessageBar  # noqa: E402
 from qgis.PyQt.QtCore import QCoreApplication, QTranslator  # noqa: E402
 from qgis.PyQt.QtWidgets import QAction, QToolBar  # noqa: E402
@@ -36,6 +36,7 @@ CONFIDENCES = (0.9, 0.2, 0.6, None)
 @pytest.fixture(scope="session", autouse=True)
 def _no_layer_outlives_qgis(qgis_app):
     yield
+    QgsApplication.taskManager().cancelAll()  # one that a failed test has left would keep pytest-qgis waiting
     gc.collect()  # of caught exceptions' frames: collected after QGIS, a layer crashes Python
 
 
