@@ -16,7 +16,7 @@ from ..connection.command import JsonQuery
 from ..layers.project_runs import ProjectRuns
 from ..layers.scene import SceneError
 from .areas import scene_for
-from .messages import show_message
+from .messages import show_message, take_away
 from .model_grey import show_as_model
 from .options import Options
 
@@ -120,7 +120,7 @@ class Welcome(QObject):
         answer = self._iface.messageBar().currentItem()
         if answer is not None and answer.title() == self._button.text():
             # What this press was refused for, a scene or a backend, the welcome says too, with a button to it.
-            self._iface.messageBar().popWidget(answer)
+            take_away(self._iface.messageBar(), answer)
         self.show_again()
 
     def _refresh_soon(self, *_: object) -> None:
@@ -212,7 +212,7 @@ class Welcome(QObject):
     def _close(self) -> None:
         item, self._item = self._item, None
         if item is not None:
-            self._iface.messageBar().popWidget(item)
+            take_away(self._iface.messageBar(), item)
 
     def _forget_item(self, item: QgsMessageBarItem) -> None:
         if item is self._item:
