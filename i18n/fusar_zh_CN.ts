@@ -4439,18 +4439,6 @@
         <translation>您自己的问题</translation>
     </message>
     <message>
-        <source>about {n} s left</source>
-        <translation>约剩 {n} 秒</translation>
-    </message>
-    <message>
-        <source>about {n} min left</source>
-        <translation>约剩 {n} 分钟</translation>
-    </message>
-    <message>
-        <source>about {n} h left</source>
-        <translation>约剩 {n} 小时</translation>
-    </message>
-    <message>
         <source>from detections</source>
         <translation>来自检测结果</translation>
     </message>
@@ -4569,6 +4557,10 @@
     <message>
         <source>about {n} h</source>
         <translation>约需 {n} 小时</translation>
+    </message>
+    <message>
+        <source>{time} left</source>
+        <translation>剩余时间{time}</translation>
     </message>
 </context>
 <context>

@@ -187,10 +187,4 @@ def time_in_words(seconds: float) -> str:
 
 def time_left(seconds: float) -> str:
     """Return about how long ``seconds`` are, for the rest of a run."""
-    if seconds < 60:
-        text = translate("Wording", "about {n} s left").format(n=max(round(seconds / 5) * 5, 5))
-    elif seconds < 5400:
-        text = translate("Wording", "about {n} min left").format(n=round(seconds / 60))
-    else:
-        text = translate("Wording", "about {n} h left").format(n=round(seconds / 3600, 1))
-    return str(text)
+    return str(translate("Wording", "{time} left")).format(time=time_in_words(seconds))
