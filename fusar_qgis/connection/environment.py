@@ -112,6 +112,12 @@ class Environment(QObject):
         if self._begin(folder, self.tr("Removing…")):
             self._clear(self._removed)
 
+    def proceed(self) -> None:
+        """Install what was asked about."""
+        if self.question:
+            self.question = ""
+            self._install(self._settled)
+
     def cancel(self) -> None:
         """Stop at once; an environment that was just being made goes again."""
         if not self.is_busy or self._cancelled:
@@ -158,12 +164,6 @@ class Environment(QObject):
             return False
         self._report_step(doing)
         return True
-
-    def proceed(self) -> None:
-        """Install what was asked about."""
-        if self.question:
-            self.question = ""
-            self._install(self._settled)
 
     def _shortage(self, plan: InstallPlan) -> str:
         """Return why the disk is too small for the environment, or nothing."""
