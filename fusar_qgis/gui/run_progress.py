@@ -35,8 +35,13 @@ class RunTask(QgsTask):
         pool.reserveThread()
         return self._succeeded
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the run is over, or was stopped."""
+        return self._over.is_set()
+
     def finish(self, succeeded: bool) -> None:
-        """The run is over."""
+        """The run is over; a task that has not begun yet ends as soon as it does."""
         self._succeeded = succeeded
         self._over.set()
 
@@ -161,7 +166,7 @@ class RunProgress(QObject):
         item, self._item = self._item, None
         if item is not None:
             take_away(self._bar, item)
-        if self._task.isActive():
+        if self._task.isActive() or not self._task.is_over:
             self._task.taskCompleted.connect(self._end)
             self._task.taskTerminated.connect(self._end)
             self._task.finish(succeeded)

@@ -3,6 +3,7 @@
 import gc
 import json
 import sqlite3
+import threading
 import zipfile
 from contextlib import closing
 
@@ -24,7 +25,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.gui import QgsMessageViewer
-from qgis.PyQt.QtCore import QPoint, Qt
+from qgis.PyQt.QtCore import QPoint, Qt, QThreadPool
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QAction, QPushButton, QTextEdit
 from standin import CHIPS, GUESSED, IN_CACHE, REFUSAL, UNSEEN
@@ -37,7 +38,7 @@ from fusar_qgis.gui.area_tool import AreaTool
 from fusar_qgis.gui.interpretation import Interpretation
 from fusar_qgis.gui.messages import show_message, take_away
 from fusar_qgis.gui.request_dialog import RequestDialog
-from fusar_qgis.gui.run_progress import RunTask
+from fusar_qgis.gui.run_progress import RunProgress, RunTask
 from fusar_qgis.layers import clipping, model_grey
 from fusar_qgis.layers.findings_layer import SCENE_PROPERTY, request_of, run_of
 from fusar_qgis.layers.project_runs import runs_in
@@ -154,6 +155,26 @@ def test_group_name_hides_nothing(ask, bar, qtbot):
     assert group.name().endswith(" · Detect ship (demonstration model, no prior, simulated scene)")
     assert [node.name() for node in group.findLayers()] == ["Detections"]
     assert tasks() == [] or all(not task.isActive() for task in tasks())
+
+
+def test_a_run_that_ends_before_its_task_begins_leaves_no_task(bar, qtbot):
+    """Else the task would wait for ever: in QGIS's list of tasks, and for QGIS itself when it is closed."""
+    pool, begun = QThreadPool.globalInstance(), threading.Event()
+    pool.waitForDone()
+    most = pool.maxThreadCount()
+    pool.setMaxThreadCount(1)
+    pool.start(begun.wait)
+    try:
+        progress = RunProgress(bar, "Detect ship", bar)
+        (task,) = (one for one in tasks() if one.description() == "Detect ship")
+        assert task.status() == QgsTask.TaskStatus.Queued
+        ended = []
+        task.taskCompleted.connect(lambda: ended.append(True))
+        progress.finish(True)
+    finally:
+        begun.set()
+        pool.setMaxThreadCount(most)
+    qtbot.waitUntil(lambda: ended == [True])
 
 
 def test_a_rectangle_follows_the_rotated_map(ask, bar, qtbot, standin, canvas):
