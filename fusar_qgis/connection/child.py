@@ -84,7 +84,7 @@ def _is_unfinished(folder: Path) -> bool:
     oldest = datetime.now(timezone.utc) - timedelta(days=_KEEP_DAYS)
     query = "SELECT count(*) FROM jobs WHERE finished IS NULL AND status != 'dismissed' AND created > ?"  # ISO 8601
     try:
-        with closing(sqlite3.connect(journal, _BUSY_S)) as database:
+        with closing(sqlite3.connect(journal, timeout=_BUSY_S)) as database:
             return bool(database.execute(query, (oldest.isoformat(),)).fetchone()[0])
     except sqlite3.OperationalError:  # a backend that is just ending still has it
         return True
