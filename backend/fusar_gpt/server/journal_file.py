@@ -101,7 +101,7 @@ def _checked(
         return None, "its file is empty"
     if not (path.is_file() and os.access(path, os.R_OK | os.W_OK)):
         return None, "its file cannot be read and written"
-    db = sqlite3.connect(path, busy_s, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
     try:
         _prepare(db)
         return db, _problem(db, beside)
