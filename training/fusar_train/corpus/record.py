@@ -37,6 +37,7 @@ from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import inside
 from fusar_train.corpus.images import Source, crop, image_facts, read_image
 from fusar_train.corpus.prior_file import Vectors, read_prior
+from fusar_train.corpus.texts.sub_texts import SubTexts
 from fusar_train.validation import first_fault
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ class Record:
         prior: The file of AEF vectors, absolute; None without a prior.
         messages: Questions and answers; may be empty.
         caption: A description that somebody wrote.
+        texts: Sub-texts by key (FUSAR-KLIP), one entry a key set and describer.
         scene: Records of one scene never lie in different splits.
         split: One of ``SPLITS``, or None.
         provenance: Where it comes from: dataset, licence, sensor, pixel_m, simulated, year, complete, ...
@@ -171,6 +173,7 @@ class Record:
     prior: Annotated[Path, BeforeValidator(_file)] | None = None
     messages: Annotated[tuple[Message, ...], BeforeValidator(lambda listed: listed or ())] = ()
     caption: str | None = None
+    texts: Annotated[tuple[SubTexts, ...], BeforeValidator(lambda listed: listed or ())] = ()
     scene: str
     split: Annotated[str, AfterValidator(_split)] | None = None
     provenance: Annotated[Mapping[str, Any], BeforeValidator(lambda stated: stated or {})] = field(
@@ -212,11 +215,14 @@ class Record:
             "objects": objects,
             "prior": prior,
             "messages": messages,
+            "texts": [{"keys": one.keys, "said": dict(one.said), "by": dict(one.by)} for one in self.texts],
             "provenance": dict(self.provenance),
         }
         fields = {
             one.name: changed.get(one.name, getattr(self, one.name)) for one in dataclass_fields(Record)
         }
+        if not self.texts:
+            del fields["texts"]  # most data sets have none
         return json.dumps(fields, ensure_ascii=False, allow_nan=False)
 
     def pixels(self) -> NDArray[np.uint8]:

@@ -20,24 +20,38 @@ from fusar_train.corpus.images import AS_THEY_ARE, PNG_LEVEL, image_facts
 from fusar_train.corpus.prior_file import Vectors, write_prior
 from fusar_train.corpus.record import RECORDS_FILE, Record
 from fusar_train.corpus.shards import read_shards, shards_of
+from fusar_train.corpus.sidecars import Sidecars
 
 STORED_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
-def read_records(path: Path) -> Iterator[Record]:
+def read_records(path: Path, texts: str | None = None) -> Iterator[Record]:
     """The records of a folder, a JSONL file or a shard (``.tar``), one by one.
 
+    With what lies beside them: the splits of a corpus, and sub-texts.
+
+    Args:
+        path: What to read.
+        texts: Name of the describer whose sub-texts are read; None takes the only one, or those in the records.
+
     Raises:
-        CorpusError: Nothing is there, or a record makes no sense: named by file and line.
+        CorpusError: Nothing is there, a record makes no sense: named by file and line; or several describers have
+            described the records and none is named.
     """
-    for record in read_leniently(path):
+    for record in read_leniently(path, texts):
         if isinstance(record, CorpusError):
             raise record
         yield record
 
 
-def read_leniently(path: Path) -> Iterator[Record | CorpusError]:
+def read_leniently(path: Path, texts: str | None = None) -> Iterator[Record | CorpusError]:
     """As ``read_records``, but a bad record comes as its error."""
+    beside = Sidecars.of(path, texts)
+    for record in _stored(path):
+        yield record if isinstance(record, CorpusError) else beside.completed(record)
+
+
+def _stored(path: Path) -> Iterator[Record | CorpusError]:
     if shards := shards_of(path):
         yield from read_shards(shards)
         return

@@ -1,0 +1,55 @@
+"""The eight sub-texts of a slice in either of two key sets (FUSAR-KLIP 3.2), as a record holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+KEY_SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "targets": (
+            "Count", "Location", "Feature", "Size", "Category", "Distribution", "Region", "Environment",
+        ),
+        "terrain": (
+            "Terrain", "Functionality", "Location", "Layout", "Boundary", "Building", "Road", "Water",
+        ),
+    }
+)  # fmt: skip
+"""The keys of each set, in the order in which they are told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubTexts:
+    """What one describer says of one slice.
+
+    Attributes:
+        keys: Name of the key set.
+        said: A sentence or phrase by key, in the set's order; keys that the describer did not fill are missing.
+        by: Who said it: describer, and where a model did: endpoint, model, templates (their hash); ``noise`` where
+            wrong texts were planted.
+    """
+
+    keys: str
+    said: Mapping[str, str]
+    by: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """ValueError for an unknown key set, key or an empty text."""
+        if self.keys not in KEY_SETS:
+            raise ValueError(f"the key set {self.keys!r} is none of {', '.join(KEY_SETS)}")
+        for key, text in self.said.items():
+            if key not in KEY_SETS[self.keys]:
+                raise ValueError(f"{key!r} is no key of {self.keys}")
+            if not text.strip():
+                raise ValueError(f"the sub-text {key} is empty: leave the key out")
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The keys that were not filled."""
+        return tuple(key for key in KEY_SETS[self.keys] if key not in self.said)
+
+    def whole(self) -> str:
+        """All sub-texts together, one "Key: text" a line, in the set's order."""
+        return "\n".join(f"{key}: {self.said[key]}" for key in KEY_SETS[self.keys] if key in self.said)
