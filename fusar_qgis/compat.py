@@ -7,6 +7,7 @@ from typing import Any
 
 from qgis.core import (
     Qgis,
+    QgsApplication,
     QgsField,
     QgsMapLayer,
     QgsPalLayerSettings,
@@ -18,6 +19,7 @@ from qgis.core import (
     QgsTask,
     QgsWkbTypes,
 )
+from qgis.PyQt.QtCore import QThreadPool
 
 if Qgis.QGIS_VERSION_INT >= 33800:
     from qgis.PyQt.QtCore import QMetaType
@@ -110,3 +112,9 @@ def feature_action_target() -> Any:
     if Qgis.QGIS_VERSION_INT >= 33000:
         return Qgis.MapLayerActionTarget.SingleFeature
     return QgsMapLayerAction.Target.SingleFeature
+
+
+def task_pool() -> QThreadPool:
+    """Return the pool of threads that QGIS runs its tasks on: newer QGIS has one for tasks alone."""
+    manager = QgsApplication.taskManager()
+    return manager.threadPool() if hasattr(manager, "threadPool") else QThreadPool.globalInstance()

@@ -8,9 +8,10 @@ from html import escape
 
 from qgis.core import Qgis, QgsApplication, QgsTask
 from qgis.gui import QgsMessageBar, QgsMessageBarItem
-from qgis.PyQt.QtCore import QObject, QThreadPool, QTimer, pyqtSignal
+from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from qgis.PyQt.QtWidgets import QProgressBar, QPushButton
 
+from .. import compat
 from .messages import show_whole, take_away
 
 _COME_BACK_MS = 15_000
@@ -29,7 +30,7 @@ class RunTask(QgsTask):
 
     def run(self) -> bool:
         """Sleep until the run is over; lend the thread's place in the pool to QGIS meanwhile."""
-        pool = QThreadPool.globalInstance()
+        pool = compat.task_pool()
         pool.releaseThread()
         self._over.wait()
         pool.reserveThread()

@@ -25,11 +25,12 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.gui import QgsMessageViewer
-from qgis.PyQt.QtCore import QPoint, Qt, QThreadPool
+from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QAction, QPushButton, QTextEdit
 from standin import CHIPS, GUESSED, IN_CACHE, REFUSAL, UNSEEN
 
+from fusar_qgis import compat
 from fusar_qgis.connection.backend import Backend
 from fusar_qgis.contract import Task
 from fusar_qgis.core.endpoint import Endpoint
@@ -159,22 +160,42 @@ def test_group_name_hides_nothing(ask, bar, qtbot):
 
 def test_a_run_that_ends_before_its_task_begins_leaves_no_task(bar, qtbot):
     """Else the task would wait for ever: in QGIS's list of tasks, and for QGIS itself when it is closed."""
-    pool, begun = QThreadPool.globalInstance(), threading.Event()
+    pool, begun = compat.task_pool(), threading.Event()
     pool.waitForDone()
     most = pool.maxThreadCount()
     pool.setMaxThreadCount(1)
     pool.start(begun.wait)
+    progress = RunProgress(bar, "Detect ship", bar)
     try:
-        progress = RunProgress(bar, "Detect ship", bar)
         (task,) = (one for one in tasks() if one.description() == "Detect ship")
+        qtbot.wait(100)  # time enough to begin, were there a thread for it
         assert task.status() == QgsTask.TaskStatus.Queued
         ended = []
         task.taskCompleted.connect(lambda: ended.append(True))
-        progress.finish(True)
     finally:
+        progress.finish(True)
         begun.set()
         pool.setMaxThreadCount(most)
     qtbot.waitUntil(lambda: ended == [True])
+
+
+def test_a_run_lends_its_thread_to_other_tasks(bar, qtbot):
+    """Else a run or two would hold up every other task of QGIS."""
+    pool = compat.task_pool()
+    most = pool.maxThreadCount()
+    pool.setMaxThreadCount(1)
+    progress = RunProgress(bar, "Detect ship", bar)
+    try:
+        (task,) = (one for one in tasks() if one.description() == "Detect ship")
+        qtbot.waitUntil(lambda: task.status() == QgsTask.TaskStatus.Running)
+        done = threading.Event()
+        other = QgsTask.fromFunction("other", lambda task: done.set())
+        QgsApplication.taskManager().addTask(other)
+        qtbot.waitUntil(done.is_set)
+    finally:
+        progress.finish(True)
+        pool.setMaxThreadCount(most)
+    qtbot.waitUntil(lambda: not tasks())
 
 
 def test_a_rectangle_follows_the_rotated_map(ask, bar, qtbot, standin, canvas):
