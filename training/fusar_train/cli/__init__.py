@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from fusar_gpt.errors import FusarError
-from fusar_train.cli import data, evaluate, reproduce, simulate, train
+from fusar_train.cli import data, evaluate, klip, reproduce, simulate, train
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,6 +36,9 @@ def parser() -> argparse.ArgumentParser:
     )
     reproduce.add_arguments(
         commands.add_parser("reproduce", help="the paper's ablations in miniature, on simulated chips")
+    )
+    klip.add_arguments(
+        commands.add_parser("klip", help="train FUSAR-KLIP: search and describe images by texts")
     )
     for stage, what in ((1, "teach a base the prior and SAR's look"), (2, "teach it the tasks")):
         train.add_arguments(stage, commands.add_parser(f"stage{stage}", help=what))

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,13 @@ _LOGGED = ("step", "epoch", "loss", "learning_rate", "grad_norm")
 
 
 class RunLog(TrainerCallback):
-    """Progress on stderr, and every logged figure as a line of ``log.jsonl``; process 0 only."""
+    """Progress on stderr, and every logged figure as a line of ``log.jsonl``; process 0 only.
 
-    def __init__(self, work: Path, title: str) -> None:
+    ``more`` names figures of this kind of training that are logged, too, and shown beside the loss.
+    """
+
+    def __init__(self, work: Path, title: str, more: Sequence[str] = ()) -> None:
+        self._more = tuple(more)
         self._path = work / LOG_FILE
         self._title = title
         self._bar: Any = None
@@ -47,17 +52,19 @@ class RunLog(TrainerCallback):
         """One line to the file, and to stderr where there is no bar."""
         if not state.is_world_process_zero or not logs or "loss" not in logs:
             return
-        line = {name: value for name, value in {**logs, "step": state.global_step}.items() if name in _LOGGED}
+        kept = (*_LOGGED, *self._more)
+        line = {name: value for name, value in {**logs, "step": state.global_step}.items() if name in kept}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         if self._bar is not None:
             self._bar.set_postfix(loss=f"{logs['loss']:.4f}")
             return
         steps = max(state.global_step - self._first, 1)
+        shown = "".join(f"{name} {logs[name]:.4f}, " for name in self._more if name in logs)
         left = (time.monotonic() - self._start) / steps * (state.max_steps - state.global_step)
         print(
             f"{self._title}: step {state.global_step} of {state.max_steps}, epoch {logs.get('epoch', 0):.2f}, "
-            f"loss {logs['loss']:.4f}, {_duration(left)} left",
+            f"loss {logs['loss']:.4f}, {shown}{_duration(left)} left",
             file=sys.stderr,
             flush=True,
         )
@@ -66,6 +73,11 @@ class RunLog(TrainerCallback):
         """Closes the bar."""
         if self._bar is not None:
             self._bar.close()
+
+
+def report(line: str) -> None:
+    """A line for whoever waits."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def read_log(work: Path) -> list[dict[str, float]]:

@@ -27,9 +27,9 @@ from fusar_train.stages.lora import trained
 from fusar_train.stages.settings import StageError
 
 WEIGHTS_FILE = "trained.safetensors"
-_STATE_FILE = "trainer_state.json"
-_NUMBERED = "checkpoint-"
-_PARTIAL = ".partial"
+STATE_FILE = "trainer_state.json"
+NUMBERED = "checkpoint-"
+PARTIAL = ".partial"
 
 
 class StageTrainer(Trainer):
@@ -108,8 +108,8 @@ class StageTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: object = None) -> None:
         """Writes the checkpoint beside the others and renames it when it is whole."""
-        partial = self._work / _PARTIAL
-        number = f"{_NUMBERED}{self.state.global_step}"
+        partial = self._work / PARTIAL
+        number = f"{NUMBERED}{self.state.global_step}"
         self._run_folder = partial
         with self._explained():
             if self.args.should_save:
@@ -118,7 +118,7 @@ class StageTrainer(Trainer):
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                _sync(partial / number)
+                sync(partial / number)
                 shutil.rmtree(self._work / number, ignore_errors=True)
                 (partial / number).rename(self._work / number)
                 partial.rmdir()
@@ -131,7 +131,7 @@ class StageTrainer(Trainer):
         try:
             yield
         except (OSError, SafetensorError, RuntimeError) as error:  # torch.save on a full disk: RuntimeError
-            shutil.rmtree(self._work / _PARTIAL, ignore_errors=True)
+            shutil.rmtree(self._work / PARTIAL, ignore_errors=True)
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
             raise StageError(
                 f"Step {self.state.global_step} cannot be saved in {self._work}: {reason}. {self.saved()} Make room "
@@ -196,13 +196,13 @@ class _FiniteGradients(TrainerCallback):
 
 def numbered(work: Path) -> list[tuple[int, Path]]:
     """The checkpoints of a run with their steps, the last one last."""
-    found = [path for path in work.glob(f"{_NUMBERED}*") if path.name.removeprefix(_NUMBERED).isdigit()]
-    return sorted((int(path.name.removeprefix(_NUMBERED)), path) for path in found)
+    found = [path for path in work.glob(f"{NUMBERED}*") if path.name.removeprefix(NUMBERED).isdigit()]
+    return sorted((int(path.name.removeprefix(NUMBERED)), path) for path in found)
 
 
 def latest(work: Path) -> Path | None:
     """The last checkpoint that is whole; half-written ones after it are removed. None without any."""
-    shutil.rmtree(work / _PARTIAL, ignore_errors=True)
+    shutil.rmtree(work / PARTIAL, ignore_errors=True)
     for _, path in reversed(numbered(work)):
         if _whole(path):
             return path
@@ -213,7 +213,7 @@ def latest(work: Path) -> Path | None:
 def _whole(path: Path) -> bool:
     """Whether a checkpoint's files are there and can be opened."""
     try:
-        json.loads((path / _STATE_FILE).read_text(encoding="utf-8"))
+        json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
         with safe_open(path / WEIGHTS_FILE, framework="pt") as file:
             return len(file.keys()) > 0 and all(one.stat().st_size for one in path.iterdir())
     except (OSError, ValueError, SafetensorError):
@@ -229,7 +229,7 @@ def _readable(checkpoint: str | None) -> Iterator[None]:
         raise StageError(f"{checkpoint} cannot be read: remove it to go on from the one before.") from error
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
     """Waits until the files are on the disk: the rename must not get there before them."""
     for path in folder.rglob("*"):
         if path.is_file():

@@ -10,7 +10,6 @@ import json
 import math
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from fusar_train.stages import lora
 from fusar_train.stages.base_checkpoint import check_stage, find_base, open_base_checkpoint
 from fusar_train.stages.examples import Collator, ExampleSet, Schedule, load_examples
 from fusar_train.stages.result import check_free, write_result
-from fusar_train.stages.run_log import RunLog, tensorboard
+from fusar_train.stages.run_log import RunLog, report, tensorboard
 from fusar_train.stages.settings import RECIPES, StageConfig, StageError
 from fusar_train.stages.trainer import StageTrainer, latest, numbered
 from fusar_train.stages.visual_token_cache import cache_visual_tokens
@@ -45,7 +44,7 @@ def run_stage(config: StageConfig) -> None:
     check_free(config.out)
     options = training_arguments(config)
     with PartialState().main_process_first():
-        folder = find_base(config.base, _report)
+        folder = find_base(config.base, report)
     check_stage(config.stage, folder, config.without_stage1)
     if config.resume and not numbered(config.work):
         raise StageError(
@@ -68,7 +67,7 @@ def run_stage(config: StageConfig) -> None:
     callbacks: list[TrainerCallback] = [RunLog(config.work, f"stage {config.stage}")]
     if PartialState().is_main_process:
         weights = sum(weight.numel() for weight in lora.trained(base.model).values()) / 1e6
-        _report(
+        report(
             f"stage {config.stage} on {config.base}: {len(examples)} examples of {len(examples.records)} records, "
             f"{schedule.steps} steps of {settings.batch}; {weights:.2f} M weights train ({settings.trainables})"
         )
@@ -90,10 +89,6 @@ def run_stage(config: StageConfig) -> None:
         for _, path in numbered(config.work):
             shutil.rmtree(path)
     trainer.accelerator.wait_for_everyone()
-
-
-def _report(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def training_arguments(config: StageConfig) -> TrainingArguments:
@@ -152,7 +147,7 @@ def training_arguments(config: StageConfig) -> TrainingArguments:
     except (ImportError, ValueError) as error:
         raise StageError(f"Training cannot start here: {' '.join(str(error).split())[:300]}.") from error
     if options.n_gpu > 1:
-        _report("note: one process uses one GPU; start it with torchrun to use them all")
+        report("note: one process uses one GPU; start it with torchrun to use them all")
         options._n_gpu = 1
     return options
 

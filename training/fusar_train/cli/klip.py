@@ -1,0 +1,69 @@
+"""``fusar-train klip``: FUSAR-KLIP's dual encoder from a corpus with sub-texts."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from pathlib import Path
+
+from fusar_gpt.errors import FusarError
+from fusar_train.cli.options import add_out
+
+_PACKAGES = ("accelerate", "yaml")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``fusar-train klip``; ``run`` carries them out."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        action="append",
+        metavar="CORPUS",
+        help="records with sub-texts; may be repeated",
+    )
+    parser.add_argument(
+        "--texts", metavar="NAME", help="whose sub-texts, where several have described the records"
+    )
+    add_out(parser, "the checkpoint; a new folder")
+    parser.add_argument(
+        "--settings", default="tiny", metavar="tiny|paper|FILE", help="default: tiny, for CPUs"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting; may be repeated"
+    )
+    parser.add_argument(
+        "--work", type=Path, metavar="DIR", help="log and what a run resumes from; default: OUT.run"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --work")
+    parser.add_argument("--device", choices=["auto", "cpu"], default="auto")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Trains; FusarError with one line when it cannot."""
+    if missing := [name for name in _PACKAGES if importlib.util.find_spec(name) is None]:
+        raise FusarError(f"Training needs {', '.join(missing)}: pip install 'fusar-gpt[train]'.")
+    from fusar_train.klip.settings import BUILT_IN, RECIPES, KlipError, KlipRun, KlipSettings
+    from fusar_train.klip.train import train_klip
+    from fusar_train.validation import read_yaml
+
+    name = arguments.settings
+    asked = KlipRun(
+        data=tuple(arguments.data),
+        texts=arguments.texts,
+        out=arguments.out,
+        work=arguments.work or arguments.out.with_name(f"{arguments.out.name}.run"),
+        settings=read_yaml(
+            RECIPES / f"{name}.yaml" if name in BUILT_IN else Path(name), KlipSettings, arguments.set
+        ),
+        resume=arguments.resume,
+        device=arguments.device,
+    )
+    try:
+        train_klip(asked)
+    except FusarError as error:
+        first, *more = str(error).strip().splitlines()
+        # A process that reads ahead hands its error over with its whole traceback; the last line is the message.
+        raise KlipError(more[-1].partition("Error: ")[2] if more else first) from error
+    print(asked.out)

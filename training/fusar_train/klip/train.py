@@ -1,0 +1,168 @@
+"""``fusar-train klip``: from a corpus with sub-texts to a FUSAR-KLIP checkpoint (Yang et al., 2025, 3.3).
+
+While a run goes on, everything that it needs after a crash lies in a folder of its own, ``work``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+
+from fusar_gpt.model.folder import BROKEN
+from fusar_gpt.retrieval import KlipTokenizer
+from fusar_train.klip.data import KlipData, fitted, read_data
+from fusar_train.klip.result import check_free, write_result
+from fusar_train.klip.settings import KlipError, KlipRun
+from fusar_train.klip.start import new_model, open_tokenizer
+from fusar_train.klip.states import saved_sentence
+from fusar_train.klip.trainer import FIGURES, KlipTrainer
+from fusar_train.klip.vision_start import start_vision
+from fusar_train.stages.run_log import RunLog, report
+from fusar_train.stages.trainer import latest, numbered
+
+RUN_FILE = "run.json"
+HARMLESS = (
+    *("workers", "save_every", "keep", "log_every", "weights_type", "demonstration"),
+    *("learning_rate", "max_grad_norm"),  # lower ones may save a run whose loss was not finite
+)
+"""Settings that may differ when a run is resumed: they change nothing that was learned so far."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to train.
+
+    Attributes:
+        run: What was asked for.
+        trainer: At the step that it goes on from.
+        tokenizer: Of the texts.
+        data: What it learns from.
+    """
+
+    run: KlipRun
+    trainer: KlipTrainer
+    tokenizer: KlipTokenizer
+    data: KlipData
+
+
+def train_klip(run: KlipRun) -> None:
+    """Trains a model on the texts as they are and writes its checkpoint.
+
+    Raises:
+        FusarError: Something is wrong with data or settings, or went wrong on the way; the line says what was saved.
+    """
+    prepared = prepare(run)
+    with stopping(run):
+        prepared.trainer.train()
+    finish(prepared)
+
+
+def prepare(run: KlipRun) -> Prepared:
+    """Everything up to the first step: data read and checked, model made or put back.
+
+    Raises:
+        FusarError: Data, settings or what the model starts from make no sense, or there is no run to resume.
+    """
+    check_free(run.out)
+    settings = run.settings
+    state = PartialState(cpu=run.device == "cpu" or not torch.cuda.is_available())
+    if settings.batch % state.num_processes:
+        raise KlipError(
+            f"A batch of {settings.batch} cannot be shared out to {state.num_processes} processes: set another."
+        )
+    if run.resume and not (run.work / RUN_FILE).is_file():
+        raise KlipError(
+            f"{run.work} holds no run to resume: leave --resume out, or give its folder as --work."
+        )
+    data = read_data(run.data, run.texts, settings.split)
+    tokenizer = open_tokenizer(settings, data)
+    data = fitted(data, tokenizer, settings)
+    if state.is_main_process:
+        for note in data.notes:
+            report(f"note: {note}")
+    model = new_model(settings, tokenizer)
+    found = open_run(run, data, tokenizer)
+    if settings.vision_start and found is None:
+        start_vision(model.image.to(state.device), settings, run.work, state.device)
+    log = RunLog(run.work, "klip", (*FIGURES, "tau"))
+    trainer = KlipTrainer(model, tokenizer, data, settings, run.work, state.device, log)
+    if found is not None:
+        trainer.resume(found)
+    if state.is_main_process:
+        weights = sum(weight.numel() for weight in model.parameters()) / 1e6
+        report(
+            f"klip: {len(data)} images with {sum(map(len, data.sub_texts))} sub-texts, {len(tokenizer)} tokens, "
+            f"{weights:.2f} M weights, {trainer.steps} steps of {settings.batch}"
+        )
+    return Prepared(run, trainer, tokenizer, data)
+
+
+@contextmanager
+def stopping(run: KlipRun) -> Iterator[None]:
+    """Says what was saved where the user stops the run."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KlipError(f"Stopped. {saved_sentence(run.work)}") from None
+
+
+def finish(prepared: Prepared) -> None:
+    """Writes the checkpoint and removes what the run would go on from."""
+    state, run = PartialState(), prepared.run
+    if state.is_main_process:
+        write_result(
+            run, prepared.trainer.model, prepared.tokenizer, prepared.trainer.data, prepared.trainer.step
+        )
+        for _, path in numbered(run.work):
+            shutil.rmtree(path)
+    state.wait_for_everyone()
+
+
+def open_run(run: KlipRun, data: KlipData, tokenizer: KlipTokenizer) -> Path | None:
+    """Makes the run's folder, or finds the state to go on from in it; None for the beginning.
+
+    Raises:
+        KlipError: It holds a run and ``resume`` was not said, or a run of other settings, texts or tokenizer.
+    """
+    kept = {name: value for name, value in run.settings.record().items() if name not in HARMLESS}
+    tokens = hashlib.sha256(tokenizer.backend.to_str().encode()).hexdigest()
+    described = json.loads(json.dumps({"sub-texts": data.fingerprint(), "vocabulary": tokens, **kept}))
+    work, path = run.work, run.work / RUN_FILE
+    if run.resume:
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+            changed = sorted(
+                name for name in described.keys() | before.keys() if described.get(name) != before.get(name)
+            )
+        except BROKEN as error:
+            raise KlipError(f"{path} cannot be read ({error}): begin anew in another folder.") from error
+        if changed:
+            raise KlipError(
+                f"The run in {work} was begun with other {', '.join(changed)}: give the same, or begin anew in another "
+                "folder."
+            )
+        state = PartialState()
+        found = latest(work) if state.is_main_process else None
+        state.wait_for_everyone()  # process 0 has removed what was half-written
+        saved = numbered(work)
+        return found or (saved[-1][1] if saved else None)
+    if numbered(work):
+        raise KlipError(
+            f"{work} holds a run that was not finished: go on with --resume, or remove the folder."
+        )
+    if PartialState().is_main_process:
+        try:
+            work.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise KlipError(f"{work} cannot be written ({error.strerror}): give another --work.") from error
+    PartialState().wait_for_everyone()
+    return None
