@@ -22,7 +22,7 @@ from fusar_train.corpus.sidecars import text_line
 from fusar_train.corpus.texts.sub_texts import SubTexts
 from fusar_train.klip import states
 from fusar_train.klip.batches import Collator, Schedule
-from fusar_train.klip.data import SLOTS, fitted, read_data
+from fusar_train.klip.data import SLOTS, fitted, read_data, rows_of
 from fusar_train.klip.settings import RECIPES, KlipError, KlipSettings
 from fusar_train.klip.start import new_model, open_tokenizer
 from fusar_train.klip.train import prepare, train_klip
@@ -204,8 +204,9 @@ def test_a_disk_that_is_full_is_said_and_what_was_saved_stays(data, tmp_path, mo
 def test_sub_texts_can_be_left_out_of_what_the_decoder_learns_and_rewritten(read):
     found, tokenizer = read
     feature = SLOTS.index(("targets", "Feature"))
-    noise = {(number, feature) for number in range(len(found))}
-    changed = found.changed(tokenizer, {(0, feature): "A rebuilt echo."}, noise)
+    place = [one.slot for one in found.sub_texts[0]].index(feature)
+    noise = {(number, place) for number in range(len(found))}
+    changed = found.changed(tokenizer, {(0, place): "A rebuilt echo."}, noise)
     assert [one.text for one in changed.sub_texts[0] if one.slot == feature] == ["A rebuilt echo."]
     assert changed.fact_rows([0])[0, feature] not in found.fact_rows(range(32))[:, feature]
     schedule = Schedule(changed, settings(blanks=3, without_context=0.0), 32)
@@ -213,7 +214,7 @@ def test_sub_texts_can_be_left_out_of_what_the_decoder_learns_and_rewritten(read
         example = schedule[place]
         assert all(example.sub_texts[blank].slot != feature for blank in example.blanks)
         assert any(one.slot == feature for one in example.sub_texts)  # still there for ITC and ITM
-    nothing = found.changed(tokenizer, {}, {(n, one.slot) for n in range(32) for one in found.sub_texts[n]})
+    nothing = found.changed(tokenizer, {}, {(n, each) for n in range(32) for each in range(3)})
     batch = Collator(nothing, tokenizer)([Schedule(nothing, settings(), 32)[place] for place in range(16)])
     assert not len(batch.asked)
     trainer = KlipTrainer(
@@ -248,6 +249,19 @@ def test_records_of_both_key_sets_give_texts_of_either(tmp_path):
     sets = {tuple(SLOTS[one.slot][0] for one in whole[place].sub_texts) for place in range(40)}
     assert sets == {("targets",) * 3, ("terrain",) * 2}
     assert folder.is_dir()
+
+
+def test_two_texts_of_one_key_set_are_drawn_in_turn_and_mean_the_same(tmp_path):
+    both = [made(tmp_path / "raw", n, texts=(sub_texts(n, 0), sub_texts(n, 1))) for n in range(32)]
+    write_records(both, tmp_path / "both")
+    found = read_data([tmp_path / "both"], None, "train")
+    found = fitted(found, open_tokenizer(settings(), found), settings())
+    for chosen in (Schedule(found, settings(whole=1.0), 32), Schedule(found, settings(whole=0.0), 32)):
+        versions = [{one.version for one in chosen[place].sub_texts} for place in range(40)]
+        assert {0} in versions
+        assert {1} in versions
+        assert all(len(one) == 1 for one in versions)
+    assert (rows_of([found.sub_texts[5][:3]]) == rows_of([found.sub_texts[5][3:]])).all()
 
 
 def described(folder, name, lines):

@@ -21,7 +21,8 @@ class ImageTowerConfig:
         image_px: Side of the image.
         token_px: Side of the ground of one token; 16 is ViT-B/16's patch.
         hidden, layers, heads, mlp: Of the transformer.
-        stem: Channels of the convolutions of stride 2 that come before the tokens; empty for ViT's own patches.
+        stem: Channels of the convolutions of stride 2 that come before the tokens, over blocks of 2 x 2 px; empty for
+            ViT's own patches.
         grid: Rows and columns of cells whose mean tokens stand beside the first token (CLS) in an image's vector, so
             that it tells where things are; 0 takes the first token alone, as ViT does.
         mean, std: Of grey levels 0 to 1, subtracted and divided by.
@@ -44,7 +45,7 @@ class ImageTowerConfig:
     def _fit_together(self) -> ImageTowerConfig:
         if self.image_px % self.token_px:
             raise ValueError(f"image_px {self.image_px} is no multiple of token_px {self.token_px}")
-        if self.token_px % 2 ** len(self.stem):
+        if self.stem and self.token_px % 2 ** (1 + len(self.stem)):
             raise ValueError(
                 f"token_px {self.token_px} is no multiple of what {len(self.stem)} convolutions halve"
             )

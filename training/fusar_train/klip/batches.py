@@ -17,7 +17,7 @@ from fusar_gpt.imagery import ResizePlan
 from fusar_gpt.retrieval import KlipTokenizer
 from fusar_gpt.retrieval.decoding import DecoderInputs, Filled, decoder_inputs, prompt
 from fusar_train.corpus.record import Record, resized, whole_window
-from fusar_train.klip.data import SLOTS, KlipData, SubText, length_of, rows_of
+from fusar_train.klip.data import SLOTS, KlipData, SubText, key_sets, length_of, rows_of
 from fusar_train.klip.settings import KlipError, KlipSettings
 
 
@@ -137,12 +137,13 @@ class Schedule(Dataset[Example]):
     def _drawn(self, told: tuple[SubText, ...], rng: np.random.Generator) -> tuple[SubText, ...]:
         """The sub-texts of one key set, or a few of all in any order; no more than the model reads."""
         if rng.random() < self._settings.whole:
-            sets = sorted({SLOTS[one.slot][0] for one in told})
-            keys = sets[int(rng.integers(len(sets)))]
-            chosen = [one for one in told if SLOTS[one.slot][0] == keys]
+            texts = key_sets(told)
+            chosen = texts[int(rng.integers(len(texts)))]
         else:
+            version = told[int(rng.integers(len(told)))].version
+            those = [one for one in told if one.version == version]
             few = int(rng.integers(1, self._settings.most_sub_texts + 1))
-            chosen = [told[place] for place in rng.permutation(len(told))[:few]]
+            chosen = [those[place] for place in rng.permutation(len(those))[:few]]
         while len(chosen) > 1 and length_of(chosen) > self._settings.longest:
             del chosen[int(rng.integers(len(chosen)))]
         return tuple(chosen)

@@ -37,6 +37,7 @@ class SubText:
         slot: What it is about, a number of ``SLOTS``.
         text: Its words.
         fact: Number of what it tells; equal numbers say the same, however they word it.
+        version: 0, or the number of its text where a record has several of one key set, such as in two languages.
         tokens: Its token ids; empty before it is tokenised.
         learnt: Whether the decoder may be asked to write it. SCIO leaves noise out (FUSAR-KLIP 3.4).
     """
@@ -44,6 +45,7 @@ class SubText:
     slot: int
     text: str
     fact: int
+    version: int = 0
     tokens: tuple[int, ...] = ()
     learnt: bool = True
 
@@ -54,7 +56,7 @@ class KlipData:
 
     Attributes:
         records: Those that have any.
-        sub_texts: Of each record, in the order of ``SLOTS``.
+        sub_texts: Of each record, by version and then in the order of ``SLOTS``. A sub-text's place is its number here.
         facts: The canonical form of each fact, by its number, with its slot.
         notes: What the user should know about them.
     """
@@ -97,18 +99,19 @@ class KlipData:
 
         Args:
             tokenizer: That of the run.
-            said: New texts by (number of the record, slot).
-            unlearnt: (number of the record, slot) of sub-texts that the decoder is not asked to write.
+            said: New texts by (number of the record, place of the sub-text).
+            unlearnt: (number of the record, place) of sub-texts that the decoder is not asked to write.
         """
         facts = dict(self.facts)
         told = []
         for number, several in enumerate(self.sub_texts):
             now = []
-            for one in several:
-                at = (number, one.slot)
+            for place, one in enumerate(several):
+                at = (number, place)
                 if at in said:
                     fact = facts.setdefault((one.slot, plain(said[at])), len(facts))
-                    one = SubText(one.slot, said[at], fact, tuple(tokenizer.pieces(said[at])))
+                    ids = tuple(tokenizer.pieces(said[at]))
+                    one = replace(one, text=said[at], fact=fact, tokens=ids)
                 now.append(replace(one, learnt=at not in unlearnt))
             told.append(tuple(now))
         return replace(self, sub_texts=told, facts=facts)
@@ -128,6 +131,14 @@ def rows_of(texts: Sequence[Sequence[SubText]]) -> NDArray[np.int64]:
         for one in several:
             rows[row, one.slot] = one.fact
     return rows
+
+
+def key_sets(told: Sequence[SubText]) -> list[list[SubText]]:
+    """The whole texts among a record's sub-texts: one for each key set and version."""
+    texts: dict[tuple[int, str], list[SubText]] = {}
+    for one in told:
+        texts.setdefault((one.version, SLOTS[one.slot][0]), []).append(one)
+    return list(texts.values())
 
 
 def plain(text: str) -> str:
@@ -179,14 +190,17 @@ def read_data(paths: Sequence[Path], texts: str | None, split: str | None) -> Kl
 
 
 def _sub_texts(record: Record, facts: dict[tuple[int, str], int]) -> tuple[SubText, ...]:
-    found: dict[int, SubText] = {}
+    found: dict[tuple[int, int], SubText] = {}
+    versions: Counter[str] = Counter()
     for one in record.texts:
         known = one.by.get("facts") or {}
+        version = versions[one.keys]
+        versions[one.keys] += 1
         for key, text in one.said.items():
             slot = SLOTS.index((one.keys, key))
             fact = (slot, str(known.get(key) or plain(text)))
-            found[slot] = SubText(slot, text, facts.setdefault(fact, len(facts)))
-    return tuple(found[slot] for slot in sorted(found))
+            found[version, slot] = SubText(slot, text, facts.setdefault(fact, len(facts)), version)
+    return tuple(found[place] for place in sorted(found))
 
 
 def _notes(told: Sequence[Sequence[SubText]], errors: Sequence[str], mute: int) -> Iterable[str]:
@@ -194,8 +208,8 @@ def _notes(told: Sequence[Sequence[SubText]], errors: Sequence[str], mute: int) 
         yield f"{len(errors)} records cannot be read and are left out: {'; '.join(errors[:_NAMED])}"
     if mute:
         yield f"{mute} records have no sub-texts and are left out"
-    sets = Counter((SLOTS[one.slot][0], number) for number, several in enumerate(told) for one in several)
-    if fewer := sum(count < len(KEY_SETS[keys]) for (keys, _), count in sets.items()):
+    sets = [one for several in told for one in key_sets(several)]
+    if fewer := sum(len(one) < len(KEY_SETS[SLOTS[one[0].slot][0]]) for one in sets):
         yield f"{fewer} of {len(sets)} texts have fewer than eight sub-texts: what is missing is not learned from them"
 
 

@@ -102,10 +102,16 @@ def contrast(
         temperature: tau.
         soft: Soft targets [N, M] that sum to 1 and are 0 at open keys, or None. ``blend`` makes the target of both.
     """
-    logits = (queries @ keys.T / temperature).masked_fill(relation.open, -torch.inf)
+    logits = likeness(queries, keys, temperature).masked_fill(relation.open, -torch.inf)
     target = hard_targets(relation) if soft is None else soft
     logs = functional.log_softmax(logits, dim=-1).masked_fill(relation.open, 0)
     return -(target * logs).sum(-1).mean()
+
+
+def likeness(queries: Tensor, keys: Tensor, temperature: Tensor) -> Tensor:
+    """Cosines over tau, float32 [N, M] whatever else computes in half: they may differ in the third digit only."""
+    with torch.autocast(queries.device.type, enabled=False):
+        return queries.float() @ keys.float().T / temperature
 
 
 def hard_targets(relation: Relation) -> Tensor:
@@ -125,7 +131,7 @@ def blend(queries: Tensor, keys: Tensor, relation: Relation, temperature: Tensor
         alpha: The paper's is 0.4.
     """
     with torch.no_grad():
-        alike = (queries @ keys.T / temperature).masked_fill(relation.open, -torch.inf)
+        alike = likeness(queries, keys, temperature).masked_fill(relation.open, -torch.inf)
         return alpha * functional.softmax(alike, dim=-1) + (1 - alpha) * hard_targets(relation)
 
 

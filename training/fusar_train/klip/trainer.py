@@ -177,7 +177,7 @@ class KlipTrainer:
         facts = batch.text_facts, batch.image_facts
         relations = losses.relations(*facts, *facts, own)
         hard = settings.hard * min(self.step / max(settings.easy_share * self.steps, 1), 1.0)
-        alike = (images @ texts.T / self.model.temperature).detach()
+        alike = losses.likeness(images, texts, self.model.temperature).detach()
         pairs = losses.make_pairs(alike, *relations, hard)
         if settings.matched < 1:
             kept = torch.rand(len(pairs.right), device=own.device) < settings.matched
