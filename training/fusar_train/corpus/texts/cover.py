@@ -97,11 +97,11 @@ class Cover:
         return self.shares.get(OPEN, 0.0) >= 0.02
 
     def absent(self, name: str) -> bool:
-        """Whether the class is known not to be there."""
-        if name in self.shares:
-            return self.shares[name] == 0
+        """Whether the class is known not to be there: a prior never tells, nor coarser classes."""
+        if self.source != TRUTH or name in self.shares:
+            return self.source == TRUTH and self.shares[name] == 0
         fine = not any(coarse in self.shares for coarse in _COARSE)
-        return fine and not self.open and sum(self.shares.values()) >= _NEARLY_ALL and self.source == TRUTH
+        return fine and not self.open and sum(self.shares.values()) >= _NEARLY_ALL
 
     def cells(self, name: str) -> frozenset[int]:
         """The cells that the class prevails in, by half of the cell; where there is none, that of its largest share."""

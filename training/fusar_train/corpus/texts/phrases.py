@@ -222,14 +222,14 @@ TERRAIN: Phrases = (
 )
 REST: Phrases = (", followed by {rest}", ", then {rest}", ", before {rest}", "; next [come|follow] {rest}")
 FUNCTION: Phrases = (
-    "the area serves {uses}",
+    "the [area|place] serves {uses}",
     "what is seen here is used for {uses}",
     "the [function|purpose] of the area is {uses}",
-    "the area is [given over to|used for] {uses}",
+    "the [area|place] is [given over to|used for] {uses}",
 )
 FUNCTION_OPEN: Phrases = (
-    "the area seems to serve {uses}",
-    "by its look, the area serves {uses}",
+    "the [area|place] seems to serve {uses}",
+    "by its look, the [area|place] serves {uses}",
     "the [function|purpose] of the area seems to be {uses}",
     "the area is probably used for {uses}",
 )
