@@ -172,10 +172,19 @@ def _facts(texts: SubTexts, key: str) -> str:
 
 def _tells(one: SubTexts, other: SubTexts, key: str) -> bool:
     """Whether all that the other says is right of the one too: by their facts, else by their words."""
-    facts, others = (set(_facts(each, key).replace("~", "").split(";")) for each in (one, other))
-    if facts != {""} and others != {""}:
+    facts, others = (_atoms(_facts(each, key)) for each in (one, other))
+    if facts and others:
         return others <= facts
     return one.said[key].casefold() == other.said[key].casefold()
+
+
+def _atoms(facts: str) -> set[str]:
+    """The single facts of a canonical form: "ship:water+quays;row" holds that of water, of quays and of the row."""
+    found = set()
+    for part in filter(None, facts.replace("~", "").split(";")):
+        of, colon, several = part.rpartition(":")
+        found |= {of + colon + each for each in several.split("+")}
+    return found
 
 
 def _no_change(text: str, facts: str, rng: np.random.Generator) -> _Changed | None:
