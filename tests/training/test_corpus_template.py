@@ -189,13 +189,22 @@ def test_sizes_are_metres_where_a_pixel_is_and_else_shares_of_the_image():
     assert all(
         "120 m" in text and "30 m" in text for text in every(made(box, pixel_m=3.0), "targets", "Size")
     )
-    assert all(
-        "20 % of the width" in text and "8 % of the height" in text
-        for text in every(made(box), "targets", "Size")
-    )
+    for text in every(made(box), "targets", "Size"):
+        assert "20 %" in text
+        assert "8 %" in text
     cut = [ship(-10, 10, 50, 20)]
     assert "Size" not in said(made(cut, pixel_m=3.0)).said, "the edge cuts it: its size is not known"
     assert said(made(cut)).by["facts"]["Feature"] == "ship:across;cut=one"
+
+
+def test_only_what_is_known_whole_is_told_to_be_alone():
+    lone, other = ship(10, 10, 40, 20), RecordObject(SceneBox(80, 80, 90, 90), "plane")
+    assert said(made([lone])).by["facts"]["Distribution"] == "ship:single"
+    assert said(made([lone, other], complete=["ship", "plane"])).by["facts"]["Distribution"] == (
+        "plane:only one;ship:only one"
+    )
+    assert "Distribution" not in said(made([lone], complete=[])).said, "there may be more"
+    assert "Distribution" not in said(made([lone, ship(50, 50, 60, 60, difficult=True)])).said
 
 
 def test_a_chip_of_one_class_knows_neither_place_nor_size():

@@ -36,7 +36,13 @@ SIZE_ONE: Phrases = (
     "{subject} measures about {width} across and {height} down " + IMAGE,
     "{subject} takes up about {width} from left to right and {height} from top to bottom",
     "the outline of {subject} is about {width} wide and {height} high",
-    "[seen from above|on the ground], {subject} fills a box of about {width} by {height}, width before height",
+    "{subject} fills a box about {width} wide and {height} high",
+)
+SIZE_SHARE: Phrases = (
+    "{subject} spans about {width} of the width and {height} of the height of " + IMAGE,
+    "{subject} takes up about {width} of " + IMAGE + " from left to right and {height} from top to bottom",
+    "the outline of {subject} is about {width} of " + IMAGE + " wide and {height} of it high",
+    "from left to right {subject} fills about {width} of " + IMAGE + ", from top to bottom {height}",
 )
 SIZE_SAME: Phrases = (
     "each of {subject} extends over about {low}",
@@ -70,7 +76,7 @@ CUT_SOME: Phrases = (
 )
 CATEGORY_ONE: Phrases = (
     "the [target|object] is {a_noun}",
-    "the [only target|target in view] is {a_noun}",
+    "the [target|object] in view is {a_noun}",
     "{a_noun} is the kind of target [present|seen here]",
     "the [target|object] belongs to the class {class_name}",
 )
@@ -78,7 +84,7 @@ CATEGORY: Phrases = (
     "the [targets|objects|targets in view] are {kinds}",
     "{kinds} are [seen here|what is to be seen here]",
     "as to kind, the [targets|objects] are {kinds}",
-    "by kind, all the [targets|objects] are {kinds}",
+    "by kind, the [targets|objects] are {kinds}",
 )
 CATEGORY_OPEN: Phrases = (
     "by [look|appearance] alone, <the target|the targets> may be {kinds}",
@@ -102,8 +108,14 @@ ARRANGED: dict[str, Phrases] = {
     "single": (
         "{subject} [lies|is] [alone|on its own]",
         "{subject} has no other {noun} beside it",
-        "there is [only this|just the one] {noun}, [on its own|alone]",
+        "there is [only this|just the one] {noun} [to be seen|in view]",
         "{subject} is [isolated|solitary]",
+    ),
+    "only one": (
+        "{subject} is the only one of its kind",
+        "{subject} has none of its kind beside it",
+        "there is [only this|just the one] {noun} among the targets",
+        "of its kind, {subject} is alone",
     ),
     "pair": (
         "{subject} form a pair",

@@ -125,30 +125,30 @@ def _all_cut(each: ClassFacts) -> bool:
 
 
 def _sized(each: ClassFacts, facts: Facts, choose: Chooser) -> Said:
-    measure = _measure(facts)
     subject = _subject(each, choose)
+    measure = _measure(facts)
     if each.count == 1:
-        width, height = (measure(side, axis) for axis, side in enumerate(each.extents[0]))
-        clause = worded(p.SIZE_ONE, choose, False, subject=subject, width=width, height=height)
-        kind = _size_class(each, facts, choose)
-        return joined([(f"{each.label}:{width} x {height}", sentence(clause)), kind])
+        width, height = (
+            measure(side, whole) for side, whole in zip(each.extents[0], facts.size, strict=True)
+        )
+        table = p.SIZE_ONE if facts.pixel_m else p.SIZE_SHARE
+        clause = worded(table, choose, False, subject=subject, width=width, height=height)
+        said = (f"{each.label}:{width} x {height}", sentence(clause))
+        return joined([said, _size_class(each, facts, choose)])
     longer = sorted(max(extent) for extent in each.extents)
-    low, high = measure(longer[0], None), measure(longer[-1], None)
+    low, high = measure(longer[0], max(facts.size)), measure(longer[-1], max(facts.size))
     of = "" if facts.pixel_m else " of the longer side of the image"
     fields = {"subject": subject, "low": low + of * (low == high), "high": high + of}
     table = p.SIZE_SAME if low == high else p.SIZE_RANGE
     return f"{each.label}:{low}-{high}", sentence(worded(table, choose, True, **fields))
 
 
-def _measure(facts: Facts) -> Callable[[float, int | None], str]:
-    def told(pixels: float, axis: int | None) -> str:
-        if facts.pixel_m:
-            return metres(pixels * facts.pixel_m)
-        side = max(facts.size) if axis is None else facts.size[axis]
-        of = "" if axis is None else (" of the width", " of the height")[axis]
-        return f"{max(round(100 * pixels / side), 1)} %{of}"
-
-    return told
+def _measure(facts: Facts) -> Callable[[float, int], str]:
+    """How a length in pixels is told: in metres, else as a share of the image's side."""
+    if facts.pixel_m:
+        pixel_m = facts.pixel_m
+        return lambda pixels, _: metres(pixels * pixel_m)
+    return lambda pixels, side: f"{max(round(100 * pixels / side), 1)} %"
 
 
 def _size_class(each: ClassFacts, facts: Facts, choose: Chooser) -> Said:
@@ -207,19 +207,17 @@ def _no_targets(facts: Facts, choose: Chooser) -> Said:
 
 
 def distribution(facts: Facts, choose: Chooser) -> Said:
-    """How the targets of each class lie to one another, and how far apart."""
-    return joined(
-        [_arranged(each, facts, choose) for each in facts.classes[:_MOST_CLASSES] if each.arrangement]
-    )
+    """How the targets of each class lie to one another, and how far apart; only where all are known for certain."""
+    known = [each for each in facts.classes[:_MOST_CLASSES] if each.complete and not each.doubtful]
+    return joined([_arranged(each, facts, choose) for each in known if each.arrangement])
 
 
 def _arranged(each: ClassFacts, facts: Facts, choose: Chooser) -> Said:
     one, several = nouns(each.label, each.open, choose)
     subject = f"the {one if each.count == 1 else several}"
-    clause = worded(
-        p.ARRANGED[each.arrangement], choose, each.count > 1, subject=subject, noun=one, nouns=several
-    )
-    said = (f"{each.label}:{each.arrangement}", sentence(clause))
+    kind = "only one" if each.count == 1 and len(facts.classes) > 1 else each.arrangement
+    clause = worded(p.ARRANGED[kind], choose, each.count > 1, subject=subject, noun=one, nouns=several)
+    said = (f"{each.label}:{kind}", sentence(clause))
     if not facts.pixel_m or each.count < 2:
         return said
     distance = metres(each.spacing * facts.pixel_m)
