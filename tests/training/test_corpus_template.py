@@ -254,6 +254,9 @@ def test_truth_and_prior_are_kept_apart(tmp_path):
     assert all("prior" in text for text in texts.said.values())
     assert texts.by["facts"]["Terrain"] == "prior all water"
     assert "Building" not in texts.said, "a likeness is no proof that there is none"
+    assert not TemplateDescriber(key_sets=("terrain",), prior=False).describe(of, SIZE), (
+        "the image does not tell it"
+    )
     assert not any(
         "prior" in text for text in said(replace(of, provenance={"cover": COVER}), "terrain").said.values()
     )

@@ -83,12 +83,13 @@ class Facts:
     data_share: float | None
 
     @classmethod
-    def of(cls, record: Record, size: tuple[int, int] | None = None) -> Facts:
+    def of(cls, record: Record, size: tuple[int, int] | None = None, *, prior: bool = True) -> Facts:
         """The facts of a record: how its image looks where the provenance tells ("looks"), else the truth.
 
         Args:
             record: Its land cover is that of the provenance; only without one, what the prior resembles.
             size: (width, height) of its window; read from the image by default.
+            prior: Whether the prior is looked at where no truth tells the land cover.
 
         Raises:
             CorpusError: The provenance makes no sense, or image or prior cannot be read.
@@ -112,7 +113,7 @@ class Facts:
             absent=tuple(sorted(complete - {each.label for each in classes})),
             place=_word(stated.get("place")),
             shore=_word(stated.get("shore")),
-            cover=truth or prior_cover(record),
+            cover=truth or (prior_cover(record) if prior else None),
             data_share=share,
         )
 

@@ -95,7 +95,7 @@ CATEGORY_OPEN: Phrases = (
 FINE: Phrases = (
     "the <type|types> of {subject} <is|are> {types}",
     "{subject} <is|are> of the <type|types> {types}",
-    "by type, {subject} <is|are> {types}",
+    "by type, {subject} <counts|count> as {types}",
     "what {subject} <is|are> labelled as: {types}",
 )
 NO_TARGETS: Phrases = (

@@ -46,8 +46,9 @@ def count(facts: Facts, choose: Chooser) -> Said:
     for each in facts.classes:
         one, many = nouns(each.label, each.open, choose)
         if each.count:
-            least = "" if each.complete else "at least "
-            items.append(f"{least}{number(each.count, choose)} {one if each.count == 1 else many}")
+            n = number(each.count, choose)
+            n = n if each.complete else f"at least {n.replace('a single', 'one')}"
+            items.append(f"{n} {one if each.count == 1 else many}")
             told.append(f"{each.label}{'~' if each.open else ''}{'=' if each.complete else '>='}{each.count}")
         if each.doubtful:
             more.append(_doubtful(each, one, many, choose))

@@ -65,6 +65,7 @@ class TemplateDescriber:
     Attributes:
         seed: Chooses among the phrasings, with the record's id.
         key_sets: Those to fill; one of which nothing can be said of a record is left out.
+        prior: Whether that is told, with words of doubt, which only the prior tells. An image does not bear it out.
         described: Records by key set.
         silent: Ids of records of which nothing can be said.
         errors: What could not be read.
@@ -72,6 +73,7 @@ class TemplateDescriber:
 
     seed: int = 0
     key_sets: tuple[str, ...] = tuple(KEY_SETS)
+    prior: bool = True
     described: Counter[str] = field(default_factory=Counter)
     silent: list[str] = field(default_factory=list)
     errors: list[CorpusError] = field(default_factory=list)
@@ -82,7 +84,7 @@ class TemplateDescriber:
         Raises:
             CorpusError: The provenance makes no sense, or image or prior cannot be read.
         """
-        facts = Facts.of(record, size)
+        facts = Facts.of(record, size, prior=self.prior)
         texts = []
         for keys in self.key_sets:
             rng = np.random.default_rng((self.seed, zlib.crc32(f"{record.id}\n{keys}".encode())))

@@ -37,6 +37,17 @@ _AXES = (
     (tuple(frozenset(range(3 * n, 3 * n + 3)) for n in range(3)), _ROWS),
     (tuple(frozenset(range(n, 9, 3)) for n in range(3)), _COLUMNS),
 )
+_BEFORE_SUBJECT = (
+    "of ",
+    "with ",
+    "in ",
+    "around ",
+    "by ",
+    "part by part",
+    "seen ",
+    "everywhere ",
+    "all around",
+)
 ALL_CELLS = frozenset(range(9))
 EVERYWHERE = "in all parts of the image"
 
@@ -134,9 +145,9 @@ def _by_lines(
 
 
 def metres(value: float) -> str:
-    """A length in metres to two digits, in kilometres from 2,000 m on."""
+    """A length in metres to two digits, in kilometres from 1,000 m on."""
     n = rounded(value)
-    return f"{n / 1000:g} km" if n >= 2000 else f"{n:g} m"
+    return f"{n / 1000:g} km" if n >= 1000 else f"{n:g} m"
 
 
 def rounded(value: float) -> float:
@@ -188,5 +199,7 @@ def worded(phrases: tuple[str, ...], choose: Chooser, several: bool, **fields: s
 
 def sentence(clause: str, doubt: str = "") -> str:
     """The clause as a sentence, after words of doubt where there are any."""
+    if doubt.endswith("that ") and clause.startswith(_BEFORE_SUBJECT):
+        doubt = doubt[:-1] + ", "
     clause = doubt + clause
     return f"{clause[0].upper()}{clause[1:]}."
