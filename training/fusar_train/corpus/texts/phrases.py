@@ -300,10 +300,10 @@ NO_COVER: Phrases = (
     "{cover} <is|are> absent [here|from the scene]",
 )
 MAY_BE_WATER: Phrases = (
-    "whether they are water the image alone does not tell",
+    "whether that is water the image alone does not tell",
     "they may be water or smooth ground",
     "they could be calm water, or ground as smooth",
-    "water is one possibility, smooth ground the other",
+    "this may be water, or else smooth ground",
 )
 DOUBTS: Phrases = (
     "the prior suggests that ",
