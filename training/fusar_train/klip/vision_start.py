@@ -7,6 +7,7 @@ corpus of simulated records holds, so that no truth of the corpus is seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fusar_gpt.frames import SceneBox
 from fusar_gpt.retrieval.image_tower import ImageTower
+from fusar_gpt.tasks import cell_of
 from fusar_train.corpus.chip import LABELS, LabelledChip
 from fusar_train.klip.processes import average_gradients
 from fusar_train.klip.settings import KlipError, KlipSettings
 from fusar_train.pretrain.dense import BoxTargets, dense_loss, dense_targets
 from fusar_train.simulation.chip import CHIP_PX, TOKEN_PX, TRAIN_STREAM, simulate_chip
 from fusar_train.simulation.ground import COVER_NAMES
+from fusar_train.simulation.looks import NAMES
 from fusar_train.stages.run_log import report
 
 FIRST_CHIP = 50_000_000
@@ -32,7 +36,7 @@ FILE = "vision.safetensors"
 _BATCH = 32
 _PASSES = 3
 _CELLS = 3
-_PER_CELL = 2 * len(LABELS) + len(COVER_NAMES)
+_PER_CELL = 2 * len(LABELS) + len(NAMES)
 
 
 class Lessons(nn.Module):
@@ -56,8 +60,8 @@ class Lessons(nn.Module):
         classes, boxes, cover = torch.split(fine, [len(LABELS), 4, len(COVER_NAMES)], dim=-1)
         there = sum(dense_loss((classes - 3.5, boxes + 0.5, cover), dense).values(), tokens.new_zeros(()))
         said = self.cells(self.tower.pooled(tokens)).reshape(len(tokens), _CELLS**2, -1)
-        counted, present, covered = torch.split(said, [len(LABELS), len(LABELS), len(COVER_NAMES)], dim=-1)
-        counts, covers = torch.split(cells, [len(LABELS), len(COVER_NAMES)], dim=-1)
+        counted, present, covered = torch.split(said, [len(LABELS), len(LABELS), len(NAMES)], dim=-1)
+        counts, covers = torch.split(cells, [len(LABELS), len(NAMES)], dim=-1)
         number = functional.smooth_l1_loss(counted, counts.log1p())
         any_there = functional.binary_cross_entropy_with_logits(present, (counts > 0).float())
         which = -(covers * functional.log_softmax(covered, dim=-1)).sum(-1).mean()
@@ -66,21 +70,23 @@ class Lessons(nn.Module):
 
 
 def cell_targets(chips: Sequence[LabelledChip]) -> NDArray[np.float32]:
-    """Objects of each class and shares of each land cover in the cells, row by row, float32 [N, 9, 2 + 8]."""
-    found = np.zeros((len(chips), _CELLS**2, len(LABELS) + len(COVER_NAMES)), np.float32)
+    """Objects of each class and shares of each land cover in the cells, row by row, float32 [N, 9, 2 + 12]."""
+    found = np.zeros((len(chips), _CELLS**2, len(LABELS) + len(NAMES)), np.float32)
     for number, chip in enumerate(chips):
-        width, height = chip.size
         for item in chip.objects:
-            box = item.box
-            col = min(int(_CELLS * (box.left + box.right) / 2 / width), _CELLS - 1)
-            row = min(int(_CELLS * (box.top + box.bottom) / 2 / height), _CELLS - 1)
-            found[number, _CELLS * row + col, LABELS.index(item.label)] += 1
-        rows, cols = chip.cover.shape
-        cell = (np.arange(rows) * _CELLS // rows)[:, None] * _CELLS + (np.arange(cols) * _CELLS // cols)[None]
-        np.add.at(found[number], (cell, len(LABELS) + chip.cover), 1)
-    shares = found[..., len(LABELS) :]
-    shares /= np.maximum(shares.sum(-1, keepdims=True), 1)
+            edges = SceneBox(*astuple(item.box))
+            found[number, cell_of(edges, chip.size) - 1, LABELS.index(item.label)] += 1
+        assert chip.looks is not None
+        for name, shares in chip.looks.cover["where"].items():
+            found[number, :, len(LABELS) + NAMES.index(name)] = shares
     return found
+
+
+def shown_chip(number: int) -> LabelledChip:
+    """A chip whose objects are all that look like some: what the image shows, and not what only a prior can tell."""
+    chip = simulate_chip(number, TRAIN_STREAM)
+    assert chip.looks is not None
+    return replace(chip, objects=chip.looks.objects)
 
 
 def start_vision(tower: ImageTower, settings: KlipSettings, work: Path, device: torch.device) -> None:
@@ -125,7 +131,7 @@ def _teach(tower: ImageTower, settings: KlipSettings, device: torch.device) -> N
         if at == 0:
             order = rng.permutation(len(mine))
         if step < steps:
-            chips += [simulate_chip(number, TRAIN_STREAM) for number in mine[at * size : (at + 1) * size]]
+            chips += [shown_chip(number) for number in mine[at * size : (at + 1) * size]]
             some = chips[-size:]
         else:
             some = [chips[number] for number in order[at * size : (at + 1) * size] if number < len(chips)]
