@@ -238,6 +238,26 @@ def test_a_text_is_all_of_a_key_set_or_a_few_sub_texts(read):
     assert [whole[place].record for place in range(32, 64)] != seen
 
 
+def test_texts_are_told_with_their_keys_where_this_is_asked_for(read):
+    found, tokenizer = read
+    for share, begins in ((1.0, "location:"), (0.0, ("a target", "in the"))):
+        batch = Collator(found, tokenizer)([Schedule(found, settings(with_keys=share), 32)[0]])
+        assert tokenizer.decode(batch.ids[0].tolist()).startswith(begins)
+
+
+def test_half_precision_learns_too(data, tmp_path):
+    train_klip(order(data, tmp_path / "out", **{**SHORT, "max_steps": 2, "precision": "bfloat16"}))
+    assert all(np.isfinite(line["loss"]) for line in log(tmp_path / "out"))
+
+
+def test_texts_that_are_longer_than_what_is_read_lose_some_of_their_sub_texts_aloud(data, tmp_path, capsys):
+    prepared = prepare(order(data, tmp_path / "out", longest=40))
+    assert "32 texts are longer than the 40 tokens that are read" in capsys.readouterr().err
+    schedule = prepared.trainer.schedule()
+    assert {len(schedule[place].sub_texts) for place in range(20)} == {2}
+    prepared.trainer.train(1)
+
+
 def test_records_of_both_key_sets_give_texts_of_either(tmp_path):
     terrain = SubTexts(keys="terrain", said={"Location": "Sea everywhere.", "Water": "All of it."}, by={})
     folder = write_data(tmp_path / "data")

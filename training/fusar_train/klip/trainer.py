@@ -88,7 +88,6 @@ class KlipTrainer:
             ),
             collate_fn=Collator(self.data, self.tokenizer),
             num_workers=self._settings.workers,
-            pin_memory=self._device.type == "cuda",
         )
         self.model.train()
         self._begin()

@@ -124,7 +124,7 @@ def _teach(tower: ImageTower, settings: KlipSettings, device: torch.device) -> N
     )
     rng = np.random.default_rng((settings.seed, 3))
     size = max(_BATCH // state.num_processes, 1)
-    steps = max(len(mine) // size, 1)
+    steps = max(settings.vision_start // (size * state.num_processes), 1)  # the same for all processes
     recent: list[float] = []
     for step in range(_PASSES * steps):
         at = step % steps
