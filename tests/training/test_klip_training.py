@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 import traceback
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from klip_samples import image, made, order, settings, sub_texts, write_data
 from safetensors.torch import load_file
 
 from fusar_gpt.retrieval import load_klip
+from fusar_gpt.retrieval.decoding import Blank
 from fusar_train.cli import main
 from fusar_train.corpus.records import write_records
 from fusar_train.corpus.sidecars import text_line
@@ -65,16 +67,19 @@ def log(out):
 
 
 def test_it_learns_thirty_two_images_by_heart(data, tmp_path):
-    train_klip(order(data, tmp_path / "out", epochs=50, learning_rate=4e-3))
+    steady = {"schedule": "epochs", "decay": 1.0}  # ITM starts to learn when ITC has
+    train_klip(order(data, tmp_path / "out", epochs=150, learning_rate=2e-3, **steady))
     klip = load_klip(tmp_path / "out", device="cpu")
     images = np.stack([image(number) for number in range(32)])
     texts = [" ".join(sub_texts(number).said.values()) for number in range(32)]
     alike = klip.embed_images(images) @ klip.embed_texts(texts).T
     assert (alike.argmax(0) == np.arange(32)).mean() >= 0.9
     assert (alike.argmax(1) == np.arange(32)).mean() >= 0.9
-    first, last = log(tmp_path / "out")[0], log(tmp_path / "out")[-1]
-    assert last["itc"] < 0.5 * first["itc"]
-    assert last["mlm"] < 0.25 * first["mlm"]
+    right, wrong = klip.match(images, texts), klip.match(images, [*texts[1:], texts[0]])
+    assert right.mean() > wrong.mean() + 0.3
+    written = klip.write(images, [Blank("targets Location")] * 32)
+    expected = [sub_texts(number).said["Location"].lower() for number in range(32)]
+    assert np.mean([one == other for one, other in zip(written, expected, strict=True)]) >= 0.9
     assert klip.card.pixel_m == [3.0, 3.0]
     assert klip.card.facts["targets Feature"] == {"strong": 16, "weak": 16}
     assert klip.card.training["simulated"] == 32
@@ -89,8 +94,10 @@ def uninterrupted(data, tmp_path_factory):
 
 def in_a_process(rank, processes, port, body):
     """A forked process that carries out ``body`` as one of several; returns its number."""
-    if child := os.fork():
-        return child
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # other threads only wait
+        if child := os.fork():
+            return child
     known = {
         "RANK": rank,
         "LOCAL_RANK": rank,
