@@ -177,13 +177,14 @@ def test_a_run_goes_on_only_with_what_it_was_begun_with(data, tmp_path, monkeypa
     assert load_klip(out, device="cpu").card.training["steps"] == 6
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_is_saved(data, tmp_path):
+@pytest.mark.parametrize("part", ["match_head", "image_projection", "text_projection"])
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_is_saved(data, tmp_path, part):
     out = tmp_path / "out"
     prepared = prepare(order(data, out, **SHORT))
     prepared.trainer.train(4)
     before = {name: weight.clone() for name, weight in prepared.trainer.model.state_dict().items()}
     with torch.no_grad():
-        prepared.trainer.model.match_head.bias[0] = torch.inf
+        getattr(prepared.trainer.model, part).bias[0] = torch.nan
     with pytest.raises(
         KlipError, match=r"loss is not finite at step 5, at sample/0.*Step 4 is saved .* --resume"
     ):
@@ -192,6 +193,16 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_is_saved(data, t
     assert again.trainer.step == 4
     for name, weight in again.trainer.model.state_dict().items():
         assert torch.equal(weight, before[name])
+
+
+def test_an_image_that_breaks_during_the_run_is_named_and_nothing_trained_is_lost(tmp_path):
+    folder = write_data(tmp_path / "data", 16)
+    prepared = prepare(order(folder, tmp_path / "out", **SHORT))
+    prepared.trainer.train(2)
+    broken = folder / "images/sample/003.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    with pytest.raises(KlipError, match=r"Record sample/003: .*truncated.* Step 2 is saved"):
+        prepared.trainer.train()
 
 
 def test_a_disk_that_is_full_is_said_and_what_was_saved_stays(data, tmp_path, monkeypatch):

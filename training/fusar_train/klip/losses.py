@@ -153,7 +153,10 @@ def draw_negatives(
     rows = allowed.any(-1).nonzero()[:, 0]
     allowed = allowed[rows].float()
     blind = allowed / allowed.sum(-1, keepdim=True)
-    near = functional.softmax(alike.detach().float()[rows].masked_fill(allowed == 0, -torch.inf), dim=-1)
+    known = (
+        alike.detach().float()[rows].nan_to_num()
+    )  # whoever looks at the loss will find what is not finite
+    near = functional.softmax(known.masked_fill(allowed == 0, -torch.inf), dim=-1)
     chances = hard * near + (1 - hard) * blind
     if not len(rows):
         return rows, rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,11 +92,17 @@ class KlipTrainer:
         )
         self.model.train()
         self._begin()
-        for batch in loader:
+        for batch in self._read(loader):
             self._one_step(batch)
             if self.step % self._settings.save_every == 0 or self.step == until:
                 self.save()
         self._end()
+
+    def _read(self, loader: DataLoader[Any]) -> Iterator[KlipBatch]:
+        try:
+            yield from loader
+        except KlipError as error:  # an image that cannot be read
+            raise KlipError(f"{str(error).strip()} {saved_sentence(self._work)}") from error
 
     def _one_step(self, batch: KlipBatch) -> None:
         settings = self._settings
