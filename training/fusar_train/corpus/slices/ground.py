@@ -52,8 +52,8 @@ def ground_groups(entries: Sequence[Placed]) -> dict[str, str]:
 def overlapping(entries: Sequence[Placed]) -> Iterator[tuple[str, str]]:
     """The names of every two scenes that share ground."""
     footprints = [shapely.make_valid(lonlat.split(entry.footprint)) for entry in entries]
-    tree = shapely.STRtree(footprints)
-    for one, other in tree.query(footprints, predicate="intersects").T.tolist():
+    outlines = np.array(footprints, dtype=object)
+    for one, other in shapely.STRtree(outlines).query(outlines, predicate="intersects").T.tolist():
         if one < other and _share_ground(footprints[one], footprints[other]):
             yield entries[one].name, entries[other].name
 

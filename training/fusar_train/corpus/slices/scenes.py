@@ -138,7 +138,7 @@ class _Finder:
         self._found[file, candidate.band] = name
         try:
             with _opened(candidate.path, candidate.band, candidate.trusted) as scene:
-                if self._was_found(candidate, (file, scene.band)):
+                if scene.band != candidate.band and self._was_found(candidate, (file, scene.band)):
                     return None
                 self._found[file, scene.band] = name
                 if reason := _no_scene(scene, candidate):
