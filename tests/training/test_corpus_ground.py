@@ -1,15 +1,24 @@
 """Scenes over the same ground lie in one split, whatever their zone; and a split once given stays."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
 from affine import Affine
+from corpus_samples import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
-from scene_samples import entry, found, scene, speckle, write
+from scene_samples import entry, found, scene, speckle, write, write_json
+from scipy.ndimage import gaussian_filter
+from test_data_cli import data
 
 from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.records import read_records
+from fusar_train.corpus.shards import write_shards
+from fusar_train.corpus.sidecars import text_line
 from fusar_train.corpus.slices.ground import (
     LEAST_WIDTH,
     assign_scene_splits,
@@ -17,6 +26,7 @@ from fusar_train.corpus.slices.ground import (
     overlapping,
     refused_scenes,
 )
+from fusar_train.corpus.texts.sub_texts import SubTexts
 
 SHARES = (0.6, 0.2, 0.2)
 
@@ -186,3 +196,67 @@ def test_a_chain_of_new_scenes_is_refused_where_it_would_close():
     old = [entry("west", (0, 0, 1, 1)), entry("east", (3, 0, 4, 1))]
     new = [entry("n1", (0.5, 0, 1.7, 1)), entry("n2", (1.6, 0, 2.7, 1)), entry("n3", (2.6, 0, 3.5, 1))]
     assert list(refused_scenes([*old, *new], {"west": "train", "east": "test"})) == ["n3"]
+
+
+def corpus_of(folder, crops):
+    """Shards of slices of scenes, each a crop of speckle with a part of it as its child; splits and texts beside."""
+    records = []
+    for name, pixels in crops.items():
+        for number, (part, parent) in enumerate(((pixels, None), (pixels[:90, :90], f"{name}/large-0-0"))):
+            slice_id = f"{name}/{'medium' if parent else 'large'}-0-0"
+            one = record(
+                folder / "raw", f"{name}{number}", [], np.ascontiguousarray(part), scene=name, parent=parent
+            )
+            records.append(replace(one, id=slice_id))
+    corpus = folder / "corpus"
+    write_shards(records, corpus, per_shard=2)
+    write_json(corpus / "splits.json", dict(zip(crops, ("train", "test", "train", "val"), strict=False)))
+    texts = SubTexts(keys="terrain", said={"Terrain": "Sea."}, by={})
+    (corpus / "texts").mkdir()
+    for describer in ("template", "other"):
+        (corpus / "texts" / f"{describer}.jsonl").write_text(text_line(records[0].id, texts) + "\n")
+    return corpus
+
+
+@pytest.fixture
+def torn_corpus(tmp_path):
+    """Scenes a and b say that they lie apart, but show the same speckle, stretched and shifted; c does not."""
+    whole, other = (speckle_grey(seed, (260, 300)) for seed in (1, 2))
+    crops = {"a": whole[:200, :200], "b": 0.7 * whole[40:240, 60:260] + 9, "c": other[:200, :200]}
+    return corpus_of(tmp_path, {name: crop.astype(np.uint8) for name, crop in crops.items()})
+
+
+def speckle_grey(seed, shape):
+    return np.clip(gaussian_filter(np.sqrt(speckle(*shape, seed)), 0.7) * 800, 0, 255)
+
+
+def test_a_check_of_a_corpus_finds_scenes_that_show_the_same_ground_though_they_say_otherwise(
+    torn_corpus, capsys
+):
+    with pytest.raises(CorpusError, match="1 faults"):
+        data("check", torn_corpus)
+    told = capsys.readouterr()
+    assert "4 in train" in told.out
+    assert "2 in test" in told.out
+    (fault,) = [line for line in told.err.splitlines() if line.startswith("fault:")]
+    assert "corpus:b/large-0-0 (test) and corpus:a/large-0-0 (train) show the same ground" in fault
+    assert "60 px right and 40 px down" in fault
+
+
+def test_splitting_a_corpus_again_mends_it_and_touches_no_shard(torn_corpus, capsys):
+    before = {path: path.read_bytes() for path in torn_corpus.glob("*.tar")}
+    data("split", torn_corpus, "--again", "--shares", ".5,.0,.5")
+    splits = json.loads((torn_corpus / "splits.json").read_text())
+    assert splits["a"] == splits["b"]
+    assert set(splits) == {"a", "b", "c"}
+    data("check", torn_corpus)
+    assert before == {path: path.read_bytes() for path in torn_corpus.glob("*.tar")}
+    assert {one.scene: one.split for one in read_records(torn_corpus, "template")} == splits
+
+
+def test_shards_that_state_splits_are_not_split_beside_them(tmp_path):
+    one = record(tmp_path / "raw", "a", [], scene="s", split="train")
+    write_shards([one], tmp_path / "shards")
+    with pytest.raises(CorpusError, match="no records[.]jsonl to rewrite"):
+        data("split", tmp_path / "shards", "--again", "--without-overlaps")
+    assert not (tmp_path / "shards/splits.json").exists()
