@@ -257,6 +257,6 @@ def test_splitting_a_corpus_again_mends_it_and_touches_no_shard(torn_corpus, cap
 def test_shards_that_state_splits_are_not_split_beside_them(tmp_path):
     one = record(tmp_path / "raw", "a", [], scene="s", split="train")
     write_shards([one], tmp_path / "shards")
-    with pytest.raises(CorpusError, match="no records[.]jsonl to rewrite"):
+    with pytest.raises(CorpusError, match=r"no records\.jsonl to rewrite"):
         data("split", tmp_path / "shards", "--again", "--without-overlaps")
     assert not (tmp_path / "shards/splits.json").exists()

@@ -1,6 +1,7 @@
 """Scenes in files, folders, lists and STAC: each once, by a name that stays, and all that is none is said."""
 
 import json
+import os
 import pickle
 import re
 import shutil
@@ -97,6 +98,37 @@ def test_of_the_polarisations_of_one_scene_one_is_taken(tmp_path):
     said = "\n".join(told)
     assert "taken in HH: other_hv.tif." in said
     assert "taken in VV: s1a-iw-grd-vh-20200101t000000-002.tiff, sar_hh.tif, sar_hv.tif, sar_vh.tif." in said
+
+
+def test_a_folder_may_tell_the_polarisation(tmp_path):
+    for pol in ("VH", "VV"):
+        scene(tmp_path / pol / "port.tif")
+    entries, _, told = found(tmp_path)
+    assert {name: one.polarisation for name, one in entries.items()} == {"VV.port": "VV"}
+    assert "taken in VV: VH/port.tif" in told[0]
+
+
+def test_a_folder_that_cannot_be_searched_is_said(tmp_path, monkeypatch):
+    scene(tmp_path / "in/one.tif")
+    scene(tmp_path / "locked/two.tif")
+    scan = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    entries, errors, _ = found(tmp_path)
+    assert set(entries) == {"in.one"}
+    assert "locked cannot be searched (Permission denied)" in errors[0]
+
+
+def test_of_bands_without_names_the_first_is_read_aloud(tmp_path):
+    write(tmp_path / "two.tif", np.stack([numbers(1), numbers(2)]))
+    entries, _, told = found(tmp_path)
+    assert entries["two"].polarisation is None
+    assert told == [f"{tmp_path}/two.tif has 2 bands without names, of which the first is read."]
 
 
 def test_a_product_is_one_scene(tmp_path):
