@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,21 @@ class LabelledBox:
 
 
 @dataclass(frozen=True)
+class Looks:
+    """What an image shows, whatever the ground really is.
+
+    Attributes:
+        objects: Everything that looks like a ship or a plane.
+        open: The classes of which the image leaves open whether an object is what it looks like.
+        cover: The land cover as far as the image tells it, in the form of ``Cover.to_json``.
+    """
+
+    objects: tuple[LabelledBox, ...]
+    open: tuple[str, ...]
+    cover: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class LabelledChip:
     """One chip with everything that is known about it.
 
@@ -35,6 +51,7 @@ class LabelledChip:
         place: the kind of place ("port", "airfield", ...), None when unknown.
         cover: int64 [rows, cols] of the token grid, the land cover under each token, -1 when unknown.
         source: "simulated" or the data set's name.
+        looks: What the image shows; None where nothing but the truth is known.
     """
 
     image: NDArray[np.uint8]
@@ -44,6 +61,7 @@ class LabelledChip:
     place: str | None
     cover: NDArray[np.int64]
     source: str
+    looks: Looks | None = None
 
     @property
     def size(self) -> tuple[int, int]:

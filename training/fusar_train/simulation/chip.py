@@ -12,6 +12,7 @@ from fusar_train.corpus.chip import LabelledChip, clip_objects, no_prior
 from fusar_train.simulation.clutter import clutter, heights
 from fusar_train.simulation.ground import Land
 from fusar_train.simulation.land import PLACES, build
+from fusar_train.simulation.looks import looks_of
 from fusar_train.simulation.prior import sample_nodes
 from fusar_train.simulation.radar import Sensor, detect, quantise, to_db
 from fusar_train.simulation.small_echoes import add_ghosts, add_small_echoes, wake_factor
@@ -90,7 +91,8 @@ def simulate_chip(number: int, stream: int = 0) -> LabelledChip:
     objects, _ = clip_objects(boxes, [label for _, label in real], CHIP_PX, CHIP_PX)
     cover = site.land.cover()[inside]
     values, positions = sample_nodes(cover, site.land.pixel_m, rng)
-    return LabelledChip(image, objects, values, positions, place, token_cover(cover), "simulated")
+    looks = looks_of(site, MARGIN)
+    return LabelledChip(image, objects, values, positions, place, token_cover(cover), "simulated", looks)
 
 
 def token_cover(cover: NDArray[np.uint8]) -> NDArray[np.int64]:

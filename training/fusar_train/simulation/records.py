@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fusar_gpt.frames import SceneBox
-from fusar_train.corpus.chip import LABELS, LabelledChip
+from fusar_train.corpus.chip import LABELS, LabelledChip, Looks
 from fusar_train.corpus.record import Record, RecordObject
 from fusar_train.corpus.records import RecordFolder
+from fusar_train.corpus.texts.cover import TRUTH, Cover, count_cells
+from fusar_train.corpus.texts.template import TemplateDescriber
 from fusar_train.simulation.chip import CHOICE_STREAM, TEST_STREAM, TRAIN_STREAM, simulate_chip
 from fusar_train.simulation.ground import COVER_NAMES, PIXEL_M
 
 STREAMS = {"train": TRAIN_STREAM, "val": CHOICE_STREAM, "test": TEST_STREAM}
+COVERS = tuple("shrubland" if name == "shrub" else name for name in COVER_NAMES)
 YEAR = 2024
 """Of the vectors (AEF_ATTRIBUTION.txt), so of the chips too."""
 
@@ -36,9 +40,13 @@ def write_chips(out: Path, split: str, first: int, count: int) -> None:
 
 
 def record_of(chip: LabelledChip, split: str, number: int) -> Record:
-    """The record of a simulated chip; its image and prior get their files when it is written."""
+    """The record of a simulated chip; its image and prior get their files when it is written.
+
+    Its sub-texts are of templates and tell what the image shows ("looks"), not what only the prior can tell: a model
+    that sees no prior can learn them. ``cover`` and ``objects`` are the truth.
+    """
     name = f"simulated/{split}-{number:06d}"
-    return Record(
+    record = Record(
         id=name,
         image=Path(f"{name}.png"),
         objects=tuple(RecordObject(SceneBox(*astuple(item.box)), item.label) for item in chip.objects),
@@ -54,8 +62,16 @@ def record_of(chip: LabelledChip, split: str, number: int) -> Record:
             "year": YEAR,
             "complete": list(LABELS),
             "place": chip.place,
+            "cover": Cover.of_cells(count_cells(chip.cover, len(COVERS)), COVERS, TRUTH).to_json(),
+            **({"looks": _looks_json(chip.looks)} if chip.looks else {}),
         },
     )
+    return replace(record, texts=TemplateDescriber().describe(record, chip.size))
+
+
+def _looks_json(looks: Looks) -> dict[str, Any]:
+    objects = [{"box": list(astuple(item.box)), "label": item.label} for item in looks.objects]
+    return {"objects": objects, "open": list(looks.open), "cover": looks.cover}
 
 
 def caption(chip: LabelledChip) -> str:

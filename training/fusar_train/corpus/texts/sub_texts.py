@@ -27,8 +27,9 @@ class SubTexts:
     Attributes:
         keys: Name of the key set.
         said: A sentence or phrase by key, in the set's order; keys that the describer did not fill are missing.
-        by: Who said it: describer, and where a model did: endpoint, model, templates (their hash); ``noise`` where
-            wrong texts were planted.
+        by: Who said it: describer, and where a model did: endpoint, model, templates (their hash); ``facts`` by key
+            where templates did, equal where two texts say the same; ``noise`` (share and seed) where wrong texts
+            were planted in the file, be it in this slice or not.
     """
 
     keys: str
