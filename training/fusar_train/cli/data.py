@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FORMATS = (
     "ssdd", "hrsid", "sardet-100k", "sar-aircraft", "fusar-ship", "fusar-gpt", "voc", "coco", "class-folders",
-    "ms-swift",
+    "ms-swift", "sar-acd", "s1-anchorages",
 )  # fmt: skip
 """As in ``corpus.formats``, which is too heavy to import for a help text."""
 
@@ -72,6 +72,22 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scene", type=pattern, metavar="REGEX", help="its first group, in an image's name, is the scene"
     )
+    parser.add_argument(
+        "--groups",
+        type=Path,
+        metavar="CSV",
+        help="table of images and their groups, which stay together (default: groups, scenes or chips.csv in SRC)",
+    )
+    parser.add_argument("--group-column", metavar="NAME", help="its column of groups")
+    for option, what in (("exclude", "left out"), ("heldout", "the test split")):
+        parser.add_argument(
+            f"--{option}",
+            type=Path,
+            action="append",
+            default=[],
+            metavar="TXT",
+            help=f"list of images, one a line, that are {what} (besides {option}_ids.txt in SRC); may be repeated",
+        )
     parser.add_argument(
         "--map",
         type=Path,
@@ -138,6 +154,7 @@ def _add_overlaps(parser: argparse.ArgumentParser) -> None:
 
 def _import_set(arguments: argparse.Namespace) -> None:
     from fusar_train.corpus.formats import import_dataset
+    from fusar_train.corpus.image_tables import TableOptions
     from fusar_train.corpus.labels import read_map
 
     left_out = 0
@@ -156,6 +173,13 @@ def _import_set(arguments: argparse.Namespace) -> None:
         arguments.source,
         arguments.out,
         facts | {"map": read_map(arguments.map) if arguments.map else None},
+        tables=TableOptions(
+            arguments.groups,
+            arguments.group_column,
+            arguments.exclude,
+            arguments.heldout,
+            by_name=arguments.scene is not None,
+        ),
         skip=skip if arguments.skip_bad else None,
         tell=lambda line: print(f"note: {line}", file=sys.stderr),
     )
@@ -183,6 +207,8 @@ def _split(arguments: argparse.Namespace) -> None:
     from fusar_train.corpus.splits import assign_splits
 
     records = list(read_records(arguments.folder))
+    if all(record.split for record in records) and not arguments.again:
+        print("note: every record has a split and keeps it; --again draws new ones", file=sys.stderr)
     overlaps = _overlaps(arguments, records, [record.scene for record in records])
     divided = assign_splits(
         records, arguments.shares, arguments.seed, again=arguments.again, overlaps=overlaps

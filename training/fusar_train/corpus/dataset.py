@@ -32,7 +32,8 @@ class Dataset:
 
     Attributes:
         name: Begins every id.
-        licence, sensor: As they should stand in the provenance; sensor None if mixed or unknown.
+        licence, sensor, polarisation: As they should stand in the provenance; None if mixed or unknown.
+        truth: What whoever measures with its boxes must know of how they were made.
         pixel_m: Metres to a pixel where one value holds for all images.
         year: Year of acquisition, where one holds for all.
         coarse: The coarse label of all classes, where the set's own names are fine ones.
@@ -49,6 +50,8 @@ class Dataset:
     name: str
     licence: str = UNKNOWN
     sensor: str | None = None
+    polarisation: str | None = None
+    truth: str | None = None
     pixel_m: float | None = None
     year: int | None = None
     coarse: str | None = None
@@ -76,7 +79,9 @@ class Dataset:
             "dataset": self.name,
             "licence": self.licence,
             "sensor": self.sensor,
+            "polarisation": self.polarisation,
             "pixel_m": self.pixel_m,
+            "truth": self.truth,
         }
         known |= {"simulated": False, "year": self.year, **more}
         return {key: value for key, value in known.items() if value is not None}

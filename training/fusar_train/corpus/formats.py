@@ -13,6 +13,7 @@ from fusar_train.corpus.class_folders import read_class_folders
 from fusar_train.corpus.coco import read_coco
 from fusar_train.corpus.dataset import Dataset, Read, was_turned
 from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.image_tables import ImageTables, TableOptions
 from fusar_train.corpus.images import read_image, turn_of
 from fusar_train.corpus.labels import PLANE, ClassNames
 from fusar_train.corpus.prior_file import read_authors_npy
@@ -23,6 +24,12 @@ from fusar_train.corpus.swift import read_swift
 from fusar_train.corpus.voc import read_voc
 
 Reader = Callable[[Path, Dataset], Iterator[Read]]
+
+ALL_ALONE = (
+    "nothing tells which chips are near-copies of one another, so each is a scene of its own and a split may leak: "
+    "give a table with --groups; fusar-train data split and check find shifted copies, not turned or mirrored ones"
+)
+"""Told of class folders where no two chips belong together."""
 
 NONE_FOUND = "no data licence found: local use only, never redistribute"
 
@@ -43,6 +50,29 @@ FORMATS: dict[str, tuple[Reader, Dataset]] = {
     "sardet-100k": (read_coco, Dataset("sardet-100k", complete="image")),
     "sar-aircraft": (read_voc, Dataset("sar-aircraft", sensor="Gaofen-3", coarse=PLANE)),
     "fusar-ship": (read_class_folders, Dataset("fusar-ship", sensor="Gaofen-3")),
+    # Its README names neither sensor nor pixel size; its paper says Gaofen-3 at about 1 m.
+    "sar-acd": (
+        read_class_folders,
+        Dataset(
+            "sar-acd",
+            'no licence stated; "open to the community to provide support for research in the field of SAR target '
+            'classification": research only, never redistribute',
+            polarisation="HH",
+            coarse=PLANE,
+        ),
+    ),
+    # Crops of one picture begin with its name: sg_east and sg_west are both of Singapore.
+    "s1-anchorages": (
+        read_voc,
+        Dataset(
+            "s1-anchorages",
+            "contains modified Copernicus Sentinel data; of some pictures no licence is stated: never redistribute",
+            "Sentinel-1",
+            polarisation="VV",
+            scene=re.compile(r"^([A-Za-z]+[0-9]*)(?:_|$)"),
+            truth="boxes made by threshold on brightness, then looked over: never a yardstick against CFAR",
+        ),
+    ),
 }
 """Each format: its reader, and what is known of the data set that it was made for."""
 
@@ -53,6 +83,7 @@ def import_dataset(
     out: Path,
     facts: dict[str, Any] | None = None,
     *,
+    tables: TableOptions | None = None,
     skip: Callable[[CorpusError], None] | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> int:
@@ -64,11 +95,12 @@ def import_dataset(
         out: The folder to make.
         facts: Fields of ``Dataset`` to replace; those that are None are left as they are. ``map`` are labels by
             class name (``labels.read_map``).
+        tables: Which tables and lists say more of the images; by default those in the folder with known names.
         skip: Takes the errors of bad records, which are then left out. By default the first one is raised.
         tell: Takes a line for each kind of thing that was taken to be so, repaired or left out.
 
     Raises:
-        CorpusError: The source is not of that format, a record is bad, or there are none.
+        CorpusError: The source is not of that format, a record or table is bad, or there are none.
         OutputError: The folder cannot be written.
     """
     read, dataset = FORMATS[name]
@@ -78,18 +110,24 @@ def import_dataset(
     root = source if source.is_dir() else None
     if not source.exists():
         raise CorpusError(f"{source} does not exist: check the path.")
+    dataset = replace(dataset, **given, root=root, notes=notes, names=names)
+    said = ImageTables(source, dataset.name, tables or TableOptions(by_name="scene" in given), notes)
     with RecordFolder(out) as writer:
-        for record in read(source, replace(dataset, **given, root=root, notes=notes, names=names)):
+        for record in read(source, dataset):
             try:
                 if isinstance(record, CorpusError):
                     raise record
-                _store(record, writer)
+                if (placed := said.placed(record)) is not None:
+                    _store(placed, writer)
             except CorpusError as error:
                 if skip is None:
                     raise
                 skip(error)
+        said.finish()
         if not writer.count:
             raise CorpusError(f"{source} holds no record that can be read: check that its format is {name}.")
+    if read is read_class_folders and len(said.scenes) == writer.count > 1:
+        notes[ALL_ALONE] = 1
     for note, times in notes.items():
         tell(f"{note} ({times} times)" if times > 1 else note)
     return writer.count
