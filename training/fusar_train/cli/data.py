@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
 FORMATS = (
     "ssdd", "hrsid", "sardet-100k", "sar-aircraft", "fusar-ship", "fusar-gpt", "voc", "coco", "class-folders",
-    "ms-swift", "sar-acd", "s1-anchorages",
+    "ms-swift", "sar-acd", "s1-anchorages", "masks", "s1rtc-landcover", "sen1floods11",
 )  # fmt: skip
 """As in ``corpus.formats``, which is too heavy to import for a help text."""
+
+PRODUCTS = ("water", "sen1floods11", "terramesh", "esri", "dynamic-world", "worldcover")
+"""As in ``corpus.cover_classes``."""
 
 BOX_FORMATS = ("xywh", "xyxy", "xywh-share", "xyxy-share")
 
@@ -105,8 +108,28 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         choices=[0, 1],
         help="from what VOC's boxes count (default: as the set shows)",
     )
+    _add_masks(parser.add_argument_group("scenes with masks"))
     parser.add_argument("--skip-bad", action="store_true", help="leave out bad records and say which")
     parser.set_defaults(run=_import_set)
+
+
+def _add_masks(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--classes",
+        metavar="NAME|FILE",
+        help=f"what their codes mean: {', '.join(PRODUCTS)}, or YAML or JSON {{code: name}}, null for no data",
+    )
+    group.add_argument(
+        "--pair",
+        type=pair,
+        metavar="IMAGES=MASKS",
+        help="what both are called, * being the same text: 'S1/*.tif=LULC/*.tif' (default: the usual names)",
+    )
+    group.add_argument("--band", help="band or polarisation to read (default: VV, then HH, then the first)")
+    group.add_argument(
+        "--quantity", choices=["power", "amplitude", "db", "grey"], help="what scenes store (default: judged)"
+    )
+    group.add_argument("--tile-px", type=whole, metavar="PX", help="cut scenes into tiles of this side")
 
 
 def _add_derive(parser: argparse.ArgumentParser) -> None:
@@ -153,6 +176,8 @@ def _add_overlaps(parser: argparse.ArgumentParser) -> None:
 
 
 def _import_set(arguments: argparse.Namespace) -> None:
+    from fusar_gpt.contract.radiometry import quantity_of
+    from fusar_train.corpus.cover_classes import read_classes
     from fusar_train.corpus.formats import import_dataset
     from fusar_train.corpus.image_tables import TableOptions
     from fusar_train.corpus.labels import read_map
@@ -168,11 +193,18 @@ def _import_set(arguments: argparse.Namespace) -> None:
         "name", "licence", "sensor", "pixel_m", "year", "scene", "box_format", "first_pixel",
     )  # fmt: skip
     facts = {key: getattr(arguments, key) for key in given}
+    masks = {
+        "classes": read_classes(arguments.classes) if arguments.classes else None,
+        "pair": arguments.pair,
+        "band": arguments.band,
+        "quantity": quantity_of(arguments.quantity),
+        "tile_px": arguments.tile_px,
+    }
     count = import_dataset(
         arguments.format,
         arguments.source,
         arguments.out,
-        facts | {"map": read_map(arguments.map) if arguments.map else None},
+        facts | {"masks": masks, "map": read_map(arguments.map) if arguments.map else None},
         tables=TableOptions(
             arguments.groups,
             arguments.group_column,
@@ -341,6 +373,16 @@ def pattern(text: str) -> re.Pattern[str]:
     if found.groups < 1:
         raise argparse.ArgumentTypeError("must have a group, such as ^(P[0-9]+)_")
     return found
+
+
+def pair(text: str) -> tuple[str, str]:
+    """What scenes and their masks are called."""
+    from fusar_train.corpus.mask_pairs import read_pair
+
+    try:
+        return read_pair(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def shares(text: str) -> tuple[float, float, float]:

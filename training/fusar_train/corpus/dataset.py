@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fusar_gpt.frames import SceneBox
+from fusar_train.corpus.cover_classes import MaskOptions
 from fusar_train.corpus.errors import CorpusError, naming
 from fusar_train.corpus.files import check_links
 from fusar_train.corpus.images import SUFFIXES, Turn, image_facts, turn_of
@@ -42,6 +43,7 @@ class Dataset:
         scene: Pattern whose first group, searched in an image's name, is its scene; by default each image is one.
         box_format: What COCO's boxes are; None where the file must tell.
         first_pixel: Whether VOC's boxes count pixels from 0 or 1; None where the files must tell.
+        masks: How scenes with masks are read.
         root: The folder that links must not lead out of, if there is one.
         notes: What a reader took to be so, repaired or left out, and how often: the user must be told.
         names: The classes met so far.
@@ -59,6 +61,7 @@ class Dataset:
     scene: re.Pattern[str] | None = None
     box_format: BoxFormat | None = None
     first_pixel: int | None = None
+    masks: MaskOptions = field(default_factory=MaskOptions)
     root: Path | None = None
     notes: Counter[str] = field(default_factory=Counter, compare=False)
     names: ClassNames = field(default_factory=ClassNames, compare=False)

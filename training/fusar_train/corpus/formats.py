@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fusar_train.corpus.class_folders import read_class_folders
 from fusar_train.corpus.coco import read_coco
+from fusar_train.corpus.cover_classes import PRODUCTS, MaskOptions
 from fusar_train.corpus.dataset import Dataset, Read, was_turned
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.image_tables import ImageTables, TableOptions
 from fusar_train.corpus.images import read_image, turn_of
 from fusar_train.corpus.labels import PLANE, ClassNames
+from fusar_train.corpus.masks import SceneRecord, read_masks
 from fusar_train.corpus.prior_file import read_authors_npy
 from fusar_train.corpus.record import Record
 from fusar_train.corpus.records import RecordFolder
@@ -73,6 +75,31 @@ FORMATS: dict[str, tuple[Reader, Dataset]] = {
             truth="boxes made by threshold on brightness, then looked over: never a yardstick against CFAR",
         ),
     ),
+    "masks": (read_masks, Dataset("masks")),
+    # Chips of one cell of Major TOM's grid are neighbours: 282D_485L_3_3.
+    "s1rtc-landcover": (
+        read_masks,
+        Dataset(
+            "s1rtc-landcover",
+            "of the data none stated beside them (TerraMesh); contains modified Copernicus Sentinel data",
+            "Sentinel-1",
+            polarisation="VV",
+            scene=re.compile(r"^([0-9]+[UD]_[0-9]+[LR])_"),
+            masks=MaskOptions(PRODUCTS["terramesh"]),
+        ),
+    ),
+    # Chips of one flood come from one acquisition: Spain_7370579.
+    "sen1floods11": (
+        read_masks,
+        Dataset(
+            "sen1floods11",
+            "none stated; cite Bonafilia et al. 2020; contains modified Copernicus Sentinel data",
+            "Sentinel-1",
+            scene=re.compile(r"^(.+)_[0-9]+$"),
+            truth="water drawn by hand from optical images of another day",
+            masks=MaskOptions(PRODUCTS["sen1floods11"]),
+        ),
+    ),
 }
 """Each format: its reader, and what is known of the data set that it was made for."""
 
@@ -94,7 +121,7 @@ def import_dataset(
         source: Its folder, or its file.
         out: The folder to make.
         facts: Fields of ``Dataset`` to replace; those that are None are left as they are. ``map`` are labels by
-            class name (``labels.read_map``).
+            class name (``labels.read_map``), ``masks`` fields of ``MaskOptions``.
         tables: Which tables and lists say more of the images; by default those in the folder with known names.
         skip: Takes the errors of bad records, which are then left out. By default the first one is raised.
         tell: Takes a line for each kind of thing that was taken to be so, repaired or left out.
@@ -103,15 +130,11 @@ def import_dataset(
         CorpusError: The source is not of that format, a record or table is bad, or there are none.
         OutputError: The folder cannot be written.
     """
-    read, dataset = FORMATS[name]
-    given = {key: value for key, value in (facts or {}).items() if value is not None}
     notes: Counter[str] = Counter()
-    names = ClassNames(given.pop("map", None), notes)
-    root = source if source.is_dir() else None
-    if not source.exists():
-        raise CorpusError(f"{source} does not exist: check the path.")
-    dataset = replace(dataset, **given, root=root, notes=notes, names=names)
-    said = ImageTables(source, dataset.name, tables or TableOptions(by_name="scene" in given), notes)
+    read, dataset = FORMATS[name][0], _dataset(name, source, facts or {}, notes)
+    said = ImageTables(
+        source, dataset.name, tables or TableOptions(by_name=bool((facts or {}).get("scene"))), notes
+    )
     with RecordFolder(out) as writer:
         for record in read(source, dataset):
             try:
@@ -133,7 +156,24 @@ def import_dataset(
     return writer.count
 
 
+def _dataset(name: str, source: Path, facts: Mapping[str, Any], notes: Counter[str]) -> Dataset:
+    """What is known of a data set of a format, with what the user says of it."""
+    read, dataset = FORMATS[name]
+    given = {key: value for key, value in facts.items() if value is not None}
+    masks = {key: value for key, value in given.pop("masks", {}).items() if value is not None}
+    if masks and read is not read_masks:
+        raise CorpusError(f"The format {name} has no masks: leave out what is said of them, or choose masks.")
+    if not source.exists():
+        raise CorpusError(f"{source} does not exist: check the path.")
+    given["masks"] = replace(dataset.masks, **masks)
+    given["names"] = ClassNames(given.pop("map", None), notes)
+    return replace(dataset, **given, root=source if source.is_dir() else None, notes=notes)
+
+
 def _store(record: Record, writer: RecordFolder) -> None:
+    if isinstance(record, SceneRecord):
+        writer.add(record, pixels=record.held)
+        return
     npy = record.prior if record.prior and record.prior.suffix == ".npy" else None
     turn = turn_of(record.image)
     pixels = read_image(record.image, str(record.image), turned=was_turned(record)) if turn else None
