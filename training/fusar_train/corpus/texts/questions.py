@@ -63,7 +63,7 @@ def sub_text_messages(
     """The questions that a record's sub-texts answer, key set by key set.
 
     Each key is asked for in one of its ways, drawn by the seed and the record's id. All keys of a set together are the
-    answer to ``whole_question``. Where they can, half of them are the answer to the plain question to describe the
+    answer to ``whole_question``. In half of the records one key set is the answer to the plain question to describe the
     chip instead, so that it is learnt too.
 
     Args:
@@ -72,20 +72,17 @@ def sub_text_messages(
         size: (width, height) of the chip as the model sees it.
         asked: Which questions.
         seed: Of the draws.
-        plain: The plain question has no other answer; it is never asked of records with several key sets.
+        plain: The plain question has no other answer.
     """
     made = []
-    plain = plain and len(record.texts) == 1
-    for texts in record.texts:
-        if not texts.said:
-            continue
+    described = [texts for texts in record.texts if texts.said]
+    lot = _draw(2 * len(described), seed, record.id) if plain and described else len(described)
+    for number, texts in enumerate(described):
         if asked in ("keys", "both"):
             made += list(_of_keys(record.id, texts, words, size, seed))
         if asked in ("whole", "both"):
-            free = plain and _draw(2, seed, record.id, texts.keys)
-            question = (
-                Question(Task.DESCRIBE) if free else Question(Task.ASK, text=whole_question(texts.keys))
-            )
+            together = Question(Task.ASK, text=whole_question(texts.keys))
+            question = Question(Task.DESCRIBE) if number == lot else together
             made.append(_message(question, texts.whole(), words, size))
     return made
 
