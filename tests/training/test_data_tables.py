@@ -177,7 +177,7 @@ def test_class_folders_below_those_of_splits(tmp_path):
     assert "the folders test, train, valid are taken for splits, not for classes" in told
 
 
-def test_crops_of_one_anchorage_are_one_scene_and_their_boxes_say_how_they_were_made(tmp_path):
+def test_crops_of_one_anchorage_are_one_scene_and_their_boxes_say_how_they_were_made(tmp_path, capsys):
     root = voc_set(tmp_path / "set", 5)
     for number, name in enumerate(("sg_east", "sg_west", "s33", "s44", "b_all")):
         for folder, suffix in (("JPEGImages", "png"), ("Annotations", "xml")):
@@ -194,6 +194,10 @@ def test_crops_of_one_anchorage_are_one_scene_and_their_boxes_say_how_they_were_
     assert records["sg_east"].objects[0].difficult
     assert not records["sg_west"].objects[0].difficult
     assert "never a yardstick against CFAR" in records["s33"].provenance["truth"]
+    data("split", tmp_path / "out", "--again", "--shares", "1,0,0", "--without-overlaps")
+    assert "nothing came to" not in capsys.readouterr().err
+    data("split", tmp_path / "out", "--again", "--shares", ".8,.1,.1", "--without-overlaps")
+    assert "note: nothing came to val and test: 4 scenes" in capsys.readouterr().err
     assert np.unique(records["s33"].pixels()).size > 9
 
 

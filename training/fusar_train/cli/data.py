@@ -247,6 +247,14 @@ def _split(arguments: argparse.Namespace) -> None:
     )
     replace_records(divided, arguments.folder)
     counts = Counter(record.split for record in divided)
+    wanted = zip(("train", "val", "test"), arguments.shares, strict=True)
+    if empty := [split for split, share in wanted if share > 0 and not counts[split]]:
+        scenes = len({record.scene for record in records})
+        print(
+            f"note: nothing came to {' and '.join(empty)}: {scenes} scenes, which are dealt whole, are too few or too "
+            "unequal, or keep the splits they have; try another --seed or --again",
+            file=sys.stderr,
+        )
     listed = ", ".join(f"{counts[split]} {split}" for split in ("train", "val", "test"))
     print(f"{arguments.folder}: {listed}")
 
