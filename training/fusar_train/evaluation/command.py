@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> None:
         predictions, notices = read_given(given, args.benchmark)
     elif args.checkpoint and args.data:
         images, predictions = evaluate(args)
+        notices = images.notices
     elif not (args.checkpoint and args.without_targets):
         raise PredictionsError("Give a checkpoint and data to evaluate, or answers with --predictions.")
     if args.without_targets:
