@@ -16,7 +16,7 @@ from rasterio.warp import transform, transform_bounds
 
 from fusar_gpt.frames import LonLatPoints, SceneWindow
 from fusar_gpt.imagery import open_scene
-from fusar_train.cli.data import PRODUCTS as NAMED
+from fusar_train.cli.data_import import PRODUCTS as NAMED
 from fusar_train.corpus.cover_classes import PRODUCTS, read_classes
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.formats import import_dataset

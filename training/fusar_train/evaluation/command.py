@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
         replace(result, notices=(*notices, *result.notices))
         for result in evaluate_predictions(predictions, args.seed)
     ]
-    told = [notice for result in results for notice in result.notices]
+    told = dict.fromkeys(notice for result in results for notice in result.notices)
     for line in (*summary(results), *false_alarms.told(alarms), *told):
         print(line)
     if args.out:
