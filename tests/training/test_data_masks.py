@@ -301,9 +301,23 @@ def test_pairs_can_be_named(tmp_path):
     named = {**WATER, "pair": read_pair("VH/*_db.tif=truth/*.tif")}
     ((record,), _, _) = imported("masks", tmp_path / "set", tmp_path / "out", masks=named)
     assert record.id == "masks/sea_3"
-    for bad in ("a", "a*=b", "*.tif=*.png", "a*b*=c*"):
+    for bad in ("a", "a*=b", "*.tif=*.TIF", "a*b*=c*"):
         with pytest.raises(ValueError, match="must"):
             read_pair(bad)
+
+
+def test_quicklooks_beside_scenes_and_masks_are_left_out(tmp_path):
+    root = pair(tmp_path / "set")
+    for folder in ("images", "masks"):
+        save(root / folder / "1.png", np.zeros((30, 45), np.uint8))
+    ((record,), told, _) = imported("masks", root, tmp_path / "out", masks=WATER)
+    assert record.provenance["from"] == "1.tif"
+    assert record.provenance["cover"]["classes"]["water"] == pytest.approx(1 / 3, abs=1e-4)
+    assert sum("1.png" in line and "left out" in line for line in told) == 1
+    save(root / "masks" / "1.png", 1 - west_is_water())
+    drawn = {**WATER, "pair": read_pair("images/*.tif=masks/*.png")}
+    ((record,), _, _) = imported("masks", root, tmp_path / "drawn", masks=drawn)
+    assert record.provenance["cover"]["classes"]["water"] == pytest.approx(2 / 3, abs=1e-4)
 
 
 def test_two_masks_of_one_name_are_refused(tmp_path):

@@ -83,14 +83,19 @@ def read_pair(text: str) -> tuple[str, str]:
     images, equals, masks = text.partition("=")
     if not equals or images.count("*") != 1 or masks.count("*") != 1:
         raise ValueError("must be IMAGES=MASKS with one * in each, such as S1/*.tif=LULC/*.tif")
-    first, second = (_bare(pattern.strip()) for pattern in (images, masks))
+    first, second = (pattern.strip().removesuffix(".*") for pattern in (images, masks))
     if first.lower() == second.lower():
         raise ValueError("IMAGES and MASKS must differ")
     return first, second
 
 
 def _found(paths: list[Path], root: Path, pattern: str) -> dict[tuple[str, ...], Path]:
-    """The files that a pattern fits, by the folders above it and what stands for its *."""
+    """The files that a pattern fits, by the folders above it and what stands for its *.
+
+    Of files that differ in their suffix alone, the first by ``SUFFIXES`` is taken: others are pictures of it.
+    """
+    kinds = (suffix,) if (suffix := Path(pattern).suffix.lower()) in SUFFIXES else SUFFIXES
+    pattern = pattern[: -len(kinds[0])] if len(kinds) == 1 else pattern
     *folders, name = pattern.replace("\\", "/").split("/")
     before, after = map(re.escape, name.split("*")) if "*" in name else ("", "")
     above = "".join(f"{re.escape(folder)}/" for folder in folders)
@@ -98,19 +103,14 @@ def _found(paths: list[Path], root: Path, pattern: str) -> dict[tuple[str, ...],
         rf"(?:(?P<above>.+)/)?{above}(?P<inner>(?:.+/)?){before}(?P<key>[^/]+){after}", re.IGNORECASE
     )
     found: dict[tuple[str, ...], Path] = {}
-    for path in paths:
+    for path in sorted(paths, key=lambda path: SUFFIXES.index(path.suffix.lower())):
         fits = kind.fullmatch(path.relative_to(root).with_suffix("").as_posix())
-        if fits is None:
+        if fits is None or path.suffix.lower() not in kinds:
             continue
         outer = f"{fits['above'] or ''}/{fits['inner']}" if folders else ""
         words = (*(part for part in outer.split("/") if part), fits["key"])
-        if (other := found.setdefault(words, path)) != path:
+        if (other := found.setdefault(words, path)).with_suffix("") != path.with_suffix(""):
             raise CorpusError(
                 f"{other} and {path} are both {'/'.join(words)}: name their folders with --pair IMAGES=MASKS."
             )
     return found
-
-
-def _bare(pattern: str) -> str:
-    suffix = Path(pattern).suffix
-    return pattern.removesuffix(suffix) if suffix.lower() in SUFFIXES else pattern.removesuffix(".*")
