@@ -60,6 +60,11 @@ def describers(folder: Path) -> list[str]:
     return sorted(path.stem for path in (folder / TEXTS_FOLDER).glob("*.jsonl"))
 
 
+def described_by(describer: str | None, path: Path) -> str | None:
+    """The describer of the records at ``path`` if anybody has described them: data sets without texts need none."""
+    return describer if describers(path if path.is_dir() else path.parent) else None
+
+
 def texts_file(folder: Path, describer: str | None) -> Path | None:
     """The file of a describer, or of the only one; None where nobody has described anything.
 
