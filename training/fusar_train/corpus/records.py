@@ -51,6 +51,13 @@ def read_leniently(path: Path, texts: str | None = None) -> Iterator[Record | Co
         yield record if isinstance(record, CorpusError) else beside.completed(record)
 
 
+def read_undescribed(path: Path) -> Iterator[Record | CorpusError]:
+    """As ``read_leniently``, without the sub-texts that lie beside the records: for those who are about to describe."""
+    splits = Sidecars.of(path, texts=False)
+    for record in _stored(path):
+        yield record if isinstance(record, CorpusError) else splits.completed(record)
+
+
 def _stored(path: Path) -> Iterator[Record | CorpusError]:
     if shards := shards_of(path):
         yield from read_shards(shards)

@@ -31,15 +31,15 @@ class Sidecars:
     splits: Mapping[str, str]
 
     @classmethod
-    def of(cls, path: Path, describer: str | None = None) -> Sidecars:
-        """What lies beside the records at ``path``, a folder, JSONL file or shard.
+    def of(cls, path: Path, describer: str | None = None, *, texts: bool = True) -> Sidecars:
+        """What lies beside the records at ``path``, a folder, JSONL file or shard; without ``texts``, the splits alone.
 
         Raises:
             CorpusError: A file makes no sense; the describer named has described nothing here; or none is named and
                 there are several.
         """
         folder = path if path.is_dir() else path.parent
-        file = texts_file(folder, describer)
+        file = texts_file(folder, describer) if texts else None
         return cls(_by_record(read_texts(file)) if file else {}, _splits(folder / SPLITS_FILE))
 
     def completed(self, record: Record) -> Record:
