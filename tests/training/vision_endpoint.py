@@ -23,9 +23,9 @@ EIGHT = {
         "Environment: dark sea, no land in sight",
     ),
     "terrain": (
-        "Terrain: flat coastal land", "Functionality: a port", "Location: quays in the centre", "Layout: parallel basins",
-        "Boundary: sharp and straight quay walls", "Building: large halls in rows", "Road: one road along the quay",
-        "Water: two basins in the upper half",
+        "Terrain: flat coastal land", "Functionality: a port", "Location: quays in the centre",
+        "Layout: parallel basins", "Boundary: sharp and straight quay walls", "Building: large halls in rows",
+        "Road: one road along the quay", "Water: two basins in the upper half",
     ),
 }  # fmt: skip
 
@@ -64,7 +64,7 @@ class Asked:
 
 @dataclass
 class Reply:
-    """What goes back: ``body`` as JSON, or bytes as they are; with ``cut`` so many bytes, then the connection closes."""
+    """What goes back: ``body`` as JSON, or bytes as they are; after ``cut`` bytes the connection closes."""
 
     body: Any
     status: int = 200
@@ -75,7 +75,11 @@ class Reply:
 def completion(text: str | None, asked: Asked | None = None, reason: str = "stop", **message: Any) -> Reply:
     """A chat completion; its tokens are counted when what was asked is given."""
     usage = counted(asked, text or "") if asked else None
-    choice = {"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": text, **message}}
+    choice = {
+        "index": 0,
+        "finish_reason": reason,
+        "message": {"role": "assistant", "content": text, **message},
+    }
     body = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
     return Reply(body | ({"usage": usage} if usage else {}))
 
@@ -127,7 +131,9 @@ class VisionEndpoint:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
     def __enter__(self) -> "VisionEndpoint":
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
         return self
 
     def __exit__(self, *_: object) -> None:

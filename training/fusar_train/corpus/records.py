@@ -47,18 +47,16 @@ def read_records(path: Path, texts: str | None = None) -> Iterator[Record]:
 def read_leniently(path: Path, texts: str | None = None) -> Iterator[Record | CorpusError]:
     """As ``read_records``, but a bad record comes as its error."""
     beside = Sidecars.of(path, texts)
-    for record in _stored(path):
+    for record in stored_records(path):
         yield record if isinstance(record, CorpusError) else beside.completed(record)
 
 
-def read_undescribed(path: Path) -> Iterator[Record | CorpusError]:
-    """As ``read_leniently``, without the sub-texts that lie beside the records: for those who are about to describe."""
-    splits = Sidecars.of(path, texts=False)
-    for record in _stored(path):
-        yield record if isinstance(record, CorpusError) else splits.completed(record)
+def stored_records(path: Path) -> Iterator[Record | CorpusError]:
+    """The records as they are stored, without what lies beside them; a bad one comes as its error.
 
-
-def _stored(path: Path) -> Iterator[Record | CorpusError]:
+    Raises:
+        CorpusError: Nothing is there.
+    """
     if shards := shards_of(path):
         yield from read_shards(shards)
         return

@@ -160,6 +160,7 @@ class Description:
     summary: Summary = field(default_factory=Summary)
     _in_a_row: int = 0
     _stop: bool = False
+    _closed: str = ""
     _asked: int = 0
     """Tokens of the requests that are in flight."""
 
@@ -183,8 +184,8 @@ class Description:
                     if not running:
                         return
                     finished, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                    for task in finished:
-                        task.result()
+                    if errors := [error for task in finished if (error := task.exception())]:
+                        raise errors[0]
                     done += len(finished)
                     show(done)
         finally:
@@ -227,12 +228,12 @@ class Description:
         picture = await asyncio.to_thread(picture_of, record, self.options.max_px)
         facts = facts_of(record, picture.size, picture.stored)
         words = [self.templates.prompt(facts, job.keys, larger)]
-        answer = await self._answer(words, picture, slots)
+        answer = await self._answer(words, job.keys, picture, slots)
         found = extract(answer.text, job.keys, cut=answer.cut)
         if self.options.ask_again and found.said and (missing := _lacking(found, job.keys)):
             words += [answer.text, self.templates.again(missing)]
             with suppress(NoAnswerError):
-                more = extract((await self._answer(words, picture, slots)).text, job.keys)
+                more = extract((await self._answer(words, job.keys, picture, slots)).text, job.keys)
                 found = Extracted({**more.said, **found.said})
         if not found.said and (answer.refused or found.refused):
             return answer.text.strip()[:_BEGINNING] or "refused without a word"
@@ -242,7 +243,9 @@ class Description:
         scale = {"scale": facts.scale} if facts.scale else {}
         return SubTexts(keys=job.keys, said=_in_order(found.said, job.keys), by=by | scale)
 
-    async def _answer(self, words: Sequence[str], picture: Picture, slots: asyncio.Semaphore) -> Answer:
+    async def _answer(
+        self, words: Sequence[str], keys: str, picture: Picture, slots: asyncio.Semaphore
+    ) -> Answer:
         """The answer to a conversation that begins with the picture: as known from before, or by the endpoint."""
         model = self.endpoint.options
         settings = f"{model.max_answer} {model.temperature}"
@@ -251,16 +254,22 @@ class Description:
             self.summary.cached += 1
             return known
         estimated = request_tokens("".join(words), picture.size, self.options.rule)
+        question = await asyncio.to_thread(self.endpoint.question, _messages(words, picture))
         async with slots:
+            if self._closed:
+                raise EndpointClosedError(self._closed)
             self._within_budget(estimated)
             self._asked += estimated
             try:
-                answer = await self.endpoint.ask(_messages(words, picture))
+                answer = await self.endpoint.ask(question)
+            except EndpointClosedError as error:
+                self._closed = str(error)
+                raise
             finally:
                 self._asked -= estimated
         self._in_a_row = 0
         self._count(answer, estimated)
-        if answer.text.strip() and not answer.refused:
+        if extract(answer.text, keys).said or len(words) > 1:  # a refusal is not for ever
             self.cache.put(key, answer, model.model, self.templates.digest, estimated)
         return answer
 

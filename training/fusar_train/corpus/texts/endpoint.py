@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import itertools
+import json
 import math
 import os
 import random
@@ -29,6 +30,7 @@ KEY_VARIABLES = ("FUSAR_API_KEY", "OPENAI_API_KEY")
 LONGEST_WAIT_S = 300.0
 """An endpoint that asks to wait longer has no more for today: the run ends."""
 
+_LIMIT = "max_tokens"
 _FIRST_WAIT_S, _MOST_BACKOFF_S = 0.5, 8.0
 _FEW_RETRIES = 3  # where waiting rarely helps: no connection, a timeout, an answer that is cut off
 _SAID_CHARS = 200
@@ -141,7 +143,7 @@ class Endpoint:
     _client: openai.AsyncOpenAI = field(init=False)
     _not_before: float = 0.0  # time.monotonic(): the endpoint has asked to wait until then
     _told: set[str] = field(default_factory=set)
-    _limit_name: str = "max_tokens"
+    _limit: str = _LIMIT
     _key: str = ""
 
     async def __aenter__(self) -> Endpoint:
@@ -175,8 +177,15 @@ class Endpoint:
     ) -> None:
         await self._client.close()
 
-    async def ask(self, messages: Sequence[Mapping[str, Any]]) -> Answer:
-        """The answer to a conversation.
+    def question(self, messages: Sequence[Mapping[str, Any]]) -> bytes:
+        """The body of a request. It is made apart from ``ask``, as a picture of a megabyte takes its time."""
+        options = self.options
+        settings = {} if options.temperature is None else {"temperature": options.temperature}
+        body = {_LIMIT: options.max_answer, "model": options.model, **settings, "messages": messages}
+        return json.dumps(body).encode()
+
+    async def ask(self, question: bytes) -> Answer:
+        """The answer to a question.
 
         Raises:
             NoAnswerError: There is none to this one, after retries.
@@ -187,7 +196,7 @@ class Endpoint:
         for attempt in itertools.count():
             await self._wait()
             try:
-                return replace(_answer_of(await self._create(messages)), endpoint=self.options.host)
+                return replace(_answer_of(await self._post(question)), endpoint=self.options.host)
             except openai.BadRequestError as error:
                 if not self._learns_from(error):
                     raise self._failure(error) from None
@@ -198,14 +207,15 @@ class Endpoint:
                 await self._back_off(error, attempt)
         raise AssertionError
 
-    async def _create(self, messages: Sequence[Mapping[str, Any]]) -> Any:
-        more: dict[str, Any] = {self._limit_name: self.options.max_answer}
-        if self.options.temperature is not None:
-            more["temperature"] = self.options.temperature
-        return await self._client.chat.completions.create(
-            model=self.options.model,
-            messages=messages,  # type: ignore[arg-type]
-            **more,
+    async def _post(self, question: bytes) -> Any:
+        from openai.types.chat import ChatCompletion
+
+        named = question.replace(_LIMIT.encode(), self._limit.encode(), 1)
+        return await self._client.post(
+            "/chat/completions",
+            cast_to=ChatCompletion,
+            content=named,
+            options={"headers": {"Content-Type": "application/json"}},
         )
 
     async def _wait(self) -> None:
@@ -231,10 +241,10 @@ class Endpoint:
 
     def _learns_from(self, error: openai.BadRequestError) -> bool:
         """Newer models of OpenAI call the limit of an answer otherwise."""
-        if self._limit_name == "max_tokens" and "max_completion_tokens" in str(error):
-            self._limit_name = "max_completion_tokens"
-            return True
-        return False
+        learns = self._limit == _LIMIT and "max_completion_tokens" in str(error)
+        if learns:
+            self._limit = "max_completion_tokens"
+        return learns
 
     def _failure(self, error: Exception) -> CorpusError:
         """The error in words, without the key."""
@@ -322,6 +332,7 @@ async def _without_own_headers(request: Any) -> None:
     """The library would also tell the platform, Python's version, and the account's organisation and project."""
     for name in [name for name in request.headers if _OWN_HEADERS.fullmatch(name)]:
         del request.headers[name]
+    request.headers["User-Agent"] = "fusar-train"
 
 
 def _answer_of(completion: Any) -> Answer:

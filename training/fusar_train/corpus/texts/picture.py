@@ -10,7 +10,7 @@ from PIL import Image
 
 from fusar_train.corpus.record import Record
 
-_QUALITY = 92  # speckle as PNG is three times as large, and models reduce pictures anyway
+_QUALITY = 90  # speckle as PNG is three times as large, and models reduce pictures anyway
 
 
 @dataclass(frozen=True)

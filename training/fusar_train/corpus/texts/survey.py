@@ -9,7 +9,8 @@ from pathlib import Path
 
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.record import Record
-from fusar_train.corpus.records import read_undescribed
+from fusar_train.corpus.records import stored_records
+from fusar_train.corpus.sidecars import Sidecars
 from fusar_train.corpus.texts.cost import Measured, Tokens, request_tokens
 from fusar_train.corpus.texts.picture import sent_size
 from fusar_train.corpus.texts.prompts import Larger, SliceFacts, Templates, facts_of
@@ -17,8 +18,7 @@ from fusar_train.corpus.texts.sub_texts import KEY_SETS, SubTexts
 
 INDEX_FILE = "index.parquet"
 
-# For texts that are yet to come.
-_LIKE_AN_ANSWER = "a phrase of some fifteen words that says what a slice of this kind shows"
+_WITH_EACH_KEY = 3  # tokens: the key, a colon, the end of the line
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ class Chosen:
 
     def records(self, folder: Path) -> Iterator[Record | CorpusError]:
         """The records of that split in the folder's order; a bad one comes as its error."""
-        for record in read_undescribed(folder):
-            if isinstance(record, CorpusError) or self.split in (None, record.split):
+        splits = Sidecars.of(folder, texts=False)
+        for record in stored_records(folder):
+            if isinstance(record, CorpusError) or self.split in (None, splits.completed(record).split):
                 yield record
 
 
@@ -65,7 +66,7 @@ class Survey:
     def tokens(self, templates: Templates, rule: str, measured: Measured) -> Tokens:
         """The tokens of all requests; CorpusError when a template makes no sense."""
         sent = sum(
-            number * request_tokens(_worded(templates, *variant), _size(variant[0]), rule)
+            number * request_tokens(_worded(templates, *variant, measured.answer()), _size(variant[0]), rule)
             for variant, number in self.variants.items()
         )
         return Tokens(measured.scaled(sent), len(self.undone) * measured.answer())
@@ -139,8 +140,10 @@ def _facts(record: Record, sizes: dict[tuple[str, str], tuple[int, int]], max_px
     )
 
 
-def _worded(templates: Templates, facts: SliceFacts, keys: str, larger: bool) -> str:
-    said = SubTexts(keys=keys, said=dict.fromkeys(KEY_SETS[keys], _LIKE_AN_ANSWER))
+def _worded(templates: Templates, facts: SliceFacts, keys: str, larger: bool, answer: int) -> str:
+    """A prompt whose larger slice is described by texts of about so many tokens in all."""
+    words = " ".join(["word"] * max(answer // len(KEY_SETS[keys]) - _WITH_EACH_KEY, 1))
+    said = SubTexts(keys=keys, said=dict.fromkeys(KEY_SETS[keys], words))
     return templates.prompt(facts, keys, Larger("", "large", said) if larger else None)
 
 
