@@ -26,7 +26,8 @@ from fusar_train.corpus.records import read_records, write_records
 from fusar_train.corpus.sidecars import read_texts
 from fusar_train.corpus.texts.answer_cache import AnswerCache
 from fusar_train.corpus.texts.cost import IMAGE_RULES, rule_of, text_tokens
-from fusar_train.corpus.texts.endpoint import EndpointOptions, retry_after
+from fusar_train.corpus.texts.endpoint import retry_after
+from fusar_train.corpus.texts.endpoint_options import EndpointOptions
 from fusar_train.corpus.texts.prompts import SliceFacts, Templates
 from fusar_train.corpus.texts.schedule import Schedule
 

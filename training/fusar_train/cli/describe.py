@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,11 @@ from fusar_train.cli.options import whole
 if TYPE_CHECKING:
     from fusar_train.corpus.texts.cost import Prices
     from fusar_train.corpus.texts.describe import DescribeOptions, Description, Summary
-    from fusar_train.corpus.texts.endpoint import EndpointOptions
+    from fusar_train.corpus.texts.endpoint_options import EndpointOptions
     from fusar_train.corpus.texts.survey import Chosen, Survey
 
 KEYS = {"targets": ("targets",), "terrain": ("terrain",), "both": ("targets", "terrain")}
+_MOST_TOLD = 20
 IMAGE_RULES = ("tiles", "patches", "patches-mini", "patches-nano", "qwen", "area")
 """As in ``corpus.texts.cost``."""
 
@@ -27,13 +29,29 @@ def add_describe_arguments(parser: argparse.ArgumentParser) -> None:
         "folder", type=Path, nargs="?", metavar="DIR", help="a corpus, or any folder of records"
     )
     parser.add_argument(
-        "--describer", choices=["model", "template"], default="model",
-        help="a vision model, or templates filled with what is known (default: %(default)s)",
-    )  # fmt: skip
+        "--describer",
+        choices=["model", "template"],
+        help="a vision model, or templates filled with what is known of each record, which ask nobody",
+    )
     parser.add_argument("--name", help="the texts go to DIR/texts/NAME.jsonl (default: the model's name)")
     parser.add_argument("--keys", choices=list(KEYS), default="both", help="default: %(default)s")
     parser.add_argument("--split", choices=["train", "val", "test"], help="describe only these records")
     parser.add_argument("--limit", type=whole, metavar="N", help="describe at most N records in this run")
+    parser.add_argument(
+        "--noise",
+        type=float,
+        metavar="SHARE",
+        help="then plant wrong texts in a copy; what is wrong is kept apart",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the templates' words and of the noise (default 0)"
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="OUT",
+        help="then write a page on the texts into this folder, all describers'",
+    )
 
     asked = parser.add_argument_group(
         "a vision model; its key is read from FUSAR_API_KEY, else OPENAI_API_KEY"
@@ -74,7 +92,7 @@ def add_describe_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Writes the templates, or describes."""
+    """Writes the templates; or describes, plants noise and reports, whatever was asked for."""
     from fusar_train.corpus.errors import CorpusError
 
     if arguments.write_templates:
@@ -84,10 +102,51 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if arguments.folder is None:
         raise CorpusError("Say which folder of records to describe.")
-    _describe_by_model(arguments)
+    name = arguments.name
+    if arguments.describer == "template":
+        name = _describe_by_template(arguments)
+    elif arguments.describer or arguments.api_base or arguments.model or not _follows(arguments):
+        name = _describe_by_model(arguments)
+    if arguments.dry_run:
+        return
+    if arguments.noise is not None:
+        from fusar_train.corpus.texts.noise import write_noise
+
+        print(*write_noise(arguments.folder, name, arguments.noise, arguments.seed), sep="\n")
+    if arguments.report:
+        from fusar_train.corpus.texts.text_report import write_text_report
+
+        print(*write_text_report(arguments.folder, (), arguments.report), sep="\n")
 
 
-def _describe_by_model(arguments: argparse.Namespace) -> None:
+def _follows(arguments: argparse.Namespace) -> bool:
+    """Whether something is to be done with texts that are there already."""
+    return arguments.noise is not None or arguments.report is not None
+
+
+def _describe_by_template(arguments: argparse.Namespace) -> str:
+    """Describes all records; returns the describer's name."""
+    from fusar_train.corpus.errors import CorpusError
+    from fusar_train.corpus.texts.template import NAME, TemplateDescriber
+
+    given = {"--split": arguments.split, "--limit": arguments.limit, "--api-base": arguments.api_base}
+    given |= {"--model": arguments.model, "--dry-run": arguments.dry_run or None}
+    given |= {"--name": None if arguments.name == NAME else arguments.name}
+    if idle := [option for option, value in given.items() if value is not None]:
+        raise CorpusError(
+            f"Templates ask nobody and describe all records, as {NAME!r}: leave out {', '.join(idle)}."
+        )
+    describer = TemplateDescriber(arguments.seed, KEYS[arguments.keys])
+    path = describer.write(arguments.folder)
+    _tell_bad(list(map(str, describer.errors)))
+    counts = ", ".join(f"{number} by {keys}" for keys, number in describer.described.items()) or "nothing"
+    silent = f"; nothing is known of {len(describer.silent)}" if describer.silent else ""
+    print(f"described: {counts}{silent}", path, sep="\n")
+    return NAME
+
+
+def _describe_by_model(arguments: argparse.Namespace) -> str:
+    """Asks a vision model; returns the describer's name."""
     from fusar_train.corpus.errors import CorpusError
     from fusar_train.corpus.texts.answer_cache import AnswerCache
     from fusar_train.corpus.texts.describe import Description
@@ -105,14 +164,14 @@ def _describe_by_model(arguments: argparse.Namespace) -> None:
     texts.refuse_others(by)
     chosen = Chosen(KEYS[arguments.keys], arguments.split, arguments.limit)
     found = survey(arguments.folder, chosen, texts.known, options.max_px)
-    _tell_bad(found)
+    _tell_bad(found.bad)
     cache = AnswerCache(_tell)
     try:
         measured = cache.measured(asked.model, templates.digest)
         description = Description(Endpoint(asked, _tell), templates, texts, cache, options, by, measured)
         _announce(arguments, found, description)
         if not found.undone or arguments.dry_run:
-            return
+            return name
         _confirm(arguments, asked)
         summary = _carried_out(arguments, chosen, found, description)
     finally:
@@ -127,6 +186,7 @@ def _describe_by_model(arguments: argparse.Namespace) -> None:
             f"{without} have no texts: {texts.path.with_suffix('.faults.txt')} says why. Repeat the command to ask for "
             "them again."
         )
+    return name
 
 
 def _carried_out(
@@ -145,7 +205,7 @@ def _carried_out(
 
 def _endpoint_options(arguments: argparse.Namespace) -> EndpointOptions:
     from fusar_train.corpus.errors import CorpusError
-    from fusar_train.corpus.texts.endpoint import EndpointOptions
+    from fusar_train.corpus.texts.endpoint_options import EndpointOptions
 
     if not arguments.api_base or not arguments.model:
         raise CorpusError(
@@ -195,7 +255,7 @@ def _prices(arguments: argparse.Namespace) -> Prices | None:
 
 def _announce(arguments: argparse.Namespace, found: Survey, description: Description) -> None:
     """Says what will be sent where, and what it costs, before anything is."""
-    from fusar_train.corpus.texts.endpoint import key_variable
+    from fusar_train.corpus.texts.endpoint_options import key_variable
 
     asked, options = description.endpoint.options, description.options
     if found.described:
@@ -239,11 +299,11 @@ def _confirm(arguments: argparse.Namespace, asked: EndpointOptions) -> None:
         raise CorpusError("Nothing was sent.")
 
 
-def _tell_bad(found: Survey) -> None:
-    for line in found.bad[:20]:
-        _tell(f"left out: {line}")
-    if len(found.bad) > 20:
-        _tell(f"left out: {len(found.bad) - 20} more")
+def _tell_bad(errors: Sequence[str]) -> None:
+    for error in errors[:_MOST_TOLD]:
+        _tell(f"left out: {error}")
+    if len(errors) > _MOST_TOLD:
+        _tell(f"left out: {len(errors) - _MOST_TOLD} more")
 
 
 def _tell(line: str) -> None:

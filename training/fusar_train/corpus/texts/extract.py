@@ -112,7 +112,9 @@ def extract(answer: str, keys: str, *, cut: bool = False) -> Extracted:
 
 
 def _said(text: str, keys: str, cut: bool) -> dict[str, str]:
-    found = list(_of_json(text, keys)) or list(_of_lines(text, keys, cut))
+    found = _of_json(text, keys)
+    if found is None:
+        found = list(_of_lines(text, keys, cut))
     rounds: list[dict[str, str]] = [{}]
     for key, raw in found:
         if key not in KEY_SETS[keys] or not (said := _clean(raw)):
@@ -124,21 +126,21 @@ def _said(text: str, keys: str, cut: bool) -> dict[str, str]:
     return {key: said for one in (*reversed(rounds), best) for key, said in one.items()}
 
 
-def _of_json(text: str, keys: str) -> Iterator[tuple[str, str]]:
-    """The pairs of JSON objects anywhere in the text, whole or cut off; a value that is cut is left out."""
-    decoder, at = json.JSONDecoder(strict=False), 0
-    names = _names(keys)
+def _of_json(text: str, keys: str) -> list[tuple[str, str]] | None:
+    """The pairs of JSON objects anywhere in the text, without a value that is cut off; None where there is no JSON."""
+    decoder, names, found = json.JSONDecoder(strict=False), _names(keys), list[tuple[str, str]]()
+    at, is_json = 0, False
     while pair := _json_key(keys).search(text, at):
         at = pair.end()
         try:
             value, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):
+            is_json = is_json or text[at : at + 1] in ("", '"', "[", "{")
             continue
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if number and not text[end:].lstrip()[:1]:
-            return  # more digits may have been cut off
-        at = end
-        yield names[pair["key"].casefold()], _worded(value)
+        at, is_json = end, True
+        if not isinstance(value, (int, float)) or text[end:].lstrip()[:1]:  # or more digits may have followed
+            found.append((names[pair["key"].casefold()], _worded(value)))
+    return found if is_json else None
 
 
 def _worded(value: Any) -> str:
@@ -222,7 +224,7 @@ def _line_start(keys: str) -> re.Pattern[str]:
     """A key at the start of a line, behind bullets, numbers and quotes; alone on it, or with : = | or a dash."""
     name = _any_of([*_names(keys), *_ENDS]) + r"|(?:step|layer|步骤|第)\s*[\d一二三四五]+\s*[步层]?"
     return re.compile(
-        r"^[ \t]*(?:(?:[-*+•·>#|]+|[(（]?\d{1,2}[.):：、）]|[①-⑳]|[一二三四五六七八][、.])[ \t]*)*"
+        r"^[ \t]*(?:(?:[-*+•·>#|]|[(（]?\d{1,2}[.):：、）]|[①-⑳]|[一二三四五六七八][、.])[ \t]*){0,8}"
         rf"[*_`\"'“【\[({{]{{0,4}}(?P<key>{name})[ \t]*(?:[(（/][^)）\n:：]{{1,30}}[)）]?)?[*_`\"'”】\])]{{0,4}}[ \t]*"
         r"(?:[:：=|][*_`]{0,3}|[-–—→][ \t]|(?=\n|\Z))[ \t]*",
         re.MULTILINE | re.IGNORECASE,
