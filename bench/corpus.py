@@ -224,7 +224,8 @@ def describe(jobs: int, scenes: Sequence[Path]) -> None:
             folder / "cache"
         )  # no answers of before
         corpus = folder / "corpus"
-        build(make_scene(folder / "scene.tif", SPEED_PX), corpus, jobs, *KEEP_ALL, "--max-px", "512")
+        small = ("--scales", "1024,512,256", "--max-px", "512")  # so that there are enough for both runs
+        build(make_scene(folder / "scene.tif", SPEED_PX), corpus, jobs, *KEEP_ALL, *small)
         for when in ("by the formula", "after answers were counted"):
             words = ("--api-base", endpoint.url, "--model", "gpt-4o", "--keys", "terrain", "--yes")
             limits = ("--in-flight", str(IN_FLIGHT), "--limit", str(ANSWERS), *PRICES)

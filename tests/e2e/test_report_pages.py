@@ -173,6 +173,8 @@ def test_the_map_of_a_corpus(open_page, tmp_path):
     assert "fiji/medium-0-0Dropped: water" in first
     assert "18.01000° S, 179.99000° W" in first
     assert "entropy5.5" in first
+    assert "It was dropped before its pixels were read." in first
+    assert "with data" not in first
     assert "Parentfiji/large-0-0" in first
     assert "fiji/large-0-0kept" in second
     assert "Children (1)fiji/medium-0-0" in second

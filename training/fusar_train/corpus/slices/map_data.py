@@ -27,7 +27,7 @@ MAX_PICTURES = 2_000
 _NAMES = (
     "scale", "fate", "scene", "region", "split", "group", "sensor", "polarisation", "acquired", "prior",
 )  # fmt: skip
-_NUMBERS = ("width", "height", "pixel_m", "data_share", "prior_nodes", "richness")
+_NUMBERS = ("width", "height", "pixel_m", "data_share", "prior_nodes", "richness", "seen")
 _MICRODEGREES = 1e6
 _MOST_CORNERS = 12
 _MOST_FEATURES = 32
@@ -123,7 +123,15 @@ class MapData:
             self._codes[name].setdefault(said[name] or "", len(self._codes[name])) for name in _NAMES
         )
         richness = math.nan if verdict.richness is None else verdict.richness
-        numbers = (one.width, one.height, one.pixel_m, row.data_share, row.prior_nodes, richness)
+        numbers = (
+            one.width,
+            one.height,
+            one.pixel_m,
+            row.data_share,
+            row.prior_nodes,
+            richness,
+            bool(row.thumbnail),
+        )
         return _Placed(one.id, one.parent, codes, ring, numbers, dict(verdict.features))
 
     def _chosen(self, index: Mapping[str, int]) -> dict[int, dict[str, Any]]:

@@ -64,11 +64,11 @@ function tell() {
   const middle = `${parallel(latitude((south[i] + north[i]) / 2), 5)}, ${meridian((west[i] + east[i]) / 2, 5)}`;
   const parts = [
     element("button", "All slices", {type: "button", onclick: () => pick(-1)}), element("h2", D.ids[i]), fate,
-    image ? element("img", "", {src: image.src, alt: `Radar image of ${D.ids[i]}`}) : element("p", "Its image is not on this page.", {className: "soft"}),
+    image ? element("img", "", {src: image.src, alt: `Radar image of ${D.ids[i]}`}) : element("p", v("seen") ? "Its image is not among those on this page." : "It was dropped before its pixels were read.", {className: "soft"}),
     table([["richness", Number.isNaN(v("richness")) ? "" : v("richness").toFixed(2)], ["region", word("region", i)], ["split", word("split", i)],
            ["scene", word("scene", i)], ["ground shared with", word("group", i) === word("scene", i) ? "" : word("group", i)], ["scale", word("scale", i)],
            ["middle", middle], ["image", `${v("width")} x ${v("height")} px of ${digits(v("pixel_m"))} m`],
-           ["with data", `${(100 * v("data_share")).toFixed(v("data_share") < 1 && v("data_share") > .99 ? 2 : 0)} %`],
+           ["with data", !v("seen") ? "" : `${(100 * v("data_share")).toFixed(v("data_share") < 1 && v("data_share") > .99 ? 2 : 0)} %`],
            ["sensor", word("sensor", i)], ["polarisation", word("polarisation", i)], ["day", word("acquired", i)],
            ["prior", v("prior_nodes") ? `${word("prior", i)}, ${v("prior_nodes")} vectors` : word("prior", i)]]),
   ];
