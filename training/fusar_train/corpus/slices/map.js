@@ -5,7 +5,7 @@
 const FACETS = [["scale", "Scale", ""], ["fate", "Kept or dropped", ""], ["scene", "Scene", ""],
                 ["region", "Region", "none"], ["split", "Split", "none"]];
 const TURN = 2 * Math.PI, RADIUS = 6378137, MICRO = Math.PI / 180e6, MOST_NORTH = 89.5e6;
-const TINY = 6, PICTURE = 36, MOST_PICTURES = 400, MOST_RELATED = 60, MOST_NAMED = 60, DOT = 16, SLOW = 30;
+const TINY = 6, PICTURE = 36, MOST_PICTURES = 400, MOST_RELATED = 60, MOST_NAMED = 60, LONGEST_NAME = 34, DOT = 16, SLOW = 30;
 const $ = (id) => document.getElementById(id);
 const D = JSON.parse($("data").textContent);
 const COLOURS = JSON.parse($("colours").textContent);
@@ -25,6 +25,7 @@ const parents = numbers(D.parents), starts = numbers(D.starts), rings = numbers(
 const numberOf = new Map(D.ids.map((id, i) => [id, i]));
 const word = (name, i) => D.names[name][codes[name][i]];
 const fateColours = D.names.fate.map((fate) => COLOURS[fate]);
+const NEVER_CUT = D.names.fate.indexOf("too few pixels");  // such slices hide none: they are outlines
 
 const mercator = (micro) => Math.asinh(Math.tan(Math.max(-MOST_NORTH, Math.min(MOST_NORTH, micro)) * MICRO));
 const latitude = (y) => Math.atan(Math.sinh(y));
@@ -67,7 +68,7 @@ function filter() {
     if (!hidden) for (const [name] of FACETS) counts[name][codes[name][i]]++;
     if (hidden === 1) counts[by][codes[by][i]]++;  // so many would come if it were switched on
   }
-  for (let i = 0; i < N; i++) if (shown[i] && parents[i] >= 0) above[parents[i]] = 1;
+  for (let i = 0; i < N; i++) if (shown[i] && parents[i] >= 0 && codes.fate[i] !== NEVER_CUT) above[parents[i]] = 1;
   for (const [name] of FACETS) for (const [code, row] of rows[name]) {
     row.count.textContent = counts[name][code].toLocaleString("en");
     row.box.checked = !off[name].has(code);
@@ -166,14 +167,14 @@ function outline(i) {
 function slices(visible, seen) {
   const spots = new Uint8Array(W * H);
   for (let from = 0, to; from < visible.length; from = to) {  // runs of one scale and fate, in paths that stay small
-    const first = visible[from], scale = codes.scale[first], fate = codes.fate[first];
+    const first = visible[from], scale = codes.scale[first], fate = codes.fate[first], empty = fate === NEVER_CUT;
     const filled = [], lined = [];
     pen.fillStyle = pen.strokeStyle = fateColours[fate];
     pen.globalAlpha = .6;
     for (to = from; to < visible.length && codes.scale[visible[to]] === scale && codes.fate[visible[to]] === fate; to++) {
       const i = visible[to], w = (east[i] - west[i]) * view.k, h = (north[i] - south[i]) * view.k;
-      if (w > TINY || h > TINY) { lined.push(i); if (!above[i]) filled.push(i); continue; }
-      if (above[i]) continue;
+      if (w > TINY || h > TINY) { lined.push(i); if (!above[i] && !empty) filled.push(i); continue; }
+      if (above[i] || empty) continue;
       const x = across(west[i] + turnOf((west[i] + east[i]) / 2)), y = down(north[i]), spot = Math.round(y) * W + Math.round(x);
       if (w < 1 && h < 1 && spots[spot] === fate + 1) continue;  // hidden behind one of its own colour
       spots[spot] = fate + 1;
@@ -181,7 +182,7 @@ function slices(visible, seen) {
     }
     paths(filled.filter((i) => !seen.has(i)), () => { pen.globalAlpha = .42; pen.fill(); });
     paths(filled.filter((i) => seen.has(i)), () => { pen.globalAlpha = .14; pen.fill(); });
-    paths(lined, () => { pen.globalAlpha = .95; pen.lineWidth = [2.4, 1.5, 1][scale] || 1; pen.stroke(); });
+    paths(lined, () => { pen.globalAlpha = .95; pen.lineWidth = empty ? .5 : [2.4, 1.5, 1][scale] || 1; pen.stroke(); });
   }
   pen.globalAlpha = 1;
 }
@@ -227,13 +228,14 @@ function scenes(visible, labels) {  // a ring and a name for scenes that are onl
   const taken = [];
   for (const code of new Set(visible.map((i) => codes.scene[i]))) {
     if (sceneSize(code) * view.k > DOT) continue;
-    const [left, low, right, high] = places[code], name = D.names.scene[code];
+    const [left, low, right, high] = places[code], whole = D.names.scene[code];
+    const name = whole.length > LONGEST_NAME ? `${whole.slice(0, LONGEST_NAME - 9)}...${whole.slice(-6)}` : whole;
     const x = across((left + right) / 2 + turnOf((left + right) / 2)), y = down((low + high) / 2);
     pen.beginPath(); pen.arc(x, y, 8, 0, TURN); pen.stroke();
-    const spot = [x + 12, y - 8, x + 12 + 7 * name.length, y + 8];
+    const wide = 7 * name.length, turned = x + 12 + wide > W, spot = [x + (turned ? -12 - wide : 12), y - 8, x + (turned ? -12 : 12 + wide), y + 8];
     if (taken.length >= MOST_NAMED || taken.some((o) => spot[0] < o[2] && o[0] < spot[2] && spot[1] < o[3] && o[1] < spot[3])) continue;
     taken.push(spot);
-    labels.push([name, x + 12, y + 4, "left"]);
+    labels.push([name, x + (turned ? -12 : 12), y + 4, turned ? "right" : "left"]);
   }
 }
 

@@ -44,7 +44,7 @@ _SCRIPTS = ("map.js", "map_panel.js")
 _TILE_PX, _GAP_PX, _LINE_PX, _HEAD_PX, _COLUMNS = 128, 10, 14, 34, 8
 _INK: Colour = (232, 237, 243)
 _SOFT: Colour = (165, 176, 190)
-_LONGEST_LINE = 23
+_WORDS_PX = 11
 
 
 def write_map(rows: Iterable[SliceRow], path: Path, title: str) -> None:
@@ -155,7 +155,11 @@ def _chosen(sample: EvenSample[_Tile]) -> list[_Tile]:
 
 
 def _shortened(name: str) -> str:
-    return name if len(name) <= _LONGEST_LINE else f"...{name[3 - _LONGEST_LINE :]}"
+    """The name, or its end, as wide as a tile."""
+    words, shown = font(_WORDS_PX), name[-_TILE_PX:]
+    while words.getlength(shown) > _TILE_PX:
+        shown = f"...{shown.removeprefix('...')[1:]}"
+    return shown
 
 
 def _strip(height: int) -> Image.Image:
@@ -177,8 +181,9 @@ def _row_of_tiles(tiles: Sequence[_Tile], fate: Fate, scale: Scale, number: int)
     texts = max((sum(map(bool, tile.lines)) for tile in tiles), default=0)
     down = _TILE_PX + texts * _LINE_PX + 2 * _GAP_PX
     strip = _strip(2 * _LINE_PX + _GAP_PX + -(-len(tiles) // _COLUMNS) * down)
-    pen, words = ImageDraw.Draw(strip), font(11)
-    said = f"{scale}: {number:,}" + (f", {len(tiles)} shown" if len(tiles) < number else "")
+    pen, words = ImageDraw.Draw(strip), font(_WORDS_PX)
+    shown = f", {len(tiles)} shown" if tiles else ", dropped before they were read"
+    said = f"{scale}: {number:,}" + (shown if len(tiles) < number else "")
     pen.text((_GAP_PX, _GAP_PX), said, _SOFT, font(14))
     for i, tile in enumerate(tiles):
         left = _GAP_PX + i % _COLUMNS * (_TILE_PX + _GAP_PX)
