@@ -77,6 +77,22 @@ def json_rows(path: Path) -> Iterator[tuple[str, Any | CorpusError]]:
     yield from ((f"{path}, item {number},", item) for number, item in enumerate(items, 1))
 
 
+def text_file(path: Path) -> str:
+    """The text of a file: UTF-8, or UTF-16 that says so, as Windows' Notepad writes it.
+
+    Raises:
+        CorpusError: It is missing, larger than ``LINE_BYTES``, or no text.
+    """
+    content = _content(path, LINE_BYTES)
+    try:
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{path} is no UTF-8 text ({error.reason}): save it as UTF-8.") from error
+    if "\0" in text:
+        raise CorpusError(f"{path} is no text: it holds zero bytes.")
+    return text
+
+
 def xml_file(path: Path) -> ET.Element:
     """The root of an XML file.
 
@@ -154,7 +170,7 @@ class _NoDoctype(ET.TreeBuilder):
 def _content(path: Path, limit: int) -> bytes:
     with _explained(path):
         if path.stat().st_size > limit:
-            raise CorpusError(f"{path} is larger than {limit >> 20} MB: that is no annotation.")
+            raise CorpusError(f"{path} is larger than {limit >> 20} MB: that is no annotation or list.")
         return path.read_bytes()
 
 
