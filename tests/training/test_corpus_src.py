@@ -27,7 +27,7 @@ from fusar_train.corpus.slices.src import (
     chip_of,
     data_bounds,
     plan_slices,
-    share_on_scene,
+    share_within,
     too_small,
 )
 
@@ -262,7 +262,7 @@ def test_the_share_of_a_slice_on_its_scene(tmp_path):
     path = write(tmp_path / "s.tif", speckle(256, 128), transform=Affine(4, 0, 500_000, 0, -4, 5_749_000))
     with open_scene(path) as scene:
         first = by_scale(plan_slices(scene, entry(path), OPTIONS))["large"][0]
-        assert share_on_scene(first, SceneWindow(0, 0, 128, 256)) == pytest.approx(1 / 8, rel=0.01)
+        assert share_within(first, SceneWindow(0, 0, 128, 256)) == pytest.approx(1 / 8, rel=0.01)
 
 
 @pytest.mark.parametrize(

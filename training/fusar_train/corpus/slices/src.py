@@ -301,7 +301,7 @@ def too_small(one: Slice) -> bool:
     return min(one.width, one.height) < LEAST_PX
 
 
-def share_on_scene(one: Slice, bounds: SceneWindow) -> float:
+def share_within(one: Slice, bounds: SceneWindow) -> float:
     """The share of the slice's window that lies in another."""
     window = one.window
     across = min(window.col + window.width, bounds.col + bounds.width) - max(window.col, bounds.col)
