@@ -275,16 +275,17 @@ def test_a_second_start_finishes_what_kill_9_left(tmp_path, here, said):
     path, out = scene(tmp_path / "in" / "a.tif", size=1000), tmp_path / "corpus"
     child = subprocess.Popen(command(path, "--out", out, "--jobs", "2"), stderr=subprocess.DEVNULL)
     until(lambda: len(list(out.glob("parts/*.parquet"))) >= 3)
+    workers = children(child.pid)
+    assert len(workers) >= 2
     child.kill()
     child.wait()
-    until(lambda: not workers_of(out), 20)
+    until(lambda: not any(map(lives, workers)), 20)
     done = {part.stem: part.stat().st_mtime_ns for part in out.glob("parts/*.parquet")}
     tars = {name: (out / f"{name}.tar").stat().st_mtime_ns for name in done if (out / f"{name}.tar").exists()}
     assert not (out / "index.parquet").exists()
     built([path], out, said)
     assert len(list(out.glob("parts/*.parquet"))) > len(done)
-    for name, at in tars.items():
-        assert (out / f"{name}.tar").stat().st_mtime_ns == at
+    assert {name: (out / f"{name}.tar").stat().st_mtime_ns for name in tars} == tars
     built([path], tmp_path / "again", said)
     assert content(out) == {
         name: digest for name, digest in content(tmp_path / "again").items()
@@ -303,18 +304,15 @@ def same_records(one, other):
     ]
 
 
-def workers_of(out):
-    """The processes whose command line or files tell that they belong to a build there."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            text = (process / "cmdline").read_bytes()
-            environment = (process / "environ").read_bytes()
-        except OSError:
-            continue
-        if b"multiprocessing" in text and str(out.parent).encode() in environment:
-            found.append(process.name)
-    return found
+def children(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def lives(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_ctrl_c_ends_in_seconds_and_says_how_to_go_on(tmp_path):

@@ -262,6 +262,8 @@ def read_chip(scene: Scene, chip: Chip, stretch: Stretch) -> ChipPixels:
 
 def _without_fades(data: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Where there is data within ``_FADE_PX`` chip pixels across and down."""
+    if data.all():
+        return data
     for grown in (data, data.T):
         near = grown.copy()
         for step in range(1, _FADE_PX + 1):

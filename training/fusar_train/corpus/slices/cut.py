@@ -208,8 +208,8 @@ class _Judged:
 
 
 def needs_prior(options: ScreenOptions) -> bool:
-    """Whether a screen looks at priors."""
-    return options.drop_water or "landcover" in options.regions
+    """Whether a screen looks at priors: at the land cover that they show, of water too."""
+    return options.drop_water or options.needs_prior
 
 
 def _thumbnail(grey: NDArray[np.uint8]) -> bytes:
