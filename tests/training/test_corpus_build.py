@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import geopandas
 import numpy as np
@@ -26,10 +27,11 @@ from fusar_gpt.imagery import open_scene
 from fusar_gpt.imagery.chips import read_chip
 from fusar_gpt.priors import PriorField, PriorSource
 from fusar_train.cli import main
+from fusar_train.corpus import slices
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.records import read_records
 from fusar_train.corpus.slices import build as building
-from fusar_train.corpus.slices import cut, index
+from fusar_train.corpus.slices import cut, index, screening
 from fusar_train.corpus.slices.build import BuildOptions, build
 from fusar_train.corpus.slices.screening import ScreenOptions
 from fusar_train.corpus.slices.slice import SCALES, Fate, Slice, SliceRow, Verdict
@@ -53,6 +55,21 @@ def scene(path, seed=0, east=0.0, size=384, pixel=2.0, **more):
     place = Affine(pixel, 0, 593_000 + east, 0, -pixel, 5_749_000)
     tags = {"ACQUISITION_DATE": "2021-05-06"}
     return write(path, speckle(size, size, seed), transform=place, names=["VV"], tags=tags, **more)
+
+
+@pytest.fixture(autouse=True)
+def pictures(monkeypatch):
+    """What draws the map and the sheet is tested elsewhere; here, that it is given all rows."""
+    drawn = {}
+    pages = ModuleType("pages")
+    pages.write_map = lambda rows, path, title: drawn.update({path.name: (title, list(rows))})
+    pages.write_sheet = lambda rows, path: drawn.update({path.name: list(rows)})
+    monkeypatch.setitem(sys.modules, "fusar_train.corpus.slices.pages", pages)
+    monkeypatch.setattr(slices, "pages", pages, raising=False)
+    monkeypatch.setattr(
+        screening, "write_screening_picture", lambda rows, path: drawn.update({path.name: list(rows)})
+    )
+    return drawn
 
 
 @pytest.fixture
@@ -120,6 +137,12 @@ def stated_split(folder, group):
 def share_within_scene(one, size):
     at = one.window
     return min(at.width, size - at.col) * min(at.height, size - at.row) / (at.width * at.height)
+
+
+def test_the_pictures_are_drawn_of_all_rows(tmp_path, here, said, pictures):
+    built([scene(tmp_path / "in" / "a.tif")], tmp_path / "corpus", said)
+    rows = list(index.read_index(tmp_path / "corpus"))
+    assert pictures == {"map.html": ("corpus", rows), "sheet.png": rows, "screening.png": rows}
 
 
 def test_slices_off_the_scene_are_dropped_unread(tmp_path, here, said):

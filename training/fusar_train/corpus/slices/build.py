@@ -18,7 +18,7 @@ from fusar_gpt.errors import FusarError, OutputError, PriorError
 from fusar_gpt.frames import SceneWindow
 from fusar_gpt.prior_options import PriorSettings
 from fusar_train.corpus.errors import CorpusError
-from fusar_train.corpus.slices import index, pages, screening
+from fusar_train.corpus.slices import index
 from fusar_train.corpus.slices.cut import Cut, CutTask
 from fusar_train.corpus.slices.ground import assign_scene_splits, ground_groups, refused_scenes
 from fusar_train.corpus.slices.scenes import SceneEntry, find_scenes
@@ -281,6 +281,8 @@ def tasks_of(
 
 def finish(corpus: CorpusFolder, faults: Sequence[str], fault: Tell) -> BuildResult:
     """Writes the index and the pictures of all that is there."""
+    from fusar_train.corpus.slices import pages, screening
+
     path = corpus.path
     index.merge_parts(corpus.parts(), path / index.INDEX_FILE, corpus.splits)
     pictures: dict[str, Callable[..., Any]] = {
