@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -179,15 +180,22 @@ def _derive(arguments: argparse.Namespace) -> None:
 def _split(arguments: argparse.Namespace) -> None:
     from collections import Counter
 
-    from fusar_train.corpus.records import read_records, replace_records
+    from fusar_train.corpus.overlap import outermost
+    from fusar_train.corpus.records import read_records, replace_splits
+    from fusar_train.corpus.sidecars import WITHOUT_TEXTS
     from fusar_train.corpus.splits import assign_splits
 
-    records = list(read_records(arguments.folder))
-    overlaps = _overlaps(arguments, records, [record.scene for record in records])
+    records = list(read_records(arguments.folder, WITHOUT_TEXTS))
+    numbers = outermost(records)
+    compared = [records[number] for number in numbers]
+    overlaps = [
+        replace(found, one=numbers[found.one], other=numbers[found.other])
+        for found in _overlaps(arguments, compared, [record.scene for record in compared])
+    ]
     divided = assign_splits(
         records, arguments.shares, arguments.seed, again=arguments.again, overlaps=overlaps
     )
-    replace_records(divided, arguments.folder)
+    replace_splits(divided, arguments.folder)
     counts = Counter(record.split for record in divided)
     listed = ", ".join(f"{counts[split]} {split}" for split in ("train", "val", "test"))
     print(f"{arguments.folder}: {listed}")
@@ -247,8 +255,9 @@ def _check(arguments: argparse.Namespace) -> None:
 def _preview(arguments: argparse.Namespace) -> None:
     from fusar_train.corpus.preview import write_preview
     from fusar_train.corpus.records import read_records
+    from fusar_train.corpus.sidecars import WITHOUT_TEXTS
 
-    shown = write_preview(list(read_records(arguments.folder)), arguments.out, arguments.count)
+    shown = write_preview(list(read_records(arguments.folder, WITHOUT_TEXTS)), arguments.out, arguments.count)
     print(f"{arguments.out}: {len(shown)} records")
 
 

@@ -75,6 +75,12 @@ def same_ground(
     return find_overlaps([picture_of(record) for record in records], scenes, sides)
 
 
+def outermost(records: Sequence[Record]) -> list[int]:
+    """The numbers of records that are no part of another one, such as slices of a large slice: they show all ground."""
+    ids = {record.id for record in records}
+    return [number for number, one in enumerate(records) if one.provenance.get("parent") not in ids]
+
+
 def picture_of(record: Record) -> Picture:
     """What a record shows, with its objects in pixels of its window."""
     window = whole_window(record)

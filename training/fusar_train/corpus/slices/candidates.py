@@ -90,7 +90,7 @@ class Names:
         yield name
         if candidate.band is not None:
             yield f"{name}.{name_of(candidate.band)}"
-        yield f"{name_of(path.parent.name)}.{name}"
+        yield f"{name_of(path.parent.name)[: _LONGEST // 2]}.{name}"
         for number in count():
             yield f"{name[:_LONGEST]}-{_hash(f'{path} {candidate.band} {number}')}"
 

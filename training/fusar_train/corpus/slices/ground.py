@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -52,10 +53,13 @@ def ground_groups(entries: Sequence[Placed]) -> dict[str, str]:
 def overlapping(entries: Sequence[Placed]) -> Iterator[tuple[str, str]]:
     """The names of every two scenes that share ground."""
     footprints = [shapely.make_valid(lonlat.split(entry.footprint)) for entry in entries]
-    tree = shapely.STRtree(footprints)
-    for one, other in tree.query(footprints, predicate="intersects").T.tolist():
-        if one < other and _share_ground(footprints[one], footprints[other]):
-            yield entries[one].name, entries[other].name
+    area = cache(lambda number: _measured(footprints[number])[0])
+    outlines = np.array(footprints, dtype=object)
+    for one, other in shapely.STRtree(outlines).query(outlines, predicate="intersects").T.tolist():
+        if one < other:
+            common, perimeter = _measured(shapely.intersection(footprints[one], footprints[other]))
+            if common and 2 * common / perimeter > LEAST_WIDTH * min(area(one), area(other)) ** 0.5:
+                yield entries[one].name, entries[other].name
 
 
 def refused_scenes(entries: Sequence[Placed], kept: Mapping[str, str]) -> dict[str, CorpusError]:
@@ -143,14 +147,6 @@ def _torn(new: str | None, one: tuple[str, str], other: tuple[str, str]) -> Corp
             f"{new} joins the ground of {here}, which is in {first}, and of {there}, which is in {second}"
         )
     return CorpusError(f"{shared}: leave one of them out, or draw all splits anew with --again.")
-
-
-def _share_ground(one: BaseGeometry, other: BaseGeometry) -> bool:
-    area, perimeter = _measured(shapely.intersection(one, other))
-    if area == 0:
-        return False
-    side = min(_measured(one)[0], _measured(other)[0]) ** 0.5
-    return bool(2 * area / perimeter > LEAST_WIDTH * side)
 
 
 def _measured(geometry: BaseGeometry) -> tuple[float, float]:

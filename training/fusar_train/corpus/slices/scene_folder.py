@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fusar_gpt.contract.bands import words
@@ -62,36 +62,51 @@ def search(folder: Path, tell: Tell) -> Iterator[Candidate | CorpusError]:
     """
     left_out: dict[str, list[str]] = defaultdict(list)
     found: list[Path] = []
-    for here, folders, files in _walked(folder):
+    for path in _gathered(folder, left_out):
+        if isinstance(path, CorpusError):
+            yield path
+        else:
+            found.append(path)
+    chosen = _one_polarisation(found, folder, left_out)
+    _tell_left_out(folder, left_out, tell)
+    for path in chosen:
+        yield Candidate(path=path, where=str(path), name=name_of(path.relative_to(folder)), searched=True)
+
+
+def _gathered(folder: Path, left_out: dict[str, list[str]]) -> Iterator[Path | CorpusError]:
+    """Products and rasters; what is none goes to ``left_out``, by why."""
+    locked: list[OSError] = []
+    for here, folders, files in _walked(folder, locked.append):
         place = here.relative_to(folder)
         if _is_product(files):
-            found.append(here)
             folders.clear()
+            yield here
             continue
         if here != folder and (reason := _why_no_folder(place, files)):
-            left_out[reason].append(str(place))
             folders.clear()
+            left_out[reason].append(str(place))
             continue
-        for name in files:
-            path, beside = place / name, {other.lower() for other in files}
+        beside, inside = {name.lower() for name in files}, {name.lower() for name in folders}
+        for path in (place / name for name in files):
             if path.suffix.lower() in _PACKED:
                 yield CorpusError(f"{folder / path} is packed, and not looked into: unpack it first.")
-            elif reason := _why_no_scene(path, beside, {other.lower() for other in folders}):
+            elif reason := _why_no_scene(path, beside, inside):
                 left_out[reason].append(str(path))
             else:
-                found.append(folder / path)
-    chosen = _one_polarisation(found, folder, left_out)
-    others = Counter(Path(name).suffix.lower() or "without ending" for name in left_out.pop(_OTHER, ()))
-    if others:
-        tell(
-            f"{folder}: left out, being no rasters: {', '.join(f'{n} {end}' for end, n in sorted(others.items()))}."
-        )
+                yield folder / path
+    for error in locked:
+        why = f"cannot be searched ({error.strerror}): allow it, or move it elsewhere"
+        yield CorpusError(f"{error.filename} {why}.")
+
+
+def _tell_left_out(folder: Path, left_out: dict[str, list[str]], tell: Tell) -> None:
+    endings = Counter(Path(name).suffix.lower() or "without ending" for name in left_out.pop(_OTHER, ()))
+    if endings:
+        listed = ", ".join(f"{number} {ending}" for ending, number in sorted(endings.items()))
+        tell(f"{folder}: left out, being no rasters: {listed}.")
     for reason, names in sorted(item for item in left_out.items() if item[1]):
         more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
         tell(f"{folder}: left out, being {reason}: {', '.join(sorted(names)[:_LISTED])}{more}.")
-    for path in chosen:
-        name = name_of(path.relative_to(folder)) if path != folder else name_of(folder.absolute().name)
-        yield Candidate(path=path, where=str(path), name=name, searched=True)
 
 
 def is_product(folder: Path) -> bool:
@@ -103,10 +118,10 @@ def _is_product(files: list[str]) -> bool:
     return any(name in files for name in _PRODUCTS)
 
 
-def _walked(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+def _walked(folder: Path, failed: Callable[[OSError], None]) -> Iterator[tuple[Path, list[str], list[str]]]:
     """As ``os.walk``, in order of name, each folder once though links may lead to it again."""
     seen: set[Path] = set()
-    for here, folders, files in os.walk(folder, followlinks=True):
+    for here, folders, files in os.walk(folder, onerror=failed, followlinks=True):
         real = Path(here).resolve()
         if real in seen:
             folders.clear()
@@ -172,6 +187,9 @@ def _one_polarisation(found: list[Path], folder: Path, left_out: dict[str, list[
 
 
 def _without_polarisation(path: Path) -> object:
+    """What rasters of one scene have in common: place and name but for the polarisation, which a folder may tell."""
+    if path.parent.name.upper() in POLARISATIONS:
+        return path.parent.parent, path.name
     if len(polarisations_in(path.stem)) != 1:
         return path
     named = words(path.stem)
@@ -181,5 +199,5 @@ def _without_polarisation(path: Path) -> object:
 
 
 def _rank(path: Path) -> int:
-    named = polarisations_in(path.stem)
+    named = polarisations_in(path.parent.name if path.parent.name.upper() in POLARISATIONS else path.stem)
     return POLARISATIONS.index(named[0]) if named else 0

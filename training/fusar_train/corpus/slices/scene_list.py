@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import text_file
 from fusar_train.corpus.slices.candidates import Candidate, Stated, Tell, day_in, name_of
-from fusar_train.corpus.slices.scene_folder import search
-from fusar_train.corpus.slices.sensors import POLARISATIONS
+from fusar_train.corpus.slices.scene_folder import is_product, search
+from fusar_train.corpus.slices.sensors import POLARISATIONS, sensor_of
 
 LISTS = (".txt", ".lst", ".list")
 TABLES = (".csv", ".tsv")
@@ -67,7 +67,7 @@ def _entries(file: Path, row: dict[str, str], where: str, tell: Tell) -> Iterato
         raise CorpusError(f"{where}: there is no path: write one, or remove the line.")
     path = placed(file.parent, written, where)
     stated = _stated(row, where)
-    if path.is_dir() and path.suffix.lower() != ".safe" and not (path / "manifest.safe").is_file():
+    if path.is_dir() and path.suffix.lower() != ".safe" and not is_product(path):
         if any(row.get(key) for key in ("name", "band")):
             raise CorpusError(
                 f"{where}: {written} is a folder, which has no one name or band: name its scenes."
@@ -123,7 +123,9 @@ def _listed(found: Candidate, where: str, stated: Stated) -> Candidate:
 
 
 def _stated(row: dict[str, str], where: str) -> Stated:
-    facts = {key: row[key] for key in ("sensor", "licence", "attribution") if row.get(key)}
+    facts = {key: row[key] for key in ("licence", "attribution") if row.get(key)}
+    if written := row.get("sensor"):
+        facts["sensor"] = sensor_of([written]) or written
     if written := row.get("acquired"):
         if (day := day_in(written)) is None:
             raise CorpusError(f"{where}: {written[:60]!r} is no day: write it as 2024-05-31.")

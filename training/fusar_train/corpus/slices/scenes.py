@@ -79,7 +79,7 @@ def find_scenes(
     Args:
         sources: Each a scene's file or product folder; a folder that is searched with all folders in it; a list of
             paths (``.txt``, ``.csv``); or STAC on disk (``.json``, ``.geojson``, ``.ndjson``). Nothing is downloaded.
-        tell: Takes sentences about what was left out or chosen, and about scenes that are read with a doubt.
+        tell: Takes sentences about what was left out or chosen.
     """
     finder = _Finder(tell)
     for source in sources:
@@ -138,7 +138,7 @@ class _Finder:
         self._found[file, candidate.band] = name
         try:
             with _opened(candidate.path, candidate.band, candidate.trusted) as scene:
-                if self._was_found(candidate, (file, scene.band)):
+                if scene.band != candidate.band and self._was_found(candidate, (file, scene.band)):
                     return None
                 self._found[file, scene.band] = name
                 if reason := _no_scene(scene, candidate):
@@ -147,8 +147,10 @@ class _Finder:
                         return None
                     return CorpusError(f"{candidate.where} is no scene: {reason}.")
                 entry = _entry(scene, candidate, name)
-                for warning in scene.warnings:
-                    self._tell(f"{candidate.where}: {warning}")
+                if len(scene.bands) > 1 and candidate.band is None and not _is_named(scene):
+                    self._tell(
+                        f"{candidate.where} has {len(scene.bands)} bands without names, of which the first is read."
+                    )
                 return entry
         except FusarError as error:
             return CorpusError(f"{candidate.where}: {str(error).rstrip('.')}.")
@@ -176,7 +178,9 @@ def _entry(scene: Scene, candidate: Candidate, name: str) -> SceneEntry:
     ]
     day = day_of(names, scene.tags)
     tagged = [scene.tags[key] for key in sorted(scene.tags) if "POLAR" in key.upper()]
-    said = [scene.band, *(tagged + names if len(scene.bands) == 1 else ())]
+    folder = path.absolute().parent.name
+    named = [*tagged, *names, folder if folder.upper() in POLARISATIONS else ""]
+    said = [scene.band, *(named if len(scene.bands) == 1 else ())]
     return SceneEntry(
         name=name,
         path=path,
@@ -198,7 +202,7 @@ def _no_scene(scene: Scene, candidate: Candidate) -> str | None:
         SceneError: It is damaged, empty, or of one value; or its numbers show no objects.
     """
     if candidate.band is None:
-        named = any(_RADAR_WORDS & set(words(band)) for band in scene.bands)
+        named = _is_named(scene)
         if len(scene.bands) == _AEF_BANDS and not named:
             return "it has 64 bands, as AEF vectors have: it is a prior"
         if len(scene.bands) > MOST_UNNAMED_BANDS and not named:
@@ -216,6 +220,10 @@ def _no_scene(scene: Scene, candidate: Candidate) -> str | None:
     return None
 
 
+def _is_named(scene: Scene) -> bool:
+    return any(_RADAR_WORDS & set(words(band)) for band in scene.bands)
+
+
 def _is_even(scene: Scene) -> bool:
     patches = scene.sample.patches
     return not len(patches) or bool((patches[:, :, 1:] == patches[:, :, :-1]).mean() > _EVEN)
@@ -224,7 +232,7 @@ def _is_even(scene: Scene) -> bool:
 def _opened(path: Path, band: str | None, trusted: bool) -> Scene:
     if trusted:
         return open_scene(path, band=band)
-    if is_product(path):
+    if path.is_dir():
         _check_product(path)
         return open_scene(path, band=band)
     try:
@@ -239,8 +247,12 @@ def _opened(path: Path, band: str | None, trusted: bool) -> Scene:
 
 
 def _check_product(folder: Path) -> None:
-    """Refuses a product in which somebody hid a raster that leads elsewhere. Raises SceneError."""
-    root = folder.resolve()
+    """Refuses a product that is no SAFE, or in which somebody hid what leads elsewhere. Raises SceneError."""
+    root, manifest = folder.resolve(), folder / "manifest.safe"
+    if not manifest.is_file():
+        raise SceneError(
+            f"'{folder.name}' is no SAFE product, so a list may not name it: name the folder itself"
+        )
     for file in sorted(folder.rglob("*")):
         if not file.resolve().is_relative_to(root):
             raise SceneError(
@@ -248,7 +260,7 @@ def _check_product(folder: Path) -> None:
             )
         if file.suffix.lower() in (".tif", ".tiff") and file.is_file():
             RasterPolicy().check(file)
-    for href in re.findall(rb"href=[\"']([^\"']*)", (folder / "manifest.safe").read_bytes()):
+    for href in re.findall(rb"href=[\"']([^\"']*)", manifest.read_bytes()):
         if b".." in href or b":" in href or href.startswith((b"/", b"\\")):
             raise SceneError(
                 f"the manifest of '{folder.name}' refers to other files: download the product again"

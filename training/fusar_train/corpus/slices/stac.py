@@ -22,7 +22,6 @@ JSON = (".json", ".geojson")
 JSON_LINES = (".ndjson", ".jsonl", ".geojsonl")
 
 _LINKS = ("child", "item", "items")
-_MOST_FILES = 1_000_000
 _NO_DATA_ROLES = {
     "thumbnail",
     "overview",
@@ -62,7 +61,7 @@ def _followed(root: Path, tell: Tell) -> Iterator[Candidate | CorpusError]:
     """The Items of a file and of those that it links to, each file once, children in the order of their links."""
     waiting = [(root, str(root), Stated())]
     seen: set[Path] = set()
-    while waiting and len(seen) < _MOST_FILES:
+    while waiting:
         file, where, inherited = waiting.pop()
         if file.resolve() in seen:
             continue
@@ -70,7 +69,7 @@ def _followed(root: Path, tell: Tell) -> Iterator[Candidate | CorpusError]:
         try:
             raw = _stac_of(file)
             inherited = _inherited(raw, inherited)
-            links = _links(raw, file, root) if raw["type"] in ("Catalog", "Collection") else []
+            links = _links(raw, file, root, tell)
         except CorpusError as error:
             if file == root:
                 raise
@@ -80,10 +79,6 @@ def _followed(root: Path, tell: Tell) -> Iterator[Candidate | CorpusError]:
             yield _item(raw, file, str(file), tell, inherited)
         for number, item in enumerate(raw["features"] if raw["type"] == "FeatureCollection" else (), 1):
             yield _item(item, file, f"{file}, item {number}", tell, inherited)
-        if any(isinstance(link, dict) and link.get("rel") == "next" for link in raw.get("links") or ()):
-            tell(
-                f"{file} is one page of a search, and the next one is not followed: join all pages into one file."
-            )
         yield from (link for link in links if isinstance(link, CorpusError))
         waiting += [
             (link, f"linked in {file}", inherited) for link in reversed(links) if isinstance(link, Path)
@@ -103,12 +98,16 @@ def _stac_of(file: Path) -> Json:
     return raw
 
 
-def _links(raw: Json, file: Path, root: Path) -> list[Path | CorpusError]:
-    """The files of children and Items; links that lead elsewhere come as errors."""
+def _links(raw: Json, file: Path, root: Path, tell: Tell) -> list[Path | CorpusError]:
+    """The files of a catalogue's children and Items; links that lead elsewhere come as errors."""
     found: list[Path | CorpusError] = []
     with naming(f"{file}, links"):
         for link in raw.get("links") or ():
-            if link.get("rel") not in _LINKS:
+            if link.get("rel") == "next":
+                tell(
+                    f"{file} is one page of a search; the next is not followed: join all pages into one file."
+                )
+            if link.get("rel") not in _LINKS or raw["type"] not in ("Catalog", "Collection"):
                 continue
             try:
                 path = _path_of(str(link["href"]), file, f"{file}, link {link['rel']}")
