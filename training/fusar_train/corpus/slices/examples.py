@@ -70,8 +70,8 @@ class Examples:
         """The KNN classifier over standardised features; of all, or without the examples of one source."""
         kept = np.array([source != without for source in self.sources])
         rich = self.rich[kept]
-        # An even vote must stay possible where one label has few examples.
-        neighbours = int(min(NEIGHBOURS, 2 * min(rich.sum(), (~rich).sum()) - 1))
+        # An odd number, and no more than the rarer label has examples: each may win all votes.
+        neighbours = min(NEIGHBOURS, (int(min(rich.sum(), (~rich).sum())) - 1) // 2 * 2 + 1)
         nearest = KNeighborsClassifier(neighbours, algorithm="brute")
         return make_pipeline(FunctionTransformer(compared), StandardScaler(), nearest).fit(
             self.rows[kept], rich
@@ -113,6 +113,8 @@ class Examples:
             table = list(csv.DictReader(text.splitlines()))
             rows = np.array([[float(line[name]) for name in FEATURES] for line in table])
             rich = np.array([LABELS.index(line["label"]) for line in table], np.bool_)
+            if rich.all() or not rich.any():
+                raise ValueError("it does not hold both rich and poor examples")
             sources, kinds = (tuple(line[name] for line in table) for name in ("source", "kind"))
         return cls(rows, rich, sources, kinds)
 

@@ -149,9 +149,10 @@ class Polygons:
 
     def under(self, footprint: Sequence[tuple[float, float]]) -> str | None:
         """The name of the polygon that covers most of a footprint (lon, lat), if it and the others cover enough."""
-        ring = np.asarray(footprint, np.float64)
+        ring = np.array(footprint, np.float64).reshape(-1, 2)
         if len(ring) < 4 or not np.isfinite(ring).all():
             return None
+        ring[:, 0] -= 360 * np.round(ring[:, 0].mean() / 360)
         ground = shapely.make_valid(shapely.Polygon(ring))
         overlaps: dict[int, float] = {}
         for turn in (-360.0, 0.0, 360.0):  # longitudes of either may run on beyond 180

@@ -3,10 +3,10 @@
 FUSAR-KLIP 3.1, steps 1 (regions) and 5 (GLCM and statistics, KNN). The order is: enough data, regions, water, monotony,
 KNN; the first that fails is the fate.
 
-Water is told by the prior's land cover, and without a prior by the picture: dark, without structure. A single compact
-echo keeps a slice of water, and one of other ground without structure, which may be a bright sea: a ship is worth a
-slice. A slice that a switch lets through (water, monotonous ground) is not dropped again by the KNN filter for being
-just that.
+Water is told by the prior's land cover, unless the picture is rich, and without a prior by the picture: dark, without
+structure. A single compact echo keeps a slice of water, and one of other ground without structure, which may be a
+bright sea: a ship is worth a slice. A slice that a switch lets through (water, monotonous ground) is not dropped again
+by the KNN filter for being just that.
 """
 
 from __future__ import annotations
@@ -117,17 +117,20 @@ class Screen:
 
     def _fate(self, seen: _Seen) -> tuple[Fate, float | None]:
         options = self.options
-        if (options.drop_water or options.drop_monotonous or options.screen) and (seen.water or seen.plain):
-            if seen.has_ships:
-                return Fate.KEPT, None
-            drop, fate = (
-                (options.drop_water, Fate.WATER) if seen.water else (options.drop_monotonous, Fate.MONOTONOUS)
-            )
-            return (fate if drop else Fate.KEPT), None
+        if not (options.drop_water or options.drop_monotonous or options.screen):
+            return Fate.KEPT, None
+        if (seen.water or seen.plain) and seen.features["echoes"] >= SHIPS:
+            return Fate.KEPT, None
+        if seen.water and not options.drop_water:
+            return Fate.KEPT, None
+        if seen.plain or (seen.water and self.nearest is None):
+            drop = seen.water or options.drop_monotonous
+            return (Fate.KEPT if not drop else Fate.WATER if seen.water else Fate.MONOTONOUS), None
         if self.nearest is None:
             return Fate.KEPT, None
         richness = float(self.nearest.predict_proba(as_rows([seen.features]))[0, 1])
-        return (Fate.KEPT if richness >= options.richness else Fate.POOR), richness
+        poor = Fate.WATER if seen.water else Fate.POOR
+        return (Fate.KEPT if richness >= options.richness else poor), richness
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,10 +163,6 @@ class _Seen:
         if self.cover is not None:
             return self.cover.water >= MOST_WATER
         return self.plain and self.features["mean"] <= DARK
-
-    @property
-    def has_ships(self) -> bool:
-        return self.features["echoes"] >= SHIPS
 
     def known(self) -> dict[str, float]:
         """What was measured; ``prior_nodes`` 0 says that water was told by the picture alone."""
