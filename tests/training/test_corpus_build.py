@@ -20,6 +20,7 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from process_tasks import begin
+from shapely import box
 
 from fusar_gpt.errors import FusarError, OutputError, PriorError
 from fusar_gpt.frames import LonLatPoints, SceneWindow
@@ -244,6 +245,35 @@ def test_other_options_are_refused_in_the_same_folder(tmp_path, here, said):
     other = BuildOptions(src=SrcOptions((1024.0, 512.0, 256.0)), screen=KEEP_ALL, prior="none")
     with pytest.raises(CorpusError, match=r"other options \(scales: \[512.0, 256.0, 128.0\], now \[1024.0"):
         built([path], tmp_path / "corpus", said, other)
+
+
+def test_polygons_that_were_edited_are_other_options(tmp_path, here, said):
+    path, polygons = scene(tmp_path / "in" / "a.tif"), tmp_path / "port.geojson"
+    geopandas.GeoDataFrame({"name": ["port"]}, geometry=[box(4, 51, 5, 53)], crs=4326).to_file(polygons)
+    options = replace(OPTIONS, screen=replace(KEEP_ALL, regions=(str(polygons),)))
+    assert built([path], tmp_path / "corpus", said, options).kept
+    assert {row.verdict.region for row in index.read_index(tmp_path / "corpus") if row.kept} == {"port"}
+    geopandas.GeoDataFrame({"name": ["port"]}, geometry=[box(4, 51, 5, 52)], crs=4326).to_file(polygons)
+    with pytest.raises(CorpusError, match="other options"):
+        built([path], tmp_path / "corpus", said, options)
+
+
+def test_polygons_that_are_missing_are_told_before_anything_is_cut(tmp_path, capsys):
+    words = ["corpus", "build", str(scene(tmp_path / "a.tif")), "--out", str(tmp_path / "corpus"), *FLAGS]
+    assert main([*words, "--regions", str(tmp_path / "port.geojson")]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("fusar-train: ")
+    assert "port.geojson" in told
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_ground_like_a_place_without_a_prior_is_told(tmp_path, capsys):
+    """The prior has no vectors there: said before anything is cut."""
+    words = ["corpus", "build", str(scene(tmp_path / "a.tif")), "--out", str(tmp_path / "corpus"), *FLAGS]
+    assert main([*words, "--like", "port=4.1,51.9"]) == 1
+    assert "no vectors at 4.1, 51.9 for 'port'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*words, "--like", "port=here"])
 
 
 def test_a_folder_of_other_things_is_refused(tmp_path, here, said):

@@ -79,6 +79,20 @@ def _add_screening(parser: argparse.ArgumentParser) -> None:
         help="keep only what lies in these polygons, looks like port, airport or built-up land by its prior, or is "
         "densely textured; may be given several times",
     )
+    group.add_argument(
+        "--like",
+        action="append",
+        type=_place,
+        default=[],
+        metavar="NAME=LON,LAT",
+        help="keep only ground whose prior is like that of this place; may be given several times",
+    )
+    group.add_argument(
+        "--examples",
+        type=Path,
+        metavar="DIR",
+        help="pictures of slices in folders rich and poor, instead of the examples that ship",
+    )
     group.add_argument("--no-screen", action="store_true", help="keep slices that show little, too")
     group.add_argument("--keep-water", action="store_true", help="keep slices of open water")
     group.add_argument("--keep-monotonous", action="store_true", help="keep slices of one kind of ground")
@@ -110,26 +124,38 @@ def _options(arguments: argparse.Namespace) -> BuildOptions:
     from fusar_train.corpus.slices.build import BuildOptions
     from fusar_train.corpus.slices.src import SrcOptions
 
+    settings = prior_options.PriorSettings.of(arguments)
     return BuildOptions(
         src=SrcOptions(arguments.scales, arguments.max_px),
-        screen=_screen(arguments),
+        screen=_screen(arguments, settings),
         prior=arguments.prior,
-        priors=prior_options.PriorSettings.of(arguments),
+        priors=settings,
         year=arguments.year,
         shares=arguments.shares,
         seed=arguments.seed,
     )
 
 
-def _screen(arguments: argparse.Namespace) -> ScreenOptions:
+def _screen(arguments: argparse.Namespace, settings: prior_options.PriorSettings) -> ScreenOptions:
+    from contextlib import closing
+
+    from fusar_gpt.frames import LonLatPoints
+    from fusar_gpt.priors import open_prior
+    from fusar_train.corpus.slices.regions import prototype_at
     from fusar_train.corpus.slices.screening import ScreenOptions
 
+    like = []
+    for name, lon, lat in arguments.like:
+        with closing(open_prior(arguments.prior, settings, _note)) as source:
+            like.append(prototype_at(source, name, LonLatPoints.of([(lon, lat)]), arguments.year))
     given = {"min_data": arguments.min_data, "richness": arguments.richness}
     return ScreenOptions(
         screen=not arguments.no_screen,
         regions=tuple(arguments.regions),
+        like=tuple(like),
         drop_water=not arguments.keep_water,
         drop_monotonous=not arguments.keep_monotonous,
+        examples=arguments.examples,
         **{name: share for name, share in given.items() if share is not None},
     )
 
@@ -167,3 +193,12 @@ def _share(text: str) -> float:
     if not 0 <= (share := float(text)) <= 1:
         raise ValueError(text)
     return share
+
+
+def _place(text: str) -> tuple[str, float, float]:
+    """A name and a place in degrees."""
+    name, _, place = text.partition("=")
+    lon, lat = (float(part) for part in place.split(","))
+    if not name or not (-180 <= lon <= 180 and -90 <= lat <= 90):
+        raise ValueError(text)
+    return name, lon, lat

@@ -16,13 +16,14 @@ from fusar_gpt.cli.terminal import progress_bar
 from fusar_gpt.contract import AUTO_PRIOR
 from fusar_gpt.errors import FusarError, OutputError, PriorError
 from fusar_gpt.frames import SceneWindow
+from fusar_gpt.imagery import split_layer
 from fusar_gpt.prior_options import PriorSettings
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.slices import index
 from fusar_train.corpus.slices.cut import Cut, CutTask
 from fusar_train.corpus.slices.ground import assign_scene_splits, ground_groups, refused_scenes
 from fusar_train.corpus.slices.scenes import SceneEntry, find_scenes
-from fusar_train.corpus.slices.screening import ScreenOptions
+from fusar_train.corpus.slices.screening import Screen, ScreenOptions
 from fusar_train.corpus.slices.slice import SCALES, Fate
 from fusar_train.corpus.slices.src import LEAST_PX, SlicePlan, SrcOptions, plan_slices
 from fusar_train.corpus.slices.store import CorpusFolder, SceneState, open_corpus
@@ -55,12 +56,17 @@ class BuildOptions:
 
     def stated(self) -> dict[str, Any]:
         """What decides which slices there are, and what is in them, by name; secrets and folders do not."""
-        files = [Path(region) for region in self.screen.regions if Path(region).is_file()]
+        files = {region: split_layer(region)[0] for region in self.screen.regions}
         return {
-            "regions_sha256": [hashlib.sha256(file.read_bytes()).hexdigest() for file in files],
             "scales": list(self.src.sides_m),
             "max_px": self.src.max_px,
-            "screen": asdict(self.screen),
+            **{
+                name: value for name, value in asdict(self.screen).items() if name not in ("like", "examples")
+            },
+            "regions": {name: _sha256(file.read_bytes()) for name, file in files.items() if file.is_file()}
+            | {name: None for name, file in files.items() if not file.is_file()},
+            "like": {one.name: _sha256(repr(one.vectors).encode()) for one in self.screen.like},
+            "examples": None if self.screen.examples is None else str(self.screen.examples),
             "prior": self.prior,
             "prior_nodes": self.priors.nodes,
             "prior_resampling": self.priors.resampling,
@@ -68,6 +74,10 @@ class BuildOptions:
             "shares": list(self.shares),
             "seed": self.seed,
         }
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,7 @@ def build(sources: Sequence[Path], out: Path, options: BuildOptions, jobs: int, 
 
     Raises:
         CorpusError: The folder is none of this corpus; there is no scene; or no slice is kept.
+        AreaError: A file of regions is missing or holds none.
         PriorError: The prior that was asked for cannot be had.
         OutputError: It cannot be written.
     """
@@ -105,6 +116,7 @@ def build(sources: Sequence[Path], out: Path, options: BuildOptions, jobs: int, 
     def fault(line: str) -> None:
         faults.setdefault(line)
 
+    Screen.of(options.screen, tell)  # refuses polygons and examples that cannot be read
     with open_corpus(out, options.stated()) as corpus:
         entries = found_scenes(sources, tell, fault)
         surveyed = survey_all(entries, corpus, options, tell, fault)
