@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fusar_gpt import prior_options
 from fusar_gpt.contract import AUTO_PRIOR, FETCHED_PRIORS, NO_PRIOR
+from fusar_train.cli import describe
 from fusar_train.cli.data import shares
 from fusar_train.cli.options import add_out, whole
 
@@ -25,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_build(
         commands.add_parser("build", help="cut scenes into slices of equal ground, screened, with priors")
+    )
+    describe.add_describe_arguments(
+        commands.add_parser("describe", help="eight sub-texts a slice, by a vision model or by templates")
     )
 
 

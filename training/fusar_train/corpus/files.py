@@ -122,7 +122,9 @@ def text_lines(path: Path, *, comments: bool = True) -> list[tuple[str, str]]:
     Raises:
         CorpusError: It cannot be read, or is longer than ``LINE_BYTES``.
     """
-    listed = [(f"{path}, line {number},", line) for number, line in enumerate(text_file(path).splitlines(), 1)]
+    listed = [
+        (f"{path}, line {number},", line) for number, line in enumerate(text_file(path).splitlines(), 1)
+    ]
     return [
         (where, line) for where, line in listed if line.strip() and not (comments and line.startswith("#"))
     ]
