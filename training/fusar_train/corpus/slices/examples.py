@@ -72,7 +72,8 @@ class Examples:
         rich = self.rich[kept]
         # An odd number, and no more than the rarer label has examples: each may win all votes.
         neighbours = min(NEIGHBOURS, (int(min(rich.sum(), (~rich).sum())) - 1) // 2 * 2 + 1)
-        nearest = KNeighborsClassifier(neighbours, algorithm="brute")
+        # A tree, as the other way starts a thread a core, in each of the processes of a build.
+        nearest = KNeighborsClassifier(neighbours, algorithm="kd_tree")
         return make_pipeline(FunctionTransformer(compared), StandardScaler(), nearest).fit(
             self.rows[kept], rich
         )
