@@ -110,8 +110,13 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         return
     if arguments.noise is not None:
+        from fusar_train.corpus.sidecars import describers
         from fusar_train.corpus.texts.noise import write_noise
 
+        if name is None and len(known := describers(arguments.folder)) > 1:
+            raise CorpusError(
+                f"{arguments.folder} is described by {', '.join(known)}: name one of them with --name."
+            )
         print(*write_noise(arguments.folder, name, arguments.noise, arguments.seed), sep="\n")
     if arguments.report:
         from fusar_train.corpus.texts.text_report import write_text_report
