@@ -185,6 +185,7 @@ def test_a_name_can_be_that_of_a_file_and_depends_on_the_path_alone(parts):
 def test_names_that_had_to_be_changed_stay_apart():
     assert name_of("a b.tif") != name_of("a_b.tif") != name_of("a+b.tif") != name_of("a b.tif")
     assert name_of("x" * 300) != name_of("x" * 301)
+    assert name_of("a\ud800") != name_of("a\udcff")  # as JSON may hold, and a file name that is no UTF-8
 
 
 def test_an_entry_is_small_and_opens_again(tmp_path):

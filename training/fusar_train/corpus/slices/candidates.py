@@ -102,4 +102,4 @@ def day_in(text: object) -> str | None:
 
 
 def _hash(text: str) -> str:
-    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:6]
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
