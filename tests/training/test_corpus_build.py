@@ -68,7 +68,9 @@ def pictures(monkeypatch):
     monkeypatch.setitem(sys.modules, "fusar_train.corpus.slices.pages", pages)
     monkeypatch.setattr(slices, "pages", pages, raising=False)
     monkeypatch.setattr(
-        screening, "write_screening_picture", lambda rows, path: drawn.update({path.name: list(rows)})
+        screening,
+        "write_screening_picture",
+        lambda rows, path, threshold: drawn.update({path.name: (threshold, list(rows))}),
     )
     return drawn
 
@@ -141,9 +143,10 @@ def share_within_scene(one, size):
 
 
 def test_the_pictures_are_drawn_of_all_rows(tmp_path, here, said, pictures):
-    built([scene(tmp_path / "in" / "a.tif")], tmp_path / "corpus", said)
+    options = replace(OPTIONS, screen=replace(KEEP_ALL, richness=0.7))
+    built([scene(tmp_path / "in" / "a.tif")], tmp_path / "corpus", said, options)
     rows = list(index.read_index(tmp_path / "corpus"))
-    assert pictures == {"map.html": ("corpus", rows), "sheet.png": rows, "screening.png": rows}
+    assert pictures == {"map.html": ("corpus", rows), "sheet.png": rows, "screening.png": (0.7, rows)}
 
 
 def test_slices_off_the_scene_are_dropped_unread(tmp_path, here, said):

@@ -128,7 +128,7 @@ def build(sources: Sequence[Path], out: Path, options: BuildOptions, jobs: int, 
             cut_all(entries, corpus, options, jobs, tell, fault)
         except (OutputError, PriorError) as error:
             raise type(error)(f"{error} What is done stays: repeat the command to go on.") from error
-        result = finish(corpus, tuple(faults), fault)
+        result = finish(corpus, options, fault)
         corpus.keep(faults=tuple(faults))
     if not result.kept:
         why = next(iter(faults), f"see why in {out / 'map.html'}")
@@ -291,7 +291,7 @@ def tasks_of(
                     yield CutTask(entry, state, block)
 
 
-def finish(corpus: CorpusFolder, faults: Sequence[str], fault: Tell) -> BuildResult:
+def finish(corpus: CorpusFolder, options: BuildOptions, fault: Tell) -> BuildResult:
     """Writes the index and the pictures of all that is there."""
     from fusar_train.corpus.slices import pages, screening
 
@@ -300,7 +300,7 @@ def finish(corpus: CorpusFolder, faults: Sequence[str], fault: Tell) -> BuildRes
     pictures: dict[str, Callable[..., Any]] = {
         "map.html": partial(pages.write_map, title=path.absolute().name),
         "sheet.png": pages.write_sheet,
-        "screening.png": screening.write_screening_picture,
+        "screening.png": partial(screening.write_screening_picture, threshold=options.screen.richness),
     }
     for name, write in pictures.items():
         try:
@@ -309,4 +309,4 @@ def finish(corpus: CorpusFolder, faults: Sequence[str], fault: Tell) -> BuildRes
             raise
         except FusarError as error:
             fault(f"{name}: {error}")
-    return BuildResult(index.counts(path), len(corpus.scenes), tuple(faults))
+    return BuildResult(index.counts(path), len(corpus.scenes), ())
