@@ -150,7 +150,9 @@ def test_a_word_in_the_middle_of_a_text_is_no_key():
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp")), min_size=1)
 plain = st.lists(
-    st.sampled_from(["left", "of", "the", "quay", "60", "m", "long,", "bright", "and", "even"]), min_size=1, max_size=9
+    st.sampled_from(["left", "of", "the", "quay", "60", "m", "long,", "bright", "and", "even"]),
+    min_size=1,
+    max_size=9,
 ).map(lambda chosen: "the " + " ".join(chosen).strip(","))
 
 
