@@ -130,6 +130,8 @@ def describe(
     Raises:
         OutputError: The texts cannot be written.
     """
+    import openai  # noqa: F401 - takes a second or more, which is no part of the rate
+
     summary, began = description.summary, time.monotonic()
     records = (record for record in chosen.records(folder) if isinstance(record, Record))
     schedule = Schedule(records, found.parents, found.undone)
