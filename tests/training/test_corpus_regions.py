@@ -15,19 +15,14 @@ from fusar_gpt.frames import LonLatPoints
 from fusar_gpt.priors import NoPrior, PriorField, PriorSource
 from fusar_gpt.priors.field import dequantise
 from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.land_cover import BUILT, COVERS, VECTORS, WATER, cover_prototypes, covers_of
 from fusar_train.corpus.slices.regions import (
-    BUILT,
     BUILT_UP,
-    COVERS,
     PORT,
-    VECTORS,
-    WATER,
     Cover,
     Polygons,
     Prototype,
     Regions,
-    cover_prototypes,
-    covers_of,
     like,
     prototype_at,
 )

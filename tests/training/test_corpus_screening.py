@@ -14,9 +14,9 @@ from PIL import Image
 from fusar_gpt.frames import LonLatPoints, SceneWindow
 from fusar_gpt.priors import PriorField
 from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.land_cover import BUILT, WATER, cover_prototypes
 from fusar_train.corpus.slices.examples import Examples
 from fusar_train.corpus.slices.features import FEATURES, measure
-from fusar_train.corpus.slices.regions import BUILT, WATER, cover_prototypes
 from fusar_train.corpus.slices.screening import Screen, ScreenOptions, write_screening_picture
 from fusar_train.corpus.slices.slice import Fate, Slice, SliceRow, Verdict
 from fusar_train.simulation.screening_examples import KINDS, simulated, wedge

@@ -38,8 +38,8 @@ from fusar_train.corpus.files import check_links
 from fusar_train.corpus.image_tables import SPLIT_NAMES
 from fusar_train.corpus.mask_pairs import Pair, find_pairs
 from fusar_train.corpus.record import Record
+from fusar_train.corpus.texts.cover import TRUTH, Cover, count_cells
 
-CELLS = 9
 LARGEST_PX = 4096
 """Side of the largest scene that becomes one record."""
 
@@ -124,11 +124,10 @@ def _records(pair: Pair, classes: Classes, dataset: Dataset) -> Iterator[Record]
                     "a tile was left out, as at most half of its pixels with data have a class"
                 ] += 1
                 continue
-            cover = _cover(
-                np.where(known, named, -1), [name for name in dict.fromkeys(classes.values()) if name]
-            )
+            names = tuple(name for name in dict.fromkeys(classes.values()) if name)
+            counts = count_cells(np.where(known, named, -1), len(names))
             facts = _facts(scene, window, dataset) | {
-                "cover": cover,
+                "cover": Cover.of_cells(counts, names, TRUTH).to_json(),
                 "data_share": round(float(seen.mean()), 4),
             }
             yield _record(pair, window, stretch.quantise(db), facts, dataset)
@@ -337,24 +336,3 @@ def _named(
     numbers = [-1 if (name := classes.get(int(code))) is None else names.index(name) for code in present]
     named = np.array(numbers, np.int64)[np.searchsorted(present, codes)]
     return named, named >= 0
-
-
-def _cover(classes: NDArray[np.int64], names: list[str]) -> dict[str, Any]:
-    """The cover of class numbers [h, w], -1 for unknown; a pixel is in the cell that holds its centre."""
-    rows, cols = ((2 * np.arange(side) + 1) * 3 // (2 * side) for side in classes.shape)
-    flat = ((3 * rows[:, None] + cols) * len(names) + classes)[classes >= 0]
-    counts = np.bincount(flat, minlength=CELLS * len(names)).reshape(CELLS, len(names))
-    shares = counts.sum(axis=0) / counts.sum()
-    cells = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return {
-        # What is there has no share of 0, which means that it is not.
-        "classes": {
-            name: max(round(float(share), 4), 1e-4 * bool(share))
-            for name, share in zip(names, shares, strict=True)
-        },
-        "where": {
-            name: [round(float(share), 4) for share in cells[:, number]]
-            for number, name in enumerate(names)
-            if shares[number] > 0
-        },
-    }

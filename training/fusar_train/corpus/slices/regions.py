@@ -9,30 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 from shapely.affinity import translate
 
 from fusar_gpt.errors import AreaError
 from fusar_gpt.frames import LonLatPoints
 from fusar_gpt.imagery import read_named_polygons
 from fusar_gpt.priors import Footprint, PriorField, PriorSource
-from fusar_gpt.priors.field import dequantise
 from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.land_cover import BUILT, WATER, covers_of
 from fusar_train.corpus.slices.slice import Slice
 
 LANDCOVER, TEXTURE = "landcover", "texture"
 """The ways to find regions; any other is a file of polygons."""
 PORT, BUILT_UP, TEXTURED = "port", "built-up", "textured"
-
-COVERS = ("water", "trees", "grass", "wetland", "crops", "shrub", "built-up land", "bare ground")
-"""Dynamic World's classes in the order of the vectors that ship."""
-WATER, BUILT = COVERS.index("water"), COVERS.index("built-up land")
-VECTORS = Path(__file__).parents[2] / "simulation" / "aef_vectors_2024.npz"
 
 LEAST_OVERLAP = 0.25
 """Of the slice, or of a polygon that is smaller."""
@@ -70,23 +63,6 @@ def prototype_at(source: PriorSource, name: str, place: LonLatPoints, year: int 
     if not len(found):
         raise CorpusError(f"The prior has no vectors at {lon:g}, {lat:g} for {name!r}: choose another place.")
     return Prototype(name, tuple(tuple(map(float, vector)) for vector in found.values))
-
-
-@lru_cache(maxsize=1)
-def cover_prototypes() -> NDArray[np.float32]:
-    """The mean vector of each cover in each of the four regions, unit length, float32 [regions, covers, 64]."""
-    with np.load(VECTORS, allow_pickle=False) as stored:
-        codes = stored["codes"]
-    vectors = dequantise(codes.reshape(-1, codes.shape[-1])).reshape(codes.shape)
-    means = (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).mean(axis=2)
-    return np.asarray(means / np.linalg.norm(means, axis=-1, keepdims=True), np.float32)
-
-
-def covers_of(values: NDArray[np.float32], prototypes: NDArray[np.float32] | None = None) -> NDArray[np.intp]:
-    """The cover (index into ``COVERS``) whose mean vector in any of the regions is nearest, of vectors [S, 64]."""
-    means = cover_prototypes() if prototypes is None else prototypes
-    likeness = np.einsum("sd,rcd->src", values, means, optimize=True)
-    return np.asarray(likeness.max(axis=1).argmax(axis=1))
 
 
 @dataclass(frozen=True)
