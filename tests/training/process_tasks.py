@@ -1,4 +1,4 @@
-"""Tasks for the processes that test_corpus_build starts; light to import there."""
+"""Tasks for the processes that test_corpus_workers starts; light to import there."""
 
 import os
 import signal
