@@ -21,8 +21,8 @@ from fusar_train.corpus.cover_classes import PRODUCTS, read_classes
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.formats import import_dataset
 from fusar_train.corpus.mask_pairs import PAIRS, read_pair
-from fusar_train.corpus.masks import _cover
 from fusar_train.corpus.records import read_records
+from fusar_train.corpus.texts.cover import TRUTH, Cover, count_cells
 
 
 def from_origin(west, north, width, height):
@@ -132,7 +132,7 @@ def test_land_cover_chips_say_what_is_not_there_too(tmp_path):
 def test_shares_are_those_of_the_pixels_of_each_cell(classes):
     if (classes < 0).all():
         return
-    cover = _cover(classes, ["a", "b", "c"])
+    cover = Cover.of_cells(count_cells(classes, 3), ("a", "b", "c"), TRUTH).to_json()
     known = classes[classes >= 0]
     for number, name in enumerate("abc"):
         share = (known == number).mean()

@@ -13,8 +13,8 @@ from fusar_gpt.priors.field import dequantise
 COVERS = ("water", "trees", "grass", "wetland", "crops", "shrub", "built-up land", "bare ground")
 """Dynamic World's classes in the order of the vectors that ship.
 
-In a region that gave no prototypes, water is told right in 86 % and built-up land in 75 % of cases; fields, grass, scrub
-and wetland mostly are not told apart.
+In a region that gave no prototypes, 86 % of water and 75 % of built-up land is told right; fields, grass, scrub and
+wetland mostly are not told apart.
 """
 WATER, BUILT = COVERS.index("water"), COVERS.index("built-up land")
 VECTORS = Path(__file__).parents[1] / "simulation" / "aef_vectors_2024.npz"
