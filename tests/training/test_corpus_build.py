@@ -151,7 +151,7 @@ def test_slices_off_the_scene_are_dropped_unread(tmp_path, here, said):
     dropped = [row for row in rows if row.verdict.fate is Fate.NO_DATA]
     assert dropped
     assert all(
-        not row.thumbnail and row.data_share == 0
+        not row.thumbnail and row.data_share is None
         for row in dropped
         if share_within_scene(row.slice, 330) < 0.4
     )

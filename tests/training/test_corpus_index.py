@@ -31,7 +31,8 @@ def some_rows(draw):
         features=draw(st.dictionaries(names, numbers, max_size=3)),
     )  # fmt: skip
     return SliceRow(
-        slice=one, verdict=verdict, data_share=draw(numbers), prior=draw(names), prior_nodes=draw(st.integers(0, 999)),
+        slice=one, verdict=verdict, data_share=draw(st.one_of(st.none(), numbers)),
+        prior=draw(names), prior_nodes=draw(st.integers(0, 999)),
         thumbnail=draw(st.binary(max_size=9)), group=draw(names), split=draw(st.sampled_from(["train", None])),
     )  # fmt: skip
 

@@ -187,7 +187,7 @@ class _Judged:
 
     slice: Slice
     verdict: Verdict
-    data_share: float = 0.0
+    data_share: float | None = None
     thumbnail: bytes = b""
     grey: NDArray[np.uint8] | None = None
     prior: PriorField | None = None

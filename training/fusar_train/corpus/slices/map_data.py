@@ -127,7 +127,7 @@ class MapData:
             one.width,
             one.height,
             one.pixel_m,
-            row.data_share,
+            math.nan if row.data_share is None else row.data_share,
             row.prior_nodes,
             richness,
             bool(row.thumbnail),

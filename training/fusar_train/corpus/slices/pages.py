@@ -135,7 +135,7 @@ def write_sheet(rows: Iterable[SliceRow], path: Path) -> None:
 def reason(row: SliceRow) -> str:
     """Why a slice was kept or dropped, with the number that decided, where there is one."""
     verdict = row.verdict
-    if verdict.fate is Fate.NO_DATA:
+    if verdict.fate is Fate.NO_DATA and row.data_share is not None:
         return f"{verdict.fate.value}: {row.data_share:.0%}"
     if verdict.fate is Fate.SMALL:
         return f"{verdict.fate.value}: {row.slice.width} x {row.slice.height}"
