@@ -218,6 +218,7 @@ def test_nothing_at_all_is_a_failure(tmp_path, capsys):
     path.write_text("no raster")
     assert main(["corpus", "build", str(path), "--out", str(tmp_path / "corpus"), *FLAGS]) == 1
     assert "nothing to cut" in capsys.readouterr().err
+    assert not (tmp_path / "corpus").exists()
 
 
 def test_a_corpus_that_has_no_scene_yet_may_be_begun_in_another_way(tmp_path, here, said):

@@ -187,9 +187,10 @@ def _describe_by_model(arguments: argparse.Namespace) -> str:
             "repeat the command to go on."
         )
     if without := len(summary.failed) + len(summary.refused) + len(found.bad):
+        first = next(iter((*summary.failed.values(), *summary.refused.values(), *found.bad)))
         raise CorpusError(
-            f"{without} have no texts: {texts.path.with_suffix('.faults.txt')} says why. Repeat the command to ask for "
-            "them again."
+            f"{without} have no texts, the first because: {first.rstrip('.')}. "
+            f"{texts.path.with_suffix('.faults.txt')} lists all. Repeat the command to ask for them again."
         )
     return name
 

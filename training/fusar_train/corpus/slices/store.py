@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -161,6 +161,16 @@ def open_corpus(path: Path, built: Mapping[str, Any]) -> Iterator[CorpusFolder]:
             yield folder
         finally:
             _clear(path)
+            if not file.is_file():
+                _leave_nothing(path)
+
+
+def _leave_nothing(path: Path) -> None:
+    """Removes what a build that has cut nothing has made; blocks that are there stay."""
+    with suppress(OSError):
+        (path / PARTS_FOLDER).rmdir()
+        (path / _LOCK).unlink()
+        path.rmdir()
 
 
 def _is_ours(left: Path) -> bool:
