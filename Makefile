@@ -21,7 +21,7 @@ lint: .venv/dev-installed
 
 test-backend: .venv/dev-installed
 	sh scripts/require_chromium.sh
-	$(TEST_ENV) .venv/bin/python -m pytest
+	$(TEST_ENV) OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 test-qgis: .venv/dev-installed .venv-qgis/installed
 	$(TEST_ENV) FUSAR_EXECUTABLE=$(CURDIR)/.venv/bin/fusar sh scripts/test_qgis.sh

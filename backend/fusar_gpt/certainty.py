@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from fusar_gpt.contract import NO_PRIOR, Run
-from fusar_gpt.model import Card
-from fusar_gpt.model.calibration import Calibration, Inputs
 from fusar_gpt.tasks import Answer, Boxes, FrameSize, LabelledBox, Question, Task
+
+if TYPE_CHECKING:  # the room would bring torch and transformers to all who write findings
+    from fusar_gpt.model import Card
+    from fusar_gpt.model.calibration import Calibration
 
 Probability = Callable[..., float]
 """The geometric mean probability of the tokens in some ranges of an answer's characters."""
@@ -73,6 +76,8 @@ def certainty(
     frame_size: FrameSize,
 ) -> Certainty:
     """How sure the model is of an answer about a chip of (width, height)."""
+    from fusar_gpt.model.calibration import Inputs
+
     whole = probability((0, len(answer.raw))) if answer.raw else None
     known = calibration.tasks.get(task.value) if calibration else None
     if isinstance(answer, Boxes):

@@ -1,8 +1,9 @@
-"""Both HTML reports in a real browser: its console stays silent, and no table is empty."""
+"""The HTML pages in a real browser: its console stays silent, no table is empty, and the map answers a click."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -11,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from fusar_gpt.frames import SceneWindow
 from fusar_train import cli as training_cli
+from fusar_train.corpus.slices.pages import write_map
+from fusar_train.corpus.slices.slice import Fate, Slice, SliceRow, Verdict
 from fusar_train.evaluation import captions
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -117,6 +121,67 @@ def test_the_report_of_an_evaluation(open_page, tmp_path, monkeypatch):
     assert opened.faults() == []
     assert opened.page.tags.isdisjoint({"script", "img"})
     assert EVIL in opened.page.text
+
+
+def slice_row(scene, scale, west, size, fate, parent=None):
+    """A square slice whose upper left corner lies at (west, -18) degrees."""
+    ring = ((0, 0), (1, 0), (1, -1), (0, -1), (0, 0))
+    one = Slice(
+        id=f"{scene}/{scale}-0-0", scene=scene, scale=scale, parent=parent, window=SceneWindow(0, 0, 100, 100),
+        width=100, height=100, footprint=tuple((west + size * x, size * y - 18) for x, y in ring), crs="EPSG:4326",
+        affine=None, pixel_m=12.5,
+    )  # fmt: skip
+    verdict = Verdict(fate=fate, features={"entropy": 5.5})
+    return SliceRow(slice=one, verdict=verdict, data_share=1, prior="none", prior_nodes=0, thumbnail=b"")
+
+
+def test_the_map_of_a_corpus(open_page, tmp_path):
+    large = slice_row("fiji", "large", 179.98, 0.04, Fate.KEPT)
+    rows = [
+        large,
+        slice_row("fiji", "medium", 180.0, 0.02, Fate.WATER, large.slice.id),
+        slice_row(EVIL, "large", 2.0, 0.04, Fate.POOR),
+    ]
+    write_map(rows, tmp_path / "map.html", EVIL)
+    opened = open_page(tmp_path / "map.html")
+    assert opened.faults() == []
+    assert opened.page.tags.isdisjoint({"img"})
+    assert EVIL in opened.page.text
+
+    page = (tmp_path / "map.html").read_text("utf-8")
+    acts = """<script>
+    const said = [], box = canvas.getBoundingClientRect();
+    const click = (x, y) => { for (const kind of ["pointerdown", "pointerup"]) canvas.dispatchEvent(
+        new PointerEvent(kind, {clientX: box.left + x, clientY: box.top + y, pointerId: 1})); };
+    const press = (key) => canvas.dispatchEvent(new KeyboardEvent("keydown", {key}));
+    const told = () => said.push(document.querySelector("#slice").textContent);
+    const button = (title) => [...document.querySelectorAll("#filters button")].find((b) => b.title === title);
+    button("Show fiji").click();
+    click(W / 2 + 5, H / 2 - 5); told();
+    click(W / 2 + 5, H / 2 - 5); told();
+    press("Escape"); told();
+    button("Only water").click(); press("n"); told();
+    document.querySelector(".related button").click(); told();
+    said.push(shown.join(""));
+    document.body.append("SAID" + JSON.stringify(said));
+    </script></body>"""
+    free = re.sub(r'<meta http-equiv="Content-Security-Policy".*?>', "", page).replace("</body>", acts)
+    (tmp_path / "acts.html").write_text(free, "utf-8")
+    opened = open_page(tmp_path / "acts.html")
+    assert opened.console == []
+    first, second, none, water, parent, shown = json.loads(opened.page.text.rpartition("SAID")[2])
+    assert "fiji/medium-0-0Dropped: water" in first
+    assert "18.01000° S, 179.99000° W" in first
+    assert "entropy5.5" in first
+    assert "It was dropped before its pixels were read." in first
+    assert "with data" not in first
+    assert "Parentfiji/large-0-0" in first
+    assert "fiji/large-0-0kept" in second
+    assert "Children (1)fiji/medium-0-0" in second
+    assert none == ""
+    assert "Dropped: water" in water
+    assert "fiji/large-0-0kept" in parent
+    assert shown == "010"
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def processes() -> list[str]:
 
 def test_load_and_unload_ten_times_leaves_nothing(qgis_iface, bar, qtbot):
     # What an earlier test lets flash is on the canvas until its animation ends.
-    qtbot.waitUntil(lambda: not qgis_iface.mapCanvas().findChildren(QVariantAnimation))
+    qtbot.waitUntil(lambda: not qgis_iface.mapCanvas().findChildren(QVariantAnimation), timeout=30_000)
     before = traces(qgis_iface)
     for _ in range(10):
         plugin = fusar_qgis.classFactory(qgis_iface)

@@ -247,7 +247,9 @@ def test_nothing_to_review(review, bar, qgis_new_project):
 
 
 def test_it_leaves_nothing_behind(layer, start, canvas, review, qgis_iface, qtbot):
-    qtbot.waitUntil(lambda: not canvas.findChildren(QVariantAnimation))  # a flash of the test before
+    qtbot.waitUntil(
+        lambda: not canvas.findChildren(QVariantAnimation), timeout=30_000
+    )  # a flash of the test before
     items = len(canvas.scene().items())
     start(layer)
     review.action.trigger()

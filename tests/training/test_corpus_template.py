@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from fusar_gpt.frames import SceneBox
 from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.land_cover import cover_prototypes
 from fusar_train.corpus.record import Record, RecordObject
 from fusar_train.corpus.records import read_records, write_records
 from fusar_train.corpus.texts import phrases
 from fusar_train.corpus.texts.cover import BUILT, OPEN, WATER, Cover, count_cells
 from fusar_train.corpus.texts.facts import Facts
-from fusar_train.corpus.texts.likeness import prototypes
 from fusar_train.corpus.texts.sub_texts import KEY_SETS
 from fusar_train.corpus.texts.template import TemplateDescriber, describe_facts, describe_record
 from fusar_train.corpus.texts.wording import ALL_CELLS, CELL_NAMES, NUMBERS, a, plural, where
@@ -248,7 +248,7 @@ def test_land_cover_tells_the_terrain_and_what_is_not_there():
 
 
 def test_truth_and_prior_are_kept_apart(tmp_path):
-    water = np.repeat(prototypes()[0, :1], 36, axis=0)
+    water = np.repeat(cover_prototypes()[0, :1], 36, axis=0)
     grid = np.stack(np.meshgrid(*[(np.arange(6) + 0.5) / 6] * 2, indexing="ij"), -1).reshape(-1, 2)
     prior = prior_file(tmp_path / "p.npz", features=water, positions=grid.astype(np.float32))
     of = replace(made(), prior=prior)

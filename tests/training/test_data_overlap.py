@@ -14,7 +14,8 @@ from test_data_cli import data
 from fusar_gpt.frames import SceneBox
 from fusar_train.corpus.check import check
 from fusar_train.corpus.errors import CorpusError
-from fusar_train.corpus.overlap import Picture, find_overlaps, pair_count, texture
+from fusar_train.corpus.formats import import_dataset
+from fusar_train.corpus.overlap import Picture, find_overlaps, pair_count, same_ground, texture
 from fusar_train.corpus.records import read_records, write_records
 from fusar_train.corpus.splits import assign_splits
 from fusar_train.corpus.ssdd import read_voc as ssdd_of
@@ -94,6 +95,16 @@ def test_ships_alone_are_no_ground_and_hide_none():
         one[int(box.top) : int(box.bottom), int(box.left) : int(box.right)] = 250
     (overlap,) = found(one, other, boxes=boxes)
     assert overlap.shift == (90, 60)
+
+
+def test_copies_in_folders_of_classes_are_found_though_the_box_is_the_whole_chip(tmp_path):
+    whole = stretched(ground(5, WHOLE))
+    for name, left in (("one", 0), ("shifted", 7), ("other", 400)):
+        save(tmp_path / "set" / "A220" / f"{name}.png", whole[:90, left : left + 90])
+    import_dataset("class-folders", tmp_path / "set", tmp_path / "out")
+    records = list(read_records(tmp_path / "out"))
+    pairs = {(records[o.one].id, records[o.other].id) for o in same_ground(records, range(3))}
+    assert pairs == {("chips/A220/one", "chips/A220/shifted")}
 
 
 @pytest.mark.parametrize("fill", [0, 255])

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from fusar_gpt.frames import SceneBox
 from fusar_gpt.tasks import Question, Task, prompt_set
-from fusar_train.cli.data import FORMATS as NAMED
+from fusar_train.cli.data_import import FORMATS as NAMED
 from fusar_train.corpus.coco import coco_box
 from fusar_train.corpus.derive import DeriveOptions, derive
 from fusar_train.corpus.errors import CorpusError

@@ -8,6 +8,7 @@ from evaluation_samples import CARD, Oracle, classify, count, run
 
 from fusar_gpt.errors import FusarError, OutputError
 from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.records import read_records, replace_records
 from fusar_train.evaluation import command
 from fusar_train.evaluation.labelled_images import open_images
 from fusar_train.evaluation.predictions import (
@@ -51,6 +52,17 @@ def test_a_model_of_images_alone_is_asked_without_a_prior(oracle, toy, tmp_path,
     run("oracle", toy, "--out", tmp_path, "--prior", "own,wrong", "--tasks", "count")
     assert "oracle was trained on images alone: asked without a prior" in capsys.readouterr().out
     assert {p.prior for p in read_predictions(tmp_path / "predictions.jsonl")} == {"none"}
+
+
+def test_how_the_truth_was_made_stands_beside_the_figures(oracle, toy, tmp_path, capsys):
+    made = "boxes made by threshold: never a yardstick against CFAR"
+    replace_records(
+        [replace(one, provenance={**one.provenance, "truth": made}) for one in read_records(toy)], toy
+    )
+    run("oracle", toy, "--out", tmp_path, "--tasks", "count", "--limit", "2")
+    said = f"The truth of {toy.name}: {made}."
+    assert capsys.readouterr().out.count(said) == 1
+    assert said in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_figures_follow_from_the_predictions_alone(oracle, toy, tmp_path, monkeypatch):

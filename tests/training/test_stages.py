@@ -109,7 +109,9 @@ def test_the_result_answers_and_equals_the_base_with_its_adapter(base, stage1):
 
 def test_the_card_says_what_base_and_stage_taught():
     records = [SimpleNamespace(objects=(), prior=None, provenance={"sensor": "Gaofen-3"})]
-    questions = [(records[0], SimpleNamespace(task=task)) for task in (Task.DETECT, Task.ASK)]
+    questions = [
+        (records[0], SimpleNamespace(task=task, question="Who?")) for task in (Task.DETECT, Task.ASK)
+    ]
     examples = SimpleNamespace(records=records, questions=questions)
     config = SimpleNamespace(out=Path("new"), stage=2)
     base = replace(CARD, tasks=["count"], sensors=["Sentinel-1"], free_questions=False)

@@ -6,7 +6,7 @@ may be far larger than memory.
 
 from fusar_gpt.contract.stretch import Quantity, Stretch
 from fusar_gpt.imagery.area import Area, crs_text, outline_of
-from fusar_gpt.imagery.area_files import area_from_file, read_polygons, split_layer
+from fusar_gpt.imagery.area_files import area_from_file, read_named_polygons, read_polygons, split_layer
 from fusar_gpt.imagery.chips import (
     Chip,
     ChipFormat,
@@ -39,6 +39,7 @@ __all__ = [
     "outline_of",
     "plan_chips",
     "read_chip",
+    "read_named_polygons",
     "read_polygons",
     "split_layer",
 ]

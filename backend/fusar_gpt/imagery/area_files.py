@@ -9,7 +9,7 @@ import tempfile
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -50,6 +50,19 @@ def read_polygons(path: str | Path, report: Callable[[str], None] = lambda line:
     Raises:
         AreaError: It is missing or no vector file, has no such layer, names no CRS, or holds no valid polygons.
     """
+    return [area for area, _ in read_named_polygons(path, (), report)]
+
+
+def read_named_polygons(
+    path: str | Path,
+    attributes: Sequence[str],
+    report: Callable[[str], None] = lambda line: None,
+    crs: CRS | str | None = None,
+) -> list[tuple[Area, str | None]]:
+    """As :func:`read_polygons`, each with the text of the first of its ``attributes`` that is not empty.
+
+    Attributes are found whatever their case. The areas are in ``crs``, if it is given.
+    """
     file, layer = split_layer(path)
     with _gdal_options(NO_NETWORK), _readable(file) as readable, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of unclosed rings and missing encodings, which do not matter here
@@ -60,7 +73,7 @@ def read_polygons(path: str | Path, report: Callable[[str], None] = lambda line:
                 raise AreaError(f"the area '{file.name}' has no layer '{layer}': choose one of {listed}")
             names = [layer]
         others: Counter[str] = Counter()
-        found = {name: _read_layer(file, readable, name, others) for name in names}
+        found = {name: _read_layer(file, readable, name, others, attributes) for name in names}
     found = {name: areas for name, areas in found.items() if areas}
     if not found:
         raise AreaError(_nothing(file, others))
@@ -73,8 +86,9 @@ def read_polygons(path: str | Path, report: Callable[[str], None] = lambda line:
             f"area '{file.name}': the polygons of {len(found)} layers are used: {listed}; "
             f"one of them alone is '{file.name}:{next(iter(found))}'"
         )
-    first, *rest = found.values()
-    return first + [_in_crs(area, first[0].crs) for areas in rest for area in areas]
+    every = [item for areas in found.values() for item in areas]
+    common = every[0][0].crs if crs is None else known_crs(crs)
+    return [(_in_crs(area, common), name) for area, name in every]
 
 
 def split_layer(path: str | Path) -> tuple[Path, str | None]:
@@ -149,31 +163,38 @@ def _no_vector_file(file: Path) -> str:
     return f"the area '{file.name}' is not a vector file, or it is damaged: give a GeoPackage or GeoJSON"
 
 
-def _read_layer(file: Path, readable: Path, layer: str, others: Counter[str]) -> list[Area]:
-    """The polygons of a layer; counts the features that have none in ``others``."""
+def _read_layer(
+    file: Path, readable: Path, layer: str, others: Counter[str], attributes: Sequence[str]
+) -> list[tuple[Area, str | None]]:
+    """The polygons of a layer with their names; counts the features that have none in ``others``."""
     try:
-        meta, _, wkb, _ = pyogrio.raw.read(readable, layer=layer, columns=[], force_2d=True)
+        there = pyogrio.read_info(readable, layer=layer)["fields"] if attributes else ()
+        columns = [name for wanted in attributes for name in there if name.lower() == wanted]
+        meta, _, wkb, fields = pyogrio.raw.read(readable, layer=layer, columns=columns, force_2d=True)
     except (
         pyogrio.errors.DataSourceError,
         pyogrio.errors.DataLayerError,
         pyogrio.errors.FeatureError,
     ) as error:
         raise AreaError(_no_vector_file(file)) from error
-    shapes: list[BaseGeometry] = []
-    for shape in shapely.from_wkb([] if wkb is None else wkb, on_invalid="fix"):
+    # Fields come in the layer's order.
+    texts = [dict(zip(meta["fields"], fields, strict=True))[name] for name in columns]
+    shapes: list[tuple[BaseGeometry, str | None]] = []
+    for row, shape in enumerate(shapely.from_wkb([] if wkb is None else wkb, on_invalid="fix")):
         if shape is None or shape.is_empty:
             others["empty"] += 1
             continue
         polygons = [shape] if shape.geom_type in POLYGONS else _polygons_in(shape)
         if not polygons:
             others[shape.geom_type] += 1
-        shapes += polygons
+        name = next((str(text[row]) for text in texts if text[row] not in (None, "")), None)
+        shapes += [(polygon, name) for polygon in polygons]
     if not shapes:
         return []
     if meta["crs"] is None:
         raise AreaError(f"the area '{file.name}' has no CRS: save it again with one")
     crs = _layer_crs(readable, layer, meta["crs"])
-    return [Area(shape, crs) for shape in shapes]
+    return [(Area(shape, crs), name) for shape, name in shapes]
 
 
 def _polygons_in(shape: BaseGeometry) -> list[BaseGeometry]:

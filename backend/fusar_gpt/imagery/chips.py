@@ -262,6 +262,8 @@ def read_chip(scene: Scene, chip: Chip, stretch: Stretch) -> ChipPixels:
 
 def _without_fades(data: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Where there is data within ``_FADE_PX`` chip pixels across and down."""
+    if data.all():
+        return data
     for grown in (data, data.T):
         near = grown.copy()
         for step in range(1, _FADE_PX + 1):
@@ -304,7 +306,9 @@ class CellMeans:
     def __init__(self, window: SceneWindow, factor_x: int, factor_y: int) -> None:
         self._window = window
         self._factors = factor_x, factor_y
-        self._sums = np.zeros((-(-window.height // factor_y), -(-window.width // factor_x)), np.int64)
+        # As narrow as the sums allow: at full resolution a window of 10,000 px a side would else take gigabytes.
+        largest = np.min_scalar_type(255 * factor_x * factor_y)
+        self._sums = np.zeros((-(-window.height // factor_y), -(-window.width // factor_x)), largest)
 
     def add(self, piece: SceneWindow, grey: NDArray[np.uint8]) -> None:
         """Add the grey levels [h, w] of a piece of the window."""
@@ -312,19 +316,21 @@ class CellMeans:
         factor_x, factor_y = self._factors
         # Along the rows first, and in 32 bits: several times faster than the other way.
         rows = _sums_of_cells(grey, x, factor_x, axis=1, dtype=np.uint32)
-        sums = _sums_of_cells(rows, y, factor_y, axis=0, dtype=np.int64)
+        sums = _sums_of_cells(rows, y, factor_y, axis=0, dtype=self._sums.dtype)
         top, left = y // factor_y, x // factor_x
         self._sums[top : top + sums.shape[0], left : left + sums.shape[1]] += sums
 
     def rounded(self) -> NDArray[np.uint8]:
         """The means, uint8 [rows, columns]; the cells at the far edges are means of the pixels they have."""
+        if self._factors == (1, 1):
+            return self._sums
         sides = self._window.width, self._window.height
         columns, rows = (
             np.minimum(factor, side - factor * np.arange(cells))
             for side, factor, cells in zip(sides, self._factors, self._sums.shape[::-1], strict=True)
         )
         pixels = np.multiply.outer(rows, columns)
-        means: NDArray[np.uint8] = ((self._sums + pixels // 2) // pixels).astype(np.uint8)
+        means: NDArray[np.uint8] = ((self._sums.astype(np.int64) + pixels // 2) // pixels).astype(np.uint8)
         return means
 
 

@@ -40,7 +40,7 @@ class PlainImage(Scene):
         self.path, self.name = Path(name), name
         self.height, self.width = pixels.shape
         self.bands, self.band = ("1",), "1"
-        self.acquired, self.simulated, self.attribution = None, False, None
+        self.tags, self.acquired, self.simulated, self.attribution = {}, None, False, None
         self.pixel_size_m = 1.0
         self.block = pixels.shape
         self._notes, self._pixels = (), pixels

@@ -61,6 +61,7 @@ class Scene:
         crs: CRS of the ground coordinates; for a GCP-only scene that of the control points.
         bands: Names of all bands, in the file's order.
         band: Name of the band that is read; of two whose magnitude it is, both.
+        tags: What the file says of itself, by name.
         block: Rows and columns of the blocks that the file stores it in.
         acquired: Day of acquisition, from the tags or the file name; None if neither says it.
         simulated: The tag ``FUSAR_SIMULATED=YES`` is set.
@@ -99,10 +100,12 @@ class Scene:
         self.block = dataset.block_shapes[self._indexes[0] - 1]
         self._asked = quantity, scale
         self._notes = notes
-        tags = dataset.tags()
-        self.acquired = acquisition_date(tags, path.stem)
-        self.simulated = tags.get("FUSAR_SIMULATED", "").upper() == "YES"
-        self.attribution: str | None = tags.get("FUSAR_ATTRIBUTION") or tags.get("TIFFTAG_COPYRIGHT")
+        self.tags: dict[str, str] = dataset.tags()
+        self.acquired = acquisition_date(self.tags, path.stem)
+        self.simulated = self.tags.get("FUSAR_SIMULATED", "").upper() == "YES"
+        self.attribution: str | None = self.tags.get("FUSAR_ATTRIBUTION") or self.tags.get(
+            "TIFFTAG_COPYRIGHT"
+        )
         self._dataset = dataset
         self._geolocation: Geolocation = locate(dataset)
         self._lonlat = LonLat(self._geolocation.crs)
@@ -139,7 +142,7 @@ class Scene:
         if len(self._indexes) == 2:
             stored = replace(stored, dtype="complex64")
         try:
-            return judge(self._sample, stored, *self._asked)
+            return judge(self.sample, stored, *self._asked)
         except ValueError as error:
             raise SceneError(f"band '{self.band}' of '{self.name}': {error}") from error
 
@@ -161,12 +164,12 @@ class Scene:
         size = (self.width, self.height, dataset.dtypes, self.path.stat().st_size)
         described = repr((size, self._indexes, tuple(dataset.transform), gcps, self.crs.to_wkt()))
         digest = hashlib.sha256(described.encode())
-        digest.update(self._sample.numbers.data)
+        digest.update(self.sample.numbers.data)
         return digest.hexdigest()
 
     def check(self) -> None:
         """Sample the whole scene, whatever its numbers are. Raises SceneError where the file is damaged or empty."""
-        if not self._sample.numbers.size:
+        if not self.sample.numbers.size:
             raise SceneError(_no_data(self.band, self.name))
 
     def stretch(self) -> Stretch:
@@ -179,7 +182,7 @@ class Scene:
 
     @cached_property
     def _stretch(self) -> Stretch:
-        db = self.radiometry.decibels(self._sample.numbers)
+        db = self.radiometry.decibels(self.sample.numbers)
         if not np.isfinite(db).any():
             raise SceneError(_no_data(self.band, self.name))
         return Stretch.of_samples(db, self.quantity)
@@ -275,8 +278,8 @@ class Scene:
         return values
 
     @cached_property
-    def _sample(self) -> BandSample:
-        """As ``_read_sample``; cached while the files are unchanged."""
+    def sample(self) -> BandSample:
+        """Stored numbers from all over the scene; cached while the files are unchanged. SceneError: it is damaged."""
         with rasterio.Env(**self._environment):  # to name the files GDAL opens overviews
             return cached_sample(self._dataset, self._indexes, self._read_sample)
 

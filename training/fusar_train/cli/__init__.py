@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from fusar_gpt.errors import FusarError
-from fusar_train.cli import data, evaluate, klip, reproduce, simulate, train
+from fusar_train.cli import corpus, data, evaluate, klip, reproduce, simulate, train
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser("card", help="measure a tiny model on held-out chips and write its model card")
     )
     data.add_arguments(commands.add_parser("data", help="import, check, split, word and preview data sets"))
+    corpus.add_arguments(commands.add_parser("corpus", help="from scenes to described slices with priors"))
     evaluate.add_arguments(
         commands.add_parser("evaluate", help="measure a checkpoint on data, with a report")
     )

@@ -5,34 +5,28 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fusar_train.cli.data_import import add_import_arguments
 from fusar_train.cli.options import add_out, whole
 
 if TYPE_CHECKING:
     from fusar_gpt.model.folder import Card
-    from fusar_train.corpus.errors import CorpusError
     from fusar_train.corpus.overlap import Overlap
     from fusar_train.corpus.record import Record
-
-FORMATS = (
-    "ssdd", "hrsid", "sardet-100k", "sar-aircraft", "fusar-ship", "fusar-gpt", "voc", "coco", "class-folders",
-    "ms-swift",
-)  # fmt: skip
-"""As in ``corpus.formats``, which is too heavy to import for a help text."""
-
-BOX_FORMATS = ("xywh", "xyxy", "xywh-share", "xyxy-share")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the subcommands. Heavy imports wait until one runs."""
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_import(commands.add_parser("import", help="read a public data set into a folder of records"))
+    add_import_arguments(
+        commands.add_parser("import", help="read a public data set into a folder of records")
+    )
     _add_derive(commands.add_parser("derive", help="cut chips and make questions and answers from the boxes"))
     _add_split(commands.add_parser("split", help="divide into train, val and test by scene"))
 
@@ -56,41 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--per-shard", type=int, default=1000, help="records in a shard (default %(default)s)"
     )
     export.set_defaults(run=_export)
-
-
-def _add_import(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("format", choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS))
-    parser.add_argument("source", type=Path, metavar="SRC", help="the data set's folder or file")
-    add_out(parser)
-    parser.add_argument("--name", type=name, help="begins every id (default: the format's)")
-    parser.add_argument("--licence", help="as it shall stand in every record")
-    parser.add_argument("--sensor")
-    parser.add_argument(
-        "--pixel-m", type=positive, metavar="M", help="metres to a pixel, if one value holds for all"
-    )
-    parser.add_argument("--year", type=int, help="year of acquisition, if one holds for all")
-    parser.add_argument(
-        "--scene", type=pattern, metavar="REGEX", help="its first group, in an image's name, is the scene"
-    )
-    parser.add_argument(
-        "--map",
-        type=Path,
-        metavar="JSON",
-        help='labels by class name: {"name": "label"} or ["label", "fine"]',
-    )
-    parser.add_argument(
-        "--box-format",
-        choices=BOX_FORMATS,
-        help="what COCO's boxes are (default: xywh; refused if they are not)",
-    )
-    parser.add_argument(
-        "--first-pixel",
-        type=int,
-        choices=[0, 1],
-        help="from what VOC's boxes count (default: as the set shows)",
-    )
-    parser.add_argument("--skip-bad", action="store_true", help="leave out bad records and say which")
-    parser.set_defaults(run=_import_set)
 
 
 def _add_derive(parser: argparse.ArgumentParser) -> None:
@@ -136,32 +95,6 @@ def _add_overlaps(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=whole, metavar="N", help="threads (default: one a CPU core)")
 
 
-def _import_set(arguments: argparse.Namespace) -> None:
-    from fusar_train.corpus.formats import import_dataset
-    from fusar_train.corpus.labels import read_map
-
-    left_out = 0
-
-    def skip(error: CorpusError) -> None:
-        nonlocal left_out
-        left_out += 1
-        print(f"left out: {error}", file=sys.stderr)
-
-    given = (
-        "name", "licence", "sensor", "pixel_m", "year", "scene", "box_format", "first_pixel",
-    )  # fmt: skip
-    facts = {key: getattr(arguments, key) for key in given}
-    count = import_dataset(
-        arguments.format,
-        arguments.source,
-        arguments.out,
-        facts | {"map": read_map(arguments.map) if arguments.map else None},
-        skip=skip if arguments.skip_bad else None,
-        tell=lambda line: print(f"note: {line}", file=sys.stderr),
-    )
-    print(f"{arguments.out}: {count} records" + (f", {left_out} left out" if left_out else ""))
-
-
 def _derive(arguments: argparse.Namespace) -> None:
     from fusar_train.corpus.derive import DeriveOptions, derive
     from fusar_train.corpus.records import read_records
@@ -179,16 +112,33 @@ def _derive(arguments: argparse.Namespace) -> None:
 def _split(arguments: argparse.Namespace) -> None:
     from collections import Counter
 
-    from fusar_train.corpus.records import read_records, replace_records
+    from fusar_train.corpus.overlap import outermost
+    from fusar_train.corpus.records import read_records, replace_splits
+    from fusar_train.corpus.sidecars import WITHOUT_TEXTS
     from fusar_train.corpus.splits import assign_splits
 
-    records = list(read_records(arguments.folder))
-    overlaps = _overlaps(arguments, records, [record.scene for record in records])
+    records = list(read_records(arguments.folder, WITHOUT_TEXTS))
+    if all(record.split for record in records) and not arguments.again:
+        print("note: every record has a split and keeps it; --again draws new ones", file=sys.stderr)
+    numbers = outermost(records)
+    compared = [records[number] for number in numbers]
+    overlaps = [
+        replace(found, one=numbers[found.one], other=numbers[found.other])
+        for found in _overlaps(arguments, compared, [record.scene for record in compared])
+    ]
     divided = assign_splits(
         records, arguments.shares, arguments.seed, again=arguments.again, overlaps=overlaps
     )
-    replace_records(divided, arguments.folder)
+    replace_splits(divided, arguments.folder)
     counts = Counter(record.split for record in divided)
+    wanted = zip(("train", "val", "test"), arguments.shares, strict=True)
+    if empty := [split for split, share in wanted if share > 0 and not counts[split]]:
+        scenes = len({record.scene for record in records})
+        print(
+            f"note: nothing came to {' and '.join(empty)}: {scenes} scenes, which are dealt whole, are too few or too "
+            "unequal, or keep the splits they have; try another --seed or --again",
+            file=sys.stderr,
+        )
     listed = ", ".join(f"{counts[split]} {split}" for split in ("train", "val", "test"))
     print(f"{arguments.folder}: {listed}")
 
@@ -247,8 +197,9 @@ def _check(arguments: argparse.Namespace) -> None:
 def _preview(arguments: argparse.Namespace) -> None:
     from fusar_train.corpus.preview import write_preview
     from fusar_train.corpus.records import read_records
+    from fusar_train.corpus.sidecars import WITHOUT_TEXTS
 
-    shown = write_preview(list(read_records(arguments.folder)), arguments.out, arguments.count)
+    shown = write_preview(list(read_records(arguments.folder, WITHOUT_TEXTS)), arguments.out, arguments.count)
     print(f"{arguments.out}: {len(shown)} records")
 
 
@@ -289,32 +240,6 @@ def _card_of(prompt_set: str, folder: Path | None) -> Card:
         trained_on="",
         aspect="stretched",
     )
-
-
-def positive(text: str) -> float:
-    """A number above 0."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("must be above 0")
-    return value
-
-
-def name(text: str) -> str:
-    """A word that may begin an id."""
-    if not re.fullmatch(r"\w[\w-]*", text):
-        raise argparse.ArgumentTypeError("must be letters, digits, - and _")
-    return text
-
-
-def pattern(text: str) -> re.Pattern[str]:
-    """A regular expression with one group."""
-    try:
-        found = re.compile(text)
-    except re.error as error:
-        raise argparse.ArgumentTypeError(f"is no regular expression: {error}") from error
-    if found.groups < 1:
-        raise argparse.ArgumentTypeError("must have a group, such as ^(P[0-9]+)_")
-    return found
 
 
 def shares(text: str) -> tuple[float, float, float]:

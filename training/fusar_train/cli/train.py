@@ -42,6 +42,10 @@ def add_arguments(stage: int, parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, required=True, action="append", metavar="DIR", help="records; may be repeated"
     )
+    if stage == 1:
+        parser.add_argument(
+            "--texts", metavar="NAME", help="whose sub-texts to learn, where several described the records"
+        )
     add_out(parser, "the checkpoint; a new folder")
     parser.add_argument(
         "--settings", metavar="7b|tiny|YAML", help="default: tiny for the bundled tiny model, else 7b"
@@ -67,7 +71,7 @@ def add_arguments(stage: int, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--without-stage1", action="store_true", help="start from a base that stage 1 has not seen"
         )
-    parser.set_defaults(run=run, stage=stage, without_stage1=False)
+    parser.set_defaults(run=run, stage=stage, without_stage1=False, texts=None)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -94,6 +98,7 @@ def run(arguments: argparse.Namespace) -> None:
         report=arguments.report,
         device=arguments.device,
         visual_tokens=arguments.visual_tokens,
+        texts=arguments.texts,
     )
     try:
         run_stage(config)

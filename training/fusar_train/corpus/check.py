@@ -14,9 +14,10 @@ from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import is_litter
 from fusar_train.corpus.images import digest, turn_of
 from fusar_train.corpus.labels import class_faults
-from fusar_train.corpus.overlap import Overlap, same_ground
+from fusar_train.corpus.overlap import Overlap, outermost, same_ground
 from fusar_train.corpus.record import Record
 from fusar_train.corpus.records import read_leniently
+from fusar_train.corpus.sidecars import WITHOUT_TEXTS
 
 FIRST_AEF_YEAR = 2017
 
@@ -98,7 +99,7 @@ def check(
 
 def _readable(folder: Path, report: CheckReport) -> Iterator[Record]:
     try:
-        for record in read_leniently(folder):
+        for record in read_leniently(folder, WITHOUT_TEXTS):
             if isinstance(record, CorpusError):
                 report.faults.append(str(record))
             else:
@@ -214,6 +215,7 @@ def _scenes(seen: Sequence[_Checked], lines: list[str]) -> None:
 
 def _ground(seen: Sequence[_Checked], compare: Compare, lines: list[str]) -> None:
     """One line for each record that shows ground of another split, with the surest of the others."""
+    seen = [seen[number] for number in outermost([one.record for one in seen])]
     splits = [one.split for one in seen]
     best: dict[int, Overlap] = {}
     pairs: Counter[int] = Counter()

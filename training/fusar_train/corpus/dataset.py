@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fusar_gpt.frames import SceneBox
+from fusar_train.corpus.cover_classes import MaskOptions
 from fusar_train.corpus.errors import CorpusError, naming
 from fusar_train.corpus.files import check_links
 from fusar_train.corpus.images import SUFFIXES, Turn, image_facts, turn_of
@@ -32,7 +33,8 @@ class Dataset:
 
     Attributes:
         name: Begins every id.
-        licence, sensor: As they should stand in the provenance; sensor None if mixed or unknown.
+        licence, sensor, polarisation: As they should stand in the provenance; None if mixed or unknown.
+        truth: What whoever measures with its boxes must know of how they were made.
         pixel_m: Metres to a pixel where one value holds for all images.
         year: Year of acquisition, where one holds for all.
         coarse: The coarse label of all classes, where the set's own names are fine ones.
@@ -41,6 +43,7 @@ class Dataset:
         scene: Pattern whose first group, searched in an image's name, is its scene; by default each image is one.
         box_format: What COCO's boxes are; None where the file must tell.
         first_pixel: Whether VOC's boxes count pixels from 0 or 1; None where the files must tell.
+        masks: How scenes with masks are read.
         root: The folder that links must not lead out of, if there is one.
         notes: What a reader took to be so, repaired or left out, and how often: the user must be told.
         names: The classes met so far.
@@ -49,6 +52,8 @@ class Dataset:
     name: str
     licence: str = UNKNOWN
     sensor: str | None = None
+    polarisation: str | None = None
+    truth: str | None = None
     pixel_m: float | None = None
     year: int | None = None
     coarse: str | None = None
@@ -56,6 +61,7 @@ class Dataset:
     scene: re.Pattern[str] | None = None
     box_format: BoxFormat | None = None
     first_pixel: int | None = None
+    masks: MaskOptions = field(default_factory=MaskOptions)
     root: Path | None = None
     notes: Counter[str] = field(default_factory=Counter, compare=False)
     names: ClassNames = field(default_factory=ClassNames, compare=False)
@@ -76,7 +82,9 @@ class Dataset:
             "dataset": self.name,
             "licence": self.licence,
             "sensor": self.sensor,
+            "polarisation": self.polarisation,
             "pixel_m": self.pixel_m,
+            "truth": self.truth,
         }
         known |= {"simulated": False, "year": self.year, **more}
         return {key: value for key, value in known.items() if value is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -75,6 +76,58 @@ def json_rows(path: Path) -> Iterator[tuple[str, Any | CorpusError]]:
     if not isinstance(items, list):
         raise CorpusError(f"{path} is no list of objects: give a .jsonl file, or a list in a .json file.")
     yield from ((f"{path}, item {number},", item) for number, item in enumerate(items, 1))
+
+
+def text_file(path: Path) -> str:
+    """The text of a file: UTF-8, or UTF-16 that says so, as Windows' Notepad writes it.
+
+    Raises:
+        CorpusError: It is missing, larger than ``LINE_BYTES``, or no text.
+    """
+    content = _content(path, LINE_BYTES)
+    try:
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{path} is no UTF-8 text ({error.reason}): save it as UTF-8.") from error
+    if "\0" in text:
+        raise CorpusError(f"{path} is no text: it holds zero bytes.")
+    return text
+
+
+def csv_rows(path: Path) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
+    """The columns of a table with a line of titles, and its rows with their places ("FILE, line 3").
+
+    Cells are parted by commas, or by semicolons or tabs where the titles have no comma.
+
+    Raises:
+        CorpusError: It cannot be read, is longer than ``LINE_BYTES``, or a row has more cells than titles.
+    """
+    lines = [line for _, line in text_lines(path, comments=False)]
+    title = lines[0] if lines else ""
+    mark = next((mark for mark in ",;\t" if mark in title), ",")
+    try:
+        reader = csv.DictReader(lines, delimiter=mark)
+        rows = [(f"{path}, row {number},", row) for number, row in enumerate(reader, 1)]
+    except csv.Error as error:
+        raise CorpusError(f"{path} is no table ({error}): correct or remove it.") from error
+    for where, row in rows:
+        if None in row:
+            raise CorpusError(f"{where} has more cells than there are titles: correct it.")
+    return [title or "" for title in reader.fieldnames or ()], rows
+
+
+def text_lines(path: Path, *, comments: bool = True) -> list[tuple[str, str]]:
+    """The lines of a text that are not empty, each with its place; with ``comments``, those from # on are none.
+
+    Raises:
+        CorpusError: It cannot be read, or is longer than ``LINE_BYTES``.
+    """
+    listed = [
+        (f"{path}, line {number},", line) for number, line in enumerate(text_file(path).splitlines(), 1)
+    ]
+    return [
+        (where, line) for where, line in listed if line.strip() and not (comments and line.startswith("#"))
+    ]
 
 
 def xml_file(path: Path) -> ET.Element:
@@ -154,7 +207,7 @@ class _NoDoctype(ET.TreeBuilder):
 def _content(path: Path, limit: int) -> bytes:
     with _explained(path):
         if path.stat().st_size > limit:
-            raise CorpusError(f"{path} is larger than {limit >> 20} MB: that is no annotation.")
+            raise CorpusError(f"{path} is larger than {limit >> 20} MB: that is no annotation or list.")
         return path.read_bytes()
 
 

@@ -28,6 +28,9 @@ _FINE = (
     (re.compile(r"P-?[0-9]+"), PLANE),
     (re.compile(r"(?:A(?:220|32[01]|330)|ARJ21|Boeing ?7[0-9]7)\S*"), PLANE),
 )
+_SPELLED = {"A320321": "A320/321"}
+"""Folders cannot have a / in their name: SAR-ACD's is the class that SAR-AIRcraft-1.0 writes with one."""
+
 _NO_CLASS = ("", ANY, "none")
 
 
@@ -77,7 +80,7 @@ def labels_of(name: str, coarse: str | None = None) -> Label:
         coarse: What every class of the data set is, where its names are all fine ones ("plane" for
             SAR-AIRcraft-1.0); a name that is itself coarse has no fine label.
     """
-    spelled = written(name)
+    spelled = _SPELLED.get(written(name), written(name))
     known = _COARSE.get(spelled.casefold())
     if known is not None:
         return known, None

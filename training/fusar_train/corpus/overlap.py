@@ -41,6 +41,7 @@ _BLOCK_PX = 8
 _LEAST_KNOWN = 0.02  # share of a tile
 _LEAST_SPREAD = 0.02  # of the logarithm: less is rounding
 _BATCH = 64
+_WHOLE = 0.9  # share of an image from which a box is that of the whole chip, as folders of classes have it
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,21 @@ def same_ground(
     return find_overlaps([picture_of(record) for record in records], scenes, sides)
 
 
+def outermost(records: Sequence[Record]) -> list[int]:
+    """The numbers of records that are no part of another one, such as slices of a large slice: they show all ground."""
+    ids = {record.id for record in records}
+    return [number for number, one in enumerate(records) if one.provenance.get("parent") not in ids]
+
+
 def picture_of(record: Record) -> Picture:
-    """What a record shows, with its objects in pixels of its window."""
+    """What a record shows, with its objects in pixels of its window; a box as large as the window hides nothing."""
     window = whole_window(record)
     boxes = (
         SceneBox(
             *(edge - start for edge, start in zip(astuple(o.box), (window.col, window.row) * 2, strict=True))
         )
         for o in record.objects
+        if o.box.area < _WHOLE * window.width * window.height
     )
     return Picture(record.pixels, (window.width, window.height), tuple(boxes))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from fusar_train.corpus.images import AS_THEY_ARE, PNG_LEVEL, image_facts
 from fusar_train.corpus.prior_file import Vectors, write_prior
 from fusar_train.corpus.record import RECORDS_FILE, Record
 from fusar_train.corpus.shards import read_shards, shards_of
-from fusar_train.corpus.sidecars import Sidecars
+from fusar_train.corpus.sidecars import Sidecars, write_splits
 
 STORED_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -32,7 +32,8 @@ def read_records(path: Path, texts: str | None = None) -> Iterator[Record]:
 
     Args:
         path: What to read.
-        texts: Name of the describer whose sub-texts are read; None takes the only one, or those in the records.
+        texts: Name of the describer whose sub-texts are read; None takes the only one, or those in the records;
+            ``WITHOUT_TEXTS`` those in the records.
 
     Raises:
         CorpusError: Nothing is there, a record makes no sense: named by file and line; or several describers have
@@ -85,6 +86,20 @@ def write_records(records: Iterable[Record], folder: Path) -> int:
         for record in records:
             writer.add(record)
         return writer.count
+
+
+def replace_splits(records: Sequence[Record], folder: Path) -> None:
+    """Stores the splits of records that lie in the folder already: in them, or beside shards that state none.
+
+    Raises:
+        CorpusError: The folder has shards whose records state a split: shards are not changed.
+        OutputError: It cannot be written.
+    """
+    stated = (one.split for one in read_shards(shards_of(folder)) if isinstance(one, Record))
+    if shards_of(folder) and not any(stated):
+        write_splits(records, folder if folder.is_dir() else folder.parent)
+    else:
+        replace_records(records, folder)
 
 
 def replace_records(records: Iterable[Record], folder: Path) -> None:

@@ -11,7 +11,7 @@ import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 
 from PIL import Image
@@ -77,12 +77,16 @@ def write_shards(records: Iterable[Record], folder: Path, per_shard: int = PER_S
     source = iter(records)
     for first in source:
         path = folder / f"shard-{len(paths):06d}.tar"
-        with whole_file(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
-            _add(tar, first)
-            for record in islice(source, per_shard - 1):
-                _add(tar, record)
+        write_shard(chain([first], islice(source, per_shard - 1)), path)
         paths.append(path)
     return paths
+
+
+def write_shard(records: Iterable[Record], path: Path) -> None:
+    """Writes one shard, whole or not at all; raises as ``write_shards``."""
+    with whole_file(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
+        for record in records:
+            _add(tar, record)
 
 
 def read_shards(paths: Iterable[Path]) -> Iterator[Record | CorpusError]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fusar_gpt.findings.output import whole_file
 from fusar_train.corpus.errors import CorpusError, naming
 from fusar_train.corpus.files import json_file, json_lines
 from fusar_train.corpus.record import SPLITS, Record
@@ -18,6 +19,9 @@ from fusar_train.corpus.texts.sub_texts import SubTexts
 
 TEXTS_FOLDER = "texts"
 """Holds DESCRIBER.jsonl: a line of {"id", "keys", "said", "by"} for each record and key set; a later line replaces."""
+
+WITHOUT_TEXTS = ""
+"""In place of a describer's name: none is read."""
 
 SPLITS_FILE = "splits.json"
 """The split of each scene of a corpus: {"scene": "train"}."""
@@ -39,7 +43,7 @@ class Sidecars:
                 there are several.
         """
         folder = path if path.is_dir() else path.parent
-        file = texts_file(folder, describer)
+        file = None if describer == WITHOUT_TEXTS else texts_file(folder, describer)
         return cls(_by_record(read_texts(file)) if file else {}, _splits(folder / SPLITS_FILE))
 
     def completed(self, record: Record) -> Record:
@@ -54,6 +58,11 @@ class Sidecars:
 def describers(folder: Path) -> list[str]:
     """The names of those who described the records of a folder."""
     return sorted(path.stem for path in (folder / TEXTS_FOLDER).glob("*.jsonl"))
+
+
+def described_by(describer: str | None, path: Path) -> str | None:
+    """The describer of the records at ``path`` if anybody has described them: data sets without texts need none."""
+    return describer if describers(path if path.is_dir() else path.parent) else None
 
 
 def texts_file(folder: Path, describer: str | None) -> Path | None:
@@ -83,6 +92,17 @@ def read_texts(file: Path) -> dict[tuple[str, str], SubTexts]:
             texts = SubTexts(keys=raw["keys"], said=dict(raw["said"]), by=dict(raw.get("by") or {}))
             found[str(raw["id"]), texts.keys] = texts
     return found
+
+
+def write_splits(records: Iterable[Record], folder: Path) -> None:
+    """Writes the splits of the records' scenes beside them; scenes that have none of the records keep theirs.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    splits = _splits(folder / SPLITS_FILE) | {one.scene: one.split for one in records if one.split}
+    with whole_file(folder / SPLITS_FILE) as temporary:
+        temporary.write_text(json.dumps(splits, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def text_line(record_id: str, texts: SubTexts) -> str:

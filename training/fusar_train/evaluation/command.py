@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> None:
         predictions, notices = read_given(given, args.benchmark)
     elif args.checkpoint and args.data:
         images, predictions = evaluate(args)
+        notices = images.notices
     elif not (args.checkpoint and args.without_targets):
         raise PredictionsError("Give a checkpoint and data to evaluate, or answers with --predictions.")
     if args.without_targets:
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
         replace(result, notices=(*notices, *result.notices))
         for result in evaluate_predictions(predictions, args.seed)
     ]
-    told = [notice for result in results for notice in result.notices]
+    told = dict.fromkeys(notice for result in results for notice in result.notices)
     for line in (*summary(results), *false_alarms.told(alarms), *told):
         print(line)
     if args.out:

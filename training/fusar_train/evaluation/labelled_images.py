@@ -81,12 +81,16 @@ class LabelledImage:
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """A data set and its split: ``make`` makes the image of a number when it is asked for, ``id_of`` gives its id."""
+    """A data set and its split: ``make`` makes the image of a number when it is asked for, ``id_of`` gives its id.
+
+    ``notices`` are sentences that whoever reads the figures must know of how the truth was made.
+    """
 
     name: str
     count: int
     id_of: Callable[[int], str]
     make: Callable[[int], LabelledImage]
+    notices: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.count
@@ -96,8 +100,8 @@ class LabelledImages:
 
     def subset(self, kept: Sequence[int]) -> LabelledImages:
         """Only some of the images."""
-        return LabelledImages(
-            self.name, len(kept), lambda i: self.id_of(kept[i]), lambda i: self.make(kept[i])
+        return replace(
+            self, count=len(kept), id_of=lambda i: self.id_of(kept[i]), make=lambda i: self.make(kept[i])
         )
 
 
@@ -208,8 +212,13 @@ def stored_images(path: Path, split: str, card: Card | None, *, overlaps: bool =
         )
     name = f"{path.stem} {split if splits else 'all'}"
     overlapping = _overlapping(path, train, records) if overlaps else None
+    truths = dict.fromkeys(str(one.provenance["truth"]) for one in records if "truth" in one.provenance)
     return LabelledImages(
-        name, len(records), lambda i: records[i].id, lambda i: _stored_image(records[i], card, overlapping)
+        name,
+        len(records),
+        lambda i: records[i].id,
+        lambda i: _stored_image(records[i], card, overlapping),
+        tuple(f"The truth of {path.name}: {truth}." for truth in truths),
     )
 
 

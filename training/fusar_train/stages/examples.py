@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from fusar_train.corpus.chip import no_prior
 from fusar_train.corpus.messages import description, messages
 from fusar_train.corpus.record import Message, Record
 from fusar_train.corpus.records import read_records
+from fusar_train.corpus.sidecars import described_by
+from fusar_train.corpus.texts.questions import sub_text_messages, within
 from fusar_train.stages.settings import Settings, StageError
 
 _WITH_PIXELS = (Task.DETECT, Task.CLASSIFY)  # their texts give coordinates
@@ -51,11 +54,13 @@ class ExampleSet:
         records: Those that have a question.
         questions: The record and the message of each example.
         card: Of the model that learns.
+        notes: What was left out or cut, for whoever started the run.
     """
 
     records: Sequence[Record]
     questions: Sequence[tuple[Record, Message]]
     card: Card
+    notes: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.questions)
@@ -84,15 +89,29 @@ class ExampleSet:
         return total.hexdigest()
 
 
-def load_examples(paths: Sequence[Path], card: Card, settings: Settings) -> ExampleSet:
+def load_examples(
+    paths: Sequence[Path], card: Card, settings: Settings, texts: str | None = None
+) -> ExampleSet:
     """All examples of some data sets, each record checked.
 
+    Args:
+        paths: Folders, JSONL files or shards of records.
+        card: Of the model that learns.
+        settings: Which tasks, split and sub-texts.
+        texts: The describer whose sub-texts are read where somebody has described the records.
+
     Raises:
-        CorpusError: A record makes no sense; its file and line are named.
+        CorpusError: A record makes no sense, its file and line are named; or the describer has described nothing.
         StageError: There is no example, or a record's image or prior is missing or unfit; the record is named.
     """
     questions: list[tuple[Record, Message]] = []
-    for record in (one for path in paths for one in read_records(path)):
+    notes: Counter[str] = Counter()
+    readable = [(path, described_by(texts, path)) for path in paths]
+    if texts is not None and not any(describer for _, describer in readable):
+        raise StageError(
+            f"{', '.join(map(str, paths))}: nobody has described these records, so not {texts!r}."
+        )
+    for record in (one for path, describer in readable for one in read_records(path, describer)):
         if settings.split not in (None, record.split):
             continue
         try:
@@ -100,14 +119,17 @@ def load_examples(paths: Sequence[Path], card: Card, settings: Settings) -> Exam
             _check_files(record)
         except FusarError as error:
             raise StageError(f"Record {record.id}: {error}") from error
-        questions += [(record, message) for message in asked if message.task in settings.tasks]
+        chosen = [message for message in asked if message.task in settings.tasks]
+        chosen += _of_sub_texts(record, asked, card, settings, notes)
+        questions += [(record, message) for message in chosen]
     if not questions:
         which = f"of the split {settings.split}" if settings.split else "at all"
         raise StageError(
             f"{', '.join(map(str, paths))}: no record {which} has a question of {', '.join(settings.tasks)}. "
             "Give other data, or other tasks or another split with --set."
         )
-    return ExampleSet(list({id(record): record for record, _ in questions}.values()), questions, card)
+    records = list({id(record): record for record, _ in questions}.values())
+    return ExampleSet(records, questions, card, [f"{times} {note}" for note, times in notes.items()])
 
 
 def _questions(record: Record, card: Card, settings: Settings) -> list[Message]:
@@ -118,9 +140,12 @@ def _questions(record: Record, card: Card, settings: Settings) -> list[Message]:
         digest = hashlib.sha256(record.id.encode()).digest()
         rng = np.random.default_rng((settings.seed, *digest[:8]))
         plan, classes = record.plan(card), record.complete()
-        return messages(
+        made = messages(
             record.objects, plan, classes, card.prompt_set, rng, settings.fine_labels, record.caption
         )
+        if record.caption is None and record.texts and settings.sub_texts != "none":
+            return [message for message in made if message.task is not Task.DESCRIBE]  # sub-texts say more
+        return made
     if record.provenance.get("prompt_set", card.prompt_set) != card.prompt_set or (
         record.text_frame() != size and any(message.task in _WITH_PIXELS for message in said)
     ):
@@ -132,6 +157,27 @@ def _questions(record: Record, card: Card, settings: Settings) -> list[Message]:
     if record.caption is not None and all(message.task is not Task.DESCRIBE for message in said):
         said.append(description(record.caption, card.prompt_set, size))
     return said
+
+
+def _of_sub_texts(
+    record: Record, others: Sequence[Message], card: Card, settings: Settings, notes: Counter[str]
+) -> list[Message]:
+    """What a record's sub-texts answer, where descriptions are learnt; too long answers end with a whole sentence."""
+    if Task.DESCRIBE not in settings.tasks or not record.texts:
+        return []
+    plain = all(message.task is not Task.DESCRIBE for message in others)
+    size, kept = (card.width, card.height), []
+    made = sub_text_messages(record, card.prompt_set, size, settings.sub_texts, settings.seed, plain=plain)
+    for message in made:
+        answer = within(message.answer, settings.longest_text)
+        if len(answer) < len(message.answer):
+            done = "cut behind a sentence" if answer else "left out, as no sentence of them is that short"
+            notes[
+                f"answers from sub-texts with more than {settings.longest_text} characters were {done}"
+            ] += 1
+        if answer:
+            kept.append(replace(message, answer=answer))
+    return kept
 
 
 def _check_files(record: Record) -> None:

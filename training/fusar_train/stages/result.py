@@ -19,6 +19,7 @@ from fusar_gpt.model.adapter import write_adapter
 from fusar_gpt.model.checkpoint import Checkpoint
 from fusar_gpt.model.folder import CARD_TASKS, TLM_FILE, staged
 from fusar_train.corpus.record import Record
+from fusar_train.corpus.texts.questions import taught
 from fusar_train.stages import lora
 from fusar_train.stages.base_checkpoint import TRAINING_FILE, open_base_checkpoint, stages_of
 from fusar_train.stages.examples import ExampleSet
@@ -95,6 +96,7 @@ def _card(config: StageConfig, base: Card, examples: ExampleSet) -> Card:
         trained_on=f"{base.trained_on}; stage {config.stage}: {', '.join(_stated(records, 'dataset'))}",
         pixel_m=[min(sizes), max(sizes)] if sizes else None,
         tasks=_taught(base, examples),
+        taught_questions=_questions(base, examples),
         sensors=sorted(sensors) or None,
         unconfirmed_tasks=None,
         base=None,
@@ -110,6 +112,14 @@ def _taught(base: Card, examples: ExampleSet) -> list[str] | None:
         return None
     asked = {*(base.tasks or ()), *(message.task.value for _, message in examples.questions)}
     return [task for task in CARD_TASKS if task in asked] or None
+
+
+def _questions(base: Card, examples: ExampleSet) -> list[str]:
+    """The questions in words of a base that answers no others, with those that sub-texts taught it."""
+    if base.free_questions is not False:
+        return base.taught_questions
+    asked = taught((message for _, message in examples.questions), base.prompt_set)
+    return list(dict.fromkeys([*base.taught_questions, *asked]))
 
 
 def _stated(records: Sequence[Record], key: str) -> list[str]:

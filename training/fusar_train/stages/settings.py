@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass as validated
 
 from fusar_gpt.errors import FusarError
 from fusar_gpt.tasks import Task
+from fusar_train.corpus.texts.questions import Asked
 from fusar_train.validation import Count, Number, Positive, Share, Whole
 
 RECIPES = Path(__file__).parent
@@ -55,6 +56,8 @@ class Settings:
     swap_prior: Share = 0.0
     split: str | None = "train"
     fine_labels: StrictBool = False
+    sub_texts: Asked = "both"
+    longest_text: Count = 2000
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
     gradient_checkpointing: StrictBool = True
@@ -97,6 +100,7 @@ class StageConfig:
         report: "tensorboard", "trackio", "wandb" or "none".
         device: "auto" or "cpu".
         visual_tokens: A folder to keep the frozen visual encoder's tokens in, for other epochs, stages and runs.
+        texts: The describer whose sub-texts are learnt; None takes the only one.
     """
 
     stage: int
@@ -110,3 +114,4 @@ class StageConfig:
     report: str = "tensorboard"
     device: str = "auto"
     visual_tokens: Path | None = None
+    texts: str | None = None

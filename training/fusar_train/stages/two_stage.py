@@ -29,8 +29,10 @@ from fusar_train.stages.trainer import StageTrainer, latest, numbered
 from fusar_train.stages.visual_token_cache import cache_visual_tokens
 
 RUN_FILE = "run.json"
-HARMLESS = ("workers", "save_every", "keep", "log_every", "micro_batch", "weights", "adapter")
-"""Settings that may differ when a run is resumed: they change no step of it."""
+HARMLESS = (
+    "workers", "save_every", "keep", "log_every", "micro_batch", "weights", "adapter", "sub_texts", "longest_text",
+)  # fmt: skip
+"""Settings that may differ when a run is resumed: they change no step of it, or only the examples, compared anyway."""
 
 
 def run_stage(config: StageConfig) -> None:
@@ -57,7 +59,7 @@ def run_stage(config: StageConfig) -> None:
     base = open_base_checkpoint(
         folder, settings, device=str(options.device), dtype=dtype, attention=attention
     )
-    examples = load_examples(config.data, base.card, settings)
+    examples = load_examples(config.data, base.card, settings, config.texts)
     schedule = Schedule(examples, settings)
     resumed = open_run(config, base, examples, schedule.steps)
     lora.prepare(base.model, settings)
@@ -71,6 +73,8 @@ def run_stage(config: StageConfig) -> None:
             f"stage {config.stage} on {config.base}: {len(examples)} examples of {len(examples.records)} records, "
             f"{schedule.steps} steps of {settings.batch}; {weights:.2f} M weights train ({settings.trainables})"
         )
+        for note in examples.notes:
+            _report(f"note: {note}")
         if config.report == "tensorboard":
             callbacks += tensorboard(config.work, resumed)
     trainer = StageTrainer(

@@ -90,7 +90,7 @@ class SliceRow:
     Attributes:
         slice: Where it lies.
         verdict: Why it was kept or dropped.
-        data_share: Share of its pixels with data.
+        data_share: Share of its pixels with data; None where it was dropped before it was read.
         prior: Name of the source of its AEF vectors; "none" without.
         prior_nodes: Their number S.
         thumbnail: A PNG of at most 96 px, for pictures of what was kept and dropped; empty where nothing was read.
@@ -100,7 +100,7 @@ class SliceRow:
 
     slice: Slice
     verdict: Verdict
-    data_share: float
+    data_share: float | None
     prior: str
     prior_nodes: int
     thumbnail: bytes

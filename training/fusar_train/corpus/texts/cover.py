@@ -10,12 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusar_train.corpus import land_cover
+from fusar_train.corpus.record import Record
+
 CELLS = 9
 TRUTH, PRIOR = "truth", "prior"
 OPEN = "smooth dark surfaces"
 """Calm water, or ground as smooth: the image does not tell which."""
 WATER, BUILT, QUAYS, ROADS, CROPS = "water", "built-up land", "quays", "roads", "crops"
 
+NEITHER = "vegetated or bare land"
+"""What a prior tells of all other covers, which it does not tell apart (``land_cover.COVERS``)."""
+
+_TOLD = np.array(
+    [{land_cover.WATER: 0, land_cover.BUILT: 2}.get(n, 1) for n in range(len(land_cover.COVERS))]
+)
+_LEAST_NODES = 16
 _NEARLY_ALL = 0.97
 _COARSE = ("land", "other", "unknown", "background", "not water", "no water")
 _SAME = {
@@ -73,13 +83,13 @@ class Cover:
         return cls(dict(zip(names, shares.tolist(), strict=True)), where, source)
 
     def to_json(self) -> dict[str, Any]:
-        """The form that a record's provenance holds, in thousandths; absent classes have no cells."""
+        """The form that a record's provenance holds; only absent classes have a share of 0, and these have no cells."""
         return {
             "classes": {
-                name: max(round(share, 3), 0.001 * (share > 0)) for name, share in self.shares.items()
+                name: max(round(share, 4), 1e-4 * (share > 0)) for name, share in self.shares.items()
             },
             "where": {
-                name: [round(each, 3) for each in cells]
+                name: [round(each, 4) for each in cells]
                 for name, cells in self.where.items()
                 if self.shares[name] > 0
             },
@@ -117,6 +127,24 @@ class Cover:
         """The classes on at least such a share of some cells, the largest first, each with its share of them."""
         shares = [(name, sum(at[cell] for cell in cells) / len(cells)) for name, at in self.where.items()]
         return sorted((each for each in shares if each[1] >= least), key=lambda each: -each[1])
+
+
+def prior_cover(record: Record) -> Cover | None:
+    """The land cover by likeness of each of the record's AEF vectors; None without a prior of some nodes.
+
+    Raises:
+        CorpusError: The prior cannot be read.
+    """
+    if record.prior is None:
+        return None
+    vectors, positions = record.vectors()
+    if len(vectors) < _LEAST_NODES:
+        return None
+    classes = _TOLD[land_cover.covers_of(vectors)]
+    rows, cols = np.clip(3 * positions, 0, 2).astype(np.intp).T
+    names = (WATER, NEITHER, BUILT)
+    counts = np.bincount((3 * rows + cols) * len(names) + classes, minlength=CELLS * len(names))
+    return Cover.of_cells(counts.reshape(CELLS, len(names)), names, PRIOR)
 
 
 @lru_cache(maxsize=8)

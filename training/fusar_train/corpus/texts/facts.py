@@ -12,8 +12,7 @@ from fusar_gpt.frames import SceneBox
 from fusar_gpt.tasks import cell_of
 from fusar_train.corpus.errors import naming
 from fusar_train.corpus.record import Record, RecordObject, box_of
-from fusar_train.corpus.texts.cover import TRUTH, Cover
-from fusar_train.corpus.texts.likeness import prior_cover
+from fusar_train.corpus.texts.cover import TRUTH, Cover, prior_cover
 
 _WHOLE = 0.9
 """A box that covers so much of the image is no box of a target but the image itself, as in folders of classes."""
