@@ -74,7 +74,7 @@ def run_stage(config: StageConfig) -> None:
             f"{schedule.steps} steps of {settings.batch}; {weights:.2f} M weights train ({settings.trainables})"
         )
         for note in examples.notes:
-            _report(f"note: {note}")
+            report(f"note: {note}")
         if config.report == "tensorboard":
             callbacks += tensorboard(config.work, resumed)
     trainer = StageTrainer(
