@@ -205,7 +205,8 @@ def _carried_out(
         summary = describe(arguments.folder, chosen, found, description, show)
     for line in summary.lines(description.options.prices):
         print(line)
-    print(description.texts.path)
+    if description.texts.known:
+        print(description.texts.path)
     return summary
 
 

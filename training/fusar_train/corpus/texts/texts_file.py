@@ -59,6 +59,8 @@ class TextsFile:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+            if not self.known:  # who has said nothing is no describer
+                self.path.unlink(missing_ok=True)
 
     def refuse_others(self, by: Mapping[str, Any]) -> None:
         """CorpusError when the file holds texts of another model or other templates: readers would not notice."""
