@@ -80,7 +80,7 @@ def _card(config: StageConfig, base: Card, examples: ExampleSet) -> Card:
     """The base's card with the stage's share in it."""
     records = examples.records
     targets = {item.label for record in records for item in record.objects} - set(base.targets)
-    years = [record.provenance["year"] for record in records if record.prior and "year" in record.provenance]
+    years = [year for record in records if record.prior and (year := record.provenance.get("year"))]
     years += base.prior_years or []
     sizes = [size for record in records if (size := record.provenance.get("pixel_m"))] + (base.pixel_m or [])
     sensors = {name for record in records if (name := record.provenance.get("sensor"))} | {
@@ -124,7 +124,7 @@ def _questions(base: Card, examples: ExampleSet) -> list[str]:
 
 def _stated(records: Sequence[Record], key: str) -> list[str]:
     """The different values of an entry of the records' provenance."""
-    return sorted({str(record.provenance.get(key, f"unknown {key}")) for record in records})
+    return sorted({str(record.provenance.get(key) or f"unknown {key}") for record in records})
 
 
 def _entry(
