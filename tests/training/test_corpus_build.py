@@ -115,7 +115,11 @@ def test_a_record_holds_what_is_known_of_its_slice(tmp_path, here, said):
             assert record_id == f"{name}/{record_id.split('/')[1]}"
             wanted = read_chip(opened, chip_of(one), stretch).grey
             np.testing.assert_array_equal(record.pixels(), wanted)
-            assert (known["scale"], known.get("parent"), known["pixel_m"]) == (one.scale, one.parent, one.pixel_m)
+            assert (known["scale"], known.get("parent"), known["pixel_m"]) == (
+                one.scale,
+                one.parent,
+                one.pixel_m,
+            )
             assert None not in known.values()
             assert known["footprint"] == [list(point) for point in one.footprint]
             assert (known["crs"], tuple(known["affine"])) == (one.crs, one.affine)
