@@ -204,9 +204,7 @@ def test_wrong_usage_is_exit_2(words):
 
 
 @pytest.mark.parametrize("name", ["prior.tif", "prior.npz"])
-def test_ctrl_c_leaves_a_silent_server_at_once(tmp_path, name):
-    # What a shell starts in the background ignores Ctrl+C, and so would its children.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def test_ctrl_c_leaves_a_silent_server_at_once(tmp_path, name, interruptible):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(60)
         root = f"http://127.0.0.1:{silent.getsockname()[1]}"

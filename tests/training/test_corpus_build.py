@@ -373,7 +373,7 @@ def lives(pid):
         return False
 
 
-def test_ctrl_c_ends_in_seconds_and_says_how_to_go_on(tmp_path):
+def test_ctrl_c_ends_in_seconds_and_says_how_to_go_on(tmp_path, interruptible):
     path, out = scene(tmp_path / "in" / "a.tif", size=1600), tmp_path / "corpus"
     child = subprocess.Popen(
         command(path, "--out", out, "--jobs", "1"), stderr=subprocess.PIPE, text=True, start_new_session=True

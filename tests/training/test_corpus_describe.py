@@ -239,9 +239,8 @@ def test_a_killed_run_is_finished_by_the_next(many):
     assert len(endpoint.asked) <= 40 + 8, "those in flight at most are asked again"
 
 
-def test_an_interrupt_ends_it_in_seconds_and_keeps_what_is_there(many, capsys):
+def test_an_interrupt_ends_it_in_seconds_and_keeps_what_is_there(many, capsys, interruptible):
     gone = threading.Event()
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker of pytest takes none
 
     def reply(asked):
         if len(endpoint.asked) == 12:
@@ -255,7 +254,6 @@ def test_an_interrupt_ends_it_in_seconds_and_keeps_what_is_there(many, capsys):
         status = main(command(many, endpoint, "--in-flight", "4"))
         took = time.monotonic() - began
         gone.set()
-    signal.signal(signal.SIGINT, before)
     assert (status, len(texts(many))) == (1, 8)
     assert took < 20
     assert "Ended early: interrupted. 8 are described and kept" in capsys.readouterr().err
