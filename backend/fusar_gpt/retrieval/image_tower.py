@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -79,11 +80,12 @@ def places(side: int, hidden: int) -> Tensor:
     Random places are learned so slowly by a small tower that it hardly tells where things are.
     """
     count = -(-hidden // 4)
-    speeds = torch.pi / 2 ** torch.linspace(0, 4, count)
-    at = torch.arange(side) + 0.5
-    waves = torch.cat([torch.sin(at[:, None] * speeds), torch.cos(at[:, None] * speeds)], dim=1)
-    rows, cols = waves[:, None].expand(-1, side, -1), waves[None].expand(side, -1, -1)
-    return torch.cat([rows, cols], dim=-1).flatten(0, 1)[:, :hidden]
+    speeds = np.pi / 2 ** np.linspace(0, 4, count)
+    angles = (np.arange(side)[:, None] + 0.5) * speeds
+    waves = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    rows, cols = np.broadcast_arrays(waves[:, None], waves[None])
+    flat = np.concatenate([rows, cols], axis=-1).reshape(side * side, -1)[:, :hidden]
+    return torch.tensor(flat, dtype=torch.float32)
 
 
 def initial_spread(hidden: int) -> float:
