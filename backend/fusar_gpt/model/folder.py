@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from huggingface_hub.errors import StrictDataclassError
 from pydantic import TypeAdapter, ValidationError
@@ -158,14 +158,7 @@ class Card:
                 f"{folder} is not a FUSAR-GPT checkpoint (it has no {CARD_FILE}): give a folder that has one"
             )
         refuse_code(folder)
-        with refused(f"{path} cannot be read", "get the checkpoint again"):
-            content = path.read_text(encoding="utf-8")
-            try:
-                return TypeAdapter(cls).validate_json(content, strict=True)
-            except ValidationError as error:
-                first = error.errors()[0]
-                where, what = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
-                raise ValueError(f"{where}: {what}" if where else what) from None
+        return read_json(cls, path)
 
     def write(self, folder: Path) -> None:
         """Write the card into a folder."""
@@ -184,6 +177,21 @@ def refused(what: str, then: str = "") -> Iterator[None]:
     except BROKEN as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise CheckpointError(f"{what} ({reason}): {then}" if then else f"{what}: {reason}") from error
+
+
+T = TypeVar("T")
+
+
+def read_json(kind: type[T], path: Path) -> T:
+    """What a checkpoint's JSON file holds, strictly of a kind. CheckpointError names the first entry that is not."""
+    with refused(f"{path} cannot be read", "get the checkpoint again"):
+        content = path.read_text(encoding="utf-8")
+        try:
+            return TypeAdapter(kind).validate_json(content, strict=True)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where, what = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+            raise ValueError(f"{where}: {what}" if where else what) from None
 
 
 def refuse_code(folder: Path) -> None:

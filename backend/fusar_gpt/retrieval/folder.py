@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from fusar_gpt.errors import CheckpointError
-from fusar_gpt.model.folder import refuse_code, refused, sha256
+from fusar_gpt.model.folder import read_json, refuse_code, refused, sha256
 from fusar_gpt.retrieval.config import KlipConfig
 from fusar_gpt.retrieval.model import KlipModel
 from fusar_gpt.retrieval.tokenizer import TOKENIZER_FILE, KlipTokenizer
@@ -67,12 +67,7 @@ class KlipCard:
                 f"{folder} is no FUSAR-KLIP checkpoint (it has no {CARD_FILE}): give one that has"
             )
         refuse_code(folder)
-        with refused(f"{path} cannot be read", _AGAIN):
-            try:
-                return TypeAdapter(cls).validate_json(path.read_text(encoding="utf-8"), strict=True)
-            except ValidationError as error:
-                first = error.errors()[0]
-                raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        return read_json(cls, path)
 
     def write(self, folder: Path) -> None:
         """Writes the card into a folder."""
