@@ -16,7 +16,6 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 
-from fusar_gpt.model.folder import BROKEN
 from fusar_gpt.retrieval import KlipTokenizer
 from fusar_train.klip.data import KlipData, fitted, read_data
 from fusar_train.klip.result import check_free, write_result
@@ -25,10 +24,10 @@ from fusar_train.klip.start import new_model, open_tokenizer
 from fusar_train.klip.states import saved_sentence
 from fusar_train.klip.trainer import FIGURES, KlipTrainer
 from fusar_train.klip.vision_start import start_vision
+from fusar_train.stages.run_folder import RUN_FILE, open_run_folder
 from fusar_train.stages.run_log import RunLog, report
-from fusar_train.stages.trainer import latest, numbered
+from fusar_train.stages.trainer import numbered
 
-RUN_FILE = "run.json"
 HARMLESS = (
     *("workers", "save_every", "keep", "log_every", "weights_type", "demonstration"),
     *("learning_rate", "max_grad_norm"),  # lower ones may save a run whose loss was not finite
@@ -135,34 +134,4 @@ def open_run(run: KlipRun, data: KlipData, tokenizer: KlipTokenizer) -> Path | N
     kept = {name: value for name, value in run.settings.record().items() if name not in HARMLESS}
     tokens = hashlib.sha256(tokenizer.backend.to_str().encode()).hexdigest()
     described = json.loads(json.dumps({"sub-texts": data.fingerprint(), "vocabulary": tokens, **kept}))
-    work, path = run.work, run.work / RUN_FILE
-    if run.resume:
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-            changed = sorted(
-                name for name in described.keys() | before.keys() if described.get(name) != before.get(name)
-            )
-        except BROKEN as error:
-            raise KlipError(f"{path} cannot be read ({error}): begin anew in another folder.") from error
-        if changed:
-            raise KlipError(
-                f"The run in {work} was begun with other {', '.join(changed)}: give the same, or begin anew in another "
-                "folder."
-            )
-        state = PartialState()
-        found = latest(work) if state.is_main_process else None
-        state.wait_for_everyone()  # process 0 has removed what was half-written
-        saved = numbered(work)
-        return found or (saved[-1][1] if saved else None)
-    if numbered(work):
-        raise KlipError(
-            f"{work} holds a run that was not finished: go on with --resume, or remove the folder."
-        )
-    if PartialState().is_main_process:
-        try:
-            work.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise KlipError(f"{work} cannot be written ({error.strerror}): give another --work.") from error
-    PartialState().wait_for_everyone()
-    return None
+    return open_run_folder(run.work, described, resume=run.resume, failure=KlipError)

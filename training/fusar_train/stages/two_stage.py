@@ -6,7 +6,6 @@ needs to go on after a crash lies in a folder of its own, ``work``.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
@@ -18,17 +17,16 @@ from accelerate import PartialState
 from transformers import TrainerCallback, TrainingArguments
 
 from fusar_gpt.model.checkpoint import Checkpoint, default_attention
-from fusar_gpt.model.folder import BROKEN
 from fusar_train.stages import lora
 from fusar_train.stages.base_checkpoint import check_stage, find_base, open_base_checkpoint
 from fusar_train.stages.examples import Collator, ExampleSet, Schedule, load_examples
 from fusar_train.stages.result import check_free, write_result
+from fusar_train.stages.run_folder import open_run_folder
 from fusar_train.stages.run_log import RunLog, report, tensorboard
 from fusar_train.stages.settings import RECIPES, StageConfig, StageError
-from fusar_train.stages.trainer import StageTrainer, latest, numbered
+from fusar_train.stages.trainer import StageTrainer, numbered
 from fusar_train.stages.visual_token_cache import cache_visual_tokens
 
-RUN_FILE = "run.json"
 HARMLESS = (
     "workers", "save_every", "keep", "log_every", "micro_batch", "weights", "adapter", "sub_texts", "longest_text",
 )  # fmt: skip
@@ -169,30 +167,4 @@ def open_run(config: StageConfig, base: Checkpoint, examples: ExampleSet, steps:
         "examples": examples.fingerprint(),
         **{name: value for name, value in config.settings.record().items() if name not in HARMLESS},
     }
-    work, path = config.work, config.work / RUN_FILE
-    if config.resume:
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-            changed = sorted(name for name in run.keys() | before.keys() if run.get(name) != before.get(name))
-        except BROKEN as error:
-            raise StageError(f"{path} cannot be read ({error}): begin anew in another folder.") from error
-        if changed:
-            raise StageError(
-                f"The run in {work} was begun with other {', '.join(changed)}: give the same, or begin anew in "
-                "another folder."
-            )
-        found = latest(work) if PartialState().is_main_process else None
-        PartialState().wait_for_everyone()  # process 0 has removed what was half-written
-        steps_saved = numbered(work)
-        return found or (steps_saved[-1][1] if steps_saved else None)
-    if numbered(work):
-        raise StageError(
-            f"{work} holds a run that was not finished: go on with --resume, or remove the folder."
-        )
-    if PartialState().is_main_process:
-        try:
-            work.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise StageError(f"{work} cannot be written ({error.strerror}): give another --work.") from error
-    return None
+    return open_run_folder(config.work, run, resume=config.resume, failure=StageError)
