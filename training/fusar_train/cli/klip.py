@@ -1,4 +1,4 @@
-"""``fusar-train klip``: FUSAR-KLIP's dual encoder from a corpus with sub-texts."""
+"""``fusar-train klip``: FUSAR-KLIP's dual encoder from a corpus with sub-texts, its benchmarks, its Table 8."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import importlib.util
 from pathlib import Path
 
 from fusar_gpt.errors import FusarError
-from fusar_train.cli.options import add_out
+from fusar_train.cli import klip_evaluate, klip_reproduce
 
 _PACKAGES = ("accelerate", "yaml")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``fusar-train klip``; ``run`` carries them out."""
+    """The arguments of ``fusar-train klip`` and of what stands below it; ``run`` trains."""
+    below = parser.add_subparsers(metavar="[evaluate|reproduce]", title="instead of training")
+    klip_evaluate.add_arguments(below.add_parser("evaluate", help="benchmarks of a checkpoint"))
+    klip_reproduce.add_arguments(below.add_parser("reproduce", help="Table 8 in miniature"))
     parser.add_argument(
         "--data",
         type=Path,
-        required=True,
         action="append",
         metavar="CORPUS",
         help="records with sub-texts; may be repeated",
@@ -25,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--texts", metavar="NAME", help="whose sub-texts, where several have described the records"
     )
-    add_out(parser, "the checkpoint; a new folder")
+    parser.add_argument("--out", type=Path, metavar="PATH", help="the checkpoint; a new folder")
     parser.add_argument(
         "--settings", default="tiny", metavar="tiny|paper|FILE", help="default: tiny, for CPUs"
     )
@@ -42,6 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Trains; FusarError with one line when it cannot."""
+    if not (arguments.data and arguments.out):
+        raise FusarError(
+            "Say what to train on with --data CORPUS, and where the checkpoint goes with --out DIR."
+        )
     if missing := [name for name in _PACKAGES if importlib.util.find_spec(name) is None]:
         raise FusarError(f"Training needs {', '.join(missing)}: pip install 'fusar-gpt[train]'.")
     from fusar_train.klip.settings import BUILT_IN, RECIPES, KlipError, KlipRun, KlipSettings
