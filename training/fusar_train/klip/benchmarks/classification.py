@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
@@ -22,20 +20,20 @@ from torch.nn import functional
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.record import Record
 from fusar_train.corpus.records import read_leniently
-from fusar_train.evaluation.bootstrap import Statistic, estimate, mean, ratio
+from fusar_train.evaluation.bootstrap import Statistic, mean, ratio
 from fusar_train.klip.batches import grey_image
-from fusar_train.klip.benchmarks.encoders import Encoder, Start, vectors_of
+from fusar_train.klip.benchmarks.asked import check_any, chips_of
+from fusar_train.klip.benchmarks.encoders import Encoder, Start, Starts, starts_of, stretched, vectors_of
 from fusar_train.klip.benchmarks.fine_tuning import Recipe, fit, varied
-from fusar_train.klip.benchmarks.section import Figure, Row, Section
+from fusar_train.klip.benchmarks.held_out import drawn, folds, groups_apart, splits_of
+from fusar_train.klip.benchmarks.options import BenchmarkOptions
+from fusar_train.klip.benchmarks.section import Figure, Row, Section, measured
 from fusar_train.klip.benchmarks.simulated_ships import ship_chips
-from fusar_train.klip.benchmarks.vision import VisionOptions, figures_of
 from fusar_train.klip.settings import KlipError
 
 COLUMNS = ("top-1", "top-3", "balanced", "by group")
 _PROBE = {"logisticregression__C": [1e-4, 1e-3, 1e-2, 1e-1]}
 _INNER_FOLDS = 3
-_HELD_OUT = 5
-"""One in so many groups is held out, as the paper's 4 : 1."""
 PAPER = tuple(
     Row(name, {"top-1": Figure(first / 100, 0), "top-3": Figure(third / 100, 0)})
     for name, first, third in (
@@ -48,8 +46,6 @@ PAPER = tuple(
     )
 )
 """Table 4: fine-tuned; its data are not ours, and its split of SAR-ACD does not keep like images apart."""
-_MOST = 20_000
-"""Images of a set that are read, drawn by the seed."""
 _BATCH = 64
 
 
@@ -78,24 +74,22 @@ class ClassData:
     def images(self, side: int) -> NDArray[np.uint8]:
         """All images stretched to uint8 [N, side, side]; KlipError when one cannot be read."""
         if isinstance(self.records, np.ndarray):
-            return np.stack([_stretched(chip, side) for chip in self.records])
+            return stretched(self.records, side)
         return np.stack([grey_image(record, side) for record in self.records])
 
 
-def _stretched(chip: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    return np.asarray(Image.fromarray(chip).resize((side, side), Image.Resampling.BICUBIC))
-
-
-def sections(options: VisionOptions) -> list[Section]:
+def sections(options: BenchmarkOptions) -> list[Section]:
     """A table for each set of records, and one for simulated ships.
 
     Raises:
         FusarError: A set or an encoder cannot be read, or there is nothing to classify in a set.
     """
-    found = [read_classes(path, options.seed) for path in options.classes]
-    if options.simulated:
-        found.append(simulated_ships(options.simulated, options.seed))
-    return [_section(data, options) for data in found]
+    starts = starts_of(options)
+    found = [] if options.classes is None else [read_classes(options.classes, options.seed)]
+    if chips_of(options):
+        found.append(simulated_ships(chips_of(options), options.seed))
+    check_any(found, "--classes DATA")
+    return [_section(data, starts, options, PAPER if data is found[0] else ()) for data in found]
 
 
 def read_classes(path: Path, seed: int) -> ClassData:
@@ -107,7 +101,7 @@ def read_classes(path: Path, seed: int) -> ClassData:
         CorpusError: Nothing is there.
         KlipError: Fewer than two classes can be learned and tested.
     """
-    notes, bad, kept = [], 0, []
+    notes, bad, kept = list[str](), 0, list[Record]()
     for record in read_leniently(path):
         if isinstance(record, CorpusError):
             bad += 1
@@ -118,81 +112,32 @@ def read_classes(path: Path, seed: int) -> ClassData:
         notes.append(f"{bad} records cannot be read and are left out.")
     if others := len(kept) - len(single):
         notes.append(f"{others} records do not show exactly one object and are left out.")
-    if len(single) > _MOST:
-        drawn = np.random.default_rng(seed).permutation(len(single))[:_MOST]
-        notes.append(f"Of {len(single)} records, {_MOST} are drawn.")
-        single = [single[number] for number in sorted(drawn)]
+    single = drawn(single, seed, notes)
     called = [one.objects[0].fine or one.objects[0].label for one in single]
-    test = np.array([one.split == "test" for one in single], bool)
-    scenes = [one.scene for one in single]
-    return _divided(path.name, single, called, scenes, test if test.any() and not test.all() else None, notes, seed)
-
-
-def _divided(
-    title: str,
-    records: Sequence[Record],
-    called: Sequence[str],
-    scenes: Sequence[str],
-    test: NDArray[np.bool_] | None,
-    notes: list[str],
-    seed: int,
-) -> ClassData:
-    """The set with its held-out part; classes that cannot be both learned and tested are left out."""
-    rare = _rare(called, scenes, test)
-    kept = [number for number, name in enumerate(called) if name not in rare]
-    names = tuple(sorted({called[number] for number in kept}))
-    if rare:
-        notes.append(f"Classes with images of one group or one split only are left out: {', '.join(sorted(rare))}.")
+    if rare := _rare(single, called):
+        notes.append(
+            f"Left out, as all their images are of one group or one split: {', '.join(sorted(rare))}."
+        )
+    known = [(one, name) for one, name in zip(single, called, strict=True) if name not in rare]
+    records = [one for one, _ in known]
+    names = tuple(sorted({name for _, name in known}))
     if len(names) < 2:
         raise KlipError(
-            f"{title} has no two classes that can be learned and tested: give records of one object each, of at least "
+            f"{path} has no two classes that can be learned and tested: give records of one object each, of at least "
             "two classes, and each in several scenes."
         )
-    labels = np.array([names.index(called[number]) for number in kept])
-    order = {name: number for number, name in enumerate(dict.fromkeys(scenes))}
-    groups = np.array([order[scenes[number]] for number in kept])
-    if test is None:
-        held_out = _groups_apart(labels, groups, seed)
-        notes.append(f"Held out: one in {_HELD_OUT} groups, none of which is learned from.")
-    else:
-        held_out = test[kept]
-        both = np.isin(groups[held_out], groups[~held_out])
-        notes.append("Held out: the records of the split test.")
-        if both.any():
-            notes.append(f"{both.sum()} of them are of scenes that are learned from, too: these figures flatter.")
-    return ClassData(title, [records[n] for n in kept], labels, groups, held_out, names, tuple(notes))
+    labels = np.array([names.index(name) for _, name in known])
+    held_out, groups = splits_of(records, notes) or groups_apart(records, path, seed, notes, labels)
+    return ClassData(path.name, records, labels, groups, held_out, names, tuple(notes))
 
 
-def _rare(called: Sequence[str], scenes: Sequence[str], test: NDArray[np.bool_] | None) -> set[str]:
-    """The classes that lie in a single group, or in a single split where splits are given."""
-    parts = scenes if test is None else test.tolist()
+def _rare(records: Sequence[Record], called: Sequence[str]) -> set[str]:
+    """The classes that lie in a single group, or in one part where a split test is given."""
+    splits = {one.split == "test" for one in records}
     seen: dict[str, set[object]] = {}
-    for name, part in zip(called, parts, strict=True):
-        seen.setdefault(name, set()).add(part)
+    for one, name in zip(records, called, strict=True):
+        seen.setdefault(name, set()).add(one.split == "test" if len(splits) > 1 else one.scene)
     return {name for name, those in seen.items() if len(those) < 2}
-
-
-def _groups_apart(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
-    """About one in five images, of whole groups, of all classes alike; each class stays in both parts."""
-    for attempt in range(20):
-        rng = np.random.default_rng((seed, attempt))
-        for _, test in folds(labels, groups, _HELD_OUT, int(rng.integers(2**31))):
-            held_out = np.zeros(len(labels), bool)
-            held_out[test] = True
-            if len(set(labels[held_out])) == len(set(labels[~held_out])) == len(set(labels)):
-                return held_out
-    raise KlipError("No split of the groups leaves every class in both parts: give splits with the records.")
-
-
-def folds(
-    labels: NDArray[np.int64], groups: NDArray[np.int64], count: int, seed: int
-) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Learned and tested numbers of each fold; no group is in both."""
-    count = min(count, len(set(groups.tolist())))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class may be rarer than there are folds
-        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-        return list(splitter.split(np.zeros(len(labels)), labels, groups))
 
 
 def simulated_ships(count: int, seed: int) -> ClassData:
@@ -203,9 +148,9 @@ def simulated_ships(count: int, seed: int) -> ClassData:
     return ClassData("simulated ships", chips, labels, np.arange(len(chips)), held_out, names, (note,))
 
 
-def _section(data: ClassData, options: VisionOptions) -> Section:
+def _section(data: ClassData, starts: Starts, options: BenchmarkOptions, paper: tuple[Row, ...]) -> Section:
     rows, images = [], {}
-    for start in options.starts.those:
+    for start in starts.those:
         side = start.make().image_px
         if side not in images:
             images = {side: data.images(side)}
@@ -213,7 +158,7 @@ def _section(data: ClassData, options: VisionOptions) -> Section:
             ("linear probe", probe(data, start, images[side], options)),
             ("fine-tuned", fine_tune(data, start, images[side], options)),
         ):
-            rows.append(Row(f"{start.name}, {name}", measured(data, scores, options.seed)))
+            rows.append(Row(f"{start.name}, {name}", scored(data, scores, options.seed)))
     held = data.held_out
     notes = [
         f"{(~held).sum()} images of {len(set(data.groups[~held]))} groups are learned from, {held.sum()} of "
@@ -221,9 +166,11 @@ def _section(data: ClassData, options: VisionOptions) -> Section:
         f"{_chance(data):.1%} top-1 and {1 / len(data.names):.1%} balanced.",
         *data.notes,
         "Balanced: the mean over classes. By group: the mean over groups of like images. Intervals draw groups.",
-        *options.starts.notes,
+        *starts.notes,
     ]
-    return Section("classification", f"Classification: {data.title}", COLUMNS, tuple(rows), PAPER, tuple(notes))
+    return Section(
+        "classification", f"Classification: {data.title}", COLUMNS, tuple(rows), paper, tuple(notes)
+    )
 
 
 def _chance(data: ClassData) -> float:
@@ -233,13 +180,13 @@ def _chance(data: ClassData) -> float:
 
 
 def probe(
-    data: ClassData, start: Start, images: NDArray[np.uint8], options: VisionOptions
+    data: ClassData, start: Start, images: NDArray[np.uint8], options: BenchmarkOptions
 ) -> NDArray[np.float32]:
     """Scores [M, classes] of what is held out, by logistic regression on the encoder's vectors.
 
     Its penalty is chosen on groups of what is learned from.
     """
-    vectors = vectors_of(start.make(), images, options.where)
+    vectors = vectors_of(start.make(), images, options.klip.device)
     learned = ~data.held_out
     labels, groups = data.labels[learned], data.groups[learned]
     inner = [
@@ -273,21 +220,23 @@ RECIPE = Recipe(epochs=20)
 
 
 def fine_tune(
-    data: ClassData, start: Start, images: NDArray[np.uint8], options: VisionOptions
+    data: ClassData, start: Start, images: NDArray[np.uint8], options: BenchmarkOptions
 ) -> NDArray[np.float32]:
     """Scores [M, classes] of what is held out, by the whole network taught on the rest."""
-    model = Classifier(start.make(), len(data.names)).to(options.where)
+    model = Classifier(start.make(), len(data.names)).to(options.klip.device)
     learned = np.flatnonzero(~data.held_out)
     labels = torch.from_numpy(data.labels)
 
     def loss(rows: Tensor) -> Tensor:
         numbers = learned[rows.numpy()]
-        shown = varied(torch.from_numpy(images[numbers])).to(options.where)
-        return functional.cross_entropy(model(shown), labels[numbers].to(options.where), label_smoothing=0.1)
+        shown = varied(torch.from_numpy(images[numbers])).to(options.klip.device)
+        return functional.cross_entropy(
+            model(shown), labels[numbers].to(options.klip.device), label_smoothing=0.1
+        )
 
-    recipe = replace(RECIPE, epochs=options.epochs or RECIPE.epochs, seed=options.seed)
+    recipe = replace(RECIPE, epochs=options.vision_epochs or RECIPE.epochs, seed=options.seed)
     fit(model, model.encoder, loss, len(learned), recipe, f"{data.title}, {start.name}")
-    return _scores(model, images[data.held_out], options.where)
+    return _scores(model, images[data.held_out], options.klip.device)
 
 
 @torch.inference_mode()
@@ -299,7 +248,7 @@ def _scores(model: Classifier, images: NDArray[np.uint8], device: torch.device) 
     return np.concatenate(parts)
 
 
-def measured(data: ClassData, scores: NDArray[np.float32], seed: int) -> dict[str, Figure]:
+def scored(data: ClassData, scores: NDArray[np.float32], seed: int) -> dict[str, Figure]:
     """The figures of scores [M, classes] of what is held out."""
     labels = data.labels[data.held_out]
     _, group = np.unique(data.groups[data.held_out], return_inverse=True)
@@ -308,12 +257,12 @@ def measured(data: ClassData, scores: NDArray[np.float32], seed: int) -> dict[st
     right = [(order[:, :most] == labels[:, None]).any(1).astype(float) for most in (1, 3)]
 
     def share(marks: NDArray[np.float64], those: NDArray[np.bool_]) -> Statistic:
-        sums = [np.bincount(group[those], one[those], groups) for one in (marks, np.ones(len(marks)))]
-        return ratio(*sums)
+        right = np.bincount(group[those], marks[those], groups)
+        return ratio(right.astype(float), np.bincount(group[those], minlength=groups).astype(float))
 
     everything = np.ones(len(labels), bool)
     each = [share(right[0], labels == number) for number in range(len(data.names))]
     counts = np.bincount(group, minlength=groups)
     by_group = ratio(np.bincount(group, right[0], groups) / counts, np.ones(groups))
     found = [share(right[0], everything), share(right[1], everything), mean(each), by_group]
-    return dict(figures_of(zip(COLUMNS, estimate(found, groups, seed), strict=True)))
+    return measured(dict(zip(COLUMNS, found, strict=True)), groups, seed)

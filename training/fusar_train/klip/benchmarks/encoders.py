@@ -6,23 +6,23 @@ A FUSAR-KLIP's image tower, the same network from scratch, its supervised start 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model.folder import refused
-from fusar_gpt.model.store import find_folder
 from fusar_gpt.retrieval import ImageTowerConfig
-from fusar_gpt.retrieval.folder import read_klip
 from fusar_gpt.retrieval.image_tower import ImageTower
 from fusar_train.klip.benchmarks.open_clip import read_open_clip
+from fusar_train.klip.benchmarks.options import BenchmarkOptions, checked
 from fusar_train.klip.settings import KlipError
 from fusar_train.klip.vision_start import FILE as VISION_START_FILE
 
@@ -110,41 +110,41 @@ class Starts:
     notes: tuple[str, ...]
 
 
-def find_starts(model: str, vision_start: Path | None, open_clip: Sequence[Path], seed: int) -> Starts:
+def start_beside(model: str) -> Path | None:
+    """The supervised start that the run of a model's folder has left, if it is still there."""
+    folder = Path(model).expanduser()
+    file = folder.with_name(f"{folder.name}.run") / VISION_START_FILE
+    return file if file.is_file() else None
+
+
+def starts_of(options: BenchmarkOptions) -> Starts:
     """The encoders to compare.
 
-    Args:
-        model: A FUSAR-KLIP: a name in the store, a folder or a hub id.
-        vision_start: The file of its supervised start; None looks for that of the run that made the folder.
-        open_clip: Folders of CLIPs.
-        seed: Of the network from scratch.
-
     Raises:
-        FusarError: One of them is missing, broken or of another form.
+        KlipError: The supervised start or the CLIP is missing, broken or of another form.
     """
-    folder = find_folder(model)
-    klip, _, card = read_klip(folder)
-    config = klip.config.image
+    mine = options.klip.model.image
+    config = mine.config
     found = [
-        Start("FUSAR-KLIP", lambda: _tower(config, klip.image.state_dict())),
-        Start("the same network from scratch", lambda: _tower(config, None, seed)),
+        Start("FUSAR-KLIP", lambda: _tower(config, mine.state_dict())),
+        Start("the same network from scratch", lambda: _tower(config, None, options.seed)),
     ]
     notes = []
-    file = vision_start or folder.with_name(f"{folder.name}.run") / VISION_START_FILE
-    if vision_start is not None or file.is_file():
-        state = _read_start(file, klip.image)
+    if options.vision_start is not None:
+        state = _read_start(options.vision_start, mine)
         found.append(Start("its supervised start alone", lambda: _tower(config, state)))
-    elif card.training.get("settings", {}).get("vision_start"):
+    elif options.klip.card.training.get("settings", {}).get("vision_start"):
         notes.append(
-            f"The model's supervised start alone is left out: there is no {file}. Give it with --vision-start."
+            f"The model's supervised start alone is left out: give the {VISION_START_FILE} of its run with "
+            "--vision-start."
         )
-    for path in open_clip:
-        ClipEncoder(path)  # what is wrong with it is told before an hour of work
-        found.append(Start(f"open_clip {path.name}", lambda path=path: ClipEncoder(path)))  # type: ignore[misc]
+    if (clip := options.clip) is not None:
+        ClipEncoder(clip)  # what is wrong with it is told before an hour of work
+        found.append(Start(f"open_clip {clip.name}", lambda: ClipEncoder(clip)))
     return Starts(tuple(found), tuple(notes))
 
 
-def _tower(config: ImageTowerConfig, state: dict[str, Tensor] | None, seed: int = 0) -> Encoder:
+def _tower(config: ImageTowerConfig, state: Mapping[str, Tensor] | None, seed: int = 0) -> Encoder:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         tower = ImageTower(config)
@@ -157,7 +157,7 @@ def _read_start(file: Path, tower: ImageTower) -> dict[str, Tensor]:
     """The weights of a supervised start; KlipError unless they are of that tower."""
     try:
         with refused(f"{file} cannot be read", "give the vision.safetensors of the model's run"):
-            state = load_file(file)
+            state: dict[str, Tensor] = load_file(file)
     except CheckpointError as error:
         raise KlipError(f"{error}.") from error
     wanted = {name: value.shape for name, value in tower.state_dict().items()}
@@ -168,10 +168,24 @@ def _read_start(file: Path, tower: ImageTower) -> dict[str, Tensor]:
 
 @torch.inference_mode()
 def vectors_of(encoder: Encoder, images: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
-    """The vectors float32 [N, F] of images uint8 [N, image_px, image_px]."""
+    """The vectors float32 [N, F] of images uint8 [N, image_px, image_px].
+
+    Raises:
+        KlipError: One is not finite.
+    """
     encoder.to(device).eval()
     parts = [np.zeros((0, encoder.vector_size), np.float32)]
     for at in range(0, len(images), _BATCH):
         batch = torch.from_numpy(images[at : at + _BATCH]).to(device)
         parts.append(encoder(batch).vectors.float().cpu().numpy())
-    return np.concatenate(parts)
+    return checked(np.concatenate(parts))
+
+
+def stretched(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Images uint8 [N, h, w] as uint8 [N, side, side]."""
+    if images.shape[1:] == (side, side):
+        return images
+    size = (side, side)
+    return np.stack(
+        [np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BICUBIC)) for one in images]
+    )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fusar_train.klip.settings import KlipError
 from fusar_train.stages.run_log import report
 
 
@@ -54,6 +55,9 @@ def fit(
         count: How many examples there are.
         recipe: How.
         what: Words for the line that tells how far it is.
+
+    Raises:
+        KlipError: The loss is not finite.
     """
     inner = {id(weight) for weight in encoder.parameters()}
     groups = [
@@ -75,6 +79,10 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate * group["share"] * _share(step / steps, recipe.warmup)
             total = loss(torch.from_numpy(rows))
+            if not bool(torch.isfinite(total.detach())):
+                raise KlipError(
+                    f"{what}: the loss is not finite at step {step + 1}: are the encoder's weights sound?"
+                )
             optimizer.zero_grad(set_to_none=True)
             total.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
