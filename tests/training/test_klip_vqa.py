@@ -3,7 +3,6 @@
 import copy
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,7 +122,7 @@ def test_nothing_to_learn_from_or_to_ask_about_is_told(options, tmp_path):
     write_records([made(tmp_path / "raw", n, **bare) for n in range(2)], tmp_path / "bare")
     with pytest.raises(KlipError, match="tell neither counts nor land cover"):
         vqa.sections(replace(options, data=(tmp_path / "bare",)))
-    with pytest.raises(KlipError, match=r"not finite at step 2: lower --learning-rate"):
+    with pytest.raises(KlipError, match=r"fine-tuned: the loss is not finite at step \d+\. Lower"):
         vqa.sections(replace(options, learning_rate=1e30))
 
 
@@ -157,12 +156,3 @@ def test_what_is_not_known_is_not_asked(tmp_path):
 @given(st.permutations(["water", "grass", "trees"]))
 def test_an_answer_of_several_names_has_one_order(names):
     assert listed(names) == "grass, trees, water"
-
-
-@given(st.integers(1, 500))
-def test_the_learning_rate_rises_and_falls_to_nothing(steps):
-    shares = [vqa.rate(step, steps) for step in range(steps)]
-    assert all(0 < share <= 1 for share in shares)
-    top = int(np.argmax(shares))
-    assert shares[: top + 1] == sorted(shares[: top + 1])
-    assert shares[top:] == sorted(shares[top:], reverse=True)

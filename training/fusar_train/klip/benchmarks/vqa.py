@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fusar_gpt.cli.terminal import progress_bar
 from fusar_gpt.retrieval import Klip, KlipModel, KlipTokenizer
@@ -22,6 +22,7 @@ from fusar_train.corpus.sidecars import WITHOUT_TEXTS
 from fusar_train.corpus.texts.facts import Facts
 from fusar_train.evaluation.bootstrap import ratio
 from fusar_train.klip import losses
+from fusar_train.klip.benchmarks.fine_tuning import Recipe, fit
 from fusar_train.klip.benchmarks.options import BenchmarkOptions, grey_images, in_batches
 from fusar_train.klip.benchmarks.section import Figure, Row, Section, measured
 from fusar_train.klip.benchmarks.vqa_questions import ALL, KINDS, VisualQuestion, questions_of
@@ -29,7 +30,6 @@ from fusar_train.klip.settings import KlipError
 from fusar_train.klip.trainer import computes_in_half
 
 KEY = "answer"
-_BATCH = 32
 _WARM_UP = 0.05
 _GROUPS = 4
 _LONGEST = 40
@@ -145,41 +145,17 @@ def learn(
     Raises:
         KlipError: The loss is not finite, or an image cannot be read.
     """
-    a_pass = math.ceil(len(train) / _BATCH)
-    steps = options.epochs * a_pass
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, weight_decay=0.05)
-    rng = np.random.default_rng((options.seed, 1))
-    orders = [rng.permutation(len(train)) for _ in range(options.epochs)]
     half = computes_in_half("auto", klip.device)
-    model.train()
-    with progress_bar(steps, "steps", title) as show:
-        for step in range(steps):
-            at = step % a_pass
-            mine = orders[step // a_pass][at * _BATCH : (at + 1) * _BATCH]
-            some = [train[number] for number in mine]
-            for group in optimizer.param_groups:
-                group["lr"] = options.learning_rate * rate(step, steps)
-            with torch.autocast(klip.device.type, torch.bfloat16, enabled=half):
-                loss = _loss(model, klip, some)
-            if not bool(torch.isfinite(loss.detach())):
-                raise KlipError(f"The loss is not finite at step {step + 1}: lower --learning-rate.")
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            show(step + 1)
-    model.eval()
+
+    def loss(rows: Tensor) -> Tensor:
+        with torch.autocast(klip.device.type, torch.bfloat16, enabled=half):
+            return _loss(model, klip, [train[row] for row in rows.tolist()])
+
+    recipe = Recipe(options.epochs, rate=options.learning_rate, warmup=_WARM_UP, seed=options.seed)
+    fit(model, model, loss, len(train), recipe, title)
 
 
-def rate(step: int, steps: int) -> float:
-    """The share of the learning rate at a step: up from near 0, then down to 0 in a cosine."""
-    warm = max(round(_WARM_UP * steps), 1)
-    if step < warm:
-        return (step + 1) / warm
-    return (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1))) / 2
-
-
-def _loss(model: KlipModel, klip: Klip, some: Sequence[AskedImage]) -> torch.Tensor:
+def _loss(model: KlipModel, klip: Klip, some: Sequence[AskedImage]) -> Tensor:
     """The mean over the answers' tokens of their negative log-likelihood."""
     images = torch.from_numpy(grey_images([one.record for one in some], klip.image_px)).to(klip.device)
     tokens, _ = model.encode_images(images)
