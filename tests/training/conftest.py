@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import klip_samples
 import pytest
 import torch
 from evaluation_samples import toy_records
@@ -49,3 +50,15 @@ def data(tmp_path_factory):
     from stage_samples import write_data
 
     return write_data(tmp_path_factory.mktemp("stages") / "data")
+
+
+@pytest.fixture(scope="session")
+def learned_klip(tmp_path_factory):
+    """The folder of a small FUSAR-KLIP that knows the thirty-two images of ``klip_samples`` by heart."""
+    from fusar_train.klip.train import train_klip  # not for tests that have nothing to do with it
+
+    folder = tmp_path_factory.mktemp("klip")
+    data = klip_samples.write_data(folder / "data")
+    learning = {"epochs": 100, "weights": [1.0, 0.0, 1.0], "whole": 0.5, "without_context": 1.0}
+    train_klip(klip_samples.order(data, folder / "out", **learning))
+    return folder / "out"

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from klip_samples import WHERE, made, order, sub_texts, write_data
+from klip_samples import WHERE, made, sub_texts
 
 from fusar_gpt.frames import SceneBox
 from fusar_gpt.retrieval import load_klip
@@ -24,7 +24,6 @@ from fusar_train.klip.benchmarks.queries import Condition, TypedQuery, read_quer
 from fusar_train.klip.benchmarks.retrieval import equal, first_right, true_of
 from fusar_train.klip.data import SLOTS, UNKNOWN_FACT
 from fusar_train.klip.settings import KlipError
-from fusar_train.klip.train import train_klip
 from fusar_train.validation import SettingsError
 
 GROUNDS = ("water", "grass", "trees", "sand")
@@ -49,14 +48,8 @@ def truth(number):
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A model that has learned the thirty-two images by heart."""
-    folder = tmp_path_factory.mktemp("model")
-    data = write_data(folder / "data")
-    train_klip(
-        order(data, folder / "out", epochs=120, learning_rate=2e-3, weights=[1.0, 0.0, 0.3], whole=0.5)
-    )
-    return folder / "out"
+def model(learned_klip):
+    return learned_klip
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +194,10 @@ def test_typed_queries_are_told_one_by_one_and_by_language(options, tmp_path):
     (section,) = queries.sections(replace(options, queries=tmp_path / "q.yaml"))
     assert figures(section, "mean")["P@10"].value > 0.5
     assert figures(section, "mean")["chance"].value == pytest.approx(0.25)
+    first = section.strips[0]
+    assert first.title == "target in the upper right"
+    shown = sum(picture.right for picture in first.pictures) / len(first.pictures)
+    assert shown == pytest.approx(figures(section, first.title)["P@10"].value)
     assert any("do not tell which images are right: no ship anywhere" in note for note in section.notes)
     assert any("no image is right: nine ships" in note for note in section.notes)
     assert any("does not know their language: \u6d77" in note for note in section.notes)

@@ -6,19 +6,17 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from klip_samples import made, order, sub_texts, write_data
+from klip_samples import made, sub_texts
 
 from fusar_gpt.frames import SceneBox
 from fusar_gpt.retrieval import load_klip
 from fusar_train.corpus.record import RecordObject
 from fusar_train.corpus.records import write_records
 from fusar_train.corpus.texts.facts import Facts
-from fusar_train.evaluation import captions as caption_metrics
 from fusar_train.klip.benchmarks import captions, vqa
 from fusar_train.klip.benchmarks.options import BenchmarkOptions
 from fusar_train.klip.benchmarks.vqa_questions import KINDS, NONE, listed, questions_of
 from fusar_train.klip.settings import KlipError
-from fusar_train.klip.train import train_klip
 
 GROUNDS = ("water", "grass", "trees", "sand")
 
@@ -37,12 +35,8 @@ def truth(number, split):
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A model that has learned to write what the images show."""
-    folder = tmp_path_factory.mktemp("model")
-    data = write_data(folder / "data")
-    train_klip(order(data, folder / "out", epochs=80, weights=[0.5, 0.0, 1.0], without_context=1.0))
-    return load_klip(folder / "out", device="cpu")
+def model(learned_klip):
+    return load_klip(learned_klip, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +51,8 @@ def figures(section, name):
     return next(row.figures for row in section.rows if row.name == name)
 
 
-def test_captions_are_better_for_their_own_images_than_for_others(options, monkeypatch):
-    monkeypatch.setattr(caption_metrics.shutil, "which", lambda _: None)  # Java takes seconds
+@pytest.mark.usefixtures("no_java")
+def test_captions_are_better_for_their_own_images_than_for_others(options):
     (section,) = captions.sections(options)
     own, others = figures(section, "targets"), figures(section, "targets: written for other images")
     assert own["BLEU-4"].value > others["BLEU-4"].value + 0.2
@@ -68,8 +62,8 @@ def test_captions_are_better_for_their_own_images_than_for_others(options, monke
     assert section.paper[-1].figures["CIDEr"].value == pytest.approx(1.1783)
 
 
+@pytest.mark.usefixtures("no_java")
 def test_a_caption_is_compared_with_texts_of_its_own_language(options, monkeypatch, tmp_path):
-    monkeypatch.setattr(caption_metrics.shutil, "which", lambda _: None)
     foreign = "\u6c34\u9762\u4e0a\u6709\u8239"
 
     def told(number):

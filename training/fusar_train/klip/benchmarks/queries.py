@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
+from PIL import Image
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
@@ -16,9 +20,10 @@ from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.record import Record
 from fusar_train.corpus.texts.facts import ClassFacts, Facts
 from fusar_train.evaluation.bootstrap import Statistic, ratio
+from fusar_train.klip.batches import grey_image
 from fusar_train.klip.benchmarks.facts import CEILING, CHANCE, COLUMNS, FIRST, PRECISION, Query, found_right
-from fusar_train.klip.benchmarks.options import BenchmarkOptions
-from fusar_train.klip.benchmarks.section import Figure, Row, Section, measured
+from fusar_train.klip.benchmarks.options import BenchmarkOptions, Described
+from fusar_train.klip.benchmarks.section import Figure, Picture, Row, Section, Strip, measured
 from fusar_train.klip.data import STRANGE
 from fusar_train.validation import Number, SettingsError, first_fault
 
@@ -28,6 +33,8 @@ _Region = Annotated[int, Field(strict=True, ge=1, le=9)]
 _Words = Annotated[tuple[str, ...], Field(min_length=1)]
 _KINDS = ("count", "arrangement", "length_m", "cover", "place")
 _MOST_QUERIES = 1000
+_MOST_STRIPS = 60
+_PICTURE_PX = 80
 _TOO_STRANGE = 0.5
 """The share of unknown words from which a language is left out."""
 
@@ -185,33 +192,57 @@ def read_queries(path: Path) -> tuple[TypedQuery, ...]:
 def sections(options: BenchmarkOptions) -> list[Section]:
     """P@10 of each typed query and their means; queries that cannot be judged are left out and named."""
     described = options.described
-    facts = [known_facts(record) for record in described.data.records]
-    judged = []
-    left: dict[str, list[str]] = {}
-    queries = read_queries(options.queries or BUILT_IN)
-    foreign = _foreign(queries, described.klip.tokenizer)
-    for query in queries:
-        verdicts = [None if each is None else query.right(each) for each in facts]
-        right = [number for number, verdict in enumerate(verdicts) if verdict]
-        if why := _left_out(verdicts, foreign=query.language in foreign):
-            left.setdefault(why, []).append(query.text)
-        else:
-            judged.append((query, Query(query.text, right)))
-    notes = [
-        f"Right are images whose truth meets the query's conditions, of {len(facts)} images. Images that do not tell "
-        "count as wrong. Intervals of the means are over queries.",
-        *(f"Left out, as {why}: {'; '.join(texts)}" for why, texts in left.items()),
-    ]
-    if not judged:
+    kept, asked, notes = judged(described, read_queries(options.queries or BUILT_IN))
+    if not kept:
         return [Section("queries", "Typed queries", COLUMNS, (), (), tuple(notes))]
-    kept, asked = zip(*judged, strict=True)
     vectors = described.text_vectors([one.text for one in asked])
     found = found_right(vectors, described.vectors, asked).tolist()
     strange = [one.text for one in asked if described.klip.tokenizer.unknown_share([one.text]) > STRANGE]
     if strange:
         notes.append(f"With words that are unknown to the tokenizer: {'; '.join(strange)}")
-    rows = (*_means(kept, asked, found, len(facts), options.seed), *_each(asked, found, len(facts)))
-    return [Section("queries", "Typed queries", COLUMNS, rows, (), tuple(notes))]
+    notes.append("Of what was found first, the pictures with a green frame are right.")
+    images = len(described)
+    rows = (*_means(kept, asked, found, images, options.seed), *_each(asked, found, images))
+    shown = list(zip(asked, vectors, strict=True))[:_MOST_STRIPS]
+    strips = tuple(_strip(described, *one) for one in shown)
+    return [Section("queries", "Typed queries", COLUMNS, rows, (), tuple(notes), strips)]
+
+
+def judged(
+    described: Described, queries: Sequence[TypedQuery]
+) -> tuple[list[TypedQuery], list[Query], list[str]]:
+    """The queries that can be judged, the images that are right for each, and notes on those left out."""
+    facts = [known_facts(record) for record in described.data.records]
+    foreign = _foreign(queries, described.klip.tokenizer)
+    kept, asked, left = list[TypedQuery](), list[Query](), dict[str, list[str]]()
+    for query in queries:
+        verdicts = [None if each is None else query.right(each) for each in facts]
+        if why := _left_out(verdicts, foreign=query.language in foreign):
+            left.setdefault(why, []).append(query.text)
+            continue
+        kept.append(query)
+        asked.append(Query(query.text, [number for number, verdict in enumerate(verdicts) if verdict]))
+    return (
+        kept,
+        asked,
+        [
+            f"Right are images whose truth meets the query's conditions, of {len(facts)} images. Images that do not "
+            "tell count as wrong. Intervals of the means are over queries.",
+            *(f"Left out, as {why}: {'; '.join(texts)}" for why, texts in left.items()),
+        ],
+    )
+
+
+def _strip(described: Described, query: Query, vector: NDArray[np.float32]) -> Strip:
+    """The images that are found first, to look at."""
+    order = np.argsort(-(described.vectors @ vector), kind="stable")[:FIRST].tolist()
+    right, pictures = set(query.right), []
+    for number in order:
+        record, stream = described.data.records[number], io.BytesIO()
+        Image.fromarray(grey_image(record, _PICTURE_PX)).save(stream, "JPEG", quality=75)
+        jpeg = base64.b64encode(stream.getvalue()).decode("ascii")
+        pictures.append(Picture(jpeg, record.id, number in right))
+    return Strip(query.text, tuple(pictures))
 
 
 def known_facts(record: Record) -> Facts | None:

@@ -74,6 +74,7 @@ def _section(section: Section, seconds: float) -> dict[str, Any]:
         "title": section.title,
         "columns": section.columns,
         "notes": section.notes,
+        "strips": section.strips,
         "seconds": f"{seconds:.0f}",
         "rows": [
             {

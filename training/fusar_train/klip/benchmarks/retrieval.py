@@ -131,23 +131,23 @@ def _plain(described: Described, asked: Iterable[TextedImages], seed: int) -> Se
 
 def _by_facts(options: BenchmarkOptions, asked: Iterable[TextedImages]) -> Section:
     described, rows = options.described, []
-    if options.facts is None:
-        known = facts_of_truth(described.data.records)
-    else:
-        known = facts_of_texts(described.data, options.facts)
+    truth = None if options.facts else facts_of_truth(described.data.records)
+    names = truth.names if truth else tuple(" ".join(SLOTS[slot]) for slot in options.facts or ())
     notes = [
-        f"A hit shows the same as the text tells of: {', '.join(known.names)}.",
+        f"A hit shows the same as the text tells of: {', '.join(names)}.",
         "What a text or an image leaves open, such as a land cover that the text does not speak of, counts neither way "
         "for the text, and as not shown for the image.",
     ]
-    if options.facts is None:
+    if truth:
         bounds = ", ".join(map(str, COUNTS))
         notes.append(f"Counts are equal in classes, which begin at {bounds}; facts are those of the truth.")
-    for one in asked if known.names else ():
-        if found := _ranks_by_facts(described, one, known.of(one.records)):
+    for one in asked if names else ():
+        known = truth.of(one.records) if truth else facts_of_texts(one.told, options.facts or ())
+        if found := _ranks_by_facts(described, one, known):
             rows += _rows(one.name, *found, options.seed)
     if not rows:
-        notes = ["Left out: the records' truth tells neither counts nor land cover. Name keys with --facts."]
+        what = ", ".join(names) or "counts and land cover"
+        notes = [f"Left out: texts or truth tell nothing of {what}. Name other keys with --facts."]
     return Section("facts", "Retrieval by facts", COLUMNS, tuple(rows), (), tuple(notes))
 
 

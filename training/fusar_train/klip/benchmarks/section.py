@@ -33,6 +33,23 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A small picture: its JPEG in base 64, the image's id, and whether it is right."""
+
+    jpeg: str
+    image: str
+    right: bool
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Pictures in a row, such as what was found first, and their title."""
+
+    title: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
 class Section:
     """The table of one benchmark.
 
@@ -43,6 +60,7 @@ class Section:
         rows: What was measured.
         paper: What the paper reports, on other data; shown apart and marked so.
         notes: Sentences that a reader needs: what was asked, what is chance, what was left out and why.
+        strips: Examples to look at.
     """
 
     key: str
@@ -51,6 +69,7 @@ class Section:
     rows: tuple[Row, ...]
     paper: tuple[Row, ...] = ()
     notes: tuple[str, ...] = ()
+    strips: tuple[Strip, ...] = ()
 
 
 def measured(statistics: Mapping[str, Statistic], images: int, seed: int) -> dict[str, Figure]:

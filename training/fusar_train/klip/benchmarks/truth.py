@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.record import Record
 from fusar_train.corpus.texts.facts import Facts
-from fusar_train.klip.data import SLOTS, UNKNOWN_FACT, KlipData, SubText, rows_of
+from fusar_train.klip.data import SLOTS, UNKNOWN_FACT, SubText, rows_of
 
 COUNTS = (0, 1, 2, 4, 7)
 """Where a class of counts begins: none, one, 2 or 3, 4 to 6, 7 and more."""
@@ -42,10 +42,9 @@ class KnownFacts:
         return KnownFacts(self.names, self.slots, self.rows[list(numbers)])
 
 
-def facts_of_texts(data: KlipData, slots: tuple[int, ...]) -> KnownFacts:
-    """What the sub-texts of some keys tell, each as its describer's whole fact."""
-    names = tuple(" ".join(SLOTS[slot]) for slot in slots)
-    return KnownFacts(names, slots, data.fact_rows(range(len(data)))[:, list(slots)])
+def facts_of_texts(texts: Sequence[Sequence[SubText]], slots: tuple[int, ...]) -> KnownFacts:
+    """What some images' sub-texts of some keys tell, each as its describer's whole fact."""
+    return KnownFacts(tuple(" ".join(SLOTS[slot]) for slot in slots), slots, rows_of(texts)[:, list(slots)])
 
 
 def facts_of_truth(records: Sequence[Record]) -> KnownFacts:
