@@ -81,7 +81,8 @@ def fit(
             total = loss(torch.from_numpy(rows))
             if not bool(torch.isfinite(total.detach())):
                 raise KlipError(
-                    f"{what}: the loss is not finite at step {step + 1}: are the encoder's weights sound?"
+                    f"{what}: the loss is not finite at step {step + 1}. Lower the learning rate, or look whether the "
+                    "weights that it starts from are sound."
                 )
             optimizer.zero_grad(set_to_none=True)
             total.backward()  # type: ignore[no-untyped-call]
