@@ -97,19 +97,26 @@ class KlipData:
     ) -> KlipData:
         """With other words for some sub-texts, and some left out of what the decoder learns; all others are learned.
 
+        Words that the data hold for the same key tell the fact that they tell there.
+
         Args:
             tokenizer: That of the run.
             said: New texts by (number of the record, place of the sub-text).
             unlearnt: (number of the record, place) of sub-texts that the decoder is not asked to write.
         """
         facts = dict(self.facts)
+        known = (
+            {(one.slot, one.text): one.fact for several in self.sub_texts for one in several} if said else {}
+        )
         told = []
         for number, several in enumerate(self.sub_texts):
             now = []
             for place, one in enumerate(several):
                 at = (number, place)
                 if at in said:
-                    fact = facts.setdefault((one.slot, plain(said[at])), len(facts))
+                    fact = known.get((one.slot, said[at]), UNKNOWN_FACT)
+                    if fact == UNKNOWN_FACT:
+                        fact = facts.setdefault((one.slot, plain(said[at])), len(facts))
                     ids = tuple(tokenizer.pieces(said[at]))
                     one = replace(one, text=said[at], fact=fact, tokens=ids)
                 now.append(replace(one, learnt=at not in unlearnt))

@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass as validated
 
 from fusar_gpt.errors import FusarError
 from fusar_gpt.retrieval import ImageTowerConfig, TextTowerConfig
+from fusar_train.klip.scio.options import ScioOptions
 from fusar_train.validation import Count, Number, Positive, Whole, first_fault
 
 RECIPES = Path(__file__).parent
@@ -111,6 +112,7 @@ class KlipRun:
         settings: Its settings.
         resume: Go on with the run in ``work``.
         device: "auto" or "cpu".
+        scio: How texts are screened and rebuilt on the way; None to leave them as they are.
     """
 
     data: tuple[Path, ...]
@@ -120,6 +122,7 @@ class KlipRun:
     settings: KlipSettings
     resume: bool = False
     device: str = "auto"
+    scio: ScioOptions | None = None
 
 
 def image_config(entries: dict[str, Any]) -> ImageTowerConfig:
