@@ -220,12 +220,17 @@ def _notes(told: Sequence[Sequence[SubText]], errors: Sequence[str], mute: int) 
         yield f"{fewer} of {len(sets)} texts have fewer than eight sub-texts: what is missing is not learned from them"
 
 
-def fitted(data: KlipData, tokenizer: KlipTokenizer, settings: KlipSettings) -> KlipData:
+def readable(data: KlipData, tokenizer: KlipTokenizer, longest: int, remedy: str) -> KlipData:
     """The data as a tokenizer reads it, without sub-texts that are too long for the decoder.
 
+    Args:
+        data: The data.
+        tokenizer: Of the model.
+        longest: Most tokens of a text.
+        remedy: What to do where the tokenizer does not know the language.
+
     Raises:
-        KlipError: The texts are in another language than the tokenizer knows, all too long, or fewer than a batch or
-            the queue wants.
+        KlipError: The texts are in another language than the tokenizer knows, or all too long.
     """
     notes = [*data.notes]
     different = list(dict.fromkeys(data.words()))
@@ -233,13 +238,10 @@ def fitted(data: KlipData, tokenizer: KlipTokenizer, settings: KlipSettings) -> 
     if strange > STRANGE:
         said = f"{strange:.0%} of the words of the texts are unknown to the tokenizer"
         if strange > TOO_STRANGE:
-            raise KlipError(
-                f"{said}, such as in {next(iter(data.words()))[:60]!r}: give the tokenizer and text tower of their "
-                "language (--set tokenizer=..., text=...), or train one on them with a number."
-            )
+            raise KlipError(f"{said}, such as in {next(iter(data.words()))[:60]!r}: {remedy}")
         notes.append(said)
     data = data.tokenised(tokenizer)
-    room = most_tokens(settings)
+    room = most_tokens(longest)
     long = [(i, one) for i, several in enumerate(data.sub_texts) for one in several if len(one.tokens) > room]
     if long:
         number, first = long[0]
@@ -251,6 +253,22 @@ def fitted(data: KlipData, tokenizer: KlipTokenizer, settings: KlipSettings) -> 
             raise KlipError(f"{said}, and no others are left: shorten them, or raise --set longest=...")
         notes.append(f"{said}: they are left out; shorten them, or raise --set longest=...")
         data = replace(data, records=[data.records[n] for n in full], sub_texts=[kept[n] for n in full])
+    return replace(data, notes=tuple(notes))
+
+
+def fitted(data: KlipData, tokenizer: KlipTokenizer, settings: KlipSettings) -> KlipData:
+    """The data as a run reads it: as ``readable``, and enough for its batches.
+
+    Raises:
+        KlipError: The texts are in another language than the tokenizer knows, all too long, or fewer than a batch or
+            the queue wants.
+    """
+    remedy = (
+        "give the tokenizer and text tower of their language (--set tokenizer=..., text=...), or train one on them "
+        "with a number."
+    )
+    data = readable(data, tokenizer, settings.longest, remedy)
+    notes = [*data.notes]
     sets = [
         [one for one in several if SLOTS[one.slot][0] == keys]
         for several in data.sub_texts
@@ -276,6 +294,6 @@ def length_of(told: Sequence[SubText]) -> int:
     return visible + 2 * _HEADING + max(len(one.tokens) for one in told)
 
 
-def most_tokens(settings: KlipSettings) -> int:
+def most_tokens(longest: int) -> int:
     """Most tokens of a sub-text: it must fit beside a text that is as long, and be written after it."""
-    return settings.longest // 3
+    return longest // 3
