@@ -55,7 +55,7 @@ def run_one(experiment: Experiment, run: TrainingRun) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     make_noise(experiment, run)
     truth = Truth.read(experiment.data("train"), run)
-    parts: dict[str, Any] = {arm: folder / f"{arm}.json" for arm in experiment.arms}
+    parts = {arm: folder / f"{arm}.json" for arm in experiment.arms}
     if not all(path.is_file() for path in [folder / RULES_FILE, *parts.values()]):
         first = open_part(experiment, run, FIRST)
         first.trainer.train(experiment.first_phase())
@@ -65,11 +65,10 @@ def run_one(experiment: Experiment, run: TrainingRun) -> None:
         if not path.is_file():
             report(f"arm: {arm}")
             write_json(path, go_on(experiment, run, arm, truth))
-    found = {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in parts}
+    measured = {arm: folder / f"{arm}.json" for arm in ARMS if (folder / f"{arm}.json").is_file()}
+    found = {arm: json.loads(path.read_text(encoding="utf-8")) for arm, path in measured.items()}
     rules = json.loads((folder / RULES_FILE).read_text(encoding="utf-8"))
-    write_json(
-        folder / RESULT_FILE, {"noise": run.noise, "seed": run.seed, "rules": rules, "arms": found}
-    )
+    write_json(folder / RESULT_FILE, {"noise": run.noise, "seed": run.seed, "rules": rules, "arms": found})
     for name in (FIRST, *parts):
         shutil.rmtree(work_folder(experiment, run, name), ignore_errors=True)
 
