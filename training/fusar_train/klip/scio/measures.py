@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from numpy.typing import NDArray
@@ -23,8 +24,8 @@ from fusar_train.klip.train import Prepared
 
 POOL = 256
 """Records whose texts others are compared with."""
-OTHERS = 4
-"""Other images under which a sub-text's likelihood is measured."""
+OTHERS, OTHER_IMAGES = 4, 64
+"""Other images under which a sub-text's likelihood is measured, and those that they are drawn from."""
 
 MEASURES: Mapping[str, str] = MappingProxyType(
     {
@@ -91,12 +92,17 @@ class Meter:
     def __init__(self, prepared: Prepared, names: Collection[str]) -> None:
         self.reader = Reader(prepared)
         self.names = set(names)
-        rng = np.random.default_rng((prepared.run.settings.seed, 4))
+        self._seed = prepared.run.settings.seed
+        rng = np.random.default_rng((self._seed, 4))
         self.pool: list[int] = rng.permutation(len(prepared.data))[:POOL].tolist()
         self._of_keys = _Pool.of_keys(self.reader, self.pool)
         self._of_texts: dict[tuple[int, str], _Pool] = {}
         if self.names & {"itc_removed", "itm_kept"}:
             self._of_texts = _Pool.of_texts(self.reader, self.pool)
+        # Not those of the same chunk: neighbours in a corpus are often of one scene, and alike.
+        self._other_tokens = (
+            self.reader.images(self.pool[:OTHER_IMAGES])[0] if "mlm_gain" in self.names else torch.zeros(0)
+        )
         self._tau = float(self.reader.model.temperature.detach())
 
     def __call__(self, chunk: Chunk) -> dict[str, Values]:
@@ -151,16 +157,25 @@ class Meter:
         )  # a decoder that never saw a bare blank needs its context
         visible = [blanked(case, context) for case in cases]
         rows = [case.row for case in cases]
-        count = len(chunk.tokens)
-        others = range(min(OTHERS, count - 1)) if "mlm_gain" in self.names else ()
-        steps = [0, *(1 + n * max((count - 1) // OTHERS, 1) for n in others)]
-        looked_at = [[(row + step) % count for row in rows] for step in steps]
-        own, *under = self.reader.likelihood(cases, visible, chunk.tokens, looked_at)
+        others, tokens = [], chunk.tokens
+        if "mlm_gain" in self.names:
+            others = self._others(cases, len(tokens))
+            tokens = torch.cat([tokens, self._other_tokens])
+        own, *under = self.reader.likelihood(cases, visible, tokens, [rows, *others])
         found = {"likelihood": own / np.array([len(case.own.tokens) + 1 for case in cases])}
         if "mlm_gain" in self.names:
             mean = np.logaddexp.reduce(under, axis=0) - np.log(len(under)) if under else np.nan
             found["mlm_gain"] = own - mean
         return found
+
+    def _others(self, cases: Sequence[Case], first: int) -> list[list[int]]:
+        """``OTHERS`` times, another image for each case: a number among the tokens, where others begin at ``first``."""
+        drawn: dict[int, list[int]] = {}
+        for record in {case.record for case in cases}:
+            order = np.random.default_rng((self._seed, 5, record)).permutation(len(self._other_tokens))
+            drawn[record] = [first + n for n in order.tolist() if self.pool[n] != record]
+        most = min(map(len, drawn.values()))
+        return [[drawn[case.record][k] for case in cases] for k in range(min(OTHERS, most))]
 
     def removed(self, chunk: Chunk) -> dict[str, Values]:
         """``itc_removed``, ``itm_removed`` and ``itm_kept``."""
@@ -180,6 +195,7 @@ class Meter:
                 found["itm_removed"][some] = self.reader.match(rest, chunk.tokens, rows) - before[some]
         if "itm_kept" in self.names:
             kept = self._kept(cases, found["itc_removed"] < 0)
+            found["itm_kept"][:] = [0.0 if text else np.nan for text in kept]
             some = [n for n, text in enumerate(kept) if text and len(text) < len(cases[n].text)]
             after = self._matched(
                 chunk, [cases[n] for n in some], [self.reader.sentence(kept[n]) for n in some]

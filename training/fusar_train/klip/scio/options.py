@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+RULE_NAMES = ("text", "algorithm", "summed", "alone", "gain")
+"""The keys of ``rules.RULES``, for those who cannot wait for it to be imported."""
+ACCEPTANCE_NAMES = ("alone", "text", "algorithm")
+"""Those of ``rebuild.ACCEPTANCES``."""
+
 
 @dataclass(frozen=True)
 class ScioOptions:

@@ -75,14 +75,18 @@ class Reader:
         told = self.settings.with_keys >= 0.5  # as most texts were in training
         self._headings = [self.tokenizer.pieces(f"{key}:") if told else [] for _, key in SLOTS]
 
-    @torch.inference_mode()
     def chunk(self, numbers: Sequence[int]) -> Chunk:
         """Some records; KlipError where an image cannot be read."""
-        side = self.model.config.image.image_px
-        images = np.stack([grey_image(self.data.records[number], side) for number in numbers])
-        tokens, vectors = self.model.encode_images(torch.from_numpy(images).to(self.device))
         cases = [case for row, number in enumerate(numbers) for case in self.cases(number, row)]
-        return Chunk(tokens, vectors, cases)
+        return Chunk(*self.images(numbers), cases)
+
+    @torch.inference_mode()
+    def images(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Tokens [N, T, C] and unit vectors [N, E] of some records' images; KlipError where one cannot be read."""
+        side = self.model.config.image.image_px
+        images = [grey_image(self.data.records[number], side) for number in numbers]
+        pixels = np.stack(images) if images else np.zeros((0, side, side), np.uint8)
+        return self.model.encode_images(torch.from_numpy(pixels).to(self.device))
 
     def cases(self, number: int, row: int = 0) -> Iterator[Case]:
         """All sub-texts of a record, each in the whole text of its key set and version, or as much as is read of it."""

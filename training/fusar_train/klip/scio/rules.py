@@ -34,15 +34,19 @@ class Rule:
     ranks: bool = True
 
     def judge(self, measured: Measured, share: float) -> tuple[Values, Where, float]:
-        """Scores [M], which are noise [M], and the score above which, or from which on, they are."""
+        """Scores [M], which are noise [M], and the score above which, or from which on, they are.
+
+        What cannot be judged is no noise, and has the least score of all.
+        """
         score = self.score(measured)
-        score = np.where(np.isfinite(score), score, -np.inf)
+        judged = np.isfinite(score)
+        score = np.where(judged, score, score[judged].min(initial=0.0))
         if not self.ranks:
-            return score, score > 0, 0.0
+            return score, judged & (score > 0), 0.0
         worst = np.argsort(-score, kind="stable")[: round(share * len(score))]
         noisy = np.zeros(len(score), bool)
-        noisy[worst] = np.isfinite(score[worst])
-        return score, noisy, float(score[noisy].min()) if noisy.any() else np.inf
+        noisy[worst] = judged[worst]
+        return score, noisy, float(score[noisy].min()) if noisy.any() else float(score.max(initial=0.0))
 
 
 def standardised(values: Values, group: NDArray[np.int64]) -> Values:
@@ -51,15 +55,19 @@ def standardised(values: Values, group: NDArray[np.int64]) -> Values:
     for number in np.unique(group):
         rows = np.flatnonzero((group == number) & np.isfinite(values))
         if len(rows):
-            spread = values[rows].std()
-            found[rows] = (values[rows] - values[rows].mean()) / spread if spread > 0 else 0.0
+            mine = values[rows]
+            found[rows] = (mine - mine.mean()) / mine.std() if np.ptp(mine) > 0 else 0.0
     return found
 
 
 def _both(one: Values, other: Values) -> Values:
     """Above 0 where both are, and the higher the more so: the lesser of the two, each in its own spread."""
-    scaled = [each / spread if (spread := np.nanstd(each)) > 0 else each for each in (one, other)]
-    return np.minimum(*scaled)
+    scaled = []
+    for each in (one, other):
+        known = each[np.isfinite(each)]
+        scaled.append(each / spread if len(known) and (spread := known.std()) > 0 else each)
+    lesser: Values = np.minimum(*scaled)
+    return lesser
 
 
 def _text(measured: Measured) -> Values:
@@ -126,4 +134,4 @@ _ALL = (
     ),
 )
 RULES: Mapping[str, Rule] = MappingProxyType({rule.name: rule for rule in _ALL})
-DEFAULT = "gain"
+"""By name."""

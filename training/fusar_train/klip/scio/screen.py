@@ -20,7 +20,7 @@ class Judged:
         record: Number of its record in the data.
         place: Its place among the sub-texts of the record.
         values: What was measured, by the names of ``measures.MEASURES``; a measure that is not defined is missing.
-        score: How much it looks like noise, by the rule; -inf where the rule cannot judge it.
+        score: How much it looks like noise, by the rule; the least of all where it cannot judge it.
         noisy: Whether it is called noise.
         threshold: The score from which it would be (above which, where that is 0).
     """
