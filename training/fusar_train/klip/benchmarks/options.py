@@ -140,14 +140,12 @@ class Described:
         return 1 + max(one.version for several in self.data.sub_texts for one in several)
 
     def version_name(self, version: int) -> str:
-        """What the texts of a version are called in a table; empty where there is one version only."""
+        """What tables call the texts of a version, with their language; empty where there is one version only."""
         if self.versions == 1:
             return ""
-        texts = (one.text for several in self.data.sub_texts for one in several if one.version == version)
-        languages = {
-            "Chinese" if is_chinese(text) else "" for text, _ in zip(texts, range(100), strict=False)
-        }
-        return ", Chinese" if languages == {"Chinese"} else f", texts {version + 1}"
+        texts = [one.text for several in self.data.sub_texts for one in several if one.version == version]
+        chinese = sum(map(is_chinese, texts)) > len(texts) / 2
+        return f", texts {version + 1}{' (Chinese)' if chinese else ''}"
 
 
 def in_batches(records: Sequence[Record]) -> Iterator[tuple[int, Sequence[Record]]]:
