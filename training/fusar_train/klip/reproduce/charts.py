@@ -53,7 +53,7 @@ def _panel(title: str, series: list[str], outcomes: Outcomes, figures: Figures, 
         return {"title": title, "lines": [], "across": [], "up": []}
     low = min(mean.value - (mean.half or 0) for mean in known)
     high = max(mean.value + (mean.half or 0) for mean in known)
-    low, high = max(low - 0.02, -0.02), min(high + 0.02, 1.02)
+    low, high = max(low - 0.02, 0.0), min(high + 0.02, 1.0)
     last = max(levels) or 1.0
 
     def x(noise: float) -> float:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from fusar_train import child_processes
 from fusar_train.child_processes import LOG_FILE, MOST_JOBS, Child, Log, cores, opened, reason
@@ -53,14 +52,11 @@ def run(args: argparse.Namespace) -> None:
         outcomes, failed = carry_out(experiment, runs, args.jobs or min(cores(), MOST_JOBS), until, log)
     except KeyboardInterrupt:
         raise KlipError(f"Stopped. Repeat the command to go on in {args.out}.") from None
-    left = len(runs) - len(outcomes) - len(failed)
+    left = sum(one not in outcomes and one.name not in failed for one in runs)
     more = f"; {left} are not finished: repeat the command to go on" if left else ""
     log.say(f"{len(outcomes)} of {len(runs)} runs are measured: {args.out / PAGE}{more}")
     if failed:
-        raise KlipError(
-            f"{len(failed)} of {len(runs)} runs failed ({', '.join(failed)}): results.md says why; repeat the command "
-            "to try them again."
-        )
+        raise KlipError(f"Failed: {', '.join(failed)}. results.md says why; repeat the command to try again.")
 
 
 def shares(asked: Sequence[float] | None) -> list[float]:
@@ -126,7 +122,7 @@ def _statuses(
     jobs: int,
     until: float | None,
     log: Log,
-) -> Any:
+) -> Iterator[tuple[TrainingRun | Start, int]]:
     at_once = max(min(jobs, len(parts)), 1)
 
     def begin(part: TrainingRun | Start) -> Child:
