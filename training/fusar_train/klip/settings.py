@@ -59,6 +59,7 @@ class KlipSettings:
     hard: _Part = 1.0
     easy_share: _Part = 0.0
     matched: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    written: Annotated[Number, Field(gt=0, le=1)] = 1.0
     blanks: Count = 3
     without_context: _Part = 0.0
 
