@@ -191,7 +191,7 @@ class Reader:
                 self.tokenizer,
                 tokens[[cases[n].row for n in some]],
                 [blanks[n] for n in some],
-                most_tokens(self.settings),
+                most_tokens(self.settings.longest),
             )
             for n, text in zip(some, written, strict=True):
                 found[n] = text.strip()
