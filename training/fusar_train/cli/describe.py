@@ -30,8 +30,9 @@ def add_describe_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--describer",
-        choices=["model", "template"],
-        help="a vision model, or templates filled with what is known of each record, which ask nobody",
+        choices=["model", "template", "brief"],
+        help="a vision model, or templates filled with what is known of each record, which ask nobody: sentences, or "
+        "a few words in English (brief) and Chinese (brief-zh)",
     )
     parser.add_argument("--name", help="the texts go to DIR/texts/NAME.jsonl (default: the model's name)")
     parser.add_argument("--keys", choices=list(KEYS), default="both", help="default: %(default)s")
@@ -103,7 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.folder is None:
         raise CorpusError("Say which folder of records to describe.")
     name = arguments.name
-    if arguments.describer == "template":
+    if arguments.describer in ("template", "brief"):
         name = _describe_by_template(arguments)
     elif arguments.describer or arguments.api_base or arguments.model or not _follows(arguments):
         name = _describe_by_model(arguments)
@@ -132,22 +133,25 @@ def _follows(arguments: argparse.Namespace) -> bool:
 def _describe_by_template(arguments: argparse.Namespace) -> str:
     """Describes all records; returns the describer's name."""
     from fusar_train.corpus.errors import CorpusError
-    from fusar_train.corpus.texts.template import NAME, TemplateDescriber
+    from fusar_train.corpus.texts.brief_words import LANGUAGES
+    from fusar_train.corpus.texts.template import TemplateDescriber
 
+    name: str = arguments.describer
     given = {"--split": arguments.split, "--limit": arguments.limit, "--api-base": arguments.api_base}
     given |= {"--model": arguments.model, "--dry-run": arguments.dry_run or None}
-    given |= {"--name": None if arguments.name == NAME else arguments.name}
+    given |= {"--name": None if arguments.name == name else arguments.name}
     if idle := [option for option, value in given.items() if value is not None]:
         raise CorpusError(
-            f"Templates ask nobody and describe all records, as {NAME!r}: leave out {', '.join(idle)}."
+            f"Templates ask nobody and describe all records, as {name!r}: leave out {', '.join(idle)}."
         )
-    describer = TemplateDescriber(arguments.seed, KEYS[arguments.keys])
-    path = describer.write(arguments.folder)
-    _tell_bad(list(map(str, describer.errors)))
-    counts = ", ".join(f"{number} by {keys}" for keys, number in describer.described.items()) or "nothing"
-    silent = f"; nothing is known of {len(describer.silent)}" if describer.silent else ""
-    print(f"described: {counts}{silent}", path, sep="\n")
-    return NAME
+    for language in LANGUAGES if name == "brief" else (None,):
+        describer = TemplateDescriber(arguments.seed, KEYS[arguments.keys], brief=language)
+        path = describer.write(arguments.folder)
+        _tell_bad(list(map(str, describer.errors)))
+        counts = ", ".join(f"{number} by {keys}" for keys, number in describer.described.items()) or "nothing"
+        silent = f"; nothing is known of {len(describer.silent)}" if describer.silent else ""
+        print(f"described: {counts}{silent}", path, sep="\n")
+    return name
 
 
 def _describe_by_model(arguments: argparse.Namespace) -> str:

@@ -38,13 +38,18 @@ class Sidecars:
     def of(cls, path: Path, describer: str | None = None) -> Sidecars:
         """What lies beside the records at ``path``, a folder, JSONL file or shard.
 
+        Args:
+            path: Of the records.
+            describer: Its name, or several with commas between them, whose sub-texts follow one another.
+
         Raises:
             CorpusError: A file makes no sense; the describer named has described nothing here; or none is named and
                 there are several.
         """
         folder = path if path.is_dir() else path.parent
-        file = None if describer == WITHOUT_TEXTS else texts_file(folder, describer)
-        return cls(_by_record(read_texts(file)) if file else {}, _splits(folder / SPLITS_FILE))
+        names = [describer] if describer is None else [name for name in describer.split(",") if name]
+        files = [file for name in names if (file := texts_file(folder, name))]
+        return cls(_by_record(map(read_texts, files)), _splits(folder / SPLITS_FILE))
 
     def completed(self, record: Record) -> Record:
         """The record with its sub-texts, and with its split unless it states one."""
@@ -111,10 +116,11 @@ def text_line(record_id: str, texts: SubTexts) -> str:
     return json.dumps(said, ensure_ascii=False, allow_nan=False)
 
 
-def _by_record(texts: Mapping[tuple[str, str], SubTexts]) -> dict[str, tuple[SubTexts, ...]]:
+def _by_record(several: Iterable[Mapping[tuple[str, str], SubTexts]]) -> dict[str, tuple[SubTexts, ...]]:
     found: dict[str, tuple[SubTexts, ...]] = defaultdict(tuple)
-    for (record_id, _), one in texts.items():
-        found[record_id] += (one,)
+    for texts in several:
+        for (record_id, _), one in texts.items():
+            found[record_id] += (one,)
     return dict(found)
 
 

@@ -29,7 +29,7 @@ Said = tuple[str, str]
 NOTHING: Said = ("", "")
 _MOST_CLASSES = 3
 _MOST_ABSENT = 3
-_SIZES_M = {SHIP: (50, 150), PLANE: (25, 45)}
+SIZES_M = {SHIP: (50, 150), PLANE: (25, 45)}
 _SIZES = ("small", "medium-sized", "large")
 _ORDER = ("across", "upright", "compact", "point")
 
@@ -153,10 +153,10 @@ def _measure(facts: Facts) -> Callable[[float, int], str]:
 
 
 def _size_class(each: ClassFacts, facts: Facts, choose: Chooser) -> Said:
-    if each.label not in _SIZES_M or not facts.pixel_m:
+    if each.label not in SIZES_M or not facts.pixel_m:
         return NOTHING
     length = rounded(max(each.extents[0]) * facts.pixel_m)
-    name = _SIZES[sum(length >= limit for limit in _SIZES_M[each.label])]
+    name = _SIZES[sum(length >= limit for limit in SIZES_M[each.label])]
     one = nouns(each.label, each.open, choose)[0]
     clause = worded(p.SIZE_CLASS, choose, False, size=name, a_size=a(name), a_noun=a(one))
     return name, sentence(clause)

@@ -109,7 +109,7 @@ def boundary(facts: Facts, choose: Chooser) -> Said:
         return _told(
             facts, choose, f"none, {first}", worded(p.NO_BOUNDARY, choose, is_plural(first), cover=first)
         )
-    pair = _sides(cover)
+    pair = sides(cover)
     if pair is None:
         return NOTHING
     (one, ones), (other, others) = pair
@@ -119,7 +119,7 @@ def boundary(facts: Facts, choose: Chooser) -> Said:
         told = f"{one}|{other}@{''.join(map(str, sorted(cells)))}"
         clause = worded(p.BOUNDARY, choose, True, one=one, other=other, where=where(cells))
         parts.append(_told(facts, choose, told, clause))
-    side = _side(ones, others)
+    side = side_of(ones, others)
     if side:
         clause = worded(p.BOUNDARY_SIDE, choose, is_plural(one), one=one, other=other, side=side)
         parts.append(_told(facts, choose, f"{one} {side}", clause))
@@ -129,7 +129,7 @@ def boundary(facts: Facts, choose: Chooser) -> Said:
 Shares = tuple[float, ...]
 
 
-def _sides(cover: Cover) -> tuple[tuple[str, Shares], tuple[str, Shares]] | None:
+def sides(cover: Cover) -> tuple[tuple[str, Shares], tuple[str, Shares]] | None:
     """What lies on either side of the shore, or else the two main covers, each with its share of the cells."""
     known = [cover.where[name] for name in (WATER, OPEN) if name in cover.where]
     wet = [name for name in (WATER, OPEN) if cover.shares.get(name, 0.0) >= 0.05 and name in cover.where]
@@ -143,7 +143,7 @@ def _sides(cover: Cover) -> tuple[tuple[str, Shares], tuple[str, Shares]] | None
     return (main[0], cover.where[main[0]]), (main[1], cover.where[main[1]])
 
 
-def _side(ones: Shares, others: Shares) -> str:
+def side_of(ones: Shares, others: Shares) -> str:
     """On which side of another a cover lies, by the middles of their cells."""
     dx, dy = (a - b for a, b in zip(_middle(ones), _middle(others), strict=True))
     if max(abs(dx), abs(dy)) < _CLEAR:
