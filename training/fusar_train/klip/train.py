@@ -18,7 +18,7 @@ import torch
 from accelerate import PartialState
 
 from fusar_gpt.retrieval import KlipTokenizer
-from fusar_train.klip.data import KlipData, fitted, read_data
+from fusar_train.klip.data import KlipData, check_count, fitted, read_data
 from fusar_train.klip.result import check_free, write_result
 from fusar_train.klip.settings import KlipError, KlipRun
 from fusar_train.klip.start import new_model, open_tokenizer
@@ -83,6 +83,7 @@ def prepare(run: KlipRun) -> Prepared:
             f"{run.work} holds no run to resume: leave --resume out, or give its folder as --work."
         )
     data = read_data(run.data, run.texts, settings.split)
+    check_count(data, settings)  # before gigabytes are fetched
     tokenizer = open_tokenizer(settings, data)
     data = fitted(data, tokenizer, settings)
     if state.is_main_process:
