@@ -10,7 +10,7 @@ from fusar_gpt.errors import FusarError
 from fusar_train.cli.options import add_out, whole
 from fusar_train.klip.benchmarks import BENCHMARKS
 
-_PACKAGES = ("accelerate", "scipy", "yaml")
+_PACKAGES = ("accelerate", "scipy", "sklearn", "yaml")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,13 +53,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     training.add_argument("--epochs", type=whole, default=3, metavar="N", help="default: 3")
     training.add_argument("--learning-rate", type=float, default=5e-4, metavar="R", help="default: 5e-4")
-    parser.add_argument(
-        "--classes", type=Path, metavar="DATA", help="of classification: records with classes"
-    )
-    parser.add_argument("--water", type=Path, metavar="DATA", help="of segmentation: water masks")
-    parser.add_argument("--clip", type=Path, metavar="DIR", help="an open_clip model to compare with")
+    _add_vision(parser.add_argument_group("classification, detection and segmentation"))
     parser.add_argument("--device", choices=["auto", "cpu"], default="auto")
     parser.set_defaults(run=run)
+
+
+def _add_vision(group: argparse._ArgumentGroup) -> None:
+    """What the vision benchmarks measure on, beside simulated chips."""
+    group.add_argument(
+        "--classes", type=Path, metavar="DATA", help="of classification: records that show one object each"
+    )
+    group.add_argument("--boxes", type=Path, metavar="DATA", help="of detection: records of ships and planes")
+    group.add_argument(
+        "--water", type=Path, metavar="DIR", help="of segmentation: a folder of scenes and their masks"
+    )
+    group.add_argument(
+        "--water-classes",
+        default="sen1floods11",
+        metavar="NAME|FILE",
+        help="what their codes mean, as for fusar-train data import; default: sen1floods11",
+    )
+    group.add_argument("--clip", type=Path, metavar="DIR", help="an open_clip model to compare with")
+    group.add_argument(
+        "--vision-start",
+        type=Path,
+        metavar="FILE",
+        help="the image tower's supervised start, to compare with; default: vision.safetensors in MODEL.run",
+    )
+    group.add_argument(
+        "--simulated",
+        type=_from_zero,
+        default=1500,
+        metavar="N",
+        help="simulated chips that each learns from, a third as many test it; 0: none; default: 1500",
+    )
+    group.add_argument(
+        "--vision-epochs", type=whole, metavar="N", help="how often each image is seen; default: 8 to 20"
+    )
+
+
+def _from_zero(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 0 on")
+    return int(text)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -67,13 +67,10 @@ class KlipBatch:
 
     def to(self, device: torch.device) -> KlipBatch:
         """The batch on a device."""
-        decoder = DecoderInputs(
-            *(getattr(self.decoder, one.name).to(device) for one in fields(DecoderInputs))
-        )
         tensors = {
             one.name: getattr(self, one.name).to(device) for one in fields(KlipBatch) if one.name != "decoder"
         }
-        return KlipBatch(**tensors, decoder=decoder)
+        return KlipBatch(**tensors, decoder=self.decoder.to(device))
 
 
 def grey_image(record: Record, side: int) -> NDArray[np.uint8]:

@@ -238,7 +238,8 @@ def readable(data: KlipData, tokenizer: KlipTokenizer, longest: int, remedy: str
     if strange > STRANGE:
         said = f"{strange:.0%} of the words of the texts are unknown to the tokenizer"
         if strange > TOO_STRANGE:
-            raise KlipError(f"{said}, such as in {next(iter(data.words()))[:60]!r}: {remedy}")
+            foreign = next((text for text in different if tokenizer.unknown_share([text]) > TOO_STRANGE), "")
+            raise KlipError(f"{said}, such as in {foreign[:60]!r}: {remedy}")
         notes.append(said)
     data = data.tokenised(tokenizer)
     room = most_tokens(longest)

@@ -18,6 +18,7 @@ from fusar_gpt.errors import FusarError, OutputError
 from fusar_gpt.findings.output import whole_file
 from fusar_gpt.retrieval import load_klip
 from fusar_train.klip.benchmarks import BENCHMARKS
+from fusar_train.klip.benchmarks.encoders import start_beside
 from fusar_train.klip.benchmarks.options import BenchmarkOptions
 from fusar_train.klip.benchmarks.report import FORMAT, Measured, Report, html, markdown
 from fusar_train.klip.benchmarks.section import Section
@@ -69,13 +70,14 @@ def options_of(arguments: argparse.Namespace) -> BenchmarkOptions:
     klip = load_klip(arguments.model, device=arguments.device)
     same = (
         *("texts", "split", "limit", "seed", "queries", "train_limit", "epochs", "learning_rate"),
-        *("classes", "water", "clip"),
+        *("classes", "water", "clip", "water_classes", "boxes", "simulated", "vision_epochs"),
     )
     return BenchmarkOptions(
         klip=klip,
         name=klip.card.name,
         data=tuple(arguments.data or ()),
         facts=slots_of(arguments.facts) if arguments.facts else None,
+        vision_start=arguments.vision_start or start_beside(arguments.model),
         **{name: getattr(arguments, name) for name in same},
     )
 

@@ -41,6 +41,11 @@ class BenchmarkOptions:
         classes: A data set of classes, for classification.
         water: A data set of water masks, for segmentation.
         clip: A folder of an open_clip model to compare with.
+        water_classes: What the codes of the water masks mean; any classes may be named.
+        boxes: Records of ships and planes, for detection.
+        vision_start: File with the image tower's supervised start; None looks for that of the model's own run.
+        simulated: Simulated chips that each vision benchmark learns from; a third as many test it; 0 for none.
+        vision_epochs: How often a vision benchmark sees each image; None for each benchmark's own.
     """
 
     klip: Klip
@@ -58,6 +63,11 @@ class BenchmarkOptions:
     classes: Path | None = None
     water: Path | None = None
     clip: Path | None = None
+    water_classes: str = "sen1floods11"
+    boxes: Path | None = None
+    vision_start: Path | None = None
+    simulated: int = 1500
+    vision_epochs: int | None = None
 
     @cached_property
     def described(self) -> Described:

@@ -77,7 +77,7 @@ def _section(section: Section, seconds: float) -> dict[str, Any]:
         "seconds": f"{seconds:.0f}",
         "rows": [
             {
-                "name": row.name,
+                "name": f"paper: {row.name}" if paper else row.name,
                 "paper": paper,
                 "n": _cases(row.figures),
                 "cells": [

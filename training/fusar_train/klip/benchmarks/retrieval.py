@@ -113,7 +113,7 @@ def _plain(described: Described, asked: Iterable[TextedImages], seed: int) -> Se
         there = first_right(texts, images, equal(own, own))
         back = first_right(images, texts[first], equal(number, np.arange(len(first))))
         rows += _rows(one.name, there, back, seed)
-        notes.append(f"{one.name}: {len(images)} images, {len(first)} different texts.")
+        notes.append(f"{len(first)} different texts of {one.name}")
     return Section(
         "retrieval",
         "Retrieval of the one image, or text, among all",
@@ -121,7 +121,7 @@ def _plain(described: Described, asked: Iterable[TextedImages], seed: int) -> Se
         tuple(rows),
         PAPER,
         (
-            *notes,
+            f"Among the texts are {'; '.join(notes)}.",
             "Right are only the image described, even if others look the same, and the text in the image's very words.",
             "The paper's TXT stands below text \u2192 image and its IMG below image \u2192 text, as it explains them; "
             "the code that it builds on (BLIP) names them the other way round.",
