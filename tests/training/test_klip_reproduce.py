@@ -168,6 +168,9 @@ def test_a_run_goes_on_where_it_was_stopped_and_arms_share_what_is_the_same(expe
     outcome = command.read_outcome(experiment, run)
     assert set(outcome.arms) == set(FULL)
     assert set(outcome.figures("rebuild", "written")) == set(ASKED)
+    assert outcome.figures("rebuild", "by facts: chance")["mean"] > 0
+    assert outcome.figures("none", "written: chance") == outcome.figures("screen", "written: chance")
+    assert all(value > 0 for value in outcome.figures("none", "written: chance").values())
     first, again = (outcome.round(arm, 0, "screened") for arm in ("screen", "rebuild"))
     assert first == again, "up to the second screen both arms are one"
     assert outcome.round("rebuild", 1, "rewritten")["wrong before"] == pytest.approx(0.2, abs=0.02)
@@ -275,6 +278,7 @@ def outcome(mean, gain=0.0):
 
     def arm(value, rounds=()):
         figures = {kind: dict.fromkeys(columns, value) for kind in ("retrieval", "by facts")}
+        figures |= {f"{kind}: chance": dict.fromkeys(columns, 0.01) for kind in figures}
         return {"figures": {**figures, "written": dict.fromkeys(ASKED, value / 2)}, "rounds": list(rounds)}
 
     screened = {"screened": {"AUC": 0.8, "flagged": 0.1, "precision": 0.5, "recall": 0.25}}
@@ -304,7 +308,9 @@ def test_differences_are_paired_by_seed_and_stand_beside_the_paper(tmp_path):
     row = next(one for one in sections["retrieval"].rows if one.name == "20 % noise: no screening")
     assert row.figures["mean"].value == pytest.approx(0.4)
     assert row.figures["mean"].high - row.figures["mean"].low == pytest.approx(2 * 4.303 * 0.1 / 3**0.5)
-    assert [len(section.rows) for section in sections.values()] == [4, 6, 6, 6, 4, 4, 2]
+    assert [len(section.rows) for section in sections.values()] == [4, 7, 7, 7, 4, 4, 2]
+    assert sections["facts"].rows[-1].name == "blind choice"
+    assert sections["facts"].rows[-1].figures["mean"].value == pytest.approx(0.01)
     notes = " ".join(sections["differences"].notes)
     assert (
         "20 % noise, screening: by facts: mean +2.0, retrieval: mean +2.0, written: mean of six +1.0."

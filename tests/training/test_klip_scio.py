@@ -21,14 +21,15 @@ from fusar_train.cli import main
 from fusar_train.corpus.records import read_records, write_records
 from fusar_train.corpus.sidecars import text_line
 from fusar_train.corpus.texts.sub_texts import SubTexts
-from fusar_train.klip.data import SLOTS
+from fusar_train.klip.data import SLOTS, SubText
 from fusar_train.klip.scio import command, loop, measures, page, reading
+from fusar_train.klip.scio import rebuild as rebuilding
 from fusar_train.klip.scio.command import train_klip_scio
 from fusar_train.klip.scio.decisions import Round
 from fusar_train.klip.scio.loop import phase_ends, train_scio
 from fusar_train.klip.scio.measures import MEASURES, measure
 from fusar_train.klip.scio.options import ACCEPTANCE_NAMES, RULE_NAMES, ScioOptions
-from fusar_train.klip.scio.rebuild import ACCEPTANCES, rebuild
+from fusar_train.klip.scio.rebuild import ACCEPTANCES, rebuild, stock_phrases
 from fusar_train.klip.scio.rules import RULES, standardised
 from fusar_train.klip.scio.screen import Judged, judge, screen
 from fusar_train.klip.settings import KlipError
@@ -46,6 +47,14 @@ def wrongly(number):
     facts = {**told.by["facts"], "Environment": other.by["facts"]["Environment"]}
     said = {**told.said, "Environment": other.said["Environment"]}
     return replace(told, said=said, by={**told.by, "facts": facts})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def any_words():
+    """What a model of a few steps writes is no stock phrase: it is taken all the same, to see what follows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rebuilding, "stock_phrases", lambda told: set())
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +188,24 @@ def test_noise_is_rewritten_from_the_image_and_taken_only_where_it_is_better(lea
             falls = one.values_after["itc"] < one.values_before["itc"]
             rises = one.values_after["itm"] > one.values_before["itm"]
             assert one.accepted == (falls and rises and one.after != one.before)
+
+
+def test_words_that_the_corpus_never_says_are_not_taken_where_it_speaks_in_stock_phrases(
+    learned, monkeypatch
+):
+    monkeypatch.setattr(rebuilding, "stock_phrases", stock_phrases)
+    monkeypatch.setattr(reading.Reader, "write", lambda self, cases, *_: ["the slice."] * len(cases))
+    always = replace(ACCEPTANCES["alone"], better=lambda both, _: np.isfinite(both["itc_alone"][0]))
+    monkeypatch.setattr(rebuilding, "ACCEPTANCES", {"alone": always})
+    judged = [replace(one, noisy=noise(learned.data, one)) for one in screen(learned, "alone", 0.05)]
+    told = {one.after: one.accepted for one in rebuild(learned, judged, 0.0)}
+    assert told == {"The slice.": False}
+    monkeypatch.setattr(rebuilding, "stock_phrases", lambda told: set())
+    assert {one.after: one.accepted for one in rebuild(learned, judged, 0.0)} == {"The slice.": True}
+    words = [SubText(0, text, n) for n, text in enumerate("aabbcde")]
+    told = [replace(one, tokens=(ord(one.text),)) for one in words]
+    assert stock_phrases(told) == {(0, 0)}
+    assert stock_phrases(told[2:]) == set()
 
 
 def test_counts_and_places_are_kept_out_rather_than_rewritten_unless_asked(learned):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from fusar_gpt.retrieval import Klip
@@ -16,6 +17,8 @@ from fusar_train.klip.reproduce.experiment import Experiment
 from fusar_train.klip.reproduce.screening import Shares
 
 RETRIEVAL, BY_FACTS, WRITTEN = "retrieval", "by facts", "written"
+CHANCE = ": chance"
+"""After the name of a kind: what blind choice gives, or always the most frequent answer."""
 TARGET_COUNT, TARGET_REC, TARGET_POS = "Target Count", "Target Rec", "Target Pos"
 MAIN_LAND, ALL_LAND, REG_LAND = "Main Land", "ALL Land", "Reg Land"
 ASKED = {
@@ -39,21 +42,23 @@ def figures_of(experiment: Experiment, klip: Klip) -> dict[str, Shares]:
     options = BenchmarkOptions(klip=klip, name="", data=(experiment.data("test"),), texts=BRIEF)
     found: dict[str, Shares] = {}
     for name, section in zip((RETRIEVAL, BY_FACTS), retrieval.sections(options), strict=True):
-        both = section.rows[0]  # the texts of both key sets together; the rows below are of each
-        found[name] = {column: figure.value for column, figure in both.figures.items()}
-    return {**found, WRITTEN: written_figures(experiment, options)}
+        both, blind = section.rows[:2]  # the texts of both key sets together; the rows below are of each
+        for kind, row in ((name, both), (name + CHANCE, blind)):
+            found[kind] = {column: figure.value for column, figure in row.figures.items()}
+    return found | written_figures(experiment, options)
 
 
-def written_figures(experiment: Experiment, options: BenchmarkOptions) -> Shares:
+def written_figures(experiment: Experiment, options: BenchmarkOptions) -> dict[str, Shares]:
     """The share of chips of which the decoder writes what is true, by the paper's names of the questions.
 
     It sees the image and nothing of a text. A chip of which nothing is to be said about a key is not asked about it.
+    Beside it, the share of those of which the most frequent answer is true.
     """
     klip, data = options.klip, options.described.data
     truth = replace(Truth.read(experiment.data("train")), facts=Truth.read(experiment.data("test")).facts)
     records = data.records[: experiment.size.written]
     images = grey_images(records, klip.image_px)
-    found: Shares = {}
+    found: dict[str, Shares] = {WRITTEN: {}, WRITTEN + CHANCE: {}}
     said: dict[int, list[str]] = {}
     for name, asked in ASKED.items():
         slot = SLOTS.index(asked)
@@ -67,7 +72,9 @@ def written_figures(experiment: Experiment, options: BenchmarkOptions) -> Shares
         if name == _FIRST_ONLY:
             facts = [_first(fact) for fact in facts]
             told = [frozenset(map(_first, several)) for several in told]
-        found[name] = sum(fact in several for fact, several in zip(facts, told, strict=True)) / len(rows)
+        right = sum(fact in several for fact, several in zip(facts, told, strict=True))
+        found[WRITTEN][name] = right / len(rows)
+        found[WRITTEN + CHANCE][name] = Counter(facts).most_common(1)[0][1] / len(rows)
     return found
 
 

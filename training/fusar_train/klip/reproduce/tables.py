@@ -12,12 +12,17 @@ from fusar_train.klip.benchmarks.retrieval import COLUMNS as RETRIEVAL_COLUMNS
 from fusar_train.klip.benchmarks.retrieval import MEAN
 from fusar_train.klip.benchmarks.section import Figure, Row, Section
 from fusar_train.klip.reproduce.experiment import ARMS, BASELINE, Experiment, TrainingRun
-from fusar_train.klip.reproduce.measuring import ASKED, BY_FACTS, RETRIEVAL, WRITTEN
+from fusar_train.klip.reproduce.measuring import ASKED, BY_FACTS, CHANCE, RETRIEVAL, WRITTEN
 from fusar_train.klip.reproduce.screening import Shares
 from fusar_train.klip.scio.options import ScioOptions
 from fusar_train.klip.scio.rules import RULES
 
 TITLES = {"none": "no screening", "screen": "screening", "rebuild": "screening and rebuilding"}
+_BLIND = {
+    RETRIEVAL: "blind choice",
+    BY_FACTS: "blind choice",
+    WRITTEN: "always the most frequent answer",
+}
 SCREENED, REWRITTEN = "screened", "rewritten"
 _WRITTEN_MEAN = "written: mean of six"
 _RETRIEVAL_MEAN, _FACTS_MEAN = "retrieval: mean", "by facts: mean"
@@ -183,7 +188,11 @@ def _by_arm(outcomes: Outcomes, kind: str) -> Iterator[Row]:
     def of(arm: str) -> Pick:
         return lambda outcome: outcome.figures(arm, kind)
 
-    return _rows(outcomes, {TITLES[arm]: of(arm) for arm in ARMS})
+    yield from _rows(outcomes, {TITLES[arm]: of(arm) for arm in ARMS})
+    for outcome in list(outcomes.values())[:1]:  # the chips, and so chance, are the same for all
+        arm = next(iter(outcome.arms))
+        chance = outcome.figures(arm, kind + CHANCE)
+        yield Row(_BLIND[kind], {name: Figure(value, 0) for name, value in chance.items()})
 
 
 def _differences(outcomes: Outcomes) -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -75,7 +76,7 @@ def rebuild(
     """Writes the noise of ``prepared.data`` again.
 
     Each noisy sub-text becomes a blank in its text (eq. 12), of which the other noisy ones are left out, and the
-    decoder fills it (eq. 13).
+    decoder fills it (eq. 13). Of a key that is told in stock phrases (``stock_phrases``), only these are taken.
 
     Args:
         prepared: A run; its trainer's model writes and judges, as it is now.
@@ -118,16 +119,30 @@ def _told(prepared: Prepared, at: tuple[int, int]) -> SubText:
     return prepared.data.sub_texts[at[0]][at[1]]
 
 
+def stock_phrases(told: Sequence[SubText]) -> set[tuple[int, int]]:
+    """The slots and versions of which most sub-texts come more than once.
+
+    What a weak decoder writes may please ITC though it says nothing of its key ("The slice."): where a key is told in
+    stock phrases, only these are taken.
+    """
+    times = Counter((one.slot, one.version, one.tokens) for one in told)
+    all_told, again = Counter[tuple[int, int]](), Counter[tuple[int, int]]()
+    for (slot, version, _), count in times.items():
+        all_told[slot, version] += count
+        again[slot, version] += count if count > 1 else 0
+    return {key for key, count in all_told.items() if again[key] > count / 2}
+
+
 class _Writer:
     def __init__(self, prepared: Prepared, noisy: set[tuple[int, int]]) -> None:
         self.meter = Meter(prepared, {"itc_removed"})
         self._noisy = noisy
         self._tokenizer = prepared.tokenizer
+        told = [one for several in prepared.data.sub_texts for one in several]
         # The decoder writes in small letters: what the corpus says somewhere is taken in the words of the corpus.
-        self._known = {
-            (one.slot, one.version, one.tokens): one for several in prepared.data.sub_texts for one in several
-        }
-        self._versions = {one.version for several in prepared.data.sub_texts for one in several}
+        self._known = {(one.slot, one.version, one.tokens): one for one in told}
+        self._versions = {one.version for one in told}
+        self._stock = stock_phrases(told)
 
     def rebuilt(
         self, chunk: Chunk, cases: Sequence[Case], acceptance: Acceptance, margin: float
@@ -151,15 +166,19 @@ class _Writer:
         found = [_as_it_was(case) for case in cases]
         for k, n in enumerate(told):
             before, after = ({name: float(pair[side][k]) for name, pair in both.items()} for side in (0, 1))
-            same = new[n].tokens == cases[n].own.tokens
             found[n] = replace(
                 found[n],
                 after=new[n].text,
                 values_before=before,
                 values_after=after,
-                accepted=bool(better[k]) and not same,
+                accepted=bool(better[k]) and self._may_be_said(cases[n].own, new[n]),
             )
         return found
+
+    def _may_be_said(self, old: SubText, new: SubText) -> bool:
+        """Whether the new sub-text is another one, and the corpus says it somewhere if its key has stock phrases."""
+        known = (new.slot, new.version, new.tokens) in self._known
+        return new.tokens != old.tokens and (known or (new.slot, new.version) not in self._stock)
 
     def _visible(self, case: Case) -> tuple[SubText | None, ...]:
         """The text with a blank in place of the case, without other noise."""
