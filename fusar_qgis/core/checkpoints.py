@@ -19,10 +19,16 @@ class Checkpoint:
 
 
 def read_checkpoints(listed: Any) -> list[Checkpoint]:
-    """Return what ``fusar checkpoint list --json`` lists; what cannot be understood is left out."""
+    """Return the FUSAR-GPTs that ``fusar checkpoint list --json`` lists; what cannot be understood is left out.
+
+    So is a FUSAR-KLIP, which cannot interpret. Without a ``kind`` it is a folder without a card, or the answer of a
+    backend that knows no other kind.
+    """
     found = []
     for entry in listed if isinstance(listed, list) else ():
-        if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+        if not (isinstance(entry, dict) and isinstance(entry.get("name"), str)):
+            continue
+        if entry.get("kind") in (None, "FUSAR-GPT"):
             found.append(
                 Checkpoint(
                     name=entry["name"],

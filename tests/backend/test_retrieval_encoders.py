@@ -8,54 +8,24 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from small_klip import CARD, TEXTS, config, small_model, small_tokenizer
 
-from fusar_gpt.errors import CheckpointError, TooLarge
-from fusar_gpt.retrieval import (
-    ImageTowerConfig,
-    KlipCard,
-    KlipConfig,
-    KlipModel,
-    TextTowerConfig,
-    load_klip,
-    save_klip,
-)
+from fusar_gpt.errors import CheckpointError, TaskError, TooLarge
+from fusar_gpt.model.folder import KLIP_CARD_FILE as CARD_FILE
+from fusar_gpt.model.klip_card import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from fusar_gpt.retrieval import KlipModel, load_klip, save_klip
 from fusar_gpt.retrieval.decoding import Blank
-from fusar_gpt.retrieval.folder import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
-from fusar_gpt.retrieval.tokenizer import TOKENIZER_FILE, train_tokenizer
-
-TEXTS = ["Three ships lie in the harbour.", "Open sea.", "港口有三艘船。", "开阔的海面。"]
-CARD = KlipCard(name="small", title="Small", licence="CC0", trained_on="nothing")
-
-
-def config(vocabulary, **image):
-    sizes = {
-        "image_px": 32,
-        "token_px": 8,
-        "stem": (8,),
-        "hidden": 16,
-        "layers": 1,
-        "heads": 2,
-        "mlp": 32,
-        "grid": 2,
-    }
-    return KlipConfig(
-        image=ImageTowerConfig(**{**sizes, **image}),
-        text=TextTowerConfig(
-            vocabulary=vocabulary, hidden=16, layers=1, fusion_layers=1, heads=2, mlp=32, longest=24
-        ),
-        embedding=8,
-    )
+from fusar_gpt.retrieval.tokenizer import train_tokenizer
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return train_tokenizer(TEXTS * 3, 160)
+    return small_tokenizer()
 
 
 @pytest.fixture(scope="module")
 def model(tokenizer):
-    torch.manual_seed(0)
-    return KlipModel(config(len(tokenizer))).eval()
+    return small_model(tokenizer)
 
 
 @pytest.fixture
@@ -114,6 +84,30 @@ def test_the_hash_tells_whose_vectors_can_be_compared(tmp_path, folder, model, t
     torch.manual_seed(1)
     other = save_klip(tmp_path / "other", KlipModel(model.config), tokenizer, CARD)
     assert other.hash != again.hash
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        images().astype(np.float32) / 255,
+        images()[:, :16],
+        images()[0],
+        images()[..., None].repeat(3, -1),
+    ],
+    ids=["float", "other size", "one image", "colour"],
+)
+def test_images_that_are_not_its_grey_levels_are_refused(folder, given):
+    klip = load_klip(folder, device="cpu")
+    with pytest.raises(TaskError, match=r"grey levels, uint8 \[N, 32, 32\], not"):
+        klip.embed_images(given)
+
+
+def test_every_image_has_its_text(folder):
+    klip = load_klip(folder, device="cpu")
+    with pytest.raises(TaskError, match="3 images and 2 texts"):
+        klip.match(images(), TEXTS[:2])
+    with pytest.raises(TaskError, match="1 images and 2 texts"):
+        klip.write(images(1), [Blank("Count")] * 2)
 
 
 def another_tokenizer(folder):

@@ -110,10 +110,11 @@ def test_list(capsys, home, saved):
     assert "demonstration only" in text
     assert str(home / "mine") in text
     rows = {row["name"]: row for row in json.loads(ok(capsys, "list", "--json").out)}
-    assert rows.keys() == {"tiny", "mine", "broken"}
+    assert rows.keys() == {*store.BUNDLED, "mine", "broken"}
     size = sum(path.stat().st_size for path in saved.iterdir())
     assert rows["mine"] == {
         "name": "mine",
+        "kind": "FUSAR-GPT",
         "title": "Untrained",
         "size": size,
         "folder": str(home / "mine"),

@@ -437,6 +437,14 @@ def fake_fusar(tmp_path, monkeypatch, words):
 LISTED = [
     {"name": "tiny", "title": "FUSAR tiny", "size": 18_000_000, "demonstration": True, "problem": None},
     {"name": "sar", "title": "FUSAR-GPT 7B", "size": 90_000_000, "demonstration": False, "problem": None},
+    {
+        "name": "klip",
+        "kind": "FUSAR-KLIP",
+        "title": "FUSAR-KLIP",
+        "size": 4,
+        "demonstration": True,
+        "problem": None,
+    },
     {"name": "old", "title": None, "size": 1, "demonstration": None, "problem": "the base is gone"},
 ]
 

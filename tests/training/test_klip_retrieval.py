@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -246,6 +247,18 @@ def test_the_report_keeps_what_was_measured_of_the_same_model_and_data(model, da
     (out / "report.json").write_text("{}")
     assert main([*call, "--only", "facts"]) == 1
     assert "is no report of this command" in capsys.readouterr().err
+
+
+def test_figures_go_on_the_card_and_nothing_else_of_it_changes(model, data, tmp_path):
+    mine = copytree(model, tmp_path / "mine")
+    call = ["klip", "evaluate", str(mine), "--data", str(data), "--only", "retrieval", "--device", "cpu"]
+    before = load_klip(mine, device="cpu").card
+    assert main([*call, "--out", str(tmp_path / "out"), "--card"]) == 0
+    after = load_klip(mine, device="cpu").card
+    measured = json.loads((tmp_path / "out" / "report.json").read_text())["benchmarks"]["retrieval"]
+    share = measured["sections"][0]["rows"][0]["figures"]["text → image R@1"]["value"]
+    assert f"text → image R@1 {100 * share:.1f} (" in next(iter(after.figures.values()))
+    assert replace(after, figures=before.figures) == before
 
 
 def test_what_cannot_be_measured_is_told_and_all_else_is_reported(model, data, tmp_path, capsys):

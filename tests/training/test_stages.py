@@ -210,6 +210,14 @@ def test_a_stage_refuses_the_checkpoint_of_the_other(base, stage1, data, tmp_pat
         check_stage(2, acts, without_stage1=False)
 
 
+@pytest.mark.parametrize("stage", [1, 2])
+def test_no_stage_starts_from_a_fusar_klip(data, tmp_path, stage):
+    (tmp_path / "klip").mkdir()
+    (tmp_path / "klip/klip.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"is a FUSAR-KLIP, which .* give a FUSAR-GPT"):
+        train(stage, tmp_path / "klip", data, tmp_path / "out")
+
+
 @pytest.mark.parametrize("kind", ["checkpoint", "plain"])
 @pytest.mark.parametrize(
     "brought", ["config.json", "preprocessor_config.json", "tokenizer_config.json", "code.py"]

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fusar_gpt.model.folder import Card
+    from fusar_gpt.model.klip_card import KlipCard
     from fusar_gpt.model.store import Entry
 
 
 _NOT_SAID = ("tasks", "free_questions", "sensors", "pixel_m", "chip_m")  # where a card holds nothing
+_OF_TRAINING = ("data", "texts", "records", "simulated", "steps")  # of a FUSAR-KLIP, in words
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--json", action="store_true", help="print one JSON array")
     listing.set_defaults(run=run_list)
 
-    show = actions.add_parser("show", help="one checkpoint's card, hash, TLM settings and base")
+    show = actions.add_parser("show", help="one checkpoint's card, hash and settings, its files checked")
     show.add_argument("checkpoint", metavar="NAME|DIR")
     show.add_argument(
         "--verify", action="store_true", help="compare every byte of the base with the import's"
@@ -128,7 +130,7 @@ def run_export(args: argparse.Namespace) -> int:
 def run_list(args: argparse.Namespace) -> int:
     """``fusar checkpoint list``."""
     from fusar_gpt.model.hub import in_words
-    from fusar_gpt.model.store import entries
+    from fusar_gpt.model.store import FUSAR_KLIP, entries
 
     found = entries()
     if args.json:
@@ -137,47 +139,29 @@ def run_list(args: argparse.Namespace) -> int:
     width = max(len(entry.name) for entry in found)
     for entry in found:
         title = entry.card.title if entry.card else f"cannot be loaded: {entry.problem}"
+        kind = "; compares images with texts, cannot interpret" if entry.kind == FUSAR_KLIP else ""
         flag = ", demonstration only" if entry.card and entry.card.demonstration else ""
-        print(f"{entry.name:{width}}  {title} ({in_words(entry.size)}{flag})")
+        print(f"{entry.name:{width}}  {title} ({in_words(entry.size)}{flag}{kind})")
         print(f"{'':{width}}  {entry.folder}")
     return 0
 
 
 def run_show(args: argparse.Namespace) -> int:
     """``fusar checkpoint show``."""
-    from fusar_gpt.model.base import check_digests, reopen_base
-    from fusar_gpt.model.checkpoint import read_config
-    from fusar_gpt.model.folder import Card, digest
-    from fusar_gpt.model.hub import in_words
-    from fusar_gpt.model.store import find_folder, size_of
+    from fusar_gpt.model.klip_card import KlipCard
+    from fusar_gpt.model.store import find_folder, read_card
 
     folder = find_folder(args.checkpoint)
-    card = Card.read(folder)
-    shown: dict[str, Any] = {
-        **_described(card),
-        "tlm": read_config(folder).tlm if card.uses_prior else None,
-        "folder": str(folder),
-        "size": size_of(folder),
-        "hash": digest(folder, card),
-    }
-    if card.base is not None:
-        shown["base_size"] = sum(card.base_sizes.values())
-        if args.verify:
-            check_digests(reopen_base(card), card)
-            shown["base_verified"] = True
+    card = read_card(folder)
+    if isinstance(card, KlipCard):
+        shown = _of_klip(folder, card)
+        texts = {} if args.json else _klip_in_words(shown)
+    else:
+        shown = _of_fusar_gpt(folder, card, verify=args.verify)
+        texts = {} if args.json else _fusar_gpt_in_words(shown, card)
     if args.json:
         print(json.dumps(shown, indent=2))
-        return 0
-    known = card.calibration.tasks if card.calibration else {}
-    shown["calibration"] = {
-        task: f"ECE {one.ece:.2f} on {one.images} images" for task, one in known.items()
-    } or "none"
-    for key, value in shown.items():
-        text = in_words(value) if key in ("size", "base_size") else _in_words(value)
-        if value is None and key in _NOT_SAID:
-            text = "not known"
-        elif value == [] and key == "targets":
-            text = "any"
+    for key, text in texts.items():
         print(f"{key.replace('_', ' '):14} {text}")
     return 0
 
@@ -196,6 +180,87 @@ def say(line: str) -> None:
     print(f"fusar: {line}", file=sys.stderr, flush=True)
 
 
+def _of_fusar_gpt(folder: Path, card: Card, *, verify: bool) -> dict[str, Any]:
+    """What ``show`` says of a FUSAR-GPT; CheckpointError when a file or, to ``verify``, its base is not the card's."""
+    from fusar_gpt.model.base import check_digests, reopen_base
+    from fusar_gpt.model.checkpoint import read_config
+    from fusar_gpt.model.folder import digest
+    from fusar_gpt.model.store import FUSAR_GPT, size_of
+
+    shown: dict[str, Any] = {
+        "kind": FUSAR_GPT,
+        **_described(card),
+        "tlm": read_config(folder).tlm if card.uses_prior else None,
+        "folder": str(folder),
+        "size": size_of(folder),
+        "hash": digest(folder, card),
+    }
+    if card.base is not None:
+        shown["base_size"] = sum(card.base_sizes.values())
+        if verify:
+            check_digests(reopen_base(card), card)
+            shown["base_verified"] = True
+    return shown
+
+
+def _fusar_gpt_in_words(shown: dict[str, Any], card: Card) -> dict[str, str]:
+    from fusar_gpt.model.hub import in_words
+
+    known = card.calibration.tasks if card.calibration else {}
+    shown["calibration"] = {
+        task: f"ECE {one.ece:.2f} on {one.images} images" for task, one in known.items()
+    } or "none"
+    texts = {}
+    for key, value in shown.items():
+        text = in_words(value) if key in ("size", "base_size") else _in_words(value)
+        if value is None and key in _NOT_SAID:
+            text = "not known"
+        elif value == [] and key == "targets":
+            text = "any"
+        texts[key] = text
+    return texts
+
+
+def _of_klip(folder: Path, card: KlipCard) -> dict[str, Any]:
+    """What ``show`` says of a FUSAR-KLIP; CheckpointError when a file is not the card's."""
+    from fusar_gpt.model.store import FUSAR_KLIP, size_of
+    from fusar_gpt.retrieval.folder import read_config
+
+    card.check_files(folder)
+    config = read_config(folder)
+    return {
+        "kind": FUSAR_KLIP,
+        **{key: value for key, value in asdict(card).items() if key != "digests"},
+        "image_px": config.image.image_px,
+        "longest_text": config.text.longest,
+        "vector": config.embedding,
+        "folder": str(folder),
+        "size": size_of(folder),
+        "hash": card.hash,
+    }
+
+
+def _klip_in_words(shown: dict[str, Any]) -> dict[str, str]:
+    """The same for a person: of the facts their number, of the training what it was made of."""
+    from fusar_gpt.model.hub import in_words
+
+    made = {key: value for key in _OF_TRAINING if (value := shown["training"].get(key)) is not None}
+    known = {key: len(facts) for key, facts in shown["facts"].items()}
+    told = {
+        "kind": f"{shown['kind']}: compares images with texts and writes texts; it cannot interpret a scene",
+        "with_keys": f"{shown['with_keys']:.0%} of its texts were told as 'Key: text'",
+        "pixel_m": _in_words(shown["pixel_m"]) if shown["pixel_m"] else "not known",
+        "sensors": _in_words(shown["sensors"]) if shown["sensors"] else "not known",
+        "facts": f"{_in_words(known)} (--json tells them)" if known else "not known",
+        "figures": _in_words(shown["figures"]) or "none measured",
+        "training": _in_words(made) if made else "not known",
+        "longest_text": f"{shown['longest_text']} tokens",
+        "vector": f"{shown['vector']} numbers an image or text",
+        "size": in_words(shown["size"]),
+    }
+    return {key: told.get(key) or _in_words(value) for key, value in shown.items()}
+
+
 def _described(card: Card) -> dict[str, Any]:
     """The card without its long lists of digests."""
     hidden = ("digests", "base_digests", "base_sizes")
@@ -206,12 +271,13 @@ def _as_json(entry: Entry) -> dict[str, Any]:
     card = entry.card
     return {
         "name": entry.name,
+        "kind": entry.kind,
         "title": card.title if card else None,
         "size": entry.size,
         "folder": str(entry.folder),
         "bundled": entry.bundled,
         "demonstration": card.demonstration if card else None,
-        "base": card.base if card else None,
+        "base": getattr(card, "base", None),
         "problem": entry.problem,
     }
 

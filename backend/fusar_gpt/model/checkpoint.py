@@ -151,7 +151,9 @@ def export_checkpoint(name_or_dir: str | Path, out: Path) -> Card:
     ``load_checkpoint`` reads it, and ``AutoModelForImageTextToText`` once this package is imported. Takes as
     much memory as the model. CheckpointError leaves nothing behind.
     """
-    config = read_config(find_folder(str(name_or_dir)))
+    folder = find_folder(str(name_or_dir))
+    Card.read(folder)  # refuses what is no FUSAR-GPT by name
+    config = read_config(folder)
     whole = load_checkpoint(name_or_dir, device="cpu", dtype=config.dtype)
     # Rounding the sum of base and adapter changes the probabilities that a calibration is about.
     calibration = None if whole.card.base else whole.card.calibration

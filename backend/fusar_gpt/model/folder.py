@@ -22,6 +22,8 @@ from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model.calibration import Calibration
 
 CARD_FILE = "fusar.json"
+KLIP_CARD_FILE = "klip.json"
+"""The card of a FUSAR-KLIP, whose folder is no FUSAR-GPT."""
 ASPECTS = ("undistorted", "stretched")
 CARD_TASKS = tuple(task.value for task in Task if task is not Task.ASK)
 """What a card may name as ``tasks``: ``free_questions`` says whether it may be asked anything else."""
@@ -154,6 +156,11 @@ class Card:
         """The card of a folder; CheckpointError when it is missing or invalid, or the folder wants code to be run."""
         path = folder / CARD_FILE
         if not path.exists():
+            if (folder / KLIP_CARD_FILE).is_file():
+                raise CheckpointError(
+                    f"{folder} is a FUSAR-KLIP, which compares images with texts and cannot interpret a scene: give a "
+                    "FUSAR-GPT, such as tiny"
+                )
             raise CheckpointError(
                 f"{folder} is not a FUSAR-GPT checkpoint (it has no {CARD_FILE}): give a folder that has one"
             )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import DryRunFileInfo, HfApi, constants, snapshot_download
-from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # its HTTP library's, whichever that is
+from huggingface_hub.errors import DryRunError, HTTPError  # type: ignore[attr-defined]  # its HTTP library's, whichever that is
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from fusar_gpt.errors import CheckpointError
@@ -138,4 +138,6 @@ def _endpoint() -> str | None:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, DryRunError):  # the library's words speak of its own dry run
+        return "it cannot be reached, or only with a token"
     return " ".join(str(error).split())[:200] or type(error).__name__

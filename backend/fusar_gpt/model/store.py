@@ -12,10 +12,12 @@ from huggingface_hub import snapshot_download
 
 from fusar_gpt.errors import CheckpointError
 from fusar_gpt.folders import user_folder
-from fusar_gpt.model.folder import Card
+from fusar_gpt.model.folder import CARD_FILE, KLIP_CARD_FILE, Card
 from fusar_gpt.model.hub import HUB_ID
+from fusar_gpt.model.klip_card import KlipCard
 
-BUNDLED = {"tiny": Path(__file__).parent.parent / "checkpoints" / "tiny"}
+BUNDLED = {name: Path(__file__).parent.parent / "checkpoints" / name for name in ("tiny", "klip-tiny")}
+FUSAR_GPT, FUSAR_KLIP = "FUSAR-GPT", "FUSAR-KLIP"
 
 _DOWNLOADED = ("*.safetensors", "*.json", "*.jinja")
 _NAME = re.compile(r"\w[\w.-]*")
@@ -25,14 +27,16 @@ _NAME = re.compile(r"\w[\w.-]*")
 class Entry:
     """One checkpoint that can be loaded by its name; ``size`` in bytes, without its base.
 
-    ``card`` is None and ``problem`` says why when the folder is none that can be loaded.
+    ``card`` is None and ``problem`` says why when the folder is none that can be loaded. ``kind`` is ``FUSAR_GPT`` or
+    ``FUSAR_KLIP``, and None where the folder has no card.
     """
 
     name: str
     folder: Path
     size: int
     bundled: bool
-    card: Card | None
+    kind: str | None
+    card: Card | KlipCard | None
     problem: str | None = None
 
 
@@ -59,12 +63,10 @@ def find_folder(name: str) -> Path:
     if folder.is_dir():
         return folder
     if name in BUNDLED:
-        raise CheckpointError(
-            f"the bundled model {name} is not in this installation: install fusar-gpt again"
-        )
+        raise CheckpointError(_not_installed(name))
     if folder.exists() or not HUB_ID.fullmatch(name):
         raise CheckpointError(
-            f"{name} is not a checkpoint: give tiny, a stored name, a folder or a model hub id"
+            f"{name} is not a checkpoint: give {' or '.join(BUNDLED)}, a stored name, a folder or a model hub id"
         )
     try:
         return Path(snapshot_download(name, allow_patterns=list(_DOWNLOADED)))
@@ -89,10 +91,10 @@ def new_folder(name: str) -> Path:
 
 
 def entries() -> list[Entry]:
-    """All bundled and stored checkpoints, the bundled ones first, each by name."""
+    """All bundled and stored checkpoints, the bundled ones first, the others by name."""
     store = store_folder()
     stored = store.iterdir() if store.is_dir() else ()
-    found = [(name, folder, True) for name, folder in sorted(BUNDLED.items())]
+    found = [(name, folder, True) for name, folder in BUNDLED.items()]
     found += [
         (path.name, path, False)
         for path in sorted(stored)
@@ -133,8 +135,36 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
+def kind_of(folder: Path) -> str | None:
+    """``FUSAR_GPT`` or ``FUSAR_KLIP`` by the card in a folder; None where it has none."""
+    if (folder / CARD_FILE).is_file():
+        return FUSAR_GPT
+    return FUSAR_KLIP if (folder / KLIP_CARD_FILE).is_file() else None
+
+
+def read_card(folder: Path) -> Card | KlipCard:
+    """The card of a checkpoint of either kind.
+
+    Raises:
+        CheckpointError: The folder has none, or one that is invalid, or wants code to be run.
+    """
+    kind = kind_of(folder)
+    if kind is None:
+        raise CheckpointError(
+            f"{folder} is no checkpoint (it has neither {CARD_FILE} nor {KLIP_CARD_FILE}): give a folder that has one"
+        )
+    return Card.read(folder) if kind == FUSAR_GPT else KlipCard.read(folder)
+
+
 def _entry(name: str, folder: Path, bundled: bool) -> Entry:
+    kind, size = kind_of(folder), size_of(folder)
+    if not folder.is_dir():
+        return Entry(name, folder, size, bundled, kind, None, _not_installed(name))
     try:
-        return Entry(name, folder, size_of(folder), bundled, Card.read(folder))
+        return Entry(name, folder, size, bundled, kind, read_card(folder))
     except CheckpointError as error:
-        return Entry(name, folder, size_of(folder), bundled, None, str(error))
+        return Entry(name, folder, size, bundled, kind, None, str(error))
+
+
+def _not_installed(name: str) -> str:
+    return f"the bundled model {name} is not in this installation: install fusar-gpt again"

@@ -3,8 +3,9 @@
 ``load_klip(folder)`` is all that a script needs.
 """
 
+from fusar_gpt.model.klip_card import KlipCard
 from fusar_gpt.retrieval.config import ImageTowerConfig, KlipConfig, TextTowerConfig
-from fusar_gpt.retrieval.folder import KlipCard, save_klip
+from fusar_gpt.retrieval.folder import save_klip
 from fusar_gpt.retrieval.klip import Klip, load_klip
 from fusar_gpt.retrieval.model import KlipModel
 from fusar_gpt.retrieval.tokenizer import KlipTokenizer

@@ -2,82 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from pydantic import TypeAdapter
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from fusar_gpt.errors import CheckpointError
-from fusar_gpt.model.folder import read_json, refuse_code, refused, sha256
+from fusar_gpt.model.folder import KLIP_CARD_FILE, refused, sha256
+from fusar_gpt.model.klip_card import AGAIN, CONFIG_FILE, FILES, TOKENIZER_FILE, WEIGHTS_FILE, KlipCard
 from fusar_gpt.retrieval.config import KlipConfig
 from fusar_gpt.retrieval.model import KlipModel
-from fusar_gpt.retrieval.tokenizer import TOKENIZER_FILE, KlipTokenizer
-
-CARD_FILE = "klip.json"
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-FILES = (CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE)
-"""What decides a vector; the card holds the SHA-256 of each."""
-_AGAIN = "get the checkpoint again"
-
-
-@dataclass(frozen=True, kw_only=True)
-class KlipCard:
-    """The file ``klip.json`` of a checkpoint folder.
-
-    Attributes:
-        name, title, licence, trained_on: As they should be shown.
-        demonstration: Its answers are no measurement.
-        key_sets: The sets of sub-texts that it learned (``fusar_train.corpus.texts``).
-        with_keys: The share of its texts that were told as "Key: text".
-        pixel_m: The smallest and greatest pixel side of its images in metres; None where that is not known.
-        sensors: Of its images; empty where that is not known.
-        facts: What it was taught to tell, in words, with how often; the words of a search it may understand.
-        figures: What was measured, by name.
-        training: How it was made: data, settings, steps, versions.
-        digests: SHA-256 of the files that decide a vector; written by ``save_klip``.
-    """
-
-    name: str
-    title: str
-    licence: str
-    trained_on: str
-    demonstration: bool = False
-    key_sets: list[str] = field(default_factory=list)
-    with_keys: float = 0.0
-    pixel_m: list[float] | None = None
-    sensors: list[str] = field(default_factory=list)
-    facts: dict[str, dict[str, int]] = field(default_factory=dict)
-    figures: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    digests: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, folder: Path) -> KlipCard:
-        """The card of a folder; CheckpointError when it is missing or invalid, or the folder wants code to be run."""
-        path = folder / CARD_FILE
-        if not path.is_file():
-            raise CheckpointError(
-                f"{folder} is no FUSAR-KLIP checkpoint (it has no {CARD_FILE}): give one that has"
-            )
-        refuse_code(folder)
-        return read_json(cls, path)
-
-    def write(self, folder: Path) -> None:
-        """Writes the card into a folder."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
-        (folder / CARD_FILE).write_text(text, encoding="utf-8")
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of what decides a vector: vectors of other hashes cannot be compared with it."""
-        return hashlib.sha256(json.dumps(self.digests, sort_keys=True).encode()).hexdigest()
+from fusar_gpt.retrieval.tokenizer import KlipTokenizer
 
 
 def save_klip(
@@ -93,7 +31,7 @@ def save_klip(
     ``dtype`` is that of the stored weights; None keeps theirs. They compute in float32 again when they are loaded.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CARD_FILE).unlink(missing_ok=True)
+    (folder / KLIP_CARD_FILE).unlink(missing_ok=True)
     state = {
         name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in model.state_dict().items()
     }
@@ -115,16 +53,9 @@ def read_klip(folder: Path) -> tuple[KlipModel, KlipTokenizer, KlipCard]:
             do not fit the configuration.
     """
     card = KlipCard.read(folder)
-    for name in FILES:
-        if not (folder / name).is_file():
-            raise CheckpointError(f"{folder} lacks {name}: {_AGAIN}")
-        if sha256(folder / name) != card.digests.get(name):
-            other = "another tokenizer than its weights were trained with"
-            what = other if name == TOKENIZER_FILE else f"another {name}"
-            raise CheckpointError(f"{folder} holds {what} (its SHA-256 is not the card's): {_AGAIN}")
-    with refused(f"{folder} cannot be loaded", _AGAIN):
-        content = (folder / CONFIG_FILE).read_text(encoding="utf-8")
-        config = TypeAdapter(KlipConfig).validate_json(content)
+    card.check_files(folder)
+    config = read_config(folder)
+    with refused(f"{folder} cannot be loaded", AGAIN):
         tokenizer = KlipTokenizer.read(folder)
         if len(tokenizer) > config.text.vocabulary:
             raise ValueError(
@@ -134,6 +65,13 @@ def read_klip(folder: Path) -> tuple[KlipModel, KlipTokenizer, KlipCard]:
         model = KlipModel(config)
         model.load_state_dict(load_file(folder / WEIGHTS_FILE))
     return model, tokenizer, card
+
+
+def read_config(folder: Path) -> KlipConfig:
+    """The sizes of a folder's model; CheckpointError when they cannot be read or make no sense."""
+    with refused(f"{folder} cannot be loaded", AGAIN):
+        content = (folder / CONFIG_FILE).read_text(encoding="utf-8")
+        return TypeAdapter(KlipConfig).validate_json(content)
 
 
 def check_shapes(config: KlipConfig, weights: Path) -> None:

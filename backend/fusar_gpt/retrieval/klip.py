@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fusar_gpt.errors import CheckpointError
+from fusar_gpt.errors import CheckpointError, TaskError
+from fusar_gpt.model.klip_card import KlipCard
 from fusar_gpt.model.store import find_folder
 from fusar_gpt.retrieval.decoding import Blank, write_blanks
-from fusar_gpt.retrieval.folder import KlipCard, read_klip
+from fusar_gpt.retrieval.folder import read_klip
 from fusar_gpt.retrieval.model import KlipModel
 from fusar_gpt.retrieval.tokenizer import KlipTokenizer
 
@@ -24,6 +25,9 @@ BATCH = 64
 @dataclass(frozen=True)
 class Klip:
     """A checkpoint, ready to run.
+
+    Its methods raise TaskError for images that are not grey levels of its size, or not as many as the texts beside
+    them.
 
     Attributes:
         model: In evaluation mode on ``device``.
@@ -57,6 +61,7 @@ class Klip:
     @torch.inference_mode()
     def match(self, images: NDArray[np.uint8], texts: Sequence[str]) -> NDArray[np.float32]:
         """The probability float32 [N] that each image and its text belong together (eq. 5)."""
+        self._check_pairs(images, texts)
         found = [np.zeros(0, np.float32)]
         for at in range(0, len(texts), BATCH):
             states, mask, _ = self._read(texts[at : at + BATCH])
@@ -67,17 +72,30 @@ class Klip:
     @torch.inference_mode()
     def write(self, images: NDArray[np.uint8], blanks: Sequence[Blank], longest: int = 48) -> list[str]:
         """For each image, what stands in a blank of its text (eq. 13), in at most ``longest`` tokens."""
+        self._check_pairs(images, blanks)
         found: list[str] = []
         for at in range(0, len(blanks), BATCH):
             tokens, _ = self._seen(images[at : at + BATCH])
             found += write_blanks(self.model, self.tokenizer, tokens, blanks[at : at + BATCH], longest)
         return found
 
+    def _check_pairs(self, images: NDArray[np.uint8], others: Sequence[object]) -> None:
+        if len(images) != len(others):
+            raise TaskError(
+                f"There are {len(images)} images and {len(others)} texts beside them: give one text an image."
+            )
+
     def _joined(self, found: Sequence[Tensor]) -> NDArray[np.float32]:
         nothing = np.zeros((0, self.model.config.embedding), np.float32)
         return np.concatenate([nothing, *(vectors.cpu().numpy() for vectors in found)])
 
     def _seen(self, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+        side = self.image_px
+        if images.dtype != np.uint8 or images.shape[1:] != (side, side):
+            raise TaskError(
+                f"Images must be grey levels, uint8 [N, {side}, {side}], not {images.dtype} {list(images.shape)}: "
+                "stretch them to 8 bits and resize them first."
+            )
         return self.model.encode_images(torch.from_numpy(np.ascontiguousarray(images)).to(self.device))
 
     def _read(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:

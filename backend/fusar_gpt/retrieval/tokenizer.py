@@ -15,9 +15,9 @@ from tokenizers.trainers import BpeTrainer
 from torch import Tensor
 
 from fusar_gpt.errors import CheckpointError, TooLarge
+from fusar_gpt.model.klip_card import TOKENIZER_FILE
 
 PAD, UNKNOWN, START, END, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-TOKENIZER_FILE = "tokenizer.json"
 _PIECES = r"▁?\p{Han}|▁?[\p{L}&&[^\p{Han}]]+|▁?\p{N}+|▁?[^\s\p{L}\p{N}▁]|▁"
 """A word, a number or a sign, with the blank before it."""
 _SPELLED = 0.5

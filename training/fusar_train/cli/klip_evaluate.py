@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     training.add_argument("--epochs", type=whole, default=3, metavar="N", help="default: 3")
     training.add_argument("--learning-rate", type=float, default=5e-4, metavar="R", help="default: 5e-4")
     _add_vision(parser.add_argument_group("classification, detection and segmentation"))
+    parser.add_argument("--card", action="store_true", help="put the figures on the checkpoint's card, too")
     parser.add_argument("--device", choices=["auto", "cpu"], default="auto")
     parser.set_defaults(run=run)
 

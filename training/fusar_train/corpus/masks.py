@@ -100,7 +100,8 @@ class MaskedWindow:
 
     Attributes:
         scene, window: What was read.
-        db: float32 [h, w], NaN without data.
+        pixels: As the backend quantises them, uint8 [h, w].
+        seen: Where there are data, bool [h, w].
         named: Number of each pixel's class in ``names``, int64 [h, w].
         known: Where there are a class and data, bool [h, w].
         names: Of the classes.
@@ -108,19 +109,16 @@ class MaskedWindow:
 
     scene: Scene
     window: SceneWindow
-    db: NDArray[np.float32]
+    pixels: NDArray[np.uint8]
+    seen: NDArray[np.bool_]
     named: NDArray[np.int64]
     known: NDArray[np.bool_]
     names: tuple[str, ...]
 
-    def quantised(self) -> NDArray[np.uint8]:
-        """The pixels as the backend quantises them, uint8 [h, w]."""
-        return self.scene.stretch().quantise(self.db)
-
 
 def _records(pair: Pair, classes: Classes, dataset: Dataset) -> Iterator[Record]:
     for one in read_windows(pair, classes, dataset):
-        seen = np.isfinite(one.db)
+        seen = one.seen
         if one.known.sum() <= _LEAST_KNOWN * seen.sum():
             told = f"only {one.known.sum():,} of {seen.sum():,} pixels with data have a class, too few to describe it"
             if dataset.masks.tile_px is None:
@@ -132,7 +130,7 @@ def _records(pair: Pair, classes: Classes, dataset: Dataset) -> Iterator[Record]
             "cover": Cover.of_cells(counts, one.names, TRUTH).to_json(),
             "data_share": round(float(seen.mean()), 4),
         }
-        yield _record(pair, one.window, one.quantised(), facts, dataset)
+        yield _record(pair, one.window, one.pixels, facts, dataset)
 
 
 def read_windows(pair: Pair, classes: Classes, dataset: Dataset) -> Iterator[MaskedWindow]:
@@ -156,10 +154,12 @@ def read_windows(pair: Pair, classes: Classes, dataset: Dataset) -> Iterator[Mas
             dataset.notes[
                 "a mask without georeferencing was taken for the grid of its image, having its size"
             ] += 1
+        stretch = scene.stretch()
         for window in _windows(scene, pair, options.tile_px):
             db = scene.read(window)
+            seen = np.isfinite(db)
             named, known = _named(grid.read(window), classes, pair.mask)
-            yield MaskedWindow(scene, window, db, named, known & np.isfinite(db), names)
+            yield MaskedWindow(scene, window, stretch.quantise(db), seen, named, known & seen, names)
 
 
 def _record(

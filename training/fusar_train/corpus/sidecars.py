@@ -46,8 +46,14 @@ class Sidecars:
             CorpusError: A file makes no sense; the describer named has described nothing here; or none is named and
                 there are several.
         """
+        if not path.exists():
+            return cls({}, {})  # whoever reads the records says so
         folder = path if path.is_dir() else path.parent
-        names = [describer] if describer is None else [name for name in describer.split(",") if name]
+        names = (
+            [describer]
+            if describer is None
+            else [bare for name in describer.split(",") if (bare := name.strip())]
+        )
         files = [file for name in names if (file := texts_file(folder, name))]
         return cls(_by_record(map(read_texts, files)), _splits(folder / SPLITS_FILE))
 
@@ -80,7 +86,9 @@ def texts_file(folder: Path, describer: str | None) -> Path | None:
     if describer is None and not known:
         return None
     if describer is None and len(known) > 1:
-        raise CorpusError(f"{folder} is described by {', '.join(known)}: name one of them with --texts.")
+        raise CorpusError(
+            f"{folder} is described by {', '.join(known)}: name one of them with --texts, or several with commas."
+        )
     if describer is not None and describer not in known:
         others = f"by {', '.join(known)}" if known else "by nobody: run fusar-train corpus describe"
         raise CorpusError(f"{folder} is not described by {describer!r}, but {others}.")
@@ -93,8 +101,10 @@ def read_texts(file: Path) -> dict[tuple[str, str], SubTexts]:
     for where, raw in json_lines(file):
         if isinstance(raw, CorpusError):
             raise raw
-        with naming(where):
-            texts = SubTexts(keys=raw["keys"], said=dict(raw["said"]), by=dict(raw.get("by") or {}))
+        with naming(where.rstrip(",")):
+            if not isinstance(raw, dict) or not isinstance(raw["said"], dict):
+                raise ValueError('a line is {"id": ..., "keys": ..., "said": {"Count": "Three ships."}}')
+            texts = SubTexts(keys=raw["keys"], said=raw["said"], by=dict(raw.get("by") or {}))
             found[str(raw["id"]), texts.keys] = texts
     return found
 

@@ -120,7 +120,7 @@ class Schedule(Dataset[Example]):
         settings = self._settings
         told = self._drawn(self.data.sub_texts[number], rng)
         may = [place for place, one in enumerate(told) if one.learnt]
-        most = min(len(may), settings.blanks)
+        most = min(len(may), settings.blanks) if rng.random() < settings.written else 0
         blanks = rng.permutation(may)[: int(rng.integers(1, most + 1))].tolist() if most else []
         return Example(
             record=number,

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from fusar_gpt.retrieval import KlipTokenizer
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.record import Record
 from fusar_train.corpus.records import read_leniently
+from fusar_train.corpus.sidecars import describers
 from fusar_train.corpus.texts.sub_texts import KEY_SETS
 from fusar_train.klip.settings import KlipError, KlipSettings
 
@@ -25,6 +27,9 @@ TOO_STRANGE, STRANGE = 0.25, 0.02
 """The share of unknown words from which texts are refused, and from which it is said."""
 _NAMED = 3
 _LOOKED_AT = 2000
+_FEW = 0.5
+"""It is said when fewer than this share of the records' texts differ."""
+_SIGNS = ".,;:!?\"'()。、"
 _HEADING = 4
 """Tokens that the key of a sub-text takes."""
 
@@ -97,19 +102,26 @@ class KlipData:
     ) -> KlipData:
         """With other words for some sub-texts, and some left out of what the decoder learns; all others are learned.
 
+        Words that the data hold for the same key tell the fact that they tell there.
+
         Args:
             tokenizer: That of the run.
             said: New texts by (number of the record, place of the sub-text).
             unlearnt: (number of the record, place) of sub-texts that the decoder is not asked to write.
         """
         facts = dict(self.facts)
+        known = (
+            {(one.slot, one.text): one.fact for several in self.sub_texts for one in several} if said else {}
+        )
         told = []
         for number, several in enumerate(self.sub_texts):
             now = []
             for place, one in enumerate(several):
                 at = (number, place)
                 if at in said:
-                    fact = facts.setdefault((one.slot, plain(said[at])), len(facts))
+                    fact = known.get((one.slot, said[at]), UNKNOWN_FACT)
+                    if fact == UNKNOWN_FACT:
+                        fact = facts.setdefault((one.slot, plain(said[at])), len(facts))
                     ids = tuple(tokenizer.pieces(said[at]))
                     one = replace(one, text=said[at], fact=fact, tokens=ids)
                 now.append(replace(one, learnt=at not in unlearnt))
@@ -142,8 +154,14 @@ def key_sets(told: Sequence[SubText]) -> list[list[SubText]]:
 
 
 def plain(text: str) -> str:
-    """The text as its own fact where no describer says what it tells: equal words say the same."""
-    return " ".join(text.casefold().split())
+    """The text as its own fact where no describer says what it tells: equal words say the same.
+
+    Case, blanks and the signs between words make no difference; those within a number do.
+    """
+    return (
+        " ".join(bare for word in normalize("NFKC", text).casefold().split() if (bare := word.strip(_SIGNS)))
+        or text.strip()
+    )
 
 
 def read_data(paths: Sequence[Path], texts: str | None, split: str | None) -> KlipData:
@@ -158,7 +176,9 @@ def read_data(paths: Sequence[Path], texts: str | None, split: str | None) -> Kl
         CorpusError: Nothing is there, or several have described the records and none is named.
         KlipError: No record has a sub-text, or all have the same.
     """
+    _check_paths(paths)
     records, told, errors, mute = [], [], [], 0
+    other: Counter[str] = Counter()
     facts: dict[tuple[int, str], int] = {}
     for record in (one for path in paths for one in read_leniently(path, texts)):
         if isinstance(record, CorpusError):
@@ -173,20 +193,57 @@ def read_data(paths: Sequence[Path], texts: str | None, split: str | None) -> Kl
             if record.texts:
                 records.append(record)
                 told.append(_sub_texts(record, facts))
-    where = f"{', '.join(map(str, paths))}: "
-    which = f"of the split {split} " if split else ""
+        else:
+            other[record.split or "no split"] += 1
+    where = ", ".join(map(str, paths))
     if not records:
-        bad = f"; {len(errors)} records cannot be read, the first: {errors[0]}" if errors else ""
+        raise KlipError(f"{where}: {_nothing(paths, split, mute, other, errors)}")
+    different = len({rows.tobytes() for rows in (rows_of([one]) for one in told)})
+    if len(records) == 1:
         raise KlipError(
-            f"{where}none of {mute} records {which}has sub-texts{bad}. Describe them with fusar-train corpus "
-            "describe, or take another split with --set split=..."
+            f"{where}: only one record{_of(split)} has sub-texts: give more, to tell it apart from."
         )
-    if len({rows.tobytes() for rows in (rows_of([one]) for one in told)}) == 1:
+    if different == 1:
         raise KlipError(
-            f"{where}all {len(records)} records {which}have the same text, {told[0][0].text[:60]!r}..., so nothing "
-            "tells them apart: give texts that say what each image shows."
+            f"{where}: all {len(records)} records{_of(split)} have the same text, {told[0][0].text[:60]!r}..., so "
+            "nothing tells them apart: give texts that say what each image shows."
         )
-    return KlipData(records, told, facts, tuple(_notes(told, errors, mute)))
+    return KlipData(records, told, facts, tuple(_notes(records, told, errors, mute, different)))
+
+
+def _check_paths(paths: Sequence[Path]) -> None:
+    """KlipError where a data set is named twice: its images would be negatives of themselves."""
+    for path, count in Counter(path.resolve() for path in paths).items():
+        if count > 1:
+            raise KlipError(f"--data {path} is given {count} times: give it once.")
+
+
+def _of(split: str | None) -> str:
+    return f" of the split {split}" if split else ""
+
+
+def _nothing(
+    paths: Sequence[Path], split: str | None, mute: int, other: Counter[str], errors: Sequence[str]
+) -> str:
+    """Why no record has sub-texts, and what to do."""
+    bad = f"; {len(errors)} records cannot be read, the first: {errors[0]}" if errors else ""
+    if not mute and other:
+        found = ", ".join(f"{count} of {name}" for name, count in other.items())
+        return (
+            f"no record is of the split {split}, but {found}{bad}. Take another one with --set split=NAME, all with "
+            "--set split=null, or divide them with fusar-train data split."
+        )
+    if names := sorted(
+        {name for path in paths for name in describers(path if path.is_dir() else path.parent)}
+    ):
+        return (
+            f"none of {mute} records{_of(split)} has sub-texts{bad}: those of {', '.join(names)} beside them are of "
+            "records with other ids. Describe these with fusar-train corpus describe."
+        )
+    return (
+        f"none of {mute} records{_of(split)} has sub-texts{bad}. Describe them with fusar-train corpus describe, or "
+        "take another split with --set split=..."
+    )
 
 
 def _sub_texts(record: Record, facts: dict[tuple[int, str], int]) -> tuple[SubText, ...]:
@@ -203,11 +260,26 @@ def _sub_texts(record: Record, facts: dict[tuple[int, str], int]) -> tuple[SubTe
     return tuple(found[place] for place in sorted(found))
 
 
-def _notes(told: Sequence[Sequence[SubText]], errors: Sequence[str], mute: int) -> Iterable[str]:
+def _notes(
+    records: Sequence[Record],
+    told: Sequence[Sequence[SubText]],
+    errors: Sequence[str],
+    mute: int,
+    different: int,
+) -> Iterable[str]:
     if errors:
         yield f"{len(errors)} records cannot be read and are left out: {'; '.join(errors[:_NAMED])}"
     if mute:
         yield f"{mute} records have no sub-texts and are left out"
+    if again := [name for name, count in Counter(record.id for record in records).items() if count > 1]:
+        yield (
+            f"{len(again)} ids are of several records, such as {again[0]}: if these are the same images, give them once"
+        )
+    if different < len(records) * _FEW:
+        yield (
+            f"{len(records)} records have only {different} different texts: no text can find one image among those "
+            "that share it"
+        )
     sets = [one for several in told for one in key_sets(several)]
     if fewer := sum(len(one) < len(KEY_SETS[SLOTS[one[0].slot][0]]) for one in sets):
         yield f"{fewer} of {len(sets)} texts have fewer than eight sub-texts: what is missing is not learned from them"
@@ -231,8 +303,7 @@ def readable(data: KlipData, tokenizer: KlipTokenizer, longest: int, remedy: str
     if strange > STRANGE:
         said = f"{strange:.0%} of the words of the texts are unknown to the tokenizer"
         if strange > TOO_STRANGE:
-            foreign = next((text for text in different if tokenizer.unknown_share([text]) > TOO_STRANGE), "")
-            raise KlipError(f"{said}, such as in {foreign[:60]!r}: {remedy}")
+            raise KlipError(f"{said}, such as in {_strangest(tokenizer, different)[:60]!r}: {remedy}")
         notes.append(said)
     data = data.tokenised(tokenizer)
     room = most_tokens(longest)
@@ -258,8 +329,10 @@ def fitted(data: KlipData, tokenizer: KlipTokenizer, settings: KlipSettings) -> 
             the queue wants.
     """
     remedy = (
-        "give the tokenizer and text tower of their language (--set tokenizer=..., text=...), or train one on them "
-        "with a number."
+        f"raise --set tokenizer={settings.tokenizer}, the most words that it may have."
+        if isinstance(settings.tokenizer, int)
+        else "give the tokenizer and text tower of their language (--set text=... --set tokenizer=...), or train both "
+        "on them: a number as tokenizer, sizes as text (see tiny.yaml)."
     )
     data = readable(data, tokenizer, settings.longest, remedy)
     notes = [*data.notes]
@@ -273,13 +346,23 @@ def fitted(data: KlipData, tokenizer: KlipTokenizer, settings: KlipSettings) -> 
             f"{crowded} texts are longer than the {settings.longest} tokens that are read: as many of their sub-texts "
             "as fit are drawn each time"
         )
+    check_count(data, settings)
+    return replace(data, notes=tuple(notes))
+
+
+def check_count(data: KlipData, settings: KlipSettings) -> None:
+    """KlipError unless there are as many records as a batch and the queue want."""
     for name, value in (("batch", settings.batch), ("queue", settings.queue)):
         if value > len(data):
             raise KlipError(
                 f"{name} {value} is larger than the {len(data)} records with sub-texts: an image would meet itself "
                 f"among the others. Give more data, or --set {name}={len(data) if name == 'batch' else 0}."
             )
-    return replace(data, notes=tuple(notes))
+
+
+def _strangest(tokenizer: KlipTokenizer, texts: Sequence[str]) -> str:
+    """Of some texts the one with the largest share of unknown words, the first of them."""
+    return max(texts[:_LOOKED_AT], key=lambda text: tokenizer.unknown_share([text]))
 
 
 def length_of(told: Sequence[SubText]) -> int:

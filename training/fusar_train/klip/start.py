@@ -24,6 +24,7 @@ from fusar_train.klip.settings import KlipError, KlipSettings, image_config, tex
 from fusar_train.stages.run_log import report
 
 _FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt")
+_VOCABULARIES = ("tokenizer.json", "vocab.txt")
 _SAME = ("hidden_act", "layer_norm_eps", "qkv_bias", "type_vocab_size")
 """What our towers take from the library's defaults, so that other weights would be read wrongly."""
 
@@ -36,9 +37,24 @@ def open_tokenizer(settings: KlipSettings, data: KlipData) -> KlipTokenizer:
     """
     if isinstance(settings.tokenizer, int):
         return train_tokenizer(data.words(), settings.tokenizer)
-    folder = weights_folder(settings.tokenizer)
+    found = _read_tokenizer(settings.tokenizer)
+    if isinstance(settings.text, str) and settings.text != settings.tokenizer:
+        own = _read_tokenizer(settings.text)
+        if own.backend.get_vocab() != found.backend.get_vocab():
+            raise KlipError(
+                f"{settings.tokenizer} numbers its words otherwise than {settings.text} was trained with: give "
+                f"--set tokenizer={settings.text}."
+            )
+    return found
+
+
+def _read_tokenizer(name: str) -> KlipTokenizer:
+    folder = weights_folder(name)
     try:
-        with refused(f"the tokenizer of {settings.tokenizer} cannot be read", "give another"):
+        with refused(f"the tokenizer of {name} cannot be read", "put it beside the weights, or give another"):
+            if not any((folder / file).is_file() for file in _VOCABULARIES):
+                raise ValueError(f"it has neither {' nor '.join(_VOCABULARIES)}")
+            refuse_code(folder)
             fast = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             return KlipTokenizer(Tokenizer.from_str(fast.backend_tokenizer.to_str()))
     except CheckpointError as error:

@@ -23,6 +23,7 @@ from fusar_train.klip.processes import average_gradients, gathered, summed
 from fusar_train.klip.settings import KlipError, KlipSettings
 from fusar_train.klip.states import load_state, save_state, saved_sentence
 from fusar_train.stages.run_log import RunLog
+from fusar_train.stages.trainer import NUMBERED, numbered
 
 _GROUPS = 4
 """Groups of like length that a CPU takes texts in; a GPU takes all at once."""
@@ -44,6 +45,7 @@ class KlipTrainer:
         self.model, self.tokenizer, self.data = model.to(device), tokenizer, data
         self._settings, self._work, self._device, self._log = settings, work, device, log
         self.step = 0
+        self._resumed: int | None = None  # the step that it goes on from
         self.steps = self.schedule().steps
         self.momentum = (
             MomentumEncoders(model, settings.momentum).to(device) if settings.needs_momentum else None
@@ -67,7 +69,7 @@ class KlipTrainer:
 
     def resume(self, folder: Path) -> None:
         """Goes on from a saved state; KlipError when it cannot be read."""
-        self.step = load_state(folder, self.optimizer, **self._modules())
+        self.step = self._resumed = load_state(folder, self.optimizer, **self._modules())
 
     def save(self) -> None:
         """Saves the state that a killed run goes on from; KlipError when it cannot be written."""
@@ -208,8 +210,16 @@ class KlipTrainer:
         more = f" and {len(names) - 4} more" if len(names) > 4 else ""
         raise KlipError(
             f"The {what} is not finite at step {self.step + 1}, at {', '.join(names[:4])}{more}. Lower "
-            f"learning_rate, or look at these records. {saved_sentence(self._work)}"
+            f"learning_rate, or look at these records. {self._way_on()}"
         )
+
+    def _way_on(self) -> str:
+        """What to go on from; a state that fails at once is spoiled itself."""
+        kept = [f"{NUMBERED}{step}" for step, _ in numbered(self._work)]
+        if self.step != self._resumed or not kept:
+            return saved_sentence(self._work)
+        then = f"to go on from {kept[-2]}" if len(kept) > 1 else "and begin anew with another --work"
+        return f"{self._work / kept[-1]} was read just now and may be spoiled: remove it {then}."
 
     def _begin(self) -> None:
         if self._log is not None:

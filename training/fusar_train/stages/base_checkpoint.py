@@ -26,7 +26,7 @@ from fusar_gpt.model.base import check_weights, open_base, read_base_config
 from fusar_gpt.model.checkpoint import Checkpoint, check_fit, quiet, read_config
 from fusar_gpt.model.folder import BROKEN, CARD_FILE
 from fusar_gpt.model.released import QWEN_TEMPLATE
-from fusar_gpt.model.store import find
+from fusar_gpt.model.store import FUSAR_KLIP, find, kind_of
 from fusar_gpt.model.tlm import fusion
 from fusar_train.stages.settings import Settings, StageError
 
@@ -35,8 +35,14 @@ _TYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 
 
 def find_base(name: str, report: Callable[[str], None]) -> Path:
-    """The folder of a bundled or stored checkpoint, a path, or a hub id, which is fetched if need be."""
+    """The folder of a bundled or stored checkpoint, a path, or a hub id, which is fetched if need be.
+
+    Raises:
+        CheckpointError: There is none, or it is a FUSAR-KLIP, which no stage starts from.
+    """
     folder = find(name) or Path(name).expanduser()
+    if kind_of(folder) == FUSAR_KLIP:
+        Card.read(folder)  # refuses it in its own words
     return folder if folder.is_dir() else open_base(name, report).folder
 
 

@@ -37,14 +37,18 @@ class SubTexts:
     by: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """ValueError for an unknown key set, key or an empty text."""
+        """ValueError for an unknown key set, key or an empty text, and where something is of another kind."""
         if self.keys not in KEY_SETS:
             raise ValueError(f"the key set {self.keys!r} is none of {', '.join(KEY_SETS)}")
         for key, text in self.said.items():
             if key not in KEY_SETS[self.keys]:
                 raise ValueError(f"{key!r} is no key of {self.keys}")
+            if not isinstance(text, str):
+                raise ValueError(f"the sub-text {key} is {text!r}, not a text in quotation marks")
             if not text.strip():
                 raise ValueError(f"the sub-text {key} is empty: leave the key out")
+        if not isinstance(self.by.get("facts") or {}, Mapping):
+            raise ValueError(f"by.facts is {self.by['facts']!r}, not what each key tells")
 
     @property
     def missing(self) -> tuple[str, ...]:

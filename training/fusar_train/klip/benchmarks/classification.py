@@ -202,12 +202,12 @@ def probe(
 
 
 class Classifier(nn.Module):
-    """An encoder with a linear head on its vector."""
+    """An encoder with a linear head on its normalised vector."""
 
     def __init__(self, encoder: Encoder, classes: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.norm = nn.LayerNorm(encoder.vector_size)
+        self.norm = nn.BatchNorm1d(encoder.vector_size)
         self.head = nn.Linear(encoder.vector_size, classes)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -216,7 +216,7 @@ class Classifier(nn.Module):
         return logits
 
 
-RECIPE = Recipe(epochs=20)
+RECIPE = Recipe(epochs=16, rate=2e-3)
 
 
 def fine_tune(

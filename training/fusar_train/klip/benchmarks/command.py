@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from fusar_gpt.errors import FusarError, OutputError
 from fusar_gpt.findings.output import whole_file
+from fusar_gpt.model.folder import KLIP_CARD_FILE
+from fusar_gpt.model.klip_card import KlipCard
+from fusar_gpt.model.store import find_folder
 from fusar_gpt.retrieval import load_klip
 from fusar_train.klip.benchmarks import BENCHMARKS
 from fusar_train.klip.benchmarks.encoders import start_beside
 from fusar_train.klip.benchmarks.options import BenchmarkOptions
-from fusar_train.klip.benchmarks.report import FORMAT, Measured, Report, html, markdown
+from fusar_train.klip.benchmarks.report import FORMAT, Measured, Report, for_card, html, markdown
 from fusar_train.klip.benchmarks.section import Section
 from fusar_train.klip.data import SLOTS
 from fusar_train.klip.settings import KlipError
@@ -55,6 +58,8 @@ def run(arguments: argparse.Namespace) -> None:
         write(arguments.out, report)
     if report.benchmarks:
         print(arguments.out / HTML_FILE)
+        if arguments.card:
+            put_on_card(find_folder(arguments.model), report)
     if failed:
         raise KlipError(" ".join(failed))
 
@@ -80,6 +85,17 @@ def options_of(arguments: argparse.Namespace) -> BenchmarkOptions:
         vision_start=arguments.vision_start or start_beside(arguments.model),
         **{name: getattr(arguments, name) for name in same},
     )
+
+
+def put_on_card(folder: Path, report: Report) -> None:
+    """Writes the figures into the card of a checkpoint, in place of those before; nothing else of it changes.
+
+    Raises:
+        FusarError: The card cannot be read or written.
+    """
+    card = replace(KlipCard.read(folder), figures=for_card(report))
+    with whole_file(folder / KLIP_CARD_FILE) as temporary:
+        temporary.write_text(card.text(), encoding="utf-8")
 
 
 def slots_of(text: str) -> tuple[int, ...]:

@@ -107,3 +107,18 @@ def interval(figure: Figure) -> str:
     if figure.low is None or figure.high is None:
         return ""
     return f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"
+
+
+def for_card(report: Report) -> dict[str, str]:
+    """What was measured of the model, a sentence a row, as a checkpoint's card tells it."""
+    told = {}
+    for measured in report.benchmarks.values():
+        for section in measured.sections:
+            for row in section.rows:
+                figures = [
+                    f"{column} {shown(figure)}{f' ({known})' if (known := interval(figure)) else ''}"
+                    for column in section.columns
+                    if (figure := row.figures.get(column))
+                ]
+                told[f"{section.title}: {row.name}"] = f"{', '.join(figures)}; n {_cases(row.figures)}"
+    return told

@@ -141,7 +141,7 @@ def read_masks(root: Path, classes: str) -> MaskData:
         try:
             for one in read_windows(pair, dataset.masks.classes, dataset):
                 truth = np.where(one.known, one.named, _UNKNOWN).astype(np.int16)
-                found.append((dataset.scene_of(pair.words), one.quantised(), truth))
+                found.append((dataset.scene_of(pair.words), one.pixels, truth))
                 names = one.names
         except FusarError as error:
             faults.append(str(error))
@@ -151,7 +151,7 @@ def read_masks(root: Path, classes: str) -> MaskData:
     if faults:
         said.append(f"{len(faults)} scenes are left out; the first: {faults[0]}")
     learned, tested = _parted(found, said)
-    tiles = Ground(*map(list, zip(*(tile for one in tested for tile in _tiles(*one)), strict=True)))
+    tiles = Ground(*map(list, zip(*(tile for one in tested for tile in tiles_of(*one)), strict=True)))
     return MaskData(
         root.name, names, Ground(*map(list, zip(*learned, strict=True))), tiles, _TILE_PX, tuple(said)
     )
@@ -191,7 +191,7 @@ def _quartered(image: Pixels, truth: Classes) -> tuple[Patch, Patch]:
     return (image[:at], truth[:at]), (image[at:], truth[at:])
 
 
-def _tiles(image: Pixels, truth: Classes) -> list[Patch]:
+def tiles_of(image: Pixels, truth: Classes) -> list[Patch]:
     """Tiles that cover an image; a pixel that two of them show has its class in the first one only."""
     left = truth.copy()
     found = []
