@@ -82,6 +82,7 @@ def test_it_learns_thirty_two_images_by_heart(data, tmp_path):
     assert np.mean([one == other for one, other in zip(written, expected, strict=True)]) >= 0.9
     assert klip.card.pixel_m == [3.0, 3.0]
     assert klip.card.facts["targets Feature"] == {"strong": 16, "weak": 16}
+    assert {"strong", "weak"} <= set(klip.card.words)
     assert klip.card.training["simulated"] == 32
 
 

@@ -30,7 +30,8 @@ class KlipCard:
         with_keys: The share of its texts that were told as "Key: text".
         pixel_m: The smallest and greatest pixel side of its images in metres; None where that is not known.
         sensors: Of its images; empty where that is not known.
-        facts: What it was taught to tell, in words, with how often; the words of a search it may understand.
+        facts: What it was taught to tell, in a canonical form, with how often.
+        words: Those of its texts, the most frequent first; a search had best be made of them.
         figures: What was measured, by name.
         training: How it was made: data, settings, steps, versions.
         digests: SHA-256 of the files that decide a vector; written by ``save_klip``.
@@ -46,6 +47,7 @@ class KlipCard:
     pixel_m: list[float] | None = None
     sensors: list[str] = field(default_factory=list)
     facts: dict[str, dict[str, int]] = field(default_factory=dict)
+    words: list[str] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)

@@ -100,6 +100,15 @@ class KlipTokenizer:
         """The text of ids, without special tokens."""
         return str(self.backend.decode(list(ids), skip_special_tokens=True))
 
+    def words(self, text: str) -> list[str]:
+        """The words of a text as the tokenizer divides it; Chinese characters one by one, no numbers and signs."""
+        backend = self.backend
+        plain = backend.normalizer.normalize_str(text) if backend.normalizer else text
+        pieces = [(plain, (0, 0))]
+        if backend.pre_tokenizer:
+            pieces = backend.pre_tokenizer.pre_tokenize_str(plain)
+        return [word for piece, _ in pieces if (word := piece.strip("▁ ")).isalpha()]
+
     def unknown_share(self, texts: Iterable[str]) -> float:
         """The share of words that the tokenizer does not know: without a token, or spelled almost letter by letter.
 

@@ -19,7 +19,7 @@ from fusar_train.klip.settings import KlipError, KlipRun
 from fusar_train.stages.run_log import read_log
 
 _PACKAGES = ("fusar-gpt", "torch", "transformers", "tokenizers")
-_MOST_FACTS = 40
+_MOST_FACTS, _MOST_WORDS = 40, 1000
 
 
 def check_free(out: Path) -> None:
@@ -41,7 +41,7 @@ def write_result(
     Raises:
         KlipError: The folder cannot be written; the run can be resumed and then only writes.
     """
-    card = card_of(run, data, steps, read_log(run.work))
+    card = card_of(run, data, tokenizer, steps, read_log(run.work))
     card.training.update(more or {})
     try:
         with staged(run.out) as stage:
@@ -50,7 +50,9 @@ def write_result(
         raise KlipError(f"{error}; nothing trained is lost: go on with --resume.") from error
 
 
-def card_of(run: KlipRun, data: KlipData, steps: int, log: Sequence[Mapping[str, float]]) -> KlipCard:
+def card_of(
+    run: KlipRun, data: KlipData, tokenizer: KlipTokenizer, steps: int, log: Sequence[Mapping[str, float]]
+) -> KlipCard:
     """The card of a run's model."""
     settings, records = run.settings, data.records
     sizes = [size for record in records if (size := record.provenance.get("pixel_m"))]
@@ -66,6 +68,7 @@ def card_of(run: KlipRun, data: KlipData, steps: int, log: Sequence[Mapping[str,
         pixel_m=[min(sizes), max(sizes)] if sizes else None,
         sensors=sorted({str(name) for record in records if (name := record.provenance.get("sensor"))}),
         facts=_facts(data),
+        words=words_of(data, tokenizer),
         training={
             "data": [str(path) for path in run.data],
             "texts": run.texts,
@@ -79,6 +82,15 @@ def card_of(run: KlipRun, data: KlipData, steps: int, log: Sequence[Mapping[str,
             "versions": {name: version(name) for name in _PACKAGES},
         },
     )
+
+
+def words_of(data: KlipData, tokenizer: KlipTokenizer) -> list[str]:
+    """The most frequent words of the texts."""
+    counts: Counter[str] = Counter()
+    for text, times in Counter(data.words()).items():
+        for word in tokenizer.words(text):
+            counts[word] += times
+    return [word for word, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_MOST_WORDS]]
 
 
 def _facts(data: KlipData) -> dict[str, dict[str, int]]:

@@ -120,7 +120,7 @@ def go_on(experiment: Experiment, run: TrainingRun, arm: str, truth: Truth) -> d
     else:
         rounds = train_scio(prepared, options).rounds
     trainer = prepared.trainer
-    card = card_of(prepared.run, prepared.data, trainer.step, read_log(prepared.run.work))
+    card = card_of(prepared.run, prepared.data, prepared.tokenizer, trainer.step, read_log(prepared.run.work))
     klip = Klip(trainer.model.eval(), prepared.tokenizer, card, PartialState().device)
     return {
         "figures": figures_of(experiment, klip),
