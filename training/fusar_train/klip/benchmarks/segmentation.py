@@ -226,7 +226,7 @@ def _section(data: MaskData, starts: Starts, options: BenchmarkOptions, paper: t
         said = segment(data, start, options)
         rows.append(Row(start.name, scored(data, said, options.seed)))
     notes = (
-        f"Learned from: {len(data.learned.images)} images; tested: {len(data.tested.images)} tiles of {data.tile_px} px. "
+        f"Learned from: {len(data.learned.images)} images; tested: {len(data.tested.images)} of {data.tile_px} px. "
         f"Classes: {', '.join(there)}. Whole networks are taught. OA: the share of pixels that are right; "
         "mIoU: the mean intersection over union of the classes that are there or are said.",
         *data.notes,
