@@ -98,6 +98,14 @@ def test_labels_stand_where_no_fine_class_is_known_and_a_single_class_is_refused
         read_classes(stored(tmp_path, records), 0)
 
 
+def test_texts_beside_the_records_do_not_matter(tmp_path):
+    path = stored(tmp_path, [record(tmp_path / "raw", n) for n in range(40)])
+    for name in ("one", "another"):
+        (path / "texts").mkdir(exist_ok=True)
+        (path / "texts" / f"{name}.jsonl").write_text("")
+    assert len(read_classes(path, 0).labels) == 40
+
+
 def test_scores_are_counted_over_images_classes_and_groups():
     held_out = np.ones(6, bool)
     labels, groups = np.array([0, 0, 0, 0, 1, 2]), np.array([7, 7, 7, 8, 8, 9])

@@ -20,6 +20,7 @@ from torch.nn import functional
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.record import Record
 from fusar_train.corpus.records import read_leniently
+from fusar_train.corpus.sidecars import WITHOUT_TEXTS
 from fusar_train.evaluation.bootstrap import Statistic, mean, ratio
 from fusar_train.klip.batches import grey_image
 from fusar_train.klip.benchmarks.asked import check_any, chips_of
@@ -102,7 +103,7 @@ def read_classes(path: Path, seed: int) -> ClassData:
         KlipError: Fewer than two classes can be learned and tested.
     """
     notes, bad, kept = list[str](), 0, list[Record]()
-    for record in read_leniently(path):
+    for record in read_leniently(path, WITHOUT_TEXTS):
         if isinstance(record, CorpusError):
             bad += 1
         else:

@@ -18,6 +18,7 @@ from fusar_train.corpus.chip import LABELS, LabelledBox, LabelledChip
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.record import Record, on_chip, whole_window
 from fusar_train.corpus.records import read_leniently
+from fusar_train.corpus.sidecars import WITHOUT_TEXTS
 from fusar_train.evaluation.bootstrap import mean
 from fusar_train.evaluation.matching import Detections, average_precision, iou_matrix
 from fusar_train.klip.batches import grey_image
@@ -140,7 +141,7 @@ def read_boxes(path: Path, seed: int) -> BoxData:
         KlipError: No class can be looked for, or nothing can be held out.
     """
     kept, bad = [], 0
-    for record in read_leniently(path):
+    for record in read_leniently(path, WITHOUT_TEXTS):
         if isinstance(record, CorpusError):
             bad += 1
         else:

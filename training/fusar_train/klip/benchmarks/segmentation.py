@@ -16,6 +16,7 @@ from torch.nn import functional
 from fusar_gpt.errors import FusarError
 from fusar_train.corpus.cover_classes import MaskOptions, read_classes
 from fusar_train.corpus.dataset import Dataset
+from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.formats import FORMATS
 from fusar_train.corpus.mask_pairs import find_pairs
 from fusar_train.corpus.masks import read_windows
@@ -127,14 +128,20 @@ def read_masks(root: Path, classes: str) -> MaskData:
         classes: What the masks' codes mean: a product's name or a file.
 
     Raises:
-        CorpusError: There are no pairs, or nobody knows what the codes mean.
-        KlipError: Too little can be read.
+        CorpusError: Nobody knows what the codes mean.
+        KlipError: There are no pairs, or too little can be read.
     """
     notes: Counter[str] = Counter()
     known = next((one for name, (_, one) in FORMATS.items() if name == classes), Dataset("masks"))
     dataset = replace(known, masks=MaskOptions(read_classes(classes), tile_px=None), root=root, notes=notes)
     found, faults, names = list[tuple[str, Pixels, Classes]](), list[str](), tuple[str, ...]()
-    pairs = find_pairs(root, None, notes)
+    try:
+        pairs = find_pairs(root, None, notes)
+    except CorpusError as error:
+        raise KlipError(
+            f"{root} holds no scene with a mask of the same name: give one with, say, S1_1.tif and water_1.tif, or "
+            "images/1.tif and masks/1.tif."
+        ) from error
     faults += map(str, pairs.faults)
     for pair in pairs.pairs:
         assert dataset.masks.classes is not None
@@ -144,9 +151,9 @@ def read_masks(root: Path, classes: str) -> MaskData:
                 found.append((dataset.scene_of(pair.words), one.pixels, truth))
                 names = one.names
         except FusarError as error:
-            faults.append(str(error))
+            faults.append(str(error).replace("--classes", "--water-classes"))
     if not found:
-        raise KlipError(f"{root} has no scene with a mask that can be read; the first fault: {faults[0]}")
+        raise KlipError(f"{root} has no scene with a mask that can be read. The first: {faults[0]}")
     said = [f"{text}." for text in notes]
     if faults:
         said.append(f"{len(faults)} scenes are left out; the first: {faults[0]}")
@@ -219,8 +226,8 @@ def _section(data: MaskData, starts: Starts, options: BenchmarkOptions, paper: t
         said = segment(data, start, options)
         rows.append(Row(start.name, scored(data, said, options.seed)))
     notes = (
-        f"{len(data.learned.images)} images are learned from, {len(data.tested.images)} tiles of {data.tile_px} px are "
-        f"tested. Classes: {', '.join(there)}. Whole networks are taught. OA: the share of pixels that are right; "
+        f"Learned from: {len(data.learned.images)} images; tested: {len(data.tested.images)} of {data.tile_px} px. "
+        f"Classes: {', '.join(there)}. Whole networks are taught. OA: the share of pixels that are right; "
         "mIoU: the mean intersection over union of the classes that are there or are said.",
         *data.notes,
         *starts.notes,
