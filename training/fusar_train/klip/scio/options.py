@@ -26,6 +26,6 @@ class ScioOptions:
     rule: str = "gain"
     share: float = 0.1
     rebuild: bool = True
-    margin: float = 1.0
+    margin: float = 4.0
     acceptance: str = "alone"
     every_key: bool = False

@@ -128,7 +128,7 @@ _ALL = (
     ),
     Rule(
         "gain",
-        "noise is the share that this image makes least likelier than any other would, by ITC and decoder together",
+        "noise is the share that fits this image least above chance, by ITC and the decoder together",
         ("itc_gain", "mlm_gain"),
         _gain,
     ),
