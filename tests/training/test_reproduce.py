@@ -21,15 +21,14 @@ from fusar_train.corpus.records import read_records
 from fusar_train.evaluation.bootstrap import Estimate, ratio
 from fusar_train.evaluation.labelled_images import open_images, simulated_images
 from fusar_train.evaluation.metrics import ALL, MetricKey
+from fusar_train.evaluation.seeds import T_975, over_seeds
 from fusar_train.pretrain.batches import Mixture
 from fusar_train.pretrain.train import PretrainSettings, TinyTrainer, tiny_card
 from fusar_train.reproduce import scheduler, worker
 from fusar_train.reproduce.curves import curves_of, draw
 from fusar_train.reproduce.experiment import BASE_SETTINGS, ROWS, TABLES, Experiment, TrainingRun, plan
 from fusar_train.reproduce.outcome import (
-    T_975,
     RunOutcome,
-    over_seeds,
     read_outcome,
     row_difference,
     row_mean,

@@ -69,8 +69,11 @@ class KlipCard:
 
     def write(self, folder: Path) -> None:
         """Writes the card into a folder."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
-        (folder / KLIP_CARD_FILE).write_text(text, encoding="utf-8")
+        (folder / KLIP_CARD_FILE).write_text(self.text(), encoding="utf-8")
+
+    def text(self) -> str:
+        """What its file holds."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     def check_files(self, folder: Path) -> None:
         """CheckpointError when a file is missing or not the one the card names, such as another tokenizer."""

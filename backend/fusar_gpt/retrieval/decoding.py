@@ -7,7 +7,7 @@ visible, and nothing of the other blanks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -65,6 +65,10 @@ class DecoderInputs:
     positions: Tensor
     labels: Tensor
     there: Tensor
+
+    def to(self, device: torch.device) -> DecoderInputs:
+        """On a device."""
+        return DecoderInputs(*(getattr(self, one.name).to(device) for one in fields(DecoderInputs)))
 
 
 def prompt(tokenizer: KlipTokenizer, key: str) -> list[int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fusar_gpt.errors import FusarError
 from fusar_train.cli import klip_evaluate, klip_reproduce
+from fusar_train.klip.scio.options import ACCEPTANCE_NAMES, RULE_NAMES, ScioOptions
 
 _PACKAGES = ("accelerate", "yaml")
 
@@ -39,7 +40,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in --work")
     parser.add_argument("--device", choices=["auto", "cpu"], default="auto")
+    _add_scio_arguments(
+        parser.add_argument_group("SCIO: texts are screened and rewritten between the phases")
+    )
     parser.set_defaults(run=run)
+
+
+def _add_scio_arguments(group: argparse._ArgumentGroup) -> None:
+    usual = ScioOptions()
+    group.add_argument(
+        "--scio",
+        nargs="?",
+        const=usual.rule,
+        metavar="RULE",
+        help=f"what is noise: {', '.join(RULE_NAMES)}; default: {usual.rule}",
+    )
+    group.add_argument(
+        "--share", type=float, metavar="PART", help=f"of sub-texts called noise; default: {usual.share}"
+    )
+    group.add_argument(
+        "--no-rebuild", action="store_const", const=False, help="keep noise out, rewrite nothing"
+    )
+    group.add_argument(
+        "--margin",
+        type=float,
+        metavar="M",
+        help=f"by how much a rewritten sub-text must be better; default: {usual.margin}",
+    )
+    group.add_argument(
+        "--accept",
+        metavar="NAME",
+        help=f"when it is taken: {', '.join(ACCEPTANCE_NAMES)}; default: {usual.acceptance}",
+    )
+    group.add_argument("--every-key", action="store_const", const=True, help="rewrite counts and places, too")
+
+
+def _scio_options(arguments: argparse.Namespace) -> ScioOptions | None:
+    given = {
+        "share": arguments.share,
+        "rebuild": arguments.no_rebuild,
+        "margin": arguments.margin,
+        "acceptance": arguments.accept,
+        "every_key": arguments.every_key,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if arguments.scio is None and given:
+        raise FusarError(
+            "--share, --no-rebuild, --margin, --accept and --every-key belong to --scio: give it, too."
+        )
+    return None if arguments.scio is None else ScioOptions(rule=arguments.scio, **given)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -50,6 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     if missing := [name for name in _PACKAGES if importlib.util.find_spec(name) is None]:
         raise FusarError(f"Training needs {', '.join(missing)}: pip install 'fusar-gpt[train]'.")
+    from fusar_train.klip.scio.command import train_klip_scio
     from fusar_train.klip.settings import BUILT_IN, RECIPES, KlipError, KlipRun, KlipSettings
     from fusar_train.klip.train import train_klip
     from fusar_train.validation import read_yaml
@@ -65,9 +115,10 @@ def run(arguments: argparse.Namespace) -> None:
         ),
         resume=arguments.resume,
         device=arguments.device,
+        scio=_scio_options(arguments),
     )
     try:
-        train_klip(asked)
+        train_klip_scio(asked) if asked.scio else train_klip(asked)
     except FusarError as error:
         first, *more = str(error).strip().splitlines()
         # A process that reads ahead hands its error over with its whole traceback; the last line is the message.

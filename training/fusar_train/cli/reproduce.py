@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from fusar_train.child_processes import MOST_JOBS
 from fusar_train.cli.options import add_out, whole
-from fusar_train.reproduce.experiment import MOST_JOBS, MOST_SEEDS
+from fusar_train.evaluation.seeds import MOST_SEEDS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

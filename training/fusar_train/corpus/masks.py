@@ -94,8 +94,53 @@ def read_masks(root: Path, dataset: Dataset) -> Iterator[Read]:
             )
 
 
+@dataclass(frozen=True)
+class MaskedWindow:
+    """A scene, or a tile of it, with the class of each pixel.
+
+    Attributes:
+        scene, window: What was read.
+        pixels: As the backend quantises them, uint8 [h, w].
+        seen: Where there are data, bool [h, w].
+        named: Number of each pixel's class in ``names``, int64 [h, w].
+        known: Where there are a class and data, bool [h, w].
+        names: Of the classes.
+    """
+
+    scene: Scene
+    window: SceneWindow
+    pixels: NDArray[np.uint8]
+    seen: NDArray[np.bool_]
+    named: NDArray[np.int64]
+    known: NDArray[np.bool_]
+    names: tuple[str, ...]
+
+
 def _records(pair: Pair, classes: Classes, dataset: Dataset) -> Iterator[Record]:
+    for one in read_windows(pair, classes, dataset):
+        seen = one.seen
+        if one.known.sum() <= _LEAST_KNOWN * seen.sum():
+            told = f"only {one.known.sum():,} of {seen.sum():,} pixels with data have a class, too few to describe it"
+            if dataset.masks.tile_px is None:
+                raise CorpusError(f"{pair.mask}: {told}.")
+            dataset.notes["a tile was left out, as at most half of its pixels with data have a class"] += 1
+            continue
+        counts = count_cells(np.where(one.known, one.named, -1), len(one.names))
+        facts = _facts(one.scene, one.window, dataset) | {
+            "cover": Cover.of_cells(counts, one.names, TRUTH).to_json(),
+            "data_share": round(float(seen.mean()), 4),
+        }
+        yield _record(pair, one.window, one.pixels, facts, dataset)
+
+
+def read_windows(pair: Pair, classes: Classes, dataset: Dataset) -> Iterator[MaskedWindow]:
+    """The scene of a pair, or its tiles, each with the class of its pixels.
+
+    Raises:
+        FusarError: A file cannot be read, or the mask does not fit its scene or holds a code without a meaning.
+    """
     options = dataset.masks
+    names = tuple(name for name in dict.fromkeys(classes.values()) if name)
     with (
         open_scene(pair.image, band=options.band, quantity=options.quantity) as scene,
         _opened(pair.mask) as mask,
@@ -113,24 +158,8 @@ def _records(pair: Pair, classes: Classes, dataset: Dataset) -> Iterator[Record]
         for window in _windows(scene, pair, options.tile_px):
             db = scene.read(window)
             seen = np.isfinite(db)
-            codes = grid.read(window)
-            named, known = _named(codes, classes, pair.mask)
-            known &= seen
-            if known.sum() <= _LEAST_KNOWN * seen.sum():
-                told = f"only {known.sum():,} of {seen.sum():,} pixels with data have a class, too few to describe it"
-                if options.tile_px is None:
-                    raise CorpusError(f"{pair.mask}: {told}.")
-                dataset.notes[
-                    "a tile was left out, as at most half of its pixels with data have a class"
-                ] += 1
-                continue
-            names = tuple(name for name in dict.fromkeys(classes.values()) if name)
-            counts = count_cells(np.where(known, named, -1), len(names))
-            facts = _facts(scene, window, dataset) | {
-                "cover": Cover.of_cells(counts, names, TRUTH).to_json(),
-                "data_share": round(float(seen.mean()), 4),
-            }
-            yield _record(pair, window, stretch.quantise(db), facts, dataset)
+            named, known = _named(grid.read(window), classes, pair.mask)
+            yield MaskedWindow(scene, window, stretch.quantise(db), seen, named, known & seen, names)
 
 
 def _record(

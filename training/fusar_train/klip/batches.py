@@ -67,13 +67,10 @@ class KlipBatch:
 
     def to(self, device: torch.device) -> KlipBatch:
         """The batch on a device."""
-        decoder = DecoderInputs(
-            *(getattr(self.decoder, one.name).to(device) for one in fields(DecoderInputs))
-        )
         tensors = {
             one.name: getattr(self, one.name).to(device) for one in fields(KlipBatch) if one.name != "decoder"
         }
-        return KlipBatch(**tensors, decoder=decoder)
+        return KlipBatch(**tensors, decoder=self.decoder.to(device))
 
 
 def grey_image(record: Record, side: int) -> NDArray[np.uint8]:
@@ -123,7 +120,7 @@ class Schedule(Dataset[Example]):
         settings = self._settings
         told = self._drawn(self.data.sub_texts[number], rng)
         may = [place for place, one in enumerate(told) if one.learnt]
-        most = min(len(may), settings.blanks)
+        most = min(len(may), settings.blanks) if rng.random() < settings.written else 0
         blanks = rng.permutation(may)[: int(rng.integers(1, most + 1))].tolist() if most else []
         return Example(
             record=number,

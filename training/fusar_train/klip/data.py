@@ -102,19 +102,26 @@ class KlipData:
     ) -> KlipData:
         """With other words for some sub-texts, and some left out of what the decoder learns; all others are learned.
 
+        Words that the data hold for the same key tell the fact that they tell there.
+
         Args:
             tokenizer: That of the run.
             said: New texts by (number of the record, place of the sub-text).
             unlearnt: (number of the record, place) of sub-texts that the decoder is not asked to write.
         """
         facts = dict(self.facts)
+        known = (
+            {(one.slot, one.text): one.fact for several in self.sub_texts for one in several} if said else {}
+        )
         told = []
         for number, several in enumerate(self.sub_texts):
             now = []
             for place, one in enumerate(several):
                 at = (number, place)
                 if at in said:
-                    fact = facts.setdefault((one.slot, plain(said[at])), len(facts))
+                    fact = known.get((one.slot, said[at]), UNKNOWN_FACT)
+                    if fact == UNKNOWN_FACT:
+                        fact = facts.setdefault((one.slot, plain(said[at])), len(facts))
                     ids = tuple(tokenizer.pieces(said[at]))
                     one = replace(one, text=said[at], fact=fact, tokens=ids)
                 now.append(replace(one, learnt=at not in unlearnt))
@@ -278,12 +285,17 @@ def _notes(
         yield f"{fewer} of {len(sets)} texts have fewer than eight sub-texts: what is missing is not learned from them"
 
 
-def fitted(data: KlipData, tokenizer: KlipTokenizer, settings: KlipSettings) -> KlipData:
+def readable(data: KlipData, tokenizer: KlipTokenizer, longest: int, remedy: str) -> KlipData:
     """The data as a tokenizer reads it, without sub-texts that are too long for the decoder.
 
+    Args:
+        data: The data.
+        tokenizer: Of the model.
+        longest: Most tokens of a text.
+        remedy: What to do where the tokenizer does not know the language.
+
     Raises:
-        KlipError: The texts are in another language than the tokenizer knows, all too long, or fewer than a batch or
-            the queue wants.
+        KlipError: The texts are in another language than the tokenizer knows, or all too long.
     """
     notes = [*data.notes]
     different = list(dict.fromkeys(data.words()))
@@ -291,18 +303,10 @@ def fitted(data: KlipData, tokenizer: KlipTokenizer, settings: KlipSettings) -> 
     if strange > STRANGE:
         said = f"{strange:.0%} of the words of the texts are unknown to the tokenizer"
         if strange > TOO_STRANGE:
-            small = f"raise --set tokenizer={settings.tokenizer}, the most words that it may have"
-            theirs = (
-                "give the tokenizer and text tower of their language (--set text=... --set tokenizer=...), or train "
-                "both on them: a number as tokenizer, sizes as text (see tiny.yaml)"
-            )
-            raise KlipError(
-                f"{said}, such as in {_strangest(tokenizer, different)[:60]!r}: "
-                f"{small if isinstance(settings.tokenizer, int) else theirs}."
-            )
+            raise KlipError(f"{said}, such as in {_strangest(tokenizer, different)[:60]!r}: {remedy}")
         notes.append(said)
     data = data.tokenised(tokenizer)
-    room = most_tokens(settings)
+    room = most_tokens(longest)
     long = [(i, one) for i, several in enumerate(data.sub_texts) for one in several if len(one.tokens) > room]
     if long:
         number, first = long[0]
@@ -314,6 +318,24 @@ def fitted(data: KlipData, tokenizer: KlipTokenizer, settings: KlipSettings) -> 
             raise KlipError(f"{said}, and no others are left: shorten them, or raise --set longest=...")
         notes.append(f"{said}: they are left out; shorten them, or raise --set longest=...")
         data = replace(data, records=[data.records[n] for n in full], sub_texts=[kept[n] for n in full])
+    return replace(data, notes=tuple(notes))
+
+
+def fitted(data: KlipData, tokenizer: KlipTokenizer, settings: KlipSettings) -> KlipData:
+    """The data as a run reads it: as ``readable``, and enough for its batches.
+
+    Raises:
+        KlipError: The texts are in another language than the tokenizer knows, all too long, or fewer than a batch or
+            the queue wants.
+    """
+    remedy = (
+        f"raise --set tokenizer={settings.tokenizer}, the most words that it may have."
+        if isinstance(settings.tokenizer, int)
+        else "give the tokenizer and text tower of their language (--set text=... --set tokenizer=...), or train both "
+        "on them: a number as tokenizer, sizes as text (see tiny.yaml)."
+    )
+    data = readable(data, tokenizer, settings.longest, remedy)
+    notes = [*data.notes]
     sets = [
         [one for one in several if SLOTS[one.slot][0] == keys]
         for several in data.sub_texts
@@ -349,6 +371,6 @@ def length_of(told: Sequence[SubText]) -> int:
     return visible + 2 * _HEADING + max(len(one.tokens) for one in told)
 
 
-def most_tokens(settings: KlipSettings) -> int:
+def most_tokens(longest: int) -> int:
     """Most tokens of a sub-text: it must fit beside a text that is as long, and be written after it."""
-    return settings.longest // 3
+    return longest // 3

@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass as validated
 
 from fusar_gpt.errors import FusarError
 from fusar_gpt.retrieval import ImageTowerConfig, TextTowerConfig
+from fusar_train.klip.scio.options import ScioOptions
 from fusar_train.validation import Count, Number, Positive, Whole, first_fault
 
 RECIPES = Path(__file__).parent
@@ -58,6 +59,7 @@ class KlipSettings:
     hard: _Part = 1.0
     easy_share: _Part = 0.0
     matched: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    written: Annotated[Number, Field(gt=0, le=1)] = 1.0
     blanks: Count = 3
     without_context: _Part = 0.0
 
@@ -111,6 +113,7 @@ class KlipRun:
         settings: Its settings.
         resume: Go on with the run in ``work``.
         device: "auto" or "cpu".
+        scio: How texts are screened and rebuilt on the way; None to leave them as they are.
     """
 
     data: tuple[Path, ...]
@@ -120,6 +123,7 @@ class KlipRun:
     settings: KlipSettings
     resume: bool = False
     device: str = "auto"
+    scio: ScioOptions | None = None
 
 
 def image_config(entries: dict[str, Any]) -> ImageTowerConfig:

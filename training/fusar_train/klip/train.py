@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -114,13 +115,12 @@ def stopping(run: KlipRun) -> Iterator[None]:
         raise KlipError(f"Stopped. {saved_sentence(run.work)}") from None
 
 
-def finish(prepared: Prepared) -> None:
-    """Writes the checkpoint and removes what the run would go on from."""
+def finish(prepared: Prepared, more: Mapping[str, Any] | None = None) -> None:
+    """Writes the checkpoint, ``more`` into its card, and removes what the run would go on from."""
     state, run = PartialState(), prepared.run
     if state.is_main_process:
-        write_result(
-            run, prepared.trainer.model, prepared.tokenizer, prepared.trainer.data, prepared.trainer.step
-        )
+        trainer = prepared.trainer
+        write_result(run, trainer.model, prepared.tokenizer, trainer.data, trainer.step, more)
         for _, path in numbered(run.work):
             shutil.rmtree(path)
     state.wait_for_everyone()
@@ -134,5 +134,8 @@ def open_run(run: KlipRun, data: KlipData, tokenizer: KlipTokenizer) -> Path | N
     """
     kept = {name: value for name, value in run.settings.record().items() if name not in HARMLESS}
     tokens = hashlib.sha256(tokenizer.backend.to_str().encode()).hexdigest()
-    described = json.loads(json.dumps({"sub-texts": data.fingerprint(), "vocabulary": tokens, **kept}))
+    scio = {} if run.scio is None else {"scio": asdict(run.scio)}
+    described = json.loads(
+        json.dumps({"sub-texts": data.fingerprint(), "vocabulary": tokens, **scio, **kept})
+    )
     return open_run_folder(run.work, described, resume=run.resume, failure=KlipError)

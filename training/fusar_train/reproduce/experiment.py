@@ -17,9 +17,6 @@ from fusar_train.stages.settings import RECIPES, Settings
 from fusar_train.validation import read_yaml
 
 EXPERIMENT_FILE, RESULT_FILE = "experiment.json", "result.json"
-MOST_SEEDS = 10
-MOST_JOBS = 4
-"""Runs at once by default, where there are as many cores."""
 FREE = ("base", "device", "keep")
 """What may differ when an experiment is gone on with; the base's files are known by their hash."""
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 from fusar_train.evaluation.bootstrap import Estimate, Statistic, difference, estimate, mean
 from fusar_train.evaluation.metrics import ALL, MetricKey, compute_metrics
 from fusar_train.evaluation.predictions import PREDICTIONS_FILE, read_predictions
 from fusar_train.evaluation.results import cases_of
+from fusar_train.evaluation.seeds import SeedMean, over_seeds, percent
 from fusar_train.reproduce.experiment import (
     METRICS,
     RESULT_FILE,
@@ -23,9 +21,6 @@ from fusar_train.reproduce.experiment import (
     work_folder,
 )
 from fusar_train.stages.run_log import read_log
-
-T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""The 97.5th percentile of Student's t with 1, 2, ... degrees of freedom."""
 
 _BOOTSTRAP_SEED = 0
 
@@ -59,11 +54,6 @@ class RunOutcome:
         return ", ".join(f"{title} {percent(self.value(key))}" for key, title in METRICS.items())
 
 
-def percent(value: float | None) -> str:
-    """Such as 52.5; a dash for nothing."""
-    return "\u2013" if value is None else f"{100 * value:.1f}"
-
-
 def read_outcome(experiment: Experiment, run: TrainingRun) -> RunOutcome:
     """Reads a finished run.
 
@@ -87,29 +77,6 @@ def read_outcome(experiment: Experiment, run: TrainingRun) -> RunOutcome:
         raise ReproduceError(f"{folder} makes no sense ({error}): remove it and repeat.") from error
     figures = dict(zip(kept, estimate(list(kept.values()), len(images), _BOOTSTRAP_SEED), strict=True))
     return RunOutcome(run, tuple(images), kept, figures, losses, facts)
-
-
-@dataclass(frozen=True)
-class SeedMean:
-    """A mean over ``n`` seeds; ``half`` is half the width of its 95 % t-interval, None with one seed."""
-
-    value: float
-    half: float | None
-    n: int
-
-    @property
-    def decided(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.half is not None and abs(self.value) > self.half
-
-
-def over_seeds(values: Sequence[float]) -> SeedMean:
-    """The mean of independent values and Student's interval for it."""
-    n = len(values)
-    if n < 2:
-        return SeedMean(float(values[0]), None, n)
-    spread = float(np.std(values, ddof=1))
-    return SeedMean(float(np.mean(values)), T_975[n - 2] * spread / math.sqrt(n), n)
 
 
 @dataclass(frozen=True)

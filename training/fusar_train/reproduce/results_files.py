@@ -12,6 +12,7 @@ from fusar_gpt.findings.report import load_template
 from fusar_train.evaluation.bootstrap import LEVEL, RESAMPLES
 from fusar_train.evaluation.metrics import MetricKey
 from fusar_train.evaluation.papers import NOTE
+from fusar_train.evaluation.seeds import SeedMean, percent
 from fusar_train.reproduce.curves import draw
 from fusar_train.reproduce.experiment import (
     FREE,
@@ -25,8 +26,6 @@ from fusar_train.reproduce.experiment import (
 from fusar_train.reproduce.outcome import (
     RowDifference,
     RunOutcome,
-    SeedMean,
-    percent,
     row_difference,
     row_mean,
 )

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 
-from fusar_gpt.errors import OutputError
 from fusar_gpt.findings.output import whole_file
 from fusar_gpt.model.folder import Card, digest
 from fusar_gpt.model.store import find
+from fusar_train import child_processes
+from fusar_train.child_processes import LOG_FILE, MOST_JOBS, Child, Log, close, cores, reason
+from fusar_train.evaluation.seeds import MOST_SEEDS
 from fusar_train.reproduce.experiment import (
     EXPERIMENT_FILE,
     FREE,
-    MOST_JOBS,
-    MOST_SEEDS,
     PRESETS,
     RESULT_FILE,
     ROWS,
@@ -37,8 +33,6 @@ from fusar_train.reproduce.outcome import RunOutcome, read_outcome
 from fusar_train.reproduce.results_files import write_results
 from fusar_train.simulation.records import write_chips
 
-LOG_FILE = "log.txt"
-_POLL_S = 0.2
 _TLM = "model.tlm.w2.weight"
 
 
@@ -73,31 +67,6 @@ def chosen_rows(names: Sequence[str] | None) -> list[str]:
     if unknown := sorted(set(names or ()) - set(ROWS)):
         raise ReproduceError(f"There is no row {unknown[0]}: take some of {', '.join(ROWS)}.")
     return [row for row in ROWS if names is None or row in names]
-
-
-def cores() -> int:
-    """The processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-class Log:
-    """Lines with their time, on stderr and in ``log.txt``."""
-
-    def __init__(self, out: Path) -> None:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"Cannot make {out}: {error.strerror}. Give another --out.") from error
-        self._path = out / LOG_FILE
-
-    def say(self, text: str) -> None:
-        """Writes a line."""
-        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}"
-        print(line, file=sys.stderr, flush=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
 
 
 def begin(args: argparse.Namespace, preset: Preset, log: Log) -> Experiment:
@@ -211,52 +180,17 @@ def statuses(
     experiment: Experiment, runs: Sequence[TrainingRun], jobs: int, log: Log
 ) -> Iterator[tuple[TrainingRun, int]]:
     """Carries out runs, some at a time; gives each with its exit status when it ends."""
-    waiting = list(reversed(runs))
-    going: dict[TrainingRun, subprocess.Popen[bytes]] = {}
-    try:
-        while waiting or going:
-            while waiting and len(going) < jobs:
-                run = waiting.pop()
-                log.say(f"{run.name} begins")
-                folder = experiment.folder(run)
-                folder.mkdir(parents=True, exist_ok=True)
-                words = [str(experiment.out), run.row, str(run.seed)]
-                going[run] = opened(words, folder / LOG_FILE, max(cores() // jobs, 1))
-            for run, child in list(going.items()):
-                if (status := child.poll()) is not None:
-                    close(going.pop(run))
-                    yield run, status
-            time.sleep(_POLL_S)
-    finally:
-        for child in going.values():
-            close(child)
+
+    def begin_run(run: TrainingRun) -> Child:
+        log.say(f"{run.name} begins")
+        folder = experiment.folder(run)
+        folder.mkdir(parents=True, exist_ok=True)
+        words = [str(experiment.out), run.row, str(run.seed)]
+        return opened(words, folder / LOG_FILE, max(cores() // jobs, 1))
+
+    return child_processes.statuses(runs, jobs, begin_run)
 
 
-def opened(arguments: Sequence[str], log: Path, threads: int) -> subprocess.Popen[bytes]:
-    """A process of ``fusar_train.reproduce.worker``, which ends when its stdin closes."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    with log.open("ab") as said:
-        return subprocess.Popen(
-            [sys.executable, "-m", "fusar_train.reproduce.worker", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=said,
-            stderr=said,
-            env=environment,
-        )
-
-
-def close(child: subprocess.Popen[bytes]) -> None:
-    """Ends a process, if it has not ended, and forgets it."""
-    child.terminate()
-    child.wait()
-    if child.stdin:
-        child.stdin.close()
-
-
-def reason(log: Path, status: int) -> str:
-    """The last line that a failed process said, or what ended it."""
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.is_file() else []
-    said = [line.strip() for line in lines if line.strip()]
-    if status < 0:
-        return f"it was ended by signal {-status} (9: perhaps out of memory); its log is {log}"
-    return f"{said[-1][:300]} (log: {log})" if said else f"it ended with {status} and said nothing"
+def opened(arguments: Sequence[str], log: Path, threads: int) -> Child:
+    """A process of ``fusar_train.reproduce.worker``."""
+    return child_processes.opened("fusar_train.reproduce.worker", arguments, log, threads)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +16,7 @@ from fusar_gpt.errors import FusarError
 from fusar_gpt.findings.output import whole_file
 from fusar_gpt.model import load_checkpoint
 from fusar_gpt.tasks import SEARCHES
+from fusar_train.child_processes import end_with_parent
 from fusar_train.evaluation.inference import ask
 from fusar_train.evaluation.labelled_images import open_images
 from fusar_train.evaluation.predictions import PREDICTIONS_FILE, Condition, write_predictions
@@ -108,17 +107,6 @@ def make_base(out: Path, preset: Preset) -> None:
     chosen.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     train_tiny(partial, None, chosen)
     partial.rename(out / "base")
-
-
-def end_with_parent() -> None:
-    """Ends this process when the one that started it is gone, however it went: its end of stdin closes then."""
-
-    def wait() -> None:
-        while os.read(sys.stdin.fileno(), 1):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def main(arguments: Sequence[str]) -> int:

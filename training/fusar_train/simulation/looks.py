@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fusar_train.corpus.chip import Looks, clip_objects
 from fusar_train.corpus.texts.cover import BUILT, CROPS, OPEN, QUAYS, ROADS, TRUTH, WATER, Cover, count_cells
@@ -31,10 +32,16 @@ def looks_of(site: Site, margin: int) -> Looks:
     labels = [flats[target.flat].hosts for target in site.targets]
     objects, _ = clip_objects(boxes, labels, width, height)  # type: ignore[arg-type]
     calm = {flats[target.flat].hosts for target in site.targets if not flats[target.flat].wind}
+    cover = Cover.of_cells(count_cells(shown_cover(site, margin), len(NAMES)), NAMES, TRUTH)
+    return Looks(objects, tuple(sorted(calm & {item.label for item in objects})), cover.to_json())
+
+
+def shown_cover(site: Site, margin: int) -> NDArray[np.uint8]:
+    """The number in ``NAMES`` of what the image shows at each pixel, uint8 [h, w], without its margin."""
+    flats = site.land.flats
+    height, width = (side - 2 * margin for side in site.land.shape)
     code = {True: _SMOOTH_GROUND, False: _OPEN}
     kinds = np.array([0 if flat.wind else code[flat.hosts == "plane"] for flat in flats], np.uint8)
     inside = (slice(margin, margin + height), slice(margin, margin + width))
     flat = site.land.flat[inside]
-    shown = np.where(flat > 0, kinds[flat], site.land.surface[inside])
-    cover = Cover.of_cells(count_cells(shown, len(NAMES)), NAMES, TRUTH)
-    return Looks(objects, tuple(sorted(calm & {item.label for item in objects})), cover.to_json())
+    return np.where(flat > 0, kinds[flat], site.land.surface[inside]).astype(np.uint8)

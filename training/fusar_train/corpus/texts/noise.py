@@ -260,7 +260,12 @@ def _places(text: str) -> list[tuple[int, str]]:
 
 
 def write_noise(
-    folder: Path, describer: str | None, share: float, seed: int, kinds: Sequence[str] = tuple(KINDS)
+    folder: Path,
+    describer: str | None,
+    share: float,
+    seed: int,
+    kinds: Sequence[str] = tuple(KINDS),
+    name: str | None = None,
 ) -> tuple[Path, Path]:
     """Plants noise in what one describer said; returns the files of the texts and of the truth.
 
@@ -274,6 +279,7 @@ def write_noise(
         share: As in ``plant``.
         seed: As in ``plant``.
         kinds: As in ``plant``.
+        name: Of the noisy texts, instead of NAME-noise20.
 
     Raises:
         CorpusError: As ``plant``; nobody of this name has described the records; or the noisy texts are there already.
@@ -282,7 +288,7 @@ def write_noise(
     file = texts_file(folder, describer)
     if file is None:
         raise CorpusError(f"{folder} is described by nobody: run fusar-train corpus describe.")
-    name = f"{file.stem}-noise{100 * share:g}"
+    name = name or f"{file.stem}-noise{100 * share:g}"
     out, truth = (folder / TEXTS_FOLDER / f"{name}{end}" for end in (".jsonl", ".truth.json"))
     for path in (out, truth):
         if path.exists():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fusar_train.evaluation.bootstrap import Statistic, estimate
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -49,3 +51,9 @@ class Section:
     rows: tuple[Row, ...]
     paper: tuple[Row, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def measured(statistics: Mapping[str, Statistic], images: int, seed: int) -> dict[str, Figure]:
+    """Figures with their bootstrap intervals over images; those that are undefined are left out."""
+    found = zip(statistics, estimate(list(statistics.values()), images, seed), strict=True)
+    return {name: Figure(e.value, e.n, e.low, e.high) for name, e in found if e.value is not None}
