@@ -108,6 +108,14 @@ def test_it_is_shown_with_what_it_is_for_and_what_it_knows(capsys, home):
     } <= lines
 
 
+def test_its_figures_are_told_one_a_line(capsys, home):
+    card = json.loads((home / "mine/klip.json").read_text())
+    (home / "mine/klip.json").write_text(
+        json.dumps(card | {"figures": {"Retrieval": "R@10 41.0", "Facts": 0.6}})
+    )
+    assert "\n  Retrieval: R@10 41.0\n  Facts: 0.6\n" in ok(capsys, "show", "mine")
+
+
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
 def test_show_reads_every_byte_of_it(capsys, home, name):
     path = home / "mine" / name

@@ -295,3 +295,11 @@ def test_what_is_not_on_the_hub(capsys, hub, monkeypatch):
     assert "holds no stage9/" in failed(capsys, "pull", "--subfolder", "stage9")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     assert "check its name and the network" in failed(capsys, "pull")
+
+
+def test_a_connection_that_the_library_closes_under_itself_is_one_line(capsys, hub, monkeypatch):
+    def broken(*_, **__):
+        raise AttributeError("'NoneType' object has no attribute 'request'")
+
+    monkeypatch.setattr("fusar_gpt.model.hub.snapshot_download", broken)
+    assert "cannot be fetched" in failed(capsys, "pull")

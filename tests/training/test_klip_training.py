@@ -410,7 +410,7 @@ def test_a_hub_that_cannot_be_reached_is_one_sentence(data, tmp_path, monkeypatc
     [
         ({"queue": 40}, "queue 40 is larger than the 32 records"),
         ({"batch": 40}, "batch 40 is larger than the 32 records"),
-        ({"split": "val"}, "none of 0 records of the split val has sub-texts"),
+        ({"split": "val"}, "no record is of the split val, but 32 of train"),
         ({"image": {"image_px": 30, "token_px": 8}}, "The setting image makes no sense"),
         ({"vision_start": 8}, "vision_start wants images of 224 px"),
     ],

@@ -254,7 +254,8 @@ def _klip_in_words(shown: dict[str, Any]) -> dict[str, str]:
         "pixel_m": _in_words(shown["pixel_m"]) if shown["pixel_m"] else "not known",
         "sensors": _in_words(shown["sensors"]) if shown["sensors"] else "not known",
         "facts": f"{_in_words(known)} (--json tells them)" if known else "not known",
-        "figures": _in_words(shown["figures"]) or "none measured",
+        "figures": "".join(f"\n  {name}: {_in_words(value)}" for name, value in shown["figures"].items())
+        or "none measured",
         "training": _in_words(made) if made else "not known",
         "longest_text": f"{shown['longest_text']} tokens",
         "vector": f"{shown['vector']} numbers an image or text",

@@ -21,7 +21,8 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 MARGIN = 2 << 30  # bytes that stay free on the disk after a download
 
-_FAILED = (OSError, ValueError, HTTPError)
+# AttributeError: where a connection breaks, one of the library's threads closes the session that another still uses.
+_FAILED = (OSError, ValueError, HTTPError, AttributeError)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, BertForMaskedLM, ViTModel
 from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model.checkpoint import quiet
 from fusar_gpt.model.folder import refuse_code, refused
-from fusar_gpt.model.hub import cached, fetch, look_up
+from fusar_gpt.model.hub import cached, check_space, fetch, look_up
 from fusar_gpt.retrieval import KlipConfig, KlipModel, KlipTokenizer, TextTowerConfig
 from fusar_gpt.retrieval.image_tower import vit_config
 from fusar_gpt.retrieval.text_tower import bert_config
@@ -93,13 +93,17 @@ def weights_folder(name: str) -> Path:
     """The folder of that name, or that of a model of the hub, fetched unless it is in the hub's cache.
 
     Raises:
-        KlipError: It is no folder, and the hub has no such model or cannot be reached.
+        KlipError: It is no folder, and the hub has no such model or cannot be reached, or the disk has no room for it.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
     try:
-        return cached(name, _FILES) or fetch(look_up(name, _FILES), report)
+        if known := cached(name, _FILES):
+            return known
+        remote = look_up(name, _FILES)
+        check_space([remote])
+        return fetch(remote, report)
     except CheckpointError as error:
         raise KlipError(
             f"{name} is no folder, and from the hub {error}; or give a folder that holds it, with --set image=..., "
