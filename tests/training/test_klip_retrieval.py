@@ -266,7 +266,7 @@ def test_what_cannot_be_measured_is_told_and_all_else_is_reported(model, data, t
     assert main([*call, "--only", "facts"]) == 1
     assert "Say what to measure on with --data" in capsys.readouterr().err
     assert main([*call, "--data", str(data), "--split", "val", "--only", "facts"]) == 1
-    assert "none of 0 records of the split val has sub-texts" in capsys.readouterr().err
+    assert "no record is of the split val" in capsys.readouterr().err
     absent = [*call, "--data", str(data), "--only", "queries,facts", "--queries", str(tmp_path / "absent")]
     assert main(absent) == 1
     assert "queries was not measured:" in capsys.readouterr().err

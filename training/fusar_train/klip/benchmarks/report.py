@@ -52,9 +52,10 @@ def html(report: Report) -> str:
 
 
 def _render(template: str, report: Report) -> str:
+    images = report.about["images"]
     return load_template("fusar_train.klip.benchmarks", template).render(
         title=f"Benchmarks of {report.about['model']}",
-        subtitle=f"{report.about['images']} images of the split {report.about['split']}",
+        subtitle=f"{images} images of the split {report.about['split']}" if images else "no described images",
         about=report.about,
         notes=report.notes,
         sections=[
