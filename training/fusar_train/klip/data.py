@@ -230,8 +230,8 @@ def _nothing(
     if not mute and other:
         found = ", ".join(f"{count} of {name}" for name, count in other.items())
         return (
-            f"no record is of the split {split}, but {found}{bad}. Take another one (to train, --set split=NAME, or null "
-            "for all; to evaluate, --split NAME), or divide them with fusar-train data split."
+            f"no record is of the split {split}, but {found}{bad}. Take another one (to train, --set split=NAME, or "
+            "null for all; to evaluate, --split NAME), or divide them with fusar-train data split."
         )
     if names := sorted(
         {name for path in paths for name in describers(path if path.is_dir() else path.parent)}
