@@ -49,10 +49,13 @@ def refused(data, tmp_path, match, **changes):
 
 def test_records_of_other_splits_are_counted_where_none_is_of_the_one_asked_for(data, tmp_path):
     refused(
-        data, tmp_path, "no record is of the split val, but 24 of train. .* --set split=NAME", split="val"
+        data,
+        tmp_path,
+        "no record is of the split val, but 24 of train. .* --set split=NAME, or null",
+        split="val",
     )
     loose = write_data(tmp_path / "loose", 8, split=None)
-    refused(loose, tmp_path, "no record is of the split train, but 8 of no split.* all with --set split=null")
+    refused(loose, tmp_path, "no record is of the split train, but 8 of no split.* --set split=NAME, or null")
     assert len(read_data([loose], None, None)) == 8
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -449,7 +450,8 @@ def train_scio_until(run, last):
 def test_too_few_steps_and_equal_names_are_refused(data, tmp_path):
     with pytest.raises(KlipError, match="2 steps are too few for 3 phases"):
         train_klip_scio(scio_order(data, tmp_path / "out", max_steps=2))
-    twice = replace(scio_order(data, tmp_path / "twice"), data=(data, data))
+    copytree(data, tmp_path / "copy")
+    twice = replace(scio_order(data, tmp_path / "twice"), data=(data, tmp_path / "copy"))
     with pytest.raises(KlipError, match="Two records are called 'sample/000'"):
         train_klip_scio(twice)
 
