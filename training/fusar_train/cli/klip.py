@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--settings", default="tiny", metavar="tiny|paper|FILE", help="default: tiny, for CPUs"
     )
     parser.add_argument(
+        "--base", metavar="NAME|DIR", help="train on from this FUSAR-KLIP, with its towers and tokenizer"
+    )
+    parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting; may be repeated"
     )
     parser.add_argument(
@@ -108,6 +111,7 @@ def run(arguments: argparse.Namespace) -> None:
     asked = KlipRun(
         data=tuple(arguments.data),
         texts=arguments.texts,
+        base=arguments.base,
         out=arguments.out,
         work=arguments.work or arguments.out.with_name(f"{arguments.out.name}.run"),
         settings=read_yaml(

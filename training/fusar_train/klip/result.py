@@ -72,6 +72,7 @@ def card_of(
         training={
             "data": [str(path) for path in run.data],
             "texts": run.texts,
+            "base": run.base,
             "data_sha256": data.fingerprint(),
             "records": len(records),
             "simulated": sum(bool(record.provenance.get("simulated")) for record in records),

@@ -114,6 +114,7 @@ class KlipRun:
         resume: Go on with the run in ``work``.
         device: "auto" or "cpu".
         scio: How texts are screened and rebuilt on the way; None to leave them as they are.
+        base: A FUSAR-KLIP to train on, by name or folder; its towers and tokenizer stand in for those of the settings.
     """
 
     data: tuple[Path, ...]
@@ -124,6 +125,7 @@ class KlipRun:
     resume: bool = False
     device: str = "auto"
     scio: ScioOptions | None = None
+    base: str | None = None
 
 
 def image_config(entries: dict[str, Any]) -> ImageTowerConfig:

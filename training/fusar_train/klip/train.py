@@ -10,17 +10,17 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
 
-from fusar_gpt.retrieval import KlipTokenizer
+from fusar_gpt.retrieval import Klip, KlipTokenizer, load_klip
 from fusar_train.klip.data import KlipData, check_count, fitted, read_data
 from fusar_train.klip.result import check_free, write_result
-from fusar_train.klip.settings import KlipError, KlipRun
+from fusar_train.klip.settings import KlipError, KlipRun, KlipSettings
 from fusar_train.klip.start import new_model, open_tokenizer
 from fusar_train.klip.states import saved_sentence
 from fusar_train.klip.trainer import FIGURES, KlipTrainer
@@ -84,14 +84,15 @@ def prepare(run: KlipRun) -> Prepared:
         )
     data = read_data(run.data, run.texts, settings.split)
     check_count(data, settings)  # before gigabytes are fetched
-    tokenizer = open_tokenizer(settings, data)
-    data = fitted(data, tokenizer, settings)
+    base = None if run.base is None else load_klip(run.base, device="cpu")
+    tokenizer = open_tokenizer(settings, data) if base is None else base.tokenizer
+    data = fitted(data, tokenizer, settings if base is None else as_base(settings, base))
     if state.is_main_process:
         for note in data.notes:
             report(f"note: {note}")
-    model = new_model(settings, tokenizer)
-    found = open_run(run, data, tokenizer)
-    if settings.vision_start and found is None:
+    model = new_model(settings, tokenizer) if base is None else base.model
+    found = open_run(run, data, tokenizer, "" if base is None else base.card.hash)
+    if settings.vision_start and found is None and base is None:
         start_vision(model.image.to(state.device), settings, run.work, state.device)
     log = RunLog(run.work, "klip", (*FIGURES, "tau"))
     trainer = KlipTrainer(model, tokenizer, data, settings, run.work, state.device, log)
@@ -104,6 +105,14 @@ def prepare(run: KlipRun) -> Prepared:
             f"{weights:.2f} M weights, {trainer.steps} steps of {settings.batch}"
         )
     return Prepared(run, trainer, tokenizer, data)
+
+
+def as_base(settings: KlipSettings, base: Klip) -> KlipSettings:
+    """The settings with what the base decides; KlipError where it cannot be trained so."""
+    longest = base.model.config.text.longest
+    if settings.longest > longest:
+        raise KlipError(f"{base.card.name} reads {longest} tokens: --set longest={longest} or less.")
+    return replace(settings, tokenizer=base.card.name)
 
 
 @contextmanager
@@ -126,16 +135,23 @@ def finish(prepared: Prepared, more: Mapping[str, Any] | None = None) -> None:
     state.wait_for_everyone()
 
 
-def open_run(run: KlipRun, data: KlipData, tokenizer: KlipTokenizer) -> Path | None:
+def open_run(run: KlipRun, data: KlipData, tokenizer: KlipTokenizer, base: str = "") -> Path | None:
     """Makes the run's folder, or finds the state to go on from in it; None for the beginning.
+
+    Args:
+        run: What was asked for.
+        data: What it learns from.
+        tokenizer: Of the texts.
+        base: The hash of what it starts from; empty where that is nothing.
 
     Raises:
         KlipError: It holds a run and ``resume`` was not said, or a run of other settings, texts or tokenizer.
     """
     kept = {name: value for name, value in run.settings.record().items() if name not in HARMLESS}
     tokens = hashlib.sha256(tokenizer.backend.to_str().encode()).hexdigest()
-    scio = {} if run.scio is None else {"scio": asdict(run.scio)}
+    more: dict[str, Any] = {} if run.scio is None else {"scio": asdict(run.scio)}
+    more |= {"base": base} if base else {}
     described = json.loads(
-        json.dumps({"sub-texts": data.fingerprint(), "vocabulary": tokens, **scio, **kept})
+        json.dumps({"sub-texts": data.fingerprint(), "vocabulary": tokens, **more, **kept})
     )
     return open_run_folder(run.work, described, resume=run.resume, failure=KlipError)
