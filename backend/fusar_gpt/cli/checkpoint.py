@@ -248,7 +248,9 @@ def _klip_in_words(shown: dict[str, Any]) -> dict[str, str]:
     known = {key: len(facts) for key, facts in shown["facts"].items()}
     words = shown["words"]
     told = {
-        "words": f"{len(words)}, such as {', '.join(words[:12])} (--json tells them)" if words else "not known",
+        "words": f"{len(words)}, such as {', '.join(words[:12])} (--json tells them)"
+        if words
+        else "not known",
         "kind": f"{shown['kind']}: compares images with texts and writes texts; it cannot interpret a scene",
         "with_keys": f"{shown['with_keys']:.0%} of its texts were told as 'Key: text'",
         "pixel_m": _in_words(shown["pixel_m"]) if shown["pixel_m"] else "not known",
