@@ -111,9 +111,19 @@ def test_it_is_shown_with_what_it_is_for_and_what_it_knows(capsys, home):
 def test_its_figures_are_told_one_a_line(capsys, home):
     card = json.loads((home / "mine/klip.json").read_text())
     (home / "mine/klip.json").write_text(
-        json.dumps(card | {"figures": {"Retrieval": "R@10 41.0", "Facts": 0.6}})
+        json.dumps(
+            card
+            | {
+                "figures": {
+                    "Retrieval": "R@10 41.0",
+                    "Facts": {"Count": "P@10 3", "mean": "P@10 4"},
+                    "Boxes": {},
+                }
+            }
+        )
     )
-    assert "\n  Retrieval: R@10 41.0\n  Facts: 0.6\n" in ok(capsys, "show", "mine")
+    told = "\n  Retrieval: R@10 41.0\n  Facts: mean P@10 4 (1 more lines: --json tells them)\n  Boxes: \n"
+    assert told in ok(capsys, "show", "mine")
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])

@@ -256,7 +256,7 @@ def _klip_in_words(shown: dict[str, Any]) -> dict[str, str]:
         "pixel_m": _in_words(shown["pixel_m"]) if shown["pixel_m"] else "not known",
         "sensors": _in_words(shown["sensors"]) if shown["sensors"] else "not known",
         "facts": f"{_in_words(known)} (--json tells them)" if known else "not known",
-        "figures": "".join(f"\n  {name}: {_in_words(value)}" for name, value in shown["figures"].items())
+        "figures": "".join(f"\n  {name}: {_headline(value)}" for name, value in shown["figures"].items())
         or "none measured",
         "training": _in_words(made) if made else "not known",
         "longest_text": f"{shown['longest_text']} tokens",
@@ -285,6 +285,14 @@ def _as_json(entry: Entry) -> dict[str, Any]:
         "base": getattr(card, "base", None),
         "problem": entry.problem,
     }
+
+
+def _headline(table: Any) -> str:
+    """A figure of a card, or of a table the line of its mean, else its first."""
+    if not isinstance(table, dict) or len(table) < 2:
+        return _in_words(table)
+    name = next((name for name in table if name.startswith("mean")), next(iter(table)))
+    return f"{name} {table[name]} ({len(table) - 1} more lines: --json tells them)"
 
 
 def _in_words(value: Any) -> str:

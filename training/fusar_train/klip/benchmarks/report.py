@@ -8,7 +8,7 @@ from typing import Any
 
 from fusar_gpt.findings.report import load_template
 from fusar_train.evaluation.bootstrap import RESAMPLES
-from fusar_train.klip.benchmarks.section import Figure, Section
+from fusar_train.klip.benchmarks.section import Figure, Row, Section
 
 FORMAT = 1
 NOTE = (
@@ -16,6 +16,8 @@ NOTE = (
     "measured here"
 )
 _DASH = "\u2013"
+CHANCE = ": chance"
+"""How the name of a row ends that says what chance would reach."""
 
 
 @dataclass(frozen=True)
@@ -110,16 +112,22 @@ def interval(figure: Figure) -> str:
     return f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"
 
 
-def for_card(report: Report) -> dict[str, str]:
-    """What was measured of the model, a sentence a row, as a checkpoint's card tells it."""
-    told = {}
-    for measured in report.benchmarks.values():
-        for section in measured.sections:
-            for row in section.rows:
-                figures = [
-                    f"{column} {shown(figure)}{f' ({known})' if (known := interval(figure)) else ''}"
-                    for column in section.columns
-                    if (figure := row.figures.get(column))
-                ]
-                told[f"{section.title}: {row.name}"] = f"{', '.join(figures)}; n {_cases(row.figures)}"
-    return told
+def for_card(report: Report) -> dict[str, dict[str, str]]:
+    """What was measured of the model, by table and row, as a checkpoint's card tells it."""
+    return {
+        section.title: {
+            row.name: _told(section, row) for row in section.rows if not row.name.endswith(CHANCE)
+        }
+        for measured in report.benchmarks.values()
+        for section in measured.sections
+    }
+
+
+def _told(section: Section, row: Row) -> str:
+    """The figures of a row in one line."""
+    figures = [
+        f"{column} {shown(figure)}{f' ({known})' if (known := interval(figure)) else ''}"
+        for column in section.columns
+        if (figure := row.figures.get(column))
+    ]
+    return f"{', '.join(figures)}; n {_cases(row.figures)}"
