@@ -57,8 +57,13 @@ def find(name: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def find_folder(name: str) -> Path:
-    """The local folder of a bundled or stored name, a path, or a hub id (downloaded into the hub's own cache)."""
+def find_folder(name: str, bundled: str = "tiny") -> Path:
+    """The local folder of a bundled or stored name, a path, or a hub id (downloaded into the hub's own cache).
+
+    Args:
+        name: Any of these.
+        bundled: The bundled checkpoint that an error offers.
+    """
     folder = find(name) or Path(name).expanduser()
     if folder.is_dir():
         return folder
@@ -66,7 +71,7 @@ def find_folder(name: str) -> Path:
         raise CheckpointError(_not_installed(name))
     if folder.exists() or not HUB_ID.fullmatch(name):
         raise CheckpointError(
-            f"{name} is not a checkpoint: give {' or '.join(BUNDLED)}, a stored name, a folder or a model hub id"
+            f"{name} is not a checkpoint: give {bundled}, a stored name, a folder or a model hub id"
         )
     try:
         return Path(snapshot_download(name, allow_patterns=list(_DOWNLOADED)))

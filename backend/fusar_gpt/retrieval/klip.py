@@ -115,5 +115,5 @@ def load_klip(name_or_dir: str | Path, *, device: str = "auto") -> Klip:
     if device not in ("auto", "cpu") and not (device.startswith("cuda") and gpu):
         raise CheckpointError(f"there is no device {device!r} here: take auto or cpu")
     where = torch.device(("cuda" if gpu else "cpu") if device == "auto" else device)
-    model, tokenizer, card = read_klip(find_folder(str(name_or_dir)))
+    model, tokenizer, card = read_klip(find_folder(str(name_or_dir), "klip-tiny"))
     return Klip(model.eval().to(where), tokenizer, card, where)
