@@ -250,8 +250,8 @@
         <translation>此安装中没有自带模型 {model}：请重新安装 fusar-gpt。</translation>
     </message>
     <message>
-        <source>{model} is not a checkpoint: give tiny, a stored name, a folder or a model hub id</source>
-        <translation>{model} 不是模型：请给出 tiny、已存储的名称、文件夹或模型库标识。</translation>
+        <source>{model} is not a checkpoint: give {bundled}, a stored name, a folder or a model hub id</source>
+        <translation>{model} 不是模型：请给出 {bundled}、已存储的名称、文件夹或模型库标识。</translation>
     </message>
     <message>
         <source>{model} lacks {parts}: get the checkpoint again</source>

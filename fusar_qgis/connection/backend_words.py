@@ -80,7 +80,7 @@ SENTENCES = (
         "BackendWords", "the bundled model {model} is not in this installation: install fusar-gpt again"
     ),
     QT_TRANSLATE_NOOP(
-        "BackendWords", "{model} is not a checkpoint: give tiny, a stored name, a folder or a model hub id"
+        "BackendWords", "{model} is not a checkpoint: give {bundled}, a stored name, a folder or a model hub id"
     ),
     QT_TRANSLATE_NOOP("BackendWords", "{model} lacks {parts}: get the checkpoint again"),
     QT_TRANSLATE_NOOP(
