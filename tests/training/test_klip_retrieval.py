@@ -153,6 +153,16 @@ def test_queries_of_one_fact_have_chance_and_ceiling(options):
     assert [row.name for row in section.rows][-1] == "mean over keys"
 
 
+def test_an_image_told_of_in_two_versions_is_one_image(options):
+    described = options.described
+    twice = [
+        (*several, *(replace(one, version=1) for one in several)) for several in described.data.sub_texts
+    ]
+    both = replace(described, data=replace(described.data, sub_texts=twice))
+    for queries_of_key in facts.draw_queries(both, 0).values():
+        assert all(len(set(query.right)) == len(query.right) for query in queries_of_key)
+
+
 @pytest.mark.parametrize(
     ("condition", "expected"),
     [

@@ -57,11 +57,11 @@ def draw_queries(described: Described, seed: int) -> Mapping[str, list[Query]]:
     Facts are drawn as often as they are told.
     """
     rng = np.random.default_rng(seed)
-    shown: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    shown: dict[int, dict[int, dict[int, None]]] = defaultdict(lambda: defaultdict(dict))
     told: dict[tuple[int, int], list[SubText]] = defaultdict(list)
     for number, several in enumerate(described.data.sub_texts):
         for one in several:
-            shown[one.slot][one.fact].append(number)
+            shown[one.slot][one.fact][number] = None  # once, in however many versions it is told
             told[one.slot, one.version].append(one)
     queries: dict[str, list[Query]] = {" ".join(SLOTS[slot]): [] for slot in sorted(shown)}
     for slot, version in sorted(told):
@@ -69,7 +69,7 @@ def draw_queries(described: Described, seed: int) -> Mapping[str, list[Query]]:
             mine = told[slot, version]
             some = [mine[place] for place in rng.permutation(len(mine))[:_QUERIES]]
             queries[" ".join(SLOTS[slot])] += [
-                Query(described.text_of([one]), shown[slot][one.fact]) for one in some
+                Query(described.text_of([one]), list(shown[slot][one.fact])) for one in some
             ]
     return queries
 
