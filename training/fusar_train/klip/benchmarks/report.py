@@ -55,7 +55,7 @@ def html(report: Report) -> str:
 
 def _render(template: str, report: Report) -> str:
     images = report.about["images"]
-    return load_template("fusar_train.klip.benchmarks", template).render(
+    return load_template("fusar_train.klip", f"benchmarks/{template}").render(
         title=f"Benchmarks of {report.about['model']}",
         subtitle=f"{images} images of the split {report.about['split']}" if images else "no described images",
         about=report.about,

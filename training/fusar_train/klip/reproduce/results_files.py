@@ -74,7 +74,7 @@ def write_results(
         ],
     }
     page = load_template("fusar_train.klip.reproduce", MARKDOWN).render(**words)
-    html = load_template("fusar_train.klip.reproduce", PAGE).render(
+    html = load_template("fusar_train.klip", f"reproduce/{PAGE}").render(
         **words,
         chart=Markup(chart),  # noqa: S704 - our own drawing, its words escaped
     )
