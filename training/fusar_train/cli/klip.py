@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fusar_gpt.errors import FusarError
 from fusar_train.cli import klip_evaluate, klip_reproduce
+from fusar_train.cli.options import add_described
 from fusar_train.klip.scio.options import ACCEPTANCE_NAMES, RULE_NAMES, ScioOptions
 
 _PACKAGES = ("accelerate", "yaml")
@@ -18,16 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     below = parser.add_subparsers(metavar="[evaluate|reproduce]", title="instead of training")
     klip_evaluate.add_arguments(below.add_parser("evaluate", help="benchmarks of a checkpoint"))
     klip_reproduce.add_arguments(below.add_parser("reproduce", help="Table 8 in miniature"))
-    parser.add_argument(
-        "--data",
-        type=Path,
-        action="append",
-        metavar="CORPUS",
-        help="records with sub-texts; may be repeated",
-    )
-    parser.add_argument(
-        "--texts", metavar="NAME", help="whose sub-texts, where several have described the records"
-    )
+    add_described(parser)
     parser.add_argument("--out", type=Path, metavar="PATH", help="the checkpoint; a new folder")
     parser.add_argument(
         "--settings", default="tiny", metavar="tiny|paper|FILE", help="default: tiny, for CPUs"

@@ -7,7 +7,7 @@ import importlib.util
 from pathlib import Path
 
 from fusar_gpt.errors import FusarError
-from fusar_train.cli.options import add_out, whole
+from fusar_train.cli.options import add_described, add_out, whole
 from fusar_train.klip.benchmarks import BENCHMARKS
 
 _PACKAGES = ("accelerate", "scipy", "sklearn", "yaml")
@@ -16,16 +16,7 @@ _PACKAGES = ("accelerate", "scipy", "sklearn", "yaml")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``fusar-train klip evaluate``; ``run`` carries them out."""
     parser.add_argument("model", metavar="MODEL", help="a FUSAR-KLIP's folder or name")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        action="append",
-        metavar="CORPUS",
-        help="records with sub-texts; may be repeated",
-    )
-    parser.add_argument(
-        "--texts", metavar="NAME", help="whose sub-texts, where several have described the records"
-    )
+    add_described(parser)
     parser.add_argument("--split", default="test", choices=["train", "val", "test"], help="default: test")
     add_out(parser, "for report.html, report.md and report.json; what it holds of the same is kept")
     parser.add_argument(
