@@ -16,10 +16,21 @@ from .events import (
     read,
     read_event,
 )
-from .finding import ENOUGH_DATA, FINDING_COLUMNS, Finding, Layer, read_geojson, to_geojson
+from .finding import (
+    ENOUGH_DATA,
+    FINDING_COLUMNS,
+    LAYER_COLUMNS,
+    PLACES,
+    Finding,
+    Layer,
+    read_geojson,
+    to_geojson,
+)
 from .geometry import (
     Box,
+    Example,
     FeatureCollection,
+    MapPoint,
     MultiPolygon,
     Outline,
     Polygon,
@@ -27,6 +38,7 @@ from .geometry import (
     read_boxes,
     read_outline,
 )
+from .heat import NO_HEAT, HeatMap
 from .info import ApiMismatch, Info, Model
 from .preview import Grey, Preview, ShownChip, ShownPrior, png_uri
 from .prior import PriorStatus
@@ -46,36 +58,56 @@ from .request import (
     Task,
 )
 from .run import RUN_COLUMNS, SCORE_MEANING, Columns, Run, Value
+from .search import (
+    DEFAULT_ENCODER,
+    SEARCH,
+    SEARCH_EXECUTION,
+    SEARCH_NOW,
+    SEARCH_PLAN,
+    SearchPlan,
+    SearchRequest,
+)
 
 __all__ = [
     "API",
     "API_MISMATCH",
     "AUTO_PRIOR",
+    "DEFAULT_ENCODER",
     "ENOUGH_DATA",
     "EXECUTION",
     "FETCHED_PRIORS",
     "FINDING_COLUMNS",
+    "LAYER_COLUMNS",
+    "NO_HEAT",
     "NO_PRIOR",
+    "PLACES",
     "PRIOR_SOURCES",
     "QUANTITIES",
     "RUN_COLUMNS",
     "SCORE_MEANING",
+    "SEARCH",
     "SEARCHES",
+    "SEARCH_EXECUTION",
+    "SEARCH_NOW",
+    "SEARCH_PLAN",
     "UPLOADED",
     "ApiMismatch",
     "Box",
     "Columns",
     "Ended",
     "Event",
+    "Example",
     "FeatureCollection",
     "Finding",
     "Finished",
     "Found",
     "Grey",
+    "HeatMap",
     "Info",
     "InterpretRequest",
     "JobEvent",
     "Layer",
+    "MapPoint",
     "Model",
     "MultiPolygon",
     "Need",
@@ -89,6 +121,8 @@ __all__ = [
     "Run",
     "SaidQuantity",
     "SceneBox",
+    "SearchPlan",
+    "SearchRequest",
     "ShownChip",
     "ShownPrior",
     "Started",

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Union
 
 from .finding import Finding, read_geojson, to_geojson
 from .geometry import Polygon
+from .heat import HeatMap
 from .run import Run
 
 
@@ -93,21 +94,24 @@ class Progress:
 
 @dataclass(frozen=True)
 class Finished:
-    """The run is complete; ``findings`` is the final set."""
+    """The run is complete; ``findings`` is the final set. ``heat``: of a search that made a heat map."""
 
     name: ClassVar[str] = "results"
     run: Run
     findings: tuple[Finding, ...]
+    heat: HeatMap | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A job's results."""
         findings = {**to_geojson(self.findings), "run": self.run.record()}
-        return {**self.run.to_json(), "findings": findings}
+        results = {**self.run.to_json(), "findings": findings}
+        return {**results, "heat": self.heat.to_json()} if self.heat else results
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Finished:
         """Back from :meth:`to_json`."""
-        return cls(Run.from_json(data), read_geojson(data["findings"]))
+        heat = HeatMap.from_json(data["heat"]) if data.get("heat") else None
+        return cls(Run.from_json(data), read_geojson(data["findings"]), heat)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from .geometry import Outline, SceneBox, read_outline
 from .run import Columns, Value
 
-Layer = Literal["detections", "grid", "answers"]
+Layer = Literal["detections", "grid", "answers", "places"]
+PLACES: Layer = "places"
 
 _SHARED: Columns = {
     "chip": int,
@@ -52,7 +53,7 @@ FINDING_COLUMNS: dict[str, Columns] = {
         **_SHARED,
     },
 }
-"""The columns of each layer of findings; any of them may be null. ``lon`` and ``lat``: WGS84, of the centre.
+"""The columns of each layer of an interpretation; any of them may be null. ``lon`` and ``lat``: WGS84, of the centre.
 
 ``objectness``: the probability of the tokens that say "an object is here", which ranks detections. ``score``: the
 geometric mean probability of an answer's tokens, which ranks answers. ``confidence``: the probability of being right,
@@ -61,6 +62,28 @@ calibrated on held-out images; null where the checkpoint has no calibration.
 detections. ``understood``: the task that a free question was taken for.
 ``data_share``: the share of the ground asked about where the scene has data, in [0, 1].
 """
+
+PLACE_COLUMNS: Columns = {
+    "id": str,
+    "rank": int,
+    "percentile": float,
+    "similarity": float,
+    "query": str,
+    "matched": str,
+    "side_m": float,
+    "data_share": float,
+    **_SHARED,
+}
+"""The columns of the layer that a search finds, ``places``; any of them may be null.
+
+``rank``: from 1, the best first. ``percentile``: the share in percent of the scene's slices that are less like the
+query. ``similarity``: cosine of the place's vector and the query's, which says nothing by itself. ``query``: what was
+looked for, in words. ``matched``: what the encoder would say of the place by key, where that shares words with it.
+``side_m``: ground side of the slice. ``chip``: its number in the index.
+"""
+
+LAYER_COLUMNS: dict[str, Columns] = {**FINDING_COLUMNS, PLACES: PLACE_COLUMNS}
+"""The columns of every layer that findings may belong to."""
 
 ENOUGH_DATA = 0.5
 """The least share of ground with data that an answer may speak for."""

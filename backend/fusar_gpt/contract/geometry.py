@@ -56,7 +56,21 @@ class MultiPolygon(_Shape):
         return self.coordinates
 
 
+@dataclass(frozen=True)
+class MapPoint(_Shape):
+    """A GeoJSON Point."""
+
+    type: Literal["Point"]
+    coordinates: Position
+
+
 Outline = Annotated[Union[Polygon, MultiPolygon], TaggedBy("type", "Polygon", "MultiPolygon")]
+
+
+Example = Annotated[
+    Union[MapPoint, Polygon, MultiPolygon], TaggedBy("type", "Point", "Polygon", "MultiPolygon")
+]
+"""A place on the ground that a search is to find more, or less, of the like of."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +125,13 @@ def read_outline(data: Mapping[str, Any]) -> Outline:
     if kind == "MultiPolygon":
         return MultiPolygon("MultiPolygon", tuple(_rings(part) for part in coordinates))
     raise ValueError(f"a geometry of type {kind!r} where a Polygon or MultiPolygon is wanted")
+
+
+def read_example(data: Mapping[str, Any]) -> Example:
+    """A point, polygon or multi-polygon from GeoJSON. Raises as :func:`read_outline`."""
+    if data["type"] == "Point":
+        return MapPoint("Point", tuple(float(number) for number in data["coordinates"]))
+    return read_outline(data)
 
 
 def read_boxes(data: Mapping[str, Any]) -> FeatureCollection:

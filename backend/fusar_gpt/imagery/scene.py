@@ -19,7 +19,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
-from fusar_gpt.contract import InterpretRequest
+from fusar_gpt.contract import InterpretRequest, SearchRequest
 from fusar_gpt.contract.bands import choose_band
 from fusar_gpt.contract.dates import acquisition_date
 from fusar_gpt.contract.radiometry import Radiometry, judge, quantity_of
@@ -342,7 +342,7 @@ def open_scene(
 
 
 def open_scene_of(
-    request: InterpretRequest,
+    request: InterpretRequest | SearchRequest,
     policy: RasterPolicy | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Scene:
