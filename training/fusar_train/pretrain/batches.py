@@ -72,7 +72,7 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Batch:
-    """N chips: the model's image and prior inputs, the dense truth, and their questions.
+    """N chips: the model's image and prior inputs, the dense truth of tokens and of their cells, and their questions.
 
     A batch of remembered chips has their visual tokens [N, T, C] instead of inputs and dense truth.
     """
@@ -80,6 +80,7 @@ class Batch:
     packed: Packed
     inputs: dict[str, Tensor] = field(default_factory=dict)
     dense: dict[str, Tensor] = field(default_factory=dict)
+    cells: dict[str, Tensor] = field(default_factory=dict)
     tokens: Tensor | None = None
 
 
@@ -108,9 +109,15 @@ class Batches:
     """Endless, seeded streams of batches; neither stream shows a chip that the other has shown."""
 
     def __init__(
-        self, chips: Iterator[LabelledChip], processor: FusarGptProcessor, model: Any, size: int, seed: int
+        self,
+        chips: Iterator[LabelledChip],
+        processor: FusarGptProcessor,
+        model: Any,
+        size: int,
+        seed: int,
+        fine: int = 1,
     ) -> None:
-        self.chips, self.processor, self.size = chips, processor, size
+        self.chips, self.processor, self.size, self.fine = chips, processor, size, fine
         self.packer = Packer(processor, model.model)
         self.rng = np.random.default_rng((seed, 1))
 
@@ -118,9 +125,10 @@ class Batches:
         """Batches of new chips without end."""
         while True:
             chips = list(islice(self.chips, self.size))
-            truth = dense_targets(chips, self.processor.card.patch * self.processor.card.merge)
+            token_px = self.processor.card.patch * self.processor.card.merge
+            tokens, cells = (dense_targets(chips, token_px, fine) for fine in (1, self.fine))
             packed = self.packer([questions(chip, self.rng) for chip in chips])
-            yield Batch(packed, model_inputs(chips, self.processor), truth)
+            yield Batch(packed, model_inputs(chips, self.processor), tokens, cells)
 
     def remembered(self, count: int, encode: Callable[[dict[str, Tensor]], Tensor]) -> Iterator[Batch]:
         """Batches without end of ``count`` new chips, encoded once and asked anew each time.

@@ -33,6 +33,7 @@ from fusar_gpt.model import (
     tiny_tokenizer,
 )
 from fusar_gpt.model.folder import CARD_TASKS
+from fusar_gpt.model.tiny import MERGE, PATCH
 from fusar_train.corpus.chip import LABELS
 from fusar_train.pretrain import TINY
 from fusar_train.pretrain.batches import Batch, Batches, Mixture
@@ -78,6 +79,18 @@ class Phase:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Tower:
+    """The vision tower: its blocks, their width, and the channels of its stem; None for Qwen's patches."""
+
+    depth: Count = 6
+    hidden: Count = 128
+    stem: list[Count] | None = None
+
+
+QWEN_TOWER = Tower()
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class PretrainSettings:
     """A recipe: ``tiny.yaml`` and ``mini_base.yaml`` explain the entries."""
 
@@ -87,10 +100,12 @@ class PretrainSettings:
     save_every_s: Positive
     mixture: Mixture
     phases: list[Phase]
+    tower: Tower = QWEN_TOWER
+    fine: Count = 1
 
 
-def tiny_card(real: bool) -> Card:
-    """The card of the tiny model."""
+def tiny_card(real: bool, patch: int = PATCH, merge: int = MERGE) -> Card:
+    """The card of a tiny model whose tokens are ``merge`` patches of ``patch`` px wide."""
     data = "simulated SAR chips with real AlphaEarth Foundations vectors of 2024"
     return Card(
         name="tiny",
@@ -98,8 +113,8 @@ def tiny_card(real: bool) -> Card:
         prompt_set="compact",
         width=224,
         height=224,
-        patch=8,
-        merge=2,
+        patch=patch,
+        merge=merge,
         ground_m=224 * PIXEL_M,
         targets=list(LABELS),
         demonstration=True,
@@ -118,13 +133,17 @@ def tiny_card(real: bool) -> Card:
     )
 
 
-def new_model(real: bool, seed: int) -> tuple[FusarGptForConditionalGeneration, FusarGptProcessor]:
+def new_model(
+    real: bool, seed: int, tower: Tower = QWEN_TOWER
+) -> tuple[FusarGptForConditionalGeneration, FusarGptProcessor]:
     """An untrained tiny model and its processor."""
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer(vocabulary())
-    model = FusarGptForConditionalGeneration(tiny_config(tokenizer))
+    config = tiny_config(tokenizer, vision_depth=tower.depth, vision_hidden=tower.hidden, stem=tower.stem)
+    model = FusarGptForConditionalGeneration(config)
     order_numbers(model, tokenizer)
-    return model, FusarGptProcessor(tokenizer, tiny_image_processor(), tiny_card(real))
+    sizes = config.vision_config.patch_size, config.vision_config.spatial_merge_size
+    return model, FusarGptProcessor(tokenizer, tiny_image_processor(*sizes), tiny_card(real, *sizes))
 
 
 class TinyTrainer:
@@ -139,18 +158,18 @@ class TinyTrainer:
         rank: int = 0,
     ) -> None:
         self.settings, self.out, self.rank = settings, out, rank
-        self.model, self.processor = new_model(real is not None, settings.seed)
+        self.model, self.processor = new_model(real is not None, settings.seed, settings.tower)
         if start:
             self.model.load_state_dict(load_checkpoint(start, device="cpu").model.state_dict())
         record_attention(self.model)
-        self.head = DenseHead(self.model.config.vision_config.out_hidden_size)
+        self.head = DenseHead(self.model.config.vision_config.out_hidden_size, settings.fine)
         if start and (start / HEAD).exists():
             self.head.load_state_dict(load_file(start / HEAD))
         self.language = LanguageLoss(self.processor.tokenizer)
         seed = settings.seed + 10_000_000 * rank
         chips = settings.mixture.chips(seed, real)
         size = settings.batch // settings.processes
-        self.batches = Batches(chips, self.processor, self.model, size, seed)
+        self.batches = Batches(chips, self.processor, self.model, size, seed, settings.fine)
         out.mkdir(parents=True, exist_ok=True)
 
     def run(self) -> None:
@@ -201,7 +220,7 @@ class TinyTrainer:
         tokens = visual_tokens(self.model, batch.inputs) if batch.tokens is None else batch.tokens
         losses: dict[str, Tensor] = {}
         if phase.dense:
-            dense = dense_loss(self.head(tokens), batch.dense)
+            dense = dense_loss(self.head(tokens), batch.cells)
             table = self.model.get_input_embeddings().weight
             said = self.head.words(tokens, table[self.language.numbers], table[self.language.sides])
             words = words_loss(said, batch.dense, self.language.soft)
