@@ -22,6 +22,7 @@ from fusar_train.pretrain.dense import dense_targets
 from fusar_train.pretrain.packing import Packed, Packer, object_cells
 from fusar_train.pretrain.questions import QuestionAnswer, pairs, with_decoy
 from fusar_train.simulation.chip import CHIP_PX, TRAIN_STREAM, drop_or_swap_prior, simulate_chip
+from fusar_train.simulation.varied import simulate_varied_chip
 from fusar_train.validation import Number
 
 POOL = 8
@@ -40,11 +41,13 @@ class Mixture:
 
     Attributes:
         real_share: share of real chips.
+        varied: share of simulated chips that are of ``simulation.varied``: crowds, full ports, badly stretched images.
         crowd: share of simulated chips with fewer than two objects that are passed over: they teach little.
         no_prior, wrong_prior: shares of simulated chips without a prior and with another chip's.
     """
 
     real_share: Number = 0.25
+    varied: Number = 0.0
     crowd: Number = 0.0
     no_prior: Number = 0.17
     wrong_prior: Number = 0.17
@@ -63,7 +66,8 @@ class Mixture:
                 yield random_cut(real[rng.integers(len(real))], CHIP_PX, rng)
                 continue
             number += 1
-            chip = simulate_chip(number, TRAIN_STREAM)
+            varied = self.varied > 0 and rng.random() < self.varied
+            chip = (simulate_varied_chip if varied else simulate_chip)(number, TRAIN_STREAM)
             if len(chip.objects) < 2 and rng.random() < self.crowd:
                 continue
             yield drop_or_swap_prior(chip, before, rng, self.no_prior, self.wrong_prior)
