@@ -26,13 +26,16 @@ def add_tiny_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start", type=Path, metavar="DIR", help="begin from this checkpoint, not from scratch"
     )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the run in --out, which was stopped"
+    )
     parser.set_defaults(run=_tiny)
 
 
 def _tiny(arguments: argparse.Namespace) -> None:
     from fusar_train.pretrain.train import train_tiny
 
-    train_tiny(arguments.out, arguments.real, arguments.settings, arguments.start)
+    train_tiny(arguments.out, arguments.real, arguments.settings, arguments.start, resume=arguments.resume)
 
 
 def add_arguments(stage: int, parser: argparse.ArgumentParser) -> None:
