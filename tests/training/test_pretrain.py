@@ -239,7 +239,7 @@ def trained(tmp_path_factory):
     settings.update(batch=2, processes=1)
     settings["phases"] = [{**phase, "steps": 3} for phase in settings["phases"]]
     settings["phases"][1]["remember"] = 4
-    trainer = TinyTrainer(PretrainSettings(**settings), tmp_path_factory.mktemp("tiny"), real=None)
+    trainer = TinyTrainer(PretrainSettings(**settings), tmp_path_factory.mktemp("tiny"), real=())
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
     trainer.run()
     return trainer, before

@@ -29,7 +29,7 @@ def settings():
 def stopped(settings, tmp_path_factory):
     """A run that ended in its first phase after three steps, of which two were saved; and its optimizers."""
     out = tmp_path_factory.mktemp("stopped")
-    trainer = TinyTrainer(settings, out, None)
+    trainer = TinyTrainer(settings, out)
     save, seen = trainer.save, []
 
     def stop_later(optimizers=()):
@@ -50,9 +50,9 @@ def test_it_goes_on_with_what_was_saved(settings, stopped):
     assert [len(one["state"]) for one in kept] == [len(one.state) for one in optimizers]
     assert kept[0]["state"][0]["momentum"].any()
     assert read_progress(out) == Progress(0, 2, read_progress(out).seconds, 0)
-    trainer = TinyTrainer(settings, out, None, resume=True)
+    trainer = TinyTrainer(settings, out, resume=True)
     assert trainer.progress.resumed == 1
-    fresh = TinyTrainer(settings, out / "fresh", None)
+    fresh = TinyTrainer(settings, out / "fresh")
     assert trainer.model.model.visual.mix.weight.ne(fresh.model.model.visual.mix.weight).any()
     first, again = (next(one.batches.chips).image for one in (fresh, trainer))
     assert (first != again).any(), "a resumed run draws chips that it has not seen"
@@ -67,15 +67,15 @@ def test_it_goes_on_with_what_was_saved(settings, stopped):
 
 def test_a_new_run_does_not_begin_in_the_folder_of_another(stopped):
     with pytest.raises(PretrainError, match="go on with --resume"):
-        train_tiny(stopped[0], None)
+        train_tiny(stopped[0])
 
 
 def test_nothing_to_go_on_with_is_said(tmp_path):
     with pytest.raises(PretrainError, match="leave out --resume"):
-        train_tiny(tmp_path, None, resume=True)
+        train_tiny(tmp_path, resume=True)
 
 
 def test_a_run_of_another_architecture_is_refused(settings, stopped):
     recipe = yaml.safe_load(TINY.read_text()) | {"processes": 1}
     with pytest.raises(PretrainError, match="cannot be gone on with"):
-        TinyTrainer(PretrainSettings(**recipe), stopped[0], None, resume=True)
+        TinyTrainer(PretrainSettings(**recipe), stopped[0], resume=True)

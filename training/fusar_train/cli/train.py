@@ -18,7 +18,12 @@ def add_tiny_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``fusar-train tiny``."""
     add_out(parser, "where the checkpoint goes")
     parser.add_argument(
-        "--real", type=Path, metavar="DIR", help="SSDD images to mix in (JPEGImages, Annotations)"
+        "--real",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="records with ships to mix in, or SSDD as it comes (JPEGImages, Annotations); may be repeated",
     )
     parser.add_argument(
         "--settings", type=Path, default=TINY, metavar="YAML", help="default: fusar_train/pretrain/tiny.yaml"

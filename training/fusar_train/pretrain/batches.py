@@ -17,7 +17,7 @@ from torch import Tensor
 from fusar_gpt.model.processor import FusarGptProcessor, encode_priors
 from fusar_gpt.tasks import SEARCHES, Task
 from fusar_train.corpus.chip import LabelledChip
-from fusar_train.corpus.ssdd import random_cut, read_voc, split
+from fusar_train.corpus.ssdd import Annotated, annotated, random_cut, read_voc, split
 from fusar_train.pretrain.dense import dense_targets
 from fusar_train.pretrain.packing import Packed, Packer, object_cells
 from fusar_train.pretrain.questions import QuestionAnswer, pairs, with_decoy
@@ -52,18 +52,20 @@ class Mixture:
     no_prior: Number = 0.17
     wrong_prior: Number = 0.17
 
-    def chips(self, seed: int, folder: Path | None = None) -> Iterator[LabelledChip]:
+    def chips(self, seed: int, *folders: Path) -> Iterator[LabelledChip]:
         """Chips without end; the same seed gives the same ones. The simulated ones' numbers start at ``seed``.
 
-        ``folder`` holds real images (see ``corpus.ssdd``); None for simulation only.
+        ``folders`` hold real images: records, of which those of the split "train" are shown, or SSDD as it comes (see
+        ``corpus.ssdd``). None for simulation only.
         """
         rng = np.random.default_rng(seed)
-        real = split(read_voc(folder))[0] if folder else []
+        real = [image for folder in folders for image in real_images(folder)]
         before = simulate_chip(seed, TRAIN_STREAM)
         number = seed
         while True:
             if real and rng.random() < self.real_share:
-                yield random_cut(real[rng.integers(len(real))], CHIP_PX, rng)
+                if (cut := random_cut(real[rng.integers(len(real))], CHIP_PX, rng)) is not None:
+                    yield cut
                 continue
             number += 1
             varied = self.varied > 0 and rng.random() < self.varied
@@ -72,6 +74,11 @@ class Mixture:
                 continue
             yield drop_or_swap_prior(chip, before, rng, self.no_prior, self.wrong_prior)
             before = chip
+
+
+def real_images(folder: Path) -> list[Annotated]:
+    """The images of a folder that may be learned from. Raises CorpusError for records that cannot be read."""
+    return split(read_voc(folder))[0] if (folder / "Annotations").is_dir() else annotated(folder)
 
 
 @dataclass(frozen=True)

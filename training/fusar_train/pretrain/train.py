@@ -170,14 +170,14 @@ class TinyTrainer:
         self,
         settings: PretrainSettings,
         out: Path,
-        real: Path | None,
+        real: Sequence[Path] = (),
         start: Path | None = None,
         rank: int = 0,
         resume: bool = False,
     ) -> None:
         self.settings, self.out, self.rank = settings, out, rank
         self.progress = read_progress(out) if resume else Progress()
-        self.model, self.processor = new_model(real is not None, settings.seed, settings.tower)
+        self.model, self.processor = new_model(bool(real), settings.seed, settings.tower)
         if start:
             self.model.load_state_dict(load_checkpoint(start, device="cpu").model.state_dict())
         record_attention(self.model)
@@ -189,7 +189,7 @@ class TinyTrainer:
             self.progress = replace(self.progress, resumed=self.progress.resumed + 1)
         self.language = LanguageLoss(self.processor.tokenizer)
         seed = settings.seed + APART * rank + RESUMED_APART * self.progress.resumed
-        chips = settings.mixture.chips(seed, real)
+        chips = settings.mixture.chips(seed, *real)
         size = settings.batch // settings.processes
         self.batches = Batches(chips, self.processor, self.model, size, seed, settings.fine)
         out.mkdir(parents=True, exist_ok=True)
@@ -329,7 +329,7 @@ def train_process(
     rank: int,
     settings: PretrainSettings,
     out: Path,
-    real: Path | None,
+    real: Sequence[Path],
     start: Path | None,
     meeting: str,
     resume: bool = False,
@@ -346,9 +346,14 @@ def train_process(
 
 
 def train_tiny(
-    out: Path, real: Path | None, recipe: Path = TINY, start: Path | None = None, *, resume: bool = False
+    out: Path,
+    real: Sequence[Path] = (),
+    recipe: Path = TINY,
+    start: Path | None = None,
+    *,
+    resume: bool = False,
 ) -> None:
-    """Trains the tiny model into the folder ``out``; ``real`` is a folder of SSDD images or None.
+    """Trains the tiny model into the folder ``out``; ``real`` are folders of real images (``Mixture.chips``).
 
     ``start`` is a folder of an earlier run, or any checkpoint of this architecture, to begin from instead of random
     weights. ``resume`` goes on with the run in ``out`` from where it was saved last.
@@ -363,5 +368,5 @@ def train_tiny(
     elif (out / FOLDER).exists():
         raise PretrainError(f"{out} holds a run: go on with --resume, or give another --out.")
     with tempfile.TemporaryDirectory() as folder:
-        arguments = (settings, out, real, start, str(Path(folder) / "meeting"), resume)
+        arguments = (settings, out, tuple(real), start, str(Path(folder) / "meeting"), resume)
         spawn(train_process, arguments, nprocs=settings.processes)  # type: ignore[no-untyped-call]
