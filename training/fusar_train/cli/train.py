@@ -40,7 +40,14 @@ def add_tiny_arguments(parser: argparse.ArgumentParser) -> None:
 def _tiny(arguments: argparse.Namespace) -> None:
     from fusar_train.pretrain.train import train_tiny
 
-    train_tiny(arguments.out, arguments.real, arguments.settings, arguments.start, resume=arguments.resume)
+    train_tiny(
+        arguments.out,
+        arguments.real,
+        arguments.settings,
+        arguments.start,
+        planes=arguments.planes,
+        resume=arguments.resume,
+    )
 
 
 def add_arguments(stage: int, parser: argparse.ArgumentParser) -> None:

@@ -22,6 +22,7 @@ from fusar_train.pretrain.dense import dense_targets
 from fusar_train.pretrain.packing import Packed, Packer, object_cells
 from fusar_train.pretrain.questions import QuestionAnswer, pairs, with_decoy
 from fusar_train.simulation.chip import CHIP_PX, TRAIN_STREAM, drop_or_swap_prior, simulate_chip
+from fusar_train.simulation.pasted import cut_outs
 from fusar_train.simulation.varied import simulate_varied_chip
 from fusar_train.validation import Number
 
@@ -52,14 +53,15 @@ class Mixture:
     no_prior: Number = 0.17
     wrong_prior: Number = 0.17
 
-    def chips(self, seed: int, *folders: Path) -> Iterator[LabelledChip]:
+    def chips(self, seed: int, *folders: Path, planes: Path | None = None) -> Iterator[LabelledChip]:
         """Chips without end; the same seed gives the same ones. The simulated ones' numbers start at ``seed``.
 
         ``folders`` hold real images: records, of which those of the split "train" are shown, or SSDD as it comes (see
-        ``corpus.ssdd``). None for simulation only.
+        ``corpus.ssdd``). None for simulation only. ``planes``: records of single planes for varied chips' aprons.
         """
         rng = np.random.default_rng(seed)
         real = [image for folder in folders for image in real_images(folder)]
+        parked = cut_outs(planes) if planes else ()
         before = simulate_chip(seed, TRAIN_STREAM)
         number = seed
         while True:
@@ -69,7 +71,11 @@ class Mixture:
                 continue
             number += 1
             varied = self.varied > 0 and rng.random() < self.varied
-            chip = (simulate_varied_chip if varied else simulate_chip)(number, TRAIN_STREAM)
+            chip = (
+                simulate_varied_chip(number, TRAIN_STREAM, parked)
+                if varied
+                else simulate_chip(number, TRAIN_STREAM)
+            )
             if len(chip.objects) < 2 and rng.random() < self.crowd:
                 continue
             yield drop_or_swap_prior(chip, before, rng, self.no_prior, self.wrong_prior)

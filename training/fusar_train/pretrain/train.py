@@ -171,13 +171,14 @@ class TinyTrainer:
         settings: PretrainSettings,
         out: Path,
         real: Sequence[Path] = (),
+        planes: Path | None = None,
         start: Path | None = None,
         rank: int = 0,
         resume: bool = False,
     ) -> None:
         self.settings, self.out, self.rank = settings, out, rank
         self.progress = read_progress(out) if resume else Progress()
-        self.model, self.processor = new_model(bool(real), settings.seed, settings.tower)
+        self.model, self.processor = new_model(bool(real or planes), settings.seed, settings.tower)
         if start:
             self.model.load_state_dict(load_checkpoint(start, device="cpu").model.state_dict())
         record_attention(self.model)
@@ -189,7 +190,7 @@ class TinyTrainer:
             self.progress = replace(self.progress, resumed=self.progress.resumed + 1)
         self.language = LanguageLoss(self.processor.tokenizer)
         seed = settings.seed + APART * rank + RESUMED_APART * self.progress.resumed
-        chips = settings.mixture.chips(seed, *real)
+        chips = settings.mixture.chips(seed, *real, planes=planes)
         size = settings.batch // settings.processes
         self.batches = Batches(chips, self.processor, self.model, size, seed, settings.fine)
         out.mkdir(parents=True, exist_ok=True)
@@ -330,6 +331,7 @@ def train_process(
     settings: PretrainSettings,
     out: Path,
     real: Sequence[Path],
+    planes: Path | None,
     start: Path | None,
     meeting: str,
     resume: bool = False,
@@ -340,7 +342,7 @@ def train_process(
         "gloo", init_method=f"file://{meeting}", rank=rank, world_size=settings.processes
     )
     try:
-        TinyTrainer(settings, out, real, start, rank, resume).run()
+        TinyTrainer(settings, out, real, planes, start, rank, resume).run()
     finally:
         distributed.destroy_process_group()
 
@@ -351,9 +353,10 @@ def train_tiny(
     recipe: Path = TINY,
     start: Path | None = None,
     *,
+    planes: Path | None = None,
     resume: bool = False,
 ) -> None:
-    """Trains the tiny model into the folder ``out``; ``real`` are folders of real images (``Mixture.chips``).
+    """Trains the tiny model into the folder ``out``; ``real`` and ``planes`` are real images (``Mixture.chips``).
 
     ``start`` is a folder of an earlier run, or any checkpoint of this architecture, to begin from instead of random
     weights. ``resume`` goes on with the run in ``out`` from where it was saved last.
@@ -368,5 +371,5 @@ def train_tiny(
     elif (out / FOLDER).exists():
         raise PretrainError(f"{out} holds a run: go on with --resume, or give another --out.")
     with tempfile.TemporaryDirectory() as folder:
-        arguments = (settings, out, tuple(real), start, str(Path(folder) / "meeting"), resume)
+        arguments = (settings, out, tuple(real), planes, start, str(Path(folder) / "meeting"), resume)
         spawn(train_process, arguments, nprocs=settings.processes)  # type: ignore[no-untyped-call]

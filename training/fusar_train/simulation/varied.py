@@ -6,7 +6,7 @@ or badly; now and then a part of it has no data.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +29,7 @@ from fusar_train.simulation.ground import PIXEL_M, Berth, at
 from fusar_train.simulation.land import PLACES, build
 from fusar_train.simulation.looks import looks_of
 from fusar_train.simulation.models import SHIPS
+from fusar_train.simulation.pasted import CutOut, paste_planes
 from fusar_train.simulation.prior import sample_nodes
 from fusar_train.simulation.radar import Sensor, quantise
 from fusar_train.simulation.small_echoes import add_points
@@ -42,14 +43,21 @@ DOUBTFUL = (0.2, 0.8)
 BOATS = ("fishing boat", "patrol boat")
 
 
-def simulate_varied_chip(number: int, stream: int = 0) -> LabelledChip:
-    """The varied chip ``number`` of a ``stream``, as ``simulate_chip``; the two never share chips."""
+def simulate_varied_chip(number: int, stream: int = 0, planes: Sequence[CutOut] = ()) -> LabelledChip:
+    """The varied chip ``number`` of a ``stream``, as ``simulate_chip``; the two never share chips.
+
+    Half the busy airfields have real ``planes`` instead of simulated ones, where there are some.
+    """
     keep_freed_memory()
     rng = np.random.default_rng((stream, number, 1))
     pixel_m = PIXEL_M * float(2 ** rng.uniform(-0.9, 0.9)) if rng.random() < 0.5 else PIXEL_M
     names = list(SITUATIONS)
     name = names[int(rng.choice(len(names), p=[SITUATIONS[one][1] for one in names]))]
-    site, place = SITUATIONS[name][0]((CHIP_PX + 2 * MARGIN,) * 2, pixel_m, rng)
+    shape = (CHIP_PX + 2 * MARGIN,) * 2
+    if planes and name == "busy airfield" and rng.random() < 0.5:
+        site, place = busy_airfield(shape, pixel_m, rng, planes)
+    else:
+        site, place = SITUATIONS[name][0](shape, pixel_m, rng)
     inside = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
     image = badly_stretched(observe(site, rng)[inside], rng)
     real = site.real()
@@ -160,12 +168,15 @@ def platform(site: Site, x: float, y: float, rng: np.random.Generator) -> None:
     add_points(site, x + c * across - s * along, y + s * across + c * along, z, rng.normal(8, 6, count))
 
 
-def busy_airfield(shape: Shape, pixel_m: float, rng: np.random.Generator) -> tuple[Site, str]:
+def busy_airfield(
+    shape: Shape, pixel_m: float, rng: np.random.Generator, planes: Sequence[CutOut] = ()
+) -> tuple[Site, str]:
     """An airfield whose aprons are full of vehicles, bridges and stores as bright as planes, with or without planes."""
     land = build("airfield", shape, rng, pixel_m)
-    site = populate(
-        land, any_sensor(rng, pixel_m), (random_count(rng, 4, 0.0), random_count(rng, 16, 0.2)), rng
-    )
+    ships, parked = random_count(rng, 4, 0.0), random_count(rng, 16, 0.2)
+    site = populate(land, any_sensor(rng, pixel_m), (ships, 0 if planes else parked), rng)
+    if planes:
+        paste_planes(site, planes, parked, rng)
     spots = np.flatnonzero(
         np.isin(land.flat, [i for i, flat in enumerate(land.flats) if flat.hosts == "plane"])
     )
