@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from fusar_gpt.contract import DEFAULT_ENCODER
 from fusar_gpt.retrieval.klip import Klip, load_klip
+from fusar_gpt.retrieval.open_clip import OPEN_CLIP, load_open_clip
 
 
 class Encoder(Protocol):
@@ -110,9 +112,11 @@ class KlipEncoder:
 
 
 def open_encoder(name: str = DEFAULT_ENCODER, *, device: str = "auto") -> Encoder:
-    """An encoder by name: a FUSAR-KLIP in the store, a folder or a model hub id.
+    """An encoder by name: a FUSAR-KLIP in the store, a folder or a model hub id, or ``open_clip:`` and a folder.
 
     Raises:
         CheckpointError: It is missing, broken or no encoder, or the device is not there.
     """
+    if name.startswith(OPEN_CLIP):
+        return load_open_clip(Path(name.removeprefix(OPEN_CLIP)).expanduser(), device=device)
     return KlipEncoder(load_klip(name, device=device))
