@@ -101,6 +101,7 @@ def test_words_of_models_and_data_are_escaped(tmp_path):
     [
         (["cfar", "simulated:many"], "simulated:300"),
         (["cfar", "simulated:0"], "simulated:300"),
+        (["cfar", "varied:0"], "varied:300"),
         (["cfar", "ssdd:nowhere"], "no SSDD folder"),
         (["cfar", "nowhere"], "nowhere"),
         (["cfar"], "Give a checkpoint and data"),

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from fusar_train.evaluation.labelled_images import open_images
 from fusar_train.pretrain.batches import Mixture
 from fusar_train.simulation import simulate_chip
-from fusar_train.simulation.chip import CHIP_PX, TRAIN_STREAM
+from fusar_train.simulation.chip import CHIP_PX, TEST_STREAM, TRAIN_STREAM
 from fusar_train.simulation.land import PLACES
 from fusar_train.simulation.varied import SITUATIONS, badly_stretched, simulate_varied_chip, without_data
 
@@ -91,3 +92,13 @@ def test_a_mixture_shows_as_many_varied_chips_as_it_says():
     chips = mixture.chips(100)
     first = next(chips)
     assert np.array_equal(first.image, simulate_varied_chip(101, TRAIN_STREAM).image)
+
+
+def test_they_are_a_data_set_to_evaluate_on():
+    images = open_images("varied:3", "test", None)
+    assert [images.id_of(n) for n in range(3)] == [
+        "varied test/000000",
+        "varied test/000001",
+        "varied test/000002",
+    ]
+    assert np.array_equal(images[1].pixels, simulate_varied_chip(1, TEST_STREAM).image)

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "checkpoint", nargs="?", metavar="CHECKPOINT", help="a checkpoint's folder or name, or cfar"
     )
     parser.add_argument(
-        "data", nargs="?", metavar="DATA", help="a folder of records, simulated:N, or ssdd:FOLDER"
+        "data", nargs="?", metavar="DATA", help="a folder of records, simulated:N, varied:N, or ssdd:FOLDER"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="for report, figures and predictions")
     parser.add_argument(
