@@ -50,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overlaps", action="store_true", help="tell apart the images of ground of the train split (minutes)"
     )
+    parser.add_argument(
+        "--brighter",
+        type=decibels,
+        default=0.0,
+        metavar="DB",
+        help="show the images so many dB brighter, such as 6 or -6",
+    )
     add_without_targets(parser)
     parser.add_argument(
         "--recompute", type=Path, metavar="FILE", help="the same as --predictions without a checkpoint"
@@ -102,6 +109,14 @@ def tasks(text: str) -> tuple[Task, ...]:
     except ValueError:
         names = ", ".join(task.value for task in Task)
         raise argparse.ArgumentTypeError(f"{text!r} must be some of {names}") from None
+
+
+def decibels(text: str) -> float:
+    """A number of dB that leaves something to see."""
+    value = float(text)
+    if not -40 <= value <= 40:
+        raise argparse.ArgumentTypeError(f"{text} dB is out of bounds: take -40 to 40")
+    return value
 
 
 def priors(text: str) -> tuple[str, ...]:
