@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from fusar_gpt.retrieval.query import split_negation
 from fusar_gpt.retrieval.words import concepts, plain
 
-
 _KINDS = ("Category", "Region", "Terrain")
 """Keys that name what is there, and little else."""
 
@@ -15,8 +14,8 @@ _KINDS = ("Category", "Region", "Terrain")
 def matched(said: Mapping[str, str], wanted: Sequence[str]) -> str | None:
     """Which of an encoder's words are those of a query: "Category: ships; Region: a port".
 
-    Each thing that was looked for is told once, by a key that names kinds if it can be, and shortly. English and Chinese synonyms are the same
-    word, and what is said not to be there is no match.
+    Each thing that was looked for is told once, by a key that names kinds if it can be, and shortly. English and
+    Chinese synonyms are the same word, and what is said not to be there is no match.
 
     Args:
         said: What it wrote, by key: as :meth:`~fusar_gpt.retrieval.encoder.Describer.describe`.

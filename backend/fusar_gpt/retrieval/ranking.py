@@ -75,7 +75,8 @@ def compared(
         indexes: Filled as far as wanted.
         wanted: Which slices of each are searched, [slices].
         query: A unit vector [E].
-        width, height: Of the scene in pixels.
+        width: Of the scene in pixels.
+        height: Of the scene in pixels.
     """
     boxes = np.concatenate([index.lattice.boxes(np.arange(len(index.lattice))) for index in indexes])
     data = np.concatenate([index.data for index in indexes])
