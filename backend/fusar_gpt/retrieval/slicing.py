@@ -97,7 +97,7 @@ def slice_starts(length: int, side: int, overlap: float, factor: int) -> NDArray
         return chip_starts(0, length, side, overlap, length)
     starts = chip_starts(0, length, side, overlap + (factor - 1) / side, length)
     starts[:-1] -= starts[:-1] % factor
-    return starts
+    return np.unique(starts)
 
 
 def square_chip(index: int, left: int, top: int, side: int, image_px: int) -> Chip:
