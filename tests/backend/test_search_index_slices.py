@@ -69,6 +69,19 @@ def test_slices_cover_every_pixel_lie_on_the_scene_and_overlap_as_asked(
             assert (np.diff(starts) <= max(found.side - overlap * found.side, 1)).all()
 
 
+areas = st.lists(st.tuples(st.floats(-10, 430), st.floats(-10, 310)), min_size=3, max_size=6)
+
+
+@given(lattices, areas)
+@settings(deadline=None, max_examples=60)
+def test_the_slices_that_touch_an_area_are_those_whose_squares_do(chosen, corners):
+    image_px, side, overlap = chosen
+    found = lattice(Extent(420, 300), image_px, side, overlap)
+    squares = shapely.box(*found.boxes(np.arange(len(found))).T)
+    for area in (shapely.MultiPoint(corners).convex_hull.buffer(1), shapely.box(0, 0, 420, 300)):
+        np.testing.assert_array_equal(found.touching(area), shapely.intersects(area, squares))
+
+
 @given(lattices)
 @settings(deadline=None, max_examples=40)
 def test_every_slice_is_what_read_chip_makes_of_it(scene, chosen):

@@ -249,6 +249,8 @@ def fill(
         OutputError: The index was removed by force, or its folder cannot be written.
         SceneError: The file is damaged.
     """
+    if not len(numbers):
+        return
 
     def missing(some: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.compress(index.data[some] == NOT_READ, some)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,12 +54,17 @@ class Lattice:
 
     def touching(self, area_px: BaseGeometry) -> NDArray[np.bool_]:
         """Which slices touch an area in scene pixels, [slices]."""
+        ends = *self.lefts[[0, -1]] + (0.5, self.side - 0.5), *self.tops[[0, -1]] + (0.5, self.side - 0.5)
+        if shapely.covers(area_px, shapely.box(ends[0], ends[2], ends[1], ends[3])):
+            return np.ones(len(self), np.bool_)
+        left, top, right, bottom = area_px.bounds
+        columns = np.flatnonzero((self.lefts <= right) & (self.lefts + self.side >= left))
+        rows = np.flatnonzero((self.tops <= bottom) & (self.tops + self.side >= top))
+        numbers = (rows[:, None] * len(self.lefts) + columns).ravel()
         shapely.prepare(area_px)
-        rows: Iterable[NDArray[np.bool_]] = (
-            shapely.intersects(area_px, shapely.box(self.lefts, top, self.lefts + self.side, top + self.side))
-            for top in self.tops
-        )
-        return np.concatenate(list(rows))
+        found = np.zeros(len(self), np.bool_)
+        found[numbers] = shapely.intersects(area_px, shapely.box(*self.boxes(numbers).T))
+        return found
 
 
 def lattice(scene: Scene, image_px: int, ground_m: float | None = None, overlap: float = OVERLAP) -> Lattice:
