@@ -160,12 +160,12 @@ def search(
 def plan_search(
     request: SearchRequest, encoder: Encoder, policy: RasterPolicy | None = None, folder: Path | None = None
 ) -> SearchPlan:
-    """How much a search would have to index first. Raises as :func:`search`."""
+    """How much a search would have to index first; writes nothing. Raises as :func:`search`."""
     with open_scene_of(request, policy) as scene:
         area = area_px(request, scene)
         slices = ready = 0
         for side_m in ground_sides(request, encoder, scene):
-            with scene_index(scene, encoder, side_m, overlap_of(request), folder) as index:
+            with scene_index(scene, encoder, side_m, overlap_of(request), folder, make=False) as index:
                 wanted = index.lattice.touching(area)
                 slices += int(wanted.sum())
                 ready += int(wanted.sum()) - len(index.missing(wanted))

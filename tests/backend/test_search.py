@@ -47,9 +47,10 @@ def in_metres(left, top, right, bottom):
     return Area.from_bbox(x[0], y[0], x[1], y[1], "EPSG:32631")
 
 
-def test_a_search_of_the_sample_finds_ships_at_the_docks(klip):
+def test_a_search_of_the_sample_finds_ships_at_the_docks(tmp_path, klip):
     request = SearchRequest(str(HARBOUR), ("ships at a quay", "no planes at the docks"), top=4, explain=True)
     planned = plan_search(request, klip)
+    assert not (tmp_path / "cache/search").exists()
     started, *progress, found, finished = search(request, klip)
     assert isinstance(started, Started)
     assert (planned.slices, planned.ready) == (started.chips, 0)
