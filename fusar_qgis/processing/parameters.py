@@ -121,7 +121,11 @@ def areas() -> QgsProcessingParameterDefinition:
     polygons = [QgsProcessing.SourceType.TypeVectorPolygon]
     return with_help(
         QgsProcessingParameterFeatureSource(AREAS, translate("Processing", "Areas"), polygons, optional=True),
-        translate("Processing", "One interpretation for each polygon. Without it, the whole raster."),
+        translate(
+            "Processing",
+            "One interpretation for each polygon, such as each place that a search has found. Without it, the whole "
+            "raster.",
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""``fusar:search`` on a stand-in backend, and once on the real one."""
+"""``fusar:search`` and ``api.search`` on a stand-in backend, and once on the real one."""
 
 import json
 import os
@@ -12,7 +12,17 @@ from qgis.core import QgsApplication, QgsFeature, QgsGeometry, QgsProject, QgsRa
 from standin import Door, Standin
 from test_search_layers import RUN, heat, search
 
-from fusar_qgis.contract import SEARCH_EXECUTION, Finished, Found, Progress, SearchRequest, Started
+from fusar_qgis import api
+from fusar_qgis.contract import (
+    PLACES,
+    SEARCH_EXECUTION,
+    Finished,
+    Found,
+    Progress,
+    SearchRequest,
+    Started,
+)
+from fusar_qgis.layers.findings_layer import findings_layers, heat_layers, search_of
 
 BACKEND = os.environ.get("FUSAR_EXECUTABLE", "")  # before a test forgets it
 SAMPLE = Path(__file__).parents[2] / "backend/fusar_gpt/samples/harbour_simulated.tif"
@@ -197,7 +207,7 @@ def test_places_are_the_areas_of_an_interpretation(provider, standin, scene_path
     found = run("detect", INPUT=[str(scene_path)], AREAS=str(out), DETECTIONS="memory:")
     assert found["DONE"] == 3
     bounds = sorted(min(x for x, _ in order["area"]["coordinates"][0][0]) for order in standin.orders)
-    assert bounds == [500000, 500100, 500200]  # the places and nothing else
+    assert bounds == pytest.approx([500000, 500100, 500200])  # the places and nothing else
 
 
 def test_a_finding_of_a_search_among_the_results_of_jobs(provider, standin, scene_path, tmp_path):
@@ -214,6 +224,56 @@ def test_what_finds_nothing_is_said(provider, standin, scene_path, tmp_path):
     assert run("search", log, INPUT=str(scene_path), TEXT="ships", OUTPUT=str(out))["FOUND"] == 0
     assert "nothing found" in log.lines
     assert rows(out) == []
+
+
+def test_a_script_searches_and_adds_what_it_found(plugin, standin, scene_layer, qtbot):
+    steps = []
+    around = QgsGeometry.fromWkt("POINT (500100 3999900)")
+    job = api.search(scene_layer, "ships at a dock", like=[around], area=scene_layer.extent(), top=3)
+    job.progressed.connect(lambda *step: steps.append(step))
+    job.finished.connect(steps.append)
+    with pytest.raises(RuntimeError, match="nothing to add yet"):
+        job.add_to_project()
+    qtbot.waitUntil(lambda: job.is_over)
+    assert job.problem == ""
+    assert steps == [(0, 40), (20, 40), (40, 40), job.layers]
+    assert [feature["rank"] for feature in job.layers[PLACES].getFeatures()] == [1, 2, 3]
+    assert (job.heat, job.warnings) == (heat(), RUN.warnings)
+    (order,) = standin.orders
+    assert (order["scene"], order["texts"], order["top"]) == (scene_layer.source(), ["ships at a dock"], 3)
+    assert order["like"] == ({"type": "Point", "coordinates": (500100.0, 3999900.0)},)
+    assert order["area"]["type"] == "Polygon"
+    job.add_to_project()
+    project = QgsProject.instance()
+    qtbot.waitUntil(lambda: [one.featureCount() for one in findings_layers(project)] == [3])
+    qtbot.waitUntil(lambda: len(heat_layers(project)) == 1)
+    assert search_of(*findings_layers(project)).texts == ("ships at a dock",)
+
+
+@pytest.mark.parametrize("text", ["refused", "failing", "endless"])
+def test_a_search_of_a_script_that_does_not_end_well(plugin, standin, scene_layer, qtbot, text):
+    ends = []
+    job = api.search(scene_layer, text)
+    job.failed.connect(ends.append)
+    job.cancelled.connect(lambda: ends.append("cancelled"))
+    if text == "endless":
+        qtbot.waitUntil(lambda: job.state == "running")
+        job.cancel()
+        assert standin.dismissed.wait(5)
+    qtbot.waitUntil(lambda: job.is_over)
+    words = {
+        "refused": "It knows none of the words.",
+        "failing": "The scene has changed since.",
+        "endless": "cancelled",
+    }
+    assert ends == [words[text]]
+    with pytest.raises(RuntimeError, match="nothing to add"):
+        job.add_to_project()
+
+
+def test_a_search_for_nothing_is_refused_at_once(plugin, scene_layer):
+    with pytest.raises(ValueError, match="nothing to search for"):
+        api.search(scene_layer, " ")
 
 
 @pytest.mark.skipif(not BACKEND, reason="FUSAR_EXECUTABLE names no backend")
