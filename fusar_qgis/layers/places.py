@@ -89,22 +89,25 @@ class PlaceLayers(RunLayers):
         self._look_as_before(layer, kind)
         if self._heat_map is not None:
             paths = _heat_paths(layer, self._temporary)
-            task = BackgroundTask(_HEAT, partial(write_first, self._heat_map, paths), quiet=True)
+            work = partial(write_first, self._heat_map, paths)
+            task = BackgroundTask(_HEAT, work, (OSError, RuntimeError), quiet=True)
             self._making[_HEAT] = task  # the run is not settled before
             task.over.connect(self._on_heat_written)
             task.start()
 
     def _on_heat_written(self) -> None:
-        source, reason = self._making.pop(_HEAT).result
-        if not self._over and self._heat_map is not None:
+        source, reason = self._making.pop(_HEAT).result or ("", "")
+        if self._over or self._heat_map is None:
+            return
+        if source:  # else QGIS is being closed
             self._add_heat(self._heat_map, source)
-            if reason and not self._warned:
-                text = translate(
-                    "PlaceLayers",
-                    "The heat map cannot be written: {reason}. It is shown until you close QGIS; the places are kept.",
-                )
-                self.warned.emit(text.replace("{reason}", reason))
-            self._timer.start(0)
+        if reason and not self._warned:
+            text = translate(
+                "PlaceLayers",
+                "The heat map cannot be written: {reason}. It is shown until you close QGIS; the places are kept.",
+            )
+            self.warned.emit(text.replace("{reason}", reason))
+        self._timer.start(0)
 
     def _add_heat(self, heat: HeatMap, source: str) -> None:
         layer, group, places = heat_layer(source, heat.crs), self.group, self.places

@@ -38,6 +38,7 @@ from fusar_qgis.gui.results_relocator import ResultsRelocator
 from fusar_qgis.layers import exports, findings_layer, report, storage
 from fusar_qgis.layers.decisions import Decisions
 from fusar_qgis.layers.findings_layer import findings_layers, heat_layers
+from fusar_qgis.layers.heat_map import write_heat
 from fusar_qgis.layers.places import add_places, replace_places
 from fusar_qgis.layers.project_runs import ProjectRuns, remove_run, runs_in
 from fusar_qgis.layers.run_focus import RunFocus
@@ -226,6 +227,18 @@ def test_a_heat_map_that_cannot_be_written_is_kept_in_memory_and_said(project, a
     assert warning.startswith("The heat map cannot be written: No space left on device.")
     assert places.providerType() == "ogr"
     assert values_of(shown, (500900, 3999300)) == [100]
+
+
+@pytest.mark.parametrize("fault", ["cut off", "no folder"])
+def test_a_heat_map_is_written_whole_or_not_at_all(qgis_app, tmp_path, monkeypatch, fault):
+    path = tmp_path / "heat.tif" if fault == "cut off" else tmp_path / "gone" / "heat.tif"
+    if fault == "cut off":
+        path.write_text("the one before")
+        monkeypatch.setattr("fusar_qgis.layers.heat_map.open_raster", lambda _: None)  # what GDAL reads back
+    with pytest.raises(OSError):
+        write_heat(heat(), path)
+    assert [one.name for one in tmp_path.iterdir()] == (["heat.tif"] if fault == "cut off" else [])
+    assert fault == "no folder" or path.read_text() == "the one before"
 
 
 def test_no_heat_map_replaces_a_file(project, added, tmp_path):  # noqa: F811
