@@ -43,7 +43,7 @@ from ..layers.heat_map import style_heat, write_heat
 from ..layers.scene import SceneError, crs_text, geojson
 from ..layers.storage import storable
 from ..layers.wording import findings_in_words, run_caveats, time_left
-from ..translation import QT_TRANSLATE_NOOP, translate
+from ..translation import QT_TRANSLATE_NOOP, translate, translate_count
 from . import parameters as declared
 from .base import FusarAlgorithm
 from .batch import send_scene
@@ -92,7 +92,7 @@ class Search(FusarAlgorithm):
                 "Processing", "Write what to find, or give a layer with places that are like it."
             )
         if len(texts) > MAX_TEXTS:
-            return False, translate("Processing", "At most {n} texts, one in a line.").format(n=MAX_TEXTS)
+            return False, translate_count("Processing", "At most %n text(s), one in a line.", MAX_TEXTS)
         heat = parameters.get(HEAT)
         if isinstance(heat, QgsProcessingOutputLayerDefinition):
             heat = heat.sink.staticValue()
@@ -151,8 +151,11 @@ class Search(FusarAlgorithm):
             tuple(_examples_of(self._shapes(parameters, name, context, scene.crs))) for name in (LIKE, UNLIKE)
         )
         if len(like) > MAX_EXAMPLES or len(unlike) > MAX_EXAMPLES:
-            text = translate("Processing", "At most {n} examples: select some of the layer's features.")
-            raise QgsProcessingException(text.format(n=MAX_EXAMPLES))
+            raise QgsProcessingException(
+                translate_count(
+                    "Processing", "At most %n example(s): select some of the layer's features.", MAX_EXAMPLES
+                )
+            )
         if not like and not self._texts(parameters, context):
             raise QgsProcessingException(translate("Processing", "The layer of examples is empty."))
         shapes = self._shapes(parameters, AREA, context, scene.crs)
