@@ -24,8 +24,7 @@ from fusar_gpt.errors import Cancelled, OutputError
 from fusar_gpt.imagery import open_scene, read_chip
 from fusar_gpt.imagery.scene import Scene
 from fusar_gpt.retrieval import index as index_module
-from fusar_gpt.retrieval.footprints import NOT_READ
-from fusar_gpt.retrieval.index import described, fill, scene_index
+from fusar_gpt.retrieval.index import NOT_READ, described, fill, scene_index
 from fusar_gpt.retrieval.index_folder import entries
 from fusar_gpt.search import plan_search
 

@@ -18,13 +18,12 @@ from fusar_gpt.errors import OutputError, SceneError
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Scene
 from fusar_gpt.lonlat import split
+from fusar_gpt.retrieval.strips import NOT_READ
 
 if TYPE_CHECKING:
     from fusar_gpt.retrieval.index import SceneIndex
 
 FOOTPRINTS = "footprints.parquet"
-NOT_READ = 255
-"""Instead of a share of data: nobody has looked at the slice yet."""
 _ROW_GROUP = 20_000
 
 
