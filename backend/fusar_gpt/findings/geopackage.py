@@ -46,7 +46,7 @@ _NUMPY: dict[type, tuple[str, Value]] = {
 }
 
 
-_KINDS: Sequence[Sequence[str]] = (list(FINDING_COLUMNS), [PLACES], list(LAYER_COLUMNS))
+_KINDS: tuple[tuple[str, ...], ...] = (tuple(FINDING_COLUMNS), (PLACES,), tuple(LAYER_COLUMNS))
 """The layers of interpretations, of searches, and of both."""
 
 _WGS84 = "EPSG:4326"
@@ -97,9 +97,9 @@ def write_geopackage(
     Raises:
         OutputError: The file cannot be written, or another program has it open; the old file is untouched.
     """
-    searched = {run.task == SEARCH for run in runs}
-    layers = {False: list(FINDING_COLUMNS), True: [PLACES]}
-    by_layer: dict[str, list[Finding]] = {name: [] for kind in sorted(searched) for name in layers[kind]}
+    by_layer: dict[str, list[Finding]] = {
+        name: [] for searched in sorted({run.task == SEARCH for run in runs}) for name in _KINDS[searched]
+    }
     for finding in findings:
         by_layer[finding.layer].append(finding)
     shared = len({run.scene_crs for run in runs}) == 1

@@ -1,0 +1,116 @@
+"""GeoParquet 1.1: one table of polygons in WGS84 that QGIS, GDAL, DuckDB and geopandas open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from pyproj import CRS
+from shapely.geometry.base import BaseGeometry
+
+from fusar_gpt.errors import AreaError, OutputError
+
+GEOMETRY = "geometry"
+
+
+def check_pyarrow() -> None:
+    """Raises OutputError where the package that reads and writes Parquet is not there."""
+    if find_spec("pyarrow") is None:
+        raise OutputError("GeoParquet needs pyarrow: pip install 'fusar-gpt[parquet]'")
+
+
+def write_geoparquet(
+    path: Path,
+    types: Mapping[str, type],
+    columns: Mapping[str, Sequence[Any]],
+    shapes: Sequence[BaseGeometry],
+) -> None:
+    """Writes a row a polygon; the caller sees to it that the file is whole or not there.
+
+    Args:
+        path: The file.
+        types: str, float, int or bool for each column, in the file's order.
+        columns: The values of each, [N]; None is null.
+        shapes: Polygons or multi-polygons in WGS84, longitude first, [N].
+
+    Raises:
+        OutputError: There is no pyarrow, or the file cannot be written.
+    """
+    check_pyarrow()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
+    fields = [(name, kinds[kind]) for name, kind in types.items()]
+    schema = pa.schema([*fields, (GEOMETRY, pa.binary())], metadata={"geo": json.dumps(_geo(shapes))})
+    arrays = [pa.array(columns[name], kind) for name, kind in fields]
+    try:
+        arrays.append(pa.array(shapely.to_wkb(np.array(shapes, dtype=object)), pa.binary()))
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd")
+    except pa.ArrowException as error:
+        raise OutputError(f"Cannot write {path}: {error}. Write another form.") from error
+
+
+def read_geoparquet(path: Path) -> tuple[list[dict[str, Any]], list[BaseGeometry], CRS]:
+    """The rows, their shapes, and the CRS that these are in, x first.
+
+    Raises:
+        OutputError: There is no pyarrow.
+        AreaError: The file is no GeoParquet, or damaged.
+    """
+    check_pyarrow()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            geo = json.loads((file.schema_arrow.metadata or {})[b"geo"])
+            name = geo["primary_column"]
+            crs = geo["columns"][name].get("crs", "OGC:CRS84")  # left out it is that; null is a CRS not known
+            table = file.read().to_pydict()
+        shapes = list(shapely.from_wkb(table.pop(name)))
+        rows = [{key: values[row] for key, values in table.items()} for row in range(len(shapes))]
+        return rows, shapes, CRS.from_user_input(crs)
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RuntimeError,
+        pa.ArrowException,
+        shapely.errors.ShapelyError,
+    ) as error:
+        raise AreaError(_not_one(path)) from error
+
+
+def column_names(path: Path) -> set[str]:
+    """Of a Parquet file. Raises as :func:`read_geoparquet`."""
+    check_pyarrow()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return set(pq.read_schema(path).names)
+    except (OSError, pa.ArrowException) as error:
+        raise AreaError(_not_one(path)) from error
+
+
+def _not_one(path: Path) -> str:
+    return f"'{path.name}' is no GeoParquet with polygons, or it is damaged: write it again"
+
+
+def _geo(shapes: Sequence[BaseGeometry]) -> dict[str, Any]:
+    """The file's metadata: coordinates are longitude, latitude whatever the CRS's own order."""
+    column: dict[str, Any] = {
+        "encoding": "WKB",
+        "geometry_types": sorted({shape.geom_type for shape in shapes}),
+        "crs": CRS.from_epsg(4326).to_json_dict(),
+    }
+    if len(shapes):
+        column["bbox"] = shapely.total_bounds(np.array(shapes, dtype=object)).tolist()
+    return {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
