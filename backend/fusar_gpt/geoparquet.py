@@ -24,6 +24,26 @@ def check_pyarrow() -> None:
         raise OutputError("GeoParquet needs pyarrow: pip install 'fusar-gpt[parquet]'")
 
 
+def geoparquet_schema(types: Mapping[str, type]) -> Any:
+    """Columns of str, float, int or bool, in this order, then the polygons or multi-polygons, longitude first.
+
+    Raises:
+        OutputError: There is no pyarrow.
+    """
+    check_pyarrow()
+    import pyarrow as pa
+
+    kinds = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
+    fields = [*((name, kinds[kind]) for name, kind in types.items()), (GEOMETRY, pa.binary())]
+    column = {
+        "encoding": "WKB",
+        "geometry_types": ["MultiPolygon", "Polygon"],
+        "crs": CRS.from_epsg(4326).to_json_dict(),  # its own order of axes does not count
+    }
+    geo = {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
+    return pa.schema(fields, metadata={"geo": json.dumps(geo)})
+
+
 def write_geoparquet(
     path: Path,
     types: Mapping[str, type],
@@ -34,26 +54,20 @@ def write_geoparquet(
 
     Args:
         path: The file.
-        types: str, float, int or bool for each column, in the file's order.
+        types: As in :func:`geoparquet_schema`.
         columns: The values of each, [N]; None is null.
         shapes: Polygons or multi-polygons in WGS84, longitude first, [N].
 
     Raises:
-        OutputError: There is no pyarrow, or the file cannot be written.
+        OutputError: There is no pyarrow.
+        OSError: The file cannot be written.
     """
-    check_pyarrow()
+    schema = geoparquet_schema(types)
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
-    fields = [(name, kinds[kind]) for name, kind in types.items()]
-    schema = pa.schema([*fields, (GEOMETRY, pa.binary())], metadata={"geo": json.dumps(_geo(shapes))})
-    arrays = [pa.array(columns[name], kind) for name, kind in fields]
-    try:
-        arrays.append(pa.array(shapely.to_wkb(np.array(shapes, dtype=object)), pa.binary()))
-        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd")
-    except pa.ArrowException as error:
-        raise OutputError(f"Cannot write {path}: {error}. Write another form.") from error
+    values = {**columns, GEOMETRY: shapely.to_wkb(np.array(shapes, dtype=object))}
+    pq.write_table(pa.table(values, schema=schema), path, compression="zstd")
 
 
 def read_geoparquet(path: Path) -> tuple[list[dict[str, Any]], list[BaseGeometry], CRS]:
@@ -102,15 +116,3 @@ def column_names(path: Path) -> set[str]:
 
 def _not_one(path: Path) -> str:
     return f"'{path.name}' is no GeoParquet with polygons, or it is damaged: write it again"
-
-
-def _geo(shapes: Sequence[BaseGeometry]) -> dict[str, Any]:
-    """The file's metadata: coordinates are longitude, latitude whatever the CRS's own order."""
-    column: dict[str, Any] = {
-        "encoding": "WKB",
-        "geometry_types": sorted({shape.geom_type for shape in shapes}),
-        "crs": CRS.from_epsg(4326).to_json_dict(),
-    }
-    if len(shapes):
-        column["bbox"] = shapely.total_bounds(np.array(shapes, dtype=object)).tolist()
-    return {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}

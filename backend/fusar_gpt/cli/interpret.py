@@ -171,7 +171,7 @@ def check_out(args: argparse.Namespace) -> None:
     from fusar_gpt.findings import check_output, is_findings_file, is_places_file
     from fusar_gpt.imagery import split_layer
 
-    read = {"area": args.area, "boxes": args.boxes, "places": args.places}
+    read = {"area": args.area, "boxes": args.boxes, "file of places": args.places}
     inputs = {what: split_layer(path)[0] if path else None for what, path in read.items()}
     inputs |= {"scene": args.scene, "prior": Path(args.prior)}
     if args.compare_prior is not None:

@@ -95,8 +95,7 @@ def index_scene(path: Path, encoder: Encoder, args: argparse.Namespace) -> None:
 
 def run_list(args: argparse.Namespace) -> int:
     """``fusar search list``."""
-    from fusar_gpt.retrieval.index import default_folder
-    from fusar_gpt.retrieval.index_folder import entries
+    from fusar_gpt.retrieval.index_folder import default_folder, entries
 
     kept = entries()
     if args.json:

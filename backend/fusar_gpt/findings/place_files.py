@@ -136,13 +136,18 @@ def _places_in(path: str | Path, report: Callable[[str], None]) -> list[_PlaceOn
     file, layer = split_layer(path)
     if file.suffix.lower() == ".parquet":
         rows, shapes, crs = read_geoparquet(file)
-        return [_place(Area(polygon, crs), row) for row, polygon in zip(rows, shapes, strict=True)]
-    if layer in (None, PLACES):
-        with suppress(*_OTHER_FORM, sqlite3.Error):
-            if file.suffix.lower() == ".gpkg":
-                return _from_geopackage(file)
-            if file.suffix.lower() in (".geojson", ".json"):
-                return _from_geojson(file)
+        places = [
+            _place(Area(polygon, crs), row) for row, polygon in zip(rows, shapes, strict=True) if polygon
+        ]
+        if not places:
+            raise AreaError(f"'{file.name}' holds no places: search again")
+        return places
+    kind = file.suffix.lower() if layer in (None, PLACES) else None
+    with suppress(sqlite3.Error, *_OTHER_FORM):
+        if kind == ".gpkg":
+            return _from_geopackage(file)
+        if kind in (".geojson", ".json"):
+            return _from_geojson(file)
     named = read_named_polygons(path, ("rank",), report)
     return [_PlaceOnFile(area, int(rank) if rank and rank.isdecimal() else None) for area, rank in named]
 
@@ -152,7 +157,7 @@ def _from_geopackage(file: Path) -> list[_PlaceOnFile]:
         database.row_factory = sqlite3.Row
         rows = {row["id"]: dict(row) for row in database.execute(_PLACES_OF_RUNS)}
     named = read_named_polygons(f"{file}:{PLACES}", ("id",))
-    return [_place(area, rows[name]) for area, name in named]
+    return [_place(area, rows.get(name, {})) for area, name in named]
 
 
 def _from_geojson(file: Path) -> list[_PlaceOnFile]:
