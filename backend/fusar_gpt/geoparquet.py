@@ -16,6 +16,8 @@ from shapely.geometry.base import BaseGeometry
 from fusar_gpt.errors import AreaError, OutputError
 
 GEOMETRY = "geometry"
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, shapely.errors.ShapelyError)
+"""Besides pyarrow's own: what a file raises that lacks the metadata, or has other things in it."""
 
 
 def check_pyarrow() -> None:
@@ -90,29 +92,19 @@ def read_geoparquet(path: Path) -> tuple[list[dict[str, Any]], list[BaseGeometry
         shapes = list(shapely.from_wkb(table.pop(name)))
         rows = [{key: values[row] for key, values in table.items()} for row in range(len(shapes))]
         return rows, shapes, CRS.from_user_input(crs)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        RuntimeError,
-        pa.ArrowException,
-        shapely.errors.ShapelyError,
-    ) as error:
-        raise AreaError(_not_one(path)) from error
+    except (*_UNREADABLE, pa.ArrowException) as error:
+        raise AreaError(
+            f"'{path.name}' is no GeoParquet with polygons, or it is damaged: write it again"
+        ) from error
 
 
-def column_names(path: Path) -> set[str]:
-    """Of a Parquet file. Raises as :func:`read_geoparquet`."""
+def has_columns(path: Path, *names: str) -> bool:
+    """Whether a file is Parquet and has these columns, among others. Raises OutputError where there is no pyarrow."""
     check_pyarrow()
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return set(pq.read_schema(path).names)
-    except (OSError, pa.ArrowException) as error:
-        raise AreaError(_not_one(path)) from error
-
-
-def _not_one(path: Path) -> str:
-    return f"'{path.name}' is no GeoParquet with polygons, or it is damaged: write it again"
+        return set(names) <= set(pq.read_schema(path).names)
+    except (OSError, pa.ArrowException):
+        return False

@@ -143,8 +143,8 @@ def plan_parts(scene: Scene, area: BaseGeometry, frame: ChipFormat, overlap: flo
     """The chips that cover an area: laid over all of it or over each of its parts, whichever are fewer.
 
     A few small places in a large scene, as a search finds them, then have about one chip each, not the four of a
-    lattice over the whole scene that each of them touches. Without overlap no ground is seen twice: parts whose chips
-    would see the same share a plan.
+    lattice over the whole scene that each of them touches. Without overlap no ground is seen twice, but for a hair:
+    parts whose chips would see the same share a plan.
     """
     whole = plan_chips(scene, area, frame, overlap=overlap)
     parts = shapely.get_parts(area)
@@ -156,7 +156,8 @@ def plan_parts(scene: Scene, area: BaseGeometry, frame: ChipFormat, overlap: flo
         extents = shapely.buffer([plan.extent for plan in plans], -seen_twice / 2, join_style="mitre")
         groups = shapely.get_parts(union_all(extents))
         if overlap > 0 or len(groups) == len(parts):
-            return min(whole, PartPlans(plans), key=len)
+            apart = PartPlans(plans)
+            return apart if len(apart) < len(whole) else whole
         parts = np.array([union_all(parts[shapely.intersects(extents, group)]) for group in groups])
 
 

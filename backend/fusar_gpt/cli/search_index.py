@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusar_gpt.cli.interpret import numbers_given
+from fusar_gpt.cli.prior import megabytes, report
 from fusar_gpt.cli.search import add_index_options, check_index_options, indexes_kept
 from fusar_gpt.contract import DEFAULT_ENCODER, SearchRequest
 
@@ -42,8 +43,6 @@ def add_commands(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
 def run_index(args: argparse.Namespace) -> int:
     """``fusar search index``: all slices of whole scenes."""
     check_index_options(args)
-    if args.footprints and (len(args.scene) > 1 or len(args.ground_m) > 1):
-        args.usage_error("--footprints goes with one scene and one --ground-m")
     if args.footprints:
         check_footprints(args)
     from fusar_gpt.retrieval.encoder import open_encoder
@@ -56,17 +55,21 @@ def run_index(args: argparse.Namespace) -> int:
 
 
 def check_footprints(args: argparse.Namespace) -> None:
-    """As :func:`check_outputs`."""
+    """Before anything is computed: the file must be writable, and no scene nor somebody else's."""
     from fusar_gpt.findings import check_output
-    from fusar_gpt.geoparquet import check_pyarrow, column_names
+    from fusar_gpt.geoparquet import check_pyarrow, has_columns
 
-    def ours(path: Path) -> bool:
-        return {"slice", "encoder_hash"} <= column_names(path)
-
-    check_pyarrow()
     if args.footprints.suffix.lower() != ".parquet":
         args.usage_error("--footprints must end in .parquet")
-    check_output(args.footprints, ours, inputs={"scene": args.scene[0]}, overwrite=False)
+    if len(args.scene) > 1 or len(args.ground_m) > 1:
+        args.usage_error("--footprints goes with one scene and one --ground-m")
+    check_pyarrow()
+    check_output(
+        args.footprints,
+        lambda path: has_columns(path, "slice", "encoder_hash"),
+        inputs={"scene": args.scene[0]},
+        overwrite=False,
+    )
 
 
 def index_scene(path: Path, encoder: Encoder, args: argparse.Namespace) -> None:
@@ -83,6 +86,8 @@ def index_scene(path: Path, encoder: Encoder, args: argparse.Namespace) -> None:
     with open_scene(path, **numbers_given(args)) as scene:
         for side_m in ground_sides(request, encoder):
             with scene_index(scene, encoder, side_m, overlap_of(request)) as index:
+                for note in index.notes:
+                    report(note)
                 missing = index.missing(np.ones(len(index.lattice), bool))
                 with progress_bar(len(missing), "slices", scene.name) as show:
                     for done in fill(index, missing, scene, encoder):
@@ -95,7 +100,7 @@ def index_scene(path: Path, encoder: Encoder, args: argparse.Namespace) -> None:
 
 def run_list(args: argparse.Namespace) -> int:
     """``fusar search list``."""
-    from fusar_gpt.retrieval.index_folder import default_folder, entries
+    from fusar_gpt.retrieval.index_folder import default_folder, entries, limit_bytes
 
     kept = entries()
     if args.json:
@@ -104,10 +109,11 @@ def run_list(args: argparse.Namespace) -> int:
     for entry in kept:
         done = "whole" if entry.done == entry.slices else f"{entry.done} of {entry.slices} slices"
         print(
-            f"{entry.key}  {entry.used:%Y-%m-%d %H:%M}  {entry.bytes / 1e6:8.1f} MB  {entry.scene} {entry.band}, "
+            f"{entry.key}  {entry.used:%Y-%m-%d %H:%M}  {megabytes(entry.bytes):>9}  {entry.scene} {entry.band}, "
             f"{entry.encoder}, {entry.side_m:.0f} m, {done}"
         )
-    print(f"{len(kept)} in {default_folder()}, {sum(entry.bytes for entry in kept) / 1e6:.1f} MB")
+    taken, limit = megabytes(sum(entry.bytes for entry in kept)), megabytes(limit_bytes())
+    print(f"{len(kept)} kept, {taken} of {limit}, in {default_folder()}")
     return 0
 
 
@@ -116,5 +122,5 @@ def run_remove(args: argparse.Namespace) -> int:
     from fusar_gpt.retrieval.index_folder import remove, remove_all
 
     freed = remove_all() if args.all else remove(args.key)
-    print(f"removed, {freed / 1e6:.1f} MB are free")
+    print(f"removed, {megabytes(freed)} are free")
     return 0

@@ -28,7 +28,7 @@ from fusar_gpt.contract import (
 from fusar_gpt.errors import AreaError, SceneError
 from fusar_gpt.findings.geopackage import findings_layers, write_geopackage
 from fusar_gpt.findings.output import whole_file
-from fusar_gpt.geoparquet import column_names, read_geoparquet, write_geoparquet
+from fusar_gpt.geoparquet import has_columns, read_geoparquet, write_geoparquet
 from fusar_gpt.imagery import Area, open_scene, read_named_polygons, split_layer
 
 SUFFIXES = (".gpkg", ".geojson", ".parquet")
@@ -75,9 +75,9 @@ def is_places_file(path: Path) -> bool:
         if kind == ".gpkg":
             return findings_layers(path) == frozenset([PLACES])
         if kind == ".parquet":
-            return {"percentile", "scene_fingerprint"} <= column_names(path)
+            return has_columns(path, "percentile", "scene_fingerprint")
         return all(run["task"] == SEARCH for run in _runs_of(json.loads(path.read_text(encoding="utf-8"))))
-    except (AreaError, OSError, *_OTHER_FORM):
+    except (OSError, *_OTHER_FORM):
         return False
 
 
