@@ -84,7 +84,7 @@ def index_scene(path: Path, encoder: Encoder, args: argparse.Namespace) -> None:
 
     request = SearchRequest(str(path), texts=("any",), ground_m=tuple(args.ground_m), overlap=args.overlap)
     with open_scene(path, **numbers_given(args)) as scene:
-        for side_m in ground_sides(request, encoder):
+        for side_m in ground_sides(request, encoder, scene):
             with scene_index(scene, encoder, side_m, overlap_of(request)) as index:
                 for note in index.notes:
                     report(note)
