@@ -13,6 +13,8 @@ import pyogrio
 import pytest
 import rasterio
 from rasters import ROTATED, speckle, write
+from scripted_server import TOKEN
+from searching import SLICES, serve_search
 
 from fusar_gpt.cli import main
 from fusar_gpt.cli.main import join_words
@@ -371,6 +373,43 @@ def test_two_searches_at_once_share_one_index(fusar, tmp_path: Path, empty_cache
     assert one == two
     (entry,) = json.loads(fusar("search", "list", "--json")[1])
     assert entry["done"] == entry["slices"] == 48
+
+
+# On a server.
+
+
+def test_a_server_finds_and_writes_what_this_machine_does(fusar, tmp_path: Path, empty_cache: Path) -> None:
+    (tmp_path / "root").mkdir()
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    with serve_search(tmp_path / "root") as (api, held):
+        scene = api.inputs["scene"]
+        order = ("--text", "three ships", "--text", "open sea", "--top", 5)
+        server = ("--server", api.url, "--token-file", token)
+        first = fusar(
+            "search",
+            scene,
+            *order,
+            *server,
+            "--out",
+            tmp_path / "there.gpkg",
+            "--heat",
+            tmp_path / "there.tif",
+        )
+        assert first[0] == 0, first[2]
+        assert f"{SLICES} of {SLICES} slices must be indexed first" in first[2]
+        assert held.embedded
+        there = fusar("search", f"server:{scene}", *order, *server)
+        status, _, err = fusar("search", scene, "--text", "refinery", *server)
+        assert status == 1
+        assert "refinery" in err.splitlines()[-1]
+        model = tmp_path / "root-small"
+        here = fusar("search", scene, *order, "--encoder", model, "--heat", tmp_path / "here.tif")
+    assert here[0] == there[0] == 0, here[2] + there[2]
+    assert here[1].splitlines()[:-1] == there[1].splitlines()
+    with rasterio.open(tmp_path / "there.tif") as one, rasterio.open(tmp_path / "here.tif") as two:
+        np.testing.assert_array_equal(one.read(), two.read())
+    assert is_places_file(tmp_path / "there.gpkg")
 
 
 # Indexes.
