@@ -39,6 +39,7 @@ from fusar_gpt.contract import (
 from fusar_gpt.errors import AreaError, OutputError
 from fusar_gpt.findings import (
     check_output,
+    count_by_kind,
     is_findings_file,
     is_heat_file,
     is_places_file,
@@ -49,7 +50,7 @@ from fusar_gpt.findings import (
 )
 from fusar_gpt.findings.georeference import finding_at
 from fusar_gpt.frames import GroundPoints, SceneBox
-from fusar_gpt.imagery import ChipFormat, Scene, open_scene
+from fusar_gpt.imagery import ChipFormat, Scene, crs_text, open_scene
 from fusar_gpt.planning import plan_parts
 from fusar_gpt.retrieval.heat import heat_map
 
@@ -393,12 +394,19 @@ def test_a_heat_map_says_what_it_is(tmp_path: Path) -> None:
         check_output(tmp_path / "scene.tif", is_heat_file, inputs={}, overwrite=False)
 
 
+def test_a_heat_map_that_would_lie_nowhere_is_not_written(tmp_path: Path) -> None:
+    turned = pyproj.CRS("+proj=ob_tran +o_proj=longlat +o_lat_p=40 +o_lon_p=20 +datum=WGS84")
+    with open_sample(tmp_path) as scene:
+        heat = replace(heat_on(scene), crs=crs_text(turned), transform=(5.0, 0.01, 0.0, 50.0, 0.0, -0.01))
+        with pytest.raises(OutputError, match="cannot hold the scene's CRS"):
+            write_heat(tmp_path / "heat.tif", heat, search_on(scene))
+    assert not (tmp_path / "heat.tif").exists()
+
+
 # What findings come to where some are places.
 
 
 def test_counts_and_chips_do_not_mistake_places_for_answers(tmp_path: Path) -> None:
-    from fusar_gpt.findings import count_by_kind
-
     with open_sample(tmp_path) as scene:
         run = search_on(scene)
         places = places_on(scene, run)

@@ -292,11 +292,6 @@ def deliver(finished: Sequence[Finished], args: argparse.Namespace) -> None:
     from fusar_gpt.cli.terminal import show_places
     from fusar_gpt.findings import write_heat, write_places
 
-    told: tuple[str, ...] = ()
-    if args.out:
-        told = write_places(
-            args.out, [one.run for one in finished], [place for one in finished for place in one.findings]
-        )
     if args.heat:
         heat = finished[0].heat
         if heat is None:
@@ -304,6 +299,11 @@ def deliver(finished: Sequence[Finished], args: argparse.Namespace) -> None:
                 f"Cannot write {args.heat}: the server made no heat map, bring it to this version."
             )
         write_heat(args.heat, heat, finished[0].run)
+    told: tuple[str, ...] = ()
+    if args.out:
+        told = write_places(
+            args.out, [one.run for one in finished], [place for one in finished for place in one.findings]
+        )
     for warning in told:
         report(warning)
     for one in finished if args.json else ():

@@ -164,9 +164,14 @@ def _came_back(path: Path, run: Run) -> bool:
     corners = shapely.get_coordinates(shapely.from_wkt(run.area))
     if not np.array_equal(shapely.get_coordinates(shapely.from_wkb(wkb[0])), corners):
         return False
+    return places_alike(written, meant, corners)
+
+
+def places_alike(written: pyproj.CRS, meant: pyproj.CRS, points: NDArray[np.float64]) -> bool:
+    """Whether points [N, 2] lie at the same places in one CRS and the other."""
     if written == meant:
         return True
-    there, here = (_lonlat(corners, crs) for crs in (written, meant))
+    there, here = (_lonlat(points, crs) for crs in (written, meant))
     return bool((np.abs(there - here) < _SAME_DEGREES).all())
 
 

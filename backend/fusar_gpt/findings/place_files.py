@@ -76,7 +76,8 @@ def is_places_file(path: Path) -> bool:
             return findings_layers(path) == frozenset([PLACES])
         if kind == ".parquet":
             return has_columns(path, "percentile", "scene_fingerprint")
-        return all(run["task"] == SEARCH for run in _runs_of(json.loads(path.read_text(encoding="utf-8"))))
+        runs = _runs_of(json.loads(path.read_text(encoding="utf-8")))
+        return {run["task"] for run in runs} == {SEARCH}
     except (OSError, *_OTHER_FORM):
         return False
 
