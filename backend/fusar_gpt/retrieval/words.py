@@ -96,6 +96,7 @@ _PIECE = re.compile(
     + rf"|[{_HAN}]|[^\W\d_{_HAN}]+|\d+|.",
     re.DOTALL,
 )
+_BETWEEN_CHINESE = re.compile(rf"(?<=[{_HAN}]) (?=[{_HAN}])")
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,8 @@ def in_known_words(text: str, encoder: Encoder) -> Reading:
                 unknown.append(piece)
             end = found.end()
         shows = shows or bool(content(read))
-        said.append(read)
-    known = re.sub(r"\s+", " ", "".join(said)).strip(" ,-/")
+        said.append(read or " ")
+    known = _BETWEEN_CHINESE.sub("", " ".join("".join(said).split())).strip(" ,-/")
     return Reading(known if shows else "", tuple(replaced.items()), tuple(dict.fromkeys(unknown)))
 
 
@@ -158,7 +159,7 @@ def concepts(text: str) -> tuple[str, ...]:
     for piece in _PIECE.findall(text.replace("two thirds", "")):
         if piece in _GROUP_OF and (piece.isascii() or len(piece) > 1 or piece in "船港湖"):
             found[_SYNONYMS[_GROUP_OF[piece][0]][0]] = None
-        elif piece.isascii() and piece.isalpha() and piece not in _FUNCTION:
+        elif len(piece) > 1 and piece.isascii() and piece.isalpha() and piece not in _FUNCTION:
             found[singular(piece)] = None
     return tuple(found)
 
