@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,12 @@ from searching import SLICES, serve_search
 from fusar_gpt.cli import main
 from fusar_gpt.cli.main import join_words
 from fusar_gpt.findings import is_heat_file, is_places_file
+from fusar_gpt.retrieval import encoder
 from fusar_gpt.retrieval.encoder import KlipEncoder
 from fusar_gpt.samples import SAMPLES
 
 HARBOUR, YASUR = (sample.scene for sample in SAMPLES)
+OPENED = cache(encoder.open_encoder)
 IN_HARBOUR = "3.0233,55.03095"
 
 
@@ -32,9 +35,10 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def cache(indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests share the indexes of the samples."""
+def shared(indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests share the indexes of the samples, and encoders once they are open."""
     monkeypatch.setenv("FUSAR_CACHE", str(indexed))
+    monkeypatch.setattr(encoder, "open_encoder", OPENED)
 
 
 @pytest.fixture
