@@ -87,11 +87,13 @@ def scene_index(
     ground_m: float | None = None,
     overlap: float = OVERLAP,
     folder: Path | None = None,
+    make: bool = True,
 ) -> Iterator[SceneIndex]:
     """The index of a scene by an encoder, as far as it is there; any number of processes may hold it.
 
     It is another one for another scene's content, band, quantity, stretch, encoder or slicing. One that is damaged is
-    made anew, and one that cannot be kept is held in memory; its ``notes`` say so.
+    made anew, and one that cannot be kept is held in memory; its ``notes`` say so. Where there is none, it is made on
+    the disk only if ``make``.
 
     Raises:
         OutputError: It cannot be kept, and is too large for the memory.
@@ -100,6 +102,10 @@ def scene_index(
     slices = lattice(scene, encoder.image_px, ground_m, overlap)
     about = described(scene, encoder, slices)
     root = folder or default_folder()
+    if not make and not (root / _key(about)).exists():
+        vectors = np.zeros((len(slices), encoder.dimensions), np.float16)
+        yield SceneIndex(slices, vectors, np.full(len(slices), NOT_READ, np.uint8), about)
+        return
     with ExitStack() as held:
         try:
             index = _stored(slices, about, root, held)
