@@ -134,7 +134,7 @@ def test_places_are_listed_with_rank_and_percentile_and_each_line_is_a_link(chat
 def test_an_area_is_searched_for_words_and_the_whole_scene_for_what_is_like_it(chat: ChatClient) -> None:
     inside = chat.ask("search for ships beside the harbour", area=HALF)
     assert all(place["scene_box"][0] < HALF[2] for place in features(inside, "places"))
-    assert "does not know beside; it searched for the rest" in text_of(inside)
+    assert "it searched for the rest" in text_of(inside)
     alike = chat.ask("where else does it look like this?", area=NEAR_FIRST)
     assert words_of(alike).startswith("Places like this, in the whole scene: ")
     assert alike.fusar["understood"] == "search like this"
