@@ -160,12 +160,13 @@ def search(
 def plan_search(
     request: SearchRequest, encoder: Encoder, policy: RasterPolicy | None = None, folder: Path | None = None
 ) -> SearchPlan:
-    """How much a search would have to index first. Raises as :func:`search`."""
+    """How much a search would have to index first; writes nothing. Raises as :func:`search`, but for examples."""
+    read_texts(request.texts, encoder)
     with open_scene_of(request, policy) as scene:
         area = area_px(request, scene)
         slices = ready = 0
         for side_m in ground_sides(request, encoder, scene):
-            with scene_index(scene, encoder, side_m, overlap_of(request), folder) as index:
+            with scene_index(scene, encoder, side_m, overlap_of(request), folder, make=False) as index:
                 wanted = index.lattice.touching(area)
                 slices += int(wanted.sum())
                 ready += int(wanted.sum()) - len(index.missing(wanted))
@@ -219,7 +220,7 @@ def in_steps(done: Iterator[int], total: int) -> Iterator[Progress]:
 def examples_of(
     request: SearchRequest, texts: TextQuery, scene: Scene, slices: Lattice, encoder: Encoder
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The vectors of what is wanted [N, E] and of what is not [M, E], of words and of places."""
+    """The vectors of what is wanted [N, E] and of what is not [M, E]: words, and places as slices of a size."""
     wanted, unwanted = (
         np.concatenate(
             [
@@ -348,7 +349,7 @@ def doubts(request: SearchRequest, scene: Scene, lattices: Sequence[Lattice], en
     said += larger_than_slices(examples, request.examples_crs, scene, lattices[0])
     if request.explain and not isinstance(encoder, Describer):
         said.append(f"{encoder.name} cannot say what it sees: no place is explained.")
-    elif request.explain and not request.texts:
+    elif request.explain and not any(map(str.strip, request.texts)):
         said.append("Only words that were looked for can be explained, and there were none.")
     elif request.explain and request.top > EXPLAINED:
         said.append(f"Only the first {EXPLAINED} places are explained.")

@@ -18,6 +18,7 @@ from fusar_gpt.contract import NO_HEAT, Finished, Found, Progress, Run, SearchRe
 from fusar_gpt.errors import AreaError, Cancelled, SceneError, TaskError, TooLarge
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Area, open_scene
+from fusar_gpt.imagery.plain_image import plain_image
 from fusar_gpt.interpret import RunIdentity
 from fusar_gpt.retrieval.encoder import open_encoder
 from fusar_gpt.samples import HARBOUR as SAMPLE
@@ -47,9 +48,10 @@ def in_metres(left, top, right, bottom):
     return Area.from_bbox(x[0], y[0], x[1], y[1], "EPSG:32631")
 
 
-def test_a_search_of_the_sample_finds_ships_at_the_docks(klip):
+def test_a_search_of_the_sample_finds_ships_at_the_docks(tmp_path, klip):
     request = SearchRequest(str(HARBOUR), ("ships at a quay", "no planes at the docks"), top=4, explain=True)
     planned = plan_search(request, klip)
+    assert not (tmp_path / "cache/search").exists()
     started, *progress, found, finished = search(request, klip)
     assert isinstance(started, Started)
     assert (planned.slices, planned.ready) == (started.chips, 0)
@@ -197,6 +199,17 @@ def test_a_place_found_is_an_example_again_wherever_the_scene_lies(tmp_path, kli
         best = find(path, like=[lonlat], encoder=klip, top=1).findings[0]
         assert best.box == place.box
         assert best.properties["similarity"] > 0.98
+
+
+def test_a_plain_image_is_searched_in_its_own_pixels(klip):
+    with plain_image((speckle(300, 360) * 3000).clip(0, 255).astype(np.uint8), "photo.png") as path:
+        done = find(path, "open sea", encoder=klip, top=2)
+        place = done.findings[0]
+        assert place.lonlat is None
+        assert place.properties["side_m"] == 224
+        assert done.run.warnings == ()
+        with pytest.raises(AreaError, match="cannot be placed on the scene from EPSG:4326"):
+            find(path, like=[(3, 50)], encoder=klip)
 
 
 def test_an_example_larger_than_a_slice_is_shown_smaller_and_that_is_told(tmp_path, klip):

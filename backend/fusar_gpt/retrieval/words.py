@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fusar_gpt.retrieval.encoder import Encoder
@@ -44,7 +44,7 @@ _SYNONYMS = tuple(
         "dense|crowded|packed|密集|拥挤",
         "at least|no fewer than|no less than|至少",
         "at most|no more than|至多",
-        "calm|still|quiet|静|平静",
+        "calm|quiet|静|平静",
         "beside|near|nearby|alongside|not far from|旁|附近|旁边",
         "centre|center|middle|中央|中心",
         "image|picture|photo|图",
@@ -62,13 +62,13 @@ _SYNONYMS = tuple(
 )
 """Words that mean nearly the same, English ones as singulars; a word is read as the first that an encoder knows."""
 
-_ENGLISH = (
+_FUNCTION_EN = (
     "a an the of in on at by to from for with and or but is are be it its this that these those there where which who "
     "what some any all i me we us can you please find show search look locate get give see want need like as such "
     "place places area areas view into very quite else no not without nor"
 )
-_CHINESE = "的了着过是有在里内和与及或请找出寻查搜索看很都也就把被这那哪些个只艘条架处吗呢吧任何没无"
-_FUNCTION = frozenset([*_ENGLISH.split(), *_CHINESE])
+_FUNCTION_ZH = "的了着过是有在里内和与及或请找出寻查搜索看很都也就把被这那哪些个只艘条架处吗呢吧任何没无"
+_FUNCTION = frozenset([*_FUNCTION_EN.split(), *_FUNCTION_ZH])
 """Words that show nothing by themselves: nobody is told that an encoder does not know them."""
 
 _SIMPLIFIED = str.maketrans(
@@ -164,12 +164,14 @@ def concepts(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def examples(encoder: Encoder, chinese: bool, most: int = 8) -> Sequence[str]:
-    """Some words that an encoder knows, in the language of a text where it knows any of that."""
-    heads = (word for group in _SYNONYMS for word in group if word.isascii() != chinese)
-    known = [word for word in heads if _knows(encoder, word)] or sorted(encoder.words)
-    groups = {_GROUP_OF.get(word, (word, False))[0]: word for word in reversed(known)}
-    return [groups[key] for key in reversed(groups)][:most]
+def examples(encoder: Encoder, chinese: bool, most: int = 8) -> list[str]:
+    """Some words that an encoder knows, in Chinese or English if it knows any of ours in that."""
+    known: dict[int, str] = {}
+    for number, group in enumerate(_SYNONYMS):
+        for word in group:
+            if word.isascii() != chinese and _knows(encoder, word):
+                known.setdefault(number, word)
+    return (list(known.values()) or sorted(encoder.words))[:most]
 
 
 def _candidates(word: str) -> Iterator[str]:
