@@ -360,10 +360,15 @@ def with_data_share(run: Run, slices: Slices, scene: Scene) -> Run:
     """The run with what was seen of its area. Raises SceneError if no slice has data enough."""
     share = slices.data_share
     if not np.isfinite(slices.similarities).any():
+        half = f"half of a slice of {run.chip_ground_m:.0f} m"
+        if share >= ALL:
+            raise SceneError(
+                f"'{scene.name}' is smaller than {half}, too little to compare: take a larger scene"
+            )
         raise SceneError(
-            f"there is no data on {without_data(share)} of the area, band '{scene.band}' of '{scene.name}', and no "
-            f"slice has data on half of its {run.chip_ground_m:.0f} m, so there is nothing to search: draw the area "
-            "where the scene has data, choose another band or a larger scene, or take smaller slices"
+            f"there is no data on {without_data(share)} of the area, band '{scene.band}' of '{scene.name}', and "
+            f"nowhere on {half}, so there is nothing to search: draw the area where the scene has data, or choose "
+            "another band"
         )
     said = [f"No data on {without_data(share)} of the area: nothing is known of that ground."]
     return replace(run, data_share=share, warnings=(*run.warnings, *(said if share < ALL else ())))
