@@ -38,6 +38,7 @@ from fusar_gpt.contract import (
 )
 from fusar_gpt.errors import AreaError, OutputError
 from fusar_gpt.findings import (
+    ReportedRun,
     check_output,
     count_by_kind,
     is_findings_file,
@@ -47,7 +48,9 @@ from fusar_gpt.findings import (
     write_geopackage,
     write_heat,
     write_places,
+    write_report,
 )
+from fusar_gpt.findings.caption import warnings_of
 from fusar_gpt.findings.georeference import finding_at
 from fusar_gpt.frames import GroundPoints, SceneBox
 from fusar_gpt.imagery import ChipFormat, Scene, crs_text, open_scene
@@ -412,3 +415,13 @@ def test_counts_and_chips_do_not_mistake_places_for_answers(tmp_path: Path) -> N
         places = places_on(scene, run)
     assert count_by_kind(places) == {"places found": 4}
     assert count_by_kind([*places, detection("a", (0, 0, 9, 9))]) == {"places found": 4, "ship detected": 1}
+
+
+def test_a_report_of_a_search_tells_its_places_and_misses_no_prior(tmp_path: Path) -> None:
+    with open_sample(tmp_path) as scene:
+        run = search_on(scene)
+        write_report(tmp_path / "report.html", [ReportedRun(run, places_on(scene, run), b"")])
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "<b>4</b>places found" in page
+    assert "No prior" not in page
+    assert warnings_of(run) == ["Simulated scene", "Demonstration model"]
