@@ -81,7 +81,7 @@ def find(
     Args:
         scene: The file.
         *texts: What to find.
-        like: Examples of what to find: points (x, y), or areas in the same CRS.
+        like: Examples of what to find: points (x, y) or areas, all in one CRS.
         unlike: Examples of what is not meant.
         area: Where to look.
         encoder: What compares; None opens the one that the request names.
@@ -90,9 +90,11 @@ def find(
 
     Raises a :class:`~fusar_gpt.errors.FusarError` as :func:`search`.
     """
-    areas = [example for example in (*like, *unlike) if isinstance(example, Area)]
-    if areas:
-        choices = {"examples_crs": areas[0].crs_text()} | choices
+    points_crs = choices.pop("examples_crs", "EPSG:4326")
+    crs = {one.crs_text() if isinstance(one, Area) else points_crs for one in (*like, *unlike)}
+    if len(crs) > 1:
+        raise TaskError(f"examples are in {' and '.join(sorted(crs))}: give all in one CRS")
+    choices["examples_crs"] = crs.pop() if crs else points_crs
     if area:
         choices |= {"area": area.outline(), "area_crs": area.crs_text()}
     try:

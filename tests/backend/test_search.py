@@ -237,6 +237,11 @@ def test_an_example_larger_than_a_slice_is_shown_smaller_and_that_is_told(tmp_pa
             "area lies outside the scene",
         ),
         ({"like": [(0, 0)], "examples_crs": "EPSG:999999"}, AreaError, "unknown"),
+        (
+            {"like": [(3, 51), in_metres(0, 0, 9, 9)]},
+            TaskError,
+            "EPSG:32631 and EPSG:4326: give all in one CRS",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_a_line_before_anything_is_embedded(tmp_path, choices, error, message):
