@@ -81,7 +81,7 @@ def find(
     Args:
         scene: The file.
         *texts: What to find.
-        like: Examples of what to find: points (x, y), or areas in the same CRS.
+        like: Examples of what to find: points (x, y) or areas, all in one CRS.
         unlike: Examples of what is not meant.
         area: Where to look.
         encoder: What compares; None opens the one that the request names.
@@ -90,9 +90,11 @@ def find(
 
     Raises a :class:`~fusar_gpt.errors.FusarError` as :func:`search`.
     """
-    areas = [example for example in (*like, *unlike) if isinstance(example, Area)]
-    if areas:
-        choices = {"examples_crs": areas[0].crs_text()} | choices
+    points_crs = choices.pop("examples_crs", "EPSG:4326")
+    crs = {one.crs_text() if isinstance(one, Area) else points_crs for one in (*like, *unlike)}
+    if len(crs) > 1:
+        raise TaskError(f"examples are in {' and '.join(sorted(crs))}: give all in one CRS")
+    choices["examples_crs"] = crs.pop() if crs else points_crs
     if area:
         choices |= {"area": area.outline(), "area_crs": area.crs_text()}
     try:
@@ -360,10 +362,15 @@ def with_data_share(run: Run, slices: Slices, scene: Scene) -> Run:
     """The run with what was seen of its area. Raises SceneError if no slice has data enough."""
     share = slices.data_share
     if not np.isfinite(slices.similarities).any():
+        half = f"half of a slice of {run.chip_ground_m:.0f} m"
+        if share >= ALL:
+            raise SceneError(
+                f"'{scene.name}' is smaller than {half}, too little to compare: take a larger scene"
+            )
         raise SceneError(
-            f"there is no data on {without_data(share)} of the area, band '{scene.band}' of '{scene.name}', and no "
-            f"slice has data on half of its {run.chip_ground_m:.0f} m, so there is nothing to search: draw the area "
-            "where the scene has data, choose another band or a larger scene, or take smaller slices"
+            f"there is no data on {without_data(share)} of the area, band '{scene.band}' of '{scene.name}', and "
+            f"nowhere on {half}, so there is nothing to search: draw the area where the scene has data, or choose "
+            "another band"
         )
     said = [f"No data on {without_data(share)} of the area: nothing is known of that ground."]
     return replace(run, data_share=share, warnings=(*run.warnings, *(said if share < ALL else ())))

@@ -12,7 +12,6 @@ from typing import Any
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsFields,
-    QgsLayerMetadata,
     QgsLayerTreeGroup,
     QgsProject,
     QgsVectorLayer,
@@ -23,19 +22,20 @@ from ..background import BackgroundTask
 from ..contract import Finding, Found
 from ..core.counting import result
 from ..core.tally import Tally
+from ..translation import translate
 from . import findings_layer, storage
 from .features import finding_feature, finding_fields, memory_layer
 from .project_runs import change_kept, keep_run
 from .run_groups import group_name, hide_beside_review
 from .scene import crs_of
 from .styles import style
-from .wording import cells_in_words, run_name
+from .wording import cells_in_words
 
 _FLUSH_MS = 200
 _PATIENCE_FLUSHES = 50  # while another program writes to the file: 10 s
 _REST_MS = 20
 _BUNDLE = 50  # features that are written at once, so that the GUI never waits long
-_LAYER_ORDER = ("detections", "grid", "answers")
+_LAYER_ORDER = ("detections", "grid", "answers", "places")
 
 
 class RunLayers(QObject):
@@ -204,7 +204,7 @@ class RunLayers(QObject):
         for name, value in {**self._properties, findings_layer.KIND_PROPERTY: kind}.items():
             layer.setCustomProperty(name, value)
         style(layer, kind, self._labels)
-        layer.setMetadata(_metadata(self._run, layer))
+        layer.setMetadata(findings_layer.metadata_of(self._run, layer))
         QgsProject.instance().addMapLayer(layer, False)
         below = [known for known in _LAYER_ORDER[: _LAYER_ORDER.index(kind)] if known in self._layers]
         group = self._its_group()
@@ -268,7 +268,7 @@ class RunLayers(QObject):
         layer = self._layers[kind]
         path = storage.source_of(layer)[0]
         problem = "; ".join(layer.dataProvider().errors())
-        reason = problem if storage.is_full(path, problem) else str(self.tr("it takes no more"))
+        reason = problem if storage.is_full(path, problem) else translate("RunLayers", "it takes no more")
         kept = list(layer.getFeatures())
         leaving = set(self._leaving.pop(kind, ()))
         spare = self._memory_layer(kind, layer.fields(), layer.crs())
@@ -285,13 +285,19 @@ class RunLayers(QObject):
 
     def _warn_of(self, reasons: dict[str, str], *, in_memory: bool) -> None:
         for path, reason in reasons.items():
-            text = self.tr("Cannot write to {path}: {reason}.").format(path=path, reason=reason)
+            text = translate("RunLayers", "Cannot write to {path}: {reason}.").format(
+                path=path, reason=reason
+            )
             if storage.is_full(Path(path), reason):
-                text = self.tr("The disk is full: {path} takes no more findings.").format(path=path)
+                text = translate("RunLayers", "The disk is full: {path} takes no more findings.").format(
+                    path=path
+                )
             where = (
-                self.tr("The findings are safe in memory. Export them before you close QGIS.")
+                translate("RunLayers", "The findings are safe in memory. Export them before you close QGIS.")
                 if in_memory
-                else self.tr("The findings are in a temporary file. Save the project to keep them.")
+                else translate(
+                    "RunLayers", "The findings are in a temporary file. Save the project to keep them."
+                )
             )
             self.warned.emit(f"{text} {where}")
 
@@ -300,7 +306,10 @@ class RunLayers(QObject):
     ) -> None:
         if crs.authid() == "EPSG:4326" != scene_crs.authid() and not self._layers:
             self.warned.emit(
-                self.tr("The findings are in WGS 84: a GeoPackage cannot hold the CRS of the scene as it is.")
+                translate(
+                    "RunLayers",
+                    "The findings are in WGS 84: a GeoPackage cannot hold the CRS of the scene as it is.",
+                )
             )
 
     def _its_group(self) -> QgsLayerTreeGroup:
@@ -310,7 +319,12 @@ class RunLayers(QObject):
         return self._group
 
     def _layer_name(self, kind: str) -> str:
-        names = {"detections": self.tr("Detections"), "grid": self.tr("Grid"), "answers": self.tr("Answers")}
+        names = {
+            "detections": translate("RunLayers", "Detections"),
+            "grid": translate("RunLayers", "Grid"),
+            "answers": translate("RunLayers", "Answers"),
+            "places": translate("RunLayers", "Places"),
+        }
         return str(names.get(kind, kind))
 
     def _forget(self, layer_ids: list[str]) -> None:
@@ -324,8 +338,9 @@ class RunLayers(QObject):
 
     def _tell_dropped(self, name: str) -> None:
         if not self._over:
-            text = self.tr(
-                "The layer “{name}” was removed while the run goes on: its findings are counted, but no longer shown."
+            text = translate(
+                "RunLayers",
+                "The layer “{name}” was removed while the run goes on: its findings are counted, but no longer shown.",
             )
             self.warned.emit(text.format(name=name))
 
@@ -377,18 +392,3 @@ class RunLayers(QObject):
         if layer is not None:  # it may have been taken off the map
             storage.release(layer)
         QTimer.singleShot(0, self._release_next)
-
-
-def _metadata(run: dict[str, Any], layer: QgsVectorLayer) -> QgsLayerMetadata:
-    metadata = QgsLayerMetadata()
-    metadata.setIdentifier(str(run.get("id", "")))
-    metadata.setTitle(run_name(run))
-    metadata.setType("dataset")
-    metadata.setCrs(layer.crs())
-    metadata.setAbstract(
-        "\n".join(f"{name}: {value}" for name, value in run.items() if value not in (None, ""))
-    )
-    rights = [str(run[name]) for name in ("attribution", "prior_attribution") if run.get(name)]
-    metadata.setRights(rights)
-    metadata.addHistoryItem(f"FUSAR-GPT {run.get('version', '')}, {run.get('started', '')}")
-    return metadata

@@ -18,14 +18,17 @@ from qgis.core import (
     QgsProperty,
     QgsRendererCategory,
     QgsSimpleLineSymbolLayer,
+    QgsSingleSymbolRenderer,
     QgsTextBufferSettings,
     QgsTextFormat,
     QgsVectorLayer,
     QgsVectorLayerSimpleLabeling,
 )
+from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtGui import QColor
 
 from .. import compat
+from ..contract import PLACES
 from ..translation import translate
 from . import labels as said
 from .findings_layer import FILTER_KEPT_PROPERTY, run_of
@@ -33,9 +36,15 @@ from .findings_layer import FILTER_KEPT_PROPERTY, run_of
 # Okabe and Ito's palette (2008), the colours that stand out on grey first.
 _PALETTE = ("#e69f00", "#56b4e9", "#f0e442", "#009e73", "#d55e00", "#cc79a7", "#0072b2")
 _HALO = "0,0,0,150"
-_HIT, _MISS, _ANSWER, _UNCLEAR = "#e69f00", "#ffffff", "#56b4e9", "#d55e00"
+_HIT, _MISS, _ANSWER, _UNCLEAR, _PLACE = "#e69f00", "#ffffff", "#56b4e9", "#d55e00", "#f0e442"
+_PLACE_BAND = "240,228,66,170"
 _LABEL_SIZE = 9.0
+_SIDE = '"side_m"'  # of a place in metres
 _LENGTH = '"length_m"'  # the longer side of a box in metres; null where a person drew it
+
+# Where a label stands: above what it names; in a lower corner of it, be it turned or not.
+_ABOVE = "make_point(x_min($geometry), y_max($geometry))"
+_LOWER_LEFT = "closest_point(nodes_to_points($geometry), make_point(x_min($geometry), y_min($geometry)))"
 
 DOT_MM = 2.0
 """Boxes that are smaller than this on the map are drawn as a dot of this size."""
@@ -56,6 +65,8 @@ def style(layer: QgsVectorLayer, kind: str, labels: Sequence[str] = ()) -> None:
         _style_detections(layer, labels)
     elif kind == "grid":
         _style_grid(layer)
+    elif kind == PLACES:
+        _style_places(layer)
     else:
         _style_answers(layer)
     layer.setMapTipTemplate(said.map_tip(layer))
@@ -70,9 +81,9 @@ def _style_detections(layer: QgsVectorLayer, labels: Sequence[str]) -> None:
     layer.setRenderer(QgsCategorizedSymbolRenderer(said.SHOWN, categories))
     is_large = f"{_on_screen(_LENGTH)} >= {_MEASURED_MM} and not {said.REJECTED}"
     length = f"if({is_large}, coalesce(' · ' || {said.metres(_LENGTH)}, ''), '')"
-    _label(layer, f"concat({said.DETECTION}, {length})", above=True, side=_LENGTH, least_mm=_NAMED_MM)
+    _label(layer, f"concat({said.DETECTION}, {length})", at=_ABOVE, side=_LENGTH, least_mm=_NAMED_MM)
     layer.setDisplayExpression(said.DETECTION)
-    said.sort_by_rank(layer)
+    said.sort_by(layer, 'coalesce("confidence", "objectness")', Qt.SortOrder.DescendingOrder)
 
 
 def _style_grid(layer: QgsVectorLayer) -> None:
@@ -91,6 +102,29 @@ def _style_grid(layer: QgsVectorLayer) -> None:
     named = 'concat("cell", if("hit", \' \' || "target", \'\'))'
     _label(layer, named, side=side, least_mm=7)
     layer.setDisplayExpression(named)
+
+
+def _style_places(layer: QgsVectorLayer) -> None:
+    """Outline each place, the better the wider; a fill, as QGIS shows a selection, would hide what is there."""
+    symbol = _outline(_PLACE, side=_SIDE)
+    band = QgsSimpleLineSymbolLayer.create({"line_color": _PLACE_BAND})
+    width = f'clamp(0, 3 - ln("rank"), 3) * coalesce(clamp(0.3, {_on_screen(_SIDE)} / 20, 1), 1)'
+    band.setDataDefinedProperty(compat.STROKE_WIDTH, QgsProperty.fromExpression(width))
+    symbol.insertSymbolLayer(0, band)
+    fading = f'if({said.REJECTED}, 30, clamp(60, 100 - 20 * ln("rank"), 100))'
+    symbol.setDataDefinedProperty(compat.OPACITY, QgsProperty.fromExpression(fading))
+    layer.setRenderer(QgsSingleSymbolRenderer(symbol))
+    _label(
+        layer,
+        said.PLACE,
+        at=_LOWER_LEFT,
+        side=_SIDE,
+        least_mm=_NAMED_MM,
+        plate=_PLACE,
+        priority='10 - ln("rank")',
+    )
+    layer.setDisplayExpression(said.PLACE)
+    said.sort_by(layer, '"rank"', Qt.SortOrder.AscendingOrder)
 
 
 def _style_answers(layer: QgsVectorLayer) -> None:
@@ -258,41 +292,48 @@ def _label(
     layer: QgsVectorLayer,
     expression: str,
     *,
-    above: bool = False,
+    at: str = "",
     total: str = "FALSE",
     side: str = "NULL",
     least_mm: float = 0,
+    plate: str = "",
+    priority: str = "5",
 ) -> None:
-    """Label each feature in its middle, or ``above`` its upper left corner, where it hides nothing.
+    """Label each feature in its middle, or to the upper right of ``at``, an expression for a point.
 
     ``total`` is an expression for the features whose label comes first, and larger. Others lose their label where
     ``side``, an expression for metres, is less than ``least_mm`` on the map.
     """
-    buffer = QgsTextBufferSettings()
-    buffer.setEnabled(True)
-    buffer.setColor(QColor(0, 0, 0, 190))
-    buffer.setSize(0.8)
-    text = QgsTextFormat()
-    text.setSize(_LABEL_SIZE)
-    text.setColor(QColor("white"))
-    text.setBuffer(buffer)
     settings = QgsPalLayerSettings()
-    settings.setFormat(text)
+    settings.setFormat(_text_on(plate))
     settings.fieldName = expression
     settings.isExpression = True
     settings.placement = QgsPalLayerSettings.Placement.OverPoint
     data_defined = settings.dataDefinedProperties()
     for what, value in (
         (QgsPalLayerSettings.Property.Size, f"if({total}, {2 * _LABEL_SIZE}, {_LABEL_SIZE})"),
-        (QgsPalLayerSettings.Property.Priority, f"if({total}, 10, 5)"),
+        (QgsPalLayerSettings.Property.Priority, f"if({total}, 10, {priority})"),
         (QgsPalLayerSettings.Property.Show, f"{total} or coalesce({_on_screen(side)} >= {least_mm}, TRUE)"),
     ):
         data_defined.setProperty(what, QgsProperty.fromExpression(value))
-    if above:
+    if at:
         # OutsidePolygons would say it more simply, but QGIS 3.22 then shows no label at all.
         settings.geometryGeneratorEnabled = True
-        settings.geometryGenerator = "make_point(x_min($geometry), y_max($geometry))"
+        settings.geometryGenerator = at
         settings.geometryGeneratorType = compat.POINT
         settings.quadOffset = compat.ABOVE_RIGHT
     layer.setLabeling(QgsVectorLayerSimpleLabeling(settings))
     layer.setLabelsEnabled(True)
+
+
+def _text_on(plate: str) -> QgsTextFormat:
+    """Return white text on a dark halo, or dark text on a plate of a colour."""
+    buffer = QgsTextBufferSettings()
+    buffer.setEnabled(True)
+    buffer.setColor(QColor(plate) if plate else QColor(0, 0, 0, 190))
+    buffer.setSize(1.1 if plate else 0.8)
+    text = QgsTextFormat()
+    text.setSize(_LABEL_SIZE)
+    text.setColor(QColor("black" if plate else "white"))
+    text.setBuffer(buffer)
+    return text

@@ -151,7 +151,7 @@ def test_a_scene_smaller_than_a_slice_is_one_place_and_says_so(tmp_path, klip):
     assert (place.box.right, place.box.bottom) == (190, 200)
     assert any("reaches beyond the scene, which is smaller" in warning for warning in done.run.warnings)
     assert done.run.data_share == 1
-    with pytest.raises(SceneError, match=r"no slice has data on half of its 67\d m"):
+    with pytest.raises(SceneError, match=r"smaller than half of a slice of 67\d m.*take a larger scene"):
         find(made(tmp_path, 90, 100), "open sea", encoder=klip)
 
 
@@ -237,6 +237,11 @@ def test_an_example_larger_than_a_slice_is_shown_smaller_and_that_is_told(tmp_pa
             "area lies outside the scene",
         ),
         ({"like": [(0, 0)], "examples_crs": "EPSG:999999"}, AreaError, "unknown"),
+        (
+            {"like": [(3, 51), in_metres(0, 0, 9, 9)]},
+            TaskError,
+            "EPSG:32631 and EPSG:4326: give all in one CRS",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_a_line_before_anything_is_embedded(tmp_path, choices, error, message):

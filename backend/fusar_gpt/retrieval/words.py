@@ -65,11 +65,13 @@ _SYNONYMS = tuple(
 _FUNCTION_EN = (
     "a an the of in on at by to from for with and or but is are be it its this that these those there where which who "
     "what some any all i me we us can you please find show search look locate get give see want need like as such "
-    "place places area areas view into very quite else no not without nor"
+    "place places area areas view into very quite else"
 )
-_FUNCTION_ZH = "的了着过是有在里内和与及或请找出寻查搜索看很都也就把被这那哪些个只艘条架处吗呢吧任何没无"
+_FUNCTION_ZH = "的了着过是有在里内和与及或请找出寻查搜索看很都也就把被这那哪些个只艘条架处吗呢吧任何"
 _FUNCTION = frozenset([*_FUNCTION_EN.split(), *_FUNCTION_ZH])
 """Words that show nothing by themselves: nobody is told that an encoder does not know them."""
+_DENIALS = frozenset(("no", "not", "without", "nor", "neither", "没", "无"))
+"""Words that show nothing either, but of which it is told."""
 
 _SIMPLIFIED = str.maketrans(
     "機場飛車農樹碼頭築區陸靜無沒灣邊個條隻運處裡側線灘艦輪貨魚軍樓廠與門島橋綠鄉鎮開",
@@ -147,7 +149,8 @@ def in_known_words(text: str, encoder: Encoder) -> Reading:
 
 def content(text: str) -> list[str]:
     """The words of a :func:`plain` text that show something; numbers alone do not."""
-    return [piece for piece in _PIECE.findall(text) if piece[0].isalpha() and piece not in _FUNCTION]
+    pieces = (piece for piece in _PIECE.findall(text) if piece[0].isalpha())
+    return [piece for piece in pieces if piece not in _FUNCTION and piece not in _DENIALS]
 
 
 def concepts(text: str) -> tuple[str, ...]:
@@ -159,7 +162,7 @@ def concepts(text: str) -> tuple[str, ...]:
     for piece in _PIECE.findall(text.replace("two thirds", "")):
         if piece in _GROUP_OF and (piece.isascii() or len(piece) > 1 or piece in "船港湖"):
             found[_SYNONYMS[_GROUP_OF[piece][0]][0]] = None
-        elif len(piece) > 1 and piece.isascii() and piece.isalpha() and piece not in _FUNCTION:
+        elif len(piece) > 1 and piece.isascii() and content(piece):
             found[singular(piece)] = None
     return tuple(found)
 
