@@ -147,6 +147,12 @@ def test_an_area_is_searched_for_words_and_the_whole_scene_for_what_is_like_it(c
     ]
 
 
+def test_an_uploaded_scene_is_searched_as_one_that_the_server_has(chat: ChatClient) -> None:
+    scene = chat.api.client.upload(chat.scene)["scene"]
+    completion = chat.ask("find places like open sea", fusar={"scene": scene})
+    assert len(features(completion, "places")) > 5
+
+
 def test_the_answer_is_in_the_language_of_the_question(chat: ChatClient) -> None:
     completion = chat.ask("找像这里一样的地方", area=NEAR_FIRST)
     places = features(completion, "places")

@@ -13,13 +13,12 @@ from fusar_gpt.model import store
 from fusar_gpt.model.klip_card import KlipCard
 from fusar_gpt.retrieval.encoder import Encoder, open_encoder
 from fusar_gpt.retrieval.folder import read_config
+from fusar_gpt.retrieval.open_clip import OPEN_CLIP
 
 KEPT = 2
 """The most encoders that stay loaded."""
 WORDS = 2000
 """The most words of an encoder that are told."""
-OPEN_CLIP = "open_clip:"
-"""Before the folder of an open_clip model."""
 
 
 class Encoders:
