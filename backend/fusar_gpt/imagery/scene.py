@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import TracebackType
 
@@ -163,9 +163,7 @@ class Scene:
         gcps = [(gcp.col, gcp.row, gcp.x, gcp.y) for gcp in dataset.gcps[0]]
         size = (self.width, self.height, dataset.dtypes, self.path.stat().st_size)
         described = repr((size, self._indexes, tuple(dataset.transform), gcps, self.crs.to_wkt()))
-        digest = hashlib.sha256(described.encode())
-        digest.update(self.sample.numbers.data)
-        return digest.hexdigest()
+        return _fingerprint(described, self.sample)
 
     def check(self) -> None:
         """Sample the whole scene, whatever its numbers are. Raises SceneError where the file is damaged or empty."""
@@ -182,10 +180,9 @@ class Scene:
 
     @cached_property
     def _stretch(self) -> Stretch:
-        db = self.radiometry.decibels(self.sample.numbers)
-        if not np.isfinite(db).any():
+        if (found := _stretch_of(self.sample, self.radiometry)) is None:
             raise SceneError(_no_data(self.band, self.name))
-        return Stretch.of_samples(db, self.quantity)
+        return found
 
     def read(self, window: SceneWindow) -> NDArray[np.float32]:
         """The window in decibels (grey levels if ``quantity`` is grey) [h, w]; NaN: no data or off the scene.
@@ -290,6 +287,21 @@ class Scene:
             return self._stored(SceneWindow(col, row, width, height), (height, width))
 
         return sample_band(read, self.width, self.height)
+
+
+@lru_cache(maxsize=16)  # as many as samples are kept of scenes that are opened again and again
+def _fingerprint(described: str, sample: BandSample) -> str:
+    """SHA-256 of what a scene says of itself and of its sampled pixels."""
+    digest = hashlib.sha256(described.encode())
+    digest.update(sample.numbers.data)
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=16)
+def _stretch_of(sample: BandSample, radiometry: Radiometry) -> Stretch | None:
+    """The limits for quantising; None where no number is valid."""
+    db = radiometry.decibels(sample.numbers)
+    return Stretch.of_samples(db, radiometry.quantity) if np.isfinite(db).any() else None
 
 
 def _no_data(band: str, name: str) -> str:
