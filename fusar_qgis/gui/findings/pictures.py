@@ -56,8 +56,10 @@ class PictureMaker(QObject):
 
     arrived = pyqtSignal()
 
-    def __init__(self, parent: QObject) -> None:
+    def __init__(self, parent: QObject, side: int = SIDE) -> None:
+        """``side`` is that of the squares that the pictures fit into, on the screen."""
         super().__init__(parent)
+        self._side = side
         self._kept: dict[Wanted, Pictures] = {}
         self._wanted: dict[Wanted, ProjectRun] = {}
         # Or why there is none; only the one task that runs uses these two.
@@ -101,7 +103,7 @@ class PictureMaker(QObject):
 
     def _make(self, batch: dict[Wanted, ProjectRun]) -> dict[Wanted, _Made]:
         made = {}
-        side = round(SIDE * self._ratio)
+        side = round(self._side * self._ratio)
         for wanted, run in batch.items():
             one = made[wanted] = _Made(QImage(), QImage())
             try:
