@@ -9,8 +9,8 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,12 +30,16 @@ from fusar_gpt.contract import (
     AUTO_PRIOR,
     EXECUTION,
     PRIOR_SOURCES,
+    SEARCH_EXECUTION,
+    SEARCH_PLAN,
     UPLOADED,
     Ended,
     Event,
     Finished,
     InterpretRequest,
     ProtocolError,
+    SearchPlan,
+    SearchRequest,
     read,
     read_event,
 )
@@ -147,12 +151,38 @@ class Client:
             for path in files_beside(Path(request.scene).expanduser()):
                 self._report(f"prior: {path.name} beside the scene is not sent: name it with --prior.")
         job = self.submit(replace(request, scene=scene, prior=prior).to_json())
+        with closing(self._followed(job)) as events:
+            for event in events:
+                if isinstance(event, Finished) and event.run.prior_note:
+                    self._report(event.run.prior_note)
+                yield event
+
+    def search(self, request: SearchRequest) -> Generator[Event, None, None]:
+        """Search on the server; leaving the loop early stops it there, and what is indexed by then is kept.
+
+        The encoder is one of ``/info``. Raises as :meth:`run`.
+        """
+        self.info()
+        yield from self._followed(self.submit(self._search_inputs(request), SEARCH_EXECUTION))
+
+    def plan_search(self, request: SearchRequest) -> SearchPlan:
+        """How much of the scene the server would have to index before that search; the scene is sent first.
+
+        Raises SceneError where it cannot be sent, ServerError.
+        """
+        self.info()
+        body = {"inputs": self._search_inputs(request)}
+        return SearchPlan.from_json(self._server.json("POST", SEARCH_PLAN, json=body))
+
+    def _search_inputs(self, request: SearchRequest) -> dict[str, Any]:
+        return replace(request, scene=self._sent(request.scene, "scene", SceneError)).to_json()
+
+    def _followed(self, job: str) -> Generator[Event, None, None]:
+        """The events of a job, which is cancelled where they are not heard to the end."""
         finished = False
         try:
             for event in self.follow(job):
                 finished = isinstance(event, Finished)
-                if isinstance(event, Finished) and event.run.prior_note:
-                    self._report(event.run.prior_note)
                 yield event
         except (GeneratorExit, KeyboardInterrupt):
             if not finished:
@@ -185,10 +215,9 @@ class Client:
         finished: Finished = read(Finished, self.results(job))
         return finished
 
-    def submit(self, inputs: Mapping[str, Any]) -> str:
-        """Start a job; its id."""
-        execution = {"inputs": inputs}
-        return str(self._server.json("POST", EXECUTION, json=execution)["jobID"])
+    def submit(self, inputs: Mapping[str, Any], execution: str = EXECUTION) -> str:
+        """Start a job of the process that is executed at a path; its id."""
+        return str(self._server.json("POST", execution, json={"inputs": inputs})["jobID"])
 
     def status(self, job: str) -> dict[str, Any]:
         """Where a job stands: ``status``, ``progress`` in percent, ``eta_s`` while it runs."""

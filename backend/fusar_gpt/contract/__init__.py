@@ -39,7 +39,7 @@ from .geometry import (
     read_outline,
 )
 from .heat import NO_HEAT, HeatMap
-from .info import ApiMismatch, Info, Model
+from .info import ApiMismatch, EncoderCard, Info, Model
 from .preview import Grey, Preview, ShownChip, ShownPrior, png_uri
 from .prior import PriorStatus
 from .problem import API, API_MISMATCH, Problem, read_problem
@@ -94,6 +94,7 @@ __all__ = [
     "ApiMismatch",
     "Box",
     "Columns",
+    "EncoderCard",
     "Ended",
     "Event",
     "Example",

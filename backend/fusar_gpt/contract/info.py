@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .events import ProtocolError
@@ -58,14 +58,54 @@ class Model:
 
 
 @dataclass(frozen=True)
+class EncoderCard:
+    """An encoder that the server searches with, by the ``name`` that a request gives.
+
+    ``image_px`` is the side of the images that it sees; None, and an empty ``licence``: not known. ``pixel_m``: the
+    smallest and greatest pixel side of those that it was taught, in metres; None: not known. ``words``: those that it
+    was taught, the most frequent first, Chinese characters one by one; empty where that is not known.
+    """
+
+    name: str
+    title: str
+    demonstration: bool
+    licence: str = ""
+    image_px: int | None = None
+    pixel_m: tuple[float, float] | None = None
+    words: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, card: Mapping[str, Any]) -> EncoderCard:
+        """Back from :meth:`to_json`."""
+        taught, side = card.get("pixel_m"), card.get("image_px")
+        return cls(
+            name=card["name"],
+            title=card.get("title") or card["name"],
+            demonstration=bool(card.get("demonstration")),
+            licence=str(card.get("licence") or ""),
+            image_px=None if side is None else int(side),
+            pixel_m=(float(taught[0]), float(taught[1])) if taught else None,
+            words=tuple(str(word) for word in card.get("words") or ()),
+        )
+
+
+@dataclass(frozen=True)
 class Info:
-    """The answer of ``GET /info``; ``memory`` in bytes: used, free, gpu_used, gpu_free."""
+    """The answer of ``GET /info``; ``memory`` in bytes: used, free, gpu_used, gpu_free.
+
+    ``encoders``: those that it searches with, the one it takes by default first; empty where it does not search.
+    """
 
     version: str
     device: str
     models: tuple[Model, ...]
     memory: dict[str, int] = field(default_factory=dict)
     prior_sources: tuple[str, ...] = (NO_PRIOR, "file")
+    encoders: tuple[EncoderCard, ...] = ()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Info:
@@ -78,4 +118,5 @@ class Info:
             models=tuple(Model.from_json(card) for card in data["models"]),
             memory={str(name): int(size) for name, size in dict(data.get("memory") or {}).items()},
             prior_sources=tuple(str(each) for each in data.get("prior_sources") or (NO_PRIOR, "file")),
+            encoders=tuple(EncoderCard.from_json(card) for card in data.get("encoders") or ()),
         )
