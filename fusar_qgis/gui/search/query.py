@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsGeometry, QgsProject
 
-from ... import compat
 from ...contract import Example, SearchRequest, read_outline
 from ...contract.geometry import read_example
 from ...layers.scene import Scene, crs_text, geojson
@@ -50,12 +49,14 @@ class Query:
         examples: What is and is not meant.
         area: Where to look; None means the whole scene.
         top: How many places to find at most.
+        encoder: What compares; None leaves it to the backend.
     """
 
     text: str = ""
     examples: tuple[ShownExample, ...] = ()
     area: Area | None = None
     top: int = USUAL_TOP
+    encoder: str | None = None
 
     @property
     def says_nothing(self) -> bool:
@@ -87,13 +88,7 @@ class Query:
             area=None if self.area is None else read_outline(geojson(self.area.outline)),
             area_crs=crs_text(scene.crs if self.area is None else self.area.crs),
             top=self.top,
+            encoder=self.encoder,
             explain=True,
             band=scene.band if scene.bands > 1 else None,
         )
-
-
-def outline_or_point(geometry: QgsGeometry) -> QgsGeometry:
-    """Return a polygon or a point as it is, and the middle of anything else."""
-    if geometry.type() == compat.POLYGON:
-        return geometry
-    return geometry.centroid()

@@ -66,6 +66,11 @@ class SceneSearch(QObject):
         """Whether a search is under way, or waits for the analyst."""
         return self._waits or self._search is not None or self._is_sending
 
+    @property
+    def known(self) -> str:
+        """What the backend knows the scene as; empty before it does."""
+        return "" if self._upload is None else self._upload.known
+
     def start(self, query: Query, scene: Scene) -> None:
         """Search ``scene``; the backend is started where none runs."""
         self.stop()
@@ -112,7 +117,7 @@ class SceneSearch(QObject):
             return
         self._waits = False
         self._tick.stop()
-        if info.encoders is None:
+        if not info.encoders:
             self._fail(self.tr("This backend cannot search yet. Update it in the FUSAR-GPT options."))
             return
         upload = self._upload_for(client, self._scene)

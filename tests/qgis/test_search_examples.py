@@ -1,0 +1,153 @@
+"""More like this, less like this: from the list, the table of findings and the map; the search that they refine."""
+
+import pytest
+from qgis.core import QgsGeometry, QgsPointXY, QgsProject
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtWidgets import QMenu, QToolButton
+from test_search_gui import asked, find, groups, page, says  # noqa: F401 - fixtures
+
+from fusar_qgis.gui.areas import Area
+from fusar_qgis.gui.search.query import Query, ShownExample
+from fusar_qgis.layers.scene import crs_of, scene_of
+
+LIKE, UNLIKE = "More like this", "Less like this"
+
+
+class Event:
+    """A click of the right button at a point of the map."""
+
+    def __init__(self, x, y):
+        self._point = QgsPointXY(x, y)
+
+    def mapPoint(self):  # noqa: N802 - as QGIS has it
+        return self._point
+
+
+def entry(menu, text):
+    return next(action for action in menu.actions() if action.text() == text)
+
+
+def select(page, row):
+    page.view.selectionModel().select(page.model.index(row), page.view.selectionModel().SelectionFlag.ClearAndSelect)
+
+
+def on_list(page, row, text, qtbot):
+    """Choose an entry of the list's context menu, and wait for the places."""
+    select(page, row)
+    menu = QMenu()
+    page.fill_menu(menu)
+    entry(menu, text).trigger()
+    qtbot.waitUntil(lambda: not page._search.is_busy)
+
+
+def on_map(plugin_canvas, x, y) -> QMenu:
+    menu = QMenu()
+    plugin_canvas.contextMenuAboutToShow.emit(menu, Event(x, y))
+    return menu
+
+
+def labels(page) -> list[str]:
+    return [button.text() for button in page.labels.findChildren(QToolButton) if not button.isHidden()]
+
+
+def test_a_place_of_the_list_refines_the_search_and_its_group(page, find, standin, qtbot):  # noqa: F811
+    find("ships")
+    qtbot.waitUntil(lambda: page._shown_layer != "")
+    on_list(page, 2, LIKE, qtbot)
+    on_list(page, 5, UNLIKE, qtbot)
+    order = asked(standin)[-1]
+    assert order["texts"] == ["ships"]
+    assert order["examples_crs"] == "EPSG:32650"
+    assert [one["type"] for one in order["like"] + order["unlike"]] == ["MultiPolygon"] * 2
+    assert order["like"][0]["coordinates"][0][0][0] == [500040, 3999900]
+    assert page.labels.isVisibleTo(page)
+    assert [one.label for one in page.labels.examples] == ["+ Place 3", "− Place 6"]
+    qtbot.waitUntil(lambda: len(QgsProject.instance().mapLayers()) <= 3)  # the scene, the places, their heat map
+    assert len(groups()) == 1
+
+
+def test_a_label_that_is_taken_away_searches_again(page, find, standin, qtbot):  # noqa: F811
+    find("ships")
+    on_list(page, 0, LIKE, qtbot)
+    (button,) = page.labels.findChildren(QToolButton)
+    button.click()
+    qtbot.waitUntil(lambda: len(asked(standin)) == 3 and not page._search.is_busy)
+    assert "like" not in asked(standin)[-1] or not asked(standin)[-1]["like"]
+    assert not page.labels.isVisibleTo(page)
+
+
+def test_a_point_of_the_map_is_enough_for_a_search(plugin, page, standin, scene_layer, qgis_iface, qtbot):  # noqa: F811
+    menu = on_map(qgis_iface.mapCanvas(), 500300.4, 3999700)
+    entry(menu, LIKE).trigger()
+    qtbot.waitUntil(lambda: page.model.rowCount() == 20)
+    (order,) = asked(standin)
+    assert order.get("texts", []) == []
+    assert order["like"] == [{"type": "Point", "coordinates": [500300.4, 3999700]}]
+    assert [one.label for one in page.labels.examples] == ["+ point 500300, 3999700"]
+
+
+def test_the_map_opens_the_page_that_was_never_open(plugin, standin, scene_layer, qgis_iface, qtbot):
+    from fusar_qgis.gui.search.panel import SearchPanel
+
+    assert qgis_iface.mainWindow().findChild(SearchPanel) is None
+    menu = on_map(qgis_iface.mapCanvas(), 500300, 3999700)
+    entry(menu, LIKE).trigger()
+    page = qgis_iface.mainWindow().findChild(SearchPanel)
+    qtbot.waitUntil(lambda: page.model.rowCount() == 20)
+
+
+def test_a_map_without_a_radar_image_offers_nothing(plugin, qgis_iface, monkeypatch):
+    monkeypatch.setattr(qgis_iface, "activeLayer", lambda: None)
+    assert on_map(qgis_iface.mapCanvas(), 0, 0).actions() == []
+
+
+def test_less_like_this_alone_is_no_search(plugin, page, standin, scene_layer, qgis_iface, qtbot):  # noqa: F811
+    entry(on_map(qgis_iface.mapCanvas(), 500300, 3999700), UNLIKE).trigger()
+    assert "Type what to find" in says(page)
+    assert [one.label for one in page.labels.examples] == ["− point 500300, 3999700"]
+    assert standin.searches == []
+
+
+def test_the_same_example_changes_sides(page, find, qtbot):  # noqa: F811
+    find("ships")
+    on_list(page, 0, LIKE, qtbot)
+    on_list(page, 0, UNLIKE, qtbot)
+    assert [one.label for one in page.labels.examples] == ["− Place 1"]
+
+
+def test_a_refined_search_stays_in_its_area(page, find, standin, qgis_iface, qtbot):  # noqa: F811
+    page.scope._look_in("view")
+    find("ships")
+    area = asked(standin)[0]["area"]
+    page.view.clicked.emit(page.model.index(0))  # the map is elsewhere
+    on_list(page, 0, LIKE, qtbot)
+    assert asked(standin)[1]["area"] == area
+
+
+def test_an_example_of_the_table_of_findings(plugin, page, find, standin, qgis_iface, qtbot):  # noqa: F811
+    find("ships")
+    qtbot.waitUntil(lambda: page._shown_layer != "")
+    layer = QgsProject.instance().mapLayer(page._shown_layer)
+    layer.selectByIds([next(layer.getFeatures()).id()])
+    dock = next(one for one in plugin._iface.mainWindow().findChildren(type(page)) if one is page)
+    assert dock is page
+    menu = QMenu()
+    plugin._search._menus.fill(menu)
+    entry(menu, LIKE).trigger()
+    qtbot.waitUntil(lambda: len(asked(standin)) == 2 and not page._search.is_busy)
+    assert len(asked(standin)[-1]["like"]) == 1
+
+
+def test_examples_are_told_in_the_scene_s_crs(scene_layer):
+    scene = scene_of(scene_layer)
+    lonlat = Area(QgsGeometry.fromPointXY(QgsPointXY(117.005, 36.1375)), crs_of("EPSG:4326"))
+    request = Query("", (ShownExample("point", lonlat, True),)).request(scene, "scene.tif")
+    assert request.examples_crs == "EPSG:32650"
+    assert request.like[0].coordinates == pytest.approx((500450, 3999405), abs=200)
+
+
+def test_a_query_needs_something_to_find():
+    place = ShownExample("place 1", Area(QgsGeometry(), crs_of("EPSG:4326")), False)
+    assert Query("", (place,)).says_nothing
+    assert not Query("ships", (place,)).says_nothing
+    assert Query("", (place,)).title == "− place 1"
