@@ -63,6 +63,11 @@ STROKE_WIDTH = (
     if hasattr(QgsSymbolLayer, "PropertyStrokeWidth")
     else QgsSymbolLayer.Property.StrokeWidth
 )
+STROKE_COLOUR = (
+    QgsSymbolLayer.PropertyStrokeColor
+    if hasattr(QgsSymbolLayer, "PropertyStrokeColor")
+    else QgsSymbolLayer.Property.StrokeColor
+)
 LAYER_ENABLED = (
     QgsSymbolLayer.PropertyLayerEnabled
     if hasattr(QgsSymbolLayer, "PropertyLayerEnabled")

@@ -20,7 +20,7 @@ from qgis.core import (
 )
 
 from .. import compat
-from ..contract import FINDING_COLUMNS, Finding, Outline
+from ..contract import LAYER_COLUMNS, Finding, Outline
 from ..core import review
 from .scene import crs_of
 
@@ -81,7 +81,7 @@ def geometry_from(outline: Outline) -> QgsGeometry:
 
 def finding_fields(finding: Finding) -> QgsFields:
     """Return the columns: those of its kind, what else the finding has, its box, and those of its review."""
-    kinds: dict[str, type] = dict(FINDING_COLUMNS[finding.layer])
+    kinds: dict[str, type] = dict(LAYER_COLUMNS[finding.layer])
     for name, value in finding.properties.items():
         if value is None or isinstance(value, (bool, int, float, str)):
             kinds.setdefault(name, str if value is None else type(value))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from qgis.core import QgsProject, QgsVectorLayer
+from qgis.core import QgsMapLayer, QgsProject, QgsRasterLayer, QgsVectorLayer
 
+from ..contract import SearchRequest
 from ..core.request import LayerRequest
 
 RUN_PROPERTY = "fusar/run"
@@ -40,14 +41,27 @@ def findings_layers(project: QgsProject) -> list[QgsVectorLayer]:
     ]
 
 
-def run_of(layer: QgsVectorLayer) -> dict[str, Any]:
+def heat_layers(project: QgsProject) -> list[QgsRasterLayer]:
+    """Return the heat maps of searches, in the order of the Layers panel; ``run_of`` tells whose each is."""
+    layers = (node.layer() for node in project.layerTreeRoot().findLayers())
+    return [
+        layer for layer in layers if isinstance(layer, QgsRasterLayer) and layer.customProperty(RUN_PROPERTY)
+    ]
+
+
+def run_of(layer: QgsMapLayer) -> dict[str, Any]:
     """Return the provenance of the run that made a layer; empty if it cannot be read."""
     return read_object(layer.customProperty(RUN_PROPERTY))
 
 
 def request_of(layer: QgsVectorLayer) -> LayerRequest | None:
-    """Return the request whose findings a layer holds; None if it does not tell."""
+    """Return the request whose findings a layer holds; None if it does not tell, or holds what a search found."""
     return read_request(layer.customProperty(REQUEST_PROPERTY))
+
+
+def search_of(layer: QgsVectorLayer) -> SearchRequest | None:
+    """Return the search whose places a layer holds; None if it does not tell, or holds other findings."""
+    return read_search(layer.customProperty(REQUEST_PROPERTY))
 
 
 def read_object(kept: Any) -> dict[str, Any]:
@@ -60,8 +74,16 @@ def read_object(kept: Any) -> dict[str, Any]:
 
 
 def read_request(kept: Any) -> LayerRequest | None:
-    """Return the request that ``REQUEST_PROPERTY`` holds; None if it cannot be read."""
+    """Return the request that ``REQUEST_PROPERTY`` holds; None if it cannot be read, or is a search."""
     try:
         return LayerRequest.from_json(json.loads(kept or "{}"))
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def read_search(kept: Any) -> SearchRequest | None:
+    """Return the search that ``REQUEST_PROPERTY`` holds; None if it cannot be read, or is no search."""
+    try:
+        return SearchRequest.from_json(json.loads(kept or "{}"))
     except (ValueError, TypeError, KeyError):
         return None

@@ -1,1 +1,124 @@
-"""The heat map of a search as a GeoTIFF and as a layer that leaves the scene visible."""
+"""The heat map of a search as a GeoTIFF, and as a layer through which the scene is seen."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from osgeo import gdal
+from qgis.core import (
+    QgsBilinearRasterResampler,
+    QgsColorRampShader,
+    QgsDataProvider,
+    QgsRasterLayer,
+    QgsRasterShader,
+    QgsSingleBandPseudoColorRenderer,
+)
+from qgis.PyQt.QtGui import QColor
+
+from ..contract import NO_HEAT, HeatMap
+from ..translation import translate
+from .scene import crs_of
+
+_SHOWN_FROM = 90
+"""The least percentile that is seen: 9 of 10 slices are less like the query than what has a colour."""
+# Purple to yellow, as in matplotlib's "plasma", which the colour-blind can order too; ever less transparent.
+_COLOURS = ((90, "#7e03a8", 0), (94, "#cc4778", 90), (97, "#f89540", 130), (100, "#f0f921", 165))
+
+
+def write_first(heat: HeatMap, paths: Sequence[Path]) -> tuple[str, str]:
+    """Write a heat map to the first of ``paths`` that can be written, else keep it in memory; no file is replaced.
+
+    Returns:
+        What GDAL opens; and, where it is in memory though there are paths, why the first of them cannot be written.
+    """
+    reason = ""
+    for path in paths:
+        names = (path, *(path.with_name(f"{path.stem}_{n}{path.suffix}") for n in range(2, 1000)))
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            free = next(name for name in names if not name.exists())
+            write_heat(heat, free)
+        except OSError as error:
+            reason = reason or error.strerror or type(error).__name__
+        else:
+            return str(free), ""
+    return _in_memory(heat), reason
+
+
+def write_heat(heat: HeatMap, path: Path) -> None:
+    """Write percentiles, uint8 with 255 for no data, as a GeoTIFF, whole or not at all. Raises OSError.
+
+    It is made in memory first: GDAL tells of a full disk late or not at all.
+    """
+    name = _in_memory(heat)
+    file = gdal.VSIFOpenL(name, "rb")
+    try:
+        content = bytes(gdal.VSIFReadL(1, gdal.VSIStatL(name).size, file))
+    finally:
+        gdal.VSIFCloseL(file)
+        gdal.Unlink(name)
+    _write(path, content)
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _in_memory(heat: HeatMap) -> str:
+    """Return the name of a GeoTIFF in GDAL's memory."""
+    name = f"/vsimem/fusar-heat-{uuid.uuid4().hex}.tif"
+    size = heat.width, heat.height
+    dataset = gdal.GetDriverByName("GTiff").Create(name, *size, 1, gdal.GDT_Byte, ["COMPRESS=DEFLATE"])
+    crs = crs_of(heat.crs)
+    wkt = crs.toWkt(crs.WktVariant.WKT_PREFERRED)
+    if heat.transform is not None:
+        dataset.SetGeoTransform(heat.transform)
+        dataset.SetProjection(wkt)
+    else:
+        dataset.SetGCPs([gdal.GCP(x, y, 0, column, row) for column, row, x, y in heat.gcps], wkt)
+    band = dataset.GetRasterBand(1)
+    band.SetNoDataValue(NO_HEAT)
+    band.SetDescription("percentile")
+    band.WriteRaster(0, 0, *size, heat.values)
+    del band, dataset  # writes what it holds
+    return name
+
+
+def heat_layer(source: str, crs: str) -> QgsRasterLayer:
+    """Return the styled layer of what :func:`write_first` has written; ``crs`` is that of the heat map."""
+    layer = QgsRasterLayer(source, translate("HeatMap", "Heat map (percentile)"), "gdal")
+    layer.setCrs(crs_of(crs))  # a GeoTIFF does not give back every one as it is
+    style_heat(layer)
+    return layer
+
+
+def style_heat(layer: QgsRasterLayer) -> None:
+    """Colour only what is most like the query, half transparent, so that the scene stays visible."""
+    ramp = QgsColorRampShader(_SHOWN_FROM, 100)
+    ramp.setColorRampType(QgsColorRampShader.Type.Interpolated)
+    items = []
+    for percentile, colour, alpha in _COLOURS:
+        shade = QColor(colour)
+        shade.setAlpha(alpha)
+        items.append(QgsColorRampShader.ColorRampItem(percentile, shade, f"{percentile} %"))
+    ramp.setColorRampItemList(items)
+    shader = QgsRasterShader(_SHOWN_FROM, 100)
+    shader.setRasterShaderFunction(ramp)
+    layer.setRenderer(QgsSingleBandPseudoColorRenderer(layer.dataProvider(), 1, shader))
+    layer.resampleFilter().setZoomedInResampler(QgsBilinearRasterResampler())
+
+
+def move_heat(layer: QgsRasterLayer, path: Path) -> None:
+    """Have a heat map read a copy of its file at ``path``. Raises OSError: it reads its own file then."""
+    _write(path, Path(layer.source()).read_bytes())
+    renderer, crs = layer.renderer().clone(), layer.crs()
+    layer.setDataSource(str(path), layer.name(), "gdal", QgsDataProvider.ProviderOptions())
+    layer.setCrs(crs)
+    layer.setRenderer(renderer)

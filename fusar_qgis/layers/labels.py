@@ -26,6 +26,8 @@ RANKING = "fusar_ranking"
 _OF_THE_MODEL = "if(\"reviewed_label\" is null, ' ' || round(100 * \"confidence\") || ' %', '')"
 DETECTION = f"if({REJECTED}, '', concat({NAMED}, {_OF_THE_MODEL}, if(\"review\" is null, '', ' ✓')))"
 """A detection's class with the model's confidence in it; no other number, which would be taken for one."""
+PLACE = f"if({REJECTED}, '', concat(\"rank\", if(\"review\" is null, '', ' ✓')))"
+"""A place's rank."""
 
 _RANK = " ".join(f"when @{RANKING} = '{name}' then \"{name}\"" for name in RANKINGS)
 # Without a class nothing is drawn, labelled or identified. What has no score is always shown.
@@ -69,6 +71,9 @@ def map_tip(layer: QgsVectorLayer) -> str:
         "objectness": 'round("objectness", 3)',
         "length_m": metres('"length_m"'),
         "width_m": metres('"width_m"'),
+        "side_m": metres('"side_m"'),
+        "percentile": "round(\"percentile\", 1) || ' %'",
+        "similarity": 'round("similarity", 3)',
         "method": _method(),
         "agreement": _agreement(),
     }
@@ -96,11 +101,11 @@ def set_up_form(layer: QgsVectorLayer) -> None:
             layer.setEditorWidgetSetup(place, widget)
 
 
-def sort_by_rank(layer: QgsVectorLayer) -> None:
-    """Have the table show the best detections first."""
+def sort_by(layer: QgsVectorLayer, expression: str, order: Qt.SortOrder) -> None:
+    """Have the table show the best findings first."""
     config: QgsAttributeTableConfig = layer.attributeTableConfig()
-    config.setSortExpression('coalesce("confidence", "objectness")')
-    config.setSortOrder(Qt.SortOrder.DescendingOrder)
+    config.setSortExpression(expression)
+    config.setSortOrder(order)
     layer.setAttributeTableConfig(config)
 
 

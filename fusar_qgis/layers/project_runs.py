@@ -20,6 +20,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
+from ..contract import SearchRequest
 from ..core.request import LayerRequest
 from .findings_layer import (
     KIND_PROPERTY,
@@ -30,12 +31,15 @@ from .findings_layer import (
     SECONDS_PROPERTY,
     STATUS_PROPERTY,
     findings_layers,
+    heat_layers,
     read_object,
     read_request,
+    read_search,
+    run_of,
 )
 from .run_groups import group_name, run_label
 from .scene import crs_of
-from .wording import run_title
+from .wording import title_of
 
 _TOGETHER_MS = 50
 _SCOPE, _KEY = "fusar", "/runs"  # of the project's entries
@@ -52,12 +56,13 @@ class ProjectRun:
         id: The run's id.
         run: Its provenance as ``Run.record()`` gives it.
         scene: The source of its scene, for GDAL.
-        request: What was asked; None where the layers do not tell.
-        layers: Its layers by kind: ``detections``, ``grid``, ``answers``; none where it found nothing.
+        request: What was asked; None where the layers do not tell, and of a search.
+        layers: Its layers by kind: ``detections``, ``grid``, ``answers``, ``places``; none where it found nothing.
         seconds: How long it took from its start to its end; None where it did not end or is of an older version.
         status: What became of it, as ``STATUS_PROPERTY`` has it; empty where that is not known.
         result: What it has counted, as ``RESULT_PROPERTY`` has it.
         given_name: What the analyst calls it, where no group of layers has its name.
+        search: What was searched for; None of all runs but searches.
     """
 
     id: str
@@ -69,6 +74,12 @@ class ProjectRun:
     status: str = ""
     result: dict[str, Any] = field(default_factory=dict)
     given_name: str = ""
+    search: SearchRequest | None = None
+
+    @property
+    def asked(self) -> LayerRequest | SearchRequest | None:
+        """What was asked or searched for: either says which file, band and quantity were read."""
+        return self.request or self.search
 
     @property
     def name(self) -> str:
@@ -80,8 +91,7 @@ class ProjectRun:
     @property
     def short_name(self) -> str:
         """What the analyst calls it, else its question alone."""
-        title = run_title(str(self.run.get("task") or ""), str(self.run.get("targets") or ""))
-        return self.name if self.is_named else title
+        return self.name if self.is_named else title_of(self.run)
 
     @property
     def is_named(self) -> bool:
@@ -153,7 +163,8 @@ def rename_run(project: QgsProject, run: ProjectRun, name: str) -> None:
 def remove_run(project: QgsProject, run: ProjectRun) -> None:
     """Take a run and its layers out of the project; a file keeps its findings."""
     group = group_of(run)
-    project.removeMapLayers([layer.id() for layer in run.layers.values()])
+    heat = [layer.id() for layer in heat_layers(project) if str(run_of(layer).get("id")) == run.id]
+    project.removeMapLayers([*(layer.id() for layer in run.layers.values()), *heat])
     if group is not None and not group.children() and group.parent() is not None:
         group.parent().removeChildNode(group)
     change_kept(project, run.id, None)
@@ -227,6 +238,7 @@ def _read(value: Callable[[str], Any]) -> ProjectRun:
         status=str(value(STATUS_PROPERTY) or ""),
         result=read_object(value(RESULT_PROPERTY)),
         given_name=str(value(_NAME) or ""),
+        search=read_search(value(REQUEST_PROPERTY)),
     )
 
 

@@ -23,7 +23,7 @@ from .sar_file import SarFile
 from .scene import SceneError
 from .storage import StorageError
 from .thumbnails import sar_thumbnail
-from .wording import result_in_words, run_caveats, run_title
+from .wording import result_in_words, run_caveats, title_of
 
 MOST_CARDS = 96
 _THUMBNAIL = 300
@@ -86,7 +86,7 @@ def write_report(taken: Snapshot, path: Path, step: Step) -> int:
 def gather(taken: Snapshot, step: Step) -> Contents:
     """Return the report of a run as it was, with its pictures; ``step`` is called for each. For any thread."""
     run = taken.run
-    contents = Contents(run_title(str(run.get("task") or ""), str(run.get("targets") or "")))
+    contents = Contents(title_of(run))
     contents.facts = _facts(taken)
     caveats = [run_caveats(run), _what_became(taken), *str(run.get("warnings") or "").splitlines()]
     contents.caveats = [one for one in (*caveats, *_attributions(taken)) if one]

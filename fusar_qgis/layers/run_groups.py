@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from qgis.core import (
@@ -14,9 +15,9 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QDateTime, Qt
 
 from ..translation import translate
-from .findings_layer import findings_layers, run_of
+from .findings_layer import findings_layers, heat_layers, run_of
 from .scene import crs_of, ellipsoid_measure
-from .wording import run_caveats, run_title
+from .wording import run_caveats, title_of
 
 _KM = 1000.0
 _REVIEWED = "fusar/reviewed_run"  # of the root of the Layers panel, while a review shows one run only
@@ -32,8 +33,7 @@ def started(run: dict[str, Any]) -> QDateTime:
 
 def run_label(run: dict[str, Any]) -> str:
     """Return what tells runs apart, first: ``14:32 · 2.1 x 1.8 km · Detect ship``; the time is local."""
-    title = run_title(str(run.get("task", "")), str(run.get("targets") or ""))
-    return " · ".join(filter(None, (started(run).toString("HH:mm"), size_in_words(run), title)))
+    return " · ".join(filter(None, (started(run).toString("HH:mm"), size_in_words(run), title_of(run))))
 
 
 def group_name(run: dict[str, Any]) -> str:
@@ -71,9 +71,15 @@ def hide_other_runs(project: QgsProject, run_id: str, mark: str) -> None:
 
     ``mark`` is the custom property of a hidden layer's node: who hides it shows it again.
     """
-    for layer in findings_layers(project):
+    layers: list[QgsMapLayer] = [*findings_layers(project), *heat_layers(project)]
+    hide(project, [layer for layer in layers if str(run_of(layer).get("id")) != run_id], mark)
+
+
+def hide(project: QgsProject, layers: Iterable[QgsMapLayer], mark: str) -> None:
+    """Hide layers until ``show_hidden``; what the analyst has hidden already stays so."""
+    for layer in layers:
         node = project.layerTreeRoot().findLayer(layer.id())
-        if node is not None and str(run_of(layer).get("id")) != run_id and node.itemVisibilityChecked():
+        if node is not None and node.itemVisibilityChecked():
             node.setItemVisibilityChecked(False)
             node.setCustomProperty(mark, True)
 

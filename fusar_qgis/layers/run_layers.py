@@ -35,7 +35,7 @@ _FLUSH_MS = 200
 _PATIENCE_FLUSHES = 50  # while another program writes to the file: 10 s
 _REST_MS = 20
 _BUNDLE = 50  # features that are written at once, so that the GUI never waits long
-_LAYER_ORDER = ("detections", "grid", "answers")
+_LAYER_ORDER = ("detections", "grid", "answers", "places")
 
 
 class RunLayers(QObject):
@@ -310,7 +310,12 @@ class RunLayers(QObject):
         return self._group
 
     def _layer_name(self, kind: str) -> str:
-        names = {"detections": self.tr("Detections"), "grid": self.tr("Grid"), "answers": self.tr("Answers")}
+        names = {
+            "detections": self.tr("Detections"),
+            "grid": self.tr("Grid"),
+            "answers": self.tr("Answers"),
+            "places": self.tr("Places"),
+        }
         return str(names.get(kind, kind))
 
     def _forget(self, layer_ids: list[str]) -> None:

@@ -95,8 +95,13 @@ def temporary_layers(project: QgsProject) -> list[QgsVectorLayer]:
     return [
         layer
         for layer in findings_layers(project)
-        if layer.providerType() == "ogr" and source_of(layer)[0].parent.name.startswith(_TEMPORARY)
+        if layer.providerType() == "ogr" and is_temporary(source_of(layer)[0])
     ]
+
+
+def is_temporary(path: Path) -> bool:
+    """Return whether a file is one of ours that the system deletes one day."""
+    return path.parent.name.startswith(_TEMPORARY)
 
 
 def source_of(layer: QgsVectorLayer) -> tuple[Path, str]:
@@ -159,7 +164,7 @@ def make_table(
         OSError, sqlite3.Error: As above.
     """
     with _one_writer:
-        if path.parent.name.startswith(_TEMPORARY):
+        if is_temporary(path):
             path.parent.mkdir(mode=0o700, exist_ok=True)
         if path.exists() and not os.access(path, os.W_OK):
             raise StorageError(translate("Storage", "it is read-only"))

@@ -18,14 +18,17 @@ from qgis.core import (
     QgsProperty,
     QgsRendererCategory,
     QgsSimpleLineSymbolLayer,
+    QgsSingleSymbolRenderer,
     QgsTextBufferSettings,
     QgsTextFormat,
     QgsVectorLayer,
     QgsVectorLayerSimpleLabeling,
 )
+from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtGui import QColor
 
 from .. import compat
+from ..contract import PLACES
 from ..translation import translate
 from . import labels as said
 from .findings_layer import FILTER_KEPT_PROPERTY, run_of
@@ -33,8 +36,10 @@ from .findings_layer import FILTER_KEPT_PROPERTY, run_of
 # Okabe and Ito's palette (2008), the colours that stand out on grey first.
 _PALETTE = ("#e69f00", "#56b4e9", "#f0e442", "#009e73", "#d55e00", "#cc79a7", "#0072b2")
 _HALO = "0,0,0,150"
-_HIT, _MISS, _ANSWER, _UNCLEAR = "#e69f00", "#ffffff", "#56b4e9", "#d55e00"
+_HIT, _MISS, _ANSWER, _UNCLEAR, _PLACE = "#e69f00", "#ffffff", "#56b4e9", "#d55e00", "#f0e442"
 _LABEL_SIZE = 9.0
+_SIDE = '"side_m"'  # of a place in metres
+_BAND_MM = 1.6  # along the inside of a place's outline
 _LENGTH = '"length_m"'  # the longer side of a box in metres; null where a person drew it
 
 DOT_MM = 2.0
@@ -56,6 +61,8 @@ def style(layer: QgsVectorLayer, kind: str, labels: Sequence[str] = ()) -> None:
         _style_detections(layer, labels)
     elif kind == "grid":
         _style_grid(layer)
+    elif kind == PLACES:
+        _style_places(layer)
     else:
         _style_answers(layer)
     layer.setMapTipTemplate(said.map_tip(layer))
@@ -72,7 +79,7 @@ def _style_detections(layer: QgsVectorLayer, labels: Sequence[str]) -> None:
     length = f"if({is_large}, coalesce(' · ' || {said.metres(_LENGTH)}, ''), '')"
     _label(layer, f"concat({said.DETECTION}, {length})", above=True, side=_LENGTH, least_mm=_NAMED_MM)
     layer.setDisplayExpression(said.DETECTION)
-    said.sort_by_rank(layer)
+    said.sort_by(layer, 'coalesce("confidence", "objectness")', Qt.SortOrder.DescendingOrder)
 
 
 def _style_grid(layer: QgsVectorLayer) -> None:
@@ -91,6 +98,23 @@ def _style_grid(layer: QgsVectorLayer) -> None:
     named = 'concat("cell", if("hit", \' \' || "target", \'\'))'
     _label(layer, named, side=side, least_mm=7)
     layer.setDisplayExpression(named)
+
+
+def _style_places(layer: QgsVectorLayer) -> None:
+    """Outline each place, the best the brightest: a fill would hide what was found, the more where it is selected."""
+    symbol = _outline(_PLACE, side=_SIDE)
+    band = QgsSimpleLineSymbolLayer.create({"line_width": str(_BAND_MM), "offset": str(_BAND_MM / 2)})
+    red, green, blue, _ = QColor(_PLACE).getRgb()
+    fading = f"color_rgba({red}, {green}, {blue}, clamp(0, 150 - 45 * ln(\"rank\"), 150))"
+    band.setDataDefinedProperty(compat.STROKE_COLOUR, QgsProperty.fromExpression(fading))
+    symbol.insertSymbolLayer(0, band)
+    renderer = QgsSingleSymbolRenderer(symbol)
+    renderer.setOrderBy(QgsFeatureRequest.OrderBy([QgsFeatureRequest.OrderByClause("rank", False)]))
+    renderer.setOrderByEnabled(True)  # the best above the others
+    layer.setRenderer(renderer)
+    _label(layer, said.PLACE, above=True, side=_SIDE, least_mm=_NAMED_MM)
+    layer.setDisplayExpression(said.PLACE)
+    said.sort_by(layer, '"rank"', Qt.SortOrder.AscendingOrder)
 
 
 def _style_answers(layer: QgsVectorLayer) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..contract import NO_PRIOR, Model, Task
+from ..contract import NO_PRIOR, SEARCH, Model, Task
 from ..core.counting import AreaCount, Cells, areas_of, cells_of
 from ..core.request import tasks_of
 from ..translation import translate, translate_count
 
 _NAMED = 12
+_MOST_WORDS = 60  # characters of what was searched for, in a title
 
 
 def task_names() -> dict[str, str]:
@@ -96,6 +97,7 @@ def findings_in_words(counts: Mapping[str, int]) -> list[str]:
     said = (
         ("detections", translate_count("Wording", "%n detection(s)", counts.get("detections", 0))),
         ("answers", translate_count("Wording", "%n answer(s)", counts.get("answers", 0))),
+        ("places", translate_count("Wording", "%n place(s)", counts.get("places", 0))),
         ("unclear", translate_count("Wording", "%n not understood", counts.get("unclear", 0))),
         (
             "without_data",
@@ -145,6 +147,19 @@ def run_title(task: str, targets: str) -> str:
     return f"{task_name(task)} {targets}".strip()
 
 
+def title_of(run: dict[str, Any]) -> str:
+    """Return a run's short name, such as ``Detect ship`` or ``Search: ships at a dock``."""
+    task = str(run.get("task") or "")
+    if task != SEARCH:
+        return run_title(task, str(run.get("targets") or ""))
+    words = "; ".join(str(run.get("prompts") or "").splitlines())
+    if not words:
+        return str(translate("Wording", "Search by example"))
+    if len(words) > _MOST_WORDS:
+        words = words[:_MOST_WORDS].rstrip() + "…"
+    return str(translate("Wording", "Search: {words}")).replace("{words}", words)
+
+
 def run_caveats(run: dict[str, Any]) -> str:
     """Return what is never silent: a demonstration model, no prior (or which), a simulated scene."""
     prior = run.get("prior") or NO_PRIOR
@@ -152,10 +167,11 @@ def run_caveats(run: dict[str, Any]) -> str:
         translate("Wording", "demonstration model")
         if run.get("demonstration")
         else translate("Wording", "model {model}").format(model=run.get("model", "?")),
-        translate("Wording", "no prior")
-        if prior == NO_PRIOR
-        else translate("Wording", "prior {prior}").format(prior=prior),
     ]
+    if prior != NO_PRIOR:
+        caveats.append(translate("Wording", "prior {prior}").format(prior=prior))
+    elif run.get("task") != SEARCH:  # which looks at the image alone
+        caveats.append(translate("Wording", "no prior"))
     if run.get("prior_simulated"):
         caveats.append(translate("Wording", "simulated prior"))
     if run.get("scene_simulated"):
@@ -170,8 +186,7 @@ def lacks_prior(run: dict[str, Any]) -> bool:
 
 def run_name(run: dict[str, Any]) -> str:
     """Return the title with the caveats, for a layer group or a message."""
-    title = run_title(str(run.get("task", "")), str(run.get("targets") or ""))
-    return f"{title} ({run_caveats(run)})"
+    return f"{title_of(run)} ({run_caveats(run)})"
 
 
 def time_in_words(seconds: float) -> str:
