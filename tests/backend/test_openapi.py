@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from schemathesis.checks import not_a_server_error
 from scripted_server import AUTH, ApiServer
 
-from fusar_gpt.server.inputs import Execution
+from fusar_gpt.server.inputs import Execution, SearchExecution
 
 EXAMPLES = 8
 
@@ -32,8 +32,8 @@ def test_the_landing_page_leads_to_everything(api: ApiServer) -> None:
     for href in links.values():
         get(api, href)
     assert any(each.endswith("/conf/job-list") for each in get(api, "/conformance")["conformsTo"])
-    (process,) = get(api, "/processes")["processes"]
-    assert process["links"][0]["href"] == "/processes/interpret"
+    listed = [process["links"][0]["href"] for process in get(api, "/processes")["processes"]]
+    assert listed == ["/processes/interpret", "/processes/search"]
     assert get(api, "/processes/other", 404)["type"].endswith("/no-such-process")
 
 
@@ -77,10 +77,12 @@ def test_the_document_tells_of_the_token_and_of_problems(api: ApiServer) -> None
 
 
 def test_the_examples_are_orders_that_this_server_understands(api: ApiServer) -> None:
-    examples = get(api, "/openapi.json")["components"]["schemas"]["Execution"]["examples"]
-    assert len(examples) >= 2
-    for example in examples:
-        TypeAdapter(Execution).validate_python(example)
+    schemas = get(api, "/openapi.json")["components"]["schemas"]
+    for kind in (Execution, SearchExecution):
+        examples = schemas[kind.__name__]["examples"]
+        assert len(examples) >= 2
+        for example in examples:
+            TypeAdapter(kind).validate_python(example)
 
 
 def probe(api: ApiServer, operation: schemathesis.schemas.APIOperation) -> None:

@@ -12,13 +12,11 @@ from fastapi.responses import PlainTextResponse
 from pydantic import TypeAdapter
 
 from fusar_gpt import __version__
-from fusar_gpt.contract import Problem
+from fusar_gpt.contract import SEARCH, Problem, SearchRequest
 from fusar_gpt.server.context import Context
 from fusar_gpt.server.inputs import REQUEST
 from fusar_gpt.server.metrics import CONTENT_TYPE, memory
 from fusar_gpt.server.problems import Missing, OtherApi
-
-PROCESS = "interpret"
 
 _CONFORMANCE = (
     "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
@@ -28,22 +26,35 @@ _CONFORMANCE = (
     ),
 )
 
-_SUMMARY: dict[str, Any] = {
-    "id": PROCESS,
-    "title": "Interpret a SAR scene",
-    "description": "Asks a SAR vision-language model about an area of a scene: count, locate, classify, detect, "
-    "describe or a question of one's own. Findings come as georeferenced features, as soon as their chip is done.",
-    "version": __version__,
-    "jobControlOptions": ["async-execute", "dismiss"],
-    "outputTransmission": ["value"],
-    "links": [
-        {"rel": "self", "href": f"/processes/{PROCESS}", "type": "application/json"},
-        {
-            "rel": "http://www.opengis.net/def/rel/ogc/1.0/execute",
-            "href": f"/processes/{PROCESS}/execution",
-            "type": "application/json",
-        },
-    ],
+
+def _summary(process: str, title: str, description: str) -> dict[str, Any]:
+    """A process in short form."""
+    execute = "http://www.opengis.net/def/rel/ogc/1.0/execute"
+    places = {"self": f"/processes/{process}", execute: f"/processes/{process}/execution"}
+    return {
+        "id": process,
+        "title": title,
+        "description": description,
+        "version": __version__,
+        "jobControlOptions": ["async-execute", "dismiss"],
+        "outputTransmission": ["value"],
+        "links": [{"rel": rel, "href": href, "type": "application/json"} for rel, href in places.items()],
+    }
+
+
+_SUMMARIES = {
+    "interpret": _summary(
+        "interpret",
+        "Interpret a SAR scene",
+        "Asks a SAR vision-language model about an area of a scene: count, locate, classify, detect, describe or a "
+        "question of one's own. Findings come as georeferenced features, as soon as their chip is done.",
+    ),
+    SEARCH: _summary(
+        SEARCH,
+        "Search a SAR scene",
+        "Finds the places of a scene that are most like words, or like examples on the ground. The scene is cut into "
+        "slices, which an encoder turns into vectors once: they are kept, so that the next search is answered at once.",
+    ),
 }
 
 _OUTPUTS: dict[str, Any] = {
@@ -57,6 +68,12 @@ _OUTPUTS: dict[str, Any] = {
         "description": "RFC 7946, each with its exact geometry in the scene's CRS beside it.",
         "schema": {"type": "object", "format": "geojson-feature-collection"},
     },
+}
+_HEAT = {
+    "title": "Heat map",
+    "description": "Percentiles of similarity by cells that cover the scene, one byte each as base64; 255: no data, "
+    "or not searched. Left out unless it was asked for.",
+    "schema": {"type": "object"},
 }
 
 
@@ -86,14 +103,19 @@ def router(context: Context) -> APIRouter:
     async def processes() -> dict[str, Any]:
         """The processes, in short form."""
         links = [{"rel": "self", "href": "/processes", "type": "application/json"}]
-        return {"processes": [_SUMMARY], "links": links}
+        return {"processes": [*_SUMMARIES.values()], "links": links}
 
     @routes.get("/processes/{process_id}")
     async def process(process_id: str) -> dict[str, Any]:
         """A process: its inputs and outputs with their schemas."""
-        if process_id != PROCESS:
-            raise Missing(404, "no-such-process", f"there is no such process; this server has: {PROCESS}")
-        return _SUMMARY | {"inputs": _inputs(), "outputs": _OUTPUTS}
+        if process_id not in _SUMMARIES:
+            known = ", ".join(_SUMMARIES)
+            raise Missing(404, "no-such-process", f"there is no such process; this server has: {known}")
+        searches = process_id == SEARCH
+        return _SUMMARIES[process_id] | {
+            "inputs": _inputs(TypeAdapter(SearchRequest) if searches else REQUEST),
+            "outputs": _OUTPUTS | {"heat": _HEAT} if searches else _OUTPUTS,
+        }
 
     @routes.get("/health")
     async def health() -> dict[str, str]:
@@ -102,7 +124,7 @@ def router(context: Context) -> APIRouter:
 
     @routes.get("/info")
     def info(api: Annotated[int | None, Query(ge=1, le=2**31)] = None) -> dict[str, Any]:
-        """Versions, models, device, memory, priors, and what its owner must know, such as a journal that was damaged.
+        """Versions, models, encoders, device, memory, priors, and what its owner must know, such as a damaged journal.
 
         ``api`` is the version that the client speaks.
         """
@@ -112,7 +134,12 @@ def router(context: Context) -> APIRouter:
             detail = f"this server speaks API {served}, the client {api}; update the {older}"
             raise OtherApi(409, detail, served)
         notice = context.jobs.journal.notice
-        return context.info | {"memory": memory(), "notices": [notice] if notice else []}
+        encoders = [card.to_json() for card in context.searcher.encoders.cards()]
+        return context.info | {
+            "memory": memory(),
+            "notices": [notice] if notice else [],
+            "encoders": encoders,
+        }
 
     @routes.get("/metrics", response_class=PlainTextResponse)
     def show_metrics() -> Response:
@@ -122,9 +149,9 @@ def router(context: Context) -> APIRouter:
     return routes
 
 
-def _inputs() -> dict[str, Any]:
+def _inputs(request: TypeAdapter[Any]) -> dict[str, Any]:
     """The inputs as OGC API - Processes describes them: a self-contained schema for each."""
-    schema = REQUEST.json_schema()
+    schema = request.json_schema()
     shared, needed = schema.get("$defs", {}), schema["required"]
     return {
         name: {

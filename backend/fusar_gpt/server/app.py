@@ -10,19 +10,21 @@ from typing import Any
 from fastapi import FastAPI
 
 from fusar_gpt import __version__
-from fusar_gpt.contract import Event, InterpretRequest
+from fusar_gpt.contract import Event, InterpretRequest, SearchRequest
 from fusar_gpt.engine import Engine, ReplayEngine
 from fusar_gpt.interpret import RunIdentity
 from fusar_gpt.prior_options import PriorSettings
-from fusar_gpt.server import about, chat, preview, processes, scenes
+from fusar_gpt.server import about, chat, preview, processes, scenes, search
 from fusar_gpt.server.context import Context, SharedEngine
-from fusar_gpt.server.inputs import REQUEST, with_files
+from fusar_gpt.server.encoders import Encoders
+from fusar_gpt.server.inputs import request_of, with_files
 from fusar_gpt.server.job import Job
 from fusar_gpt.server.jobs import Jobs, TaskTimes
 from fusar_gpt.server.journal import Journal
 from fusar_gpt.server.metrics import MeasuredEngine, Metrics
 from fusar_gpt.server.options import Options
 from fusar_gpt.server.problems import add_problems
+from fusar_gpt.server.searcher import Searcher
 from fusar_gpt.server.security import Gate, Roots
 from fusar_gpt.server.tokens import Tokens
 
@@ -46,6 +48,8 @@ def create_app(
     host: str = "127.0.0.1",
     settings: PriorSettings | None = None,
     options: Options | None = None,
+    encoders: Encoders | None = None,
+    indexes: Path | None = None,
     lasting: bool = True,
     heartbeat_s: float = HEARTBEAT_S,
 ) -> FastAPI:
@@ -62,25 +66,33 @@ def create_app(
         host: The address that the server listens on, for the check of the Host header.
         settings: How priors are fetched; None takes them from the environment.
         options: The server's own settings.
+        encoders: What searches may use; None is the bundled one, and the user's own.
+        indexes: Where the indexes of searched scenes are kept; None is the user's own folder.
         lasting: Whether a later server may find the state and resume its jobs.
         heartbeat_s: Seconds of silence after which an event stream gets a ping.
 
-    Raises JournalError if the state folder cannot be used.
+    Raises JournalError if the state folder cannot be used, CheckpointError if the bundled encoder is not there.
     """
     options = options or Options()
     settings = settings or PriorSettings.of()
     times = TaskTimes()
 
     def run(job: Job) -> Generator[Event, None, None]:
-        request = with_files(REQUEST.validate_json(job.record.inputs), roots)
+        asked = request_of(job.record)
+        if isinstance(asked, SearchRequest):
+            return searcher.search(asked, lambda: job.cancelled() or job.is_pausing, job.identity)
+        request = with_files(asked, roots)
         replaying = ReplayEngine(engine(), job.recall, job.remember)
         events = interpreter(request, replaying, job.cancelled, settings, job.identity)
         return times.timed(request.task, events) if job.log.count == 0 else events
 
     metrics = Metrics(info, lambda: jobs.counts())
+    searcher = Searcher(encoders or Encoders(), roots, metrics, indexes)
     engine = SharedEngine(lambda: MeasuredEngine(load(), metrics))
     jobs = Jobs(Journal(state), run, engine, options, lasting=lasting)
-    context = Context(info, engine, jobs, roots, state, settings, options, heartbeat_s, times, metrics)
+    context = Context(
+        info, engine, jobs, roots, state, settings, options, heartbeat_s, times, metrics, searcher
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -104,6 +116,6 @@ def create_app(
     app.state.context = context
     app.add_middleware(Gate, tokens=Tokens(token, tokens), host=host, origins=options.origins)
     add_problems(app)
-    for concern in (about, processes, preview, scenes, chat):
+    for concern in (about, processes, preview, search, scenes, chat):
         app.include_router(concern.router(context))
     return app

@@ -14,6 +14,7 @@ from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.server.jobs import Jobs, TaskTimes
 from fusar_gpt.server.metrics import Metrics
 from fusar_gpt.server.options import Options
+from fusar_gpt.server.searcher import Searcher
 from fusar_gpt.server.security import Roots
 
 CLOSE_S = 1.0
@@ -55,6 +56,7 @@ class Context:
         heartbeat_s: Seconds of silence after which an event stream gets a ping.
         times: How long the last job of each task took.
         metrics: What Prometheus reads.
+        searcher: Runs searches.
     """
 
     info: dict[str, Any]
@@ -67,6 +69,7 @@ class Context:
     heartbeat_s: float
     times: TaskTimes
     metrics: Metrics
+    searcher: Searcher
 
     def card(self, name: str | None = None) -> dict[str, Any] | None:
         """The card of the model of that name, or of the first one; None if the server does not run it."""

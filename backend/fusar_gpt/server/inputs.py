@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from fusar_gpt.contract import PRIOR_SOURCES, UPLOADED, InterpretRequest
+from fusar_gpt.contract import PRIOR_SOURCES, SEARCH, UPLOADED, InterpretRequest, SearchRequest
+from fusar_gpt.imagery import Area
+from fusar_gpt.imagery.area import known_crs
 from fusar_gpt.planning import area_of, boxes_of
 from fusar_gpt.scene_prior import Admit
+from fusar_gpt.server.journal import Record
 from fusar_gpt.server.opening import OPENINGS
 from fusar_gpt.server.security import Roots
 
@@ -28,7 +31,24 @@ EXAMPLES: list[Any] = [
     },
     {"inputs": {"scene": "/data/scene.tif", "task": "ask", "question": "What is built here?"}},
 ]
+SEARCH_EXAMPLES: list[Any] = [
+    {
+        "inputs": {
+            "scene": "scene:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "texts": ["three ships in a harbour"],
+            "top": 20,
+        }
+    },
+    {
+        "inputs": {
+            "scene": "/data/scene.tif",
+            "like": [{"type": "Point", "coordinates": [4.05, 51.95]}],
+            "unlike": [{"type": "Point", "coordinates": [4.2, 51.99]}],
+        }
+    },
+]
 REQUEST = TypeAdapter(InterpretRequest)
+_SEARCH_RECORD = TypeAdapter(dict[Literal["search"], SearchRequest])
 _ARRAYS = (".npz", ".npy")
 
 
@@ -38,6 +58,28 @@ class Execution(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": EXAMPLES})
 
     inputs: InterpretRequest
+
+
+class SearchExecution(BaseModel):
+    """The same for a search."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": SEARCH_EXAMPLES})
+
+    inputs: SearchRequest
+
+
+def recorded(request: InterpretRequest | SearchRequest) -> str:
+    """What the journal keeps of a request."""
+    if isinstance(request, SearchRequest):
+        return _SEARCH_RECORD.dump_json({"search": request}).decode()
+    return REQUEST.dump_json(request).decode()
+
+
+def request_of(record: Record) -> InterpretRequest | SearchRequest:
+    """Back from :func:`recorded`."""
+    if record.process == SEARCH:
+        return _SEARCH_RECORD.validate_json(record.inputs)["search"]
+    return REQUEST.validate_json(record.inputs)
 
 
 def with_files(request: InterpretRequest, roots: Roots) -> InterpretRequest:
@@ -50,6 +92,14 @@ def with_files(request: InterpretRequest, roots: Roots) -> InterpretRequest:
     boxes_of(request)
     prior = request.prior if request.prior in PRIOR_SOURCES else str(_file(request.prior, roots))
     return replace(request, scene=str(_file(request.scene, roots)), prior=prior)
+
+
+def with_scene(request: SearchRequest, roots: Roots) -> SearchRequest:
+    """The same for a search, which has no other file. Raises as :func:`with_files`."""
+    if request.area:
+        Area.from_geojson(request.area, request.area_crs)
+    known_crs(request.examples_crs)
+    return replace(request, scene=str(_file(request.scene, roots)))
 
 
 def admit_under(roots: Roots) -> Admit:

@@ -269,7 +269,7 @@ class Job:
         state = {
             "jobID": record.id,
             "type": "process",
-            "processID": "interpret",
+            "processID": record.process,
             "status": "accepted" if record.status == "paused" else record.status,
             "paused": paused or None,
             "progress": record.progress,

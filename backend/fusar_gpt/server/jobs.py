@@ -330,8 +330,8 @@ class Jobs:
                     job.take(event)
                     if job.is_pausing and not isinstance(event, Finished):
                         return None
-        except Cancelled:
-            return "dismissed", CANCELLED
+        except Cancelled:  # a search stops in mid-step for a pause, too
+            return ("dismissed", CANCELLED) if job.cancelled() else None
         except FusarError as error:
             return "failed", str(error)
         except Exception as error:  # the worker thread must survive a bug in one job

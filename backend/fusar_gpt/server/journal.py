@@ -20,11 +20,14 @@ from typing import Any
 
 import numpy as np
 
+from fusar_gpt.contract import SEARCH
 from fusar_gpt.engine import Reply
 from fusar_gpt.errors import FusarError
 from fusar_gpt.server.journal_file import open_file
 
 BUSY_S = 5.0  # a server that is shutting down may hold the file that long
+SEARCH_INPUTS = f'{{"{SEARCH}":'
+"""How the inputs of a search begin. No older server has written any such."""
 PAGE = 256
 """The most events that one query reads."""
 
@@ -42,7 +45,7 @@ class Record:
     Attributes:
         id: Names the job.
         client: Who submitted it, for the fair queue.
-        inputs: The request, as JSON.
+        inputs: The request, as JSON; a search stands in an object that says so, and an interpretation as it came.
         run: The id of its run.
         started: The start of its run, UTC, ISO 8601.
         created: When it was submitted, likewise.
@@ -63,6 +66,11 @@ class Record:
     message: str = "Waiting for its turn."
     progress: int = 0
     finished: str | None = None
+
+    @property
+    def process(self) -> str:
+        """The process that the job executes, by how its inputs begin."""
+        return SEARCH if self.inputs.startswith(SEARCH_INPUTS) else "interpret"
 
 
 class Journal:

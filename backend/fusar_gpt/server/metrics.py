@@ -23,7 +23,8 @@ class Metrics:
     """Counters, and gauges that are read when they are asked for.
 
     Attributes:
-        uploads, uploaded_bytes, refused_uploads, answers, answer_seconds, tokens: The counters.
+        uploads, uploaded_bytes, refused_uploads, answers, answer_seconds, tokens, searches, search_seconds: The
+            counters.
     """
 
     def __init__(self, info: Mapping[str, Any], jobs: Callable[[], Mapping[str, int]]) -> None:
@@ -45,6 +46,8 @@ class Metrics:
         self.answers = counter("answers", "Questions about chips that the model answered.")
         self.answer_seconds = counter("answer_seconds", "Seconds the model worked, waits for it included.")
         self.tokens = counter("tokens", "Tokens the model made.")
+        self.searches = counter("searches", "Searches that found their places.")
+        self.search_seconds = counter("search_seconds", "Seconds that they took, indexing included.")
         self._registry.register(self)
 
     def collect(self) -> Iterator[Metric]:

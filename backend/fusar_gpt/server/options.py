@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from fusar_gpt import engine_options, prior_options
+from fusar_gpt.contract import DEFAULT_ENCODER
 from fusar_gpt.folders import user_folder
 
 TOKEN_FILE = Path("~/.cache/fusar/server.json")
@@ -57,6 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     engine_options.add_arguments(parser)
     prior_options.add_arguments(parser)
+    add(
+        "--encoder",
+        default=DEFAULT_ENCODER,
+        metavar="NAME|DIR|HUB_ID|open_clip:DIR",
+        help="what searches compare words and images with by default; default: %(default)s",
+    )
     add(
         "--state",
         type=Path,

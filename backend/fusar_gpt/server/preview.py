@@ -5,21 +5,16 @@ The model is not asked.
 
 from __future__ import annotations
 
-import asyncio
 import io
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import islice
-from typing import TypeVar
 
 from fastapi import APIRouter, Request
 from PIL import Image
 from shapely.geometry.base import BaseGeometry
-from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 
 from fusar_gpt.contract import (
     Grey,
@@ -49,11 +44,10 @@ from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.priors.preview import draw_field
 from fusar_gpt.scene_prior import Admit, footprint, open_scene_prior, prior_status, prior_year
 from fusar_gpt.server.context import Context
+from fusar_gpt.server.deadline import in_time
 from fusar_gpt.server.inputs import Execution, admit_under
 from fusar_gpt.server.jobs import Slots
 from fusar_gpt.server.processes import check_request
-
-T = TypeVar("T")
 
 MOST_AT_A_TIME = 4
 LIMIT_S = 30.0
@@ -102,31 +96,15 @@ def router(context: Context) -> APIRouter:
             )
             return replace(status, said=(*unused_prior(request, card), *status.said))
 
-    async def in_time(
-        work: Callable[[InterpretRequest, Callable[[], bool]], T], inputs: InterpretRequest, http: Request
-    ) -> T:
-        """What comes of the work, unless the client leaves or the time is up."""
-        stop = threading.Event()
-        until = time.monotonic() + LIMIT_S
-        watching = asyncio.create_task(_set_when_gone(http, stop))
-        try:
-            return await run_in_threadpool(work, inputs, lambda: stop.is_set() or time.monotonic() > until)
-        except Cancelled as error:
-            raise HTTPException(
-                503, f"this took longer than {LIMIT_S:g} s; draw a smaller area, or start the job"
-            ) from error
-        finally:
-            watching.cancel()
-
     @routes.post("/preview")
     async def preview(execution: Execution, http: Request) -> Preview:
         """What a job with these inputs would look at; the model is not asked and no job is created."""
-        return await in_time(make, execution.inputs, http)
+        return await in_time(partial(make, execution.inputs), http, LIMIT_S)
 
     @routes.post("/prior")
     async def prior(execution: Execution, http: Request) -> PriorStatus:
         """Where the prior of a job with these inputs would come from; nothing is fetched, no other server is asked."""
-        return await in_time(look, execution.inputs, http)
+        return await in_time(partial(look, execution.inputs), http, LIMIT_S)
 
     return routes
 
@@ -137,13 +115,6 @@ def _until(cancelled: Callable[[], bool], planned: Iterator[ChipQuestions]) -> I
         if cancelled():
             raise Cancelled("cancelled")
         yield each.chip
-
-
-async def _set_when_gone(request: Request, stop: threading.Event) -> None:
-    """Set ``stop`` once the client has closed the connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    stop.set()
 
 
 def _card(context: Context, name: str | None) -> Card:

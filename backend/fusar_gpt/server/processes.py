@@ -1,4 +1,4 @@
-"""The routes of the process ``interpret`` and its jobs, as in OGC API - Processes."""
+"""The routes of the process ``interpret``, and of all jobs, as in OGC API - Processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fusar_gpt.planning import abilities_of, answerable
 from fusar_gpt.scene_prior import check_network, settings_of
 from fusar_gpt.server import wire
 from fusar_gpt.server.context import Context
-from fusar_gpt.server.inputs import REQUEST, Execution, with_files
+from fusar_gpt.server.inputs import Execution, recorded, with_files
 from fusar_gpt.server.job import Job
 from fusar_gpt.server.jobs import Submitter
 from fusar_gpt.server.problems import Missing
@@ -79,7 +79,7 @@ def router(context: Context) -> APIRouter:
         The holder of the token is the client. Of the token that all share, ``X-Client`` or the address names it.
         """
         check_request(execution.inputs, context)  # so that a request that cannot be run is refused at once
-        job = context.jobs.submit(submitter, REQUEST.dump_json(execution.inputs).decode())
+        job = context.jobs.submit(submitter, recorded(execution.inputs))
         return JSONResponse(job.state(), 201, {"Location": f"/jobs/{job.id}"})
 
     @routes.get("/jobs")

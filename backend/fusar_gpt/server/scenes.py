@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from fusar_gpt.errors import FusarError, SceneError
 from fusar_gpt.server.context import Context
-from fusar_gpt.server.inputs import REQUEST
+from fusar_gpt.server.inputs import request_of
 from fusar_gpt.server.jobs import Busy
 from fusar_gpt.server.opening import OPENINGS
 from fusar_gpt.server.uploads import SceneStore, Uploaded
@@ -112,8 +112,4 @@ async def sweep(scenes: SceneStore, every_s: float) -> None:
 
 def needed(context: Context) -> set[str]:
     """The ids of the uploaded scenes that waiting and running jobs name."""
-    return {
-        scene_id
-        for job in context.jobs.live()
-        for scene_id in REQUEST.validate_json(job.record.inputs).uploads
-    }
+    return {scene_id for job in context.jobs.live() for scene_id in request_of(job.record).uploads}

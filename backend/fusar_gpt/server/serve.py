@@ -42,6 +42,7 @@ from fusar_gpt.server.connections import (
     IdleConnections,
     raise_file_limit,
 )
+from fusar_gpt.server.encoders import Encoders
 from fusar_gpt.server.inputs import admit_under
 from fusar_gpt.server.opening import OPENINGS
 from fusar_gpt.server.options import Options, state_folder
@@ -55,8 +56,8 @@ GRACE_S = 3
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal comes or, with ``--child``, until stdin closes.
 
-    Raises ServeError if it cannot start as asked, CheckpointError if the model is missing, JournalError if the
-    state folder cannot be used.
+    Raises ServeError if it cannot start as asked, CheckpointError if the model or the encoder is missing, JournalError
+    if the state folder cannot be used.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
     given = args.token or os.environ.get("FUSAR_TOKEN")
@@ -79,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
             lasting=lasting(args),
             settings=PriorSettings.of(args),
             options=Options.of(args),
+            encoders=Encoders(args.encoder, args.device),
         )
         listener = stack.enter_context(bind(args.host, args.port))
         serve(app, listener, args, url_of(args.host, listener, tls=bool(args.tls_cert)), token)
