@@ -105,7 +105,7 @@ def _style_places(layer: QgsVectorLayer) -> None:
     symbol = _outline(_PLACE, side=_SIDE)
     band = QgsSimpleLineSymbolLayer.create({"line_width": str(_BAND_MM), "offset": str(_BAND_MM / 2)})
     red, green, blue, _ = QColor(_PLACE).getRgb()
-    fading = f"color_rgba({red}, {green}, {blue}, clamp(0, 150 - 45 * ln(\"rank\"), 150))"
+    fading = f'color_rgba({red}, {green}, {blue}, clamp(0, 150 - 45 * ln("rank"), 150))'
     band.setDataDefinedProperty(compat.STROKE_COLOUR, QgsProperty.fromExpression(fading))
     symbol.insertSymbolLayer(0, band)
     renderer = QgsSingleSymbolRenderer(symbol)

@@ -143,18 +143,23 @@ class Door(BaseHTTPRequestHandler):
             return
         if self.path.split("?")[0] == "/info":
             self.reply(200, self.server.info)
+        elif self.job_searches():
+            standin_search.tell_job(self, int(self.path.split("/")[2]))
         elif self.path.endswith("/events"):
             self.stream()
         elif self.path.endswith("/results"):
             order = self.server.orders[int(self.path.split("/")[2])]
-            if standin_search.is_search(order):
-                self.reply(200, standin_search.results(order))
-                return
             self.reply(200, results_of(order, source_of(order, self.server.prior)))
         elif self.path.startswith("/jobs/") and self.path[6:].isdigit():
             self.tell_state(self.path[6:])
         else:
             self.reply(404, {"title": "Not Found", "status": 404, "detail": "there is no such job"})
+
+    def job_searches(self) -> bool:
+        """Whether it is about a job that searches."""
+        number = self.path.split("/")[2] if self.path.startswith("/jobs/") else ""
+        orders = self.server.orders
+        return number.isdigit() and int(number) < len(orders) and "task" not in orders[int(number)]
 
     def tell_state(self, job: str) -> None:
         """Half done when asked for the first time, then at its end, with no one following its events."""
@@ -272,7 +277,7 @@ class Door(BaseHTTPRequestHandler):
     def stream(self) -> None:
         number = int(self.path.split("/")[2])
         order = self.server.orders[number]
-        kind = (order.get("targets") or [""])[0]
+        kind = (order["targets"] or [""])[0]
         if kind == "dropped" and number in self.server.cut:
             self.reply(404, {"title": "Not Found", "status": 404, "detail": "there is no such job"})
             return
@@ -280,9 +285,6 @@ class Door(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
-        if standin_search.is_search(order):
-            standin_search.stream(self, number, order)
-            return
         if kind == "garbled":
             self.event("started", ["no run"])
             return

@@ -8,9 +8,21 @@ indexes it, a later one is answered at once.
 from __future__ import annotations
 
 import time
+import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fusar_qgis.contract import SEARCH, SEARCH_NOW, SEARCH_PLAN, Finished, HeatMap, Progress, Run, Started, read_geojson
+from fusar_qgis.contract import (
+    SEARCH,
+    SEARCH_NOW,
+    SEARCH_PLAN,
+    Finished,
+    HeatMap,
+    Progress,
+    Run,
+    Started,
+    read_geojson,
+)
 
 if TYPE_CHECKING:
     from standin import Door
@@ -19,7 +31,12 @@ PATHS = (SEARCH_NOW, SEARCH_PLAN)
 SLICES = 12_300
 UNKNOWN = "The encoder does not know the word “refinery”; it searched for the rest."
 ENCODERS = [
-    {"name": "klip-tiny", "title": "KLIP tiny", "demonstration": True, "words": ["ships", "dock", "river", "港", "口"]}
+    {
+        "name": "klip-tiny",
+        "title": "KLIP tiny",
+        "demonstration": True,
+        "words": ["ships", "dock", "river", "港", "口"],
+    }
 ]
 
 
@@ -28,7 +45,9 @@ def answer(door: Door, order: dict[str, Any]) -> None:
     server, text = door.server, " ".join(order.get("texts", ()))
     server.searches.append((door.path, order))
     if "refused" in text:
-        door.reply(422, {"title": "Not known", "status": 422, "detail": "the encoder knows none of these words"})
+        door.reply(
+            422, {"title": "Not known", "status": 422, "detail": "the encoder knows none of these words"}
+        )
     elif door.path == SEARCH_PLAN:
         ready = SLICES if order["scene"] in server.indexed else 0
         seconds = 120.0 if "large" in text else 3.0
@@ -36,48 +55,54 @@ def answer(door: Door, order: dict[str, Any]) -> None:
     elif order["scene"] in server.indexed:
         door.reply(200, results(order))
     else:
-        door.reply(201, {"jobID": server.take(order), "status": "accepted", "type": "process", "processID": SEARCH})
+        door.reply(
+            201, {"jobID": server.take(order), "status": "accepted", "type": "process", "processID": SEARCH}
+        )
 
 
-def is_search(order: dict[str, Any]) -> bool:
-    """Whether a job searches."""
-    return "task" not in order
-
-
-def stream(door: Door, number: int, order: dict[str, Any]) -> None:
-    """Index in 20 steps, then tell the places."""
+def tell_job(door: Door, number: int) -> None:
+    """Index in 20 steps; the results hold the places."""
+    server, order = door.server, door.server.orders[number]
+    if door.path.endswith("/results"):
+        door.reply(200, results(order))
+        return
+    door.seen, door.received = int(door.headers.get("Last-Event-ID") or 0), 0
+    door.send_response(200)
+    door.send_header("Content-Type", "text/event-stream")
+    door.end_headers()
     text = " ".join(order.get("texts", ()))
     door.event("started", Started(run_of(order), SLICES).to_json())
     steps = 100_000 if text == "endless" else 20
     for step in range(1, steps + 1):
-        time.sleep(door.server.pause_s)
-        if door.server.dismissed.is_set():
+        time.sleep(server.pause_s)
+        if server.dismissed.is_set():
             return
         door.event("progress", Progress(step * SLICES // steps, SLICES).to_json())
         if step == 10 and text == "failing":
-            door.server.end(str(number))
+            server.end(str(number))
             door.event("end", {"status": "failed", "message": "the disk is full: free some space on it"})
             return
-    door.server.indexed.add(order["scene"])
-    door.server.end(str(number))
+    server.indexed.add(order["scene"])
+    server.end(str(number))
     door.event("end", {"status": "successful", "message": "Done."})
 
 
 def results(order: dict[str, Any]) -> dict[str, Any]:
-    """The places, and a heat map."""
+    """The places, and a heat map; each search is a run of its own."""
     places = read_geojson({"type": "FeatureCollection", "features": places_of(order)})
-    heat = HeatMap(20, 16, (10, 10), "EPSG:32650", (500000, 50, 0, 4000000, 0, -50), (), bytes(range(160)) * 2)
-    return Finished(run_of(order), places, heat).to_json()
+    heat = HeatMap(
+        20, 16, (10, 10), "EPSG:32650", (500000, 50, 0, 4000000, 0, -50), (), bytes(range(160)) * 2
+    )
+    return Finished(replace(run_of(order), id=uuid.uuid4().hex), places, heat).to_json()
 
 
 def run_of(order: dict[str, Any]) -> Run:
     texts = tuple(order.get("texts", ()))
     return Run(
-        id=f"search-{'-'.join(texts)}-{len(order.get('like', ()))}-{len(order.get('unlike', ()))}", version="0.1.0",
-        model="klip-tiny", model_hash="0", demonstration=True, task=SEARCH, targets=(), prompts=texts,
-        scene="harbour.tif", scene_crs="EPSG:32650", scene_fingerprint="f", scene_simulated=True, band="1",
-        quantity="grey", stretch_low_db=0, stretch_high_db=255, chip_ground_m=100.0, aspect="undistorted", overlap=0.5,
-        area="", started="2026-01-01T00:00:00Z",
+        id="search", version="0.1.0", model="klip-tiny", model_hash="0", demonstration=True, task=SEARCH,
+        targets=(), prompts=texts, scene="harbour.tif", scene_crs="EPSG:32650", scene_fingerprint="f",
+        scene_simulated=True, band="1", quantity="grey", stretch_low_db=0, stretch_high_db=255,
+        chip_ground_m=100.0, aspect="undistorted", overlap=0.5, area="", started="2026-01-01T00:00:00Z",
         warnings=(UNKNOWN,) if any("refinery" in text for text in texts) else (),
     )  # fmt: skip
 
@@ -92,7 +117,12 @@ def places_of(order: dict[str, Any]) -> list[dict[str, Any]]:
         x, y = 500000 + 5 * left, 4000000 - 5 * top
         ring = [[x, y - 100], [x + 100, y - 100], [x + 100, y], [x, y], [x, y - 100]]
         row = {"rank": number + 1, "percentile": 99.96 - 0.05 * number, "similarity": 0.4 - 0.0001 * number}
-        row |= {"query": "; ".join(order.get("texts", ())), "matched": None, "side_m": 100.0, "data_share": 1.0}
+        row |= {
+            "query": "; ".join(order.get("texts", ())),
+            "matched": None,
+            "side_m": 100.0,
+            "data_share": 1.0,
+        }
         row |= {"chip": number, "model": "klip-tiny", "demonstration": True, "prior": "none"}
         found.append(
             {

@@ -1,4 +1,4 @@
-"""The search page's story: words, Enter, an index that is announced, ranked places; each wrong state in one sentence."""
+"""The search page: words, Enter, an index that is announced, ranked places; what goes wrong is said in place."""
 
 import pytest
 from qgis.core import QgsProject, QgsRectangle

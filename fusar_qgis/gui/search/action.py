@@ -43,7 +43,9 @@ class Search(QObject):
         self._action = QAction(icon, self.tr("Search SAR"), iface.mainWindow())
         self._action.setObjectName("FusarSearch")
         self._action.setToolTip(
-            self.tr("<b>Search SAR</b><br>Type what to find in the active SAR layer, and get the places most like it")
+            self.tr(
+                "<b>Search SAR</b><br>Type what to find in the active SAR layer, and get the places most like it"
+            )
         )
         self._action.triggered.connect(self.open)
         toolbar.addAction(self._action)

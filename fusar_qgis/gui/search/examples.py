@@ -59,8 +59,9 @@ class ExampleLabels(QWidget):
 
     def _show(self, examples: list[ShownExample]) -> None:
         self._examples = examples[-MAX_EXAMPLES:]
-        while self._row.count():
-            self._row.takeAt(0).widget().deleteLater()
+        for old in self.findChildren(QToolButton):
+            self._row.removeWidget(old)
+            old.deleteLater()
         for one in self._examples:
             button = QToolButton(self)
             button.setText(one.label)

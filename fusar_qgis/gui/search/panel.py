@@ -63,7 +63,12 @@ class SearchPanel(QWidget):
     ended = pyqtSignal(str)
 
     def __init__(
-        self, iface: QgisInterface, backend: Backend, interpret: Interpret, last_scene: LastScene, parent: QWidget
+        self,
+        iface: QgisInterface,
+        backend: Backend,
+        interpret: Interpret,
+        last_scene: LastScene,
+        parent: QWidget,
     ) -> None:
         """``interpret`` asks what to do with an area; ``last_scene`` is the layer that was interpreted last."""
         super().__init__(parent)
@@ -186,7 +191,9 @@ class SearchPanel(QWidget):
         self.model.modelReset.connect(self._name_button)
         self.interpret = QPushButton(self)
         self.interpret.setToolTip(
-            self.tr("Count, detect or describe in these places alone; a dialog asks what. Select some, or take all.")
+            self.tr(
+                "Count, detect or describe in these places alone; a dialog asks what. Select some, or take all."
+            )
         )
         self.interpret.clicked.connect(self._on_interpret)
 
@@ -359,7 +366,9 @@ class SearchPanel(QWidget):
     def _on_interpret(self, _: bool = False) -> None:
         scene = self._scene
         if scene is None or QgsProject.instance().mapLayer(scene.layer_id) is None:
-            self._end(self.tr("The layer of the scene is no longer in the project. Add it, then search again."))
+            self._end(
+                self.tr("The layer of the scene is no longer in the project. Add it, then search again.")
+            )
             return
         rows = self.view.rows() or range(self.model.rowCount())
         self._interpret(scene, self.model.ground_of(rows))

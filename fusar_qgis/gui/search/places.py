@@ -169,9 +169,7 @@ def _boxes(places: Sequence[Finding], scene: Scene, *, is_part: bool) -> list[Sc
     for place in places:
         outline = geometry_of(place)
         try:
-            outline.transform(
-                QgsCoordinateTransform(crs_of(place.crs), pixels.crs, QgsProject.instance())
-            )
+            outline.transform(QgsCoordinateTransform(crs_of(place.crs), pixels.crs, QgsProject.instance()))
         except QgsCsException:
             boxes.append(None)
             continue

@@ -31,7 +31,7 @@ class ShownExample:
     @property
     def label(self) -> str:
         """Its name behind a sign that says whether its like is wanted."""
-        return f"{'+' if self.is_like else '−'} {self.name}"
+        return f"{'+' if self.is_like else '-'} {self.name}"
 
     def on(self, crs: QgsCoordinateReferenceSystem) -> Example:
         """Return it in another CRS. Raises QgsCsException."""

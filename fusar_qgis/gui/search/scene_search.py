@@ -40,7 +40,8 @@ class SceneSearch(QObject):
     def __init__(self, backend: Backend, parent: QObject) -> None:
         super().__init__(parent)
         self._backend = backend
-        self._query, self._scene = Query(), None
+        self._query = Query()
+        self._scene: Scene | None = None
         self._waits = False  # for the backend
         self._upload: SceneUpload | None = None  # kept: the next search is often of the same scene
         self._search: PlaceSearch | None = None
@@ -106,7 +107,9 @@ class SceneSearch(QObject):
     def _tell_start(self) -> None:
         """Say that the backend is being started, which takes a minute where the disk is slow."""
         waited = round(time.monotonic() - self._since)
-        self.told.emit(self.tr("Starting the backend, {n} s").format(n=waited) if waited else self.tr("Wait…"))
+        self.told.emit(
+            self.tr("Starting the backend, {n} s").format(n=waited) if waited else self.tr("Wait…")
+        )
 
     def _on_no_backend(self, problem: str) -> None:
         if self._waits:
@@ -130,7 +133,8 @@ class SceneSearch(QObject):
         """Return what makes the area known to the backend; the last one where that is the same area."""
         area, last = self._query.area or whole_area(scene), self._upload
         if last is not None and (last.client, last.scene) == (client, scene):
-            if last.is_by_path or last.area.outline.equals(area.outline):
+            is_same = last.is_by_path or last.area.outline.equals(area.outline)
+            if is_same and last.known:
                 return last
         self._drop_upload()
         self._upload = SceneUpload(client, scene, area, self)
@@ -150,7 +154,9 @@ class SceneSearch(QObject):
         try:
             request = self._query.request(self._scene, known)
         except QgsCsException:
-            self._fail(self.tr("An example lies far from the scene. Take it away, or search the scene it is on."))
+            self._fail(
+                self.tr("An example lies far from the scene. Take it away, or search the scene it is on.")
+            )
             return
         except ValueError as error:
             self._fail(str(error))
