@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ class Lattice:
     """The slices of a scene, row by row; slice n is at row n // columns, column n % columns.
 
     Attributes:
-        side: Of a slice's window in scene pixels.
+        side: Of a slice's window in scene pixels, a multiple of ``factor``.
         lefts, tops: First pixels of the columns and rows, int64 [columns] and [rows].
         image_px: Side of the image that a slice becomes.
     """
@@ -35,6 +36,11 @@ class Lattice:
 
     def __len__(self) -> int:
         return len(self.lefts) * len(self.tops)
+
+    @property
+    def factor(self) -> int:
+        """How many scene pixels a side are averaged before a slice is resized, as ``read_chip`` does."""
+        return averaged(self.side, self.image_px)
 
     def boxes(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
         """Left, top, right and bottom of slices in scene pixels, [N, 4]."""
@@ -68,8 +74,30 @@ def lattice(scene: Scene, image_px: int, ground_m: float | None = None, overlap:
         overlap: Least share of a slice's side that its neighbour sees again.
     """
     side, _ = window_size(scene.pixel_size_m, ChipFormat(image_px, image_px, image_px), ground_m)
-    lefts, tops = (chip_starts(0, length, side, overlap, length) for length in (scene.width, scene.height))
+    side -= side % averaged(side, image_px)  # at most 0.5 / image_px of it
+    lefts, tops = (
+        slice_starts(length, side, overlap, averaged(side, image_px))
+        for length in (scene.width, scene.height)
+    )
     return Lattice(side, lefts, tops, image_px)
+
+
+def averaged(side: int, image_px: int) -> int:
+    """The factor by which ``read_chip`` averages a window of ``side`` pixels."""
+    return max(side // (2 * image_px), 1)
+
+
+def slice_starts(length: int, side: int, overlap: float, factor: int) -> NDArray[np.int64]:
+    """First pixels of the slices along one axis of a scene, evenly spread from end to end.
+
+    All but the last begin at multiples of ``factor``, so that neighbours share what is averaged; they overlap by at
+    least as much as without it.
+    """
+    if side - math.ceil(overlap * side) <= factor or overlap == 0 or length <= side:
+        return chip_starts(0, length, side, overlap, length)
+    starts = chip_starts(0, length, side, overlap + (factor - 1) / side, length)
+    starts[:-1] -= starts[:-1] % factor
+    return starts
 
 
 def square_chip(index: int, left: int, top: int, side: int, image_px: int) -> Chip:
