@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from osgeo import gdal
 from qgis.core import (
     QgsBilinearRasterResampler,
@@ -21,10 +22,12 @@ from ..contract import NO_HEAT, HeatMap
 from ..translation import translate
 from .scene import crs_of
 
+_FINE_PX = 1024
+"""The longer side of a heat map that does not lie north-up."""
 _SHOWN_FROM = 90
 """The least percentile that is seen: 9 of 10 slices are less like the query than what has a colour."""
-# Purple to yellow, as in matplotlib's "plasma", which the colour-blind can order too; ever less transparent.
-_COLOURS = ((90, "#7e03a8", 0), (94, "#cc4778", 90), (97, "#f89540", 130), (100, "#f0f921", 165))
+# Purple to pink, as in ColorBrewer's "RdPu", from which the yellow of the places stands out; ever less transparent.
+_COLOURS = ((90, "#7a0177", 0), (94, "#ae017e", 75), (97, "#dd3497", 100), (100, "#f768a1", 120))
 
 
 def write_first(heat: HeatMap, paths: Sequence[Path]) -> tuple[str, str]:
@@ -74,21 +77,33 @@ def _write(path: Path, content: bytes) -> None:
 def _in_memory(heat: HeatMap) -> str:
     """Return the name of a GeoTIFF in GDAL's memory."""
     name = f"/vsimem/fusar-heat-{uuid.uuid4().hex}.tif"
-    size = heat.width, heat.height
-    dataset = gdal.GetDriverByName("GTiff").Create(name, *size, 1, gdal.GDT_Byte, ["COMPRESS=DEFLATE"])
+    # What does not lie north-up QGIS resamples, cell by cell: cells of many pixels stay in their place.
+    times = 1 if _is_north_up(heat) else max(_FINE_PX // max(heat.width, heat.height), 1)
+    cells = np.frombuffer(heat.values, np.uint8).reshape(heat.height, heat.width)
+    pixels = cells.repeat(times, axis=0).repeat(times, axis=1)
+    height, width = pixels.shape
+    dataset = gdal.GetDriverByName("GTiff").Create(
+        name, width, height, 1, gdal.GDT_Byte, ["COMPRESS=DEFLATE"]
+    )
     crs = crs_of(heat.crs)
     wkt = crs.toWkt(crs.WktVariant.WKT_PREFERRED)
     if heat.transform is not None:
-        dataset.SetGeoTransform(heat.transform)
+        x, right_x, down_x, y, right_y, down_y = heat.transform
+        dataset.SetGeoTransform((x, right_x / times, down_x / times, y, right_y / times, down_y / times))
         dataset.SetProjection(wkt)
     else:
-        dataset.SetGCPs([gdal.GCP(x, y, 0, column, row) for column, row, x, y in heat.gcps], wkt)
+        points = [gdal.GCP(x, y, 0, column * times, row * times) for column, row, x, y in heat.gcps]
+        dataset.SetGCPs(points, wkt)
     band = dataset.GetRasterBand(1)
     band.SetNoDataValue(NO_HEAT)
     band.SetDescription("percentile")
-    band.WriteRaster(0, 0, *size, heat.values)
+    band.WriteRaster(0, 0, width, height, pixels.tobytes())
     del band, dataset  # writes what it holds
     return name
+
+
+def _is_north_up(heat: HeatMap) -> bool:
+    return heat.transform is not None and not heat.transform[2] and not heat.transform[4]
 
 
 def heat_layer(source: str, crs: str) -> QgsRasterLayer:

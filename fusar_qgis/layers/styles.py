@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
@@ -19,12 +20,13 @@ from qgis.core import (
     QgsRendererCategory,
     QgsSimpleLineSymbolLayer,
     QgsSingleSymbolRenderer,
+    QgsTextBackgroundSettings,
     QgsTextBufferSettings,
     QgsTextFormat,
     QgsVectorLayer,
     QgsVectorLayerSimpleLabeling,
 )
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import QSizeF, Qt
 from qgis.PyQt.QtGui import QColor
 
 from .. import compat
@@ -41,6 +43,9 @@ _LABEL_SIZE = 9.0
 _SIDE = '"side_m"'  # of a place in metres
 _BAND_MM = 1.6  # along the inside of a place's outline
 _LENGTH = '"length_m"'  # the longer side of a box in metres; null where a person drew it
+
+# Where a label stands at the upper left corner of what it names.
+_ABOVE, _INSIDE = compat.ABOVE_RIGHT, compat.BELOW_RIGHT
 
 DOT_MM = 2.0
 """Boxes that are smaller than this on the map are drawn as a dot of this size."""
@@ -77,7 +82,7 @@ def _style_detections(layer: QgsVectorLayer, labels: Sequence[str]) -> None:
     layer.setRenderer(QgsCategorizedSymbolRenderer(said.SHOWN, categories))
     is_large = f"{_on_screen(_LENGTH)} >= {_MEASURED_MM} and not {said.REJECTED}"
     length = f"if({is_large}, coalesce(' · ' || {said.metres(_LENGTH)}, ''), '')"
-    _label(layer, f"concat({said.DETECTION}, {length})", above=True, side=_LENGTH, least_mm=_NAMED_MM)
+    _label(layer, f"concat({said.DETECTION}, {length})", at=_ABOVE, side=_LENGTH, least_mm=_NAMED_MM)
     layer.setDisplayExpression(said.DETECTION)
     said.sort_by(layer, 'coalesce("confidence", "objectness")', Qt.SortOrder.DescendingOrder)
 
@@ -101,18 +106,28 @@ def _style_grid(layer: QgsVectorLayer) -> None:
 
 
 def _style_places(layer: QgsVectorLayer) -> None:
-    """Outline each place, the best the brightest: a fill would hide what was found, the more where it is selected."""
+    """Outline each place with a band that fades with its rank; a fill, as QGIS shows a selection, would hide it."""
     symbol = _outline(_PLACE, side=_SIDE)
     band = QgsSimpleLineSymbolLayer.create({"line_width": str(_BAND_MM), "offset": str(_BAND_MM / 2)})
     red, green, blue, _ = QColor(_PLACE).getRgb()
-    fading = f'color_rgba({red}, {green}, {blue}, clamp(0, 150 - 45 * ln("rank"), 150))'
+    fading = f'color_rgba({red}, {green}, {blue}, clamp(0, 150 - 50 * ln("rank"), 150))'
     band.setDataDefinedProperty(compat.STROKE_COLOUR, QgsProperty.fromExpression(fading))
-    symbol.insertSymbolLayer(0, band)
+    symbol.appendSymbolLayer(band)
+    fading = f'if({said.REJECTED}, 30, clamp(60, 100 - 20 * ln("rank"), 100))'
+    symbol.setDataDefinedProperty(compat.OPACITY, QgsProperty.fromExpression(fading))
     renderer = QgsSingleSymbolRenderer(symbol)
     renderer.setOrderBy(QgsFeatureRequest.OrderBy([QgsFeatureRequest.OrderByClause("rank", False)]))
     renderer.setOrderByEnabled(True)  # the best above the others
     layer.setRenderer(renderer)
-    _label(layer, said.PLACE, above=True, side=_SIDE, least_mm=_NAMED_MM)
+    _label(
+        layer,
+        said.PLACE,
+        at=_INSIDE,
+        side=_SIDE,
+        least_mm=_NAMED_MM,
+        plate=_PLACE,
+        priority='10 - ln("rank")',
+    )
     layer.setDisplayExpression(said.PLACE)
     said.sort_by(layer, '"rank"', Qt.SortOrder.AscendingOrder)
 
@@ -282,41 +297,61 @@ def _label(
     layer: QgsVectorLayer,
     expression: str,
     *,
-    above: bool = False,
+    at: Any = None,
     total: str = "FALSE",
     side: str = "NULL",
     least_mm: float = 0,
+    plate: str = "",
+    priority: str = "5",
 ) -> None:
-    """Label each feature in its middle, or ``above`` its upper left corner, where it hides nothing.
+    """Label each feature in its middle, or ``at`` its upper left corner: ``_ABOVE``, where it hides nothing, or below.
 
     ``total`` is an expression for the features whose label comes first, and larger. Others lose their label where
     ``side``, an expression for metres, is less than ``least_mm`` on the map.
     """
-    buffer = QgsTextBufferSettings()
-    buffer.setEnabled(True)
-    buffer.setColor(QColor(0, 0, 0, 190))
-    buffer.setSize(0.8)
-    text = QgsTextFormat()
-    text.setSize(_LABEL_SIZE)
-    text.setColor(QColor("white"))
-    text.setBuffer(buffer)
     settings = QgsPalLayerSettings()
-    settings.setFormat(text)
+    settings.setFormat(_text_on(plate))
     settings.fieldName = expression
     settings.isExpression = True
     settings.placement = QgsPalLayerSettings.Placement.OverPoint
     data_defined = settings.dataDefinedProperties()
     for what, value in (
         (QgsPalLayerSettings.Property.Size, f"if({total}, {2 * _LABEL_SIZE}, {_LABEL_SIZE})"),
-        (QgsPalLayerSettings.Property.Priority, f"if({total}, 10, 5)"),
+        (QgsPalLayerSettings.Property.Priority, f"if({total}, 10, {priority})"),
         (QgsPalLayerSettings.Property.Show, f"{total} or coalesce({_on_screen(side)} >= {least_mm}, TRUE)"),
     ):
         data_defined.setProperty(what, QgsProperty.fromExpression(value))
-    if above:
+    if at is not None:
         # OutsidePolygons would say it more simply, but QGIS 3.22 then shows no label at all.
         settings.geometryGeneratorEnabled = True
-        settings.geometryGenerator = "make_point(x_min($geometry), y_max($geometry))"
+        corner = (
+            "make_point(x_min($geometry), y_max($geometry))"  # of what may be turned, the closest of its own
+        )
+        inside = f"closest_point(nodes_to_points($geometry), {corner})"
+        settings.geometryGenerator = inside if at == _INSIDE else corner
         settings.geometryGeneratorType = compat.POINT
-        settings.quadOffset = compat.ABOVE_RIGHT
+        settings.quadOffset = at
     layer.setLabeling(QgsVectorLayerSimpleLabeling(settings))
     layer.setLabelsEnabled(True)
+
+
+def _text_on(plate: str) -> QgsTextFormat:
+    """Return white text on a dark halo, or dark text on a plate of a colour."""
+    text = QgsTextFormat()
+    text.setSize(_LABEL_SIZE)
+    if plate:
+        back = QgsTextBackgroundSettings()
+        back.setEnabled(True)
+        back.setType(QgsTextBackgroundSettings.ShapeType.ShapeRectangle)
+        back.setSize(QSizeF(0.6, 0.1))  # beyond the text on each side, in mm
+        back.setFillColor(QColor(plate))
+        text.setBackground(back)
+        text.setColor(QColor("black"))
+        return text
+    buffer = QgsTextBufferSettings()
+    buffer.setEnabled(True)
+    buffer.setColor(QColor(0, 0, 0, 190))
+    buffer.setSize(0.8)
+    text.setColor(QColor("white"))
+    text.setBuffer(buffer)
+    return text
