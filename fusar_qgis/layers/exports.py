@@ -23,6 +23,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
+from ..contract import SearchRequest
 from ..core import export, review
 from ..core.oriented_box import fitted
 from ..core.request import LayerRequest
@@ -61,7 +62,7 @@ class Snapshot:
     """A layer of findings as it was when the export began; for any thread.
 
     Attributes:
-        kind: ``detections``, ``grid`` or ``answers``.
+        kind: ``detections``, ``grid``, ``answers`` or ``places``.
         run: The provenance.
         scene: The raster's source for GDAL.
         request: What was asked, with the band and what its numbers are; None where the layer does not tell.
@@ -79,7 +80,7 @@ class Snapshot:
     kind: str
     run: dict[str, Any]
     scene: str
-    request: LayerRequest | None
+    request: LayerRequest | SearchRequest | None
     crs: QgsCoordinateReferenceSystem
     fields: QgsFields
     features: list[QgsFeature]
@@ -110,7 +111,7 @@ def snapshot(
         kind=str(layer.customProperty(findings_layer.KIND_PROPERTY) or ""),
         run=findings_layer.run_of(layer),
         scene=str(layer.customProperty(findings_layer.SCENE_PROPERTY) or ""),
-        request=findings_layer.request_of(layer),
+        request=findings_layer.request_of(layer) or findings_layer.search_of(layer),
         crs=layer.crs(),
         fields=fields,
         features=kept,
@@ -131,7 +132,7 @@ def snapshot_without_layer(run: ProjectRun, context: QgsCoordinateTransformConte
         kind="",
         run=run.run,
         scene=run.scene,
-        request=run.request,
+        request=run.asked,
         crs=crs_of(str(run.run.get("scene_crs") or "")),
         fields=QgsFields(),
         features=[],
@@ -227,7 +228,7 @@ def _write_csv(taken: Snapshot, path: Path) -> str:
 
 def _write_kml(taken: Snapshot, path: Path) -> str:
     names = {field.name() for field in taken.fields}
-    name = next((one for one in ("label", "target", "id") if one in names), "id")
+    name = next((one for one in ("label", "target", "rank", "id") if one in names), "id")
     storage.write_wgs84(path, "KML", taken.fields, _in_wgs84(taken), (), [f"NameField={name}"])
     return ""
 

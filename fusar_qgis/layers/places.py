@@ -77,11 +77,12 @@ class PlaceLayers(RunLayers):
 
     def _its_group(self) -> QgsLayerTreeGroup:
         name = f"{self._title} ({run_caveats(self._run)})" if self._title else group_name(self._run)
-        if self.group is None:
-            self._group = QgsProject.instance().layerTreeRoot().insertGroup(0, name)
+        group = self.group
+        if group is None:
+            self._group = group = QgsProject.instance().layerTreeRoot().insertGroup(0, name)
         elif not self._layers:
-            self._group.setName(name)
-        return self._group
+            group.setName(name)
+        return group
 
     def _add_layer(self, kind: str, layer: QgsVectorLayer) -> None:
         super()._add_layer(kind, layer)
@@ -106,8 +107,8 @@ class PlaceLayers(RunLayers):
             self._timer.start(0)
 
     def _add_heat(self, heat: HeatMap, source: str) -> None:
-        layer, group = heat_layer(source, heat.crs), self.group
-        if not layer.isValid() or group is None or sip.isdeleted(self.places):
+        layer, group, places = heat_layer(source, heat.crs), self.group, self.places
+        if not layer.isValid() or group is None or places is None or sip.isdeleted(places):
             return  # the analyst has taken the places off the map meanwhile
         for name, value in {**self._properties, KIND_PROPERTY: _HEAT}.items():
             layer.setCustomProperty(name, value)
@@ -115,7 +116,7 @@ class PlaceLayers(RunLayers):
         group.addLayer(layer).setExpanded(False)
         self.heat = layer
         self._look_as_before(layer, _HEAT)
-        self.places.dataSourceChanged.connect(partial(_follow, self.places.id(), layer.id()))
+        places.dataSourceChanged.connect(partial(_follow, places.id(), layer.id()))
 
     def _look_as_before(self, layer: QgsMapLayer, kind: str) -> None:
         """Leave a layer unchecked where the analyst has unchecked the one whose place it takes."""

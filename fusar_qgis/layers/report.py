@@ -12,7 +12,7 @@ from qgis.core import QgsFeature
 from qgis.PyQt.QtCore import QPointF, QRectF, Qt
 from qgis.PyQt.QtGui import QColor, QImage, QPainter, QPen, QPolygonF, QTransform
 
-from ..contract import SceneBox
+from ..contract import SEARCH, SceneBox
 from ..core import review
 from ..translation import translate
 from .exports import Rings, Snapshot, area_of, boxes_of, open_scene
@@ -107,7 +107,8 @@ def gather(taken: Snapshot, step: Step) -> Contents:
         contents.overview = _overview(scene, boxes, shown, area_of(taken, scene))
         for number, at in enumerate(shown):
             step(number, 2 * len(shown))
-            pictures[number] = sar_thumbnail(scene, boxes[at], _THUMBNAIL)
+            alone = value_of(taken.features[at], "rank") is not None
+            pictures[number] = sar_thumbnail(scene, boxes[at], _THUMBNAIL, alone=alone)
     except (SceneError, StorageError) as error:
         text = translate("Report", "There are no pictures, for the scene cannot be read: {reason}")
         contents.caveats.append(text.replace("{reason}", str(error)))
@@ -133,10 +134,15 @@ def _facts(taken: Snapshot) -> list[tuple[str, str]]:
     reviews = Counter(str(value_of(one, "review") or "") for one in features)
     classes = Counter(_label(one) for one in features if _is_found(one))
     who = sorted({str(value_of(one, "reviewed_by")) for one in features if value_of(one, "reviewed_by")})
+    is_search = run.get("task") == SEARCH
     model = " ".join(str(run.get(name) or "") for name in ("model", "version"))
     found = ", ".join(f"{name}: {n}" for name, n in classes.most_common())
     began = started(run).toUTC().toString("yyyy-MM-dd HH:mm 'UTC'")
     facts = [
+        (
+            translate("Report", "Searched for"),
+            "; ".join(str(run.get("prompts") or "").splitlines()) if is_search else "",
+        ),
         (translate("Report", "Findings"), found or translate("Report", "none")),
         (translate("Report", "The run's own count"), ", ".join(result_in_words(taken.result))),
         (translate("Report", "Accepted"), str(sum(reviews[one] for one in review.KEPT))),
@@ -151,8 +157,9 @@ def _facts(taken: Snapshot) -> list[tuple[str, str]]:
         (translate("Report", "Hash of the model"), str(run.get("model_hash") or "")[:16]),
         (
             translate("Report", "Prior"),
-            " ".join(str(run[one]) for one in ("prior", "prior_year") if run.get(one)),
+            "" if is_search else " ".join(str(run[one]) for one in ("prior", "prior_year") if run.get(one)),
         ),
+        (translate("Report", "Similarity"), str(run.get("score_meaning") or "") if is_search else ""),
         (translate("Report", "Confidence"), str(run.get("confidence_meaning") or "")),
         (translate("Report", "Run"), str(run.get("id") or "")),
     ]
@@ -170,12 +177,17 @@ def _is_found(feature: QgsFeature) -> bool:
 
 
 def _label(feature: QgsFeature) -> str:
+    if value_of(feature, "rank") is not None:
+        return translate("Report", "place")
     final = review.final_label(value_of(feature, "label"), value_of(feature, "reviewed_label"))
     return final or str(value_of(feature, "target") or value_of(feature, "task") or "?")
 
 
 def _rank(feature: QgsFeature, ranking: str) -> float:
-    """Return what the best come first by: what a person added, then by the layer's number."""
+    """Return what the best come first by: a place's rank; else what a person added, then the layer's number."""
+    rank = value_of(feature, "rank")
+    if rank is not None:
+        return float(rank)
     number = value_of(feature, ranking) if ranking else None
     return -2.0 if number is None else -float(number)
 
@@ -184,6 +196,10 @@ def _lines(feature: QgsFeature, number: int) -> list[str]:
     """Return what a card says; its number is that of the box on the overview."""
     lines = [f"{number} · {_label(feature)}"]
     for name, text, digits in (
+        ("rank", translate("Report", "Rank {n}"), 0),
+        ("percentile", translate("Report", "More like the query than {n} % of the scene"), 1),
+        ("similarity", translate("Report", "Similarity {n} (ranks only)"), 3),
+        ("side_m", translate("Report", "Side {n} m"), 0),
         ("confidence", translate("Report", "Confidence {n}"), 2),
         ("objectness", translate("Report", "Objectness {n} (ranks only)"), 2),
         ("length_m", translate("Report", "Length {n} m"), 0),

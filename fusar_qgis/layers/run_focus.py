@@ -6,8 +6,9 @@ from qgis.core import QgsMapLayer, QgsProject, QgsVectorLayer
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtXml import QDomDocument, QDomElement
 
+from .findings_layer import heat_layers, run_of
 from .project_runs import ProjectRun, ProjectRuns, common_ground
-from .run_groups import HIDDEN_FOR_FOCUS, hide_other_runs, show_hidden
+from .run_groups import HIDDEN_FOR_FOCUS, hide, hide_other_runs, show_hidden
 from .run_layers import RunLayers
 
 DIM, HIDE, LEAVE = "dim", "hide", "leave"
@@ -85,6 +86,7 @@ class RunFocus(QObject):
             over_it = [run for run in others if _share_ground(run, current)]
         self._dim({layer.id() for run in over_it for layer in run.layers.values()})
         show_hidden(project, HIDDEN_FOR_FOCUS)
+        self._hide_heat({run.id for run in over_it})
         self.dimmed, self.hidden = len(over_it), 0
         if current is not None and self.others == HIDE:
             hide_other_runs(project, current.id, HIDDEN_FOR_FOCUS)
@@ -108,6 +110,15 @@ class RunFocus(QObject):
             layer.setOpacity(_DIMMED * layer.opacity())
             layer.setLabelsEnabled(False)
             layer.triggerRepaint()
+        if not was_dirty:
+            project.setDirty(False)
+
+    def _hide_heat(self, run_ids: set[str]) -> None:
+        """Hide the heat maps of runs that are dimmed: fainter, they would still tint those in front."""
+        project = QgsProject.instance()
+        was_dirty = project.isDirty()
+        heat = [layer for layer in heat_layers(project) if str(run_of(layer).get("id")) in run_ids]
+        hide(project, heat, HIDDEN_FOR_FOCUS)
         if not was_dirty:
             project.setDirty(False)
 

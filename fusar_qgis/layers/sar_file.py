@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from osgeo import gdal, gdal_array
 
-from ..contract import InterpretRequest
+from ..contract import InterpretRequest, SearchRequest
 from ..contract.bands import choose_band
 from ..contract.evidence import StoredBand
 from ..contract.radiometry import Radiometry, judge, quantity_of
@@ -84,7 +84,7 @@ class SarFile(ScenePixels):
         return self._stretch.quantise(self._radiometry.decibels(self._stored(col, row, width, height, size)))
 
     @classmethod
-    def of_request(cls, path: str, request: InterpretRequest | None) -> SarFile:
+    def of_request(cls, path: str, request: InterpretRequest | SearchRequest | None) -> SarFile:
         """Open the scene of a run as its request had it read; None is one that says nothing. Raises SceneError."""
         if request is None:
             return cls(path, None)

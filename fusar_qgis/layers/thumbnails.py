@@ -25,12 +25,23 @@ def window_around(box: SceneBox, width: int, height: int) -> tuple[int, int, int
     return max(0, min(col, width - across)), max(0, min(row, height - down)), across, down
 
 
-def sar_thumbnail(scene: SarFile, box: SceneBox, side: int) -> QImage:
+def window_of(box: SceneBox, width: int, height: int) -> tuple[int, int, int, int]:
+    """Return (col, row, width, height) of the pixels of a box that lie in a scene of this size, one at least."""
+    left, top = min(max(math.floor(box.left), 0), width - 1), min(max(math.floor(box.top), 0), height - 1)
+    right, bottom = min(math.ceil(box.right), width), min(math.ceil(box.bottom), height)
+    return left, top, max(right - left, 1), max(bottom - top, 1)
+
+
+def sar_thumbnail(scene: SarFile, box: SceneBox, side: int, *, alone: bool = False) -> QImage:
     """Return a picture of a finding's box and what lies around it, at most ``side`` by ``side`` pixels.
 
+    ``alone`` shows the box only, however large it is: a place of a search is all that was compared with the query.
     It may be called in any thread, but in one at a time for one ``scene``. Raises SceneError.
     """
-    grey = scene.grey(*window_around(box, scene.width, scene.height))
+    window = (window_of if alone else window_around)(box, scene.width, scene.height)
+    fewer = min(1.0, _MOST_PIXELS / max(window[2:]))
+    size = None if fewer == 1 else (max(round(window[2] * fewer), 1), max(round(window[3] * fewer), 1))
+    grey = scene.grey(*window, size)
     height, width = grey.shape
     picture = QImage(grey.tobytes(), width, height, width, QImage.Format.Format_Grayscale8).copy()
     return picture.scaled(
