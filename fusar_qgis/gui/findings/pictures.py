@@ -23,12 +23,16 @@ _SOON_MS = 40
 
 @dataclass(frozen=True)
 class Wanted:
-    """A finding of a run: its feature, its box, and the source of the prior of its chip."""
+    """A finding of a run: its feature, its box, and the source of the prior of its chip.
+
+    ``alone`` shows the box without what lies around it: a place is all that a search has compared.
+    """
 
     layer: str
     key: int
     box: SceneBox
     prior: str
+    alone: bool = False
 
 
 @dataclass
@@ -108,7 +112,7 @@ class PictureMaker(QObject):
             one = made[wanted] = _Made(QImage(), QImage())
             try:
                 scene = self._scene(run)
-                one.sar = sar_thumbnail(scene, wanted.box, side)
+                one.sar = sar_thumbnail(scene, wanted.box, side, alone=wanted.alone)
                 window = window_around(wanted.box, scene.width, scene.height)
                 one.prior = self._prior(wanted.prior, run).picture(scene, window, side)
             except SceneError as error:
@@ -121,7 +125,7 @@ class PictureMaker(QObject):
         """Return the scene of a run. Raises SceneError, each time the same."""
         if run.id not in self._scenes:
             try:
-                self._scenes[run.id] = SarFile.of_request(run.scene, run.request)
+                self._scenes[run.id] = SarFile.of_request(run.scene, run.asked)
             except SceneError as error:
                 self._scenes[run.id] = str(error)
         opened = self._scenes[run.id]

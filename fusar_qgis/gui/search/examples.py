@@ -49,9 +49,9 @@ class ExampleLabels(QWidget):
         return tuple(self._examples)
 
     def add(self, examples: Sequence[ShownExample]) -> None:
-        """Add examples; what is there already changes sides, or stays as it is."""
-        names = {one.name for one in examples}
-        self._show([one for one in self._examples if one.name not in names] + list(examples))
+        """Add examples; a place that is one already changes sides, or stays as it is."""
+        kept = [one for one in self._examples if not any(map(one.is_at_place_of, examples))]
+        self._show([*kept, *examples])
 
     def clear(self) -> None:
         """Take all away."""

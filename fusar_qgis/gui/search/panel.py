@@ -24,7 +24,7 @@ from qgis.PyQt.QtWidgets import (
 from ...connection.backend import Backend
 from ...connection.backend_words import in_words, sentence
 from ...connection.client import Client
-from ...contract import Finished, Info
+from ...contract import Finished, Info, SearchRequest
 from ...layers.places import PlaceLayers, add_places, replace_places
 from ...layers.scene import Scene, SceneError
 from ...translation import translate_count
@@ -277,18 +277,18 @@ class SearchPanel(QWidget):
         self.notes.setVisible(bool(notes))
         self._notes_icon.setVisible(bool(notes))
 
-    def _on_finished(self, finished: Finished) -> None:
+    def _on_finished(self, finished: Finished, request: SearchRequest) -> None:
         if self._scene is None:
             return
         run = finished.run
         notes = [self.tr("A demonstration encoder: look at what it finds, do not rely on it.")]
         self._show_notes([*(notes if run.demonstration else []), *run.warnings])
-        self.model.show(finished, self._scene, self._search.known)
+        self.model.show(finished, self._scene, request)
         if finished.findings:
             text = translate_count("SearchPanel", "%n place(s), the best first", len(finished.findings))
             self._end(f"{text}. {self._where()}")
             self.view.scrollToTop()
-            self._add_layers(finished)
+            self._add_layers(finished, request)
         else:
             self._end(self.tr("No place was found. Search the whole scene, or use other words."))
 
@@ -298,12 +298,11 @@ class SearchPanel(QWidget):
             return str(self.tr("Scene: “{name}”").format(name=name))
         return str(self.tr("A part of the scene “{name}”").format(name=name))
 
-    def _add_layers(self, finished: Finished) -> None:
+    def _add_layers(self, finished: Finished, request: SearchRequest) -> None:
         """Put the places into the project: a refined search takes the place of the one before it."""
         scene = self._scene
         if scene is None or QgsProject.instance().mapLayer(scene.layer_id) is None:
             return
-        request = self._query.request(scene, self._search.known)
         inputs = {**request.to_json(), "layer_id": scene.layer_id}
         old = QgsProject.instance().mapLayer(self._shown_layer) if self._refines else None
         title, source = self._query.title, scene.layer.source()

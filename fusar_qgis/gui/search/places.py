@@ -11,8 +11,7 @@ from qgis.PyQt.QtCore import QAbstractListModel, QModelIndex, QObject, QSize, Qt
 from qgis.PyQt.QtGui import QPixmap
 from qgis.PyQt.QtWidgets import QAbstractItemView, QListView, QWidget
 
-from ...contract import UPLOADED, Finding, Finished, SceneBox, Task
-from ...core.request import LayerRequest
+from ...contract import NO_PRIOR, UPLOADED, Finding, Finished, SceneBox, SearchRequest
 from ...layers.features import geometry_of
 from ...layers.project_runs import ProjectRun
 from ...layers.scene import Scene, SceneError, crs_of
@@ -42,14 +41,13 @@ class PlacesModel(QAbstractListModel):
         self._blank = QPixmap(SIDE, SIDE)
         self._blank.fill(Qt.GlobalColor.transparent)
 
-    def show(self, finished: Finished, scene: Scene, sent: str) -> None:
-        """Show what a search of ``scene`` has found; ``sent`` is what the backend knows the scene as."""
+    def show(self, finished: Finished, scene: Scene, request: SearchRequest) -> None:
+        """Show what a search of ``scene`` has found; ``request`` is what the backend was asked."""
+        run, source = finished.run, scene.layer.source()
         self.beginResetModel()
         self._places = finished.findings
-        self._boxes = _boxes(self._places, scene, is_part=sent.startswith(UPLOADED))
-        # The task is none of a search's: pictures only need what says how the scene is read.
-        request = LayerRequest(sent, Task.DESCRIBE, band=scene.band if scene.bands > 1 else None)
-        self._run = ProjectRun(finished.run.id, finished.run.record(), scene.layer.source(), request)
+        self._boxes = _boxes(self._places, source, is_part=request.scene.startswith(UPLOADED))
+        self._run = ProjectRun(run.id, run.record(), source, None, search=request)
         self.endResetModel()
 
     def clear(self) -> None:
@@ -110,7 +108,7 @@ class PlacesModel(QAbstractListModel):
         box = self._boxes[row] if self._run is not None else None
         if self._run is None or box is None:
             return self._blank
-        made = self.pictures.get(Wanted(self._run.id, row, box, ""), self._run)
+        made = self.pictures.get(Wanted(self._run.id, row, box, NO_PRIOR, alone=True), self._run)
         return self._blank if made is None or made.sar.isNull() else made.sar
 
     def _on_pictures(self) -> None:
@@ -153,32 +151,27 @@ def place_name(place: Finding) -> str:
     return translate("Places", "Place {rank}").format(rank=place.properties.get("rank"))
 
 
-def _boxes(places: Sequence[Finding], scene: Scene, *, is_part: bool) -> list[SceneBox | None]:
-    """Return what to picture of each place, in pixels of the whole scene; None where that is not known.
+def _boxes(places: Sequence[Finding], source: str, *, is_part: bool) -> list[SceneBox | None]:
+    """Return where each place lies in pixels of the whole scene; None where that is not known.
 
-    Pixels of places count from the part that was sent, where ``is_part``. A picture shows twice what it is of, so the
-    middle of each place is handed over: a place is large enough to be seen alone.
+    Pixels of places count from the part that was sent to the backend, where ``is_part``.
     """
     if not is_part:
-        return [_middle(place.box.left, place.box.top, place.box.right, place.box.bottom) for place in places]
+        return [place.box for place in places]
     try:
-        pixels = ScenePixels(scene.layer.source())
+        pixels = ScenePixels(source)
     except SceneError:
         return [None] * len(places)
     boxes: list[SceneBox | None] = []
     for place in places:
         outline = geometry_of(place)
+        move = QgsCoordinateTransform(crs_of(place.crs), pixels.crs, QgsProject.instance())
         try:
-            outline.transform(QgsCoordinateTransform(crs_of(place.crs), pixels.crs, QgsProject.instance()))
+            outline.transform(move)
         except QgsCsException:
             boxes.append(None)
             continue
         corners = pixels.to_pixel(QgsPointXY(vertex) for vertex in outline.vertices())
         across, down = [x for x, _ in corners], [y for _, y in corners]
-        boxes.append(_middle(min(across), min(down), max(across), max(down)) if corners else None)
+        boxes.append(SceneBox(min(across), min(down), max(across), max(down)) if corners else None)
     return boxes
-
-
-def _middle(left: float, top: float, right: float, bottom: float) -> SceneBox:
-    width, height = (right - left) / 4, (bottom - top) / 4
-    return SceneBox(left + width, top + height, right - width, bottom - height)

@@ -33,6 +33,11 @@ class ShownExample:
         """Its name behind a sign that says whether its like is wanted."""
         return f"{'+' if self.is_like else '-'} {self.name}"
 
+    def is_at_place_of(self, other: ShownExample) -> bool:
+        """Whether both are the same place."""
+        mine, others = self.ground, other.ground
+        return bool(mine.crs == others.crs and mine.outline.equals(others.outline))
+
     def on(self, crs: QgsCoordinateReferenceSystem) -> Example:
         """Return it in another CRS. Raises QgsCsException."""
         outline = QgsGeometry(self.ground.outline)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from qgis.core import QgsCsException
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
@@ -10,7 +11,7 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from ...connection.backend import Backend
 from ...connection.client import Client
 from ...connection.search import PlaceSearch
-from ...contract import Finished, Info, SearchPlan
+from ...contract import Finished, Info, SearchPlan, SearchRequest
 from ...core.remaining_time import RemainingTime
 from ...layers.scene import Scene
 from ...translation import translate_count
@@ -28,13 +29,13 @@ class SceneSearch(QObject):
 
     ``told`` brings where it is, in words; ``progressed`` the slices that are indexed, of how many (0 of 0 while no
     share is known); ``asked`` that the analyst may decide whether so much is indexed, by ``go_on`` or ``stop``.
-    ``finished`` or ``failed`` comes last, and nothing after ``stop``.
+    ``finished`` or ``failed`` comes last, and nothing after ``stop``. ``finished`` brings also what was asked.
     """
 
     told = pyqtSignal(str)
     progressed = pyqtSignal(int, int)
     asked = pyqtSignal()
-    finished = pyqtSignal(object)  # Finished
+    finished = pyqtSignal(object, object)  # Finished, SearchRequest
     failed = pyqtSignal(str)
 
     def __init__(self, backend: Backend, parent: QObject) -> None:
@@ -66,11 +67,6 @@ class SceneSearch(QObject):
     def is_busy(self) -> bool:
         """Whether a search is under way, or waits for the analyst."""
         return self._waits or self._search is not None or self._is_sending
-
-    @property
-    def known(self) -> str:
-        """What the backend knows the scene as; empty before it does."""
-        return "" if self._upload is None else self._upload.known
 
     def start(self, query: Query, scene: Scene) -> None:
         """Search ``scene``; the backend is started where none runs."""
@@ -164,7 +160,7 @@ class SceneSearch(QObject):
         self._search = PlaceSearch(self._upload.client, request)
         self._search.planned.connect(self._on_planned)
         self._search.progressed.connect(self._on_indexed)
-        self._search.finished.connect(self._on_finished)
+        self._search.finished.connect(partial(self._on_finished, request))
         self._search.failed.connect(self._fail)
         self._search.plan()
 
@@ -186,15 +182,18 @@ class SceneSearch(QObject):
         self._left.note(done, time.monotonic())
         seconds = self._left.seconds(total)
         if done < total:
-            words = self.tr("Indexing: {done} of {total} slices").format(done=f"{done:,}", total=f"{total:,}")
-            self.told.emit(words if seconds is None else f"{words}, {about(seconds)}")
+            text = self.tr("Indexing: {done} of {total} slices")
+            if seconds is not None:
+                text = self.tr("Indexing: {done} of {total} slices, {time} left")
+            time_left = "" if seconds is None else about(seconds)
+            self.told.emit(text.format(done=f"{done:,}", total=f"{total:,}", time=time_left))
         else:
             self.told.emit(self.tr("Searching…"))
         self.progressed.emit(done, total)
 
-    def _on_finished(self, finished: Finished) -> None:
+    def _on_finished(self, request: SearchRequest, finished: Finished) -> None:
         self._search = None
-        self.finished.emit(finished)
+        self.finished.emit(finished, request)
 
     def _fail(self, problem: str) -> None:
         self.stop()

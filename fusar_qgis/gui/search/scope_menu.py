@@ -86,10 +86,10 @@ class ScopeMenu(QToolButton):
 
     def _names(self) -> dict[str, str]:
         return {
-            SCENE: self.tr("Whole scene"),
-            VIEW: self.tr("Map view"),
-            DRAWN: self.tr("Drawn area"),
-            SELECTED: self.tr("Selection"),
+            SCENE: self.tr("Scene"),
+            VIEW: self.tr("View"),
+            DRAWN: self.tr("Drawn"),
+            SELECTED: self.tr("Selected"),
         }
 
     def _fill(self) -> None:
