@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from html import escape
 
 from qgis.core import Qgis, QgsApplication, QgsProject
@@ -77,7 +76,8 @@ class SearchPanel(QWidget):
         self._search = SceneSearch(backend, self)
         self._scene: Scene | None = None  # of the search under way, or of what is shown
         self._query = Query()  # likewise
-        self._layers: PlaceLayers | None = None
+        # By run; a slot that knew them would be a circle, which Python takes apart while Qt still uses it.
+        self._arriving: dict[str, PlaceLayers] = {}
         self._shown_layer = ""  # the id of the layer of the places that are shown
         self._refines = False
         self._began = 0.0
@@ -311,12 +311,16 @@ class SearchPanel(QWidget):
         else:
             layers = replace_places(old, finished, title, source, inputs, began=self._began)
         layers.warned.connect(self._warn)
-        layers.settled.connect(partial(self._on_layers, layers, finished.run.id))
+        layers.settled.connect(self._on_settled)
+        self._arriving[finished.run.id] = layers
 
-    def _on_layers(self, layers: PlaceLayers, run_id: str) -> None:
-        if not sip.isdeleted(self) and layers.places is not None:
-            self._shown_layer = layers.places.id()
-            self.ended.emit(run_id)
+    def _on_settled(self) -> None:
+        for run_id, layers in list(self._arriving.items()):
+            if layers.is_settled:
+                del self._arriving[run_id]
+                if layers.places is not None and not sip.isdeleted(layers.places):
+                    self._shown_layer = layers.places.id()
+                    self.ended.emit(run_id)
 
     def _warn(self, text: str) -> None:
         show_message(self._iface.messageBar(), self.tr("Search"), text, Qgis.MessageLevel.Warning)
@@ -325,6 +329,7 @@ class SearchPanel(QWidget):
         """Another project: what was found in the last one is gone with it."""
         self._search.stop()
         self._scene, self._query, self._shown_layer = None, Query(), ""
+        self._arriving.clear()
         self.labels.clear()
         self.model.clear()
         self._show_notes(())
