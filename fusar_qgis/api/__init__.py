@@ -1,4 +1,4 @@
-"""For the Python console, scripts and other plugins: the state of the backend, and interpretations with signals.
+"""For the Python console, scripts and other plugins: the state of the backend, interpretations and searches.
 
 ``from fusar_qgis import api``, in the GUI thread of a QGIS in which the plugin is enabled. What ``__all__`` names stays
 as it is from version to version; docs/python.md has examples.
@@ -16,13 +16,25 @@ from ..connection.backend import Backend
 from ..connection.backend_status import BackendStatus, ask_status, choice_and_status
 from ..connection.child import ChildBackend
 from ..connection.network_consent import may_fetch
-from ..contract import AUTO_PRIOR, Finding, Found, SaidQuantity, Task, read_boxes, read_outline
+from ..contract import (
+    AUTO_PRIOR,
+    Finding,
+    Found,
+    SaidQuantity,
+    SearchRequest,
+    Task,
+    read_boxes,
+    read_outline,
+)
+from ..contract.geometry import read_example
 from ..core.request import LayerRequest
 from ..layers.scene import SceneError, crs_text, geojson, geojson_features, scene_of
 from ..translation import translate
-from .interpretation import Interpretation, cancel_all
+from .backend_run import cancel_all
+from .interpretation import Interpretation
+from .search import Search
 
-__all__ = ["BackendStatus", "Finding", "Found", "Interpretation", "interpret", "status"]
+__all__ = ["BackendStatus", "Finding", "Found", "Interpretation", "Search", "interpret", "search", "status"]
 
 
 @dataclass(frozen=True)
@@ -119,6 +131,75 @@ def interpret(
         network_settled=True,
     )
     started = Interpretation(loaded.backend, layer, request, needed)
+    started.start()
+    return started
+
+
+def search(
+    layer: QgsRasterLayer,
+    text: str | Sequence[str] = (),
+    *,
+    like: Sequence[QgsGeometry] = (),
+    unlike: Sequence[QgsGeometry] = (),
+    area: QgsGeometry | QgsRectangle | None = None,
+    crs: QgsCoordinateReferenceSystem | None = None,
+    top: int = 20,
+    encoder: str | None = None,
+    ground_m: float | None = None,
+    explain: bool = False,
+    heat: bool = True,
+    band: int | None = None,
+    quantity: SaidQuantity | None = None,
+    scale: float | None = None,
+) -> Search:
+    """Start a search for words or examples and return at once, before any of its signals.
+
+    Args:
+        layer: The scene, in a project or not.
+        text: What to find, in your own words; several texts are averaged.
+        like: Points or polygons in ``crs`` that show what to find, x (east) before y.
+        unlike: Likewise, what is not meant.
+        area: Polygons or a rectangle in ``crs``: where to look; None: the whole scene.
+        crs: Of the examples and the area; None: the CRS of ``layer``.
+        top: How many places to find at most.
+        encoder: What compares images and texts: a name that the backend offers; None: its default.
+        ground_m: Ground side of a place in metres; None: as the encoder was trained.
+        explain: Say of each place which of the encoder's words for it are those of the text.
+        heat: Make a heat map of the whole scene.
+        band: Counted from 1; None: the one on the screen.
+        quantity: What the band's numbers are: ``power``, ``amplitude``, ``db``, ``grey``; None: judged.
+        scale: What the stored numbers are multiplied by; None: as the file states.
+
+    Raises:
+        RuntimeError: The plugin is not enabled.
+        ValueError: The layer or an example cannot be used, or there is nothing to look for; the message says why.
+    """
+    loaded = _its_plugin()
+    try:
+        scene = scene_of(layer)
+    except SceneError as error:
+        raise ValueError(str(error)) from error
+    outline = QgsGeometry.fromRect(area) if isinstance(area, QgsRectangle) else area
+    crs_name = crs_text(crs or layer.crs())
+    request = SearchRequest(
+        scene="",  # known once the backend is
+        texts=(text,) if isinstance(text, str) else tuple(text),
+        like=tuple(read_example(geojson(one)) for one in like),
+        unlike=tuple(read_example(geojson(one)) for one in unlike),
+        examples_crs=crs_name,
+        area=None if outline is None else read_outline(geojson(outline)),
+        area_crs=crs_name,
+        top=top,
+        encoder=encoder,
+        ground_m=() if ground_m is None else (ground_m,),
+        explain=explain,
+        heat=heat,
+        band=scene.band if band is None else band,
+        quantity=quantity,
+        scale=scale,
+    )
+    # Of an example, also what lies around it is needed, as far as the encoder looks.
+    started = Search(loaded.backend, layer, request, None if like or unlike else outline)
     started.start()
     return started
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QEventLoop, QTimer
 from qgis.PyQt.QtNetwork import QNetworkReply
 
-from ..contract import EXECUTION, Finding, Finished, Info, ProtocolError, read
+from ..contract import EXECUTION, SEARCH_EXECUTION, Finding, Finished, Info, ProtocolError, read
 from ..core.endpoint import Endpoint
 from .backend import BackendChoice
 from .child import ChildBackend
@@ -25,6 +26,8 @@ _Read = TypeVar("_Read")
 
 _TICK_MS = 50
 _CLOSE_MS = 5000
+_BUSY = 429
+_BUSY_S = 0.5
 
 _NO_INPUT = QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents
 _WAIT = QEventLoop.ProcessEventsFlag.WaitForMoreEvents
@@ -76,6 +79,22 @@ class BlockingClient:
         job.start()
         return job
 
+    def start_search(self, inputs: dict[str, Any]) -> Job:
+        """Submit a search as a job; as :meth:`start_job`, of whose slices Progress tells how many are indexed."""
+        while True:
+            reply = self.client.post(SEARCH_EXECUTION, {"inputs": inputs})
+            try:
+                known = self._ask(reply, lambda client, reply: client.read_field(reply, "jobID"))
+                break
+            except RequestError as error:
+                if error.status != _BUSY:
+                    raise
+            until = time.monotonic() + _BUSY_S
+            self._wait(lambda until=until: time.monotonic() > until)
+        job = Job(self.client, inputs, is_patient=True, known=known)
+        job.start()
+        return job
+
     def wait_for(self, job: Job) -> None:
         """Wait until the job has ended; raises RequestError where that is because the backend is gone."""
         self._wait(lambda: job.end is not None)
@@ -101,6 +120,11 @@ class BlockingClient:
 
     def results(self, job: str) -> tuple[dict[str, Any], tuple[Finding, ...]]:
         """Return the provenance and the findings of the job ``job``, which ended well."""
+        finished = self.finished(job)
+        return finished.run.record(), finished.findings
+
+    def finished(self, job: str) -> Finished:
+        """Return all that the job ``job`` has given, which ended well: of a search the heat map too."""
 
         def read_results(client: Client, reply: QNetworkReply) -> Finished:
             try:
@@ -109,8 +133,7 @@ class BlockingClient:
                 raise client.unreadable() from error
             return finished
 
-        finished = self._ask(self.client.get(f"/jobs/{quote(job, safe='')}/results"), read_results)
-        return finished.run.record(), finished.findings
+        return self._ask(self.client.get(f"/jobs/{quote(job, safe='')}/results"), read_results)
 
     def dismiss(self, job: str) -> None:
         """Cancel the job ``job``, and have the backend forget it where it has ended."""

@@ -11,7 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qgis.core import QgsGeometry, QgsProcessingFeedback, QgsRasterBlockFeedback
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsGeometry,
+    QgsProcessingFeedback,
+    QgsRasterBlockFeedback,
+)
 from qgis.PyQt.QtCore import Qt
 
 from ..connection.backend import BackendChoice
@@ -25,7 +30,7 @@ from ..core.journal import Entry, Journal
 from ..layers.clipping import ClipError, clip, source_of
 from ..layers.wording import time_left
 from ..translation import translate
-from .items import BatchItem, open_layer
+from .items import BatchItem, OpenScene, open_layer
 
 _AHEAD = 2  # as many as a backend runs at a time by default
 _REPORT_S = 1.0
@@ -204,7 +209,8 @@ def send_item(client: BlockingClient, item: BatchItem, feedback: QgsProcessingFe
     Raises:
         RequestError, ClipError, Stopped: A file cannot be cut out or sent.
     """
-    request = item.request(_send_scene(client, item, feedback))
+    area = QgsGeometry.unaryUnion([place.geometry for place in item.places]) if item.places else None
+    request = item.request(send_scene(client, item.scene, area, item.crs, feedback))
     here = request.prior not in PRIOR_SOURCES and Path(request.prior).is_file()  # else it may be the server's
     if here and not client.client.endpoint.is_loopback:
         try:
@@ -214,18 +220,24 @@ def send_item(client: BlockingClient, item: BatchItem, feedback: QgsProcessingFe
     return request.to_json()
 
 
-def _send_scene(client: BlockingClient, item: BatchItem, feedback: QgsProcessingFeedback) -> str:
+def send_scene(
+    client: BlockingClient,
+    scene: OpenScene,
+    area: QgsGeometry | None,
+    crs: QgsCoordinateReferenceSystem,
+    feedback: QgsProcessingFeedback,
+) -> str:
     """Return what ``inputs.scene`` is to be: the path where the backend can open that, else what it calls the part.
+
+    ``area`` is what of the scene is needed, in ``crs``; None is all of it.
 
     Raises:
         RequestError, ClipError, Stopped: The part cannot be cut out or sent.
     """
-    scene = item.scene
     if scene.path and client.client.endpoint.is_loopback:
         return scene.path
-    area, crs = scene.outline, scene.crs
-    if item.places:
-        area, crs = QgsGeometry.unaryUnion([place.geometry for place in item.places]), item.crs
+    if area is None:
+        area, crs = scene.outline, scene.crs
     stopping = QgsRasterBlockFeedback()
     # This thread may have no event loop: the signal's own thread must set the flag.
     feedback.canceled.connect(stopping.cancel, Qt.ConnectionType.DirectConnection)

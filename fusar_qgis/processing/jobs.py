@@ -241,7 +241,7 @@ class CancelJob(_JobsAlgorithm):
 
 
 class JobResults(_JobsAlgorithm):
-    """Ids of jobs in; detections, grid and answers out."""
+    """Ids of jobs in; detections, grid, answers and places out."""
 
     NAME = "jobresults"
     TITLE = QT_TRANSLATE_NOOP("Processing", "Results of jobs")

@@ -25,7 +25,7 @@ from qgis.core import (
 )
 
 from ..connection.network_consent import may_fetch
-from ..contract import AUTO_PRIOR, PRIOR_SOURCES, QUANTITIES
+from ..contract import AUTO_PRIOR, PLACES, PRIOR_SOURCES, QUANTITIES
 from ..contract.limits import PRIOR_YEARS
 from ..translation import translate
 
@@ -36,7 +36,7 @@ BAND, GROUND, MODEL, JOURNAL = "BAND", "GROUND_M", "MODEL", "JOURNAL"
 QUANTITY, SCALE = "QUANTITY", "SCALE"
 RUNS_TABLE = "RUNS"
 JOBS = "JOBS"
-SINKS = {"detections": "DETECTIONS", "grid": "GRID", "answers": "ANSWERS"}
+SINKS = {"detections": "DETECTIONS", "grid": "GRID", "answers": "ANSWERS", PLACES: "PLACES"}
 
 _INTEGER = QgsProcessingParameterNumber.Type.Integer
 _DOUBLE = QgsProcessingParameterNumber.Type.Double
@@ -121,7 +121,11 @@ def areas() -> QgsProcessingParameterDefinition:
     polygons = [QgsProcessing.SourceType.TypeVectorPolygon]
     return with_help(
         QgsProcessingParameterFeatureSource(AREAS, translate("Processing", "Areas"), polygons, optional=True),
-        translate("Processing", "One interpretation for each polygon. Without it, the whole raster."),
+        translate(
+            "Processing",
+            "One interpretation for each polygon, such as each place that a search has found. Without it, the whole "
+            "raster.",
+        ),
     )
 
 
@@ -168,6 +172,7 @@ def findings(kind: str, *, optional: bool, by_default: bool) -> QgsProcessingPar
         "detections": translate("Processing", "Detections"),
         "grid": translate("Processing", "Grid"),
         "answers": translate("Processing", "Answers"),
+        PLACES: translate("Processing", "Places"),
     }
     helps = {
         "detections": translate(
@@ -182,6 +187,7 @@ def findings(kind: str, *, optional: bool, by_default: bool) -> QgsProcessingPar
             "Processing",
             "Answers in words and numbers, and what the model said that nobody understood.",
         ),
+        PLACES: translate("Processing", "What a search found, the best first: rank, percentile, similarity."),
     }
     sink = QgsProcessingParameterFeatureSink(
         SINKS[kind],
@@ -287,10 +293,15 @@ def _priors() -> list[QgsProcessingParameterDefinition]:
     ]
 
 
-def _views() -> list[QgsProcessingParameterDefinition]:
-    band = QgsProcessingParameterNumber(
+def band() -> QgsProcessingParameterDefinition:
+    """Return the parameter of the band."""
+    number = QgsProcessingParameterNumber(
         BAND, translate("Processing", "Band"), _INTEGER, optional=True, minValue=1
     )
+    return with_help(number, translate("Processing", "Empty: VV, else HH, else the first."), advanced=True)
+
+
+def _views() -> list[QgsProcessingParameterDefinition]:
     ground = QgsProcessingParameterNumber(
         GROUND,
         translate("Processing", "Ground side of a chip in metres"),
@@ -300,7 +311,7 @@ def _views() -> list[QgsProcessingParameterDefinition]:
     )
     model = QgsProcessingParameterString(MODEL, translate("Processing", "Model"), optional=True)
     return [
-        with_help(band, translate("Processing", "Empty: VV, else HH, else the first."), advanced=True),
+        band(),
         *numbers(),
         with_help(ground, translate("Processing", "Empty: as the model was trained."), advanced=True),
         with_help(

@@ -13,10 +13,11 @@ from .compare import CompareWithTruth
 from .fetch_prior import FetchPrior
 from .jobs import CancelJob, JobResults, JobStatus, StartInterpret
 from .prepare_chips import PrepareChips
+from .search import Search
 from .status import Status
 from .tasks import Ask, Count, Describe, Detect, Interpret, Locate
 
-_INTERPRETATIONS = (Interpret, Detect, Locate, Count, ClassifyBoxes, Describe, Ask)
+_INTERPRETATIONS = (Search, Interpret, Detect, Locate, Count, ClassifyBoxes, Describe, Ask)
 _POLLED = (Status, StartInterpret, JobStatus, CancelJob, JobResults)
 _ALGORITHMS = (*_INTERPRETATIONS, *_POLLED, FetchPrior, PrepareChips, CompareWithTruth)
 

@@ -20,7 +20,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
-from ..contract import FINDING_COLUMNS, Finding
+from ..contract import LAYER_COLUMNS, Finding
 from ..core.counting import Cells, Counts
 from ..layers.features import feature_of, fields_of, outline_in
 from ..layers.findings_layer import RUN_PROPERTY
@@ -33,7 +33,7 @@ from .parameters import RUNS_TABLE
 _UNCLEAR = "unclear"
 _LONG = ("area",)
 _WHERE = {"scene": str, "area": int}
-COLUMNS = {kind: {**columns, **_WHERE} for kind, columns in FINDING_COLUMNS.items()}
+COLUMNS = {kind: {**columns, **_WHERE} for kind, columns in LAYER_COLUMNS.items()}
 """The columns of each kind of finding: those that ``fusar interpret`` writes, then scene and area."""
 
 RUNS: dict[str, type] = {
@@ -190,7 +190,7 @@ class BatchLog:
         if new not in self._known:
             self._known.add(new)
             self.runs.append(run)
-            self._feedback.pushInfo(f"{run.get('scene', '')}: {run_caveats(run)}\n{_lines(run)}")
+            self._feedback.pushInfo(f"{run.get('scene', '')}: {run_caveats(run)}\n{provenance_lines(run)}")
 
     def summary(self) -> None:
         """Log the counts."""
@@ -262,7 +262,7 @@ class RunsTable:
             write(self._sink, feature_of(self.fields(), known))
 
 
-def _lines(run: dict[str, Any]) -> str:
+def provenance_lines(run: dict[str, Any]) -> str:
     """Return a run's provenance, a line each, without what is empty or as long as an outline."""
     return "\n".join(
         f"  {name}: {value}" for name, value in run.items() if value not in (None, "") and name not in _LONG

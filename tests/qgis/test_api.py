@@ -224,10 +224,14 @@ def test_the_example_of_the_documentation_on_the_real_backend(plugin, qgis_iface
 
 def test_the_documentation_names_what_there_is():
     words = (ROOT / "docs/python.md").read_text("utf-8")
-    signature = inspect.signature(api.interpret)
-    assert [
-        name for name in signature.parameters if f"`{name}" not in words and name not in ("layer", "area")
-    ] == []
-    public = [name for name in vars(api.Interpretation) if not name.startswith("_") and name != "start"]
-    assert [name for name in public if f"`{name}" not in words] == []
-    assert set(api.__all__) == {"BackendStatus", "Finding", "Found", "Interpretation", "interpret", "status"}
+    for call in (api.interpret, api.search):
+        named = inspect.signature(call).parameters
+        assert [name for name in named if f"`{name}" not in words and name not in ("layer", "area")] == []
+    for kind in (api.Interpretation, api.Search):
+        public = [name for one in kind.__mro__[:2] for name in vars(one)]
+        assert [
+            name for name in public if name[0] != "_" and name != "start" and f"`{name}" not in words
+        ] == []
+    assert set(api.__all__) == {
+        "BackendStatus", "Finding", "Found", "Interpretation", "Search", "interpret", "search", "status",
+    }  # fmt: skip

@@ -49,7 +49,7 @@ def out(tmp_path):
 def test_every_algorithm_says_what_it_is(provider):
     algorithms = provider.algorithms()
     assert {one.name() for one in algorithms} == {
-        "interpret", "detect", "locate", "count", "classifyboxes", "describe", "ask",
+        "search", "interpret", "detect", "locate", "count", "classifyboxes", "describe", "ask",
         "status", "startinterpret", "jobstatus", "canceljob", "jobresults",
         "fetchprior", "preparechips", "comparewithtruth",
     }  # fmt: skip
