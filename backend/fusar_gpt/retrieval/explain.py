@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from fusar_gpt.retrieval.query import split_negation
 from fusar_gpt.retrieval.words import concepts, plain
 
+_KINDS = ("Category", "Region", "Terrain")
+"""Keys that name what is there, and little else."""
+
 
 def matched(said: Mapping[str, str], wanted: Sequence[str]) -> str | None:
     """Which of an encoder's words are those of a query: "Category: ships; Region: a port".
 
-    For each thing that was looked for, it is the shortest text that tells it. English and Chinese synonyms are the same
-    word, and what is said not to be there is no match.
+    Each thing that was looked for is told once, by a key that names kinds if it can be, and shortly. English and
+    Chinese synonyms are the same word, and what is said not to be there is no match.
 
     Args:
         said: What it wrote, by key: as :meth:`~fusar_gpt.retrieval.encoder.Describer.describe`.
@@ -22,7 +25,7 @@ def matched(said: Mapping[str, str], wanted: Sequence[str]) -> str | None:
         None where nothing matches.
     """
     keys_of: dict[str, list[str]] = {}
-    for key in sorted(said, key=lambda key: len(said[key])):
+    for key in sorted(said, key=lambda key: (key.split()[-1] not in _KINDS, len(said[key]))):
         for concept in concepts(_there(plain(said[key]))):
             keys_of.setdefault(concept, []).append(key)
     asked = (concept for text in wanted for concept in concepts(plain(text)))

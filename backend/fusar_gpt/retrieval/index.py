@@ -186,12 +186,12 @@ def _opened(slices: Lattice, about: Mapping[str, Any], place: Path, notes: tuple
     stored = json.loads((place / ABOUT).read_text(encoding="utf-8"))
     if not isinstance(stored, dict) or _key(stored) != place.name:
         raise ValueError("it is the index of something else")
+    vectors, data = _mapped(
+        place, about, "r"
+    )  # first: to be written, numpy makes what is cut off long enough
     try:
         vectors, data = _mapped(place, about, "r+")
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
-        vectors, data = _mapped(place, about, "r")
         if (data == NOT_READ).any():
             index = _in_memory(slices, about, place.parent, error)
             index.vectors[:], index.data[:] = vectors, data
@@ -249,6 +249,8 @@ def fill(
         OutputError: The index was removed by force, or its folder cannot be written.
         SceneError: The file is damaged.
     """
+    if not len(numbers):
+        return
 
     def missing(some: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.compress(index.data[some] == NOT_READ, some)
@@ -270,8 +272,8 @@ def fill(
     finally:
         if root and embedded >= _MEASURED:
             remember_seconds(a_slice, root, encoder.hash)
-    if index.folder and not (index.data == NOT_READ).any():
-        _describe(index, scene, cancelled)
+    if index.folder and embedded and not (index.data == NOT_READ).any():
+        _describe(index, scene, index.folder / FOOTPRINTS)
 
 
 def _embed(index: SceneIndex, read: SliceImages, encoder: Encoder) -> int:
@@ -305,10 +307,8 @@ def _turn(index: SceneIndex, cancelled: Callable[[], bool]) -> Iterator[None]:
         yield
 
 
-def _describe(index: SceneIndex, scene: Scene, cancelled: Callable[[], bool]) -> None:
+def _describe(index: SceneIndex, scene: Scene, path: Path) -> None:
     """Writes the footprints beside a complete index, once, if that can be done here."""
-    path = index.folder / FOOTPRINTS if index.folder else None
-    if path and scene.georeferenced and has_pyarrow():
-        with suppress(OutputError), _turn(index, cancelled):
-            if not path.exists():
-                write_footprints(index, scene, path)
+    if scene.georeferenced and has_pyarrow() and not path.exists():
+        with suppress(OutputError):
+            write_footprints(index, scene, path)

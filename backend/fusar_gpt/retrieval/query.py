@@ -92,6 +92,8 @@ def split_negation(text: str) -> tuple[str, list[str]]:
     unwanted: list[str] = []
 
     def take(found: re.Match[str]) -> str:
+        if not content(found["unwanted"]):
+            return found[0]
         unwanted.append(_THERE.sub("", found["unwanted"]))
         return ","
 

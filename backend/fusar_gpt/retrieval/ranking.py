@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fusar_gpt.imagery import Scene, read_chip
+from fusar_gpt.retrieval.index import SceneIndex
+from fusar_gpt.retrieval.slicing import square_chip
+
 APART = 0.2
 """The most that two places may share, of the smaller one's area."""
 _BLOCK = 4096
 _AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Slices:
+    """All slices of a search, of one ground size or of several.
+
+    Attributes:
+        similarities: Cosines float32 [N]; NaN where there is too little data, or outside the area.
+        boxes: Left, top, right and bottom in scene pixels, [N, 4].
+        data: Share with data in percent, uint8 [N].
+        numbers: Of each in its own index, int64 [N].
+        image_px: Side of the images that they become.
+        data_share: Share of the ground of the slices asked about that has data, in [0, 1]; ground that several see
+            counts as often.
+    """
+
+    similarities: NDArray[np.float32]
+    boxes: NDArray[np.float64]
+    data: NDArray[np.uint8]
+    numbers: NDArray[np.int64]
+    image_px: int
+    data_share: float
+
+    def image(self, number: int, scene: Scene) -> NDArray[np.uint8]:
+        """What the encoder sees of one, [image_px, image_px]."""
+        left, top, right, _ = map(round, self.boxes[number].tolist())
+        chip = square_chip(number, left, top, right - left, self.image_px)
+        return read_chip(scene, chip, scene.stretch()).grey
 
 
 @dataclass(frozen=True)
@@ -27,6 +60,39 @@ class Place:
     number: int
     similarity: float
     percentile: float
+
+
+def compared(
+    indexes: Sequence[SceneIndex],
+    wanted: Sequence[NDArray[np.bool_]],
+    query: NDArray[np.float32],
+    width: int,
+    height: int,
+) -> Slices:
+    """All slices of some indexes of a scene beside a query.
+
+    Args:
+        indexes: Filled as far as wanted.
+        wanted: Which slices of each are searched, [slices].
+        query: A unit vector [E].
+        width: Of the scene in pixels.
+        height: Of the scene in pixels.
+    """
+    boxes = np.concatenate([index.lattice.boxes(np.arange(len(index.lattice))) for index in indexes])
+    data = np.concatenate([index.data for index in indexes])
+    asked = np.concatenate(wanted)
+    searched = asked & np.concatenate([index.searchable for index in indexes])
+    found = np.concatenate([cosines(index.vectors, query) for index in indexes])
+    on_scene = np.minimum(boxes[:, 2:], [width, height]) - np.maximum(boxes[:, :2], 0)
+    seen = data / 100 * np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    return Slices(
+        similarities=np.where(searched, found, np.float32(np.nan)),
+        boxes=boxes,
+        data=data,
+        numbers=np.concatenate([np.arange(len(index.lattice)) for index in indexes]),
+        image_px=indexes[0].lattice.image_px,
+        data_share=min(float(seen[asked].sum() / np.prod(on_scene[asked], axis=1).sum()), 1.0),
+    )
 
 
 def cosines(vectors: NDArray[np.float16], query: NDArray[np.float32]) -> NDArray[np.float32]:

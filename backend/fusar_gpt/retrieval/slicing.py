@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,12 +54,17 @@ class Lattice:
 
     def touching(self, area_px: BaseGeometry) -> NDArray[np.bool_]:
         """Which slices touch an area in scene pixels, [slices]."""
+        ends = *self.lefts[[0, -1]] + (0.5, self.side - 0.5), *self.tops[[0, -1]] + (0.5, self.side - 0.5)
+        if shapely.covers(area_px, shapely.box(ends[0], ends[2], ends[1], ends[3])):
+            return np.ones(len(self), np.bool_)
+        left, top, right, bottom = area_px.bounds
+        columns = np.flatnonzero((self.lefts <= right) & (self.lefts + self.side >= left))
+        rows = np.flatnonzero((self.tops <= bottom) & (self.tops + self.side >= top))
+        numbers = (rows[:, None] * len(self.lefts) + columns).ravel()
         shapely.prepare(area_px)
-        rows: Iterable[NDArray[np.bool_]] = (
-            shapely.intersects(area_px, shapely.box(self.lefts, top, self.lefts + self.side, top + self.side))
-            for top in self.tops
-        )
-        return np.concatenate(list(rows))
+        found = np.zeros(len(self), np.bool_)
+        found[numbers] = shapely.intersects(area_px, shapely.box(*self.boxes(numbers).T))
+        return found
 
 
 def lattice(scene: Scene, image_px: int, ground_m: float | None = None, overlap: float = OVERLAP) -> Lattice:
@@ -97,7 +101,7 @@ def slice_starts(length: int, side: int, overlap: float, factor: int) -> NDArray
         return chip_starts(0, length, side, overlap, length)
     starts = chip_starts(0, length, side, overlap + (factor - 1) / side, length)
     starts[:-1] -= starts[:-1] % factor
-    return starts
+    return np.unique(starts)
 
 
 def square_chip(index: int, left: int, top: int, side: int, image_px: int) -> Chip:

@@ -98,6 +98,8 @@ def blocks(lattice: Lattice, numbers: NDArray[np.int64]) -> Iterator[NDArray[np.
 
 def _that_fit(starts: NDArray[np.int64], side: int, length: float) -> int:
     """How many slices along an axis lie within a length; at least one."""
+    if starts[-1] - starts[0] + side <= length:
+        return len(starts)
     step = int(np.diff(starts).max(initial=1))
     return max(int((length - side) // step) + 1, 1)
 

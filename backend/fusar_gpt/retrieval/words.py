@@ -62,12 +62,13 @@ _SYNONYMS = tuple(
 )
 """Words that mean nearly the same, English ones as singulars; a word is read as the first that an encoder knows."""
 
-_FUNCTION = frozenset(
-    "a an the of in on at by to from for with and or but is are be it its this that these those there where which "
-    "who what some any all i me we us can you please find show search look locate get give see want need like as "
-    "such place places area areas view into very quite else no not without nor 没 无 的 了 着 过 是 有 在 里 内 和 与 及 或 请 找 出 寻 查 "
-    "搜 索 看 很 都 也 就 把 被 这 那 哪 些 个 只 艘 条 架 处 吗 呢 吧 任 何".split()
+_ENGLISH = (
+    "a an the of in on at by to from for with and or but is are be it its this that these those there where which who "
+    "what some any all i me we us can you please find show search look locate get give see want need like as such "
+    "place places area areas view into very quite else no not without nor"
 )
+_CHINESE = "的了着过是有在里内和与及或请找出寻查搜索看很都也就把被这那哪些个只艘条架处吗呢吧任何没无"
+_FUNCTION = frozenset([*_ENGLISH.split(), *_CHINESE])
 """Words that show nothing by themselves: nobody is told that an encoder does not know them."""
 
 _SIMPLIFIED = str.maketrans(
@@ -95,6 +96,7 @@ _PIECE = re.compile(
     + rf"|[{_HAN}]|[^\W\d_{_HAN}]+|\d+|.",
     re.DOTALL,
 )
+_BETWEEN_CHINESE = re.compile(rf"(?<=[{_HAN}]) (?=[{_HAN}])")
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,8 @@ def in_known_words(text: str, encoder: Encoder) -> Reading:
                 unknown.append(piece)
             end = found.end()
         shows = shows or bool(content(read))
-        said.append(read)
-    known = re.sub(r"\s+", " ", "".join(said)).strip(" ,-/")
+        said.append(read or " ")
+    known = _BETWEEN_CHINESE.sub("", " ".join("".join(said).split())).strip(" ,-/")
     return Reading(known if shows else "", tuple(replaced.items()), tuple(dict.fromkeys(unknown)))
 
 
@@ -157,7 +159,7 @@ def concepts(text: str) -> tuple[str, ...]:
     for piece in _PIECE.findall(text.replace("two thirds", "")):
         if piece in _GROUP_OF and (piece.isascii() or len(piece) > 1 or piece in "船港湖"):
             found[_SYNONYMS[_GROUP_OF[piece][0]][0]] = None
-        elif piece.isascii() and piece.isalpha() and piece not in _FUNCTION:
+        elif len(piece) > 1 and piece.isascii() and piece.isalpha() and piece not in _FUNCTION:
             found[singular(piece)] = None
     return tuple(found)
 
