@@ -1,17 +1,22 @@
 # ruff: noqa: F811 - fixtures of another file
 """More like this, less like this: from the list, the table of findings and the map; the search that they refine."""
 
+import os
+
 import pytest
-from qgis.core import QgsGeometry, QgsPointXY, QgsProject, QgsRectangle
+from conftest import ROOT
+from qgis.core import QgsGeometry, QgsPointXY, QgsProject, QgsRasterLayer, QgsRectangle
 from qgis.gui import QgsMapMouseEvent
 from qgis.PyQt.QtCore import QEvent
-from qgis.PyQt.QtWidgets import QMenu, QToolButton
+from qgis.PyQt.QtWidgets import QAction, QMenu, QToolButton
 from test_search_gui import asked, find, groups, page, says  # noqa: F401
 
 from fusar_qgis.gui.areas import Area
+from fusar_qgis.gui.search.panel import SearchPanel
 from fusar_qgis.gui.search.query import Query, ShownExample
 from fusar_qgis.layers.scene import crs_of, scene_of
 
+BACKEND = os.environ.get("FUSAR_EXECUTABLE")  # read before a fixture hides it
 LIKE, UNLIKE = "More like this", "Less like this"
 
 
@@ -83,8 +88,6 @@ def test_a_point_of_the_map_is_enough_for_a_search(plugin, page, standin, scene_
 
 
 def test_the_map_opens_the_page_that_was_never_open(plugin, standin, scene_layer, qgis_iface, qtbot):
-    from fusar_qgis.gui.search.panel import SearchPanel
-
     assert qgis_iface.mainWindow().findChild(SearchPanel) is None
     menu = on_map(qgis_iface.mapCanvas(), 500300, 3999700)
     entry(menu, LIKE).trigger()
@@ -146,3 +149,27 @@ def test_a_query_needs_something_to_find():
     assert Query("", (place,)).says_nothing
     assert not Query("ships", (place,)).says_nothing
     assert Query("", (place,)).title == "- place 1"
+
+
+@pytest.mark.skipif(not BACKEND, reason="FUSAR_EXECUTABLE names no backend (make test-qgis does)")
+def test_the_real_backend_finds_ships_and_what_is_like_a_place(
+    plugin, bar, qgis_iface, qtbot, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("FUSAR_EXECUTABLE", BACKEND)
+    monkeypatch.setenv("FUSAR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", os.defpath)
+    scene = QgsRasterLayer(str(ROOT / "backend/fusar_gpt/samples/harbour_simulated.tif"), "harbour")
+    QgsProject.instance().addMapLayer(scene)
+    qgis_iface.setActiveLayer(scene)
+    qgis_iface.mainWindow().findChild(QAction, "FusarSearch").trigger()
+    page = qgis_iface.mainWindow().findChild(SearchPanel)
+    page.field.setText("ships at a dock")
+    page.search()
+    qtbot.waitUntil(lambda: not page._search.is_busy, timeout=120_000)
+    assert page.model.rowCount() > 5, says(page)
+    assert "demonstration" in page.notes.toPlainText()
+    first = page.model.ground(0).outline
+    page.field.clear()
+    page.add_examples([ShownExample("place 1", page.model.ground(0), True)])
+    qtbot.waitUntil(lambda: not page._search.is_busy, timeout=60_000)
+    assert page.model.ground(0).outline.intersection(first).area() > 0.5 * first.area(), says(page)

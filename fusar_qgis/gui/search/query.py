@@ -94,6 +94,5 @@ class Query:
             area_crs=crs_text(scene.crs if self.area is None else self.area.crs),
             top=self.top,
             encoder=self.encoder,
-            explain=True,
             band=scene.band if scene.bands > 1 else None,
         )
