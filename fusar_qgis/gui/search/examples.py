@@ -139,8 +139,11 @@ class ExampleMenus(QObject):
 
 def offer(menu: QMenu, grounds: Sequence[tuple[str, Area]], add: Add) -> None:
     """Add “More like this” and “Less like this” to a menu, about what is called so and lies there."""
-    tr = partial(translate, "ExampleMenus")
-    for text, is_like in ((tr("More like this"), True), (tr("Less like this"), False)):
+    wishes = {
+        translate("ExampleMenus", "More like this"): True,
+        translate("ExampleMenus", "Less like this"): False,
+    }
+    for text, is_like in wishes.items():
         examples = [ShownExample(name, ground, is_like) for name, ground in grounds]
         menu.addAction(text).triggered.connect(partial(_call, add, examples))
 
