@@ -1,6 +1,7 @@
 """The search page: words, Enter, an index that is announced, ranked places; what goes wrong is said in place."""
 
 import pytest
+from layout_flaws import flaws_of, settle
 from qgis.core import QgsProject, QgsRectangle
 from qgis.PyQt.QtCore import QCoreApplication, Qt
 from qgis.PyQt.QtTest import QTest
@@ -11,6 +12,7 @@ from fusar_qgis.contract import SEARCH_NOW, SEARCH_PLAN
 from fusar_qgis.gui.request_dialog import RequestDialog
 from fusar_qgis.gui.search.panel import SearchPanel
 from fusar_qgis.gui.search.places import percent_text
+from fusar_qgis.gui.search.query import ShownExample
 from fusar_qgis.gui.search.scene_search import about
 
 
@@ -152,6 +154,18 @@ def test_a_new_search_takes_the_place_of_the_one_under_way(page, find, standin, 
     assert page._query.text == "ships"
 
 
+def test_nothing_is_cut_off_in_a_narrow_panel(page, find, qtbot):
+    find("ships at a refinery")
+    page.add_examples([ShownExample(f"place {n}", page.model.ground(n), n % 2 == 0) for n in range(5)])
+    qtbot.waitUntil(lambda: not page._search.is_busy)
+    page.setParent(None)
+    page.resize(300, 600)
+    page.show()
+    settle()
+    assert page.width() == 300
+    assert flaws_of(page) == []
+
+
 def test_notes_stand_above_the_places(page, find):
     find("ships at a refinery")
     notes = page.notes.toPlainText()
@@ -205,7 +219,9 @@ def test_no_backend_at_all_is_said_in_the_page(page, find, standin, bar):
 def test_only_the_view_is_searched_where_the_menu_says_so(page, find, standin, qgis_iface):
     canvas = qgis_iface.mapCanvas()
     canvas.setExtent(QgsRectangle(500200, 3999500, 500400, 3999700))
+    page.field.setText("ships")
     page.scope._look_in("view")
+    assert says(page) == "Press Enter to search like this."
     find("ships")
     (order,) = asked(standin)
     assert order["area_crs"] == "EPSG:32650"

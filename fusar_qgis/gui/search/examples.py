@@ -40,7 +40,7 @@ class ExampleLabels(QWidget):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._examples: list[ShownExample] = []
-        self._row = FlowLayout(self)
+        self._row = FlowLayout(self, spacing=4)
         self.hide()
 
     @property
@@ -64,7 +64,7 @@ class ExampleLabels(QWidget):
             old.deleteLater()
         for one in self._examples:
             button = QToolButton(self)
-            button.setText(one.label)
+            button.setText(f" {one.label}")  # styles leave no room before it
             button.setIcon(QgsApplication.getThemeIcon("/mIconClearText.svg"))
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             button.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the cross behind the name

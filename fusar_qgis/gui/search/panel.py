@@ -168,6 +168,7 @@ class SearchPanel(QWidget):
         self.field.returnPressed.connect(self.search)
         self.scope = ScopeMenu(self._iface, self)
         self.scope.asks_to_draw.connect(self._on_drawing)
+        self.scope.changed.connect(self._on_scope)
         self.labels = ExampleLabels(self)
         self.labels.changed.connect(self._refine)
         self.status = TextBlock(self)
@@ -239,6 +240,12 @@ class SearchPanel(QWidget):
             self._tell(self.tr("Drag a rectangle on the map."))
         elif not self._search.is_busy:
             self._tell(self._result or self._hint())
+
+    def _on_scope(self) -> None:
+        if not self._search.is_busy:
+            self._tell(
+                self.tr("Press Enter to search like this.") if self.field.text().strip() else self._hint()
+            )
 
     def _tell(self, text: str) -> None:
         self.status.setPlainText(text)

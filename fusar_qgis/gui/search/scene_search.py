@@ -168,10 +168,10 @@ class SceneSearch(QObject):
         missing = plan.slices - plan.ready
         self._intent = self.tr("Searching…")
         if missing:
-            text = self.tr("This scene is indexed first: {n} slices, {time}. It is kept for the next time.")
+            text = self.tr("This scene is indexed first: {slices}, {time}. It is kept for the next time.")
             if plan.ready:
-                text = self.tr("The rest of this scene is indexed first: {n} slices, {time}. It is kept.")
-            self._intent = text.format(n=f"{missing:,}", time=about(plan.seconds))
+                text = self.tr("The rest of this scene is indexed first: {slices}, {time}. It is kept.")
+            self._intent = text.format(slices=_slices(missing), time=about(plan.seconds))
         if missing and plan.seconds >= ASKS_FROM_S:
             self.told.emit(self._intent)
             self.asked.emit()
@@ -182,11 +182,11 @@ class SceneSearch(QObject):
         self._left.note(done, time.monotonic())
         seconds = self._left.seconds(total)
         if done < total:
-            text = self.tr("Indexing: {done} of {total} slices")
+            text = self.tr("Indexing: {done} of {slices}")
             if seconds is not None:
-                text = self.tr("Indexing: {done} of {total} slices, {time} left")
+                text = self.tr("Indexing: {done} of {slices}, {time} left")
             time_left = "" if seconds is None else about(seconds)
-            self.told.emit(text.format(done=f"{done:,}", total=f"{total:,}", time=time_left))
+            self.told.emit(text.format(done=f"{done:,}", slices=_slices(total), time=time_left))
         else:
             self.told.emit(self.tr("Searching…"))
         self.progressed.emit(done, total)
@@ -204,6 +204,10 @@ class SceneSearch(QObject):
         upload, self._upload = self._upload, None
         if upload is not None:
             upload.cancel()
+
+
+def _slices(n: int) -> str:
+    return translate_count("SceneSearch", "%n slice(s)", n).replace(str(n), f"{n:,}")
 
 
 def about(seconds: float) -> str:

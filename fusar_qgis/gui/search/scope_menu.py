@@ -28,6 +28,7 @@ class ScopeMenu(QToolButton):
     """Says where a search looks; its menu changes that, and what else is seldom changed."""
 
     asks_to_draw = pyqtSignal(bool)  # that a rectangle is to be drawn now, or no more
+    changed = pyqtSignal()  # where to look, or for how many places
 
     def __init__(self, iface: QgisInterface, parent: QWidget) -> None:
         super().__init__(parent)
@@ -122,6 +123,7 @@ class ScopeMenu(QToolButton):
 
     def _keep(self, name: str, value: object) -> None:
         remember(name, str(value))
+        self.changed.emit()
 
     def _look_in(self, where: str) -> None:
         if where == DRAWN:
@@ -131,6 +133,7 @@ class ScopeMenu(QToolButton):
             return
         self._where, self._drawn = where, None
         self._refresh()
+        self.changed.emit()
 
     def _take_drawn(self, outline: QgsGeometry) -> None:
         self._drawn = Area(QgsGeometry(outline), self._canvas.mapSettings().destinationCrs())
@@ -140,6 +143,7 @@ class ScopeMenu(QToolButton):
         else:
             self._canvas.unsetMapTool(self._tool)
         self._refresh()
+        self.changed.emit()
 
     def _on_tool_gone(self) -> None:
         self._former_tool = None
