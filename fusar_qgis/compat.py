@@ -44,10 +44,8 @@ else:
 
 if Qgis.QGIS_VERSION_INT >= 32600:
     ABOVE_RIGHT = Qgis.LabelQuadrantPosition.AboveRight
-    BELOW_RIGHT = Qgis.LabelQuadrantPosition.BelowRight
 else:
     ABOVE_RIGHT = QgsPalLayerSettings.QuadrantPosition.QuadrantAboveRight
-    BELOW_RIGHT = QgsPalLayerSettings.QuadrantPosition.QuadrantBelowRight
 
 POINT = Qgis.GeometryType.Point if Qgis.QGIS_VERSION_INT >= 33000 else QgsWkbTypes.PointGeometry
 LINE = Qgis.GeometryType.Line if Qgis.QGIS_VERSION_INT >= 33000 else QgsWkbTypes.LineGeometry
@@ -64,11 +62,6 @@ STROKE_WIDTH = (
     QgsSymbolLayer.PropertyStrokeWidth
     if hasattr(QgsSymbolLayer, "PropertyStrokeWidth")
     else QgsSymbolLayer.Property.StrokeWidth
-)
-STROKE_COLOUR = (
-    QgsSymbolLayer.PropertyStrokeColor
-    if hasattr(QgsSymbolLayer, "PropertyStrokeColor")
-    else QgsSymbolLayer.Property.StrokeColor
 )
 LAYER_ENABLED = (
     QgsSymbolLayer.PropertyLayerEnabled

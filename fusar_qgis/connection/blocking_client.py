@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -89,8 +90,7 @@ class BlockingClient:
             except RequestError as error:
                 if error.status != _BUSY:
                     raise
-            until = time.monotonic() + _BUSY_S
-            self._wait(lambda until=until: time.monotonic() > until)
+            self._wait(partial(_is_past, time.monotonic() + _BUSY_S))
         job = Job(self.client, inputs, is_patient=True, known=known)
         job.start()
         return job
@@ -181,3 +181,7 @@ class BlockingClient:
             if self._child is not None and self._child.problem:
                 raise RequestError(self._child.problem, None)
             loop.processEvents(_NO_INPUT | _WAIT)
+
+
+def _is_past(moment: float) -> bool:
+    return time.monotonic() > moment

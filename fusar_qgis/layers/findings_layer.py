@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from qgis.core import QgsMapLayer, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import QgsLayerMetadata, QgsMapLayer, QgsProject, QgsRasterLayer, QgsVectorLayer
 
 from ..contract import SearchRequest
 from ..core.request import LayerRequest
+from .wording import run_name
 
 RUN_PROPERTY = "fusar/run"
 KIND_PROPERTY = "fusar/kind"
@@ -87,3 +88,19 @@ def read_search(kept: Any) -> SearchRequest | None:
         return SearchRequest.from_json(json.loads(kept or "{}"))
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def metadata_of(run: dict[str, Any], layer: QgsVectorLayer) -> QgsLayerMetadata:
+    """Return a run's provenance as the metadata that QGIS shows of a layer and writes to files."""
+    metadata = QgsLayerMetadata()
+    metadata.setIdentifier(str(run.get("id", "")))
+    metadata.setTitle(run_name(run))
+    metadata.setType("dataset")
+    metadata.setCrs(layer.crs())
+    metadata.setAbstract(
+        "\n".join(f"{name}: {value}" for name, value in run.items() if value not in (None, ""))
+    )
+    rights = [str(run[name]) for name in ("attribution", "prior_attribution") if run.get(name)]
+    metadata.setRights(rights)
+    metadata.addHistoryItem(f"FUSAR-GPT {run.get('version', '')}, {run.get('started', '')}")
+    return metadata

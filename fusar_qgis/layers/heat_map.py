@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from osgeo import gdal
+from osgeo import gdal, osr
 from qgis.core import (
-    QgsBilinearRasterResampler,
     QgsColorRampShader,
+    QgsCoordinateReferenceSystem,
     QgsDataProvider,
     QgsRasterLayer,
     QgsRasterShader,
@@ -20,7 +23,7 @@ from qgis.PyQt.QtGui import QColor
 
 from ..contract import NO_HEAT, HeatMap
 from ..translation import translate
-from .scene import crs_of
+from .scene import crs_of, open_raster
 
 _FINE_PX = 1024
 """The longer side of a heat map that does not lie north-up."""
@@ -51,25 +54,13 @@ def write_first(heat: HeatMap, paths: Sequence[Path]) -> tuple[str, str]:
 
 
 def write_heat(heat: HeatMap, path: Path) -> None:
-    """Write percentiles, uint8 with 255 for no data, as a GeoTIFF, whole or not at all. Raises OSError.
-
-    It is made in memory first: GDAL tells of a full disk late or not at all.
-    """
-    name = _in_memory(heat)
-    file = gdal.VSIFOpenL(name, "rb")
-    try:
-        content = bytes(gdal.VSIFReadL(1, gdal.VSIStatL(name).size, file))
-    finally:
-        gdal.VSIFCloseL(file)
-        gdal.Unlink(name)
-    _write(path, content)
-
-
-def _write(path: Path, content: bytes) -> None:
+    """Write percentiles, uint8 with 255 for no data, as a GeoTIFF, whole or not at all. Raises OSError."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(content)
+        _write(heat, str(partial))
         partial.replace(path)
+    except RuntimeError as error:  # where somebody has set GDAL to raise
+        raise OSError(str(error)) from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -77,29 +68,35 @@ def _write(path: Path, content: bytes) -> None:
 def _in_memory(heat: HeatMap) -> str:
     """Return the name of a GeoTIFF in GDAL's memory."""
     name = f"/vsimem/fusar-heat-{uuid.uuid4().hex}.tif"
+    _write(heat, name)
+    return name
+
+
+def _write(heat: HeatMap, name: str) -> None:
+    """Write what GDAL calls ``name``. Raises OSError or RuntimeError."""
     # What does not lie north-up QGIS resamples, cell by cell: cells of many pixels stay in their place.
     times = 1 if _is_north_up(heat) else max(_FINE_PX // max(heat.width, heat.height), 1)
     cells = np.frombuffer(heat.values, np.uint8).reshape(heat.height, heat.width)
     pixels = cells.repeat(times, axis=0).repeat(times, axis=1)
     height, width = pixels.shape
-    dataset = gdal.GetDriverByName("GTiff").Create(
-        name, width, height, 1, gdal.GDT_Byte, ["COMPRESS=DEFLATE"]
-    )
-    crs = crs_of(heat.crs)
-    wkt = crs.toWkt(crs.WktVariant.WKT_PREFERRED)
+    made = gdal.GetDriverByName("GTiff").Create(name, width, height, 1, gdal.GDT_Byte, ["COMPRESS=DEFLATE"])
+    if made is None:
+        raise OSError(gdal.GetLastErrorMsg())
+    wkt = crs_of(heat.crs).toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
     if heat.transform is not None:
         x, right_x, down_x, y, right_y, down_y = heat.transform
-        dataset.SetGeoTransform((x, right_x / times, down_x / times, y, right_y / times, down_y / times))
-        dataset.SetProjection(wkt)
+        made.SetGeoTransform((x, right_x / times, down_x / times, y, right_y / times, down_y / times))
+        made.SetSpatialRef(osr.SpatialReference(wkt))
     else:
         points = [gdal.GCP(x, y, 0, column * times, row * times) for column, row, x, y in heat.gcps]
-        dataset.SetGCPs(points, wkt)
-    band = dataset.GetRasterBand(1)
+        made.SetGCPs(points, wkt)
+    band = made.GetRasterBand(1)
     band.SetNoDataValue(NO_HEAT)
-    band.SetDescription("percentile")
-    band.WriteRaster(0, 0, width, height, pixels.tobytes())
-    del band, dataset  # writes what it holds
-    return name
+    band.WriteArray(pixels)
+    del band, made  # writes what it holds, and does not tell of a full disk
+    kept = open_raster(name)
+    if kept is None or not np.array_equal(kept.ReadAsArray(), pixels):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _is_north_up(heat: HeatMap) -> bool:
@@ -127,12 +124,16 @@ def style_heat(layer: QgsRasterLayer) -> None:
     shader = QgsRasterShader(_SHOWN_FROM, 100)
     shader.setRasterShaderFunction(ramp)
     layer.setRenderer(QgsSingleBandPseudoColorRenderer(layer.dataProvider(), 1, shader))
-    layer.resampleFilter().setZoomedInResampler(QgsBilinearRasterResampler())
 
 
 def move_heat(layer: QgsRasterLayer, path: Path) -> None:
     """Have a heat map read a copy of its file at ``path``. Raises OSError: it reads its own file then."""
-    _write(path, Path(layer.source()).read_bytes())
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        shutil.copyfile(layer.source(), partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     renderer, crs = layer.renderer().clone(), layer.crs()
     layer.setDataSource(str(path), layer.name(), "gdal", QgsDataProvider.ProviderOptions())
     layer.setCrs(crs)

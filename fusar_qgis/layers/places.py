@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    Qgis,
     QgsLayerTreeGroup,
-    QgsLayerTreeNode,
     QgsMapLayer,
-    QgsMessageLog,
     QgsProject,
     QgsRasterLayer,
     QgsVectorLayer,
@@ -22,10 +20,11 @@ from qgis.PyQt.QtCore import QTimer
 
 from ..background import BackgroundTask
 from ..contract import PLACES, Finished, Found, HeatMap
+from ..translation import translate
 from . import storage
 from .findings_layer import KIND_PROPERTY, SCENE_PROPERTY, findings_layers, heat_layers, run_of
 from .heat_map import heat_layer, move_heat, write_first
-from .run_groups import group_name
+from .run_groups import group_name, is_hidden_for_a_while
 from .run_layers import RunLayers
 from .wording import run_caveats
 
@@ -90,21 +89,25 @@ class PlaceLayers(RunLayers):
         self._look_as_before(layer, kind)
         if self._heat_map is not None:
             paths = _heat_paths(layer, self._temporary)
-            task = BackgroundTask(_HEAT, partial(write_first, self._heat_map, paths), quiet=True)
+            work = partial(write_first, self._heat_map, paths)
+            task = BackgroundTask(_HEAT, work, (OSError, RuntimeError), quiet=True)
             self._making[_HEAT] = task  # the run is not settled before
             task.over.connect(self._on_heat_written)
             task.start()
 
     def _on_heat_written(self) -> None:
-        source, reason = self._making.pop(_HEAT).result
-        if not self._over and self._heat_map is not None:
+        source, reason = self._making.pop(_HEAT).result or ("", "")
+        if self._over or self._heat_map is None:
+            return
+        if source:  # else QGIS is being closed
             self._add_heat(self._heat_map, source)
-            if reason and not self._warned:
-                text = self.tr(
-                    "The heat map cannot be written: {reason}. It is shown until you close QGIS; the places are kept."
-                )
-                self.warned.emit(text.replace("{reason}", reason))
-            self._timer.start(0)
+        if reason and not self._warned:
+            text = translate(
+                "PlaceLayers",
+                "The heat map cannot be written: {reason}. It is shown until you close QGIS; the places are kept.",
+            )
+            self.warned.emit(text.replace("{reason}", reason))
+        self._timer.start(0)
 
     def _add_heat(self, heat: HeatMap, source: str) -> None:
         layer, group, places = heat_layer(source, heat.crs), self.group, self.places
@@ -113,7 +116,7 @@ class PlaceLayers(RunLayers):
         for name, value in {**self._properties, KIND_PROPERTY: _HEAT}.items():
             layer.setCustomProperty(name, value)
         QgsProject.instance().addMapLayer(layer, False)
-        group.addLayer(layer).setExpanded(False)
+        group.insertLayer(len(group.children()), layer).setExpanded(False)
         self.heat = layer
         self._look_as_before(layer, _HEAT)
         places.dataSourceChanged.connect(partial(_follow, places.id(), layer.id()))
@@ -122,7 +125,7 @@ class PlaceLayers(RunLayers):
         """Leave a layer unchecked where the analyst has unchecked the one whose place it takes."""
         node, old = (_node(one) for one in (layer.id(), self._old.get(kind, "")))
         if node is not None and old is not None and not old.itemVisibilityChecked():
-            node.setItemVisibilityChecked(any("hidden" in name for name in old.customProperties()))
+            node.setItemVisibilityChecked(is_hidden_for_a_while(old))
 
     def _note_warning(self) -> None:
         self._warned = True
@@ -215,7 +218,7 @@ def _group_of(layer: QgsMapLayer) -> QgsLayerTreeGroup | None:
     return None if parent is None or parent.parent() is None else parent
 
 
-def _node(layer_id: str) -> QgsLayerTreeNode | None:
+def _node(layer_id: str) -> Any:
     return QgsProject.instance().layerTreeRoot().findLayer(layer_id)
 
 
@@ -235,7 +238,5 @@ def _follow(places_id: str, heat_id: str) -> None:
         return
     for path in _heat_paths(places)[:1]:
         if not storage.is_temporary(path):
-            try:
+            with suppress(OSError):  # it stays where it is
                 move_heat(heat, path)
-            except OSError as error:  # it stays where it is
-                QgsMessageLog.logMessage(f"{path}: {error}", "FUSAR-GPT", Qgis.MessageLevel.Warning)

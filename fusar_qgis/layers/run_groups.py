@@ -84,6 +84,11 @@ def hide(project: QgsProject, layers: Iterable[QgsMapLayer], mark: str) -> None:
             node.setCustomProperty(mark, True)
 
 
+def is_hidden_for_a_while(node: Any) -> bool:
+    """Return whether a layer's node is hidden beside a review or another run, not by the analyst."""
+    return any(node.customProperty(mark) for mark in (_HIDDEN_FOR_REVIEW, HIDDEN_FOR_FOCUS))
+
+
 def show_hidden(project: QgsProject, mark: str) -> None:
     """Show again what is hidden with ``mark``."""
     for node in project.layerTreeRoot().findLayers():

@@ -12,7 +12,6 @@ from typing import Any
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsFields,
-    QgsLayerMetadata,
     QgsLayerTreeGroup,
     QgsProject,
     QgsVectorLayer,
@@ -23,13 +22,14 @@ from ..background import BackgroundTask
 from ..contract import Finding, Found
 from ..core.counting import result
 from ..core.tally import Tally
+from ..translation import translate
 from . import findings_layer, storage
 from .features import finding_feature, finding_fields, memory_layer
 from .project_runs import change_kept, keep_run
 from .run_groups import group_name, hide_beside_review
 from .scene import crs_of
 from .styles import style
-from .wording import cells_in_words, run_name
+from .wording import cells_in_words
 
 _FLUSH_MS = 200
 _PATIENCE_FLUSHES = 50  # while another program writes to the file: 10 s
@@ -92,6 +92,10 @@ class RunLayers(QObject):
         self._adopt()
         QgsProject.instance().layersWillBeRemoved.connect(self._forget)
         QgsProject.instance().cleared.connect(self._abandon)
+
+    def tr(self, text: str) -> str:
+        """Return a text of this class in the analyst's language; Qt would look for those of a subclass."""
+        return translate("RunLayers", text)
 
     @property
     def is_settled(self) -> bool:
@@ -204,7 +208,7 @@ class RunLayers(QObject):
         for name, value in {**self._properties, findings_layer.KIND_PROPERTY: kind}.items():
             layer.setCustomProperty(name, value)
         style(layer, kind, self._labels)
-        layer.setMetadata(_metadata(self._run, layer))
+        layer.setMetadata(findings_layer.metadata_of(self._run, layer))
         QgsProject.instance().addMapLayer(layer, False)
         below = [known for known in _LAYER_ORDER[: _LAYER_ORDER.index(kind)] if known in self._layers]
         group = self._its_group()
@@ -382,18 +386,3 @@ class RunLayers(QObject):
         if layer is not None:  # it may have been taken off the map
             storage.release(layer)
         QTimer.singleShot(0, self._release_next)
-
-
-def _metadata(run: dict[str, Any], layer: QgsVectorLayer) -> QgsLayerMetadata:
-    metadata = QgsLayerMetadata()
-    metadata.setIdentifier(str(run.get("id", "")))
-    metadata.setTitle(run_name(run))
-    metadata.setType("dataset")
-    metadata.setCrs(layer.crs())
-    metadata.setAbstract(
-        "\n".join(f"{name}: {value}" for name, value in run.items() if value not in (None, ""))
-    )
-    rights = [str(run[name]) for name in ("attribution", "prior_attribution") if run.get(name)]
-    metadata.setRights(rights)
-    metadata.addHistoryItem(f"FUSAR-GPT {run.get('version', '')}, {run.get('started', '')}")
-    return metadata

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
@@ -20,13 +19,12 @@ from qgis.core import (
     QgsRendererCategory,
     QgsSimpleLineSymbolLayer,
     QgsSingleSymbolRenderer,
-    QgsTextBackgroundSettings,
     QgsTextBufferSettings,
     QgsTextFormat,
     QgsVectorLayer,
     QgsVectorLayerSimpleLabeling,
 )
-from qgis.PyQt.QtCore import QSizeF, Qt
+from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtGui import QColor
 
 from .. import compat
@@ -39,13 +37,14 @@ from .findings_layer import FILTER_KEPT_PROPERTY, run_of
 _PALETTE = ("#e69f00", "#56b4e9", "#f0e442", "#009e73", "#d55e00", "#cc79a7", "#0072b2")
 _HALO = "0,0,0,150"
 _HIT, _MISS, _ANSWER, _UNCLEAR, _PLACE = "#e69f00", "#ffffff", "#56b4e9", "#d55e00", "#f0e442"
+_PLACE_BAND = "240,228,66,170"
 _LABEL_SIZE = 9.0
 _SIDE = '"side_m"'  # of a place in metres
-_BAND_MM = 1.6  # along the inside of a place's outline
 _LENGTH = '"length_m"'  # the longer side of a box in metres; null where a person drew it
 
-# Where a label stands at the upper left corner of what it names.
-_ABOVE, _INSIDE = compat.ABOVE_RIGHT, compat.BELOW_RIGHT
+# Where a label stands: above what it names; in a lower corner of it, be it turned or not.
+_ABOVE = "make_point(x_min($geometry), y_max($geometry))"
+_LOWER_LEFT = "closest_point(nodes_to_points($geometry), make_point(x_min($geometry), y_min($geometry)))"
 
 DOT_MM = 2.0
 """Boxes that are smaller than this on the map are drawn as a dot of this size."""
@@ -106,23 +105,19 @@ def _style_grid(layer: QgsVectorLayer) -> None:
 
 
 def _style_places(layer: QgsVectorLayer) -> None:
-    """Outline each place with a band that fades with its rank; a fill, as QGIS shows a selection, would hide it."""
+    """Outline each place, the better the wider; a fill, as QGIS shows a selection, would hide what is there."""
     symbol = _outline(_PLACE, side=_SIDE)
-    band = QgsSimpleLineSymbolLayer.create({"line_width": str(_BAND_MM), "offset": str(_BAND_MM / 2)})
-    red, green, blue, _ = QColor(_PLACE).getRgb()
-    fading = f'color_rgba({red}, {green}, {blue}, clamp(0, 150 - 50 * ln("rank"), 150))'
-    band.setDataDefinedProperty(compat.STROKE_COLOUR, QgsProperty.fromExpression(fading))
-    symbol.appendSymbolLayer(band)
+    band = QgsSimpleLineSymbolLayer.create({"line_color": _PLACE_BAND})
+    width = f'clamp(0, 3 - ln("rank"), 3) * coalesce(clamp(0.3, {_on_screen(_SIDE)} / 20, 1), 1)'
+    band.setDataDefinedProperty(compat.STROKE_WIDTH, QgsProperty.fromExpression(width))
+    symbol.insertSymbolLayer(0, band)
     fading = f'if({said.REJECTED}, 30, clamp(60, 100 - 20 * ln("rank"), 100))'
     symbol.setDataDefinedProperty(compat.OPACITY, QgsProperty.fromExpression(fading))
-    renderer = QgsSingleSymbolRenderer(symbol)
-    renderer.setOrderBy(QgsFeatureRequest.OrderBy([QgsFeatureRequest.OrderByClause("rank", False)]))
-    renderer.setOrderByEnabled(True)  # the best above the others
-    layer.setRenderer(renderer)
+    layer.setRenderer(QgsSingleSymbolRenderer(symbol))
     _label(
         layer,
         said.PLACE,
-        at=_INSIDE,
+        at=_LOWER_LEFT,
         side=_SIDE,
         least_mm=_NAMED_MM,
         plate=_PLACE,
@@ -297,14 +292,14 @@ def _label(
     layer: QgsVectorLayer,
     expression: str,
     *,
-    at: Any = None,
+    at: str = "",
     total: str = "FALSE",
     side: str = "NULL",
     least_mm: float = 0,
     plate: str = "",
     priority: str = "5",
 ) -> None:
-    """Label each feature in its middle, or ``at`` its upper left corner: ``_ABOVE``, where it hides nothing, or below.
+    """Label each feature in its middle, or to the upper right of ``at``, an expression for a point.
 
     ``total`` is an expression for the features whose label comes first, and larger. Others lose their label where
     ``side``, an expression for metres, is less than ``least_mm`` on the map.
@@ -321,37 +316,24 @@ def _label(
         (QgsPalLayerSettings.Property.Show, f"{total} or coalesce({_on_screen(side)} >= {least_mm}, TRUE)"),
     ):
         data_defined.setProperty(what, QgsProperty.fromExpression(value))
-    if at is not None:
+    if at:
         # OutsidePolygons would say it more simply, but QGIS 3.22 then shows no label at all.
         settings.geometryGeneratorEnabled = True
-        corner = (
-            "make_point(x_min($geometry), y_max($geometry))"  # of what may be turned, the closest of its own
-        )
-        inside = f"closest_point(nodes_to_points($geometry), {corner})"
-        settings.geometryGenerator = inside if at == _INSIDE else corner
+        settings.geometryGenerator = at
         settings.geometryGeneratorType = compat.POINT
-        settings.quadOffset = at
+        settings.quadOffset = compat.ABOVE_RIGHT
     layer.setLabeling(QgsVectorLayerSimpleLabeling(settings))
     layer.setLabelsEnabled(True)
 
 
 def _text_on(plate: str) -> QgsTextFormat:
     """Return white text on a dark halo, or dark text on a plate of a colour."""
-    text = QgsTextFormat()
-    text.setSize(_LABEL_SIZE)
-    if plate:
-        back = QgsTextBackgroundSettings()
-        back.setEnabled(True)
-        back.setType(QgsTextBackgroundSettings.ShapeType.ShapeRectangle)
-        back.setSize(QSizeF(0.6, 0.1))  # beyond the text on each side, in mm
-        back.setFillColor(QColor(plate))
-        text.setBackground(back)
-        text.setColor(QColor("black"))
-        return text
     buffer = QgsTextBufferSettings()
     buffer.setEnabled(True)
-    buffer.setColor(QColor(0, 0, 0, 190))
-    buffer.setSize(0.8)
-    text.setColor(QColor("white"))
+    buffer.setColor(QColor(plate) if plate else QColor(0, 0, 0, 190))
+    buffer.setSize(1.1 if plate else 0.8)
+    text = QgsTextFormat()
+    text.setSize(_LABEL_SIZE)
+    text.setColor(QColor("black" if plate else "white"))
     text.setBuffer(buffer)
     return text

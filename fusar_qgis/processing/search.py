@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ from ..layers.heat_map import style_heat, write_heat
 from ..layers.scene import SceneError, crs_text, geojson
 from ..layers.storage import storable
 from ..layers.wording import findings_in_words, run_caveats, time_left
-from ..translation import QT_TRANSLATE_NOOP, translate
+from ..translation import QT_TRANSLATE_NOOP, translate, translate_count
 from . import parameters as declared
 from .base import FusarAlgorithm
 from .batch import send_scene
@@ -91,7 +92,7 @@ class Search(FusarAlgorithm):
                 "Processing", "Write what to find, or give a layer with places that are like it."
             )
         if len(texts) > MAX_TEXTS:
-            return False, translate("Processing", "At most {n} texts, one in a line.").format(n=MAX_TEXTS)
+            return False, translate_count("Processing", "At most %n text(s), one in a line.", MAX_TEXTS)
         heat = parameters.get(HEAT)
         if isinstance(heat, QgsProcessingOutputLayerDefinition):
             heat = heat.sink.staticValue()
@@ -146,10 +147,15 @@ class Search(FusarAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, scene: OpenScene
     ) -> tuple[SearchRequest, QgsGeometry | None]:
         """Return the request, and what of the scene it needs in its CRS; None is all of it."""
-        like, unlike = (self._shapes(parameters, name, context, scene.crs) for name in (LIKE, UNLIKE))
+        like, unlike = (
+            tuple(_examples_of(self._shapes(parameters, name, context, scene.crs))) for name in (LIKE, UNLIKE)
+        )
         if len(like) > MAX_EXAMPLES or len(unlike) > MAX_EXAMPLES:
-            text = translate("Processing", "At most {n} examples: select some of the layer's features.")
-            raise QgsProcessingException(text.format(n=MAX_EXAMPLES))
+            raise QgsProcessingException(
+                translate_count(
+                    "Processing", "At most %n example(s): select some of the layer's features.", MAX_EXAMPLES
+                )
+            )
         if not like and not self._texts(parameters, context):
             raise QgsProcessingException(translate("Processing", "The layer of examples is empty."))
         shapes = self._shapes(parameters, AREA, context, scene.crs)
@@ -161,8 +167,8 @@ class Search(FusarAlgorithm):
         request = SearchRequest(
             scene="",  # known once the backend is
             texts=self._texts(parameters, context),
-            like=tuple(map(_example, like)),
-            unlike=tuple(map(_example, unlike)),
+            like=like,
+            unlike=unlike,
             examples_crs=crs_text(scene.crs),
             area=None if area is None else read_outline(geojson(area)),
             area_crs=crs_text(scene.crs),
@@ -188,28 +194,29 @@ class Search(FusarAlgorithm):
         context: QgsProcessingContext,
         crs: QgsCoordinateReferenceSystem,
     ) -> list[QgsGeometry]:
-        """Return the geometries of a layer in ``crs``, of points each for itself."""
+        """Return the geometries of a layer in ``crs``."""
         source = self.parameterAsSource(parameters, name, context)
         if source is None:
             return []
         if not source.sourceCrs().isValid():
-            text = translate("Processing", "“{name}” has no CRS. Set it in the layer's properties.")
-            raise QgsProcessingException(text.replace("{name}", source.sourceName()))
+            raise QgsProcessingException(
+                translate(
+                    "Processing",
+                    "The layer of the examples or of the area has no CRS. Set it in the layer's properties.",
+                )
+            )
         move = QgsCoordinateTransform(source.sourceCrs(), crs, context.transformContext())
-        shapes = []
-        for feature in source.getFeatures(QgsFeatureRequest().setNoAttributes()):
-            geometry = feature.geometry()
-            is_points = geometry.type() == compat.POINT
-            for part in geometry.asGeometryCollection() if is_points else [geometry]:
-                try:
-                    part.transform(move)
-                except QgsCsException as error:
-                    text = translate(
-                        "Processing", "“{name}” lies where the CRS of the raster does not reach."
-                    )
-                    raise QgsProcessingException(text.replace("{name}", source.sourceName())) from error
-                if not part.isEmpty():
-                    shapes.append(part)
+        features = source.getFeatures(QgsFeatureRequest().setNoAttributes())
+        shapes = [feature.geometry() for feature in features if feature.hasGeometry()]
+        try:
+            for shape in shapes:
+                shape.transform(move)
+        except QgsCsException as error:
+            raise QgsProcessingException(
+                translate(
+                    "Processing", "An example or the area lies where the CRS of the raster does not reach."
+                )
+            ) from error
         return shapes
 
     def _search(
@@ -268,8 +275,12 @@ class Search(FusarAlgorithm):
         return {HEAT: path}
 
 
-def _example(shape: QgsGeometry) -> Example:
-    return read_example(geojson(shape))
+def _examples_of(shapes: list[QgsGeometry]) -> Iterator[Example]:
+    """Yield what shapes show; of several points each for itself."""
+    for shape in map(geojson, shapes):
+        points = shape["coordinates"] if shape["type"] == "MultiPoint" else []
+        for part in [{"type": "Point", "coordinates": point} for point in points] or [shape]:
+            yield read_example(part)
 
 
 def _report(feedback: QgsProcessingFeedback, began: float, event: JobEvent) -> None:

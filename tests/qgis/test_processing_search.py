@@ -174,7 +174,7 @@ def test_examples_that_are_none(provider, standin, scene_path):
     for layer, words in (
         (layer_of("Point"), "The layer of examples is empty."),
         (layer_of("Point", *["POINT (500100 3999900)"] * 101), "At most 100 examples"),
-        (layer_of("Point", "POINT (500100 3999900)", crs=""), "has no CRS"),
+        (layer_of("Point", "POINT (500100 3999900)", crs=""), "has no CRS."),
     ):
         log = Log()
         assert run("search", log, INPUT=str(scene_path), LIKE=layer, OUTPUT="memory:") is None
