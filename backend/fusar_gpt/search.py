@@ -51,7 +51,7 @@ from fusar_gpt.retrieval.index import SceneIndex, fill, scene_index
 from fusar_gpt.retrieval.index_folder import seconds_a_slice
 from fusar_gpt.retrieval.query import TextQuery, query_vector, read_texts
 from fusar_gpt.retrieval.ranking import Place, Slices, best_places, compared
-from fusar_gpt.retrieval.slicing import OVERLAP, Lattice
+from fusar_gpt.retrieval.slicing import OVERLAP, Lattice, lattice
 
 STEPS = 20
 """How often a search says how far its index is: as often when there is nothing to do, so that a job can resume."""
@@ -160,12 +160,12 @@ def search(
 def plan_search(
     request: SearchRequest, encoder: Encoder, policy: RasterPolicy | None = None, folder: Path | None = None
 ) -> SearchPlan:
-    """How much a search would have to index first. Raises as :func:`search`."""
+    """How much a search would have to index first; writes nothing. Raises as :func:`search`."""
     with open_scene_of(request, policy) as scene:
         area = area_px(request, scene)
         slices = ready = 0
         for side_m in ground_sides(request, encoder, scene):
-            with scene_index(scene, encoder, side_m, overlap_of(request), folder) as index:
+            with scene_index(scene, encoder, side_m, overlap_of(request), folder, make=False) as index:
                 wanted = index.lattice.touching(area)
                 slices += int(wanted.sum())
                 ready += int(wanted.sum()) - len(index.missing(wanted))
@@ -179,9 +179,10 @@ def area_px(request: SearchRequest, scene: Scene) -> BaseGeometry:
 
 
 def ground_sides(request: SearchRequest, encoder: Encoder, scene: Scene) -> Sequence[float | None]:
-    """Ground sides of the slices: those asked for, each once, else that of the images that the encoder was taught."""
+    """Ground sides of the slices: those asked for that differ, else that of the images that the encoder was taught."""
     if request.ground_m:
-        return tuple(dict.fromkeys(request.ground_m))
+        sides = (lattice(scene, encoder.image_px, side_m).side for side_m in reversed(request.ground_m))
+        return list(reversed(dict(zip(sides, reversed(request.ground_m), strict=True)).values()))
     return [encoder.image_px * encoder.pixel_m[0] if encoder.pixel_m and scene.georeferenced else None]
 
 
@@ -216,14 +217,14 @@ def in_steps(done: Iterator[int], total: int) -> Iterator[Progress]:
 
 
 def examples_of(
-    request: SearchRequest, texts: TextQuery, scene: Scene, lattice: Lattice, encoder: Encoder
+    request: SearchRequest, texts: TextQuery, scene: Scene, slices: Lattice, encoder: Encoder
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The vectors of what is wanted [N, E] and of what is not [M, E], of words and of places."""
     wanted, unwanted = (
         np.concatenate(
             [
                 encoder.embed_texts(words),
-                encoder.embed_images(example_images(places, request.examples_crs, scene, lattice)),
+                encoder.embed_images(example_images(places, request.examples_crs, scene, slices)),
             ]
         )
         for words, places in ((texts.wanted, request.like), (texts.unwanted, request.unlike))
@@ -322,9 +323,15 @@ def provenance(
 def doubts(request: SearchRequest, scene: Scene, lattices: Sequence[Lattice], encoder: Encoder) -> list[str]:
     """Sentences about slices and examples that the encoder was not taught, and about what it cannot explain."""
     said = []
-    for lattice in lattices:
+    least_m = lattices[0].image_px * scene.pixel_size_m
+    if request.ground_m and least_m > _LEEWAY * min(request.ground_m):
+        said.append(
+            f"Slices show at least {least_m:.0f} m of this scene, not {min(request.ground_m):.0f} m: its pixels are "
+            "not magnified."
+        )
+    for slices in lattices:
         slice_m, pixel_m = (
-            scene.pixel_size_m * side for side in (lattice.side, lattice.side / lattice.image_px)
+            side * scene.pixel_size_m for side in (slices.side, slices.side / slices.image_px)
         )
         least, greatest = encoder.pixel_m or (pixel_m, pixel_m)
         if scene.georeferenced and not least / _LEEWAY <= pixel_m <= _LEEWAY * greatest:
@@ -333,7 +340,7 @@ def doubts(request: SearchRequest, scene: Scene, lattices: Sequence[Lattice], en
                 f"Slices of {slice_m:.0f} m have pixels of {pixel_m:.3g} m, a size that {encoder.name} was not taught "
                 f"({taught} m): how it ranks them is a guess."
             )
-        if lattice.side > min(scene.width, scene.height):
+        if slices.side > min(scene.width, scene.height):
             said.append(
                 f"A slice of {slice_m:.0f} m reaches beyond the scene, which is smaller: there the encoder sees black."
             )

@@ -77,6 +77,15 @@ def test_each_slice_has_the_vector_of_its_image_or_none_where_there_is_no_data(s
         assert encoder.images == index.searchable.sum() < len(numbers)
 
 
+def test_the_encoder_sees_few_different_numbers_of_images(scene, root, monkeypatch):
+    encoder, sizes = CountingEncoder(), set()
+    embed = encoder.embed_images
+    monkeypatch.setattr(encoder, "embed_images", lambda images: sizes.add(len(images)) or embed(images))
+    filled(scene, encoder, root)
+    assert sizes <= {1, 2, 4, 8, 16, 32, 64, 128, 256}
+    assert encoder.images > 50
+
+
 def test_a_second_search_embeds_nothing(scene, root):
     filled(scene, CountingEncoder(), root)
     again = CountingEncoder()
@@ -354,6 +363,18 @@ def test_a_damaged_index_is_made_anew_and_says_so(scene, root, name, damage):
         assert index.notes == ()
         assert len(every(index)) == 0
     assert [place.name for place in root.iterdir() if place.is_dir()] == [entry.key]
+
+
+def test_a_damaged_one_that_somebody_uses_is_left_to_him(scene, root):
+    filled(scene, CountingEncoder(), root)
+    encoder = CountingEncoder()
+    with scene_index(scene, encoder, folder=root) as used:
+        longer(used.folder / "vectors.npy")
+        with scene_index(scene, encoder, folder=root) as index:
+            assert "it is damaged, and another process uses it" in index.notes[0]
+            assert index.folder is None
+            list(fill(index, every(index), scene, encoder))
+        np.testing.assert_array_equal(index.vectors, used.vectors)
 
 
 def test_what_a_dead_process_had_not_finished_making_is_no_index(scene, root):

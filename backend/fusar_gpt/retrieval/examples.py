@@ -75,7 +75,8 @@ def _on_scene(point: MapPoint, crs: str, scene: Scene) -> tuple[float, float]:
         ground = GroundPoints(*transformer(known_crs(crs), scene.crs).transform([x], [y]))
     except ProjError as error:
         raise AreaError(f"the example {_at(point)} cannot be placed on the scene from {crs}") from error
-    ((left, top),) = scene.to_scene(ground).xy()
+    # Far outside its own CRS it is nowhere.
+    left, top = scene.to_scene(ground).xy()[0] if np.isfinite(ground.xy()).all() else (-1, -1)
     if not (0 <= left <= scene.width and 0 <= top <= scene.height):
         raise AreaError(
             f"the example {_at(point)} lies outside the scene: give a place on it, x before y, and the CRS that it "

@@ -87,11 +87,13 @@ def scene_index(
     ground_m: float | None = None,
     overlap: float = OVERLAP,
     folder: Path | None = None,
+    make: bool = True,
 ) -> Iterator[SceneIndex]:
     """The index of a scene by an encoder, as far as it is there; any number of processes may hold it.
 
     It is another one for another scene's content, band, quantity, stretch, encoder or slicing. One that is damaged is
-    made anew, and one that cannot be kept is held in memory; its ``notes`` say so.
+    made anew, and one that cannot be kept is held in memory; its ``notes`` say so. Where there is none, it is made on
+    the disk only if ``make``.
 
     Raises:
         OutputError: It cannot be kept, and is too large for the memory.
@@ -100,6 +102,10 @@ def scene_index(
     slices = lattice(scene, encoder.image_px, ground_m, overlap)
     about = described(scene, encoder, slices)
     root = folder or default_folder()
+    if not make and not (root / _key(about)).exists():
+        vectors = np.zeros((len(slices), encoder.dimensions), np.float16)
+        yield SceneIndex(slices, vectors, np.full(len(slices), NOT_READ, np.uint8), about)
+        return
     with ExitStack() as held:
         try:
             index = _stored(slices, about, root, held)
@@ -186,9 +192,8 @@ def _opened(slices: Lattice, about: Mapping[str, Any], place: Path, notes: tuple
     stored = json.loads((place / ABOUT).read_text(encoding="utf-8"))
     if not isinstance(stored, dict) or _key(stored) != place.name:
         raise ValueError("it is the index of something else")
-    vectors, data = _mapped(
-        place, about, "r"
-    )  # first: to be written, numpy makes what is cut off long enough
+    # Read-only first: opened to be written, what is cut off would be made longer instead of refused.
+    vectors, data = _mapped(place, about, "r")
     try:
         vectors, data = _mapped(place, about, "r+")
     except OSError as error:
@@ -259,7 +264,7 @@ def fill(
     a_slice, embedded, begun = _BATCH_S, 0, time.monotonic()
 
     def batch() -> int:
-        return int(np.clip(_BATCH_S / a_slice, 1, _MOST)) if embedded else _FIRST
+        return _power_of_two(np.clip(_BATCH_S / a_slice, 1, _MOST)) if embedded else _FIRST
 
     try:
         with closing(slice_images(scene, index.lattice, numbers, missing, batch)) as batches:
@@ -282,11 +287,26 @@ def _embed(index: SceneIndex, read: SliceImages, encoder: Encoder) -> int:
     usable = enough(read.shares)
     images = read.images[new[usable]]
     if len(images):
-        index.vectors[read.numbers[new & usable]] = encoder.embed_images(images).astype(np.float16)
+        vectors = [encoder.embed_images(some) for some in _in_usual_numbers(images)]
+        index.vectors[read.numbers[new & usable]] = np.concatenate(vectors).astype(np.float16)
         if isinstance(index.vectors, np.memmap):
             index.vectors.flush()
     index.data[read.numbers[new]] = read.shares[new]
     return len(images)
+
+
+def _in_usual_numbers(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """Images in powers of two: PyTorch keeps memory for each number of images that it has ever seen on a CPU."""
+    at = 0
+    while at < len(images):
+        count = _power_of_two(len(images) - at)
+        yield images[at : at + count]
+        at += count
+
+
+def _power_of_two(most: float) -> int:
+    """The greatest one that is not more; ``most`` is at least 1."""
+    return 1 << (int(most).bit_length() - 1)
 
 
 @contextmanager

@@ -83,15 +83,18 @@ def compared(
     asked = np.concatenate(wanted)
     searched = asked & np.concatenate([index.searchable for index in indexes])
     found = np.concatenate([cosines(index.vectors, query) for index in indexes])
-    on_scene = np.minimum(boxes[:, 2:], [width, height]) - np.maximum(boxes[:, :2], 0)
-    seen = data / 100 * np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    left, top, right, bottom = boxes[asked].T
+    on_scene = (np.minimum(right, width) - np.maximum(left, 0)) * (
+        np.minimum(bottom, height) - np.maximum(top, 0)
+    )
+    seen = data[asked] / 100 * (right - left) * (bottom - top)
     return Slices(
         similarities=np.where(searched, found, np.float32(np.nan)),
         boxes=boxes,
         data=data,
         numbers=np.concatenate([np.arange(len(index.lattice)) for index in indexes]),
         image_px=indexes[0].lattice.image_px,
-        data_share=min(float(seen[asked].sum() / np.prod(on_scene[asked], axis=1).sum()), 1.0),
+        data_share=min(float(seen.sum() / on_scene.sum()), 1.0),
     )
 
 
@@ -130,8 +133,30 @@ def best_places(
         top: The most places.
         apart: The most that two places may share, of the smaller one's area.
     """
-    ranks = percentiles(similarities)
-    order = np.argsort(-similarities, kind="stable")[: int(np.isfinite(similarities).sum())]
+    ordered = np.sort(similarities[np.isfinite(similarities)])
+    kept: list[int] = []
+    looked = 0
+    while len(kept) < top and looked < len(
+        ordered
+    ):  # more and more of them: sorting all takes longer than the rest
+        looked = min(max(8 * looked, 8 * top), len(ordered))
+        kept = _apart(np.flatnonzero(similarities >= ordered[-looked]), similarities, boxes, top, apart)
+    less = np.searchsorted(ordered, similarities[kept])
+    return [
+        Place(number, float(similarities[number]), 100 * below / len(ordered))
+        for number, below in zip(kept, less.tolist(), strict=True)
+    ]
+
+
+def _apart(
+    candidates: NDArray[np.int64],
+    similarities: NDArray[np.float32],
+    boxes: NDArray[np.float64],
+    top: int,
+    apart: float,
+) -> list[int]:
+    """The best of some slices that lie apart, at most ``top``."""
+    order = candidates[np.argsort(-similarities[candidates], kind="stable")]
     kept: list[int] = []
     for at in range(0, len(order), _AT_ONCE):
         some = order[at : at + _AT_ONCE]
@@ -145,7 +170,7 @@ def best_places(
                 free &= ~clash[place]
         if len(kept) >= top:
             break
-    return [Place(number, float(similarities[number]), float(ranks[number])) for number in kept[:top]]
+    return kept[:top]
 
 
 def _shared(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
