@@ -24,15 +24,19 @@ SLICES = 15 * 15
 
 
 class HeldEncoder(KlipEncoder):
-    """Embeds only while its gate is open; counts the images."""
+    """Embeds only while its gate is open; says when it was ``reached``, and counts the images."""
 
     def __init__(self, encoder: KlipEncoder) -> None:
         super().__init__(encoder.klip)
         object.__setattr__(self, "gate", threading.Event())
+        object.__setattr__(self, "reached", threading.Event())
         object.__setattr__(self, "embedded", [])
         self.gate.set()
 
     def embed_images(self, images):
+        if not len(images):  # a search without examples
+            return super().embed_images(images)
+        self.reached.set()
         assert self.gate.wait(30)
         self.embedded.append(len(images))
         return super().embed_images(images)
@@ -47,17 +51,22 @@ def search_scene(path: Path, seed: int = 0) -> Path:
     return write(path, power)
 
 
-@contextmanager
-def serve_search(folder: Path, **options: object) -> Iterator[tuple[ApiServer, HeldEncoder]]:
-    """The API, whose scene is ``folder/scene.tif``, and its default encoder, called ``small``."""
-    model = write_small_klip(folder.parent / f"{folder.name}-small", replace(CARD, words=WORDS))
+def held_encoders(folder: Path) -> tuple[Encoders, HeldEncoder]:
+    """Encoders whose default, called ``small``, lies in a folder."""
+    model = write_small_klip(folder, replace(CARD, words=WORDS, demonstration=True))
     held = HeldEncoder(open_encoder(str(model)))
-    path = search_scene(folder / "scene.tif")
 
     def load(source: str, *, device: str) -> object:
         return held if source == str(model) else open_encoder(source, device=device)
 
-    encoders = Encoders(str(model), load=load)
+    return Encoders(str(model), load=load), held
+
+
+@contextmanager
+def serve_search(folder: Path, **options: object) -> Iterator[tuple[ApiServer, HeldEncoder]]:
+    """The API, whose scene is ``folder/scene.tif``, and its default encoder."""
+    encoders, held = held_encoders(folder.parent / f"{folder.name}-small")
+    path = search_scene(folder / "scene.tif")
     options.setdefault("indexes", folder.parent / f"{folder.name}-indexes")
     with serve_api(folder, encoders=encoders, **options) as api:
         api.inputs = {"scene": str(path), "texts": ["three ships in the harbour"], "top": 5}

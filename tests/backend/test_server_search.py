@@ -254,7 +254,7 @@ def test_the_process_and_the_info_tell_what_can_be_searched_with(api: ApiServer)
     small, *others = info.encoders
     assert (small.name, small.demonstration, small.image_px, small.words) == (
         "small",
-        False,
+        True,
         32,
         tuple(WORDS),
     )

@@ -42,7 +42,7 @@ class Searcher:
         """The request with the path of its scene, which was looked at but not opened, and the encoder."""
         checked = with_scene(request, self.roots)
         encoder = self.encoders(request.encoder)
-        read_texts([text for text in request.texts if text.strip()], encoder)
+        read_texts(request.texts, encoder)
         return checked, encoder
 
     def plan(self, request: SearchRequest) -> SearchPlan:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fusar_gpt.contract import Finding, Finished, Task
+from fusar_gpt.contract import Finding, Finished, Run, Task
 from fusar_gpt.findings.georeference import DETECTIONS
 from fusar_gpt.server.chat.phrases import Templates
 from fusar_gpt.tasks.questions import Pick
 
 LISTED = 20
 """The most detections that are listed one by one."""
+PLACES_LISTED = 5
+"""The most places of a search that are listed."""
 
 
 class CitedText:
@@ -104,6 +106,27 @@ def write_detections(text: CitedText, found: Finished, chips: int) -> None:
         text.write("\n")
         text.fill("more", seen[LISTED:], number=len(seen) - LISTED)
     _unclear(text, found.findings)
+
+
+def likeness(templates: Templates, run: Run) -> str:
+    """What a search looked for."""
+    words = "; ".join(run.prompts)
+    return templates("like words", words=words) if words else templates("like this")
+
+
+def write_places(text: CitedText, found: Finished) -> None:
+    """How many places a search found, and the best of them as a numbered list."""
+    text.fill("places", like=likeness(text.templates, found.run), number=len(found.findings))
+    for place in found.findings[:PLACES_LISTED]:
+        text.write("\n")
+        row = place.properties
+        at = text.templates.place(place)
+        text.fill("place", [place], rank=row["rank"], place=at, percentile=row["percentile"])
+    if rest := found.findings[PLACES_LISTED:]:
+        text.write("\n")
+        text.fill("more", rest, number=len(rest))
+    text.write("\n")
+    text.fill("ranked")
 
 
 def write_cells(text: CitedText, found: Sequence[Finding], heading: str) -> None:

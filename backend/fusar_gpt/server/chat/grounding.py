@@ -19,6 +19,7 @@ from fusar_gpt.contract import (
     Finished,
     InterpretRequest,
     Run,
+    SearchRequest,
     Started,
     Task,
 )
@@ -136,7 +137,7 @@ class StreamTap(EngineWrapper):
 
 
 class ChatTarget(Protocol):
-    """What is asked about. Both methods yield the events of one run.
+    """What is asked about. Each method yields the events of one run.
 
     Attributes:
         unit: What the model sees at a time: a ``chip`` of an area, or an ``image``.
@@ -153,6 +154,13 @@ class ChatTarget(Protocol):
         self, chosen: tuple[Run, Finding] | None, engine: Engine, cancelled: Callable[[], bool]
     ) -> Iterator[Event] | None:
         """Classify a finding, or without one what "this" means; None if that is too large for one object."""
+
+    def search(self, words: str | None, cancelled: Callable[[], bool]) -> Iterator[Event] | None:
+        """Search for words, or without any for what is like "this"; None if nothing says what that is."""
+
+
+Search = Callable[[SearchRequest, Callable[[], bool]], Iterator[Event]]
+"""Runs a search of the conversation's scene, whatever the request names."""
 
 
 class RunCache:
@@ -188,9 +196,15 @@ class SceneTarget:
     unit: Literal["chip", "image"] = "chip"
 
     def __init__(
-        self, request: InterpretRequest, settings: PriorSettings, cache: RunCache, admit: Admit = admit_raster
+        self,
+        request: InterpretRequest,
+        settings: PriorSettings,
+        cache: RunCache,
+        search: Search,
+        admit: Admit = admit_raster,
     ) -> None:
         self._request, self._settings, self._cache, self._admit = request, settings, cache, admit
+        self._search = search
 
     def ask(
         self, task: Task, targets: Sequence[str], text: str, engine: Engine, cancelled: Callable[[], bool]
@@ -214,6 +228,22 @@ class SceneTarget:
             return None
         request = replace(self._request, task=Task.CLASSIFY, area=None, boxes=boxes, boxes_crs=crs)
         return self._events(request, engine, cancelled)
+
+    def search(self, words: str | None, cancelled: Callable[[], bool]) -> Iterator[Event] | None:
+        """Search the area for words; without any the whole scene for what is like the boxes, else like the area."""
+        asked = self._request
+        same = {name: getattr(asked, name) for name in ("scene", "band", "quantity", "scale")}
+        if words is not None:
+            request = SearchRequest(
+                **same, texts=(words,), area=asked.area, area_crs=asked.area_crs, heat=False
+            )
+            return self._search(request, cancelled)
+        boxes = asked.boxes.features if asked.boxes else ()
+        like = tuple(box.geometry for box in boxes) or ((asked.area,) if asked.area else ())
+        if not like:
+            return None
+        request = SearchRequest(**same, like=like, examples_crs=asked.area_crs, heat=False)
+        return self._search(request, cancelled)
 
     def _events(
         self, request: InterpretRequest, engine: Engine, cancelled: Callable[[], bool]
@@ -263,6 +293,10 @@ class ImageTarget:
         number = int(finding.properties["image"] or 1)
         image = {number: self._images[number]}
         return interpret_images(image, Task.CLASSIFY, engine, cancelled, boxes=[finding.box])
+
+    def search(self, words: str | None, cancelled: Callable[[], bool]) -> Iterator[Event] | None:
+        """None: images have no places."""
+        return None
 
 
 def _is_small(area: Area) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fusar_gpt.contract import Event, Finding, Finished, Found, Polygon, Started, to_geojson
+from fusar_gpt.contract import SEARCH, Event, Finding, Finished, Found, Polygon, Run, Started, to_geojson
 from fusar_gpt.engine import Engine, ReplayEngine, Reply
 from fusar_gpt.errors import TaskError
 from fusar_gpt.planning import abilities_of
@@ -14,9 +14,11 @@ from fusar_gpt.server.chat import answer_text
 from fusar_gpt.server.chat.answer_text import CitedText
 from fusar_gpt.server.chat.grounding import ChatTarget, SamplingParams, StreamTap
 from fusar_gpt.server.chat.phrases import Templates
+from fusar_gpt.server.chat.place_questions import place_question
 from fusar_gpt.tasks import SEARCHES, Task
 from fusar_gpt.tasks.abilities import understood
 from fusar_gpt.tasks.questions import Intent
+from fusar_gpt.tasks.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -86,29 +88,47 @@ class StreamRenderer:
             history: The whole conversation, for a question that is put to the model in words.
         """
         try:
-            intent = self._abilities.intent(questions)
-            if intent.task is Task.ASK and Task.ASK in self._abilities.tasks:
-                intent = replace(intent, text=history)
-            self._answer(intent)
+            places = place_question(questions[-1], Vocabulary(self._abilities.targets))
+            if places is not None and self._target.unit == "chip":
+                self._search(places.words)
+            else:
+                intent = self._abilities.intent(questions)
+                if intent.task is Task.ASK and Task.ASK in self._abilities.tasks:
+                    intent = replace(intent, text=history)
+                self._answer(intent)
         except TaskError as error:
             said = str(error)  # what the model was not taught: the conversation goes on
             self.text.write(said[:1].upper() + said[1:])
         if self._runs:
             run = self._runs[0].run
             lines = [self.text.templates.provenance(run), *run.warnings]
-            if (taken := self._taken_for) is not None:
-                what = understood(*taken, self.text.templates.chinese)
+            if (what := self._understood_as(run)) is not None:
                 lines.insert(0, self.text.templates("understood", what=what))
             self.text.write("\n\n" + "\n".join(lines))
 
     @property
     def _taken_for(self) -> tuple[Task, tuple[str, ...]] | None:
-        """The task that the question was taken for, with its targets; None where it was put to the model in words."""
-        if not self._runs:
+        """The task that the question was taken for, with its targets; None where it was a search or put in words."""
+        if not self._runs or self._runs[0].run.task == SEARCH:
             return None
         run = self._runs[-1 if self._picked else 0].run
         task = Task(run.task)
         return (task, run.targets if task in SEARCHES else ()) if task is not Task.ASK else None
+
+    def _understood_as(self, run: Run) -> str | None:
+        """What the question was taken for, in the answer's language; None where it was put to the model in words."""
+        if run.task == SEARCH:
+            return self.text.templates("search", like=answer_text.likeness(self.text.templates, run))
+        taken = self._taken_for
+        return understood(*taken, self.text.templates.chinese) if taken else None
+
+    @property
+    def _understood(self) -> str | None:
+        """The same for programs, such as ``count ship``."""
+        if self._runs and (run := self._runs[0].run).task == SEARCH:
+            return f"{SEARCH} {'; '.join(run.prompts) or 'like this'}"
+        taken = self._taken_for
+        return " ".join(filter(None, (taken[0].value, ", ".join(taken[1])))) if taken else None
 
     def evidence(self) -> dict[str, Any]:
         """What the answer rests on: the run, the findings with the spans of text that mean them, the self-check.
@@ -130,8 +150,16 @@ class StreamRenderer:
             "findings": {"type": "FeatureCollection", "features": features},
             "self_check": self._compared,
             "chips": [{"footprint": chip.__geo_interface__, "crs": crs} for chip, crs in self._seen.items()],
-            "understood": " ".join(filter(None, (taken[0].value, ", ".join(taken[1])))) if taken else None,
+            "understood": self._understood,
         }
+
+    def _search(self, words: str | None) -> None:
+        """The places that are most like words; without any, like what the conversation is about."""
+        events = self._target.search(words, self._cancelled)
+        if events is None:
+            self.text.fill("no example")
+        else:
+            answer_text.write_places(self.text, self._follow(events))
 
     def _answer(self, intent: Intent) -> None:
         self._picked = intent.pick is not None

@@ -6,9 +6,9 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from fusar_gpt.contract import Event, SearchRequest
 from fusar_gpt.errors import FusarError
 from fusar_gpt.server import wire
 from fusar_gpt.server.chat.completions import (
@@ -120,8 +121,14 @@ def answer(
     """
     check_length([(message.role, message.text) for message in chat.messages])
     if chat.fusar is not None:
-        request = with_files(chat.fusar.request(), context.roots)
-        target: ChatTarget = SceneTarget(request, context.settings, cache, admit_under(context.roots))
+        named = chat.fusar.request()
+
+        def search(wanted: SearchRequest, gone: Callable[[], bool]) -> Iterator[Event]:
+            return context.searcher.search(replace(wanted, scene=named.scene), gone)
+
+        request = with_files(named, context.roots)
+        admit = admit_under(context.roots)
+        target: ChatTarget = SceneTarget(request, context.settings, cache, search, admit)
     else:
         target = ImageTarget(read_images(chat.images))
     engine = context.engine()
