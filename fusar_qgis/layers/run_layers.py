@@ -93,10 +93,6 @@ class RunLayers(QObject):
         QgsProject.instance().layersWillBeRemoved.connect(self._forget)
         QgsProject.instance().cleared.connect(self._abandon)
 
-    def tr(self, text: str) -> str:
-        """Return a text of this class in the analyst's language; Qt would look for those of a subclass."""
-        return translate("RunLayers", text)
-
     @property
     def is_settled(self) -> bool:
         """Whether everything is written."""
@@ -272,7 +268,7 @@ class RunLayers(QObject):
         layer = self._layers[kind]
         path = storage.source_of(layer)[0]
         problem = "; ".join(layer.dataProvider().errors())
-        reason = problem if storage.is_full(path, problem) else str(self.tr("it takes no more"))
+        reason = problem if storage.is_full(path, problem) else translate("RunLayers", "it takes no more")
         kept = list(layer.getFeatures())
         leaving = set(self._leaving.pop(kind, ()))
         spare = self._memory_layer(kind, layer.fields(), layer.crs())
@@ -289,13 +285,19 @@ class RunLayers(QObject):
 
     def _warn_of(self, reasons: dict[str, str], *, in_memory: bool) -> None:
         for path, reason in reasons.items():
-            text = self.tr("Cannot write to {path}: {reason}.").format(path=path, reason=reason)
+            text = translate("RunLayers", "Cannot write to {path}: {reason}.").format(
+                path=path, reason=reason
+            )
             if storage.is_full(Path(path), reason):
-                text = self.tr("The disk is full: {path} takes no more findings.").format(path=path)
+                text = translate("RunLayers", "The disk is full: {path} takes no more findings.").format(
+                    path=path
+                )
             where = (
-                self.tr("The findings are safe in memory. Export them before you close QGIS.")
+                translate("RunLayers", "The findings are safe in memory. Export them before you close QGIS.")
                 if in_memory
-                else self.tr("The findings are in a temporary file. Save the project to keep them.")
+                else translate(
+                    "RunLayers", "The findings are in a temporary file. Save the project to keep them."
+                )
             )
             self.warned.emit(f"{text} {where}")
 
@@ -304,7 +306,10 @@ class RunLayers(QObject):
     ) -> None:
         if crs.authid() == "EPSG:4326" != scene_crs.authid() and not self._layers:
             self.warned.emit(
-                self.tr("The findings are in WGS 84: a GeoPackage cannot hold the CRS of the scene as it is.")
+                translate(
+                    "RunLayers",
+                    "The findings are in WGS 84: a GeoPackage cannot hold the CRS of the scene as it is.",
+                )
             )
 
     def _its_group(self) -> QgsLayerTreeGroup:
@@ -315,10 +320,10 @@ class RunLayers(QObject):
 
     def _layer_name(self, kind: str) -> str:
         names = {
-            "detections": self.tr("Detections"),
-            "grid": self.tr("Grid"),
-            "answers": self.tr("Answers"),
-            "places": self.tr("Places"),
+            "detections": translate("RunLayers", "Detections"),
+            "grid": translate("RunLayers", "Grid"),
+            "answers": translate("RunLayers", "Answers"),
+            "places": translate("RunLayers", "Places"),
         }
         return str(names.get(kind, kind))
 
@@ -333,8 +338,9 @@ class RunLayers(QObject):
 
     def _tell_dropped(self, name: str) -> None:
         if not self._over:
-            text = self.tr(
-                "The layer “{name}” was removed while the run goes on: its findings are counted, but no longer shown."
+            text = translate(
+                "RunLayers",
+                "The layer “{name}” was removed while the run goes on: its findings are counted, but no longer shown.",
             )
             self.warned.emit(text.format(name=name))
 
