@@ -4,7 +4,8 @@
 import os
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, write_tiff
+from osgeo import gdal
 from qgis.core import QgsGeometry, QgsPointXY, QgsProject, QgsRasterLayer, QgsRectangle
 from qgis.gui import QgsMapMouseEvent
 from qgis.PyQt.QtCore import QEvent
@@ -92,7 +93,8 @@ def test_the_map_opens_the_page_that_was_never_open(plugin, standin, scene_layer
     menu = on_map(qgis_iface.mapCanvas(), 500300, 3999700)
     entry(menu, LIKE).trigger()
     page = qgis_iface.mainWindow().findChild(SearchPanel)
-    qtbot.waitUntil(lambda: page.model.rowCount() == 20)
+    qtbot.waitUntil(lambda: page._shown_layer != "")
+    assert page.model.rowCount() == 20
 
 
 def test_a_map_without_a_radar_image_offers_nothing(plugin, qgis_iface, monkeypatch):
@@ -113,6 +115,37 @@ def test_the_same_example_changes_sides(page, find, qtbot):
     on_list(page, 0, LIKE, qtbot)
     on_list(page, 0, UNLIKE, qtbot)
     assert [one.label for one in page.labels.examples] == ["- Place 1"]
+
+
+def test_an_example_of_another_scene_begins_a_search_of_that(
+    page, find, standin, qgis_iface, tmp_path, qtbot
+):
+    find("ships")
+    path = write_tiff(tmp_path / "elsewhere.tif")
+    gdal.Open(str(path), gdal.GA_Update).SetGeoTransform((600000, 5, 0, 4000000, 0, -5))
+    other = QgsRasterLayer(str(path), "elsewhere")
+    QgsProject.instance().addMapLayer(other)
+    qgis_iface.setActiveLayer(other)
+    page.add_examples(
+        [ShownExample("point", Area(QgsGeometry.fromPointXY(QgsPointXY(600100, 3999900)), other.crs()), True)]
+    )
+    qtbot.waitUntil(lambda: len(asked(standin)) == 2 and not page._search.is_busy)
+    assert asked(standin)[-1]["scene"] == str(path)
+    qtbot.waitUntil(lambda: len(groups()) == 2)
+
+
+def test_what_is_listed_is_never_that_of_another_search(page, find, standin, qtbot):
+    find("ships")
+    assert find("refused") == 0
+    assert page.interpret.isHidden()
+
+
+def test_a_refinement_that_fails_leaves_the_places(page, find, standin, qtbot):
+    find("ships")
+    page.field.setText("refused")
+    on_list(page, 0, LIKE, qtbot)
+    assert page.model.rowCount() == 20
+    assert page.notes.toPlainText() != ""
 
 
 def test_a_refined_search_stays_in_its_area(page, find, standin, qgis_iface, qtbot):
@@ -173,3 +206,4 @@ def test_the_real_backend_finds_ships_and_what_is_like_a_place(
     page.add_examples([ShownExample("place 1", page.model.ground(0), True)])
     qtbot.waitUntil(lambda: not page._search.is_busy, timeout=60_000)
     assert page.model.ground(0).outline.intersection(first).area() > 0.5 * first.area(), says(page)
+    qtbot.waitUntil(lambda: not page._arriving)

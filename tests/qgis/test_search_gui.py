@@ -1,5 +1,7 @@
 """The search page: words, Enter, an index that is announced, ranked places; what goes wrong is said in place."""
 
+from collections.abc import Iterator
+
 import pytest
 from layout_flaws import flaws_of, settle
 from qgis.core import QgsProject, QgsRectangle
@@ -17,12 +19,13 @@ from fusar_qgis.gui.search.scene_search import about
 
 
 @pytest.fixture
-def page(plugin, standin, scene_layer, qgis_iface) -> SearchPanel:
+def page(plugin, standin, scene_layer, qgis_iface, qtbot) -> Iterator[SearchPanel]:
     """The page, opened by its action beside a scene."""
     qgis_iface.mainWindow().findChild(QAction, "FusarSearch").trigger()
     page = qgis_iface.mainWindow().findChild(SearchPanel)
     page.resize(300, 700)
-    return page
+    yield page
+    qtbot.waitUntil(lambda: not page._arriving)  # layers that arrive as QGIS ends crash it
 
 
 @pytest.fixture
@@ -126,6 +129,24 @@ def test_enter_says_yes_too_but_other_words_are_another_search(page, standin, qt
     assert asked(standin)[0]["texts"] == ["large ships"]
 
 
+def test_a_question_is_not_answered_for_another_place(page, standin, qtbot):
+    type_words(page, "a large scene")
+    qtbot.waitUntil(lambda: page._is_asking)
+    page.scope._look_in("view")
+    assert not page._is_asking
+    assert says(page) == "Press Enter to search like this."
+    assert asked(standin) == []
+
+
+def test_a_scene_that_leaves_the_project_meanwhile_is_told(page, standin, scene_layer, qtbot):
+    standin.pause_s = 0.05
+    type_words(page, "ships")
+    qtbot.waitUntil(lambda: "Indexing" in says(page))
+    QgsProject.instance().removeMapLayer(scene_layer.id())
+    qtbot.waitUntil(lambda: not page._search.is_busy)
+    assert says(page) == "The layer “harbour” is no longer in the project. Add it, then search again."
+
+
 def test_the_second_search_of_a_scene_is_answered_at_once(page, find, standin):
     find("ships")
     find("farmland")
@@ -226,6 +247,7 @@ def test_only_the_view_is_searched_where_the_menu_says_so(page, find, standin, q
     (order,) = asked(standin)
     assert order["area_crs"] == "EPSG:32650"
     assert order["area"]["type"] == "Polygon"
+    assert "% of the area" in page.model.data(page.model.index(0), Qt.ItemDataRole.DisplayRole)
     assert "A part of the scene" in says(page)
     canvas.setExtent(QgsRectangle(0, 0, 10, 10))
     find("ships")

@@ -34,7 +34,7 @@ from ..text_block import TextBlock
 from .examples import ExampleLabels, offer
 from .places import PlacesModel, PlacesView, place_name
 from .query import Query, ShownExample
-from .scene_search import SceneSearch
+from .scene_search import SceneSearch, gone, is_there
 from .scope_menu import ScopeMenu
 
 _AROUND = 3.0  # the map shows this many times the place
@@ -78,8 +78,7 @@ class SearchPanel(QWidget):
         self._query = Query()  # likewise
         # By run; a slot that knew them would be a circle, which Python takes apart while Qt still uses it.
         self._arriving: dict[str, PlaceLayers] = {}
-        self._shown_layer = ""  # the id of the layer of the places that are shown
-        self._refines = False
+        self._shown_run = self._shown_layer = ""  # the ids of what is shown, once it is
         self._began = 0.0
         self._result = ""  # what became of the last search
         self._make_fields()
@@ -103,15 +102,15 @@ class SearchPanel(QWidget):
         self.scope.remove()
 
     def add_examples(self, examples: Sequence[ShownExample]) -> None:
-        """Search again with other examples, in the same place; without a search there was none, begin one."""
+        """Search the same place again with more examples; those of another scene begin a search of that."""
+        if self._scene is not None and any(misplaced(self._scene, one.ground) for one in examples):
+            self.labels.clear()
+            self._scene = None
         self.labels.add(examples)
         self._refine()
 
     def search(self) -> None:
         """Search the active scene for what the field and the labels say; a question that is open is answered."""
-        if not self._start.isHidden() and self._asked_for() == (self._query.text, self._query.examples):
-            self._on_start()
-            return
         try:
             scene = scene_for(self._iface.activeLayer(), self._last_scene())
             area = self.scope.area()
@@ -121,35 +120,38 @@ class SearchPanel(QWidget):
             return
         if area is not None and not area.crs.isValid():
             area = Area(area.outline, scene.crs)
-        self._begin(scene, area, refines=False)
+        query = self._query_in(area)
+        if self._is_asking and scene == self._scene and query.is_same(self._query):
+            self._go_on()
+        else:
+            self._begin(scene, query, refines=False)
 
     def _refine(self) -> None:
         """Search the same area of the same scene again, with other examples."""
-        if self._scene is None or QgsProject.instance().mapLayer(self._scene.layer_id) is None:
+        if self._scene is None or not is_there(self._scene):
             self.search()
         else:
-            self._begin(self._scene, self._query.area, refines=True)
+            self._begin(self._scene, self._query_in(self._query.area), refines=True)
 
-    def _begin(self, scene: Scene, area: Area | None, *, refines: bool) -> None:
+    def _query_in(self, area: Area | None) -> Query:
+        text = self.field.text().strip()
+        return Query(text, self.labels.examples, area, self.scope.top, self.scope.encoder)
+
+    def _begin(self, scene: Scene, query: Query, *, refines: bool) -> None:
         self._search.stop()
-        text, examples = self._asked_for()
-        query = Query(text, examples, area, self.scope.top, self.scope.encoder)
-        if query.says_nothing:
-            self._end(self._hint())
-            return
-        problem = misplaced(scene, area) if area is not None else ""
+        problem = self._hint() if query.says_nothing else ""
+        if not problem and query.area is not None:
+            problem = misplaced(scene, query.area)
         if problem:
             self._end(problem)
             return
-        self._query, self._scene, self._refines = query, scene, refines
+        if not refines:
+            self._show_nothing()
+        self._query, self._scene = query, scene
         self._began = time.monotonic()
-        self._show_notes(())
         self._start.hide()
         self._stop.show()
         self._search.start(query, scene)
-
-    def _asked_for(self) -> tuple[str, tuple[ShownExample, ...]]:
-        return self.field.text().strip(), self.labels.examples
 
     def _hint(self) -> str:
         return str(
@@ -176,7 +178,7 @@ class SearchPanel(QWidget):
         self._gauge.setTextVisible(False)
         self._gauge.setMaximumHeight(8)
         self._start = QPushButton(self.tr("Index and search"), self)
-        self._start.clicked.connect(self._on_start)
+        self._start.clicked.connect(self._go_on)
         self._stop = QPushButton(self.tr("Stop"), self)
         self._stop.clicked.connect(self.stop)
         self.notes = TextBlock(self)
@@ -242,10 +244,11 @@ class SearchPanel(QWidget):
             self._tell(self._result or self._hint())
 
     def _on_scope(self) -> None:
+        if self._is_asking:  # it was about another place
+            self._search.stop()
         if not self._search.is_busy:
-            self._tell(
-                self.tr("Press Enter to search like this.") if self.field.text().strip() else self._hint()
-            )
+            says_nothing = self._query_in(None).says_nothing
+            self._end(self._hint() if says_nothing else self.tr("Press Enter to search like this."))
 
     def _tell(self, text: str) -> None:
         self.status.setPlainText(text)
@@ -255,12 +258,16 @@ class SearchPanel(QWidget):
         self._gauge.setValue(done)
         self._gauge.show()
 
+    @property
+    def _is_asking(self) -> bool:
+        """Whether the analyst may decide if so much is indexed."""
+        return not self._start.isHidden()
+
     def _on_asked(self) -> None:
         self._gauge.hide()
         self._start.show()
-        self._start.setFocus()
 
-    def _on_start(self) -> None:
+    def _go_on(self) -> None:
         self._start.hide()
         self._search.go_on()
 
@@ -285,33 +292,30 @@ class SearchPanel(QWidget):
         self._notes_icon.setVisible(bool(notes))
 
     def _on_finished(self, finished: Finished, request: SearchRequest) -> None:
-        if self._scene is None:
+        scene, run = self._scene, finished.run
+        if scene is None or not is_there(scene):
+            self._end(gone(scene.name if scene is not None else ""))
             return
-        run = finished.run
         notes = [self.tr("A demonstration encoder: look at what it finds, do not rely on it.")]
         self._show_notes([*(notes if run.demonstration else []), *run.warnings])
-        self.model.show(finished, self._scene, request)
-        if finished.findings:
-            text = translate_count("SearchPanel", "%n place(s), the best first", len(finished.findings))
-            self._end(f"{text}. {self._where()}")
-            self.view.scrollToTop()
-            self._add_layers(finished, request)
-        else:
+        self.model.show(finished, scene, request)
+        if not finished.findings:
             self._end(self.tr("No place was found. Search the whole scene, or use other words."))
-
-    def _where(self) -> str:
-        name = self._scene.name if self._scene is not None else ""
-        if self._query.area is None:
-            return str(self.tr("Scene: “{name}”").format(name=name))
-        return str(self.tr("A part of the scene “{name}”").format(name=name))
-
-    def _add_layers(self, finished: Finished, request: SearchRequest) -> None:
-        """Put the places into the project: a refined search takes the place of the one before it."""
-        scene = self._scene
-        if scene is None or QgsProject.instance().mapLayer(scene.layer_id) is None:
             return
+        text = translate_count("SearchPanel", "%n place(s), the best first", len(finished.findings))
+        self._end(f"{text}. {self._where(scene)}")
+        self.view.scrollToTop()
+        self._add_layers(finished, scene, request)
+
+    def _where(self, scene: Scene) -> str:
+        if self._query.area is None:
+            return str(self.tr("Scene: “{name}”").format(name=scene.name))
+        return str(self.tr("A part of the scene “{name}”").format(name=scene.name))
+
+    def _add_layers(self, finished: Finished, scene: Scene, request: SearchRequest) -> None:
+        """Put the places into the project: a refined search takes the place of the one before it."""
         inputs = {**request.to_json(), "layer_id": scene.layer_id}
-        old = QgsProject.instance().mapLayer(self._shown_layer) if self._refines else None
+        old = QgsProject.instance().mapLayer(self._shown_layer)
         title, source = self._query.title, scene.layer.source()
         if old is None:
             layers = add_places(finished, title, source, inputs, began=self._began)
@@ -319,15 +323,19 @@ class SearchPanel(QWidget):
             layers = replace_places(old, finished, title, source, inputs, began=self._began)
         layers.warned.connect(self._warn)
         layers.settled.connect(self._on_settled)
-        self._arriving[finished.run.id] = layers
+        self._shown_run = finished.run.id
+        self._arriving[self._shown_run] = layers
 
     def _on_settled(self) -> None:
         for run_id, layers in list(self._arriving.items()):
-            if layers.is_settled:
-                del self._arriving[run_id]
-                if layers.places is not None and not sip.isdeleted(layers.places):
-                    self._shown_layer = layers.places.id()
-                    self.ended.emit(run_id)
+            if not layers.is_settled:
+                continue
+            del self._arriving[run_id]
+            if layers.places is None or sip.isdeleted(layers.places):
+                continue
+            if run_id == self._shown_run:
+                self._shown_layer = layers.places.id()
+            self.ended.emit(run_id)
 
     def _warn(self, text: str) -> None:
         show_message(self._iface.messageBar(), self.tr("Search"), text, Qgis.MessageLevel.Warning)
@@ -335,12 +343,17 @@ class SearchPanel(QWidget):
     def _forget(self) -> None:
         """Another project: what was found in the last one is gone with it."""
         self._search.stop()
-        self._scene, self._query, self._shown_layer = None, Query(), ""
+        self._scene, self._query = None, Query()
         self._arriving.clear()
         self.labels.clear()
+        self._show_nothing()
+        self._end(self._hint())
+
+    def _show_nothing(self) -> None:
+        """Take the places of the last search off the list; its layers stay."""
+        self._shown_run = self._shown_layer = ""
         self.model.clear()
         self._show_notes(())
-        self._end(self._hint())
 
     def _go_to(self, index: QModelIndex) -> None:
         """Show a place on the map and let it flash."""

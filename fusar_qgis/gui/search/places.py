@@ -38,6 +38,7 @@ class PlacesModel(QAbstractListModel):
         self._places: Sequence[Finding] = ()
         self._boxes: Sequence[SceneBox | None] = ()
         self._run: ProjectRun | None = None
+        self._is_area = False
         self._blank = QPixmap(SIDE, SIDE)
         self._blank.fill(Qt.GlobalColor.transparent)
 
@@ -47,6 +48,7 @@ class PlacesModel(QAbstractListModel):
         self.beginResetModel()
         self._places = finished.findings
         self._boxes = _boxes(self._places, source, is_part=request.scene.startswith(UPLOADED))
+        self._is_area = request.area is not None
         self._run = ProjectRun(run.id, run.record(), source, None, search=request)
         self.endResetModel()
 
@@ -89,6 +91,8 @@ class PlacesModel(QAbstractListModel):
         percentile = place.properties.get("percentile")
         if isinstance(percentile, (int, float)) and math.isfinite(percentile):
             text = self.tr("more like it than {percent} % of the scene")
+            if self._is_area:
+                text = self.tr("more like it than {percent} % of the area")
             lines.append(text.format(percent=percent_text(percentile)))
         if place.properties.get("matched"):
             lines.append(str(place.properties["matched"]))

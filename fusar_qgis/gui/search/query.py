@@ -73,6 +73,14 @@ class Query:
         """What its results are called."""
         return self.text or ", ".join(one.label for one in self.examples)
 
+    def is_same(self, other: Query) -> bool:
+        """Whether both ask the same."""
+        return self._key() == other._key()
+
+    def _key(self) -> tuple[object, ...]:
+        area = None if self.area is None else self.area.outline.asWkt()
+        return self.text, self.examples, area, self.top, self.encoder
+
     def request(self, scene: Scene, known: str) -> SearchRequest:
         """Return what the backend is asked.
 

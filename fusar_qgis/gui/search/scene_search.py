@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from qgis.core import QgsCsException
+from qgis.core import QgsCsException, QgsProject
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ...connection.backend import Backend
@@ -14,7 +14,7 @@ from ...connection.search import PlaceSearch
 from ...contract import Finished, Info, SearchPlan, SearchRequest
 from ...core.remaining_time import RemainingTime
 from ...layers.scene import Scene
-from ...translation import translate_count
+from ...translation import translate, translate_count
 from ..areas import whole_area
 from ..scene_upload import SceneUpload
 from .query import Query
@@ -116,6 +116,9 @@ class SceneSearch(QObject):
             return
         self._waits = False
         self._tick.stop()
+        if not is_there(self._scene):
+            self._fail(gone(self._scene.name))
+            return
         if not info.encoders:
             self._fail(self.tr("This backend cannot search yet. Update it in the FUSAR-GPT options."))
             return
@@ -204,6 +207,19 @@ class SceneSearch(QObject):
         upload, self._upload = self._upload, None
         if upload is not None:
             upload.cancel()
+
+
+def is_there(scene: Scene) -> bool:
+    """Return whether the layer of a scene is still in the project."""
+    return QgsProject.instance().mapLayer(scene.layer_id) is not None
+
+
+def gone(name: str) -> str:
+    """Return what to do when it is not."""
+    text = translate(
+        "SceneSearch", "The layer “{name}” is no longer in the project. Add it, then search again."
+    )
+    return text.format(name=name)
 
 
 def _slices(n: int) -> str:
