@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from layout_flaws import flaws_of, settle
-from qgis.core import QgsProject, QgsRectangle
+from qgis.core import QgsCoordinateReferenceSystem, QgsProject, QgsRectangle
 from qgis.PyQt.QtCore import QCoreApplication, Qt
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QAction
@@ -152,6 +152,21 @@ def test_the_second_search_of_a_scene_is_answered_at_once(page, find, standin):
     find("farmland")
     assert [order["texts"] for order in asked(standin)] == [["ships"], ["farmland"]]
     assert len(standin.orders) == 1  # jobs
+
+
+def test_a_scene_that_must_be_sent_is_sent_once(page, find, standin, scene_layer, qtbot):
+    scene_layer.setCrs(QgsCoordinateReferenceSystem("EPSG:32651"))  # which its file does not say
+    find("ships")
+    find("farmland")
+    first, second = asked(standin)
+    assert first["scene"] == second["scene"]
+    assert first["scene"].startswith("scene:")
+    assert len(standin.scene_names) == 1
+    with qtbot.waitSignal(
+        page.model.pictures.arrived
+    ):  # by where the places are: their pixels are of the part sent
+        page.model.data(page.model.index(1), Qt.ItemDataRole.DecorationRole)
+    assert page.model._boxes[1].left == pytest.approx(4, abs=0.1)
 
 
 def test_stop_ends_the_job_and_says_what_is_kept(page, standin, qtbot):

@@ -89,8 +89,9 @@ class PictureMaker(QObject):
         return self._kept.get(wanted)
 
     def stop(self) -> None:
-        """Make no more."""
+        """Make no more, and let go of the files."""
         self._timer.stop()
+        self._scenes, self._priors = {}, {}
         if self._task is not None:
             self._task.over.disconnect(self._take)
             self._task = None

@@ -95,6 +95,7 @@ class SearchPanel(QWidget):
 
     def remove(self) -> None:
         """Stop, and let go of the project."""
+        self._forget()
         QgsProject.instance().cleared.disconnect(self._forget)
         self._backend.ready.disconnect(self._on_ready)
         self._search.remove()
