@@ -60,7 +60,7 @@ def test_a_place_of_the_list_refines_the_search_and_its_group(page, find, standi
     assert [one["type"] for one in order["like"] + order["unlike"]] == ["MultiPolygon"] * 2
     assert order["like"][0]["coordinates"][0][0][0] == pytest.approx([500040, 3999900])
     assert page.labels.isVisibleTo(page)
-    assert [one.label for one in page.labels.examples] == ["+ Place 3", "- Place 6"]
+    assert [one.label for one in page.labels.examples] == ["+ place 3", "- place 6"]
     qtbot.waitUntil(
         lambda: len(QgsProject.instance().mapLayers()) <= 3
     )  # the scene, the places, their heat map
@@ -114,7 +114,7 @@ def test_the_same_example_changes_sides(page, find, qtbot):
     find("ships")
     on_list(page, 0, LIKE, qtbot)
     on_list(page, 0, UNLIKE, qtbot)
-    assert [one.label for one in page.labels.examples] == ["- Place 1"]
+    assert [one.label for one in page.labels.examples] == ["- place 1"]
 
 
 def test_an_example_of_another_scene_begins_a_search_of_that(

@@ -148,6 +148,11 @@ def offer(menu: QMenu, grounds: Sequence[tuple[str, Area]], add: Add) -> None:
         menu.addAction(text).triggered.connect(partial(_call, add, examples))
 
 
+def place_name(rank: object) -> str:
+    """Return what a place is called as an example."""
+    return translate("ExampleMenus", "place {rank}").format(rank=rank)
+
+
 def _call(add: Add, examples: Sequence[ShownExample], _: bool = False) -> None:
     add(examples)
 
@@ -156,7 +161,7 @@ def _name(layer: QgsVectorLayer, feature: QgsFeature) -> str:
     """Return what a finding is called beside others: its rank or its class, and its number."""
     rank, label = value_of(feature, "rank"), value_of(feature, "label")
     if rank is not None:
-        return translate("ExampleMenus", "place {rank}").format(rank=rank)
+        return place_name(rank)
     if layer.customProperty(KIND_PROPERTY) == "grid":
         return translate("ExampleMenus", "cell {cell}").format(cell=value_of(feature, "cell"))
     name = label or translate("ExampleMenus", "finding")

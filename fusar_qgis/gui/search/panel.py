@@ -31,8 +31,8 @@ from ..areas import Area, AreaError, scene_for, show_on_map
 from ..messages import show_message
 from ..obstacle import misplaced
 from ..text_block import TextBlock
-from .examples import ExampleLabels, offer
-from .places import PlacesModel, PlacesView, place_name
+from .examples import ExampleLabels, offer, place_name
+from .places import PlacesModel, PlacesView
 from .query import Query, ShownExample
 from .scene_search import SceneSearch, gone, is_there
 from .scope_menu import ScopeMenu
@@ -373,8 +373,10 @@ class SearchPanel(QWidget):
 
     def fill_menu(self, menu: QMenu) -> None:
         """Offer what can be done with the selected places."""
-        rows = self.view.rows()
-        grounds = [(place_name(self.model.place(row)), self.model.ground(row)) for row in rows]
+        grounds = [
+            (place_name(self.model.place(row).properties.get("rank")), self.model.ground(row))
+            for row in self.view.rows()
+        ]
         offer(menu, grounds, self.add_examples)
         menu.addSeparator()
         menu.addAction(self.interpret.text()).triggered.connect(self._on_interpret)

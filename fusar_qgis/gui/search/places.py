@@ -16,7 +16,6 @@ from ...layers.features import geometry_of
 from ...layers.project_runs import ProjectRun
 from ...layers.scene import Scene, SceneError, crs_of
 from ...layers.scene_pixels import ScenePixels
-from ...translation import translate
 from ..areas import Area
 from ..findings.pictures import PictureMaker, Wanted
 
@@ -87,20 +86,20 @@ class PlacesModel(QAbstractListModel):
         return None
 
     def _text(self, place: Finding) -> str:
-        lines = [place_name(place)]
+        lines = [self.tr("Place {rank}").format(rank=place.properties.get("rank"))]
         percentile = place.properties.get("percentile")
         if isinstance(percentile, (int, float)) and math.isfinite(percentile):
             text = self.tr("more like it than {percent} % of the scene")
             if self._is_area:
                 text = self.tr("more like it than {percent} % of the area")
             lines.append(text.format(percent=percent_text(percentile)))
-        if place.properties.get("matched"):
-            lines.append(str(place.properties["matched"]))
         return "\n".join(lines)
 
     def _about(self, place: Finding) -> str:
         said = place.properties
         lines = [self._text(place)]
+        if said.get("matched"):
+            lines.append(str(said["matched"]))
         if isinstance(said.get("side_m"), float):
             lines.append(self.tr("A square of {side} m").format(side=f"{said['side_m']:,.0f}"))
         if isinstance(said.get("similarity"), float):
@@ -148,11 +147,6 @@ def percent_text(percentile: float) -> str:
     """Return a share in percent, never rounded up: 100 would say that nothing is alike."""
     digits = 1 if percentile < 99.9 else 2
     return f"{math.floor(percentile * 10**digits + 1e-6) / 10**digits:.{digits}f}"
-
-
-def place_name(place: Finding) -> str:
-    """Return what a place is called."""
-    return translate("Places", "Place {rank}").format(rank=place.properties.get("rank"))
 
 
 def _boxes(places: Sequence[Finding], source: str, *, is_part: bool) -> list[SceneBox | None]:
