@@ -90,7 +90,7 @@ class SearchPanel(QWidget):
         self._search.failed.connect(self._on_failed)
         backend.ready.connect(self._on_ready)
         if backend.info is not None:
-            self._offer(backend.info)
+            self._on_ready(None, backend.info)
         QgsProject.instance().cleared.connect(self._forget)
 
     def remove(self) -> None:
@@ -222,10 +222,7 @@ class SearchPanel(QWidget):
         self._end(self._hint())
         self._name_button()
 
-    def _on_ready(self, _: Client, info: Info) -> None:
-        self._offer(info)
-
-    def _offer(self, info: Info) -> None:
+    def _on_ready(self, _: Client | None, info: Info) -> None:
         """Say what the encoder knows, as far as the backend tells."""
         self.scope.offer(info)
         chosen = [one for one in info.encoders if one.name == self.scope.encoder] or info.encoders[:1]
