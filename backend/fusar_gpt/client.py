@@ -162,7 +162,6 @@ class Client:
 
         The encoder is one of ``/info``. Raises as :meth:`run`.
         """
-        self.info()
         yield from self._followed(self.submit(self._search_inputs(request), SEARCH_EXECUTION))
 
     def plan_search(self, request: SearchRequest) -> SearchPlan:
@@ -170,11 +169,12 @@ class Client:
 
         Raises SceneError where it cannot be sent, ServerError.
         """
-        self.info()
         body = {"inputs": self._search_inputs(request)}
         return SearchPlan.from_json(self._server.json("POST", SEARCH_PLAN, json=body))
 
     def _search_inputs(self, request: SearchRequest) -> dict[str, Any]:
+        if not self.info().get("encoders"):
+            raise ServerError(f"the server at {self._server.url} does not search: update it")
         return replace(request, scene=self._sent(request.scene, "scene", SceneError)).to_json()
 
     def _followed(self, job: str) -> Generator[Event, None, None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,13 +10,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import shapely
 from shapely import union_all
 from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt.contract import NO_PRIOR, FeatureCollection, InterpretRequest
 from fusar_gpt.errors import TaskError
 from fusar_gpt.frames import ChipBox, ScenePoints
-from fusar_gpt.imagery import Area, Chip, ChipFormat, Scene, plan_chips
+from fusar_gpt.imagery import Area, Chip, ChipFormat, ChipPlan, Scene, plan_chips
 from fusar_gpt.model import Card
 from fusar_gpt.tasks import SEARCHES, Abilities, Question, Task
 from fusar_gpt.tasks.questions import is_chinese
@@ -33,6 +36,13 @@ _LEEWAY = 1.1
 
 DETECTION_OVERLAP = 0.25
 """Share of a chip's side seen again by its neighbour: an object cut by one edge is whole in another chip."""
+
+MAX_PARTS = 2000
+"""An area of more parts has one plan: it is no list of places."""
+_HAIR_PX = 0.1
+"""What an edge may have moved by while it was in degrees."""
+_SEEN_TWICE = 0.02
+"""Share of a chip's side that chips of two parts may both see though they should not overlap."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +112,59 @@ def plan_questions(
             chip_around(box, index, scene, frame, request.question) for index, box in enumerate(boxes)
         )
     questions = area_questions(request, card, scene)
-    plan = plan_chips(scene, area, frame, overlap=chip_overlap(request, questions))
+    plan = plan_parts(scene, area, frame, chip_overlap(request, questions))
     if request.task is Task.COUNT and len(plan) > 1 and Task.DETECT in abilities_of(card).tasks:
         # What two chips see of one object can be merged in detections, not in counts.
         detections = tuple(replace(question, task=Task.DETECT) for question in questions)
         questions = tuple(chain.from_iterable(zip(questions, detections, strict=True)))
-        plan = plan_chips(scene, area, frame, overlap=chip_overlap(request, questions))
+        plan = plan_parts(scene, area, frame, chip_overlap(request, questions))
     return len(plan), (ChipQuestions(chip, questions) for chip in plan)
+
+
+@dataclass(frozen=True)
+class PartPlans:
+    """The chips of several plans, row by row as those of one; an object is merged only with what was seen just before.
+
+    Attributes:
+        plans: One for each part of an area.
+    """
+
+    plans: Sequence[ChipPlan]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.plans))
+
+    def __iter__(self) -> Iterator[Chip]:
+        rows = heapq.merge(*self.plans, key=lambda chip: chip.plan.window.row)
+        return (replace(chip, index=index) for index, chip in enumerate(rows))
+
+
+def plan_parts(scene: Scene, area: BaseGeometry, frame: ChipFormat, overlap: float) -> ChipPlan | PartPlans:
+    """The chips that cover an area: laid over all of it or over each of its parts, whichever are fewer.
+
+    A few small places in a large scene, as a search finds them, then have about one chip each, not the four of a
+    lattice over the whole scene that each of them touches. Without overlap no ground is seen twice, but for a hair:
+    parts whose chips would see the same share a plan.
+    """
+    whole = plan_chips(scene, area, frame, overlap=overlap)
+    parts = shapely.get_parts(area)
+    if not 1 < len(parts) <= MAX_PARTS:
+        return whole
+    seen_twice = _SEEN_TWICE * whole.chip_ground_m / scene.pixel_size_m
+    while True:
+        plans = [plan_chips(scene, _within(part), frame, overlap=overlap) for part in parts]
+        extents = shapely.buffer([plan.extent for plan in plans], -seen_twice / 2, join_style="mitre")
+        groups = shapely.get_parts(union_all(extents))
+        if overlap > 0 or len(groups) == len(parts):
+            apart = PartPlans(plans)
+            return apart if len(apart) < len(whole) else whole
+        parts = np.array([union_all(parts[shapely.intersects(extents, group)]) for group in groups])
+
+
+def _within(part: BaseGeometry) -> BaseGeometry:
+    """A part less a hair, so that one that was as large as a chip before its corners were degrees still is."""
+    smaller = part.buffer(-_HAIR_PX, join_style="mitre")
+    return part if smaller.is_empty else smaller
 
 
 def chip_overlap(request: InterpretRequest, questions: Sequence[Question]) -> float:

@@ -81,7 +81,7 @@ def find(
     Args:
         scene: The file.
         *texts: What to find.
-        like: Examples of what to find: points (x, y), or areas in the same CRS.
+        like: Examples of what to find: points (x, y) or areas, all in one CRS.
         unlike: Examples of what is not meant.
         area: Where to look.
         encoder: What compares; None opens the one that the request names.
@@ -90,9 +90,11 @@ def find(
 
     Raises a :class:`~fusar_gpt.errors.FusarError` as :func:`search`.
     """
-    areas = [example for example in (*like, *unlike) if isinstance(example, Area)]
-    if areas:
-        choices = {"examples_crs": areas[0].crs_text()} | choices
+    points_crs = choices.pop("examples_crs", "EPSG:4326")
+    crs = {one.crs_text() if isinstance(one, Area) else points_crs for one in (*like, *unlike)}
+    if len(crs) > 1:
+        raise TaskError(f"examples are in {' and '.join(sorted(crs))}: give all in one CRS")
+    choices["examples_crs"] = crs.pop() if crs else points_crs
     if area:
         choices |= {"area": area.outline(), "area_crs": area.crs_text()}
     try:
@@ -160,7 +162,8 @@ def search(
 def plan_search(
     request: SearchRequest, encoder: Encoder, policy: RasterPolicy | None = None, folder: Path | None = None
 ) -> SearchPlan:
-    """How much a search would have to index first; writes nothing. Raises as :func:`search`."""
+    """How much a search would have to index first; writes nothing. Raises as :func:`search`, but for examples."""
+    read_texts(request.texts, encoder)
     with open_scene_of(request, policy) as scene:
         area = area_px(request, scene)
         slices = ready = 0
@@ -219,7 +222,7 @@ def in_steps(done: Iterator[int], total: int) -> Iterator[Progress]:
 def examples_of(
     request: SearchRequest, texts: TextQuery, scene: Scene, slices: Lattice, encoder: Encoder
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The vectors of what is wanted [N, E] and of what is not [M, E], of words and of places."""
+    """The vectors of what is wanted [N, E] and of what is not [M, E]: words, and places as slices of a size."""
     wanted, unwanted = (
         np.concatenate(
             [
@@ -348,7 +351,7 @@ def doubts(request: SearchRequest, scene: Scene, lattices: Sequence[Lattice], en
     said += larger_than_slices(examples, request.examples_crs, scene, lattices[0])
     if request.explain and not isinstance(encoder, Describer):
         said.append(f"{encoder.name} cannot say what it sees: no place is explained.")
-    elif request.explain and not request.texts:
+    elif request.explain and not any(map(str.strip, request.texts)):
         said.append("Only words that were looked for can be explained, and there were none.")
     elif request.explain and request.top > EXPLAINED:
         said.append(f"Only the first {EXPLAINED} places are explained.")
@@ -359,10 +362,15 @@ def with_data_share(run: Run, slices: Slices, scene: Scene) -> Run:
     """The run with what was seen of its area. Raises SceneError if no slice has data enough."""
     share = slices.data_share
     if not np.isfinite(slices.similarities).any():
+        half = f"half of a slice of {run.chip_ground_m:.0f} m"
+        if share >= ALL:
+            raise SceneError(
+                f"'{scene.name}' is smaller than {half}, too little to compare: take a larger scene"
+            )
         raise SceneError(
-            f"there is no data on {without_data(share)} of the area, band '{scene.band}' of '{scene.name}', and no "
-            f"slice has data on half of its {run.chip_ground_m:.0f} m, so there is nothing to search: draw the area "
-            "where the scene has data, choose another band or a larger scene, or take smaller slices"
+            f"there is no data on {without_data(share)} of the area, band '{scene.band}' of '{scene.name}', and "
+            f"nowhere on {half}, so there is nothing to search: draw the area where the scene has data, or choose "
+            "another band"
         )
     said = [f"No data on {without_data(share)} of the area: nothing is known of that ground."]
     return replace(run, data_share=share, warnings=(*run.warnings, *(said if share < ALL else ())))

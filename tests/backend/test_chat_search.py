@@ -168,6 +168,16 @@ def test_what_cannot_be_searched_is_answered_in_a_sentence(chat: ChatClient) -> 
     assert unknown.fusar["run"] is None
 
 
+def test_the_second_place_is_not_taken_for_the_second_ship(chat: ChatClient) -> None:
+    first = "find places like three ships in the harbour"
+    asked = chat.engine.asked
+    completion = chat.ask(first, "1. ...\n2. ...", "what is the second one?")
+    assert text_of(completion).startswith("That asks about one of the places: follow its link")
+    assert chat.engine.asked == asked
+    later = chat.ask(first, "...", "find ships", "...", "where is the second one?")
+    assert later.fusar["run"]["task"] == "detect"
+
+
 def test_detections_are_still_detections(chat: ChatClient) -> None:
     for question in ("find ships", "search for ships", "search for ships in the harbour"):
         completion = chat.ask(question)

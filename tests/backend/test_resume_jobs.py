@@ -51,7 +51,7 @@ processes.set_forkserver_preload([Path(__file__).stem])
 @pytest.fixture(scope="module", autouse=True)
 def _this_folder_on_the_path_of_the_fork_server() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:  # Python 3.11 does not hand its own path on
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
         forkserver.ensure_running()
         yield
 

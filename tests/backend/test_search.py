@@ -18,6 +18,7 @@ from fusar_gpt.contract import NO_HEAT, Finished, Found, Progress, Run, SearchRe
 from fusar_gpt.errors import AreaError, Cancelled, SceneError, TaskError, TooLarge
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.imagery import Area, open_scene
+from fusar_gpt.imagery.plain_image import plain_image
 from fusar_gpt.interpret import RunIdentity
 from fusar_gpt.retrieval.encoder import open_encoder
 from fusar_gpt.samples import HARBOUR as SAMPLE
@@ -150,7 +151,7 @@ def test_a_scene_smaller_than_a_slice_is_one_place_and_says_so(tmp_path, klip):
     assert (place.box.right, place.box.bottom) == (190, 200)
     assert any("reaches beyond the scene, which is smaller" in warning for warning in done.run.warnings)
     assert done.run.data_share == 1
-    with pytest.raises(SceneError, match=r"no slice has data on half of its 67\d m"):
+    with pytest.raises(SceneError, match=r"smaller than half of a slice of 67\d m.*take a larger scene"):
         find(made(tmp_path, 90, 100), "open sea", encoder=klip)
 
 
@@ -200,6 +201,17 @@ def test_a_place_found_is_an_example_again_wherever_the_scene_lies(tmp_path, kli
         assert best.properties["similarity"] > 0.98
 
 
+def test_a_plain_image_is_searched_in_its_own_pixels(klip):
+    with plain_image((speckle(300, 360) * 3000).clip(0, 255).astype(np.uint8), "photo.png") as path:
+        done = find(path, "open sea", encoder=klip, top=2)
+        place = done.findings[0]
+        assert place.lonlat is None
+        assert place.properties["side_m"] == 224
+        assert done.run.warnings == ()
+        with pytest.raises(AreaError, match="cannot be placed on the scene from EPSG:4326"):
+            find(path, like=[(3, 50)], encoder=klip)
+
+
 def test_an_example_larger_than_a_slice_is_shown_smaller_and_that_is_told(tmp_path, klip):
     done = find(made(tmp_path, 700, 700), like=[in_metres(0, 0, 500, 400)], encoder=klip)
     assert any("An example is 150" in warning for warning in done.run.warnings)
@@ -225,6 +237,11 @@ def test_an_example_larger_than_a_slice_is_shown_smaller_and_that_is_told(tmp_pa
             "area lies outside the scene",
         ),
         ({"like": [(0, 0)], "examples_crs": "EPSG:999999"}, AreaError, "unknown"),
+        (
+            {"like": [(3, 51), in_metres(0, 0, 9, 9)]},
+            TaskError,
+            "EPSG:32631 and EPSG:4326: give all in one CRS",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_a_line_before_anything_is_embedded(tmp_path, choices, error, message):

@@ -24,8 +24,7 @@ from fusar_gpt.errors import Cancelled, OutputError
 from fusar_gpt.imagery import open_scene, read_chip
 from fusar_gpt.imagery.scene import Scene
 from fusar_gpt.retrieval import index as index_module
-from fusar_gpt.retrieval.footprints import NOT_READ
-from fusar_gpt.retrieval.index import described, fill, scene_index
+from fusar_gpt.retrieval.index import NOT_READ, described, fill, scene_index
 from fusar_gpt.retrieval.index_folder import entries
 from fusar_gpt.search import plan_search
 
@@ -221,14 +220,16 @@ def test_killed_in_mid_fill_it_goes_on_with_what_is_left(path, scene, root):
 
 
 def test_two_processes_at_once_share_the_work(path, scene, root):
-    both = [child(path, root, pause=0.05) for _ in range(2)]
-    for one in both:
-        one.stdin.write("\n")
-        one.stdin.flush()
-    told = [one.communicate(timeout=60)[0].splitlines()[-1] for one in both]
-    _, data = filled(scene, CountingEncoder(), root)
-    embedded = [int(line.split()[1]) for line in told]
-    assert sum(embedded) == (data >= 50).sum()
+    other, encoder = child(path, root, pause=0.2), CountingEncoder(pause_s=0.2)
+    other.stdin.write("\n")
+    other.stdin.flush()
+    assert int(other.stdout.readline()) > 0
+    _, data = filled(scene, encoder, root)
+    told, error = other.communicate(timeout=60)
+    assert other.returncode == 0, error
+    theirs = int(told.splitlines()[-1].split()[1])
+    assert theirs + encoder.images == (data >= 50).sum()
+    assert encoder.images > 0
     assert len(entries(root)) == 1
 
 

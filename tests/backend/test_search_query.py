@@ -73,6 +73,7 @@ def test_words_that_it_does_not_know_are_read_as_those_it_does(klip, typed, read
         ("refinery", "", ("refinery",)),
         ("the of", "", ()),
         ("café at the port", "at the port", ("café",)),
+        ("not only ships", "only ships", ("not",)),
     ],
 )
 def test_words_without_a_synonym_are_left_out(klip, typed, read, unknown):

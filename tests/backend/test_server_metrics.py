@@ -85,6 +85,7 @@ def test_the_names_that_dashboards_use_stay() -> None:
     counters = {
         "fusar_uploads_total", "fusar_uploaded_bytes_total", "fusar_refused_uploads_total",
         "fusar_answers_total", "fusar_answer_seconds_total", "fusar_tokens_total",
+        "fusar_searches_total", "fusar_search_seconds_total",
     }  # fmt: skip
     assert kinds == dict.fromkeys(gauges, "gauge") | dict.fromkeys(counters, "counter")
     assert {name.partition("{")[0] for name in samples(text)} == gauges | counters

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from scripted_server import ApiServer, ask, events, until
 from searching import SLICES, WORDS, HeldEncoder, search_scene, serve_search
+from serving import arguments
 from small_klip import CARD, write_small_klip
 
 from fusar_gpt.client import ServerError
@@ -32,7 +33,7 @@ from fusar_gpt.contract import (
     Started,
     Task,
 )
-from fusar_gpt.errors import FusarError
+from fusar_gpt.errors import CheckpointError, FusarError
 from fusar_gpt.server import searcher
 from fusar_gpt.server.encoders import KEPT, Encoders
 from fusar_gpt.server.inputs import recorded, request_of
@@ -304,14 +305,33 @@ def test_the_owner_may_serve_a_folder_of_any_kind(tmp_path: Path) -> None:
     load = lambda source, device: loads.append(source) or object()  # noqa: E731
     folder = write_small_klip(tmp_path / "folder")
     assert [card.name for card in Encoders(str(folder)).cards()] == ["small", "klip-tiny"]
-    clip = Encoders("open_clip:/models/remote-clip", load=load)
+    model = tmp_path / "remote-clip"
+    with pytest.raises(CheckpointError, match="remote-clip is not a folder"):
+        Encoders(f"open_clip:{model}", load=load)
+    model.mkdir()
+    clip = Encoders(f"open_clip:{model}", load=load)
     card = next(clip.cards())
     assert (card.name, card.title, card.words) == ("open_clip:remote-clip", "remote-clip", ())
     clip("open_clip:remote-clip")
     clip(None)
-    assert loads == ["open_clip:/models/remote-clip"]
-    with pytest.raises(FusarError, match="does not search with 'open_clip:/models/remote-clip'"):
-        clip("open_clip:/models/remote-clip")
+    assert loads == [f"open_clip:{model}"]
+    with pytest.raises(FusarError, match="does not search with 'open_clip:"):
+        clip(f"open_clip:{model}")
+
+
+def test_the_owners_choice_of_an_encoder_must_be_there() -> None:
+    assert arguments().encoder == "klip-tiny"
+    assert arguments("--encoder", "open_clip:models").encoder == "open_clip:models"
+    with pytest.raises(CheckpointError, match="nothing-here is not a checkpoint"):
+        Encoders("nothing-here")
+
+
+def test_an_older_server_is_told_from_one_that_searches(
+    api: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.client, "info", lambda: {"api": 1})
+    with pytest.raises(ServerError, match="does not search: update it"):
+        next(api.client.search(SearchRequest("scene.tif", ("ships",))))
 
 
 def test_a_record_tells_a_search_from_an_interpretation() -> None:

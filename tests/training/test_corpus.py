@@ -1,13 +1,19 @@
 """Real images: boxes read right, split kept apart, chips cut without doubtful truth; answers the server can read."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from fusar_gpt.frames import ChipBox
+from fusar_gpt.frames import ChipBox, SceneBox
 from fusar_gpt.tasks import Task, prompt_set
 from fusar_train.corpus.chip import LabelledBox, LabelledChip, clip_objects, no_prior
-from fusar_train.corpus.ssdd import Annotated, cut, random_cut, read_voc, split, turn, whole
+from fusar_train.corpus.errors import CorpusError
+from fusar_train.corpus.formats import import_dataset
+from fusar_train.corpus.record import RecordObject
+from fusar_train.corpus.records import read_records, write_records
+from fusar_train.corpus.ssdd import Annotated, annotated, cut, random_cut, read_voc, split, turn, whole
 from fusar_train.pretrain.batches import Mixture
 from fusar_train.pretrain.questions import TEXTS, free, jittered, pairs, vocabulary
 from fusar_train.simulation import simulate_chip
@@ -64,6 +70,46 @@ def test_turned_chips_keep_their_boxes(voc, quarters, mirror):
     turned = turn(record, quarters, mirror, np.random.default_rng(0))
     box = turned.objects[0].box
     assert (box.left, box.top, box.right, box.bottom) == pytest.approx(bright_extent(turned.image), abs=1.1)
+
+
+@pytest.fixture
+def records(voc, tmp_path):
+    """The same images as records: three held out, and one more ship in each of which nobody is sure."""
+    doubt = RecordObject(SceneBox(200, 20, 230, 40), "ship", difficult=True)
+    import_dataset("ssdd", voc, tmp_path / "imported")
+    changed = [
+        replace(one, objects=(*one.objects, doubt), split="train" if n else "test")
+        for n, one in enumerate(read_records(tmp_path / "imported"))
+    ]
+    write_records(changed, tmp_path / "records")
+    return tmp_path / "records"
+
+
+def test_records_are_learned_from_but_for_those_held_out(records):
+    images = annotated(records)
+    assert len(images) == 9
+    assert images[0].boxes.tolist() == [[100, 51, 160, 71]]
+    assert images[0].doubtful.tolist() == [[200, 20, 230, 40]]
+
+
+def test_no_chip_shows_a_ship_of_which_nobody_is_sure(records):
+    image, rng = annotated(records)[0], np.random.default_rng(3)
+    shown = [cut(image, left, 0, 120, 224) for left in (40, 100, 150)]
+    assert [chip is None for chip in shown] == [False, True, True]
+    alone = replace(image, doubtful=np.array([[0.0, 0, 300, 200]]))
+    assert random_cut(alone, 224, rng) is None
+
+
+def test_a_mixture_takes_records_and_ssdd_as_it_comes(voc, records):
+    chips = Mixture(real_share=1.0).chips(0, voc, records)
+    assert {next(chips).source for _ in range(5)} == {"ssdd"}
+
+
+def test_records_of_another_split_alone_are_refused(records):
+    held = [one for one in read_records(records) if one.split == "test"]
+    write_records(held, records.parent / "held")
+    with pytest.raises(CorpusError, match="no record of the split train"):
+        annotated(records.parent / "held")
 
 
 def test_random_cuts_hold_whole_ships_or_none(voc):

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from evaluation_samples import CARD, Oracle, classify, count, run
 
@@ -101,6 +102,7 @@ def test_words_of_models_and_data_are_escaped(tmp_path):
     [
         (["cfar", "simulated:many"], "simulated:300"),
         (["cfar", "simulated:0"], "simulated:300"),
+        (["cfar", "varied:0"], "varied:300"),
         (["cfar", "ssdd:nowhere"], "no SSDD folder"),
         (["cfar", "nowhere"], "nowhere"),
         (["cfar"], "Give a checkpoint and data"),
@@ -127,6 +129,15 @@ def test_empty_and_foreign_data_are_one_line(toy, tmp_path):
         run("cfar", toy, "--tasks", "describe")
 
 
+def test_images_are_shown_as_bright_as_asked(toy):
+    images = open_images(str(toy), "test", None)
+    darker, brighter = images.brighter(-6), images.brighter(40)
+    assert darker.name == f"{images.name}, -6 dB"
+    assert np.abs(darker[0].pixels - images[0].pixels / 1.9953).max() <= 0.51
+    assert set(np.unique(brighter[0].pixels)) <= {0, 100, 200, 255}
+    assert darker[0].questions == images[0].questions
+
+
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_asked(toy, tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(OutputError):
@@ -137,7 +148,15 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_asked(toy, tm
 
 
 @pytest.mark.parametrize(
-    "words", [["--tasks", "guess"], ["--prior", "mine"], ["--limit", "0"], ["--split", "all"]]
+    "words",
+    [
+        ["--tasks", "guess"],
+        ["--prior", "mine"],
+        ["--limit", "0"],
+        ["--split", "all"],
+        ["--brighter", "60"],
+        ["--brighter", "nan"],
+    ],
 )
 def test_wrong_options_are_usage_errors(words):
     with pytest.raises(SystemExit):

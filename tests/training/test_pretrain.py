@@ -149,6 +149,25 @@ def test_the_dense_truth_gives_no_box_loss_when_it_is_said_back():
     assert set(losses) == {"classes", "boxes", "cover"}
 
 
+def test_cells_of_half_a_token_tell_objects_apart_that_share_one():
+    records = [simulate_chip(number) for number in range(6)]
+    tokens, cells = (dense_targets(records, 16, fine) for fine in (1, 2))
+    assert cells["classes"].shape == (6, 784, 2)
+    assert cells["cover"].shape == tokens["cover"].shape == (6, 196)
+    assert tokens["classes"].sum() <= cells["classes"].sum() <= sum(len(r.objects) for r in records)
+    said = DenseHead(32, fine=2)(torch.zeros(6, 196, 32))
+    assert [one.shape[1] for one in said] == [784, 784, 196]
+    assert set(dense_loss(said, cells)) == {"classes", "boxes", "cover"}
+
+
+def test_a_token_s_cells_lie_where_it_lies():
+    head = DenseHead(4, fine=2)
+    of_tokens = torch.arange(9.0).reshape(1, 9, 1) * 10 + torch.arange(4.0)  # 3 x 3 tokens, 2 x 2 cells each
+    cells = head._cells(of_tokens).reshape(6, 6)
+    assert cells[:2, :4].tolist() == [[0, 1, 10, 11], [2, 3, 12, 13]]
+    assert cells[4:, 4:].tolist() == [[80, 81], [82, 83]]
+
+
 def test_an_object_s_own_token_counts_for_four_of_its_neighbours():
     there = torch.tensor([[True, True, False, True]])
     truth = {"classes": torch.tensor([[[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]])}
@@ -220,7 +239,7 @@ def trained(tmp_path_factory):
     settings.update(batch=2, processes=1)
     settings["phases"] = [{**phase, "steps": 3} for phase in settings["phases"]]
     settings["phases"][1]["remember"] = 4
-    trainer = TinyTrainer(PretrainSettings(**settings), tmp_path_factory.mktemp("tiny"), real=None)
+    trainer = TinyTrainer(PretrainSettings(**settings), tmp_path_factory.mktemp("tiny"), real=())
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
     trainer.run()
     return trainer, before

@@ -23,6 +23,7 @@ NEEDED = (
 )
 EXTRAS = {
     "ee": ("ee", "AEF priors from Earth Engine"),
+    "parquet": ("pyarrow", "searches as GeoParquet"),
     "train": ("accelerate", "training"),
 }
 

@@ -18,22 +18,22 @@ from fusar_gpt.tasks import Task
 
 if TYPE_CHECKING:
     from fusar_gpt.contract import Event, Finished, InterpretRequest
+    from fusar_gpt.imagery import Area
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``fusar interpret``, which others script against."""
     parser.add_argument("scene", type=Path, metavar="SCENE", help="a georeferenced SAR raster")
-    where = parser.add_mutually_exclusive_group()
+    where = add_area(parser)
     where.add_argument(
-        "--area",
+        "--places",
         type=Path,
         metavar="FILE[:LAYER]",
-        help="polygons in any vector format; default: those of all its layers",
+        help="what fusar search wrote, or any polygons: about a chip each",
     )
-    where.add_argument(
-        "--bbox", type=bbox, metavar="W,S,E,N", help="in degrees W > E is across the antimeridian"
+    parser.add_argument(
+        "--top", type=number, metavar="N", help="only the best so many of --places; default: all"
     )
-    parser.add_argument("--bbox-crs", default="EPSG:4326", metavar="CRS", help="default: %(default)s")
     parser.add_argument("--task", required=True, choices=[task.value for task in Task])
     parser.add_argument(
         "--target", action="append", default=[], metavar="NAME", help="default: all the model knows"
@@ -67,6 +67,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="interpret once more with this prior, and say what --prior added, removed and moved",
     )
     parser.add_argument("--year", type=int, metavar="Y", help="year of the prior; default: the scene's")
+    add_numbers(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT.gpkg")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a file at --out that fusar interpret did not write"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print run, counts and findings as one JSON object"
+    )
+    prior_options.add_arguments(parser)
+    add_server(parser)
+    parser.set_defaults(run=run_interpret, usage_error=parser.error)
+
+
+def add_area(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Where to look; returns the group of which only one may be given."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--area",
+        type=Path,
+        metavar="FILE[:LAYER]",
+        help="polygons in any vector format; default: those of all its layers",
+    )
+    where.add_argument(
+        "--bbox", type=bbox, metavar="W,S,E,N", help="in degrees W > E is across the antimeridian"
+    )
+    parser.add_argument("--bbox-crs", default="EPSG:4326", metavar="CRS", help="default: %(default)s")
+    return where
+
+
+def add_numbers(parser: argparse.ArgumentParser) -> None:
+    """Which band is read, and what its numbers are."""
     parser.add_argument(
         "--band", metavar="NAME|N", help="polarisation or band number; default: the scene's co-pol"
     )
@@ -82,22 +113,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="multiply the stored numbers by this, such as 0.01 for decibels times 100; default: as the file states",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="OUT.gpkg")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace a file at --out that fusar interpret did not write"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print run, counts and findings as one JSON object"
-    )
-    prior_options.add_arguments(parser)
-    add_server(parser)
-    parser.set_defaults(run=run_interpret, usage_error=parser.error)
 
 
 def add_server(parser: argparse.ArgumentParser) -> None:
     """Where else than here the model may run."""
     group = parser.add_argument_group("server", "Files are sent to it; server:/PATH names one that it has.")
-    group.add_argument("--server", metavar="URL", help="let this fusar serve interpret, with its own model")
+    group.add_argument("--server", metavar="URL", help="let this fusar serve do it, with its own models")
     group.add_argument(
         "--token-file", type=Path, metavar="FILE", help="its token; default: FUSAR_TOKEN, else as served here"
     )
@@ -108,6 +129,13 @@ def metres(text: str) -> float:
     """A positive finite number."""
     value = float(text)
     if not 0 < value < math.inf:
+        raise ValueError(text)
+    return value
+
+
+def number(text: str) -> int:
+    """A number of things, at least one."""
+    if (value := int(text)) < 1:
         raise ValueError(text)
     return value
 
@@ -140,15 +168,19 @@ def run_interpret(args: argparse.Namespace) -> int:
 
 def check_out(args: argparse.Namespace) -> None:
     """Before anything is computed: the output must be writable, and no input nor somebody else's file."""
-    from fusar_gpt.findings import check_output, is_findings_file
+    from fusar_gpt.findings import check_output, is_findings_file, is_places_file
     from fusar_gpt.imagery import split_layer
 
-    read = {"area": args.area, "boxes": args.boxes}
+    read = {"area": args.area, "boxes": args.boxes, "file of places": args.places}
     inputs = {what: split_layer(path)[0] if path else None for what, path in read.items()}
     inputs |= {"scene": args.scene, "prior": Path(args.prior)}
     if args.compare_prior is not None:
         inputs["compared prior"] = Path(args.compare_prior)
-    if said := check_output(args.out, is_findings_file, inputs=inputs, overwrite=args.overwrite):
+
+    def ours(path: Path) -> bool:
+        return is_findings_file(path) and not is_places_file(path)
+
+    if said := check_output(args.out, ours, inputs=inputs, overwrite=args.overwrite):
         report(said)
 
 
@@ -223,16 +255,24 @@ def check_usage(args: argparse.Namespace) -> None:
     task = Task(args.task)
     if args.out.suffix.lower() != ".gpkg":
         args.usage_error("--out must end in .gpkg, as GeoPackages do")
-    if args.scale is not None and not 0 < args.scale <= 1e12:
-        args.usage_error("--scale must be a number above 0, such as 0.01")
-    if args.area is None and args.bbox is None and not (task is Task.CLASSIFY and args.boxes):
-        args.usage_error("say where: --area FILE or --bbox W,S,E,N")
+    check_scale(args)
+    if args.top is not None and args.places is None:
+        args.usage_error("--top goes with --places FILE")
+    somewhere = any(place is not None for place in (args.area, args.bbox, args.places))
+    if not (somewhere or (task is Task.CLASSIFY and args.boxes)):
+        args.usage_error("say where: --area FILE, --bbox W,S,E,N or --places FILE")
     if args.compare_prior == args.prior:
         args.usage_error("--compare-prior is the same as --prior: name another one, such as none")
     if task is Task.CLASSIFY and not args.boxes:
         args.usage_error("--task classify needs --boxes FILE")
     if task is Task.ASK and not args.question:
         args.usage_error("--task ask needs --question TEXT")
+
+
+def check_scale(args: argparse.Namespace) -> None:
+    """What numbers are multiplied by."""
+    if args.scale is not None and not 0 < args.scale <= 1e12:
+        args.usage_error("--scale must be a number above 0, such as 0.01")
 
 
 def check_place(args: argparse.Namespace) -> None:
@@ -253,15 +293,13 @@ def check_place(args: argparse.Namespace) -> None:
 
 def request_from(args: argparse.Namespace) -> InterpretRequest:
     """The request that the arguments describe. Raises AreaError on unreadable files."""
-    from fusar_gpt.imagery import Area, area_from_file, read_polygons
+    from fusar_gpt.findings import read_places
+    from fusar_gpt.imagery import read_polygons
     from fusar_gpt.planning import request_for
 
-    area = None
-    if args.area is not None:
-        area = area_from_file(args.area, report)
-    elif args.bbox is not None:
-        west, south, east, north = args.bbox
-        area = Area.from_bbox(west, south, east, north, args.bbox_crs)
+    area = area_given(args)
+    if args.places is not None:
+        area = read_places(args.places, args.scene, args.top, report)
     return request_for(
         args.scene,
         Task(args.task),
@@ -273,7 +311,23 @@ def request_from(args: argparse.Namespace) -> InterpretRequest:
         year=args.year,
         aspect=args.aspect,
         ground_m=args.ground_m,
-        quantity=args.quantity,
-        scale=args.scale,
-        band=int(args.band) if args.band and args.band.isdecimal() else args.band,
+        **numbers_given(args),
     )
+
+
+def area_given(args: argparse.Namespace) -> Area | None:
+    """The polygons of --area or --bbox. Raises AreaError."""
+    from fusar_gpt.imagery import Area, area_from_file
+
+    if args.area is not None:
+        return area_from_file(args.area, report)
+    if args.bbox is not None:
+        west, south, east, north = args.bbox
+        return Area.from_bbox(west, south, east, north, args.bbox_crs)
+    return None
+
+
+def numbers_given(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields of a request that say what is read of a scene."""
+    band = int(args.band) if args.band and args.band.isdecimal() else args.band
+    return {"band": band, "quantity": args.quantity, "scale": args.scale}

@@ -1,4 +1,4 @@
-"""The ``fusar`` command: interpret a scene, fetch priors, serve QGIS, show the demo, say what is missing.
+"""The ``fusar`` command: interpret or search a scene, fetch priors, serve QGIS, show the demo, say what is missing.
 
 Exit status: 0 done, 1 failed with one line on stderr and no partial output, 2 wrong usage.
 """
@@ -15,17 +15,20 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fusar_gpt import __version__
-from fusar_gpt.cli import checkpoint, interpret, prior
+from fusar_gpt.cli import checkpoint, interpret, prior, search, search_index
 from fusar_gpt.errors import FusarError
 
 NETWORK_DRIVERS = ("HTTP", "WMS", "WCS", "WMTS", "STACIT", "STACTA", "DAAS", "EEDA", "EEDAI", "PLMOSAIC")
 """GDAL's drivers that call a server that a file or its name says."""
 
+COORDINATES = ("--bbox", "--like", "--unlike")
+"""The options whose value may begin with a minus."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     forbid_network_drivers()
-    args = build_parser().parse_args(join_bbox(sys.argv[1:] if argv is None else argv))
+    args = build_parser().parse_args(join_words(sys.argv[1:] if argv is None else argv))
     try:
         return int(args.run(args))
     except FusarError as error:
@@ -49,12 +52,19 @@ def forbid_network_drivers() -> None:
     os.environ["PROJ_NETWORK"] = "OFF"
 
 
-def join_bbox(argv: Sequence[str]) -> list[str]:
-    """``--bbox -120,34,...`` as one word: argparse takes a western longitude for an option."""
-    words = list(argv)
-    for place, word in enumerate(words[:-1]):
-        if word == "--bbox":
-            words[place : place + 2] = [f"--bbox={words[place + 1]}"]
+def join_words(argv: Sequence[str]) -> list[str]:
+    """Words that belong together as one, which argparse would not see.
+
+    It takes the western longitude of ``--like -120,34`` for an option, and ``search index`` for a scene.
+    """
+    words: list[str] = []
+    for word in argv:
+        if words and words[-1] in COORDINATES:
+            words[-1] += f"={word}"
+        elif words == ["search"] and word in search_index.COMMANDS:
+            words[-1] += f" {word}"
+        else:
+            words.append(word)
     return words
 
 
@@ -64,6 +74,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fusar {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     interpret.add_arguments(commands.add_parser("interpret", help="interpret an area of a scene"))
+    search.add_arguments(commands.add_parser("search", help="find places of a scene by words or by example"))
+    search_index.add_commands(commands.add_parser)
     checkpoint.add_arguments(
         commands.add_parser("checkpoint", help="import, fetch, list, export or remove models")
     )

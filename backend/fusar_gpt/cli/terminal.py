@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from fusar_gpt.contract import Event, Finished, Progress, Started
+from fusar_gpt.contract import SEARCH, Event, Finished, Progress, Started, Value
 from fusar_gpt.contract.prior_effect import CHANGES, SAME
 from fusar_gpt.findings import PriorEffect, count_by_kind
 from fusar_gpt.findings.caption import warnings_of
@@ -66,7 +66,8 @@ def show_progress(events: Iterable[Event]) -> Iterator[Event]:
                 told = [*warnings_of(event.run), *event.run.warnings]
                 for notice in told:
                     print(f"note: {notice}", file=sys.stderr)
-                show = stack.enter_context(progress_bar(event.chips, "chips"))
+                unit = "slices" if event.run.task == SEARCH else "chips"
+                show = stack.enter_context(progress_bar(event.chips, unit))
             elif isinstance(event, Progress):
                 show(event.done)
             elif isinstance(event, Finished):
@@ -120,3 +121,39 @@ def show_summary(event: Finished) -> None:
             print(f"    {row['target']}: {row['text']}")
         elif run.task not in SEARCHES:
             print(f"    chip {row['chip']}: {row['label'] or row['text']}{known}")
+
+
+def show_places(finished: Sequence[Finished], *, table: bool) -> None:
+    """The places of searches, a scene each: how many, and with a table each of them."""
+    for event in finished:
+        rows = [finding.properties for finding in event.findings]
+        number = "1 place" if len(rows) == 1 else f"{len(rows)} places, the best first"
+        print(f"  {event.run.scene}: {number}")
+        if table:
+            show_table(rows)
+    if table:
+        print("percentile: the share of the slices searched in that scene that are less like the query, in %")
+        print("similarity: a cosine, which ranks the places of one search; its size alone says nothing")
+
+
+def show_table(rows: Sequence[Mapping[str, Value]]) -> None:
+    """Places, a line each; what was matched only where something is known of it."""
+    head = ["rank", "percentile", "similarity", "lon", "lat"]
+    lines = [
+        [
+            f"{row['rank']}",
+            f"{row['percentile']:.1f}",
+            f"{row['similarity']:.3f}",
+            *(_degrees(row[n]) for n in head[3:]),
+        ]
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
+    matched = [str(row.get("matched") or "") for row in rows]
+    for line, told in zip([head, *lines], ["matched" if any(matched) else "", *matched], strict=True):
+        text = "  ".join(word.rjust(width) for word, width in zip(line, widths, strict=True))
+        print(f"    {text}  {told}".rstrip())
+
+
+def _degrees(value: Value) -> str:
+    return f"{value:.5f}" if isinstance(value, float) else "?"

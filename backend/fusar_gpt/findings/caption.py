@@ -10,7 +10,7 @@ from typing import Literal
 import pyproj
 from PIL import Image, ImageDraw, ImageFont
 
-from fusar_gpt.contract import Run
+from fusar_gpt.contract import SEARCH, Run
 from fusar_gpt.frames import LonLatPoints, ScenePoints, SceneWindow
 from fusar_gpt.imagery import Scene
 
@@ -58,7 +58,7 @@ def warnings_of(run: Run) -> list[str]:
         said.append("Simulated scene")
     if run.demonstration:
         said.append("Demonstration model")
-    if run.prior == "none":
+    if run.prior == "none" and run.task != SEARCH:
         said.append("No prior")
     elif run.prior_simulated:
         said.append("Simulated prior")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from fusar_gpt.contract import Finding, SceneBox, Task
+from fusar_gpt.contract import PLACES, Finding, SceneBox, Task
 
 
 def count_by_kind(findings: Iterable[Finding]) -> dict[str, int]:
-    """The findings in a few numbers: objects by class, counts by target, grid hits, texts.
+    """The findings in a few numbers: objects by class, counts by target, grid hits, texts, places.
 
     A count is the area's where there is one, else the sum of the chips'.
     """
@@ -32,6 +32,8 @@ def _kind(finding: Finding) -> dict[str, int]:
         return {f"{p['label']} detected": 1}
     if finding.layer == "grid":
         return {f"grid cells with {p['target']}": int(bool(p["hit"]))}
+    if finding.layer == PLACES:
+        return {"places found": 1}
     if p.get("label") is not None:
         return {f"{p['label']} classified": 1}
     if isinstance(count := p.get("count"), int) and "chip" in p:

@@ -21,7 +21,17 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt import lonlat
-from fusar_gpt.contract import FINDING_COLUMNS, RUN_COLUMNS, Columns, Finding, Run, Value
+from fusar_gpt.contract import (
+    FINDING_COLUMNS,
+    LAYER_COLUMNS,
+    PLACES,
+    RUN_COLUMNS,
+    SEARCH,
+    Columns,
+    Finding,
+    Run,
+    Value,
+)
 from fusar_gpt.contract.prior_effect import PRIOR_EFFECT, PRIOR_EFFECT_COLUMNS
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings.output import whole_file
@@ -36,6 +46,9 @@ _NUMPY: dict[type, tuple[str, Value]] = {
 }
 
 
+_KINDS: tuple[tuple[str, ...], ...] = (tuple(FINDING_COLUMNS), (PLACES,), tuple(LAYER_COLUMNS))
+"""The layers of interpretations, of searches, and of both."""
+
 _WGS84 = "EPSG:4326"
 _NOT_HELD = (
     "The GeoPackage is in WGS 84, because the format would hold the scene's own CRS only as another one that looks "
@@ -46,23 +59,28 @@ _SAME_DEGREES = 1e-8  # a millimetre
 
 def is_findings_file(path: Path) -> bool:
     """Whether a file is a GeoPackage of :func:`write_geopackage` to which nobody has added a layer."""
+    return findings_layers(path) is not None
+
+
+def findings_layers(path: Path) -> frozenset[str] | None:
+    """The layers of findings in a GeoPackage of :func:`write_geopackage`; None for any other file."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
             tables = {name for (name,) in database.execute("SELECT table_name FROM gpkg_contents")}
             columns = {name for _, name, *_ in database.execute("PRAGMA table_info(runs)")}
     except sqlite3.Error:
-        return False
-    return (
-        tables - {"layer_styles", PRIOR_EFFECT} == {*FINDING_COLUMNS, "runs"}
-        and "scene_fingerprint" in columns
-    )
+        return None
+    layers = frozenset(tables - {"layer_styles", PRIOR_EFFECT, "runs"})
+    ours = "scene_fingerprint" in columns and layers in map(frozenset, _KINDS)
+    return layers if ours else None
 
 
 def write_geopackage(
     path: Path, runs: Sequence[Run], findings: Iterable[Finding], effect: PriorEffect | None = None
 ) -> tuple[str, ...]:
-    """Writes the layers ``detections``, ``grid``, ``answers`` (even if empty) and ``runs``.
+    """Writes ``runs`` and the layers of their findings, even if empty: ``detections``, ``grid`` and ``answers``.
 
+    Those of searches have the layer ``places`` instead.
     They are in the CRS of the runs' scenes; a layer has only one, so runs in different CRSs meet in WGS84, and so
     does a run whose CRS does not come back from the file as it is.
     Every layer has the columns ``lon`` and ``lat``: WGS84 degrees of the feature's centre.
@@ -79,7 +97,9 @@ def write_geopackage(
     Raises:
         OutputError: The file cannot be written, or another program has it open; the old file is untouched.
     """
-    by_layer: dict[str, list[Finding]] = {name: [] for name in FINDING_COLUMNS}
+    by_layer: dict[str, list[Finding]] = {
+        name: [] for searched in sorted({run.task == SEARCH for run in runs}) for name in _KINDS[searched]
+    }
     for finding in findings:
         by_layer[finding.layer].append(finding)
     shared = len({run.scene_crs for run in runs}) == 1
@@ -92,7 +112,7 @@ def write_geopackage(
                 temporary.unlink()
                 runs = [replace(run, warnings=(*run.warnings, *told)) for run in runs]
                 _write_layers(temporary, runs, by_layer, effect, own_crs=False)
-            _check_complete(temporary, len(FINDING_COLUMNS) + 1 + (effect is not None))
+            _check_complete(temporary, len(by_layer) + 1 + (effect is not None))
         except (RuntimeError, sqlite3.Error) as error:  # RuntimeError is the base of all of pyogrio's
             reason = " ".join(str(error).split())
             raise OutputError(
@@ -122,10 +142,10 @@ def _write_layers(
 ) -> None:
     """All layers in the CRS of the runs' scenes, else in WGS84."""
     crs, kind = (runs[0].scene_crs, "Polygon") if own_crs else (_WGS84, "MultiPolygon")
-    for name, columns in FINDING_COLUMNS.items():
-        shapes = [shape(each.geometry if own_crs else each.lonlat) for each in by_layer[name]]
-        rows = [{"id": finding.id, **finding.properties} for finding in by_layer[name]]
-        _write_layer(path, name, crs, kind, shapes, columns, rows)
+    for name, found in by_layer.items():
+        shapes = [shape(each.geometry if own_crs else each.lonlat) for each in found]
+        rows = [{"id": finding.id, **finding.properties} for finding in found]
+        _write_layer(path, name, crs, kind, shapes, LAYER_COLUMNS[name], rows)
     if effect is not None:
         drawn = [each.drawn for each in effect.detections]
         shapes = [shape(each.geometry if own_crs else each.lonlat) for each in drawn]
@@ -144,9 +164,14 @@ def _came_back(path: Path, run: Run) -> bool:
     corners = shapely.get_coordinates(shapely.from_wkt(run.area))
     if not np.array_equal(shapely.get_coordinates(shapely.from_wkb(wkb[0])), corners):
         return False
+    return places_alike(written, meant, corners)
+
+
+def places_alike(written: pyproj.CRS, meant: pyproj.CRS, points: NDArray[np.float64]) -> bool:
+    """Whether points [N, 2] lie at the same places in one CRS and the other."""
     if written == meant:
         return True
-    there, here = (_lonlat(corners, crs) for crs in (written, meant))
+    there, here = (_lonlat(points, crs) for crs in (written, meant))
     return bool((np.abs(there - here) < _SAME_DEGREES).all())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
-from fusar_gpt.contract import ENOUGH_DATA, Finding, Run, Value
+from fusar_gpt.contract import ENOUGH_DATA, LAYER_COLUMNS, SEARCH, Finding, Run, Value
 from fusar_gpt.findings.finding import count_by_kind, surest_first
 from fusar_gpt.findings.output import whole_file
 
@@ -35,6 +35,7 @@ _TASKS = {
     "detect": "Detect",
     "describe": "Describe",
     "ask": "Ask",
+    SEARCH: "Search",
 }
 
 
@@ -86,11 +87,13 @@ def load_template(package: str, name: str) -> Template:
 def _section(result: ReportedRun) -> dict[str, Any]:
     """One run's part of the page; rows are the properties of findings."""
     run, findings = result.run, result.findings
-    rows: dict[str, list[dict[str, Value]]] = {"detections": [], "grid": [], "answers": []}
+    rows: dict[str, list[dict[str, Value]]] = {layer: [] for layer in LAYER_COLUMNS}
     for finding in sorted(findings, key=surest_first):
         rows[finding.layer].append(finding.properties)
     without_prior = None
-    if run.prior == "none":
+    if run.task == SEARCH:  # no search uses one
+        pass
+    elif run.prior == "none":
         without_prior = "everywhere"
     elif any(finding.properties["prior"] == "none" for finding in findings):
         without_prior = "in places"

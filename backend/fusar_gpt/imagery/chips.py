@@ -128,6 +128,12 @@ class ChipPlan:
                 yield self._chip(index, int(column), int(row))
                 index += 1
 
+    @property
+    def extent(self) -> shapely.Polygon:
+        """The smallest rectangle of scene pixels that holds all chips of the lattice, also those beside the area."""
+        right, bottom = int(self._columns[-1]) + self._width, int(self._rows[-1]) + self._height
+        return shapely.box(int(self._columns[0]), int(self._rows[0]), right, bottom)
+
     def _touching(self, row: int) -> NDArray[np.bool_]:
         columns = self._columns
         boxes = shapely.box(columns, row, columns + self._width, row + self._height)

@@ -3,13 +3,42 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from transformers import Qwen2_5_VLConfig
+from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import (
+    Qwen2_5_VLTextConfig,
+    Qwen2_5_VLVisionConfig,
+)
 
 VEC_DIM = 64  # length of an AlphaEarth Foundations vector
 
 _CHOICES = {"variant": ("paper", "release"), "fusion": ("modulate", "sum", "concat", "none")}
+
+
+class FusarVisionConfig(Qwen2_5_VLVisionConfig):
+    """Qwen2.5-VL's vision tower, and optionally one with a stem.
+
+    ``stem``: channels of the convolutions in place of patches (``StemVisionTower``), each of which halves the map until
+    a cell is half a token wide; None for Qwen's own tower.
+    """
+
+    stem: list[int] | None = None
+
+    def __post_init__(self, **kwargs: object) -> None:
+        """ValueError for a stem that does not come out at half a token."""
+        super().__post_init__(**kwargs)
+        if self.stem is None:
+            return
+        if not self.stem or not all(isinstance(size, int) and 1 <= size <= 4096 for size in self.stem):
+            raise ValueError(f"a stem is a list of channels from 1 to 4096, not {self.stem}")
+        if self.patch_size != 2 ** (len(self.stem) + 1) or self.spatial_merge_size != 1:
+            raise ValueError(
+                f"a stem of {len(self.stem)} convolutions has patches of {2 ** (len(self.stem) + 1)} px that are not "
+                f"merged, not of {self.patch_size} px merged {self.spatial_merge_size} x {self.spatial_merge_size}"
+            )
+        if self.temporal_patch_size != 1:
+            raise ValueError("a stem sees single images: temporal_patch_size must be 1")
 
 
 class FusarGptConfig(Qwen2_5_VLConfig):
@@ -24,6 +53,10 @@ class FusarGptConfig(Qwen2_5_VLConfig):
     """
 
     model_type = "fusar_gpt"
+    sub_configs_defaults: ClassVar[dict[str, Any]] = {
+        "vision_config": FusarVisionConfig,
+        "text_config": Qwen2_5_VLTextConfig,
+    }
 
     tlm: dict[str, Any] | None = None
 

@@ -24,6 +24,7 @@ from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from fusar_gpt.model.config import FusarGptConfig
+from fusar_gpt.model.stem_tower import StemVisionTower
 from fusar_gpt.model.tlm import TlmLinear, fusion
 
 
@@ -47,7 +48,8 @@ class FusarGptModel(_TlmInitialised, Qwen2_5_VLModel):
     def __init__(self, config: FusarGptConfig) -> None:
         # Qwen's own constructor would run post_init before TLM exists, so its lines are repeated here.
         super(Qwen2_5_VLModel, self).__init__(config)
-        self.visual = Qwen2_5_VisionTransformerPretrainedModel._from_config(config.vision_config)
+        tower = StemVisionTower if config.vision_config.stem else Qwen2_5_VisionTransformerPretrainedModel
+        self.visual = tower._from_config(config.vision_config)
         self.language_model = Qwen2_5_VLTextModel._from_config(config.text_config)
         self.rope_deltas = None
         self.tlm = fusion(config)

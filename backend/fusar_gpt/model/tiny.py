@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
@@ -84,21 +84,25 @@ def tiny_config(
     text_hidden: int = 192,
     tlm_hidden: int = 256,
     sigma: float = 1.0,
+    stem: Sequence[int] | None = None,
 ) -> FusarGptConfig:
     """The tiny architecture for ``tokenizer``: 224 px chips become 14 x 14 visual tokens.
 
-    Hidden sizes are multiples of 32, the width of one attention head. The defaults give about 4 M parameters.
+    Hidden sizes are multiples of 32, the width of one attention head. The defaults give about 4 M parameters. With the
+    channels of a ``stem`` (three, for tokens of 16 px) the vision tower begins with convolutions.
     """
     token = tokenizer.convert_tokens_to_ids
+    patch, merge = (PATCH * MERGE, 1) if stem else (PATCH, MERGE)
     vision = {
         "depth": vision_depth,
         "hidden_size": vision_hidden,
         "intermediate_size": vision_hidden * 5 // 2,
         "num_heads": vision_hidden // _HEAD_DIM,
         "in_channels": 3,
-        "patch_size": PATCH,
-        "spatial_merge_size": MERGE,
+        "patch_size": patch,
+        "spatial_merge_size": merge,
         "temporal_patch_size": 1,
+        "stem": list(stem) if stem else None,
         "window_size": 112,
         "fullatt_block_indexes": list(range((vision_depth - 1) % 3, vision_depth, 3)),
         "out_hidden_size": text_hidden,
@@ -134,11 +138,11 @@ def tiny_config(
     )
 
 
-def tiny_image_processor() -> Qwen2VLImageProcessorPil:
+def tiny_image_processor(patch: int = PATCH, merge: int = MERGE) -> Qwen2VLImageProcessorPil:
     """Qwen's image processor with the tiny sizes: grey 0..255 becomes -1..1, and nothing is ever resized."""
     return Qwen2VLImageProcessorPil(
-        patch_size=PATCH,
-        merge_size=MERGE,
+        patch_size=patch,
+        merge_size=merge,
         temporal_patch_size=1,
         image_mean=[0.5, 0.5, 0.5],
         image_std=[0.5, 0.5, 0.5],

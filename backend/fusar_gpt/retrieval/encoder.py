@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from fusar_gpt.contract import DEFAULT_ENCODER
 from fusar_gpt.retrieval.decoding import Blank
 from fusar_gpt.retrieval.klip import Klip, load_klip
+from fusar_gpt.retrieval.open_clip import OPEN_CLIP, load_open_clip
 
 
 class Encoder(Protocol):
@@ -126,9 +128,11 @@ class KlipEncoder:
 
 
 def open_encoder(name: str = DEFAULT_ENCODER, *, device: str = "auto") -> Encoder:
-    """An encoder by name: a FUSAR-KLIP in the store, a folder or a model hub id.
+    """An encoder by name: a FUSAR-KLIP in the store, a folder or a model hub id, or ``open_clip:`` and a folder.
 
     Raises:
         CheckpointError: It is missing, broken or no encoder, or the device is not there.
     """
+    if name.startswith(OPEN_CLIP):
+        return load_open_clip(Path(name.removeprefix(OPEN_CLIP)).expanduser(), device=device)
     return KlipEncoder(load_klip(name, device=device))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from importlib.util import find_spec
@@ -12,20 +11,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS
 
 from fusar_gpt.errors import OutputError, SceneError
 from fusar_gpt.frames import ScenePoints
+from fusar_gpt.geoparquet import geoparquet_schema
 from fusar_gpt.imagery import Scene
 from fusar_gpt.lonlat import split
+from fusar_gpt.retrieval.strips import NOT_READ
 
 if TYPE_CHECKING:
     from fusar_gpt.retrieval.index import SceneIndex
 
 FOOTPRINTS = "footprints.parquet"
-NOT_READ = 255
-"""Instead of a share of data: nobody has looked at the slice yet."""
 _ROW_GROUP = 20_000
+_TYPES = {
+    **dict.fromkeys(("slice", "col", "row", "side_px"), int),
+    **dict.fromkeys(("side_m", "data_share"), float),
+    **dict.fromkeys(("scene", "fingerprint", "band", "encoder", "encoder_hash"), str),
+}
 
 
 def has_pyarrow() -> bool:
@@ -52,7 +55,7 @@ def write_footprints(index: SceneIndex, scene: Scene, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = _schema()
+    schema = geoparquet_schema(_TYPES)
     try:
         with tempfile.TemporaryDirectory(prefix=".fusar-", dir=path.absolute().parent) as beside:
             temporary = Path(beside, FOOTPRINTS)
@@ -67,34 +70,6 @@ def write_footprints(index: SceneIndex, scene: Scene, path: Path) -> None:
         raise OutputError(
             f"Cannot write {path}: {error.strerror or error}. Check the folder and its free space."
         ) from error
-
-
-def _schema() -> Any:
-    import pyarrow as pa
-
-    geo = {
-        "version": "1.1.0",
-        "primary_column": "geometry",
-        "columns": {
-            "geometry": {
-                "encoding": "WKB",
-                "geometry_types": ["MultiPolygon", "Polygon"],
-                "crs": CRS.from_epsg(4326).to_json_dict(),
-            }
-        },
-    }
-    whole, text, real = pa.int32(), pa.string(), pa.float64()
-    columns = {
-        "slice": whole,
-        "col": whole,
-        "row": whole,
-        "side_px": whole,
-        "side_m": real,
-        "data_share": real,
-    }
-    columns |= dict.fromkeys(("scene", "fingerprint", "band", "encoder", "encoder_hash"), text)
-    columns["geometry"] = pa.binary()
-    return pa.schema(list(columns.items()), metadata={"geo": json.dumps(geo)})
 
 
 def _columns(index: SceneIndex, scene: Scene, numbers: NDArray[np.int64]) -> dict[str, Any]:

@@ -24,19 +24,20 @@ from numpy.typing import NDArray
 from fusar_gpt.errors import Cancelled, OutputError
 from fusar_gpt.imagery import Scene
 from fusar_gpt.retrieval.encoder import Encoder
-from fusar_gpt.retrieval.footprints import FOOTPRINTS, NOT_READ, has_pyarrow, write_footprints
+from fusar_gpt.retrieval.footprints import FOOTPRINTS, has_pyarrow, write_footprints
 from fusar_gpt.retrieval.index_folder import (
     ABOUT,
     DATA,
     TEMPORARY,
     VECTORS,
-    default_folder,
     discard,
     keep_limit,
     remember_seconds,
 )
+from fusar_gpt.retrieval.index_folder import default_folder as default_folder
 from fusar_gpt.retrieval.locking import exclusive, in_use
 from fusar_gpt.retrieval.slicing import OVERLAP, Lattice, lattice
+from fusar_gpt.retrieval.strips import NOT_READ as NOT_READ
 from fusar_gpt.retrieval.strips import SliceImages, enough, slice_images
 
 _FORMAT = 1

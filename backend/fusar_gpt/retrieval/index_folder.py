@@ -24,9 +24,9 @@ import numpy as np
 from fusar_gpt.errors import OutputError
 from fusar_gpt.folders import user_folder
 from fusar_gpt.prior_options import size
-from fusar_gpt.retrieval.footprints import NOT_READ
 from fusar_gpt.retrieval.footprints import write_footprints as write_footprints
 from fusar_gpt.retrieval.locking import moved_away
+from fusar_gpt.retrieval.strips import NOT_READ
 
 ABOUT, VECTORS, DATA = "index.json", "vectors.npy", "data.npy"
 TEMPORARY = ".fusar-"

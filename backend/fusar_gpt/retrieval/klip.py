@@ -90,13 +90,7 @@ class Klip:
         return np.concatenate([nothing, *(vectors.cpu().numpy() for vectors in found)])
 
     def _seen(self, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        side = self.image_px
-        if images.dtype != np.uint8 or images.shape[1:] != (side, side):
-            raise TaskError(
-                f"Images must be grey levels, uint8 [N, {side}, {side}], not {images.dtype} {list(images.shape)}: "
-                "stretch them to 8 bits and resize them first."
-            )
-        return self.model.encode_images(torch.from_numpy(np.ascontiguousarray(images)).to(self.device))
+        return self.model.encode_images(grey_levels(images, self.image_px).to(self.device))
 
     def _read(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
         encoded = self.tokenizer.encode(texts, self.model.config.text.longest)
@@ -105,15 +99,30 @@ class Klip:
         return states, mask, vectors
 
 
+def grey_levels(images: NDArray[np.uint8], side: int) -> Tensor:
+    """Images as a tensor uint8 [N, side, side]; TaskError where they are no such grey levels."""
+    if images.dtype != np.uint8 or images.shape[1:] != (side, side):
+        raise TaskError(
+            f"Images must be grey levels, uint8 [N, {side}, {side}], not {images.dtype} {list(images.shape)}: "
+            "stretch them to 8 bits and resize them first."
+        )
+    return torch.from_numpy(np.ascontiguousarray(images))
+
+
+def device_called(name: str) -> torch.device:
+    """Where to compute: ``auto`` is a GPU where there is one. Raises CheckpointError where the device is not there."""
+    gpu = torch.cuda.is_available()
+    if name not in ("auto", "cpu") and not (name.startswith("cuda") and gpu):
+        raise CheckpointError(f"there is no device {name!r} here: take auto or cpu")
+    return torch.device(("cuda" if gpu else "cpu") if name == "auto" else name)
+
+
 def load_klip(name_or_dir: str | Path, *, device: str = "auto") -> Klip:
     """Loads a checkpoint for use: a name in the store, a folder or a model hub id.
 
     Raises:
         CheckpointError: It is missing, broken or no FUSAR-KLIP, or the device is not there.
     """
-    gpu = torch.cuda.is_available()
-    if device not in ("auto", "cpu") and not (device.startswith("cuda") and gpu):
-        raise CheckpointError(f"there is no device {device!r} here: take auto or cpu")
-    where = torch.device(("cuda" if gpu else "cpu") if device == "auto" else device)
+    where = device_called(device)
     model, tokenizer, card = read_klip(find_folder(str(name_or_dir), "klip-tiny"))
     return Klip(model.eval().to(where), tokenizer, card, where)

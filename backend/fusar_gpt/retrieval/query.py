@@ -22,13 +22,13 @@ _NO = (
     r"|away from|free of|except(?: for)?|neither|nor|\w+n't)\b"
 )
 _ENDS = r"(?=[,.;:!?。、]|\b(?:but|nor|and (?:no|not|with))\b|$)"
-_ENGLISH = re.compile(rf"{_NO}\s+(?P<unwanted>.+?)\s*{_ENDS}")
+_DENIED_EN = re.compile(rf"{_NO}\s+(?P<unwanted>.+?)\s*{_ENDS}")
 _ELSEWHERE = re.compile(r"^(?P<unwanted>.+?) (?:in|at|on|near|beside|along) (?P<wanted>.+)$")
 """In "no ships in the harbour", where nothing else says what to look for."""
 _THERE = re.compile(r"\s+(?:(?:in|on|at|around) it|there|in view|in sight|at all)$")
 
 _NONE = r"(?:看不到|不见|(?<!有)没有|无(?![人线论])|不含|不带|(?<!有)没(?!有))"
-_CHINESE = (
+_DENIED_ZH = (
     re.compile(rf"一[条艘架只个座片]?(?P<unwanted>[^,。;、]+?)[也都]{_NONE}"),
     re.compile(rf"(?:{_NONE}|远离)(?P<unwanted>[^的,。;、]+)的?"),
 )
@@ -98,7 +98,7 @@ def split_negation(text: str) -> tuple[str, list[str]]:
         return ","
 
     wanted = text
-    for pattern in (_ENGLISH, *_CHINESE):
+    for pattern in (_DENIED_EN, *_DENIED_ZH):
         wanted = pattern.sub(take, wanted)
     wanted = _LOOSE.sub("", re.sub(r"\s*,[\s,]*", ", ", wanted))
     if unwanted and not content(wanted) and (elsewhere := _ELSEWHERE.match(unwanted[-1])):

@@ -17,8 +17,11 @@ from fusar_gpt.imagery import ChipPixels, Scene
 from fusar_gpt.imagery.chips import CellMeans, pieces, resized
 from fusar_gpt.retrieval.slicing import Lattice
 
-_STRIP_CELLS = 32_000_000
-"""Most pixels of a strip; two are in memory at once, of two bytes a pixel."""
+NOT_READ = 255
+"""Instead of a share of data: nobody has looked at the slice yet."""
+
+_STRIP_CELLS = 8_000_000
+"""Most pixels of a strip; two are in memory at once. It takes 0.1 s to read, for which alone the encoder waits."""
 _STRIP_MEANS = 4_000_000
 """Where pixels are averaged: that takes some 40 bytes each for a moment."""
 _LEAST_ROWS = 4

@@ -56,13 +56,7 @@ class KlipTokenizer:
     @classmethod
     def read(cls, folder: Path) -> KlipTokenizer:
         """The tokenizer of a folder; ValueError or OSError when it is none."""
-        text = (folder / TOKENIZER_FILE).read_text(encoding="utf-8")
-        try:
-            return cls(Tokenizer.from_str(text))
-        except CheckpointError:
-            raise
-        except Exception as error:  # the library raises nothing more exact
-            raise ValueError(f"no tokenizer: {error}") from error
+        return cls(read_tokenizer(folder / TOKENIZER_FILE))
 
     def pieces(self, text: str) -> list[int]:
         """The ids of a text without any special tokens."""
@@ -89,11 +83,7 @@ class KlipTokenizer:
             TooLarge: A text has more than ``longest`` tokens.
         """
         sentences = [self.sentence([self.pieces(text)]) for text in texts]
-        for text, sentence in zip(texts, sentences, strict=True):
-            if len(sentence) > longest:
-                raise TooLarge(
-                    f"the text {text[:40]!r}... has {len(sentence)} tokens and at most {longest} are read: shorten it"
-                )
+        refuse_longer(texts, sentences, longest)
         return self.batch(sentences)
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -129,6 +119,24 @@ class KlipTokenizer:
                 spelled = letters >= 4 and len(places) > _SPELLED * letters
                 unknown += spelled or any(encoding.ids[place] == self.unknown for place in places)
         return unknown / max(words, 1)
+
+
+def read_tokenizer(file: Path) -> Tokenizer:
+    """The library's tokenizer of a file; ValueError or OSError when it is none."""
+    content = file.read_text(encoding="utf-8")
+    try:
+        return Tokenizer.from_str(content)
+    except Exception as error:  # the library raises nothing more exact
+        raise ValueError(f"no tokenizer: {error}") from error
+
+
+def refuse_longer(texts: Sequence[str], sentences: Sequence[Sequence[int]], longest: int) -> None:
+    """TooLarge where the tokens of a text are more than ``longest``."""
+    for text, sentence in zip(texts, sentences, strict=True):
+        if len(sentence) > longest:
+            raise TooLarge(
+                f"the text {text[:40]!r}... has {len(sentence)} tokens and at most {longest} are read: shorten it"
+            )
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> KlipTokenizer:

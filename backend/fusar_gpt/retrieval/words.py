@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fusar_gpt.retrieval.encoder import Encoder
@@ -44,7 +44,7 @@ _SYNONYMS = tuple(
         "dense|crowded|packed|密集|拥挤",
         "at least|no fewer than|no less than|至少",
         "at most|no more than|至多",
-        "calm|still|quiet|静|平静",
+        "calm|quiet|静|平静",
         "beside|near|nearby|alongside|not far from|旁|附近|旁边",
         "centre|center|middle|中央|中心",
         "image|picture|photo|图",
@@ -62,14 +62,16 @@ _SYNONYMS = tuple(
 )
 """Words that mean nearly the same, English ones as singulars; a word is read as the first that an encoder knows."""
 
-_ENGLISH = (
+_FUNCTION_EN = (
     "a an the of in on at by to from for with and or but is are be it its this that these those there where which who "
     "what some any all i me we us can you please find show search look locate get give see want need like as such "
-    "place places area areas view into very quite else no not without nor"
+    "place places area areas view into very quite else"
 )
-_CHINESE = "的了着过是有在里内和与及或请找出寻查搜索看很都也就把被这那哪些个只艘条架处吗呢吧任何没无"
-_FUNCTION = frozenset([*_ENGLISH.split(), *_CHINESE])
+_FUNCTION_ZH = "的了着过是有在里内和与及或请找出寻查搜索看很都也就把被这那哪些个只艘条架处吗呢吧任何"
+_FUNCTION = frozenset([*_FUNCTION_EN.split(), *_FUNCTION_ZH])
 """Words that show nothing by themselves: nobody is told that an encoder does not know them."""
+_DENIALS = frozenset(("no", "not", "without", "nor", "neither", "没", "无"))
+"""Words that show nothing either, but of which it is told."""
 
 _SIMPLIFIED = str.maketrans(
     "機場飛車農樹碼頭築區陸靜無沒灣邊個條隻運處裡側線灘艦輪貨魚軍樓廠與門島橋綠鄉鎮開",
@@ -147,7 +149,8 @@ def in_known_words(text: str, encoder: Encoder) -> Reading:
 
 def content(text: str) -> list[str]:
     """The words of a :func:`plain` text that show something; numbers alone do not."""
-    return [piece for piece in _PIECE.findall(text) if piece[0].isalpha() and piece not in _FUNCTION]
+    pieces = (piece for piece in _PIECE.findall(text) if piece[0].isalpha())
+    return [piece for piece in pieces if piece not in _FUNCTION and piece not in _DENIALS]
 
 
 def concepts(text: str) -> tuple[str, ...]:
@@ -159,17 +162,19 @@ def concepts(text: str) -> tuple[str, ...]:
     for piece in _PIECE.findall(text.replace("two thirds", "")):
         if piece in _GROUP_OF and (piece.isascii() or len(piece) > 1 or piece in "船港湖"):
             found[_SYNONYMS[_GROUP_OF[piece][0]][0]] = None
-        elif len(piece) > 1 and piece.isascii() and piece.isalpha() and piece not in _FUNCTION:
+        elif len(piece) > 1 and piece.isascii() and content(piece):
             found[singular(piece)] = None
     return tuple(found)
 
 
-def examples(encoder: Encoder, chinese: bool, most: int = 8) -> Sequence[str]:
-    """Some words that an encoder knows, in the language of a text where it knows any of that."""
-    heads = (word for group in _SYNONYMS for word in group if word.isascii() != chinese)
-    known = [word for word in heads if _knows(encoder, word)] or sorted(encoder.words)
-    groups = {_GROUP_OF.get(word, (word, False))[0]: word for word in reversed(known)}
-    return [groups[key] for key in reversed(groups)][:most]
+def examples(encoder: Encoder, chinese: bool, most: int = 8) -> list[str]:
+    """Some words that an encoder knows, in Chinese or English if it knows any of ours in that."""
+    known: dict[int, str] = {}
+    for number, group in enumerate(_SYNONYMS):
+        for word in group:
+            if word.isascii() != chinese and _knows(encoder, word):
+                known.setdefault(number, word)
+    return (list(known.values()) or sorted(encoder.words))[:most]
 
 
 def _candidates(word: str) -> Iterator[str]:

@@ -86,7 +86,10 @@ class Encoders:
 def _described(source: str) -> EncoderCard:
     """What is told of the default. Raises CheckpointError where it is missing."""
     if source.startswith(OPEN_CLIP):
-        name = Path(source.removeprefix(OPEN_CLIP)).name
+        folder = Path(source.removeprefix(OPEN_CLIP)).expanduser()
+        if not folder.is_dir():
+            raise CheckpointError(f"{folder} is not a folder: give {OPEN_CLIP} and the folder of a model")
+        name = folder.resolve().name
         return EncoderCard(f"{OPEN_CLIP}{name}", name, demonstration=False)
     folder = store.find_folder(source, DEFAULT_ENCODER)
     card = KlipCard.read(folder)

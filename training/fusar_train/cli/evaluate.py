@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "checkpoint", nargs="?", metavar="CHECKPOINT", help="a checkpoint's folder or name, or cfar"
     )
     parser.add_argument(
-        "data", nargs="?", metavar="DATA", help="a folder of records, simulated:N, or ssdd:FOLDER"
+        "data", nargs="?", metavar="DATA", help="a folder of records, simulated:N, varied:N, or ssdd:FOLDER"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="for report, figures and predictions")
     parser.add_argument(
@@ -49,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of draws and bootstrap; default: 0")
     parser.add_argument(
         "--overlaps", action="store_true", help="tell apart the images of ground of the train split (minutes)"
+    )
+    parser.add_argument(
+        "--brighter",
+        type=decibels,
+        default=0.0,
+        metavar="DB",
+        help="show the images so many dB brighter, such as 6 or -6",
     )
     add_without_targets(parser)
     parser.add_argument(
@@ -102,6 +109,14 @@ def tasks(text: str) -> tuple[Task, ...]:
     except ValueError:
         names = ", ".join(task.value for task in Task)
         raise argparse.ArgumentTypeError(f"{text!r} must be some of {names}") from None
+
+
+def decibels(text: str) -> float:
+    """A number of dB that leaves something to see."""
+    value = float(text)
+    if not -40 <= value <= 40:
+        raise argparse.ArgumentTypeError(f"{text} dB is out of bounds: take -40 to 40")
+    return value
 
 
 def priors(text: str) -> tuple[str, ...]:

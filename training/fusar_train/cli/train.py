@@ -18,7 +18,12 @@ def add_tiny_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``fusar-train tiny``."""
     add_out(parser, "where the checkpoint goes")
     parser.add_argument(
-        "--real", type=Path, metavar="DIR", help="SSDD images to mix in (JPEGImages, Annotations)"
+        "--real",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="records with ships to mix in, or SSDD as it comes (JPEGImages, Annotations); may be repeated",
     )
     parser.add_argument(
         "--settings", type=Path, default=TINY, metavar="YAML", help="default: fusar_train/pretrain/tiny.yaml"
@@ -26,13 +31,23 @@ def add_tiny_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start", type=Path, metavar="DIR", help="begin from this checkpoint, not from scratch"
     )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the run in --out, which was stopped"
+    )
     parser.set_defaults(run=_tiny)
 
 
 def _tiny(arguments: argparse.Namespace) -> None:
     from fusar_train.pretrain.train import train_tiny
 
-    train_tiny(arguments.out, arguments.real, arguments.settings, arguments.start)
+    train_tiny(
+        arguments.out,
+        arguments.real,
+        arguments.settings,
+        arguments.start,
+        planes=arguments.planes,
+        resume=arguments.resume,
+    )
 
 
 def add_arguments(stage: int, parser: argparse.ArgumentParser) -> None:

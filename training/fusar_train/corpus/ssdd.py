@@ -5,7 +5,7 @@ The images carry no land cover and no coordinates, so their chips have no prior 
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -15,8 +15,12 @@ from PIL import Image
 
 from fusar_gpt.frames import ChipBox, SceneBox
 from fusar_train.corpus.chip import LabelledBox, LabelledChip, clip_objects, no_prior
+from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import xml_file
 from fusar_train.corpus.overlap import Picture, find_overlaps
+from fusar_train.corpus.record import Record, whole_window
+from fusar_train.corpus.records import read_records
+from fusar_train.corpus.sidecars import WITHOUT_TEXTS
 from fusar_train.corpus.voc import voc_box
 
 HELD_OUT = 0.15
@@ -25,11 +29,19 @@ SPLIT_SEED = 20261120
 
 @dataclass(frozen=True)
 class Annotated:
-    """One image uint8 [h, w] with its ship boxes float64 [N, 4] as (left, top, right, bottom), 0-based edges."""
+    """One image with its ships.
+
+    Attributes:
+        name: Of the image.
+        image: Grey, uint8 [h, w].
+        boxes: Float64 [N, 4] as (left, top, right, bottom), 0-based edges.
+        doubtful: Boxes of what may be a ship or not, likewise; no chip shows any of them.
+    """
 
     name: str
     image: NDArray[np.uint8]
     boxes: NDArray[np.float64]
+    doubtful: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
 
 
 def read_voc(folder: Path) -> list[Annotated]:
@@ -41,6 +53,37 @@ def read_voc(folder: Path) -> list[Annotated]:
         boxes = [astuple(voc_box(corners, str(path))) for corners in xml_file(path).iter("bndbox")]
         images.append(Annotated(path.stem, image, np.array(boxes, np.float64).reshape(-1, 4)))
     return images
+
+
+def annotated(folder: Path) -> list[Annotated]:
+    """The images of a folder of records that may be learned from, and whose ships are all listed.
+
+    These are those of the split "train", or those without any split where there are no splits at all.
+
+    Raises:
+        CorpusError: The records cannot be read, or none can be learned from.
+    """
+    records = list(read_records(folder, WITHOUT_TEXTS))
+    learned = [one for one in records if one.split == "train"] or [
+        one for one in records if one.split is None
+    ]
+    images = [_annotated(one) for one in learned if "ship" in one.complete()]
+    if not images:
+        raise CorpusError(
+            f"{folder} has no record of the split train whose ships are all listed: give another."
+        )
+    return images
+
+
+def _annotated(record: Record) -> Annotated:
+    at = whole_window(record)
+    corner = np.array([at.col, at.row] * 2)
+    sure, doubtful = (
+        np.array([astuple(item.box) for item in record.objects if item.difficult is doubt], np.float64)
+        for doubt in (False, True)
+    )
+    boxes = [found.reshape(-1, 4) - corner for found in (sure, doubtful)]
+    return Annotated(record.id, np.asarray(Image.fromarray(record.pixels()).convert("L")), *boxes)
 
 
 def split(images: list[Annotated]) -> tuple[list[Annotated], list[Annotated]]:
@@ -77,15 +120,25 @@ def cut(image: Annotated, left: float, top: float, side: float, chip_px: int) ->
     scale = chip_px / (window[2] - window[0])
     boxes = (image.boxes - np.array(window[:2] * 2)) * scale
     objects, clean = clip_objects([tuple(box) for box in boxes], ["ship"] * len(boxes), chip_px, chip_px)
-    if not clean:
+    if not clean or _touches(window, image.doubtful):
         return None
     chip = pixels.crop(window).resize((chip_px, chip_px), Image.Resampling.BICUBIC)
     unknown = np.full((chip_px // 16, chip_px // 16), -1, dtype=np.int64)
     return LabelledChip(np.asarray(chip), objects, *no_prior(), None, unknown, "ssdd")
 
 
-def random_cut(image: Annotated, chip_px: int, rng: np.random.Generator) -> LabelledChip:
-    """A random chip: any scale from 110 px to the whole image, turned and mirrored, a quarter of them shipless."""
+def _touches(window: tuple[int, int, int, int], boxes: NDArray[np.float64]) -> bool:
+    """Whether a window (left, top, right, bottom) shares ground with any of some boxes [N, 4]."""
+    left, top, right, bottom = window
+    apart = (boxes[:, 0] >= right) | (boxes[:, 2] <= left) | (boxes[:, 1] >= bottom) | (boxes[:, 3] <= top)
+    return not bool(apart.all())
+
+
+def random_cut(image: Annotated, chip_px: int, rng: np.random.Generator) -> LabelledChip | None:
+    """A random chip: any scale from 110 px to the whole image, turned and mirrored, a quarter of them shipless.
+
+    None where doubtful ships are in the way.
+    """
     height, width = image.image.shape
     wants_empty = rng.random() < 0.25
     for _ in range(30):
@@ -96,6 +149,8 @@ def random_cut(image: Annotated, chip_px: int, rng: np.random.Generator) -> Labe
         record = cut(image, left, top, side, chip_px)
         if record is not None and bool(record.objects) != wants_empty:
             return turn(record, int(rng.integers(4)), bool(rng.integers(2)), rng)
+    if len(image.doubtful):
+        return None
     return turn(whole(image, chip_px), int(rng.integers(4)), bool(rng.integers(2)), rng)
 
 

@@ -166,7 +166,7 @@ def evaluate(args: argparse.Namespace) -> tuple[LabelledImages, list[Prediction]
     card = engine.card if engine else None
     if engine and (other := calibration_of(engine.card, engine.hash)[1]):
         print(f"note: {other}", file=sys.stderr)
-    images = open_images(args.data, args.split, card, args.limit, args.seed, overlaps=args.overlaps)
+    images = shown_images(args, card)
     path = args.predictions or (args.out / PREDICTIONS_FILE if args.out else None)
     if path:
         check_writable(path)
@@ -218,7 +218,7 @@ def answers(
                 for batch in ask(engine, images, condition, args.tasks, show):
                     first += batch if prior == kinds[0] else []
                     yield batch
-    native = open_images(args.data, args.split, None, args.limit, args.seed, overlaps=args.overlaps)
+    native = shown_images(args, None)
     classical = list(baselines.detect_by_cfar(native, args.tasks, Cfar()))
     yield classical
     asked = first or classical
@@ -228,6 +228,12 @@ def answers(
     yield baselines.always_one(asked)
     yield baselines.commonest(asked, seen, origin)
     yield baselines.neighbour(asked)
+
+
+def shown_images(args: argparse.Namespace, card: Card | None) -> LabelledImages:
+    """The images that are asked about, as bright as they are to be."""
+    images = open_images(args.data, args.split, card, args.limit, args.seed, overlaps=args.overlaps)
+    return images.brighter(args.brighter) if args.brighter else images
 
 
 def train_questions(

@@ -28,6 +28,7 @@ from fusar_train.evaluation.slices import CLEAN, INSHORE, OFFSHORE, OVERLAPPING,
 from fusar_train.simulation import simulate_chip
 from fusar_train.simulation.chip import CALIBRATION_STREAM, CHOICE_STREAM, TEST_STREAM, TRAIN_STREAM
 from fusar_train.simulation.records import caption
+from fusar_train.simulation.varied import simulate_varied_chip
 
 MOST_CLASSIFIED = 10
 """Boxes of one image whose class is asked."""
@@ -47,6 +48,12 @@ _STREAMS = {
     CALIBRATION: CALIBRATION_STREAM,
     "test": TEST_STREAM,
 }
+
+SIMULATED: dict[str, Callable[[int, int], LabelledChip]] = {
+    "simulated": simulate_chip,
+    "varied": simulate_varied_chip,
+}
+"""Kinds of simulated chips, by number and stream."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +111,16 @@ class LabelledImages:
             self, count=len(kept), id_of=lambda i: self.id_of(kept[i]), make=lambda i: self.make(kept[i])
         )
 
+    def brighter(self, db: float) -> LabelledImages:
+        """The same images, so many dB brighter or darker, as a wrong stretch of amplitudes shows them."""
+        factor = np.float32(10 ** (db / 20))
+
+        def make(index: int) -> LabelledImage:
+            image = self.make(index)
+            return replace(image, pixels=np.clip(np.rint(image.pixels * factor), 0, 255).astype(np.uint8))
+
+        return replace(self, name=f"{self.name}, {db:+g} dB", make=make)
+
 
 def open_images(
     data: str,
@@ -117,7 +134,7 @@ def open_images(
     """Opens a data set.
 
     Args:
-        data: A folder or file of stored records, ``simulated:N``, or ``ssdd:FOLDER``.
+        data: A folder or file of stored records, ``simulated:N``, ``varied:N``, or ``ssdd:FOLDER``.
         split: "train", "val", "test" or ``CALIBRATION``.
         card: The model that will be asked; None leaves images in their own pixels and asks about all classes.
         limit: Take at most so many images, kept in order.
@@ -130,10 +147,10 @@ def open_images(
         CorpusError: A stored record makes no sense.
     """
     kind, _, rest = data.partition(":")
-    if kind == "simulated":
+    if kind in SIMULATED:
         if not rest.isdecimal() or not 0 < int(rest) <= 10**7:
-            raise PredictionsError(f"{data!r} names no number of chips: write it as simulated:300.")
-        found = simulated_images(int(rest), split, card)
+            raise PredictionsError(f"{data!r} names no number of chips: write it as {kind}:300.")
+        found = simulated_images(int(rest), split, card, kind)
     elif kind == "ssdd":
         special = {CALIBRATION: SHARED_GROUND, "test": HELD_OUT if overlaps else "test"}
         found = ssdd_images(Path(rest), special.get(split, split), card)
@@ -146,15 +163,15 @@ def open_images(
     return found.subset(np.sort(np.random.default_rng(seed).permutation(len(found))[:limit]).tolist())
 
 
-def simulated_images(count: int, split: str, card: Card | None) -> LabelledImages:
-    """Chips of a simulation stream; training never draws from the test stream."""
-    name = f"simulated {split}"
+def simulated_images(count: int, split: str, card: Card | None, kind: str = "simulated") -> LabelledImages:
+    """Chips of a simulation stream, of a kind of ``SIMULATED``; training never draws from the test stream."""
+    name = f"{kind} {split}"
 
     def id_of(index: int) -> str:
         return f"{name}/{index:06}"
 
     def make(index: int) -> LabelledImage:
-        record = simulate_chip(index, _STREAMS[split])
+        record = SIMULATED[kind](index, _STREAMS[split])
         slices = slices_of(record.image, record.boxes(ANY), record.boxes(SHIP))
         return image_of(id_of(index), sized(record, card), LABELS, [caption(record)], slices)
 

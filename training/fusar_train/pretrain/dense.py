@@ -5,6 +5,7 @@ It is used in training only and is not part of the checkpoint.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -21,28 +22,38 @@ NEIGHBOUR = 0.25
 
 
 class DenseHead(nn.Module):
-    """From visual tokens [N, T, C] to class logits [N, T, 2], boxes [N, T, 4] and cover logits [N, T, 8].
+    """From visual tokens [N, T, C] to class logits [N, K, 2], boxes [N, K, 4] and cover logits [N, T, 8].
 
-    A box is (left, top, right, bottom) as distances from the token's centre in token sides, positive outward. Every
-    token next to an object's centre gives its box, so that a chip of few objects still teaches much.
+    Classes and boxes are of K = T ``fine``^2 cells, row by row, ``fine`` along each side of a token: so a token learns
+    where within it objects lie. A box is (left, top, right, bottom) as distances from the cell's centre in cell sides,
+    positive outward. Every cell next to an object's centre gives its box, so that a chip of few objects still teaches
+    much. The tokens must be those of a square image.
     ``words`` predicts, from the tokens, the embeddings of the words with which the prompt set ``compact`` names their
     objects: so the tower learns to write what the language model has to answer.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, fine: int = 1) -> None:
         super().__init__()
+        self.fine = fine
         self.norm = nn.LayerNorm(channels)
         self.hidden = nn.Linear(channels, channels)
         self.cell = nn.Linear(channels, channels)
         self.sides = nn.Linear(channels, 4 * channels)
-        self.out = nn.Linear(channels, len(LABELS) + 4 + len(COVER_NAMES))
-        nn.init.constant_(self.out.bias[: len(LABELS)], -3.5)
+        self.out = nn.Linear(channels, fine**2 * (len(LABELS) + 4) + len(COVER_NAMES))
+        nn.init.constant_(self.out.bias[: fine**2 * len(LABELS)], -3.5)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Class logits, boxes, cover logits."""
         out = self.out(functional.gelu(self.hidden(self.norm(tokens))))
-        classes, boxes, cover = out.split([len(LABELS), 4, len(COVER_NAMES)], dim=-1)
-        return classes, boxes + 0.5, cover
+        sizes = [self.fine**2 * len(LABELS), self.fine**2 * 4, len(COVER_NAMES)]
+        classes, boxes, cover = out.split(sizes, dim=-1)
+        return self._cells(classes), self._cells(boxes) + 0.5, cover
+
+    def _cells(self, said: Tensor) -> Tensor:
+        """What tokens [N, T, fine^2 x V] say of their cells, as [N, K, V] row by row."""
+        side = math.isqrt(said.shape[1])
+        cells = said.reshape(len(said), side, side, self.fine, self.fine, -1)
+        return cells.transpose(2, 3).flatten(1, 4)
 
     def words(self, tokens: Tensor, numbers: Tensor, sides: Tensor) -> dict[str, Tensor]:
         """Logits over the embeddings of numbers [225, C] and of the four sides of boxes [4, 129, C].
@@ -64,14 +75,15 @@ def _alike(said: Tensor, table: Tensor) -> Tensor:
     return functional.normalize(said, dim=-1) @ directions * ALIKE_SCALE
 
 
-def dense_targets(records: Sequence[LabelledChip], token_px: int) -> BoxTargets:
-    """The truth for the head at each of T tokens.
+def dense_targets(records: Sequence[LabelledChip], token_px: int, fine: int = 1) -> BoxTargets:
+    """The truth for the head at each of T tokens, or of ``fine`` x ``fine`` cells of each; land cover is of tokens.
 
     ``classes`` [N, T, 2] 0/1 at the token of an object's centre; ``near`` bool [N, T] at it and its eight neighbours,
     where ``boxes`` [N, T, 4] and ``sides`` [N, T, 4] (how many whole pixels the box reaches over the token on the left,
     up, right and down) are of the nearest object; ``cover`` [N, T] (-1 unknown).
     """
-    rows, cols = records[0].cover.shape
+    rows, cols = (fine * side for side in records[0].cover.shape)
+    cell_px = token_px / fine
     classes = torch.zeros(len(records), rows, cols, len(LABELS))
     boxes = torch.zeros(len(records), rows, cols, 4)
     far = torch.full((len(records), rows, cols), torch.inf)
@@ -79,7 +91,7 @@ def dense_targets(records: Sequence[LabelledChip], token_px: int) -> BoxTargets:
     for i, record in enumerate(records):
         for item in record.objects:
             edges = torch.tensor([item.box.left, item.box.top, item.box.right, item.box.bottom])
-            left, top, right, bottom = edges / token_px
+            left, top, right, bottom = edges / cell_px
             x, y = (left + right) / 2, (top + bottom) / 2
             col, row = min(int(x), cols - 1), min(int(y), rows - 1)
             classes[i, row, col, LABELS.index(item.label)] = 1
@@ -89,7 +101,7 @@ def dense_targets(records: Sequence[LabelledChip], token_px: int) -> BoxTargets:
             ys, xs = centres[mine].unbind(-1)
             boxes[i][mine] = torch.stack([xs - left, ys - top, right - xs, bottom - ys], dim=-1)
     cover = torch.stack([torch.from_numpy(record.cover) for record in records])
-    sides = ((boxes + 0.5) * token_px).round().long()
+    sides = ((boxes + 0.5) * cell_px).round().long()
     dense = {"classes": classes, "boxes": boxes, "sides": sides}
     flat = {name: value.flatten(1, 2) for name, value in dense.items()}
     return {"cover": cover.flatten(1), "near": torch.isfinite(far).flatten(1)} | flat

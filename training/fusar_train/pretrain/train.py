@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +35,7 @@ from fusar_gpt.model import (
     tiny_tokenizer,
 )
 from fusar_gpt.model.folder import CARD_TASKS
+from fusar_gpt.model.tiny import MERGE, PATCH
 from fusar_train.corpus.chip import LABELS
 from fusar_train.pretrain import TINY
 from fusar_train.pretrain.batches import Batch, Batches, Mixture
@@ -47,10 +50,21 @@ from fusar_train.pretrain.language import (
 )
 from fusar_train.pretrain.muon import Muon
 from fusar_train.pretrain.questions import TEXTS, vocabulary
+from fusar_train.pretrain.states import (
+    FOLDER,
+    PretrainError,
+    Progress,
+    load_optimizers,
+    load_weights,
+    read_progress,
+    save_progress,
+)
 from fusar_train.simulation.ground import PIXEL_M
 from fusar_train.validation import Count, Number, Positive, Whole, read_yaml
 
 HEAD = "dense_head.safetensors"
+APART, RESUMED_APART = 10_000_000, 1_000_000
+"""Between the numbers of the chips of two processes, and of a run before and after it was stopped."""
 WARM_UP = 0.04
 LOG_EVERY = 20
 
@@ -76,6 +90,22 @@ class Phase:
     other_rate: Positive
     remember: Whole = 0
 
+    def rate_of(self, optimizer: torch.optim.Optimizer) -> float:
+        """The rate of the matrices, or of all else."""
+        return self.matrix_rate if isinstance(optimizer, Muon) else self.other_rate
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Tower:
+    """The vision tower: its blocks, their width, and the channels of its stem; None for Qwen's patches."""
+
+    depth: Count = 6
+    hidden: Count = 128
+    stem: list[Count] | None = None
+
+
+QWEN_TOWER = Tower()
+
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class PretrainSettings:
@@ -87,10 +117,12 @@ class PretrainSettings:
     save_every_s: Positive
     mixture: Mixture
     phases: list[Phase]
+    tower: Tower = QWEN_TOWER
+    fine: Count = 1
 
 
-def tiny_card(real: bool) -> Card:
-    """The card of the tiny model."""
+def tiny_card(real: bool, patch: int = PATCH, merge: int = MERGE) -> Card:
+    """The card of a tiny model whose tokens are ``merge`` patches of ``patch`` px wide."""
     data = "simulated SAR chips with real AlphaEarth Foundations vectors of 2024"
     return Card(
         name="tiny",
@@ -98,8 +130,8 @@ def tiny_card(real: bool) -> Card:
         prompt_set="compact",
         width=224,
         height=224,
-        patch=8,
-        merge=2,
+        patch=patch,
+        merge=merge,
         ground_m=224 * PIXEL_M,
         targets=list(LABELS),
         demonstration=True,
@@ -118,13 +150,17 @@ def tiny_card(real: bool) -> Card:
     )
 
 
-def new_model(real: bool, seed: int) -> tuple[FusarGptForConditionalGeneration, FusarGptProcessor]:
+def new_model(
+    real: bool, seed: int, tower: Tower = QWEN_TOWER
+) -> tuple[FusarGptForConditionalGeneration, FusarGptProcessor]:
     """An untrained tiny model and its processor."""
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer(vocabulary())
-    model = FusarGptForConditionalGeneration(tiny_config(tokenizer))
+    config = tiny_config(tokenizer, vision_depth=tower.depth, vision_hidden=tower.hidden, stem=tower.stem)
+    model = FusarGptForConditionalGeneration(config)
     order_numbers(model, tokenizer)
-    return model, FusarGptProcessor(tokenizer, tiny_image_processor(), tiny_card(real))
+    sizes = config.vision_config.patch_size, config.vision_config.spatial_merge_size
+    return model, FusarGptProcessor(tokenizer, tiny_image_processor(*sizes), tiny_card(real, *sizes))
 
 
 class TinyTrainer:
@@ -134,58 +170,72 @@ class TinyTrainer:
         self,
         settings: PretrainSettings,
         out: Path,
-        real: Path | None,
+        real: Sequence[Path] = (),
+        planes: Path | None = None,
         start: Path | None = None,
         rank: int = 0,
+        resume: bool = False,
     ) -> None:
         self.settings, self.out, self.rank = settings, out, rank
-        self.model, self.processor = new_model(real is not None, settings.seed)
+        self.progress = read_progress(out) if resume else Progress()
+        self.model, self.processor = new_model(bool(real or planes), settings.seed, settings.tower)
         if start:
             self.model.load_state_dict(load_checkpoint(start, device="cpu").model.state_dict())
         record_attention(self.model)
-        self.head = DenseHead(self.model.config.vision_config.out_hidden_size)
+        self.head = DenseHead(self.model.config.vision_config.out_hidden_size, settings.fine)
         if start and (start / HEAD).exists():
             self.head.load_state_dict(load_file(start / HEAD))
+        if resume:
+            load_weights(out, self.model, self.head)
+            self.progress = replace(self.progress, resumed=self.progress.resumed + 1)
         self.language = LanguageLoss(self.processor.tokenizer)
-        seed = settings.seed + 10_000_000 * rank
-        chips = settings.mixture.chips(seed, real)
+        seed = settings.seed + APART * rank + RESUMED_APART * self.progress.resumed
+        chips = settings.mixture.chips(seed, *real, planes=planes)
         size = settings.batch // settings.processes
-        self.batches = Batches(chips, self.processor, self.model, size, seed)
+        self.batches = Batches(chips, self.processor, self.model, size, seed, settings.fine)
         out.mkdir(parents=True, exist_ok=True)
 
     def run(self) -> None:
-        """All phases, saving now and then, so that a usable checkpoint lies in the folder at any time."""
-        for phase in self.settings.phases:
-            self.run_phase(phase)
+        """All phases that are left, saving now and then, so that a usable checkpoint is there at any time."""
+        for number in range(self.progress.phase, len(self.settings.phases)):
+            self.run_phase(self.settings.phases[number])
+            self.progress = Progress(number + 1, resumed=self.progress.resumed)
             self.save()
 
     def run_phase(self, phase: Phase) -> None:
-        """One phase, until its steps or its minutes are over."""
+        """One phase, from where it is, until its steps or its minutes are over."""
         trained = self.freeze_others(phase)
         kept = phase.remember // self.settings.processes
         encode = partial(visual_tokens, self.model)
         stream = self.batches.remembered(kept, encode) if kept else iter(self.batches)
         optimizers = make_optimizers(trained, phase)
-        rates = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
+        rates = [
+            (group, phase.rate_of(optimizer)) for optimizer in optimizers for group in optimizer.param_groups
+        ]
+        before = self.progress
+        if before.step:
+            load_optimizers(self.out, optimizers)
         start = saved = time.monotonic()
         recent: list[dict[str, float]] = []
-        for step, batch in enumerate(stream, start=1):
+        for step, batch in enumerate(stream, start=before.step + 1):
             losses = self.losses(batch, phase)
             recent.append({name: value.item() for name, value in losses.items()})
             backward(losses, [p for _, p in trained])
             now = time.monotonic()
-            done = from_process_0(max(step / phase.steps, (now - start) / 60 / phase.minutes))
+            seconds = from_process_0(before.seconds + now - start)
+            done = max(step / phase.steps, seconds / 60 / phase.minutes)
             for group, rate in rates:
                 group["lr"] = rate * (min(done / WARM_UP, 1.0) * max(0.01, 1 - done))
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
+            self.progress = replace(before, step=step, seconds=seconds)
             if step % LOG_EVERY == 0 or done >= 1.0:
-                self.log(phase, step, now - start, recent)
+                self.log(phase, step, seconds, recent)
                 recent = []
             if now - saved > self.settings.save_every_s:
                 saved = now
-                self.save()
+                self.save(optimizers)
             if done >= 1.0:
                 return
 
@@ -201,7 +251,7 @@ class TinyTrainer:
         tokens = visual_tokens(self.model, batch.inputs) if batch.tokens is None else batch.tokens
         losses: dict[str, Tensor] = {}
         if phase.dense:
-            dense = dense_loss(self.head(tokens), batch.dense)
+            dense = dense_loss(self.head(tokens), batch.cells)
             table = self.model.get_input_embeddings().weight
             said = self.head.words(tokens, table[self.language.numbers], table[self.language.sides])
             words = words_loss(said, batch.dense, self.language.soft)
@@ -214,10 +264,11 @@ class TinyTrainer:
             losses |= {name: phase.language * value for name, value in spoken.items()}
         return losses
 
-    def save(self) -> None:
-        """Writes the checkpoint, and beside it the head for the next run."""
+    def save(self, optimizers: Sequence[torch.optim.Optimizer] = ()) -> None:
+        """Writes the checkpoint, and beside it the head for the next run and what this one goes on from."""
         if self.rank:
             return
+        save_progress(self.out, self.progress, self.model, self.head, optimizers)
         self.model.eval()
         save_checkpoint(self.out, self.model, self.processor, self.processor.card)
         self.model.train()
@@ -276,7 +327,14 @@ def from_process_0(value: float) -> float:
 
 
 def train_process(
-    rank: int, settings: PretrainSettings, out: Path, real: Path | None, start: Path | None, meeting: str
+    rank: int,
+    settings: PretrainSettings,
+    out: Path,
+    real: Sequence[Path],
+    planes: Path | None,
+    start: Path | None,
+    meeting: str,
+    resume: bool = False,
 ) -> None:
     """One of the processes of a run; they find each other through a file."""
     torch.set_num_threads(1)
@@ -284,21 +342,34 @@ def train_process(
         "gloo", init_method=f"file://{meeting}", rank=rank, world_size=settings.processes
     )
     try:
-        TinyTrainer(settings, out, real, start, rank).run()
+        TinyTrainer(settings, out, real, planes, start, rank, resume).run()
     finally:
         distributed.destroy_process_group()
 
 
-def train_tiny(out: Path, real: Path | None, recipe: Path = TINY, start: Path | None = None) -> None:
-    """Trains the tiny model into the folder ``out``; ``real`` is a folder of SSDD images or None.
+def train_tiny(
+    out: Path,
+    real: Sequence[Path] = (),
+    recipe: Path = TINY,
+    start: Path | None = None,
+    *,
+    planes: Path | None = None,
+    resume: bool = False,
+) -> None:
+    """Trains the tiny model into the folder ``out``; ``real`` and ``planes`` are real images (``Mixture.chips``).
 
     ``start`` is a folder of an earlier run, or any checkpoint of this architecture, to begin from instead of random
-    weights.
+    weights. ``resume`` goes on with the run in ``out`` from where it was saved last.
 
     Raises:
         SettingsError: The recipe cannot be read, or an entry makes no sense.
+        PretrainError: There is no run to go on with, or there is one and nobody said ``resume``.
     """
     settings = read_yaml(recipe, PretrainSettings)
+    if resume:
+        read_progress(out)
+    elif (out / FOLDER).exists():
+        raise PretrainError(f"{out} holds a run: go on with --resume, or give another --out.")
     with tempfile.TemporaryDirectory() as folder:
-        arguments = (settings, out, real, start, str(Path(folder) / "meeting"))
+        arguments = (settings, out, tuple(real), planes, start, str(Path(folder) / "meeting"), resume)
         spawn(train_process, arguments, nprocs=settings.processes)  # type: ignore[no-untyped-call]

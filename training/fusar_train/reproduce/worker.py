@@ -105,7 +105,7 @@ def make_base(out: Path, preset: Preset) -> None:
     partial, chosen = out / "base.partial", out / "base.yaml"
     shutil.rmtree(partial, ignore_errors=True)
     chosen.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
-    train_tiny(partial, None, chosen)
+    train_tiny(partial, recipe=chosen)
     partial.rename(out / "base")
 
 

@@ -45,6 +45,17 @@ def random_count(rng: np.random.Generator, often: int, crowds: float) -> int:
     return int(rng.integers(8, MOST + 1)) if draw > 1 - crowds else 1 + int(often * rng.beta(0.9, 1.8))
 
 
+def random_place(rng: np.random.Generator) -> str:
+    """A kind of place, as often as ``PLACES`` says."""
+    names = list(PLACES)
+    return names[int(rng.choice(len(names), p=[PLACES[name][1] for name in names]))]
+
+
+def random_counts(place: str, rng: np.random.Generator) -> tuple[int, int]:
+    """How many ships and planes a kind of place has at most."""
+    return random_count(rng, 12, 0.3 if place == "port" else 0.06), random_count(rng, 16, 0.1)
+
+
 def populate(land: Land, sensor: Sensor, counts: tuple[int, int], rng: np.random.Generator) -> Site:
     """The place with up to ``counts`` (ships, planes) and the small objects around them."""
     site = Site.empty(land, sensor)
@@ -69,11 +80,10 @@ def compose(number: int, stream: int = 0) -> tuple[Site, str, np.random.Generato
     """The place of chip ``number``, ``MARGIN`` pixels wider on every side, its kind, and the rest of its seed."""
     keep_freed_memory()
     rng = np.random.default_rng((stream, number))
-    names = list(PLACES)
-    place = names[int(rng.choice(len(names), p=[PLACES[name][1] for name in names]))]
+    place = random_place(rng)
     side = CHIP_PX + 2 * MARGIN
     land = build(place, (side, side), rng)
-    counts = random_count(rng, 12, 0.3 if place == "port" else 0.06), random_count(rng, 16, 0.1)
+    counts = random_counts(place, rng)
     return populate(land, Sensor.random(rng, land.pixel_m), counts, rng), place, rng
 
 

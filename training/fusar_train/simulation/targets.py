@@ -147,8 +147,12 @@ def draw_ship(
     rng: np.random.Generator,
     length: float,
     kind: ShipType,
+    apart: float | None = None,
 ) -> bool:
-    """Draws a ship if it lies on one free flat, all of it; returns whether it was drawn."""
+    """Draws a ship if it lies on one free flat, all of it; returns whether it was drawn.
+
+    Others keep ``apart`` metres away, by default two pixels.
+    """
     towards = np.array([-np.cos(site.sensor.look), -np.sin(site.sensor.look)])
     facing = float(towards @ (-np.sin(heading), np.cos(heading)))
     room = (length, length / kind.slender * 1.14)
@@ -158,7 +162,8 @@ def draw_ship(
     model, beam = ship(kind, length, facing, site.land.pixel_m, rng)
     if not draw(site, model, x, y, heading, brightness(site, flat, -17, -2, rng), flat):
         return False
-    site.taken[footprint(site, x, y, heading, room, 2 * site.land.pixel_m)] = True
+    gap = 2 * site.land.pixel_m if apart is None else apart
+    site.taken[footprint(site, x, y, heading, room, gap)] = True
     if site.land.flats[flat].odds == 1 and rng.random() < 0.35:
         # A ship that moves in range appears displaced in azimuth from its own wake.
         off = rng.normal(0, 12)

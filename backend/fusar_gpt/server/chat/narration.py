@@ -14,7 +14,7 @@ from fusar_gpt.server.chat import answer_text
 from fusar_gpt.server.chat.answer_text import CitedText
 from fusar_gpt.server.chat.grounding import ChatTarget, SamplingParams, StreamTap
 from fusar_gpt.server.chat.phrases import Templates
-from fusar_gpt.server.chat.place_questions import place_question
+from fusar_gpt.server.chat.place_questions import PlaceQuestion, place_question
 from fusar_gpt.tasks import SEARCHES, Task
 from fusar_gpt.tasks.abilities import understood
 from fusar_gpt.tasks.questions import Intent
@@ -88,11 +88,13 @@ class StreamRenderer:
             history: The whole conversation, for a question that is put to the model in words.
         """
         try:
-            places = place_question(questions[-1], Vocabulary(self._abilities.targets))
-            if places is not None and self._target.unit == "chip":
+            if (places := self._places(questions[-1:])) is not None:
                 self._search(places.words)
             else:
                 intent = self._abilities.intent(questions)
+                if intent.pick is not None and self._places(questions[-2:-1]) is not None:
+                    self.text.fill("pick a place")  # never an object in the place of a place
+                    return
                 if intent.task is Task.ASK and Task.ASK in self._abilities.tasks:
                     intent = replace(intent, text=history)
                 self._answer(intent)
@@ -152,6 +154,12 @@ class StreamRenderer:
             "chips": [{"footprint": chip.__geo_interface__, "crs": crs} for chip, crs in self._seen.items()],
             "understood": self._understood,
         }
+
+    def _places(self, questions: Sequence[str]) -> PlaceQuestion | None:
+        """The search that the question is, if there is one, and a scene to search."""
+        if not questions or self._target.unit != "chip":
+            return None
+        return place_question(questions[0], Vocabulary(self._abilities.targets))
 
     def _search(self, words: str | None) -> None:
         """The places that are most like words; without any, like what the conversation is about."""

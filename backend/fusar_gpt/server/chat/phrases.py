@@ -48,6 +48,7 @@ ENGLISH = {
     "ranked": "A percentile is the share of what was searched that is less alike: it ranks the places, and does not "
     "say that one of them is what was asked for.",
     "no example": 'Nothing says what "this" is: draw an area or select a finding, and ask again.',
+    "pick a place": "That asks about one of the places: follow its link, draw an area there, and ask again.",
     "search": "a search for places {like}",
     "understood": "Understood as: {what}.",
     "model": "Model: {model}{demonstration}. Prior: {prior}.{simulated}",
@@ -96,6 +97,7 @@ CHINESE = {
     "place": "{rank}. {place}，百分位 {percentile:.1f}",
     "ranked": "百分位指搜索范围内相似程度更低者所占的比例：它只用于排序，并不说明其中任何一处就是所要找的。",
     "no example": "不清楚“此处”指哪里：请先绘制区域或选择一个结果，然后再问。",
+    "pick a place": "这是在问其中一处地方：请打开它的链接，在那里绘制区域，然后再问。",
     "search": "搜索{like}的地方",
     "understood": "理解为：{what}。",
     "model": "模型：{model}{demonstration}。先验：{prior}。{simulated}",
