@@ -137,9 +137,15 @@ SENTENCES = (
     ),
     QT_TRANSLATE_NOOP(
         "BackendWords",
-        "there is no data on {share} of the area, band '{band}' of '{scene}', and no slice has data on half of its "
-        "{slice} m, so there is nothing to search: draw the area where the scene has data, choose another band or a "
-        "larger scene, or take smaller slices",
+        "there is no data on {share} of the area, band '{band}' of '{scene}', and nowhere on {half}, so there is "
+        "nothing to search: draw the area where the scene has data, or choose another band",
+    ),
+    QT_TRANSLATE_NOOP(
+        "BackendWords", "'{scene}' is smaller than {half}, too little to compare: take a larger scene"
+    ),
+    QT_TRANSLATE_NOOP(
+        "BackendWords",
+        "Slices show at least {least} m of this scene, not {wanted} m: its pixels are not magnified.",
     ),
 )  # fmt: skip
 
