@@ -389,10 +389,8 @@ class SearchPanel(QWidget):
 
     def _on_interpret(self, _: bool = False) -> None:
         scene = self._scene
-        if scene is None or QgsProject.instance().mapLayer(scene.layer_id) is None:
-            self._end(
-                self.tr("The layer of the scene is no longer in the project. Add it, then search again.")
-            )
+        if scene is None or not is_there(scene):
+            self._end(gone(scene.name if scene is not None else ""))
             return
         rows = self.view.rows() or range(self.model.rowCount())
         self._interpret(scene, self.model.ground_of(rows))
