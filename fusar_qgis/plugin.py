@@ -24,6 +24,7 @@ from .gui.model_grey import ModelGreyAction
 from .gui.options import Options
 from .gui.results_relocator import ResultsRelocator
 from .gui.review import Review
+from .gui.search.action import Search
 from .gui.status import Status
 from .gui.welcome import Welcome
 from .layers.filter_counts import FilterCounts
@@ -72,6 +73,8 @@ class FusarPlugin:
         talks = FindingConversations(self._iface, chat, backend)
         self._undo.callback(talks.remove)
         findings.menu_wanted.connect(talks.fill)
+        self._search = search = Search(self._iface, self._toolbar, backend, findings, interpretation)
+        self._undo.callback(search.remove)
         sample = self._add_entry("FusarOpenSample", translate("FusarPlugin", "Open the sample scene"))
         again = self._add_entry("FusarShowWelcome", translate("FusarPlugin", "Show the welcome"))
         welcome = Welcome(self._iface, backend, options, action, sample, findings.action)

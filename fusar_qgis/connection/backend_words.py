@@ -99,6 +99,54 @@ SENTENCES = (
     QT_TRANSLATE_NOOP("BackendWords", "unexpected {kind}; the server's log says more"),
     QT_TRANSLATE_NOOP("BackendWords", "No data on {share} of the area: nothing is known of that ground."),
     QT_TRANSLATE_NOOP("BackendWords", "No data on {share} of the area in this chip."),
+    QT_TRANSLATE_NOOP("BackendWords", "{encoder} does not know every word: it read {words}."),
+    QT_TRANSLATE_NOOP("BackendWords", "{encoder} does not know {words}; it searched for the rest."),
+    QT_TRANSLATE_NOOP(
+        "BackendWords",
+        "{encoder} knows none of the words of {text}: use words that it knows, {words}; `fusar checkpoint show "
+        "{name}` lists all",
+    ),
+    QT_TRANSLATE_NOOP("BackendWords", "{text} holds no words: write what to find, {words}"),
+    QT_TRANSLATE_NOOP("BackendWords", "Searched for '{wanted}', away from {unwanted}."),
+    QT_TRANSLATE_NOOP(
+        "BackendWords",
+        "'{wanted}' says only what is not there, which {encoder} hardly knows: say what is there, too.",
+    ),
+    QT_TRANSLATE_NOOP(
+        "BackendWords",
+        "Slices of {slice} m have pixels of {pixel} m, a size that {encoder} was not taught ({taught} m): how it "
+        "ranks them is a guess.",
+    ),
+    QT_TRANSLATE_NOOP(
+        "BackendWords",
+        "A slice of {slice} m reaches beyond the scene, which is smaller: there the encoder sees black.",
+    ),
+    QT_TRANSLATE_NOOP(
+        "BackendWords",
+        "An example is {large} m wide and slices are {slice} m: it is shown smaller to be compared, so what is in it "
+        "looks smaller, too.",
+    ),
+    QT_TRANSLATE_NOOP(
+        "BackendWords",
+        "the scene has too little data {place}, so nothing can be like it: give an example where it has data",
+    ),
+    QT_TRANSLATE_NOOP(
+        "BackendWords",
+        "the example {place} lies outside the scene: give a place on it, x before y, and the CRS that it is in "
+        "(taken for {crs})",
+    ),
+    QT_TRANSLATE_NOOP(
+        "BackendWords",
+        "there is no data on {share} of the area, band '{band}' of '{scene}', and nowhere on {half}, so there is "
+        "nothing to search: draw the area where the scene has data, or choose another band",
+    ),
+    QT_TRANSLATE_NOOP(
+        "BackendWords", "'{scene}' is smaller than {half}, too little to compare: take a larger scene"
+    ),
+    QT_TRANSLATE_NOOP(
+        "BackendWords",
+        "Slices show at least {least} m of this scene, not {wanted} m: its pixels are not magnified.",
+    ),
 )  # fmt: skip
 
 

@@ -127,7 +127,7 @@ class Job(QObject):
             return
         if self.end is None:
             if begins:
-                self._follow()
+                self.follow()
             self.changed.emit()
 
     def _lost(self) -> str:
@@ -135,7 +135,7 @@ class Job(QObject):
 
     def _try_again(self) -> None:
         if self.id:
-            self._follow()
+            self.follow()
         else:
             self.start()
 
@@ -154,14 +154,15 @@ class Job(QObject):
                 self._client.dismiss(self.id)
             self.deleteLater()
         elif error is None:
-            self._follow()
+            self.follow()
         elif self._is_patient and error.status == _BUSY:
             self._again.start(_FIRST_PAUSE_MS)
         else:
             self.is_lost = error.is_gone
             self._end(Ended("failed", str(error)))
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
+        """Follow the events of the job that the backend has, which goes on by itself."""
         headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
         self._decoder = SseDecoder()  # the rest of an event that was cut off never comes
         self._stream = self._client.get(f"/jobs/{self.id}/events", headers)

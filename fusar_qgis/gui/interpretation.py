@@ -18,7 +18,7 @@ from ..connection.backend import IDLE, Backend
 from ..connection.client import Client
 from ..contract import AUTO_PRIOR, FETCHED_PRIORS, Info, Preview, PriorStatus
 from ..core.request import LayerRequest
-from ..layers.scene import SceneError, original_of
+from ..layers.scene import Scene, SceneError, original_of
 from .area_tool import AreaTool, DrawingTool, PolygonTool
 from .areas import Area, AreaError, AreaMenu, scene_for, selected_area, view_area, whole_area
 from .known_rates import known_rate, rate_key
@@ -65,6 +65,11 @@ class Interpretation(QObject):
         backend.failed.connect(self._no_backend)
         backend.changed.connect(self._on_backend_changed)
         QgsProject.instance().cleared.connect(self._close_dialog)
+
+    @property
+    def last_scene(self) -> str:
+        """The id of the layer that was interpreted last; empty if none was."""
+        return self._last_scene
 
     def cancel(self) -> None:
         """Stop every run, and whatever is on its way."""
@@ -179,7 +184,10 @@ class Interpretation(QObject):
         if original is not None and scene.layer_id != original.id():
             text = self.tr("“{active}” is not a SAR layer, so “{scene}” is interpreted.")
             self._show_message(text.format(active=original.name(), scene=scene.name), Qgis.MessageLevel.Info)
-        area = area or whole_area(scene)
+        self.ask_about(scene, area or whole_area(scene))
+
+    def ask_about(self, scene: Scene, area: Area) -> None:
+        """Ask what to do with an area of a scene."""
         if not area.crs.isValid():
             area = Area(area.outline, scene.crs)
         self._last_scene = scene.layer_id

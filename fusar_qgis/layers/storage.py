@@ -224,8 +224,9 @@ def hold(layer: QgsVectorLayer) -> None:
 
 
 def release(layer: QgsVectorLayer) -> None:
-    """Let go of a layer's file."""
+    """Let go of a layer's file, and draw it again: what is being drawn meanwhile cannot read it."""
     layer.dataProvider().leaveUpdateMode()
+    layer.triggerRepaint()
 
 
 def await_own_writers() -> None:

@@ -27,6 +27,7 @@ from urllib.parse import parse_qs
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import standin_chat
+import standin_search
 
 from fusar_qgis.contract import FETCHED_PRIORS, Progress, Run, Started
 
@@ -53,6 +54,7 @@ INFO = {
     "targets": ["ship"],
     "tasks": ["count", "locate", "classify", "detect", "describe", "ask"],
     "prior_sources": ["none", "auto", "cog", "earth-engine", "file"],
+    "encoders": standin_search.ENCODERS,
 }
 
 NO_PRIOR_HERE = {"at_hand": None, "file": None, "hosts": [], "said": []}
@@ -86,6 +88,8 @@ class Standin(ThreadingHTTPServer):
         self.over: set[str] = set(kept.get("over", []))  # jobs that have ended
         self.cut: set[int] = set()
         self.questions: list[dict] = []
+        self.searches: list[tuple[str, dict]] = []  # what was asked, and where
+        self.indexed: set[str] = set()  # scenes
         self.dismissed = threading.Event()
         self.paused: set[str] = set()
         self.can_pause = True
@@ -103,6 +107,12 @@ class Standin(ThreadingHTTPServer):
         self.info: dict = deepcopy(INFO)  # a test may change it
         self.pause_s = 0.02
         self.crowd = (200, 20)  # chips, and findings in each, of what is crowded
+
+    def take(self, order: dict) -> str:
+        """Take a job in; its id."""
+        with self.one_writer:  # a batch submits two at a time
+            self.orders.append(order)
+            return str(len(self.orders) - 1)
 
     def keep_state(self) -> None:
         """Write what a server that is started again must know."""
@@ -133,6 +143,8 @@ class Door(BaseHTTPRequestHandler):
             return
         if self.path.split("?")[0] == "/info":
             self.reply(200, self.server.info)
+        elif self.job_searches():
+            standin_search.tell_job(self, int(self.path.split("/")[2]))
         elif self.path.endswith("/events"):
             self.stream()
         elif self.path.endswith("/results"):
@@ -142,6 +154,12 @@ class Door(BaseHTTPRequestHandler):
             self.tell_state(self.path[6:])
         else:
             self.reply(404, {"title": "Not Found", "status": 404, "detail": "there is no such job"})
+
+    def job_searches(self) -> bool:
+        """Whether it is about a job that searches."""
+        number = self.path.split("/")[2] if self.path.startswith("/jobs/") else ""
+        orders = self.server.orders
+        return number.isdigit() and int(number) < len(orders) and "task" not in orders[int(number)]
 
     def tell_state(self, job: str) -> None:
         """Half done when asked for the first time, then at its end, with no one following its events."""
@@ -175,9 +193,10 @@ class Door(BaseHTTPRequestHandler):
             self.server.priors.append(order)
             self.reply(200, self.server.prior)
             return
-        with self.server.one_writer:  # a batch submits two at a time
-            job = str(len(self.server.orders))
-            self.server.orders.append(order)
+        if self.path in standin_search.PATHS:
+            standin_search.answer(self, order)
+            return
+        job = self.server.take(order)
         self.server.clients.add(self.headers.get("X-Client"))
         self.server.keep_state()
         self.server.answer_submit.wait(10)

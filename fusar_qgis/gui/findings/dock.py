@@ -29,6 +29,7 @@ class FindingsDock(QObject):
     """
 
     menu_wanted = pyqtSignal(object)  # the context menu of the table of findings, to be filled
+    opened = pyqtSignal(object)  # for the first time, with its QTabWidget, to which others may add pages
 
     def __init__(self, iface: QgisInterface, toolbar: QToolBar, again: Again, parent: QObject) -> None:
         """``again`` runs a request once more, and calls back when that is over."""
@@ -80,6 +81,12 @@ class FindingsDock(QObject):
         self._dock.deleteLater()
         self.deleteLater()
 
+    def open(self) -> None:
+        """Show the dock, also where another one lies over it."""
+        if not self.action.isChecked():
+            self.action.trigger()
+        self._dock.raise_()
+
     def note_end(self, run_id: str) -> None:
         """Put a run that has just ended in front of the others."""
         self._focus.choose(run_id)
@@ -118,6 +125,7 @@ class FindingsDock(QObject):
             self._pages,
         )
         self._pages.addTab(self.run_list, self.tr("Runs"))
+        self.opened.emit(self._pages)
         self._iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self._dock)
         self._dock.setToggleVisibilityAction(self.action)
         self._dock.show()

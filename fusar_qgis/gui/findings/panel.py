@@ -187,6 +187,10 @@ class FindingsPanel(QWidget):
             if not sip.isdeleted(layer):
                 signal.disconnect(slot)
 
+    def _living(self) -> dict[str, QgsVectorLayer]:
+        """Return the layers but those that have just left the project."""
+        return {name: layer for name, layer in self._layers.items() if not sip.isdeleted(layer)}
+
     def _listen_to(self, name: str, layer: QgsVectorLayer) -> None:
         self._connected[name] = [
             (layer.dataChanged, partial(self._on_changed, name, True)),
@@ -257,7 +261,7 @@ class FindingsPanel(QWidget):
             self._count_timer.start()
 
     def _count_hidden(self) -> None:
-        self._hidden = sum(hidden_count(layer) for layer in self._layers.values())
+        self._hidden = sum(map(hidden_count, self._living().values()))
         self._say_count()
 
     def _say_count(self) -> None:
@@ -283,7 +287,7 @@ class FindingsPanel(QWidget):
             return
         self._is_selecting = True
         chosen = self._selected()
-        for name, layer in self._layers.items():
+        for name, layer in self._living().items():
             keys = chosen.get(name, [])
             if keys or layer.selectedFeatureCount():
                 layer.selectByIds(keys)
@@ -297,7 +301,7 @@ class FindingsPanel(QWidget):
         selection, last = QItemSelection(), self.model.columnCount() - 1
         places = [
             place
-            for one, layer in self._layers.items()
+            for one, layer in self._living().items()
             for place in self.model.places(one, layer.selectedFeatureIds())
         ]
         for first, end in _ranges(sorted(places)):

@@ -23,12 +23,16 @@ _SOON_MS = 40
 
 @dataclass(frozen=True)
 class Wanted:
-    """A finding of a run: its feature, its box, and the source of the prior of its chip."""
+    """A finding of a run: its feature, its box, and the source of the prior of its chip.
+
+    ``alone`` shows the box without what lies around it: a place is all that a search has compared.
+    """
 
     layer: str
     key: int
     box: SceneBox
     prior: str
+    alone: bool = False
 
 
 @dataclass
@@ -56,8 +60,10 @@ class PictureMaker(QObject):
 
     arrived = pyqtSignal()
 
-    def __init__(self, parent: QObject) -> None:
+    def __init__(self, parent: QObject, side: int = SIDE) -> None:
+        """``side`` is that of the squares that the pictures fit into, on the screen."""
         super().__init__(parent)
+        self._side = side
         self._kept: dict[Wanted, Pictures] = {}
         self._wanted: dict[Wanted, ProjectRun] = {}
         # Or why there is none; only the one task that runs uses these two.
@@ -83,8 +89,9 @@ class PictureMaker(QObject):
         return self._kept.get(wanted)
 
     def stop(self) -> None:
-        """Make no more."""
+        """Make no more, and let go of the files."""
         self._timer.stop()
+        self._scenes, self._priors = {}, {}
         if self._task is not None:
             self._task.over.disconnect(self._take)
             self._task = None
@@ -101,12 +108,12 @@ class PictureMaker(QObject):
 
     def _make(self, batch: dict[Wanted, ProjectRun]) -> dict[Wanted, _Made]:
         made = {}
-        side = round(SIDE * self._ratio)
+        side = round(self._side * self._ratio)
         for wanted, run in batch.items():
             one = made[wanted] = _Made(QImage(), QImage())
             try:
                 scene = self._scene(run)
-                one.sar = sar_thumbnail(scene, wanted.box, side)
+                one.sar = sar_thumbnail(scene, wanted.box, side, alone=wanted.alone)
                 window = window_around(wanted.box, scene.width, scene.height)
                 one.prior = self._prior(wanted.prior, run).picture(scene, window, side)
             except SceneError as error:
@@ -119,7 +126,7 @@ class PictureMaker(QObject):
         """Return the scene of a run. Raises SceneError, each time the same."""
         if run.id not in self._scenes:
             try:
-                self._scenes[run.id] = SarFile.of_request(run.scene, run.request)
+                self._scenes[run.id] = SarFile.of_request(run.scene, run.asked)
             except SceneError as error:
                 self._scenes[run.id] = str(error)
         opened = self._scenes[run.id]

@@ -13,7 +13,7 @@ from qgis.core import QgsCsException, QgsFeature, QgsFeatureRequest, QgsVectorLa
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
-from ...contract import UPLOADED
+from ...contract import PLACES, UPLOADED
 from ...core.review import final_label
 from ...layers.box_placing import BoxPlacing
 from ...layers.features import BOX, value_of
@@ -21,6 +21,7 @@ from ...layers.findings_layer import KIND_PROPERTY
 from ...layers.project_runs import ProjectRun
 from ...layers.run_groups import run_label, started
 from ...layers.scene import SceneError
+from ...translation import translate
 from .rows import Rows
 
 _SLICE_S = 0.015
@@ -29,7 +30,7 @@ AT_ONCE = 100  # features by one query; none stays open, since an open one keeps
 _REST_MS = 5
 _NAMES = (
     "id", "label", "reviewed_label", "review", "confidence", "length_m", "width_m", "target", "hit", "count", "text",
-    "question", "prior", *BOX,
+    "question", "prior", "rank", "query", *BOX,
 )  # fmt: skip
 
 
@@ -106,7 +107,7 @@ def rows_of(layer: QgsVectorLayer, run: ProjectRun, keys: list[int]) -> Rows:
     """Return what a layer says of these findings now."""
     name, kind = layer.id(), str(layer.customProperty(KIND_PROPERTY) or "")
     of_run = _of_run(run.run)
-    was_sent = run.request is not None and run.request.scene.startswith(UPLOADED)
+    was_sent = run.asked is not None and run.asked.scene.startswith(UPLOADED)
     request = QgsFeatureRequest()
     if not was_sent:
         request.setFlags(QgsFeatureRequest.Flag.NoGeometry)
@@ -148,6 +149,8 @@ def _record(feature: QgsFeature, layer: str, kind: str, of_run: tuple[str, str, 
     label = final_label(values["label"], values["reviewed_label"])
     if kind == "grid" and not label and values["hit"]:
         label = values["target"] or ""
+    elif kind == PLACES:  # what was searched for stands where others have their class
+        label = values["query"] or translate("Wording", "Search by example")
     elif kind == "answers" and not label:
         label = values["text"] or (
             "" if values["count"] is None else f"{values['target']}: {values['count']}"
@@ -160,6 +163,7 @@ def _record(feature: QgsFeature, layer: str, kind: str, of_run: tuple[str, str, 
         values["target"],
         values["question"],
         values["text"],
+        values["rank"],
     )
     text = " ".join(str(one) for one in said if one).lower()[:300]
     confidence, length, width = (_number(values[name]) for name in ("confidence", "length_m", "width_m"))

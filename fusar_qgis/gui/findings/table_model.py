@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from qgis.PyQt.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
 
-from ...contract import NO_PRIOR, SceneBox
+from ...contract import NO_PRIOR, SEARCH, SceneBox
 from ...layers.project_runs import ProjectRun
 from .pictures import PictureMaker, Pictures, Wanted
 from .rows import Filter, Rows, order_of
@@ -126,7 +126,8 @@ class FindingsModel(QAbstractTableModel):
             return None
         left, top, right, bottom = box.tolist()
         prior = str(self.rows.prior[number])
-        return Wanted(layer, int(self.rows.key[number]), SceneBox(left, top, right, bottom), prior)
+        alone = self._runs[layer].run.get("task") == SEARCH
+        return Wanted(layer, int(self.rows.key[number]), SceneBox(left, top, right, bottom), prior, alone)
 
     def _pictures(self, number: int) -> Pictures | None:
         wanted = self._wanted(number)
