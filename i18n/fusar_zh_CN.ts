@@ -337,6 +337,62 @@
         <source>The backend does not accept the request.</source>
         <translation>后端不接受该请求。</translation>
     </message>
+    <message>
+        <source>{encoder} does not know every word: it read {words}.</source>
+        <translation>{encoder} 不认识所有词语：它把词语这样理解：{words}。</translation>
+    </message>
+    <message>
+        <source>{encoder} does not know {words}; it searched for the rest.</source>
+        <translation>{encoder} 不认识 {words}；只按其余词语搜索。</translation>
+    </message>
+    <message>
+        <source>{encoder} knows none of the words of {text}: use words that it knows, {words}; `fusar checkpoint show {name}` lists all</source>
+        <translation>{encoder} 不认识 {text} 中的任何词语：请使用它认识的词语，{words}；`fusar checkpoint show {name}` 列出全部词语</translation>
+    </message>
+    <message>
+        <source>{text} holds no words: write what to find, {words}</source>
+        <translation>{text} 中没有词语：请写出要找什么，{words}</translation>
+    </message>
+    <message>
+        <source>Searched for &apos;{wanted}&apos;, away from {unwanted}.</source>
+        <translation>已搜索“{wanted}”，并远离 {unwanted}。</translation>
+    </message>
+    <message>
+        <source>&apos;{wanted}&apos; says only what is not there, which {encoder} hardly knows: say what is there, too.</source>
+        <translation>“{wanted}”只说了没有什么，而 {encoder} 几乎不懂这种说法：请同时说明有什么。</translation>
+    </message>
+    <message>
+        <source>Slices of {slice} m have pixels of {pixel} m, a size that {encoder} was not taught ({taught} m): how it ranks them is a guess.</source>
+        <translation>{slice} 米的切片，像元为 {pixel} 米，{encoder} 没有学过这样的大小（学过 {taught} 米）：排序只是猜测。</translation>
+    </message>
+    <message>
+        <source>A slice of {slice} m reaches beyond the scene, which is smaller: there the encoder sees black.</source>
+        <translation>影像比 {slice} 米的切片小，切片超出影像：超出处编码器看到的是黑色。</translation>
+    </message>
+    <message>
+        <source>An example is {large} m wide and slices are {slice} m: it is shown smaller to be compared, so what is in it looks smaller, too.</source>
+        <translation>有一个示例宽 {large} 米，而切片为 {slice} 米：比较时示例被缩小，其中的内容看起来也更小。</translation>
+    </message>
+    <message>
+        <source>the scene has too little data {place}, so nothing can be like it: give an example where it has data</source>
+        <translation>影像在此处（{place}）数据太少，没有什么能与之比较：请在有数据处给出示例</translation>
+    </message>
+    <message>
+        <source>the example {place} lies outside the scene: give a place on it, x before y, and the CRS that it is in (taken for {crs})</source>
+        <translation>示例（{place}）在影像之外：请给出影像上的地点，先 x 后 y，并给出其坐标系（现按 {crs} 处理）</translation>
+    </message>
+    <message>
+        <source>there is no data on {share} of the area, band &apos;{band}&apos; of &apos;{scene}&apos;, and nowhere on {half}, so there is nothing to search: draw the area where the scene has data, or choose another band</source>
+        <translation>区域的 {share} 没有数据（“{scene}”的波段“{band}”），也没有一处有足够的数据（{half}），因此无法搜索：请在影像有数据处绘制区域，或选择其他波段</translation>
+    </message>
+    <message>
+        <source>&apos;{scene}&apos; is smaller than {half}, too little to compare: take a larger scene</source>
+        <translation>“{scene}”太小（小于 {half}），无法比较：请使用更大的影像</translation>
+    </message>
+    <message>
+        <source>Slices show at least {least} m of this scene, not {wanted} m: its pixels are not magnified.</source>
+        <translation>此影像的切片至少为 {least} 米，而不是 {wanted} 米：像元不会被放大。</translation>
+    </message>
 </context>
 <context>
     <name>BackgroundTask</name>
@@ -966,6 +1022,44 @@
     </message>
 </context>
 <context>
+    <name>ExampleLabels</name>
+    <message>
+        <source>More like this is wanted; click to take it away</source>
+        <translation>要更像它的地点；点击可移除</translation>
+    </message>
+    <message>
+        <source>Less like this is wanted; click to take it away</source>
+        <translation>不要像它的地点；点击可移除</translation>
+    </message>
+</context>
+<context>
+    <name>ExampleMenus</name>
+    <message>
+        <source>point {x}, {y}</source>
+        <translation>点 {x}, {y}</translation>
+    </message>
+    <message>
+        <source>More like this</source>
+        <translation>更像这里</translation>
+    </message>
+    <message>
+        <source>Less like this</source>
+        <translation>不要像这里</translation>
+    </message>
+    <message>
+        <source>place {rank}</source>
+        <translation>地点 {rank}</translation>
+    </message>
+    <message>
+        <source>cell {cell}</source>
+        <translation>格网 {cell}</translation>
+    </message>
+    <message>
+        <source>finding</source>
+        <translation>解译结果</translation>
+    </message>
+</context>
+<context>
     <name>Export</name>
     <message>
         <source>There is nothing to learn from. Review some findings first.</source>
@@ -1331,6 +1425,13 @@
     <message>
         <source>Write the report of a run…</source>
         <translation>写出一次运行的报告…</translation>
+    </message>
+</context>
+<context>
+    <name>HeatMap</name>
+    <message>
+        <source>Heat map (percentile)</source>
+        <translation>热力图（百分位）</translation>
     </message>
 </context>
 <context>
@@ -1964,6 +2065,47 @@
     </message>
 </context>
 <context>
+    <name>PlaceLayers</name>
+    <message>
+        <source>The heat map cannot be written: {reason}. It is shown until you close QGIS; the places are kept.</source>
+        <translation>无法写入热力图：{reason}。它会显示到您关闭 QGIS 为止；找到的位置已保存。</translation>
+    </message>
+</context>
+<context>
+    <name>PlaceSearch</name>
+    <message>
+        <source>The search was stopped on the backend. Search again.</source>
+        <translation>搜索在后端被停止。请重新搜索。</translation>
+    </message>
+    <message>
+        <source>Places of a search</source>
+        <translation>搜索得到的地点</translation>
+    </message>
+</context>
+<context>
+    <name>PlacesModel</name>
+    <message>
+        <source>Place {rank}</source>
+        <translation>地点 {rank}</translation>
+    </message>
+    <message>
+        <source>more like it than {percent} % of the scene</source>
+        <translation>比影像中 {percent} % 的地方更相似</translation>
+    </message>
+    <message>
+        <source>more like it than {percent} % of the area</source>
+        <translation>比该范围中 {percent} % 的地方更相似</translation>
+    </message>
+    <message>
+        <source>A square of {side} m</source>
+        <translation>边长 {side} 米的正方形</translation>
+    </message>
+    <message>
+        <source>Similarity {number}, which ranks the places and says nothing by itself</source>
+        <translation>相似度 {number}，只用于给地点排序，数值本身没有意义</translation>
+    </message>
+</context>
+<context>
     <name>PolygonTool</name>
     <message>
         <source>The outline crosses itself. Take corners back with Backspace.</source>
@@ -2430,10 +2572,6 @@
     <message>
         <source>Areas</source>
         <translation>区域</translation>
-    </message>
-    <message>
-        <source>One interpretation for each polygon. Without it, the whole raster.</source>
-        <translation>每个多边形解译一次。不给出则解译整个栅格。</translation>
     </message>
     <message>
         <source>Targets, separated by commas</source>
@@ -3039,6 +3177,146 @@
         <source>A new folder: records.jsonl and the images. An old one is never overwritten.</source>
         <translation>新文件夹：records.jsonl 和图像。已有的绝不覆盖。</translation>
     </message>
+    <message>
+        <source>One interpretation for each polygon, such as each place that a search has found. Without it, the whole raster.</source>
+        <translation>每个多边形一次解译，例如搜索找到的每个位置。不给出则为整个栅格。</translation>
+    </message>
+    <message>
+        <source>Places</source>
+        <translation>位置</translation>
+    </message>
+    <message>
+        <source>What a search found, the best first: rank, percentile, similarity.</source>
+        <translation>搜索找到的位置，最相似的在前：名次、百分位、相似度。</translation>
+    </message>
+    <message>
+        <source>Search by words or by example</source>
+        <translation>用文字或示例搜索</translation>
+    </message>
+    <message>
+        <source>Finds the places of a SAR raster that are most like a text, or like other places: the best first, with the share of the scene that is less like it. The similarity ranks and says nothing by itself: the best place may still show nothing of what you look for. The first search of a raster indexes it, which takes a while; the index is kept, also that of a search that was stopped. Give the places to “Interpret areas”, “Count objects” or another algorithm as its areas, and the model looks at these only. The bundled encoder is a demonstration and knows few words; what it does not know is said.</source>
+        <translation>在 SAR 栅格中查找与一段文字或与其他位置最相似的位置：最相似的在前，并给出场景中不如它相似的比例。相似度只用于排序，本身不说明任何问题：排在最前的位置也可能没有您要找的东西。首次搜索某个栅格时要建立索引，需要一些时间；索引会保留，中途停止的搜索也是如此。把这些位置作为区域交给“解译区域”、“对象计数”或其他算法，模型就只看这些位置。随附的编码器仅供演示，认识的词很少；它不认识的词会说明。</translation>
+    </message>
+    <message>
+        <source>Number of places</source>
+        <translation>位置数</translation>
+    </message>
+    <message>
+        <source>Write what to find, or give a layer with places that are like it.</source>
+        <translation>请写出要查找的内容，或给出一个含有相似位置的图层。</translation>
+    </message>
+    <message>
+        <source>At most %n text(s), one in a line.</source>
+        <translation>最多 %n 段文字，每行一段。</translation>
+    </message>
+    <message>
+        <source>Name a file for the heat map that ends in .tif.</source>
+        <translation>请为热力图指定以 .tif 结尾的文件。</translation>
+    </message>
+    <message>
+        <source>At most %n example(s): select some of the layer&apos;s features.</source>
+        <translation>最多 %n 个示例：请选择图层中的部分要素。</translation>
+    </message>
+    <message>
+        <source>The layer of examples is empty.</source>
+        <translation>示例图层为空。</translation>
+    </message>
+    <message>
+        <source>The layer of the area is empty.</source>
+        <translation>区域图层为空。</translation>
+    </message>
+    <message>
+        <source>The layer of the examples or of the area has no CRS. Set it in the layer&apos;s properties.</source>
+        <translation>示例或区域的图层没有坐标参考系。请在图层属性中设置。</translation>
+    </message>
+    <message>
+        <source>An example or the area lies where the CRS of the raster does not reach.</source>
+        <translation>某个示例或区域位于栅格的坐标参考系所不及之处。</translation>
+    </message>
+    <message>
+        <source>Cancelled. What is indexed by now is kept for the next search.</source>
+        <translation>已取消。至此建立的索引会保留，供下次搜索使用。</translation>
+    </message>
+    <message>
+        <source>The heat map cannot be written: {reason}. Choose another place.</source>
+        <translation>无法写入热力图：{reason}。请选择其他位置。</translation>
+    </message>
+    <message>
+        <source>{done} of {total} parts of the raster are indexed</source>
+        <translation>栅格的 {total} 个部分中已索引 {done} 个</translation>
+    </message>
+    <message>
+        <source>What to find</source>
+        <translation>要查找的内容</translation>
+    </message>
+    <message>
+        <source>A file or layer with a georeference.</source>
+        <translation>带有地理参考的文件或图层。</translation>
+    </message>
+    <message>
+        <source>In your own words, such as: ships at a dock. Several lines are averaged.</source>
+        <translation>用您自己的话，例如：码头边的船。多行取平均。</translation>
+    </message>
+    <message>
+        <source>Places like it</source>
+        <translation>相似的位置</translation>
+    </message>
+    <message>
+        <source>Points or polygons on the raster that show what to find, with the text or without one.</source>
+        <translation>栅格上表示要查找内容的点或多边形，可与文字同用，也可单独使用。</translation>
+    </message>
+    <message>
+        <source>Places unlike it</source>
+        <translation>不相似的位置</translation>
+    </message>
+    <message>
+        <source>Points or polygons on the raster that show what is not meant.</source>
+        <translation>栅格上表示不要查找的内容的点或多边形。</translation>
+    </message>
+    <message>
+        <source>Area</source>
+        <translation>区域</translation>
+    </message>
+    <message>
+        <source>Where to look. Without it, the whole raster.</source>
+        <translation>在哪里查找。不给出则为整个栅格。</translation>
+    </message>
+    <message>
+        <source>Most places</source>
+        <translation>最多位置数</translation>
+    </message>
+    <message>
+        <source>Encoder</source>
+        <translation>编码器</translation>
+    </message>
+    <message>
+        <source>Ground side of a place in metres</source>
+        <translation>位置的地面边长（米）</translation>
+    </message>
+    <message>
+        <source>Fewer come where better places cover the others.</source>
+        <translation>若更好的位置覆盖了其他位置，结果会更少。</translation>
+    </message>
+    <message>
+        <source>What compares images and texts: a name that the backend offers, or open_clip: and a folder. Empty: {name}.</source>
+        <translation>用来比较图像与文字的编码器：后端提供的名称，或 open_clip: 加文件夹。留空：{name}。</translation>
+    </message>
+    <message>
+        <source>Empty: as the encoder was trained.</source>
+        <translation>留空：与编码器训练时相同。</translation>
+    </message>
+    <message>
+        <source>Heat map</source>
+        <translation>热力图</translation>
+    </message>
+    <message>
+        <source>A square for each place, the best first: rank, percentile (the share of the scene that is less like the query), similarity, side in metres.</source>
+        <translation>每个位置一个方框，最相似的在前：名次、百分位（场景中不如它相似的比例）、相似度、边长（米）。</translation>
+    </message>
+    <message>
+        <source>A GeoTIFF of percentiles, 0 to 100: how much of the scene is less like the query than what lies here. 255 is no data.</source>
+        <translation>百分位（0 至 100）的 GeoTIFF：场景中有多大比例不如此处与查询相似。255 为无数据。</translation>
+    </message>
 </context>
 <context>
     <name>PythonSearch</name>
@@ -3316,6 +3594,34 @@
     <message>
         <source>box changed</source>
         <translation>边框已修改</translation>
+    </message>
+    <message>
+        <source>Searched for</source>
+        <translation>搜索内容</translation>
+    </message>
+    <message>
+        <source>Similarity</source>
+        <translation>相似度</translation>
+    </message>
+    <message>
+        <source>place</source>
+        <translation>位置</translation>
+    </message>
+    <message>
+        <source>Rank {n}</source>
+        <translation>名次 {n}</translation>
+    </message>
+    <message>
+        <source>More like the query than {n} % of the scene</source>
+        <translation>比场景的 {n} % 更符合查询</translation>
+    </message>
+    <message>
+        <source>Similarity {n} (ranks only)</source>
+        <translation>相似度 {n}（仅用于排序）</translation>
+    </message>
+    <message>
+        <source>Side {n} m</source>
+        <translation>边长 {n} 米</translation>
     </message>
 </context>
 <context>
@@ -3810,6 +4116,10 @@
         <source>The layer “{name}” was removed while the run goes on: its findings are counted, but no longer shown.</source>
         <translation>运行期间图层“{name}”被移除：其结果仍会计数，但不再显示。</translation>
     </message>
+    <message>
+        <source>Places</source>
+        <translation>位置</translation>
+    </message>
 </context>
 <context>
     <name>RunList</name>
@@ -4059,10 +4369,222 @@
     </message>
 </context>
 <context>
+    <name>SceneSearch</name>
+    <message>
+        <source>Starting the backend, {n} s</source>
+        <translation>正在启动后端，{n} 秒</translation>
+    </message>
+    <message>
+        <source>Wait…</source>
+        <translation>请稍候……</translation>
+    </message>
+    <message>
+        <source>This backend cannot search yet. Update it in the FUSAR-GPT options.</source>
+        <translation>此后端还不能搜索。请在 FUSAR-GPT 选项中更新后端。</translation>
+    </message>
+    <message>
+        <source>Sending “{name}”: {percent:.0f} %</source>
+        <translation>正在发送“{name}”：{percent:.0f} %</translation>
+    </message>
+    <message>
+        <source>An example lies far from the scene. Take it away, or search the scene it is on.</source>
+        <translation>有一个示例远离此影像。请移除它，或搜索它所在的影像。</translation>
+    </message>
+    <message>
+        <source>Searching…</source>
+        <translation>正在搜索…</translation>
+    </message>
+    <message>
+        <source>This scene is indexed first: {slices}, {time}. It is kept for the next time.</source>
+        <translation>先为此影像建立索引：{slices}，{time}。索引会保留，下次直接使用。</translation>
+    </message>
+    <message>
+        <source>The rest of this scene is indexed first: {slices}, {time}. It is kept.</source>
+        <translation>先为此影像的其余部分建立索引：{slices}，{time}。索引会保留。</translation>
+    </message>
+    <message>
+        <source>Indexing: {done} of {slices}</source>
+        <translation>正在建立索引：{done} / {slices}</translation>
+    </message>
+    <message>
+        <source>Indexing: {done} of {slices}, {time} left</source>
+        <translation>正在建立索引：{done} / {slices}，还需{time}</translation>
+    </message>
+    <message>
+        <source>The layer “{name}” is no longer in the project. Add it, then search again.</source>
+        <translation>图层“{name}”已不在工程中。请添加它，然后重新搜索。</translation>
+    </message>
+    <message>
+        <source>%n slice(s)</source>
+        <translation>%n 个切片</translation>
+    </message>
+    <message>
+        <source>about %n second(s)</source>
+        <translation>约 %n 秒</translation>
+    </message>
+    <message>
+        <source>about %n minute(s)</source>
+        <translation>约 %n 分钟</translation>
+    </message>
+    <message>
+        <source>about %n hour(s)</source>
+        <translation>约 %n 小时</translation>
+    </message>
+</context>
+<context>
     <name>SceneUpload</name>
     <message>
         <source>Cut out of “{name}”</source>
         <translation>已从“{name}”裁出</translation>
+    </message>
+</context>
+<context>
+    <name>ScopeMenu</name>
+    <message>
+        <source>Where to search, and for how many places</source>
+        <translation>在哪里搜索，以及找多少个地点</translation>
+    </message>
+    <message>
+        <source>Scene</source>
+        <translation>影像</translation>
+    </message>
+    <message>
+        <source>View</source>
+        <translation>视图</translation>
+    </message>
+    <message>
+        <source>Drawn</source>
+        <translation>绘制范围</translation>
+    </message>
+    <message>
+        <source>Selected</source>
+        <translation>所选</translation>
+    </message>
+    <message>
+        <source>The whole s&amp;cene</source>
+        <translation>整幅影像(&amp;C)</translation>
+    </message>
+    <message>
+        <source>What the map &amp;shows</source>
+        <translation>地图当前显示的范围(&amp;S)</translation>
+    </message>
+    <message>
+        <source>&amp;Draw a rectangle…</source>
+        <translation>绘制矩形(&amp;D)…</translation>
+    </message>
+    <message>
+        <source>The selected &amp;polygons</source>
+        <translation>所选的多边形(&amp;P)</translation>
+    </message>
+    <message>
+        <source>&amp;Number of places</source>
+        <translation>地点数量(&amp;N)</translation>
+    </message>
+    <message>
+        <source>&amp;Encoder</source>
+        <translation>编码器(&amp;E)</translation>
+    </message>
+</context>
+<context>
+    <name>Search</name>
+    <message>
+        <source>Search SAR</source>
+        <translation>搜索 SAR</translation>
+    </message>
+    <message>
+        <source>&lt;b&gt;Search SAR&lt;/b&gt;&lt;br&gt;Type what to find in the active SAR layer, and get the places most like it</source>
+        <translation>&lt;b&gt;搜索 SAR&lt;/b&gt;&lt;br&gt;输入要在当前 SAR 图层中找什么，得到最相似的地点</translation>
+    </message>
+    <message>
+        <source>Search</source>
+        <translation>搜索</translation>
+    </message>
+</context>
+<context>
+    <name>SearchPanel</name>
+    <message>
+        <source>Type what to find and press Enter. Or right-click a place on the map and choose “More like this”.</source>
+        <translation>输入要找的内容，然后按回车键。也可以在地图上右键单击某处，选择“更像这里”。</translation>
+    </message>
+    <message>
+        <source>ships at a dock, farmland by a river…</source>
+        <translation>码头边的船，河边的农田…</translation>
+    </message>
+    <message>
+        <source>What to find in the scene, in English or Chinese. Enter searches.</source>
+        <translation>要在影像中找什么，可用中文或英文。按回车键搜索。</translation>
+    </message>
+    <message>
+        <source>What to find in the scene</source>
+        <translation>要在影像中找什么</translation>
+    </message>
+    <message>
+        <source>Index and search</source>
+        <translation>建立索引并搜索</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
+        <source>Count, detect or describe in these places alone; a dialog asks what. Select some, or take all.</source>
+        <translation>只在这些地点计数、检测或描述；对话框会询问做什么。可以选择其中几个，或全部使用。</translation>
+    </message>
+    <message>
+        <source>“{title}” is a demonstration.</source>
+        <translation>“{title}”仅供演示。</translation>
+    </message>
+    <message>
+        <source>It was taught words such as: {words}</source>
+        <translation>它学过的词语有：{words}</translation>
+    </message>
+    <message>
+        <source>Drag a rectangle on the map.</source>
+        <translation>请在地图上拖出一个矩形。</translation>
+    </message>
+    <message>
+        <source>Press Enter to search like this.</source>
+        <translation>按回车键即按此搜索。</translation>
+    </message>
+    <message>
+        <source>Stopped. What is indexed by now is kept; press Enter to go on.</source>
+        <translation>已停止。已建立的索引会保留；按回车键继续。</translation>
+    </message>
+    <message>
+        <source>A demonstration encoder: look at what it finds, do not rely on it.</source>
+        <translation>这是演示用的编码器：可以看看它找到了什么，不要依赖其结果。</translation>
+    </message>
+    <message>
+        <source>No place was found. Search the whole scene, or use other words.</source>
+        <translation>没有找到地点。请搜索整幅影像，或换用其他词语。</translation>
+    </message>
+    <message>
+        <source>%n place(s), the best first</source>
+        <translation>%n 个地点，最相似的在前</translation>
+    </message>
+    <message>
+        <source>Scene: “{name}”</source>
+        <translation>影像：“{name}”</translation>
+    </message>
+    <message>
+        <source>A part of the scene “{name}”</source>
+        <translation>影像“{name}”的一部分</translation>
+    </message>
+    <message>
+        <source>Search</source>
+        <translation>搜索</translation>
+    </message>
+    <message>
+        <source>The map cannot show that place in its coordinate system.</source>
+        <translation>地图无法在其坐标系中显示该位置。</translation>
+    </message>
+    <message>
+        <source>Interpret %n selected place(s)…</source>
+        <translation>解译所选的 %n 个地点…</translation>
+    </message>
+    <message>
+        <source>Interpret these %n place(s)…</source>
+        <translation>解译这 %n 个地点…</translation>
     </message>
 </context>
 <context>
@@ -4561,6 +5083,18 @@
     <message>
         <source>{time} left</source>
         <translation>剩余时间{time}</translation>
+    </message>
+    <message>
+        <source>Search by example</source>
+        <translation>按示例搜索</translation>
+    </message>
+    <message>
+        <source>%n place(s)</source>
+        <translation>%n 个位置</translation>
+    </message>
+    <message>
+        <source>Search: {words}</source>
+        <translation>搜索：{words}</translation>
     </message>
 </context>
 <context>
