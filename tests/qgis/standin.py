@@ -156,8 +156,8 @@ class Door(BaseHTTPRequestHandler):
             self.reply(404, {"title": "Not Found", "status": 404, "detail": "there is no such job"})
 
     def job_searches(self) -> bool:
-        """Whether it is about a job that searches."""
-        number = self.path.split("/")[2] if self.path.startswith("/jobs/") else ""
+        """Whether it is about the events or results of a job that searches."""
+        number = self.path.split("/")[2] if self.path.endswith(("/events", "/results")) else ""
         orders = self.server.orders
         return number.isdigit() and int(number) < len(orders) and "task" not in orders[int(number)]
 
@@ -166,7 +166,7 @@ class Door(BaseHTTPRequestHandler):
         if int(job) >= len(self.server.orders):
             self.reply(404, {"title": "Not Found", "status": 404, "detail": "there is no such job"})
             return
-        kind = (self.server.orders[int(job)]["targets"] or [""])[0]
+        kind = (self.server.orders[int(job)].get("targets") or [""])[0]
         state = {"jobID": job, "status": "running", "progress": 50, "message": "3 of 6 chips"}
         if job in self.server.over and kind == "failing":
             state |= {"status": "failed", "message": "内存不足: use a smaller area"}
