@@ -33,7 +33,7 @@ from ..translation import translate_count
 from .messages import show_message
 from .report_writing import ReportWriting
 
-_CARDS_FIRST = ("detections", "grid", "answers")
+_CARDS_FIRST = ("detections", "grid", "answers", "places")
 
 
 class Exporting(QObject):

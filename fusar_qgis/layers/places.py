@@ -116,7 +116,8 @@ class PlaceLayers(RunLayers):
         for name, value in {**self._properties, KIND_PROPERTY: _HEAT}.items():
             layer.setCustomProperty(name, value)
         QgsProject.instance().addMapLayer(layer, False)
-        group.insertLayer(len(group.children()), layer).setExpanded(False)
+        if (node := group.insertLayer(len(group.children()), layer)) is not None:  # None while QGIS ends
+            node.setExpanded(False)
         self.heat = layer
         self._look_as_before(layer, _HEAT)
         places.dataSourceChanged.connect(partial(_follow, places.id(), layer.id()))
