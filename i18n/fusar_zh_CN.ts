@@ -2068,7 +2068,7 @@
     <name>PlaceLayers</name>
     <message>
         <source>The heat map cannot be written: {reason}. It is shown until you close QGIS; the places are kept.</source>
-        <translation>无法写入热力图：{reason}。它会显示到您关闭 QGIS 为止；找到的位置已保存。</translation>
+        <translation>无法写入热力图：{reason}。它会显示到您关闭 QGIS 为止；找到的地点已保存。</translation>
     </message>
 </context>
 <context>
@@ -3179,15 +3179,15 @@
     </message>
     <message>
         <source>One interpretation for each polygon, such as each place that a search has found. Without it, the whole raster.</source>
-        <translation>每个多边形一次解译，例如搜索找到的每个位置。不给出则为整个栅格。</translation>
+        <translation>每个多边形一次解译，例如搜索找到的每个地点。不给出则为整个栅格。</translation>
     </message>
     <message>
         <source>Places</source>
-        <translation>位置</translation>
+        <translation>地点</translation>
     </message>
     <message>
         <source>What a search found, the best first: rank, percentile, similarity.</source>
-        <translation>搜索找到的位置，最相似的在前：名次、百分位、相似度。</translation>
+        <translation>搜索找到的地点，最相似的在前：名次、百分位、相似度。</translation>
     </message>
     <message>
         <source>Search by words or by example</source>
@@ -3195,15 +3195,15 @@
     </message>
     <message>
         <source>Finds the places of a SAR raster that are most like a text, or like other places: the best first, with the share of the scene that is less like it. The similarity ranks and says nothing by itself: the best place may still show nothing of what you look for. The first search of a raster indexes it, which takes a while; the index is kept, also that of a search that was stopped. Give the places to “Interpret areas”, “Count objects” or another algorithm as its areas, and the model looks at these only. The bundled encoder is a demonstration and knows few words; what it does not know is said.</source>
-        <translation>在 SAR 栅格中查找与一段文字或与其他位置最相似的位置：最相似的在前，并给出场景中不如它相似的比例。相似度只用于排序，本身不说明任何问题：排在最前的位置也可能没有您要找的东西。首次搜索某个栅格时要建立索引，需要一些时间；索引会保留，中途停止的搜索也是如此。把这些位置作为区域交给“解译区域”、“对象计数”或其他算法，模型就只看这些位置。随附的编码器仅供演示，认识的词很少；它不认识的词会说明。</translation>
+        <translation>在 SAR 栅格中查找与一段文字或与其他地点最相似的地点：最相似的在前，并给出场景中不如它相似的比例。相似度只用于排序，本身不说明任何问题：排在最前的地点也可能没有您要找的东西。首次搜索某个栅格时要建立索引，需要一些时间；索引会保留，中途停止的搜索也是如此。把这些地点作为区域交给“解译区域”、“对象计数”或其他算法，模型就只看这些地点。随附的编码器仅供演示，认识的词很少；它不认识的词会说明。</translation>
     </message>
     <message>
         <source>Number of places</source>
-        <translation>位置数</translation>
+        <translation>地点数</translation>
     </message>
     <message>
         <source>Write what to find, or give a layer with places that are like it.</source>
-        <translation>请写出要查找的内容，或给出一个含有相似位置的图层。</translation>
+        <translation>请写出要查找的内容，或给出一个含有相似地点的图层。</translation>
     </message>
     <message>
         <source>At most %n text(s), one in a line.</source>
@@ -3259,7 +3259,7 @@
     </message>
     <message>
         <source>Places like it</source>
-        <translation>相似的位置</translation>
+        <translation>相似的地点</translation>
     </message>
     <message>
         <source>Points or polygons on the raster that show what to find, with the text or without one.</source>
@@ -3267,7 +3267,7 @@
     </message>
     <message>
         <source>Places unlike it</source>
-        <translation>不相似的位置</translation>
+        <translation>不相似的地点</translation>
     </message>
     <message>
         <source>Points or polygons on the raster that show what is not meant.</source>
@@ -3283,7 +3283,7 @@
     </message>
     <message>
         <source>Most places</source>
-        <translation>最多位置数</translation>
+        <translation>最多地点数</translation>
     </message>
     <message>
         <source>Encoder</source>
@@ -3291,11 +3291,11 @@
     </message>
     <message>
         <source>Ground side of a place in metres</source>
-        <translation>位置的地面边长（米）</translation>
+        <translation>地点的地面边长（米）</translation>
     </message>
     <message>
         <source>Fewer come where better places cover the others.</source>
-        <translation>若更好的位置覆盖了其他位置，结果会更少。</translation>
+        <translation>若更好的地点覆盖了其他地点，结果会更少。</translation>
     </message>
     <message>
         <source>What compares images and texts: a name that the backend offers, or open_clip: and a folder. Empty: {name}.</source>
@@ -3311,7 +3311,7 @@
     </message>
     <message>
         <source>A square for each place, the best first: rank, percentile (the share of the scene that is less like the query), similarity, side in metres.</source>
-        <translation>每个位置一个方框，最相似的在前：名次、百分位（场景中不如它相似的比例）、相似度、边长（米）。</translation>
+        <translation>每个地点一个方框，最相似的在前：名次、百分位（场景中不如它相似的比例）、相似度、边长（米）。</translation>
     </message>
     <message>
         <source>A GeoTIFF of percentiles, 0 to 100: how much of the scene is less like the query than what lies here. 255 is no data.</source>
@@ -4118,7 +4118,7 @@
     </message>
     <message>
         <source>Places</source>
-        <translation>位置</translation>
+        <translation>地点</translation>
     </message>
 </context>
 <context>
