@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import yaml
@@ -63,13 +63,13 @@ EXAMPLES = {"one example": (1, 0), "three": (3, 0), "three, and one that is not 
 class AskedFact:
     """What a slice must show, what an analyst types for it, and the statements that tell it."""
 
-    right: Mapping[str, tuple[Condition, ...]]
+    right: Mapping[Literal["all_of"], tuple[Condition, ...]]
     typed: tuple[str, ...]
     told: tuple[Mapping[str, Any], ...]
 
     def holds(self, facts: Facts) -> bool:
         """Whether a slice of such facts shows it."""
-        return TypedQuery(text=self.typed[0], **self.right).right(facts) is True
+        return TypedQuery(text=self.typed[0], all_of=self.right["all_of"]).right(facts) is True
 
     def told_texts(self) -> list[str]:
         """The fact in the words of brief texts, as many wordings as are typed."""
@@ -101,7 +101,7 @@ class Truth:
             (self.boxes[:, :2] < (left + side, top + side)).all(1) & (self.boxes[:, 2:] > (left, top)).all(1)
         )
         moved = [tuple(self.boxes[n] - (left, top, left, top)) for n in near]
-        objects, _ = clip_objects(moved, [self.labels[n] for n in near], side, side)
+        objects, _ = clip_objects(moved, [self.labels[n] for n in near.tolist()], side, side)
         cover = count_cells(self.cover[top : top + side, left : left + side], len(NAMES))
         record = Record(
             id="slice",
@@ -165,6 +165,7 @@ def words(args: argparse.Namespace) -> None:
     scores = list[dict[str, NDArray[np.float64]]]()
     with nullcontext(args.keep) if args.keep else tempfile.TemporaryDirectory() as folder:
         for number in range(args.scenes):
+            Path(folder).mkdir(parents=True, exist_ok=True)
             path = Path(folder) / f"chips-{args.first + number * args.chips**2}.tif"
             truth = write_mosaic(path, args.first + number * args.chips**2, args.chips)
             scores.append(scene_scores(path, truth, asked, encoder, Path(folder) / "index"))
@@ -212,7 +213,7 @@ def report(asked: Sequence[AskedFact], scores: Mapping[str, NDArray[np.float64]]
 def interval(values: NDArray[np.float64], groups: NDArray[np.int64] | None = None) -> str:
     """A mean in percent with its interval over the values, or over groups of them."""
     each = np.arange(len(values)) if groups is None else groups
-    sums, sizes = np.bincount(each, values), np.bincount(each).astype(float)
+    sums, sizes = np.bincount(each, values).astype(float), np.bincount(each).astype(float)
     (found,) = estimate([ratio(sums, sizes)], len(sums), 0)
     value, low, high = (100 * (edge or 0) for edge in (found.value, found.low, found.high))
     return f"{value:.1f} ({low:.1f} to {high:.1f})"
