@@ -1,15 +1,17 @@
 """The main path of a search: open the scene, index it as far as it is asked about, rank its slices, tell the best.
 
 Read :mod:`fusar_gpt.interpret` beside it: both yield the same events, so a search is a run and a job like any other.
+From Python, :func:`find` is all that is needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from shapely.geometry.base import BaseGeometry
 
 from fusar_gpt import __version__
 from fusar_gpt.contract import (
+    DEFAULT_ENCODER,
     PLACES,
     SEARCH,
     Event,
@@ -34,30 +37,77 @@ from fusar_gpt.contract import (
     Started,
 )
 from fusar_gpt.contract.run import Value
-from fusar_gpt.errors import AreaError, SceneError
+from fusar_gpt.errors import Cancelled, SceneError, TaskError
+from fusar_gpt.findings.coverage import ALL, without_data
 from fusar_gpt.findings.georeference import finding_at
-from fusar_gpt.frames import GroundPoints, ScenePoints
-from fusar_gpt.imagery import Area, RasterPolicy, Scene, crs_text, open_scene_of, read_chip
-from fusar_gpt.imagery.area import known_crs
-from fusar_gpt.interpret import RunIdentity
-from fusar_gpt.lonlat import transformer
-from fusar_gpt.retrieval.encoder import Encoder
+from fusar_gpt.frames import ScenePoints
+from fusar_gpt.imagery import Area, RasterPolicy, Scene, crs_text, open_scene_of
+from fusar_gpt.interpret import RunIdentity, batches
+from fusar_gpt.retrieval.encoder import Describer, Encoder, open_encoder
+from fusar_gpt.retrieval.examples import example_images, larger_than_slices
+from fusar_gpt.retrieval.explain import matched
 from fusar_gpt.retrieval.heat import heat_map
 from fusar_gpt.retrieval.index import SceneIndex, fill, scene_index
+from fusar_gpt.retrieval.index_folder import seconds_a_slice
 from fusar_gpt.retrieval.query import TextQuery, query_vector, read_texts
-from fusar_gpt.retrieval.ranking import Place, best_places
-from fusar_gpt.retrieval.slicing import OVERLAP, square_chip
+from fusar_gpt.retrieval.ranking import Place, Slices, best_places, compared
+from fusar_gpt.retrieval.slicing import OVERLAP, Lattice, lattice
 
 STEPS = 20
 """How often a search says how far its index is: as often when there is nothing to do, so that a job can resume."""
 
-SECONDS_A_SLICE = 0.005
-"""Of the bundled encoder on one core, with reading; an estimate before anything was measured."""
+EXPLAINED = 100
+"""Most places that are explained: each takes a fifth of a second."""
+_EXPLAINED_AT_ONCE = 8
+_LEEWAY = 1.1
 
 SIMILARITY_MEANING = (
     "similarity: cosine of a place's vector and the query's, which ranks and says nothing by itself; percentile: the "
     "share of the slices searched that are less like the query"
 )
+
+
+def find(
+    scene: str | Path,
+    *texts: str,
+    like: Sequence[tuple[float, float] | Area] = (),
+    unlike: Sequence[tuple[float, float] | Area] = (),
+    area: Area | None = None,
+    encoder: Encoder | None = None,
+    **choices: Any,
+) -> Finished:
+    """Search a scene and wait for all of it: ``find("scene.tif", "ships at the docks").findings``.
+
+    Args:
+        scene: The file.
+        *texts: What to find.
+        like: Examples of what to find: points (x, y), or areas in the same CRS.
+        unlike: Examples of what is not meant.
+        area: Where to look.
+        encoder: What compares; None opens the one that the request names.
+        **choices: Other fields of the request: ``top``, ``explain``, ``examples_crs`` (of points; longitude and
+            latitude by default), ...
+
+    Raises a :class:`~fusar_gpt.errors.FusarError` as :func:`search`.
+    """
+    areas = [example for example in (*like, *unlike) if isinstance(example, Area)]
+    if areas:
+        choices = {"examples_crs": areas[0].crs_text()} | choices
+    if area:
+        choices |= {"area": area.outline(), "area_crs": area.crs_text()}
+    try:
+        request = SearchRequest(
+            str(scene), texts, tuple(map(_example, like)), tuple(map(_example, unlike)), **choices
+        )
+    except ValueError as error:
+        raise TaskError(str(error)) from error
+    *_, last = search(request, encoder or open_encoder(request.encoder or DEFAULT_ENCODER))
+    assert isinstance(last, Finished)
+    return last
+
+
+def _example(place: tuple[float, float] | Area) -> Example:
+    return place.outline() if isinstance(place, Area) else MapPoint("Point", place)
 
 
 def search(
@@ -81,40 +131,30 @@ def search(
     Raises a :class:`~fusar_gpt.errors.FusarError` that names what is wrong with the scene, area, examples or words,
     and :class:`~fusar_gpt.errors.Cancelled` soon after ``cancelled()`` is true.
     """
-    texts = read_texts([text for text in request.texts if text.strip()], encoder)
+    texts = read_texts(request.texts, encoder)
     with open_scene_of(request, policy, cancelled) as scene, ExitStack() as held:
         area = area_px(request, scene)
         indexes = [
             held.enter_context(scene_index(scene, encoder, side_m, overlap_of(request), folder))
-            for side_m in ground_sides(request, encoder)
+            for side_m in ground_sides(request, encoder, scene)
         ]
+        vector = query_vector(*examples_of(request, texts, scene, indexes[0].lattice, encoder))
         wanted = [index.lattice.touching(area) for index in indexes]
         total = sum(int(one.sum()) for one in wanted)
-        run = provenance(identity or RunIdentity.new(), request, scene, area, indexes[0], encoder, texts)
+        run = provenance(identity or RunIdentity.new(), request, scene, area, indexes, encoder, texts)
         yield Started(run, total)
         yield from in_steps(embedded(indexes, wanted, scene, encoder, cancelled), total)
-        vector = query_vector(*examples_of(request, texts, scene, indexes[0], encoder))
-        slices = compared(indexes, wanted, vector, scene)
+        slices = compared(indexes, wanted, vector, scene.width, scene.height)
+        run = with_data_share(run, slices, scene)
         places = best_places(slices.similarities, slices.boxes, request.top)
-        found = tuple(place_finding(place, rank, slices, scene, run) for rank, place in enumerate(places, 1))
+        words = explained(places, slices, texts, scene, encoder, cancelled) if request.explain else {}
+        found = tuple(
+            place_finding(place, rank, slices, words.get(place.number), scene, run)
+            for rank, place in enumerate(places, 1)
+        )
         heat = heat_map(slices.similarities, slices.boxes, scene) if request.heat else None
     yield Found(found)
     yield Finished(run, found, heat)
-
-
-@dataclass(frozen=True)
-class Slices:
-    """All slices of a search, of one ground size or of several.
-
-    Attributes:
-        similarities: Cosines float32 [N]; NaN where there is no data, or outside the area.
-        boxes: Left, top, right and bottom in scene pixels, [N, 4].
-        data: Share with data in percent, uint8 [N].
-    """
-
-    similarities: NDArray[np.float32]
-    boxes: NDArray[np.float64]
-    data: NDArray[np.uint8]
 
 
 def plan_search(
@@ -124,12 +164,12 @@ def plan_search(
     with open_scene_of(request, policy) as scene:
         area = area_px(request, scene)
         slices = ready = 0
-        for side_m in ground_sides(request, encoder):
+        for side_m in ground_sides(request, encoder, scene):
             with scene_index(scene, encoder, side_m, overlap_of(request), folder) as index:
                 wanted = index.lattice.touching(area)
                 slices += int(wanted.sum())
                 ready += int(wanted.sum()) - len(index.missing(wanted))
-    return SearchPlan(slices, ready, (slices - ready) * SECONDS_A_SLICE)
+    return SearchPlan(slices, ready, (slices - ready) * seconds_a_slice(folder, encoder.hash))
 
 
 def area_px(request: SearchRequest, scene: Scene) -> BaseGeometry:
@@ -138,11 +178,12 @@ def area_px(request: SearchRequest, scene: Scene) -> BaseGeometry:
     return area.on_scene(scene)
 
 
-def ground_sides(request: SearchRequest, encoder: Encoder) -> Sequence[float | None]:
-    """Ground sides of the slices: those asked for, else that of the images that the encoder was taught."""
+def ground_sides(request: SearchRequest, encoder: Encoder, scene: Scene) -> Sequence[float | None]:
+    """Ground sides of the slices: those asked for that differ, else that of the images that the encoder was taught."""
     if request.ground_m:
-        return request.ground_m
-    return [encoder.image_px * encoder.pixel_m[0] if encoder.pixel_m else None]
+        sides = (lattice(scene, encoder.image_px, side_m).side for side_m in reversed(request.ground_m))
+        return list(reversed(dict(zip(sides, reversed(request.ground_m), strict=True)).values()))
+    return [encoder.image_px * encoder.pixel_m[0] if encoder.pixel_m and scene.georeferenced else None]
 
 
 def overlap_of(request: SearchRequest) -> float:
@@ -176,76 +217,45 @@ def in_steps(done: Iterator[int], total: int) -> Iterator[Progress]:
 
 
 def examples_of(
-    request: SearchRequest, texts: TextQuery, scene: Scene, index: SceneIndex, encoder: Encoder
+    request: SearchRequest, texts: TextQuery, scene: Scene, slices: Lattice, encoder: Encoder
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The vectors of what is wanted [N, E] and of what is not [M, E], of words and of places."""
-    like, unlike = (
-        [place_image(example, request.examples_crs, scene, index) for example in examples]
-        for examples in (request.like, request.unlike)
-    )
-    none = np.zeros((0, encoder.image_px, encoder.image_px), np.uint8)
-    wanted = [encoder.embed_texts(texts.wanted), encoder.embed_images(np.stack(like) if like else none)]
-    unwanted = [
-        encoder.embed_texts(texts.unwanted),
-        encoder.embed_images(np.stack(unlike) if unlike else none),
-    ]
-    return np.concatenate(wanted), np.concatenate(unwanted)
-
-
-def place_image(example: Example, crs: str, scene: Scene, index: SceneIndex) -> NDArray[np.uint8]:
-    """A place as the encoder sees it: a slice around a point, or one that holds a polygon.
-
-    Raises:
-        AreaError: It lies outside the scene.
-    """
-    side = index.lattice.side
-    if isinstance(example, MapPoint):
-        x, y = on_scene(example, crs, scene)
-    else:
-        left, top, right, bottom = Area.from_geojson(example, crs).on_scene(scene).bounds
-        x, y, side = (
-            (left + right) / 2,
-            (top + bottom) / 2,
-            max(side, round(right - left), round(bottom - top)),
+    wanted, unwanted = (
+        np.concatenate(
+            [
+                encoder.embed_texts(words),
+                encoder.embed_images(example_images(places, request.examples_crs, scene, slices)),
+            ]
         )
-    chip = square_chip(0, round(x - side / 2), round(y - side / 2), side, index.lattice.image_px)
-    return read_chip(scene, chip, scene.stretch()).grey
+        for words, places in ((texts.wanted, request.like), (texts.unwanted, request.unlike))
+    )
+    return wanted, unwanted
 
 
-def on_scene(point: MapPoint, crs: str, scene: Scene) -> tuple[float, float]:
-    """A point in scene pixels, x and y. Raises AreaError where it lies outside the scene."""
-    x, y = point.coordinates[:2]
-    ground = GroundPoints(*transformer(known_crs(crs), scene.crs).transform([x], [y]))
-    (found,) = scene.to_scene(ground).xy()
-    if not (0 <= found[0] <= scene.width and 0 <= found[1] <= scene.height):
-        raise AreaError(f"the example at {x:g}, {y:g} lies outside the scene: give a place on it, x before y")
-    return float(found[0]), float(found[1])
-
-
-def compared(
-    indexes: Sequence[SceneIndex],
-    wanted: Sequence[NDArray[np.bool_]],
-    vector: NDArray[np.float32],
+def explained(
+    places: Sequence[Place],
+    slices: Slices,
+    texts: TextQuery,
     scene: Scene,
-) -> Slices:
-    """Every slice beside the query. Raises SceneError where none has data."""
-    looked = [one & index.searchable for index, one in zip(indexes, wanted, strict=True)]
-    if not any(one.any() for one in looked):
-        raise SceneError(
-            f"there is no data in the area, band '{scene.band}' of '{scene.name}', so there is nothing to search: "
-            "draw the area where the scene has data, or choose another band"
-        )
-    found = [
-        np.where(one, index.vectors @ vector, np.nan).astype(np.float32)
-        for index, one in zip(indexes, looked, strict=True)
-    ]
-    boxes = [index.lattice.boxes(np.arange(len(index.lattice))) for index in indexes]
-    return Slices(
-        np.concatenate(found), np.concatenate(boxes), np.concatenate([index.data for index in indexes])
-    )
+    encoder: Encoder,
+    cancelled: Callable[[], bool],
+) -> dict[int, str | None]:
+    """For the best places by number: what the encoder says of them that matches the words that were looked for."""
+    if not isinstance(encoder, Describer):
+        return {}
+    found: dict[int, str | None] = {}
+    for some in batches(iter(places[:EXPLAINED]), _EXPLAINED_AT_ONCE):
+        if cancelled():
+            raise Cancelled("cancelled")
+        said = encoder.describe(np.stack([slices.image(place.number, scene) for place in some]))
+        pairs = zip(some, said, strict=True)
+        found |= {place.number: matched(words, texts.wanted) for place, words in pairs}
+    return found
 
 
-def place_finding(place: Place, rank: int, slices: Slices, scene: Scene, run: Run) -> Finding:
+def place_finding(
+    place: Place, rank: int, slices: Slices, words: str | None, scene: Scene, run: Run
+) -> Finding:
     """A place as a feature; where it lies beyond the scene's edge, its part on the scene."""
     box = slices.boxes[place.number]
     on_it = SceneBox(*np.minimum(np.maximum(box, 0), [scene.width, scene.height] * 2).tolist())
@@ -254,10 +264,10 @@ def place_finding(place: Place, rank: int, slices: Slices, scene: Scene, run: Ru
         "percentile": place.percentile,
         "similarity": place.similarity,
         "query": "; ".join(run.prompts),
-        "matched": None,
+        "matched": words,
         "side_m": float(box[2] - box[0]) * scene.pixel_size_m,
         "data_share": int(slices.data[place.number]) / 100,
-        "chip": place.number,
+        "chip": int(slices.numbers[place.number]),
         "prior_nodes": 0,
         **run.provenance(),
     }
@@ -269,7 +279,7 @@ def provenance(
     request: SearchRequest,
     scene: Scene,
     area: BaseGeometry,
-    index: SceneIndex,
+    indexes: Sequence[SceneIndex],
     encoder: Encoder,
     texts: TextQuery,
 ) -> Run:
@@ -294,12 +304,65 @@ def provenance(
         quantity_reason=scene.radiometry.reason,
         stretch_low_db=stretch.low_db,
         stretch_high_db=stretch.high_db,
-        chip_ground_m=index.lattice.side * scene.pixel_size_m,
+        chip_ground_m=indexes[0].lattice.side * scene.pixel_size_m,
         aspect="undistorted",
         overlap=overlap_of(request),
         area=ground.wkt,
         started=identity.started,
         attribution=scene.attribution,
-        warnings=(*scene.warnings, *texts.notes),
+        warnings=(
+            *scene.warnings,
+            *chain.from_iterable(index.notes for index in indexes),
+            *texts.notes,
+            *doubts(request, scene, [index.lattice for index in indexes], encoder),
+        ),
         score_meaning=SIMILARITY_MEANING,
     )
+
+
+def doubts(request: SearchRequest, scene: Scene, lattices: Sequence[Lattice], encoder: Encoder) -> list[str]:
+    """Sentences about slices and examples that the encoder was not taught, and about what it cannot explain."""
+    said = []
+    least_m = lattices[0].image_px * scene.pixel_size_m
+    if request.ground_m and least_m > _LEEWAY * min(request.ground_m):
+        said.append(
+            f"Slices show at least {least_m:.0f} m of this scene, not {min(request.ground_m):.0f} m: its pixels are "
+            "not magnified."
+        )
+    for slices in lattices:
+        slice_m, pixel_m = (
+            side * scene.pixel_size_m for side in (slices.side, slices.side / slices.image_px)
+        )
+        least, greatest = encoder.pixel_m or (pixel_m, pixel_m)
+        if scene.georeferenced and not least / _LEEWAY <= pixel_m <= _LEEWAY * greatest:
+            taught = f"{least:g}" if least == greatest else f"{least:g} to {greatest:g}"
+            said.append(
+                f"Slices of {slice_m:.0f} m have pixels of {pixel_m:.3g} m, a size that {encoder.name} was not taught "
+                f"({taught} m): how it ranks them is a guess."
+            )
+        if slices.side > min(scene.width, scene.height):
+            said.append(
+                f"A slice of {slice_m:.0f} m reaches beyond the scene, which is smaller: there the encoder sees black."
+            )
+    examples = (*request.like, *request.unlike)
+    said += larger_than_slices(examples, request.examples_crs, scene, lattices[0])
+    if request.explain and not isinstance(encoder, Describer):
+        said.append(f"{encoder.name} cannot say what it sees: no place is explained.")
+    elif request.explain and not request.texts:
+        said.append("Only words that were looked for can be explained, and there were none.")
+    elif request.explain and request.top > EXPLAINED:
+        said.append(f"Only the first {EXPLAINED} places are explained.")
+    return said
+
+
+def with_data_share(run: Run, slices: Slices, scene: Scene) -> Run:
+    """The run with what was seen of its area. Raises SceneError if no slice has data enough."""
+    share = slices.data_share
+    if not np.isfinite(slices.similarities).any():
+        raise SceneError(
+            f"there is no data on {without_data(share)} of the area, band '{scene.band}' of '{scene.name}', and no "
+            f"slice has data on half of its {run.chip_ground_m:.0f} m, so there is nothing to search: draw the area "
+            "where the scene has data, choose another band or a larger scene, or take smaller slices"
+        )
+    said = [f"No data on {without_data(share)} of the area: nothing is known of that ground."]
+    return replace(run, data_share=share, warnings=(*run.warnings, *(said if share < ALL else ())))

@@ -254,10 +254,28 @@ def read_chip(scene: Scene, chip: Chip, stretch: Stretch) -> ChipPixels:
         means.add(piece, stretch.quantise(db))
         seen.add(piece, np.isfinite(db) * np.uint8(255))
     box = (0.0, 0.0, window.width / factor_x, window.height / factor_y)
-    size = plan.width, plan.height
-    grey = Image.fromarray(means.rounded()).resize(size, Image.Resampling.BICUBIC, box=box)
-    data = Image.fromarray(seen.rounded()).resize(size, Image.Resampling.BOX, box=box)
-    return ChipPixels(np.array(grey), _without_fades(np.array(data) > 0))
+    return resized(means.rounded(), seen.rounded(), (plan.width, plan.height), box)
+
+
+def resized(
+    grey: NDArray[np.uint8],
+    seen: NDArray[np.uint8],
+    size: tuple[int, int],
+    box: tuple[float, float, float, float],
+) -> ChipPixels:
+    """The chip of what was read, at the scene's resolution or averaged.
+
+    Args:
+        grey: Grey levels [h, w].
+        seen: Above 0 where there is data, [h, w].
+        size: Of the chip, (width, height).
+        box: The part of both that is the chip: left, top, right and bottom.
+    """
+    image = np.array(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC, box=box))
+    if seen.all() or not seen.any():  # most windows are one or the other, and this takes as long as the image
+        return ChipPixels(image, np.full(image.shape, bool(seen[0, 0])))
+    data = Image.fromarray(seen).resize(size, Image.Resampling.BOX, box=box)
+    return ChipPixels(image, _without_fades(np.array(data) > 0))
 
 
 def _without_fades(data: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusar_gpt.contract import DEFAULT_ENCODER
+from fusar_gpt.retrieval.decoding import Blank
 from fusar_gpt.retrieval.klip import Klip, load_klip
 
 
@@ -54,9 +56,17 @@ class Encoder(Protocol):
         """Unit vectors float32 [N, dimensions] of texts; TooLarge for one that is longer than the model reads."""
 
 
+@runtime_checkable
+class Describer(Protocol):
+    """An encoder that can also say what it sees."""
+
+    def describe(self, images: NDArray[np.uint8]) -> list[Mapping[str, str]]:
+        """What it would write of each of N images uint8 [N, image_px, image_px], by key: "targets Category"."""
+
+
 @dataclass(frozen=True)
 class KlipEncoder:
-    """A FUSAR-KLIP as an :class:`Encoder`."""
+    """A FUSAR-KLIP as an :class:`Encoder` and a :class:`Describer`."""
 
     klip: Klip
 
@@ -91,7 +101,7 @@ class KlipEncoder:
         """Of both towers' projections."""
         return self.klip.model.config.embedding
 
-    @property
+    @cached_property
     def words(self) -> frozenset[str]:
         """Those of its card."""
         return frozenset(self.klip.card.words)
@@ -107,6 +117,12 @@ class KlipEncoder:
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """As :meth:`Klip.embed_texts`."""
         return self.klip.embed_texts(texts)
+
+    def describe(self, images: NDArray[np.uint8]) -> list[Mapping[str, str]]:
+        """As :meth:`Klip.write`, for each key of which its card holds facts."""
+        keys = list(self.klip.card.facts)
+        written = [self.klip.write(images, [Blank(key)] * len(images)) for key in keys]
+        return [dict(zip(keys, of_one, strict=True)) for of_one in zip(*written, strict=True)]
 
 
 def open_encoder(name: str = DEFAULT_ENCODER, *, device: str = "auto") -> Encoder:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,24 +18,37 @@ _SAME_PX = 1e-3
 
 
 def heat_map(similarities: NDArray[np.float32], boxes: NDArray[np.float64], scene: Scene) -> HeatMap:
-    """How like the query each part of a scene is: the best percentile among the slices that show it.
+    """How like the query each part of a scene is: the best percentile among the slices that hold a cell's centre.
 
-    Cells are as large as the slices are apart. Arguments as in :func:`best_places`.
+    Cells are about as large as the slices are apart. Slices without a similarity are not there. Arguments as in
+    :func:`~fusar_gpt.retrieval.ranking.best_places`.
     """
-    columns, rows = (np.unique(boxes[:, axis]) for axis in (0, 1))
-    step_x = float(np.diff(columns).min()) if len(columns) > 1 else float(boxes[0, 2] - boxes[0, 0])
-    step_y = float(np.diff(rows).min()) if len(rows) > 1 else float(boxes[0, 3] - boxes[0, 1])
-    width, height = max(round(scene.width / step_x), 1), max(round(scene.height / step_y), 1)
-    cell_x, cell_y = scene.width / width, scene.height / height
-    values = np.full((height, width), -1.0, np.float32)
-    for box, rank in zip(boxes, percentiles(similarities), strict=True):
-        if np.isfinite(rank):
-            across = slice(max(round(box[0] / cell_x), 0), max(round(box[2] / cell_x), 1))
-            down = slice(max(round(box[1] / cell_y), 0), max(round(box[3] / cell_y), 1))
-            values[down, across] = np.maximum(values[down, across], rank)
-    stored = np.where(values < 0, NO_HEAT, values.round()).astype(np.uint8)
+    width, height = (_cells(boxes, axis, side) for axis, side in ((0, scene.width), (1, scene.height)))
+    cell_px = scene.width / width, scene.height / height
+    # Cells first to last whose centres lie in a box, [N, 4]: left, top, right, bottom.
+    covers = np.ceil(boxes / np.tile(cell_px, 2) - 0.5).astype(np.int64)
+    covers = np.clip(covers, 0, [width, height] * 2)
+    best = np.full((height, width), -1.0, np.float32)
+    ranks = percentiles(similarities)
+    searched = np.isfinite(ranks)
+    across, down = (covers[:, 2:] - covers[:, :2]).T
+    for row, column in np.ndindex(int(down.max()), int(across.max())):
+        these = searched & (row < down) & (column < across)
+        np.maximum.at(best, (covers[these, 1] + row, covers[these, 0] + column), ranks[these])
+    stored = np.where(best < 0, NO_HEAT, best.round()).astype(np.uint8)
     transform, gcps = placed(scene, width, height)
-    return HeatMap(width, height, (cell_x, cell_y), crs_text(scene.crs), transform, gcps, stored.tobytes())
+    return HeatMap(width, height, cell_px, crs_text(scene.crs), transform, gcps, stored.tobytes())
+
+
+def _cells(boxes: NDArray[np.float64], axis: int, length: int) -> int:
+    """How many cells cover an axis: one for each step between the slices of the smallest size, which are the closest.
+
+    No cell is larger than a step, so that every slice on the scene holds a cell's centre.
+    """
+    sides = boxes[:, axis + 2] - boxes[:, axis]
+    starts = np.unique(boxes[sides == sides.min(), axis])
+    step = float(np.diff(starts).min()) if len(starts) > 1 else float(sides.min())
+    return max(math.ceil(length / step), 1)
 
 
 Gcps = tuple[tuple[float, float, float, float], ...]
