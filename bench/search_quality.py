@@ -37,7 +37,7 @@ from fusar_gpt.imagery import open_scene
 from fusar_gpt.retrieval.encoder import Encoder, open_encoder
 from fusar_gpt.retrieval.query import query_vector
 from fusar_gpt.retrieval.slicing import Lattice, lattice
-from fusar_gpt.search import ground_sides, search
+from fusar_gpt.search import search
 from fusar_train.corpus.chip import LABELS, clip_objects
 from fusar_train.corpus.record import Record, RecordObject
 from fusar_train.corpus.texts.brief import Statement
@@ -139,10 +139,9 @@ def write_mosaic(path: Path, first: int, chips: int) -> Truth:
 
 
 def slices_of(path: Path, encoder: Encoder) -> Lattice:
-    """The slices that a search of a scene looks at."""
-    request = SearchRequest(str(path), ("any",))
+    """The slices that a search of a scene looks at, where the encoder was taught what is simulated."""
     with open_scene(path) as scene:
-        return lattice(scene, encoder.image_px, ground_sides(request, encoder)[0])
+        return lattice(scene, encoder.image_px, encoder.image_px * PIXEL_M)
 
 
 def found_places(path: Path, text: str, encoder: Encoder, folder: Path) -> list[SceneBox]:
