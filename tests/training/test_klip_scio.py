@@ -39,6 +39,7 @@ from fusar_train.klip.train import prepare
 WRONG = {3, 8, 13, 22, 30, 47, 66, 81, 100, 125}
 """Images of which Environment is told wrongly."""
 LEARNED = {"epochs": 20, "learning_rate": 3e-3}
+TELLS = FreeWording.tells
 
 
 def wrongly(number):
@@ -52,9 +53,10 @@ def wrongly(number):
 
 @pytest.fixture(scope="module", autouse=True)
 def any_words():
-    """What a model of a few steps writes is no stock phrase: it is taken all the same, to see what follows."""
+    """What a model of a few steps writes tells nothing: it is taken all the same, to see what follows."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rebuilding, "stock_phrases", lambda told: set())
+        patch.setattr(FreeWording, "tells", lambda self, words: True)
         yield
 
 
@@ -209,6 +211,7 @@ def test_words_that_the_corpus_never_says_are_not_taken_where_it_speaks_in_stock
 
 def test_of_a_freely_worded_key_only_what_tells_enough_is_taken(learned, monkeypatch):
     """Nothing here is a stock phrase; of the key's words only the four grounds tell its sub-texts apart."""
+    monkeypatch.setattr(FreeWording, "tells", TELLS)
     always = replace(ACCEPTANCES["alone"], better=lambda both, _: np.isfinite(both["itc_alone"][0]))
     monkeypatch.setattr(rebuilding, "ACCEPTANCES", {"alone": always})
     judged = [replace(one, noisy=noise(learned.data, one)) for one in screen(learned, "alone", 0.05)]
@@ -217,8 +220,9 @@ def test_of_a_freely_worded_key_only_what_tells_enough_is_taken(learned, monkeyp
         assert {one.accepted for one in rebuild(learned, judged, 0.0)} == {taken}, text
 
 
-def test_half_as_many_telling_words_as_the_median_are_enough():
+def test_half_as_many_telling_words_as_the_median_are_enough(monkeypatch):
     """Numbers are the words; 0 is in all texts, so it tells nothing."""
+    monkeypatch.setattr(FreeWording, "tells", TELLS)
     texts = [{0, 1, 2, 3, 4}, {0, 1, 5, 6, 7}, {0, 8, 9, 10, 11}, {0, 12}]
     free = FreeWording.of(texts)
     assert 0 not in free.telling
