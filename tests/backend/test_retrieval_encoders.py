@@ -160,6 +160,16 @@ def missing_weight(folder):
     renew_digests(folder)
 
 
+def not_finite(value):
+    def change(folder):
+        weights = load_file(folder / WEIGHTS_FILE)
+        weights["match_head.bias"][0] = value
+        save_file(weights, folder / WEIGHTS_FILE)
+        renew_digests(folder)
+
+    return change
+
+
 def cut_short(folder):
     content = (folder / WEIGHTS_FILE).read_bytes()
     (folder / WEIGHTS_FILE).write_bytes(content[: len(content) // 2])
@@ -178,6 +188,8 @@ def cut_short(folder):
         (wider, "weights do not fit the configuration"),
         (no_width, "less than or equal to 4096"),
         (missing_weight, "weights do not fit the configuration: match_head.bias"),
+        (not_finite(float("nan")), "weights are no finite numbers: match_head.bias"),
+        (not_finite(float("-inf")), "weights are no finite numbers: match_head.bias"),
         (cut_short, "cannot be loaded"),
         (edit(CARD_FILE, licence=3), "licence"),
         (lambda folder: (folder / "modeling.py").write_text("print('ran')"), "code of its own"),

@@ -30,7 +30,7 @@ from fusar_train.klip.scio.decisions import Round
 from fusar_train.klip.scio.loop import phase_ends, train_scio
 from fusar_train.klip.scio.measures import MEASURES, measure
 from fusar_train.klip.scio.options import ACCEPTANCE_NAMES, RULE_NAMES, ScioOptions
-from fusar_train.klip.scio.rebuild import ACCEPTANCES, rebuild, stock_phrases
+from fusar_train.klip.scio.rebuild import ACCEPTANCES, FreeWording, rebuild, stock_phrases
 from fusar_train.klip.scio.rules import RULES, standardised
 from fusar_train.klip.scio.screen import Judged, judge, screen
 from fusar_train.klip.settings import KlipError
@@ -39,6 +39,7 @@ from fusar_train.klip.train import prepare
 WRONG = {3, 8, 13, 22, 30, 47, 66, 81, 100, 125}
 """Images of which Environment is told wrongly."""
 LEARNED = {"epochs": 20, "learning_rate": 3e-3}
+TELLS = FreeWording.tells
 
 
 def wrongly(number):
@@ -52,9 +53,10 @@ def wrongly(number):
 
 @pytest.fixture(scope="module", autouse=True)
 def any_words():
-    """What a model of a few steps writes is no stock phrase: it is taken all the same, to see what follows."""
+    """What a model of a few steps writes tells nothing: it is taken all the same, to see what follows."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rebuilding, "stock_phrases", lambda told: set())
+        patch.setattr(FreeWording, "tells", lambda self, words: True)
         yield
 
 
@@ -201,12 +203,34 @@ def test_words_that_the_corpus_never_says_are_not_taken_where_it_speaks_in_stock
     judged = [replace(one, noisy=noise(learned.data, one)) for one in screen(learned, "alone", 0.05)]
     told = {one.after: one.accepted for one in rebuild(learned, judged, 0.0)}
     assert told == {"The slice.": False}
-    monkeypatch.setattr(rebuilding, "stock_phrases", lambda told: set())
-    assert {one.after: one.accepted for one in rebuild(learned, judged, 0.0)} == {"The slice.": True}
     words = [SubText(0, text, n) for n, text in enumerate("aabbcde")]
     told = [replace(one, tokens=(ord(one.text),)) for one in words]
     assert stock_phrases(told) == {(0, 0)}
     assert stock_phrases(told[2:]) == set()
+
+
+def test_of_a_freely_worded_key_only_what_tells_enough_is_taken(learned, monkeypatch):
+    """Nothing here is a stock phrase; of the key's words only the four grounds tell its sub-texts apart."""
+    monkeypatch.setattr(FreeWording, "tells", TELLS)
+    always = replace(ACCEPTANCES["alone"], better=lambda both, _: np.isfinite(both["itc_alone"][0]))
+    monkeypatch.setattr(rebuilding, "ACCEPTANCES", {"alone": always})
+    judged = [replace(one, noisy=noise(learned.data, one)) for one in screen(learned, "alone", 0.05)]
+    for text, taken in (("The slice.", False), ("All around is", False), ("Here it is all grass.", True)):
+        monkeypatch.setattr(reading.Reader, "write", lambda self, cases, *_, say=text: [say] * len(cases))
+        assert {one.accepted for one in rebuild(learned, judged, 0.0)} == {taken}, text
+
+
+def test_half_as_many_telling_words_as_the_median_are_enough(monkeypatch):
+    """Numbers are the words; 0 is in all texts, so it tells nothing."""
+    monkeypatch.setattr(FreeWording, "tells", TELLS)
+    texts = [{0, 1, 2, 3, 4}, {0, 1, 5, 6, 7}, {0, 8, 9, 10, 11}, {0, 12}]
+    free = FreeWording.of(texts)
+    assert 0 not in free.telling
+    assert free.least == 2
+    assert free.tells({1, 9})
+    assert not free.tells({0, 1, 99})
+    assert FreeWording.of([{0}, {0}]).least == 1
+    assert not FreeWording.of([{0}, {0}]).tells({0})
 
 
 def test_counts_and_places_are_kept_out_rather_than_rewritten_unless_asked(learned):

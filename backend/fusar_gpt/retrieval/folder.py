@@ -50,7 +50,7 @@ def read_klip(folder: Path) -> tuple[KlipModel, KlipTokenizer, KlipCard]:
 
     Raises:
         CheckpointError: A file is missing, broken or not the one the card names, such as another tokenizer, or weights
-            do not fit the configuration.
+            do not fit the configuration or are no finite numbers.
     """
     card = KlipCard.read(folder)
     card.check_files(folder)
@@ -62,8 +62,10 @@ def read_klip(folder: Path) -> tuple[KlipModel, KlipTokenizer, KlipCard]:
                 f"the tokenizer has {len(tokenizer)} tokens and the model {config.text.vocabulary}"
             )
         check_shapes(config, folder / WEIGHTS_FILE)
-        model = KlipModel(config)
-        model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        model, weights = KlipModel(config), load_file(folder / WEIGHTS_FILE)
+        if lost := sorted(name for name, tensor in weights.items() if not tensor.isfinite().all()):
+            raise ValueError(f"weights are no finite numbers: {', '.join(lost[:3])}")
+        model.load_state_dict(weights)
     return model, tokenizer, card
 
 

@@ -77,10 +77,10 @@ PRESETS = {
     "smoke": Preset(
         "smoke",
         seeds=1,
-        train=24,
-        test=12,
-        compared=12,
-        written=4,
+        train=12,
+        test=6,
+        compared=6,
+        written=2,
         changes=(
             "image={image_px: 224, token_px: 32, stem: [4, 8], hidden: 16, layers: 1, heads: 2, mlp: 16, grid: 3}",
             "text={hidden: 16, layers: 1, heads: 2, mlp: 16, pool: mean}",
@@ -90,7 +90,7 @@ PRESETS = {
             "batch=8",
             "warmup_steps=1",
             "max_steps=6",
-            "vision_start=32",
+            "vision_start=12",
             "save_every=1",
             *_SAVED,
         ),

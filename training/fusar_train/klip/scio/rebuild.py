@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from types import MappingProxyType
 
 import numpy as np
@@ -24,6 +25,8 @@ HARD_TO_WRITE = ("Count", "Location")
 """Keys that are only kept out of what the decoder learns: it hardly ever writes them rightly (docs/klip.md)."""
 
 _Both = dict[str, tuple[Values, Values]]
+_Key = tuple[int, int]
+"""A slot and a version of the texts."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ def rebuild(
     """Writes the noise of ``prepared.data`` again.
 
     Each noisy sub-text becomes a blank in its text (eq. 12), of which the other noisy ones are left out, and the
-    decoder fills it (eq. 13). Of a key that is told in stock phrases (``stock_phrases``), only these are taken.
+    decoder fills it (eq. 13). Of a key that is told in stock phrases (``stock_phrases``), only these are taken; of
+    others, what tells enough (``FreeWording``).
 
     Args:
         prepared: A run; its trainer's model writes and judges, as it is now.
@@ -119,18 +123,53 @@ def _told(prepared: Prepared, at: tuple[int, int]) -> SubText:
     return prepared.data.sub_texts[at[0]][at[1]]
 
 
-def stock_phrases(told: Sequence[SubText]) -> set[tuple[int, int]]:
+def stock_phrases(told: Sequence[SubText]) -> set[_Key]:
     """The slots and versions of which most sub-texts come more than once.
 
     What a weak decoder writes may please ITC though it says nothing of its key ("The slice."): where a key is told in
     stock phrases, only these are taken.
     """
     times = Counter((one.slot, one.version, one.tokens) for one in told)
-    all_told, again = Counter[tuple[int, int]](), Counter[tuple[int, int]]()
+    all_told, again = Counter[_Key](), Counter[_Key]()
     for (slot, version, _), count in times.items():
         all_told[slot, version] += count
         again[slot, version] += count if count > 1 else 0
     return {key for key, count in all_told.items() if again[key] > count / 2}
+
+
+@dataclass(frozen=True)
+class FreeWording:
+    """How much a sub-text of a key without stock phrases must tell, by its words.
+
+    Attributes:
+        telling: Words of the key's sub-texts that at most half of them have, so that they tell these apart.
+        least: How many of them a new sub-text must have: half as many as the median one, and one at least.
+    """
+
+    telling: frozenset[str]
+    least: float
+
+    @classmethod
+    def of(cls, texts: Sequence[set[str]]) -> FreeWording:
+        """That of a key whose sub-texts have these words."""
+        times = Counter(word for words in texts for word in words)
+        telling = frozenset(word for word, count in times.items() if count <= len(texts) / 2)
+        return cls(telling, max(median(len(telling & words) for words in texts) / 2, 1))
+
+    def tells(self, words: set[str]) -> bool:
+        """Whether a sub-text of such words tells enough."""
+        return len(self.telling & words) >= self.least
+
+
+def free_wordings(
+    told: Sequence[SubText], stock: set[_Key], words_of: Callable[[str], Sequence[str]]
+) -> dict[_Key, FreeWording]:
+    """Of each slot and version without stock phrases."""
+    texts: dict[_Key, list[set[str]]] = {}
+    for one in told:
+        if (one.slot, one.version) not in stock:
+            texts.setdefault((one.slot, one.version), []).append(set(words_of(one.text)))
+    return {key: FreeWording.of(mine) for key, mine in texts.items()}
 
 
 class _Writer:
@@ -142,7 +181,7 @@ class _Writer:
         # The decoder writes in small letters: what the corpus says somewhere is taken in the words of the corpus.
         self._known = {(one.slot, one.version, one.tokens): one for one in told}
         self._versions = {one.version for one in told}
-        self._stock = stock_phrases(told)
+        self._free = free_wordings(told, stock_phrases(told), self._tokenizer.words)
 
     def rebuilt(
         self, chunk: Chunk, cases: Sequence[Case], acceptance: Acceptance, margin: float
@@ -176,9 +215,11 @@ class _Writer:
         return found
 
     def _may_be_said(self, old: SubText, new: SubText) -> bool:
-        """Whether the new sub-text is another one, and the corpus says it somewhere if its key has stock phrases."""
-        known = (new.slot, new.version, new.tokens) in self._known
-        return new.tokens != old.tokens and (known or (new.slot, new.version) not in self._stock)
+        """Whether the new sub-text is another one that the corpus says somewhere, or that is free and tells enough."""
+        if new.tokens == old.tokens or (new.slot, new.version, new.tokens) in self._known:
+            return new.tokens != old.tokens
+        free = self._free.get((new.slot, new.version))
+        return free is not None and free.tells(set(self._tokenizer.words(new.text)))
 
     def _visible(self, case: Case) -> tuple[SubText | None, ...]:
         """The text with a blank in place of the case, without other noise."""
