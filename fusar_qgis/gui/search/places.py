@@ -8,7 +8,7 @@ from typing import Any
 
 from qgis.core import QgsCoordinateTransform, QgsCsException, QgsGeometry, QgsPointXY, QgsProject
 from qgis.PyQt.QtCore import QAbstractListModel, QModelIndex, QObject, QSize, Qt
-from qgis.PyQt.QtGui import QPixmap
+from qgis.PyQt.QtGui import QPixmap, QResizeEvent
 from qgis.PyQt.QtWidgets import QAbstractItemView, QListView, QWidget
 
 from ...contract import NO_PRIOR, UPLOADED, Finding, Finished, SceneBox, SearchRequest
@@ -135,8 +135,12 @@ class PlacesView(QListView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Lay the rows out again: words wrap at another place."""
+        super().resizeEvent(event)
+        self.scheduleDelayedItemsLayout()
 
     def rows(self) -> list[int]:
         """Return the rows that are selected, from above."""
