@@ -1,4 +1,4 @@
-"""The engine vllm against a stand-in that speaks vLLM's protocol: what is sent, and that it answers as the local one."""
+"""The engine vllm against a stand-in that speaks vLLM's protocol: what is sent, and answers as the local engine's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from fusar_gpt.planning import request_for
 from fusar_gpt.prior_options import PriorSettings
 from fusar_gpt.samples import HARBOUR
 from fusar_gpt.tasks import Task
-
 
 FREE = 2e-3
 """Where no grammar forbids them, special tokens count in vLLM's log probabilities, by as much as that here."""

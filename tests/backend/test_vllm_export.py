@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from itertools import pairwise
 
 import pytest
 import torch
@@ -126,7 +127,7 @@ def test_the_command_prints_how_to_serve_it(stored, tmp_path, capsys):
     said = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
     words = shlex.split(said["serve"])
     assert words[:3] == ["vllm", "serve", str(tmp_path / "o u t")]
-    given = dict(zip(words[3:], words[4:], strict=False))
+    given = dict(pairwise(words))
     assert given["--served-model-name"] == served_name(load_checkpoint(stored, device="cpu").hash)
     assert "--enable-mm-embeds" in words
     assert json.loads(given["--limit-mm-per-prompt"]) == {"image": 0, "video": 0}

@@ -1,4 +1,4 @@
-"""What goes wrong with a vLLM server: tried again where that may help, else one clear sentence, nothing half-answered."""
+"""What goes wrong with a vLLM server: tried again where that may help, else one clear sentence and no half answers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from fresh_model import prior
 from vllm_standin import TOKEN, tiny_served
 
@@ -128,15 +129,9 @@ def test_one_that_forgets_in_between_gets_the_tokens_again(remote, standin):
 
 
 def test_wrong_shapes_are_refused_in_the_servers_words(remote, standin, monkeypatch):
-    monkeypatch.setattr("fusar_gpt.engine.vllm.visual_tokens", lambda *_: [np_tokens(195)])
+    monkeypatch.setattr("fusar_gpt.engine.vllm.visual_tokens", lambda *_: [torch.zeros(195, 192)])
     with pytest.raises(VllmError, match=r"refuses the question, 400 \(image_grid_thw .* does not fit 195"):
         remote.answer([count()])
-
-
-def np_tokens(number):
-    import torch
-
-    return torch.zeros(number, 192)
 
 
 def test_a_question_it_cannot_understand_is_refused_in_its_words(remote):

@@ -1,8 +1,8 @@
 """Stands in for vLLM's OpenAI server: its protocol for image embeddings, with a stock transformers model behind it.
 
-The server knows nothing of fusar_gpt: it loads what ``fusar checkpoint export --format vllm`` wrote, as vLLM would. Shapes,
-encodings, ids, statuses and the order of grammar, log probabilities and bias are those of vLLM 0.33; it decodes one
-request at a time. ``faults`` says what is to go wrong with the next questions.
+The server knows nothing of fusar_gpt: it loads what ``fusar checkpoint export --format vllm`` wrote, as vLLM would.
+Shapes, encodings, ids, statuses and the order of grammar, log probabilities and bias are those of vLLM 0.33; it
+decodes one request at a time. ``faults`` says what is to go wrong with the next questions.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ class StandIn:
         return embeds, grid
 
     def _decode(self, body: dict, inputs, positions, fault, gone):
-        """Tokens, with the one that ends, their raw log probabilities (after the grammar), and the reason of the end."""
+        """Tokens, with the one that ends, their log probabilities (after the grammar), and the reason of the end."""
         matcher, grammar = None, (body.get("structured_outputs") or {}).get("grammar")
         if grammar is not None and fault != "no grammar":
             try:
@@ -244,12 +244,12 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Quiet."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the library's name
+    def do_GET(self) -> None:
         if self._allowed():
             fault = self.server.standin.faults.popleft() if self.server.standin.faults else ""
             self._send(fault, {}) if isinstance(fault, int) else self._send(200, self.server.standin.models())
 
-    def do_POST(self) -> None:  # noqa: N802 - the library's name
+    def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if not self._allowed():
             return
