@@ -128,10 +128,28 @@ def test_one_that_forgets_in_between_gets_the_tokens_again(remote, standin):
     assert sent == [True, False, True, True, False]
 
 
-def test_wrong_shapes_are_refused_in_the_servers_words(remote, standin, monkeypatch):
-    monkeypatch.setattr("fusar_gpt.engine.vllm.visual_tokens", lambda *_: [torch.zeros(195, 192)])
-    with pytest.raises(VllmError, match=r"refuses the question, 400 \(image_grid_thw .* does not fit 195"):
+@pytest.mark.parametrize(
+    "tokens", [torch.zeros(195, 192), torch.zeros(196, 64), torch.full((196, 192), torch.nan)]
+)
+def test_tokens_that_could_break_the_server_are_never_sent(remote, standin, monkeypatch, tokens):
+    monkeypatch.setattr("fusar_gpt.engine.vllm.visual_tokens", lambda *_: [tokens])
+    with pytest.raises(VllmError, match=r"not \[196, 192\], or not finite, and are not sent"):
         remote.answer([count()])
+    assert standin.questions == []
+
+
+def test_wrong_shapes_are_refused_in_the_servers_words(remote):
+    remote.card = replace(remote.card, patch=16, merge=1)
+    with pytest.raises(VllmError, match=r"refuses the question, 400 \(image_grid_thw .* does not fit 196"):
+        remote.answer([count()])
+
+
+def test_a_server_that_takes_no_ids_is_not_asked_by_them_for_ever(remote, standin, monkeypatch):
+    monkeypatch.setattr(standin, "remembers", False)
+    texts = {remote.answer([count()])[0].text for _ in range(6)}
+    assert len(texts) == 1
+    sent = [body["messages"][0]["content"][0]["image_embeds"] is not None for body in standin.questions]
+    assert (sum(sent), len(sent)) == (6, 6 + 3)
 
 
 def test_a_question_it_cannot_understand_is_refused_in_its_words(remote):

@@ -2,7 +2,8 @@
 
 The server knows nothing of fusar_gpt: it loads what ``fusar checkpoint export --format vllm`` wrote, as vLLM would.
 Shapes, encodings, ids, statuses and the order of grammar, log probabilities and bias are those of vLLM 0.33; it
-decodes one request at a time. ``faults`` says what is to go wrong with the next questions.
+decodes one request at a time, and refuses wrong shapes, of which vLLM may crash. ``faults`` says what is to go wrong
+with the next questions.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class StandIn:
         most: The most questions that were under way at a time.
         hung_up: How many questions ended because the client was gone.
         ids: The tokens that are remembered, by id.
+        remembers: Whether an id alone is enough, as vLLM's documentation has it; vLLM 0.33 takes it for pictures only.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -64,6 +66,7 @@ class StandIn:
         self.questions: list[dict] = []
         self.ids: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         self.most = self.under_way = self.hung_up = 0
+        self.remembers = True
         self._lock, self._count = threading.Lock(), threading.Lock()
         vocabulary = self.config["text_config"]["vocab_size"]
         self._compiler = xgrammar.GrammarCompiler(
@@ -154,7 +157,7 @@ class StandIn:
         """The tokens [N, C] and the grid [3] of an item, which is remembered by its id."""
         given, uuid = part["image_embeds"], part.get("uuid")
         if given is None:
-            if uuid not in self.ids:
+            if uuid not in self.ids or not self.remembers:
                 raise ApiError(400, "Cache miss for image at index 0 but data is not provided.")
             return self.ids[uuid]
         try:

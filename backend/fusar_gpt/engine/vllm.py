@@ -42,6 +42,7 @@ ANSWER_S = 300.0
 """Seconds for one answer, all attempts together."""
 
 _KNOWN = 4096  # ids that the server is taken to remember
+_TRIES = 3  # refusals of an id, and no success, after which ids are taken for not supported: vLLM 0.33 has none here
 _FORBID = -100.0  # the strongest bias that the API takes; exp(-100) is as good as never
 _WAIT_S = 0.02  # how often a waiting call checks whether it was cancelled
 _FORGOTTEN = (400, 500, 503)  # what vLLM answers, by version, where it does not know an id any more
@@ -81,6 +82,7 @@ class VllmEngine:
             str(i): _FORBID for i in _never_text(checkpoint, text.vocab_size) if i not in self._stops
         }
         self._known: OrderedDict[str, None] = OrderedDict()
+        self._named = self._refused = 0  # questions by an id alone that were answered, and that were not
         self._lock = threading.Lock()
         self._encoding = threading.Lock()  # one chip at a time; meanwhile others are answered
         self._name = served_name(self.hash)
@@ -193,12 +195,16 @@ class VllmEngine:
         path = "/v1/chat/completions"
         if self._knows(uuid):
             try:
-                return self._server.ask(path, question.with_image(uuid, None), deadline)
+                answer = self._server.ask(path, question.with_image(uuid, None), deadline)
             except VllmError as error:
                 if error.status not in _FORGOTTEN:
                     raise
                 with self._lock:
                     self._known.pop(uuid, None)
+                    self._refused += 1
+            else:
+                self._named += 1
+                return answer
         answer = self._server.ask(path, question.with_image(uuid, tokens()), deadline)
         with self._lock:
             self._known[uuid] = None
@@ -208,9 +214,10 @@ class VllmEngine:
 
     def _knows(self, uuid: str) -> bool:
         with self._lock:
-            if uuid in self._known:
-                self._known.move_to_end(uuid)
-            return uuid in self._known
+            if uuid not in self._known or (self._refused >= _TRIES and not self._named):
+                return False
+            self._known.move_to_end(uuid)
+            return True
 
     def _encode(self, request: DecodeRequest, stop: threading.Event) -> dict[str, str]:
         """The chip's visual tokens [H*W, C] and its grid [3], as vLLM reads them."""
@@ -219,9 +226,16 @@ class VllmEngine:
             tokens = visual_tokens(self._checkpoint, [request.image], [(request.values, request.positions)])[
                 0
             ]
-        card, dtype = self.card, self._checkpoint.model.model.visual.dtype
+        card, config = self.card, self._checkpoint.model.config
+        expected = (card.token_rows * card.token_cols, config.text_config.hidden_size)
+        tokens = tokens.to(self._checkpoint.model.model.visual.dtype)
+        if tokens.shape != expected or not bool(tokens.isfinite().all()):  # vLLM may crash of them
+            raise VllmError(
+                f"the visual tokens are {list(tokens.shape)}, not {list(expected)}, or not finite, and are not sent: "
+                "use another --dtype, or get the checkpoint again"
+            )
         grid = torch.tensor([1, card.height // card.patch, card.width // card.patch])
-        return {"image_embeds": in_base64(tokens.to(dtype)), "image_grid_thw": in_base64(grid)}
+        return {"image_embeds": in_base64(tokens), "image_grid_thw": in_base64(grid)}
 
     def _reply(self, question: _Question, answer: dict[str, Any]) -> Reply:
         """The reply in an answer. Raises VllmError for one that cannot be this model's answer to this question."""

@@ -73,8 +73,9 @@ class VllmServer:
         """The names it serves, each with the longest context in tokens where it says so."""
         answer = self.ask("/v1/models", None, deadline)
         try:
-            return {str(one["id"]): one.get("max_model_len") for one in answer["data"]}
-        except (KeyError, TypeError, AttributeError) as error:
+            found = {str(one["id"]): one.get("max_model_len") for one in answer["data"]}
+            return {name: None if length is None else int(length) for name, length in found.items()}
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise VllmError(f"what answers at {self.name} is no vLLM server: check --vllm-url") from error
 
     def ask(self, path: str, content: dict[str, Any] | None, deadline: Deadline) -> dict[str, Any]:
