@@ -157,6 +157,12 @@ def test_a_question_it_cannot_understand_is_refused_in_its_words(remote):
         remote.answer([count(grammar="root ::= (")])
 
 
+def test_an_endless_answer_is_not_read(remote, monkeypatch):
+    monkeypatch.setattr("fusar_gpt.engine.vllm_server.ANSWER_BYTES", 100)
+    with pytest.raises(VllmError, match="sends more than"):
+        remote.answer([count()])
+
+
 def test_nothing_is_answered_by_halves(remote, standin):
     told = []
     standin.faults.extend(["", "another name"])
@@ -297,6 +303,11 @@ def test_the_command_refuses_them_as_wrong_usage(given, said, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(order)
     assert said in capsys.readouterr().err
+
+
+def test_a_server_does_not_start_with_them(capsys):
+    assert main(["serve", "--engine", "vllm"]) == 1
+    assert "needs --vllm-url" in capsys.readouterr().err
 
 
 def wait_for(happened):

@@ -144,7 +144,9 @@ class VllmServer:
             raise self._broken_off() from error
 
     def _broken_off(self) -> VllmUnavailable:
-        return VllmUnavailable(f"vLLM at {self.name} breaks off in the middle of an answer: look at its log")
+        return VllmUnavailable(
+            f"vLLM at {self.name} breaks off in the middle of an answer, or is none: look at its log, and check --vllm-url"
+        )
 
     def _refusal(self, status: int, body: bytes) -> VllmError:
         """What a status stands for, with the server's own reason on one line."""
