@@ -145,7 +145,8 @@ class VllmServer:
 
     def _broken_off(self) -> VllmUnavailable:
         return VllmUnavailable(
-            f"vLLM at {self.name} breaks off in the middle of an answer, or is none: look at its log, and check --vllm-url"
+            f"vLLM at {self.name} breaks off in the middle of an answer, or is none: look at its log, and check "
+            "--vllm-url"
         )
 
     def _refusal(self, status: int, body: bytes) -> VllmError:
