@@ -99,10 +99,11 @@ def test_what_lasts_is_told_in_a_sentence(remote, standin, fault, said):
         ("another text", "sends a text that is not what its tokens say"),
         ("another prompt", "reads the question as other tokens than this checkpoint"),
         ("another vocabulary", "sends tokens that this checkpoint does not have"),
-        ("no tokens", "answers without tokens, their probabilities or the question's: use vLLM 0.12"),
-        ("no choices", "answers without tokens"),
+        ("no tokens", "answers without its tokens, their probabilities or .* use vLLM 0.12"),
+        ("no choices", "answers without its tokens"),
         ("fewer probabilities", "probabilities that are none, or not one a token"),
         ("aborted", r"ended an answer early \(abort\)"),
+        ("stopped", r"ended an answer early \(stop\)"),
     ],
 )
 def test_an_answer_that_cannot_be_the_models_is_refused(remote, standin, fault, said):

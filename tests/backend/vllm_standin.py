@@ -229,10 +229,13 @@ def spoiled(answer: dict, fault: str | int) -> dict:
         "another name": lambda: answer.update(model="Qwen2.5-VL-3B-Instruct"),
         "another text": lambda: choice["message"].update(content="As an AI, I see a harbour."),
         "another prompt": lambda: answer.update(prompt_token_ids=answer["prompt_token_ids"][1:]),
-        "another vocabulary": lambda: choice.update(token_ids=[10**6 for _ in choice["token_ids"]]),
+        "another vocabulary": lambda: choice.update(
+            token_ids=[*[10**6] * (len(choice["token_ids"]) - 1), choice["token_ids"][-1]]
+        ),
         "no tokens": lambda: choice.update(token_ids=None),
         "fewer probabilities": lambda: choice["logprobs"]["content"].pop(),
         "aborted": lambda: choice.update(finish_reason="abort"),
+        "stopped": lambda: [choice["token_ids"].pop(), choice["logprobs"]["content"].pop()],
         "no choices": lambda: answer.update(choices=[]),
     }
     changes.get(fault, lambda: None)()

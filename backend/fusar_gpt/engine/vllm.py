@@ -223,9 +223,8 @@ class VllmEngine:
         """The chip's visual tokens [H*W, C] and its grid [3], as vLLM reads them."""
         with self._encoding:
             check_cancelled(stop.is_set)
-            tokens = visual_tokens(self._checkpoint, [request.image], [(request.values, request.positions)])[
-                0
-            ]
+            prior = request.values, request.positions
+            (tokens,) = visual_tokens(self._checkpoint, [request.image], [prior])
         card, config = self.card, self._checkpoint.model.config
         expected = (card.token_rows * card.token_cols, config.text_config.hidden_size)
         tokens = tokens.to(self._checkpoint.model.model.visual.dtype)
@@ -248,7 +247,8 @@ class VllmEngine:
             said = str(choice["message"]["content"] or "")
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise VllmError(
-                f"{where} answers without tokens, their probabilities or the question's: use vLLM 0.12 or newer"
+                f"{where} answers without its tokens, their probabilities or the question's tokens: use vLLM 0.12 or "
+                "newer"
             ) from error
         if model != self._name:
             raise VllmError(
@@ -259,12 +259,12 @@ class VllmEngine:
                 f"{where} reads the question as other tokens than this checkpoint: serve its export, with the "
                 "tokenizer and chat template in that folder"
             )
-        if finish not in ("stop", "length"):
+        ended = bool(tokens) and tokens[-1] in self._stops
+        if finish not in ("stop", "length") or ended != (finish == "stop"):
             raise VllmError(f"{where} ended an answer early ({finish}): look at its log")
         if len(logprobs) != len(tokens) or not np.isfinite(logprobs).all() or (logprobs > 1e-3).any():
             raise VllmError(f"{where} sends probabilities that are none, or not one a token: look at its log")
-        ended = bool(tokens) and tokens[-1] in self._stops
-        reply = self._text(tokens[:-1] if ended else tokens, logprobs, finished=finish == "stop")
+        reply = self._text(tokens[:-1] if ended else tokens, logprobs, finished=ended)
         if not self._in_form(question.request.grammar, tokens):
             raise VllmError(
                 f"{where} does not keep to the form that is asked of an answer: use vLLM 0.12 or newer, with "
