@@ -218,7 +218,7 @@ def only_the_loopback(server, tmp_path, monkeypatch):
         monkeypatch.setattr(f"fusar_gpt.priors.earth_engine.{module}.on_google_cloud", lambda: False)
     for variable in ("APPLICATION_CREDENTIALS", "CLOUD_PROJECT", "CLOUD_QUOTA_PROJECT"):
         monkeypatch.delenv(f"GOOGLE_{variable}", raising=False)
-    monkeypatch.setattr("fusar_gpt.priors.retry.random.uniform", lambda low, high: 0.02)
+    monkeypatch.setattr("fusar_gpt.retry.random.uniform", lambda low, high: 0.02)
     looked_up = set()
     for function in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
         real = getattr(socket, function)

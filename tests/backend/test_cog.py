@@ -67,7 +67,7 @@ def served(published):
 
 @pytest.fixture
 def server(served, monkeypatch):
-    monkeypatch.setattr("fusar_gpt.priors.retry.random.uniform", lambda low, high: 0.05)  # short pauses
+    monkeypatch.setattr("fusar_gpt.retry.random.uniform", lambda low, high: 0.05)  # short pauses
     served.play()
     yield served
     served.play()

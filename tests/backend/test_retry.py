@@ -15,7 +15,7 @@ from fusar_gpt.priors.retry import Deadline, RetryPolicy, TransientError, Unavai
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
-    monkeypatch.setattr("fusar_gpt.priors.retry.random.uniform", lambda low, high: 0.01)
+    monkeypatch.setattr("fusar_gpt.retry.random.uniform", lambda low, high: 0.01)
 
 
 class Failing:
@@ -97,7 +97,7 @@ def test_silence_is_given_up_and_whoever_works_is_told():
 
 
 def test_a_cancel_ends_the_pause_between_attempts(monkeypatch):
-    monkeypatch.setattr("fusar_gpt.priors.retry.random.uniform", lambda low, high: 1000)
+    monkeypatch.setattr("fusar_gpt.retry.random.uniform", lambda low, high: 1000)
     work = Failing(*transient(9))
     with pytest.raises(Cancelled):
         RetryPolicy(60, cancelled=lambda: work.calls > 0).run(work, "it")

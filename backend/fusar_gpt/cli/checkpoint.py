@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export = actions.add_parser("export", help="write a checkpoint whole, with its base's weights")
     export.add_argument("checkpoint", metavar="NAME|DIR")
     export.add_argument("--out", type=Path, required=True, metavar="DIR")
+    export.add_argument(
+        "--format",
+        choices=["fusar", "vllm"],
+        default="fusar",
+        help="vllm: its language model as a stock Qwen2.5-VL, for --engine vllm; default: %(default)s",
+    )
     export.set_defaults(run=run_export)
 
     listing = actions.add_parser("list", help="the checkpoints that can be loaded by name")
@@ -120,10 +126,24 @@ def run_pull(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     """``fusar checkpoint export``."""
+    if args.format == "vllm":
+        return export_for_vllm(args)
     from fusar_gpt.model.checkpoint import export_checkpoint
 
     export_checkpoint(args.checkpoint, args.out)
     print(f"written: {args.out}")
+    return 0
+
+
+def export_for_vllm(args: argparse.Namespace) -> int:
+    """``fusar checkpoint export --format vllm``; prints the command that serves the folder."""
+    from fusar_gpt.model.export_vllm import export_language_model
+
+    exported = export_language_model(args.checkpoint, args.out)
+    if exported.blank_vision:
+        say("note: its vision tower has a stem, which no stock Qwen2.5-VL has; the folder's own sees nothing")
+    print(f"written: {args.out}")
+    print(f"serve: {exported.command}")
     return 0
 
 

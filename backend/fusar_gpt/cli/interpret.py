@@ -277,14 +277,16 @@ def check_scale(args: argparse.Namespace) -> None:
 
 def check_place(args: argparse.Namespace) -> None:
     """What the one who starts a server has decided cannot be asked of it, and the other way round."""
+    chosen = engine_options.EngineOptions.of(args)
     if not args.server:
         if args.token_file or args.ca_file:
             args.usage_error("--token-file and --ca-file go with --server URL")
+        if problem := chosen.problem():
+            args.usage_error(problem)
         return
-    chosen = engine_options.EngineOptions.of(args)
     if chosen != engine_options.EngineOptions(model=chosen.model):
         args.usage_error(
-            "--device, --dtype, --quantize and --batch are options of fusar serve, not of --server"
+            "--device, --dtype, --quantize, --batch and --engine are options of fusar serve, not of --server"
         )
     for option in prior_options.OPTIONS:
         if option.setting not in ("allow_none", "offline") and getattr(args, option.dest) is not None:

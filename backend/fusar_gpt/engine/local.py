@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 import torch
 
 from fusar_gpt.engine import memory
-from fusar_gpt.engine.engine import DecodeRequest, OnText, Reply, never
+from fusar_gpt.engine.engine import DecodeRequest, Engine, OnText, Reply, never
 from fusar_gpt.engine.grammar import Grammars
 from fusar_gpt.engine.prefixes import PrefixCache
 from fusar_gpt.engine.session import DecodeSession, check_cancelled
 from fusar_gpt.engine_options import EngineOptions
+from fusar_gpt.errors import CheckpointError
 from fusar_gpt.model import Checkpoint, load_checkpoint
 from fusar_gpt.model.decoding import stop_ids
 
@@ -111,8 +112,14 @@ class LocalEngine:
             torch.cuda.empty_cache()
 
 
-def open_engine(options: EngineOptions) -> LocalEngine:
-    """Load the checkpoint that the options name. Raises CheckpointError if it cannot be loaded."""
+def open_engine(options: EngineOptions) -> Engine:
+    """The engine that the options name. Raises CheckpointError, or VllmError, if it cannot be had."""
+    if problem := options.problem():
+        raise CheckpointError(problem)
+    if options.engine == "vllm":
+        from fusar_gpt.engine.vllm import open_vllm
+
+        return open_vllm(options)
     checkpoint = load_checkpoint(
         options.model,
         device=options.device,

@@ -32,6 +32,7 @@ from fusar_gpt.model.folder import CARD_FILE, TLM_FILE, Card, digest, refused, s
 from fusar_gpt.model.fusar import FusarGptForConditionalGeneration
 from fusar_gpt.model.processor import FusarGptProcessor
 from fusar_gpt.model.store import find_folder
+from fusar_gpt.model.visual_encoder import build_visual_encoder, to_device
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _UNQUANTISED = ["model.visual", "model.tlm", "lm_head"]
@@ -61,6 +62,7 @@ def load_checkpoint(
     dtype: str | torch.dtype | None = None,
     attention: str | None = None,
     quantize: str | None = None,
+    language: bool = True,
 ) -> Checkpoint:
     """Load a checkpoint for inference.
 
@@ -73,6 +75,7 @@ def load_checkpoint(
             the package flash_attn is installed, and "sdpa" elsewhere.
         quantize: "4bit" or "8bit" weights of the language model through bitsandbytes; the vision tower, TLM
             and the head keep ``dtype``. Only for checkpoints that hold all their weights.
+        language: False leaves the language model out: ``visual_tokens`` is all that the checkpoint can do.
 
     Raises:
         CheckpointError: missing, corrupted, not one of ours, or what was asked for is not installed.
@@ -94,7 +97,9 @@ def load_checkpoint(
         options = {"dtype": dtype, "attn_implementation": attention or default_attention(where, dtype)}
         if quantize is not None:
             options |= _quantisation(quantize, card, where, dtype)
-        if card.base is None:
+        if not language:
+            model = _load_encoder(folder, card, config, options, where)
+        elif card.base is None:
             model = _load_weights(folder, config, options)
         else:
             model = _load_adapted(folder, card, config, options, where)
@@ -106,7 +111,7 @@ def load_checkpoint(
         )
         processor = FusarGptProcessor(tokenizer, images, card)
         check_fit(model.config, processor)
-        if quantize is None:
+        if quantize is None and language:
             model.to(where)
     return Checkpoint(model=model.eval(), processor=processor, card=card, hash=hashed, device=where)
 
@@ -263,6 +268,23 @@ def _load_adapted(
     adapter = read_adapter(folder)
     check_targets(adapter, model)
     merge(model, adapter)
+    return model
+
+
+def _load_encoder(
+    folder: Path, card: Card, config: FusarGptConfig, options: dict[str, Any], device: torch.device
+) -> FusarGptForConditionalGeneration:
+    """The vision tower and TLM alone, with an adapter merged; ValueError unless all parts fit exactly."""
+    base = reopen_base(card) if card.base is not None else None
+    model = build_visual_encoder(
+        config,
+        base.files if base else sorted(folder.glob("*.safetensors")),
+        folder / TLM_FILE if base and card.uses_prior else None,
+        read_adapter(folder) if base else None,
+        options["dtype"],
+        options["attn_implementation"],
+    )
+    to_device(model, device)
     return model
 
 

@@ -27,7 +27,7 @@ from fastapi import FastAPI
 from fusar_gpt import __version__
 from fusar_gpt.certainty import calibration_of
 from fusar_gpt.contract import API, PRIOR_SOURCES, Task
-from fusar_gpt.engine import LocalEngine, open_engine
+from fusar_gpt.engine import Engine, open_engine
 from fusar_gpt.engine_options import EngineOptions
 from fusar_gpt.imagery import RasterPolicy
 from fusar_gpt.interpret import interpret
@@ -64,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
     token = check_token(given or secrets.token_urlsafe(32))
     tokens = read_tokens(args.tokens) if args.tokens else {}
     check_tls(args)
+    if problem := EngineOptions.of(args).problem():
+        raise ServeError(problem)
     if not is_loopback(args.host):
         if not (given or tokens):
             raise ServeError(f"listening on {args.host} lets others in: choose a --token first")
@@ -128,7 +130,7 @@ def local_app(model: EngineOptions, **options: Any) -> FastAPI:
     info = describe(model.model)
     admit = admit_under(options["roots"])
 
-    def load() -> LocalEngine:
+    def load() -> Engine:
         engine = open_engine(model)
         info["device"] = engine.device
         if calibration_of(engine.card, engine.hash)[0] is None:
