@@ -22,6 +22,7 @@ CHIP_PX = 224
 TOKEN_PX = 16
 MARGIN = 8
 """Pixels simulated around a chip and cut off: what lies just outside throws shadows and sidelobes into it."""
+INSIDE = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
 MOST = 30
 TRAIN_STREAM, CHOICE_STREAM, CALIBRATION_STREAM, TEST_STREAM = 1, 2, 5, 7
 """Streams of chips: for training, choosing between models, calibrating, and the figures that are reported."""
@@ -94,12 +95,15 @@ def simulate_chip(number: int, stream: int = 0) -> LabelledChip:
     where its arithmetic rounds otherwise; truth and prior do not.
     """
     site, place, rng = compose(number, stream)
-    inside = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
-    image = quantise(observe(site, rng)[inside], rng)
+    return labelled(site, quantise(observe(site, rng)[INSIDE], rng), place, rng)
+
+
+def labelled(site: Site, image: NDArray[np.uint8], place: str, rng: np.random.Generator) -> LabelledChip:
+    """The chip of an image without its margin: the truth of its site, a prior, and what the image shows."""
     real = site.real()
     boxes = [(x0 - MARGIN, y0 - MARGIN, x1 - MARGIN, y1 - MARGIN) for (x0, y0, x1, y1), _ in real]
     objects, _ = clip_objects(boxes, [label for _, label in real], CHIP_PX, CHIP_PX)
-    cover = site.land.cover()[inside]
+    cover = site.land.cover()[INSIDE]
     values, positions = sample_nodes(cover, site.land.pixel_m, rng)
     looks = looks_of(site, MARGIN)
     return LabelledChip(image, objects, values, positions, place, token_cover(cover), "simulated", looks)

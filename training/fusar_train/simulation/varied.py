@@ -13,24 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusar_gpt.contract.stretch import LEAST_SPAN_DB, Stretch
-from fusar_train.corpus.chip import LabelledChip, clip_objects
+from fusar_train.corpus.chip import LabelledChip
 from fusar_train.simulation.chip import (
     CHIP_PX,
+    INSIDE,
     MARGIN,
     keep_freed_memory,
+    labelled,
     observe,
     populate,
     random_count,
     random_counts,
     random_place,
-    token_cover,
 )
 from fusar_train.simulation.ground import PIXEL_M, Berth, at
 from fusar_train.simulation.land import PLACES, build
-from fusar_train.simulation.looks import looks_of
 from fusar_train.simulation.models import SHIPS
 from fusar_train.simulation.pasted import CutOut, paste_planes
-from fusar_train.simulation.prior import sample_nodes
 from fusar_train.simulation.radar import Sensor, quantise
 from fusar_train.simulation.small_echoes import add_points
 from fusar_train.simulation.targets import Site, draw_ship, pick, place_ships
@@ -58,16 +57,7 @@ def simulate_varied_chip(number: int, stream: int = 0, planes: Sequence[CutOut] 
         site, place = busy_airfield(shape, pixel_m, rng, planes)
     else:
         site, place = SITUATIONS[name][0](shape, pixel_m, rng)
-    inside = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
-    image = badly_stretched(observe(site, rng)[inside], rng)
-    real = site.real()
-    boxes = [(x0 - MARGIN, y0 - MARGIN, x1 - MARGIN, y1 - MARGIN) for (x0, y0, x1, y1), _ in real]
-    objects, _ = clip_objects(boxes, [label for _, label in real], CHIP_PX, CHIP_PX)
-    cover = site.land.cover()[inside]
-    values, positions = sample_nodes(cover, pixel_m, rng)
-    chip = LabelledChip(
-        image, objects, values, positions, place, token_cover(cover), "simulated", looks_of(site, MARGIN)
-    )
+    chip = labelled(site, badly_stretched(observe(site, rng)[INSIDE], rng), place, rng)
     return without_data(chip, rng) if rng.random() < 0.08 else chip
 
 
