@@ -129,7 +129,7 @@ def test_the_base_never_meets_a_prior_and_its_tlm_stays_the_identity(tmp_path):
     settings |= {"batch": 2, "processes": 1}
     for phase in settings["phases"]:
         phase["steps"] = 1
-    TinyTrainer(PretrainSettings(**settings), tmp_path, None).run()
+    TinyTrainer(PretrainSettings(**settings), tmp_path).run()
     assert not scheduler.knows_prior(tmp_path)
 
 
