@@ -67,6 +67,17 @@ def test_a_place_of_the_list_refines_the_search_and_its_group(page, find, standi
     assert len(groups()) == 1
 
 
+def test_a_refinement_waits_for_the_layers_that_it_replaces(page, find, standin, qtbot):
+    find("ships")
+    for row in (1, 2, 3):  # each before the layers of the one before are written
+        on_list(page, row, LIKE, qtbot)
+    last = page._waiting[0].run.id if page._waiting else page._shown_run
+    qtbot.waitUntil(lambda: not page._arriving and page._waiting is None and page._shown_layer != "")
+    assert page._shown_run == last
+    qtbot.waitUntil(lambda: len(QgsProject.instance().mapLayers()) == 3)
+    assert len(groups()) == 1
+
+
 def test_a_label_that_is_taken_away_searches_again(page, find, standin, qtbot):
     find("ships")
     on_list(page, 0, LIKE, qtbot)

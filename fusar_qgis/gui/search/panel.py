@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from html import escape
 
 from qgis.core import Qgis, QgsApplication, QgsProject
@@ -79,6 +80,7 @@ class SearchPanel(QWidget):
         # By run; a slot that knew them would be a circle, which Python takes apart while Qt still uses it.
         self._arriving: dict[str, PlaceLayers] = {}
         self._shown_run = self._shown_layer = ""  # the ids of what is shown, once it is
+        self._waiting: tuple[Finished, Scene, SearchRequest] | None = None  # to be shown in its place
         self._began = 0.0
         self._result = ""  # what became of the last search
         self._make_fields()
@@ -311,14 +313,14 @@ class SearchPanel(QWidget):
         return str(self.tr("A part of the scene “{name}”").format(name=scene.name))
 
     def _add_layers(self, finished: Finished, scene: Scene, request: SearchRequest) -> None:
-        """Put the places into the project: a refined search takes the place of the one before it."""
+        """Put the places into the project: a refined search takes the place of the one before, once that is there."""
+        self._waiting = (finished, scene, request) if self._shown_run in self._arriving else None
+        if self._waiting or not is_there(scene):
+            return
         inputs = {**request.to_json(), "layer_id": scene.layer_id}
         old = QgsProject.instance().mapLayer(self._shown_layer)
-        title, source = self._query.title, scene.layer.source()
-        if old is None:
-            layers = add_places(finished, title, source, inputs, began=self._began)
-        else:
-            layers = replace_places(old, finished, title, source, inputs, began=self._began)
+        put = add_places if old is None else partial(replace_places, old)
+        layers = put(finished, self._query.title, scene.layer.source(), inputs, began=self._began)
         layers.warned.connect(self._warn)
         layers.settled.connect(self._on_settled)
         self._shown_run = finished.run.id
@@ -334,6 +336,8 @@ class SearchPanel(QWidget):
             if run_id == self._shown_run:
                 self._shown_layer = layers.places.id()
             self.ended.emit(run_id)
+        if self._waiting and self._shown_run not in self._arriving:
+            self._add_layers(*self._waiting)
 
     def _warn(self, text: str) -> None:
         show_message(self._iface.messageBar(), self.tr("Search"), text, Qgis.MessageLevel.Warning)
@@ -350,6 +354,7 @@ class SearchPanel(QWidget):
     def _show_nothing(self) -> None:
         """Take the places of the last search off the list; its layers stay."""
         self._shown_run = self._shown_layer = ""
+        self._waiting = None
         self.model.clear()
         self._show_notes(())
 
