@@ -20,9 +20,14 @@ _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, shapely.e
 """Besides pyarrow's own: what a file raises that lacks the metadata, or has other things in it."""
 
 
+def has_pyarrow() -> bool:
+    """Whether the package that reads and writes Parquet is there."""
+    return find_spec("pyarrow") is not None
+
+
 def check_pyarrow() -> None:
     """Raises OutputError where the package that reads and writes Parquet is not there."""
-    if find_spec("pyarrow") is None:
+    if not has_pyarrow():
         raise OutputError("GeoParquet needs pyarrow: pip install 'fusar-gpt[parquet]'")
 
 

@@ -15,11 +15,11 @@ from affine import Affine
 from index_scenes import CountingEncoder, every
 from rasters import ROTATED, speckle, swath_gcps, write
 
+from fusar_gpt import geoparquet
 from fusar_gpt.errors import OutputError, SceneError
 from fusar_gpt.frames import LonLatPoints
 from fusar_gpt.imagery import open_scene
 from fusar_gpt.imagery.plain_image import plain_image
-from fusar_gpt.retrieval import footprints as footprints_module
 from fusar_gpt.retrieval.index import fill, scene_index
 from fusar_gpt.retrieval.index_folder import (
     DEFAULT_LIMIT,
@@ -243,7 +243,7 @@ def test_a_slice_across_the_antimeridian_is_cut_there_and_what_lies_off_the_scen
 def test_without_pyarrow_it_says_what_to_install_and_the_index_goes_without(
     make, root, utm_scene, monkeypatch
 ):
-    monkeypatch.setattr(footprints_module, "find_spec", lambda name: None)
+    monkeypatch.setattr(geoparquet, "find_spec", lambda name: None)
     key = make("a", full=True)
     assert not (root / key / "footprints.parquet").exists()
     with (

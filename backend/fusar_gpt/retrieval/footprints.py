@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from fusar_gpt.errors import OutputError, SceneError
 from fusar_gpt.frames import ScenePoints
-from fusar_gpt.geoparquet import geoparquet_schema
+from fusar_gpt.geoparquet import check_pyarrow, geoparquet_schema
 from fusar_gpt.imagery import Scene
 from fusar_gpt.lonlat import split
 from fusar_gpt.retrieval.strips import NOT_READ
@@ -31,11 +30,6 @@ _TYPES = {
 }
 
 
-def has_pyarrow() -> bool:
-    """Whether they can be written here."""
-    return find_spec("pyarrow") is not None
-
-
 def write_footprints(index: SceneIndex, scene: Scene, path: Path) -> None:
     """Writes the slices of an index, whole or not at all: one row a slice, its corners in WGS 84 (lon, lat).
 
@@ -46,8 +40,7 @@ def write_footprints(index: SceneIndex, scene: Scene, path: Path) -> None:
         OutputError: The file cannot be written, or pyarrow is not there, which ``fusar-gpt[parquet]`` brings.
         SceneError: The scene lies nowhere on Earth.
     """
-    if not has_pyarrow():
-        raise OutputError("GeoParquet needs pyarrow: python -m pip install 'fusar-gpt[parquet]'.")
+    check_pyarrow()
     if not scene.georeferenced:
         raise SceneError(
             f"'{scene.name}' is a plain image, which lies nowhere: its slices have no footprints"

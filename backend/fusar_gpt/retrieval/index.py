@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusar_gpt.errors import Cancelled, OutputError
+from fusar_gpt.geoparquet import has_pyarrow
 from fusar_gpt.imagery import Scene
 from fusar_gpt.retrieval.encoder import Encoder
-from fusar_gpt.retrieval.footprints import FOOTPRINTS, has_pyarrow, write_footprints
+from fusar_gpt.retrieval.footprints import FOOTPRINTS, write_footprints
 from fusar_gpt.retrieval.index_folder import (
     ABOUT,
     DATA,
