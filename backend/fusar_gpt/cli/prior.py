@@ -103,7 +103,7 @@ def run_fetch(args: argparse.Namespace) -> int:
         args.usage_error("--out must end in .tif or .npz")
     if form == ".tif" and (args.prior_nodes or args.prior_resampling):
         args.usage_error("--nodes and --resampling are for .npz: a .tif keeps every pixel as it is")
-    from fusar_gpt.findings.output import check_output
+    from fusar_gpt.output import check_output
     from fusar_gpt.priors.files import is_written_prior
     from fusar_gpt.priors.tiles import BoundingBox
 
@@ -117,7 +117,7 @@ def run_fetch(args: argparse.Namespace) -> int:
 
 def fetch_points(args: argparse.Namespace, settings: PriorSettings, box: BoundingBox) -> str:
     """Writes the nodes; returns what they are, in words."""
-    from fusar_gpt.findings.output import whole_file
+    from fusar_gpt.output import whole_file
     from fusar_gpt.priors import open_prior
     from fusar_gpt.priors.files import write_points
 
@@ -134,7 +134,7 @@ def fetch_points(args: argparse.Namespace, settings: PriorSettings, box: Boundin
 
 def fetch_raster(args: argparse.Namespace, settings: PriorSettings, box: BoundingBox) -> str:
     """Writes the pixels, from the first source that has them; returns what they are, in words."""
-    from fusar_gpt.findings.output import whole_file
+    from fusar_gpt.output import whole_file
     from fusar_gpt.priors.files import raster_tiles, write_raster
 
     def write(codes: CodesOf, origin: Origin) -> str:
@@ -153,7 +153,7 @@ def run_show(args: argparse.Namespace) -> int:
         args.usage_error("--out must end in .png")
     from PIL.PngImagePlugin import PngInfo
 
-    from fusar_gpt.findings.output import check_output, whole_file
+    from fusar_gpt.output import check_output, whole_file
     from fusar_gpt.priors.preview import draw_prior
 
     if said := check_output(args.out, is_drawn_prior, inputs={"prior": args.file}, overwrite=args.overwrite):

@@ -5,12 +5,12 @@ from fusar_gpt.findings.geopackage import is_findings_file, write_geopackage
 from fusar_gpt.findings.georeference import georeference, not_asked
 from fusar_gpt.findings.heat_file import is_heat_file, write_heat
 from fusar_gpt.findings.merge import Merge
-from fusar_gpt.findings.output import check_output, check_writable
 from fusar_gpt.findings.overlay import draw_overlay, write_overlay
 from fusar_gpt.findings.place_files import is_places_file, read_places, write_places
 from fusar_gpt.findings.prior_effect import PriorEffect, prior_effect
 from fusar_gpt.findings.report import ReportedRun, write_report
 from fusar_gpt.findings.total import AreaNumbers
+from fusar_gpt.output import check_output, check_writable
 
 __all__ = [
     "AreaNumbers",

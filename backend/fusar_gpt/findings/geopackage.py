@@ -34,8 +34,8 @@ from fusar_gpt.contract import (
 )
 from fusar_gpt.contract.prior_effect import PRIOR_EFFECT, PRIOR_EFFECT_COLUMNS
 from fusar_gpt.errors import OutputError
-from fusar_gpt.findings.output import whole_file
 from fusar_gpt.findings.prior_effect import PriorEffect
+from fusar_gpt.output import whole_file
 
 _RUN_COLUMNS: Columns = {**RUN_COLUMNS, "lon": float, "lat": float}
 _NUMPY: dict[type, tuple[str, Value]] = {

@@ -18,7 +18,7 @@ from rasterio.transform import Affine
 from fusar_gpt.contract import NO_HEAT, HeatMap, Run
 from fusar_gpt.errors import OutputError
 from fusar_gpt.findings.geopackage import places_alike
-from fusar_gpt.findings.output import whole_file
+from fusar_gpt.output import whole_file
 
 _VALUES = "0 to 100: the share in percent of the slices searched that are less like the query"
 _TAG = "FUSAR_HEAT"

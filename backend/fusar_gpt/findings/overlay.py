@@ -18,9 +18,9 @@ from fusar_gpt.contract import Finding, Run
 from fusar_gpt.findings.caption import GROUND, Colour, LegendEntry, colours, draw_caption, font, warnings_of
 from fusar_gpt.findings.finding import surest_first
 from fusar_gpt.findings.georeference import DETECTIONS
-from fusar_gpt.findings.output import whole_file
 from fusar_gpt.frames import SceneBox, SceneWindow, corner_array
 from fusar_gpt.imagery import Area, Scene, Stretch
+from fusar_gpt.output import whole_file
 
 LONG_SIDE = 1400
 """Pixels of the picture's longer side, at most."""

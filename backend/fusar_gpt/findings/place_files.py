@@ -27,9 +27,9 @@ from fusar_gpt.contract import (
 )
 from fusar_gpt.errors import AreaError, SceneError
 from fusar_gpt.findings.geopackage import findings_layers, write_geopackage
-from fusar_gpt.findings.output import whole_file
 from fusar_gpt.geoparquet import has_columns, read_geoparquet, write_geoparquet
 from fusar_gpt.imagery import Area, open_scene, read_named_polygons, split_layer
+from fusar_gpt.output import whole_file
 
 SUFFIXES = (".gpkg", ".geojson", ".parquet")
 """What :func:`write_places` writes, by the name of the file."""

@@ -12,7 +12,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Te
 
 from fusar_gpt.contract import ENOUGH_DATA, LAYER_COLUMNS, SEARCH, Finding, Run, Value
 from fusar_gpt.findings.finding import count_by_kind, surest_first
-from fusar_gpt.findings.output import whole_file
+from fusar_gpt.output import whole_file
 
 MAX_ROWS = 300
 """Rows of one table; the GeoPackage holds the rest."""

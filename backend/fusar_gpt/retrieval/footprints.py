@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +9,12 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from fusar_gpt.errors import OutputError, SceneError
+from fusar_gpt.errors import SceneError
 from fusar_gpt.frames import ScenePoints
 from fusar_gpt.geoparquet import check_pyarrow, geoparquet_schema
 from fusar_gpt.imagery import Scene
 from fusar_gpt.lonlat import split
+from fusar_gpt.output import whole_file
 from fusar_gpt.retrieval.strips import NOT_READ
 
 if TYPE_CHECKING:
@@ -49,20 +48,10 @@ def write_footprints(index: SceneIndex, scene: Scene, path: Path) -> None:
     import pyarrow.parquet as pq
 
     schema = geoparquet_schema(_TYPES)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".fusar-", dir=path.absolute().parent) as beside:
-            temporary = Path(beside, FOOTPRINTS)
-            with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-                for start in range(0, len(index.lattice), _ROW_GROUP):
-                    numbers = np.arange(start, min(start + _ROW_GROUP, len(index.lattice)))
-                    writer.write_table(pa.table(_columns(index, scene, numbers), schema=schema))
-            with temporary.open("rb") as written:
-                os.fsync(written.fileno())
-            temporary.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write {path}: {error.strerror or error}. Check the folder and its free space."
-        ) from error
+    with whole_file(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for start in range(0, len(index.lattice), _ROW_GROUP):
+            numbers = np.arange(start, min(start + _ROW_GROUP, len(index.lattice)))
+            writer.write_table(pa.table(_columns(index, scene, numbers), schema=schema))
 
 
 def _columns(index: SceneIndex, scene: Scene, numbers: NDArray[np.int64]) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def _overlaps(
 ) -> list[Overlap]:
     """The pairs that show the same ground; written down if that is wanted."""
     from fusar_gpt.cli.terminal import progress_bar
-    from fusar_gpt.findings.output import whole_file
+    from fusar_gpt.output import whole_file
     from fusar_train.corpus.overlap import PAIRS_PER_SECOND, find_overlaps, pair_count, picture_of
 
     if arguments.without_overlaps:

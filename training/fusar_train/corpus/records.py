@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fusar_gpt.errors import OutputError
-from fusar_gpt.findings.output import whole_file
+from fusar_gpt.output import whole_file
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import json_lines
 from fusar_train.corpus.images import AS_THEY_ARE, PNG_LEVEL, image_facts

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from fusar_gpt.findings.output import whole_file
 from fusar_gpt.frames import SceneBox
+from fusar_gpt.output import whole_file
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import json_of
 from fusar_train.corpus.images import PNG_LEVEL, Source, image_facts

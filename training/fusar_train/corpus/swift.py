@@ -18,8 +18,8 @@ from typing import Any
 
 from PIL import Image
 
-from fusar_gpt.findings.output import whole_file
 from fusar_gpt.frames import SceneBox
+from fusar_gpt.output import whole_file
 from fusar_gpt.tasks import ANY, SEARCHES, Task
 from fusar_train.corpus.dataset import Dataset, Read
 from fusar_train.corpus.errors import CorpusError

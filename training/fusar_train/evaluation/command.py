@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from fusar_gpt.certainty import calibration_of
 from fusar_gpt.cli.terminal import progress_bar
 from fusar_gpt.errors import OutputError
-from fusar_gpt.findings.output import check_writable, whole_file
 from fusar_gpt.model import Card
 from fusar_gpt.model.folder import CARD_FILE, digest
 from fusar_gpt.model.store import find_folder
+from fusar_gpt.output import check_writable, whole_file
 from fusar_train.evaluation import baselines, false_alarms
 from fusar_train.evaluation.answer_files import read_answers
 from fusar_train.evaluation.bootstrap import LEVEL, RESAMPLES

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from fusar_gpt.findings.output import whole_file
 from fusar_gpt.findings.report import load_template
+from fusar_gpt.output import whole_file
 from fusar_train.evaluation.bootstrap import LEVEL, RESAMPLES
 from fusar_train.evaluation.metrics import MetricKey
 from fusar_train.evaluation.papers import NOTE

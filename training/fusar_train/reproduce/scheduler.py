@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from fusar_gpt.findings.output import whole_file
 from fusar_gpt.model.folder import Card, digest
 from fusar_gpt.model.store import find
+from fusar_gpt.output import whole_file
 from fusar_train import child_processes
 from fusar_train.child_processes import LOG_FILE, MOST_JOBS, Child, Log, close, cores, reason
 from fusar_train.evaluation.seeds import MOST_SEEDS

@@ -13,8 +13,8 @@ import yaml
 
 from fusar_gpt.engine import LocalEngine
 from fusar_gpt.errors import FusarError
-from fusar_gpt.findings.output import whole_file
 from fusar_gpt.model import load_checkpoint
+from fusar_gpt.output import whole_file
 from fusar_gpt.tasks import SEARCHES
 from fusar_train.child_processes import end_with_parent
 from fusar_train.evaluation.inference import ask

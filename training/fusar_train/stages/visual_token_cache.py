@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from fusar_gpt.findings.output import whole_file
+from fusar_gpt.output import whole_file
 from fusar_train.stages.settings import StageError
 
 _TOKENS = "tokens"

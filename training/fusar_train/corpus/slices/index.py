@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import shapely
 from pyproj import CRS
 
-from fusar_gpt.findings.output import whole_file
 from fusar_gpt.frames import SceneWindow
 from fusar_gpt.lonlat import split
+from fusar_gpt.output import whole_file
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.slices.slice import Fate, Slice, SliceRow, Verdict
 

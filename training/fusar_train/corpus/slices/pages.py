@@ -16,8 +16,8 @@ from markupsafe import Markup
 from PIL import Image, ImageDraw, UnidentifiedImageError
 
 from fusar_gpt.findings.caption import GROUND, Colour, font
-from fusar_gpt.findings.output import whole_file
 from fusar_gpt.findings.report import load_template
+from fusar_gpt.output import whole_file
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.slices.map_data import MAX_PICTURES, MapData, counts_by_fate
 from fusar_train.corpus.slices.sampling import EvenSample, evenly

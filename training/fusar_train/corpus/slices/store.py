@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 import fusar_gpt
 from fusar_gpt.errors import OutputError
-from fusar_gpt.findings.output import whole_file
 from fusar_gpt.imagery import ResizePlan
+from fusar_gpt.output import whole_file
 from fusar_gpt.priors import PriorField
 from fusar_train.corpus.errors import CorpusError, naming
 from fusar_train.corpus.files import json_file

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fusar_gpt.findings.output import whole_file
+from fusar_gpt.output import whole_file
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.sidecars import TEXTS_FOLDER, read_texts, text_line, texts_file
 from fusar_train.corpus.texts.sub_texts import KEY_SETS, SubTexts

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fusar_gpt.findings.output import whole_file
+from fusar_gpt.output import whole_file
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.record import Record
 from fusar_train.corpus.records import stored_records

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fusar_gpt.findings.output import whole_file
 from fusar_gpt.findings.report import load_template
+from fusar_gpt.output import whole_file
 from fusar_train.corpus import sidecars
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.record import Record

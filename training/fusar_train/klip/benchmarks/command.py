@@ -15,10 +15,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from fusar_gpt.errors import FusarError, OutputError
-from fusar_gpt.findings.output import whole_file
 from fusar_gpt.model.folder import KLIP_CARD_FILE
 from fusar_gpt.model.klip_card import KlipCard
 from fusar_gpt.model.store import find_folder
+from fusar_gpt.output import whole_file
 from fusar_gpt.retrieval import load_klip
 from fusar_train.klip.benchmarks import BENCHMARKS
 from fusar_train.klip.benchmarks.encoders import start_beside

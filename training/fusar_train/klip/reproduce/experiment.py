@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fusar_gpt.findings.output import whole_file
+from fusar_gpt.output import whole_file
 from fusar_train.corpus.texts.template import BRIEF
 from fusar_train.klip.scio.loop import phase_ends
 from fusar_train.klip.scio.options import ScioOptions

@@ -9,8 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fusar_gpt.findings.output import whole_file
 from fusar_gpt.findings.report import load_template
+from fusar_gpt.output import whole_file
 from fusar_train.evaluation.bootstrap import LEVEL
 from fusar_train.klip.benchmarks.report import NOTE, interval, shown
 from fusar_train.klip.benchmarks.section import Row

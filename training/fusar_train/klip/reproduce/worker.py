@@ -17,7 +17,7 @@ import torch
 from accelerate import PartialState
 
 from fusar_gpt.errors import FusarError
-from fusar_gpt.findings.output import whole_file
+from fusar_gpt.output import whole_file
 from fusar_gpt.retrieval import Klip
 from fusar_gpt.retrieval.image_tower import ImageTower
 from fusar_train.child_processes import end_with_parent

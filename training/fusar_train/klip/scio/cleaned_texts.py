@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from fusar_gpt.findings.output import whole_file
+from fusar_gpt.output import whole_file
 from fusar_train.corpus.record import Record
 from fusar_train.corpus.sidecars import TEXTS_FOLDER, text_line
 from fusar_train.corpus.texts.sub_texts import SubTexts

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusar_gpt.findings.output import whole_file
+from fusar_gpt.output import whole_file
 from fusar_train.corpus.errors import CorpusError
 from fusar_train.corpus.files import json_lines
 from fusar_train.klip.data import SLOTS, KlipData

@@ -16,8 +16,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from fusar_gpt.cli.terminal import progress_bar
-from fusar_gpt.findings.output import whole_file
 from fusar_gpt.findings.report import load_template
+from fusar_gpt.output import whole_file
 from fusar_train.corpus.slices.sampling import evenly
 from fusar_train.klip.batches import grey_image
 from fusar_train.klip.data import SLOTS, KlipData
