@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timezone
 from itertools import chain, islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,24 +228,31 @@ def provenance(
         task=request.task.value,
         targets=tuple(dict.fromkeys(question.target for question in first.questions if question.target)),
         prompts=tuple(prompts.prompt(question, size) for question in first.questions),
-        scene=scene.name,
-        scene_crs=crs_text(scene.crs),
-        scene_fingerprint=scene.fingerprint,
-        scene_simulated=scene.simulated,
-        band=scene.band,
-        quantity=scene.quantity,
-        quantity_reason=scene.radiometry.reason,
-        stretch_low_db=stretch.low_db,
-        stretch_high_db=stretch.high_db,
+        **scene_provenance(scene, stretch),
         chip_ground_m=plan.window.width * scene.pixel_size_m,
         aspect=request.aspect or engine.card.aspect,
         overlap=chip_overlap(request, first.questions),
         area=ground.wkt,
         started=identity.started,
         prior_asked=prior_asked(request),
-        attribution=scene.attribution,
         warnings=(*scene.warnings, *untaught(request, scene, first.chip, engine.card)),
     )
+
+
+def scene_provenance(scene: Scene, stretch: Stretch) -> dict[str, Any]:
+    """What of a run's provenance the scene alone decides, and how it was read."""
+    return {
+        "scene": scene.name,
+        "scene_crs": crs_text(scene.crs),
+        "scene_fingerprint": scene.fingerprint,
+        "scene_simulated": scene.simulated,
+        "band": scene.band,
+        "quantity": scene.quantity,
+        "quantity_reason": scene.radiometry.reason,
+        "stretch_low_db": stretch.low_db,
+        "stretch_high_db": stretch.high_db,
+        "attribution": scene.attribution,
+    }
 
 
 def with_priors(run: Run, priors: Iterable[PriorField], year: int | None, notes: Sequence[str]) -> Run:

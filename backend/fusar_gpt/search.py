@@ -41,8 +41,8 @@ from fusar_gpt.errors import Cancelled, SceneError, TaskError
 from fusar_gpt.findings.coverage import ALL, without_data
 from fusar_gpt.findings.georeference import finding_at
 from fusar_gpt.frames import ScenePoints
-from fusar_gpt.imagery import Area, RasterPolicy, Scene, crs_text, open_scene_of
-from fusar_gpt.interpret import RunIdentity, batches
+from fusar_gpt.imagery import Area, RasterPolicy, Scene, open_scene_of
+from fusar_gpt.interpret import RunIdentity, batches, scene_provenance
 from fusar_gpt.retrieval.encoder import Describer, Encoder, open_encoder
 from fusar_gpt.retrieval.examples import example_images, larger_than_slices
 from fusar_gpt.retrieval.explain import matched
@@ -288,7 +288,6 @@ def provenance(
 ) -> Run:
     """Everything that decides the places."""
     ground = transform(area, lambda xy: scene.to_ground(ScenePoints.of(xy)).xy())
-    stretch = scene.stretch()
     return Run(
         id=identity.id,
         version=__version__,
@@ -298,21 +297,12 @@ def provenance(
         task=SEARCH,
         targets=(),
         prompts=tuple(text for text in request.texts if text.strip()),
-        scene=scene.name,
-        scene_crs=crs_text(scene.crs),
-        scene_fingerprint=scene.fingerprint,
-        scene_simulated=scene.simulated,
-        band=scene.band,
-        quantity=scene.quantity,
-        quantity_reason=scene.radiometry.reason,
-        stretch_low_db=stretch.low_db,
-        stretch_high_db=stretch.high_db,
+        **scene_provenance(scene, scene.stretch()),
         chip_ground_m=indexes[0].lattice.side * scene.pixel_size_m,
         aspect="undistorted",
         overlap=overlap_of(request),
         area=ground.wkt,
         started=identity.started,
-        attribution=scene.attribution,
         warnings=(
             *scene.warnings,
             *chain.from_iterable(index.notes for index in indexes),

@@ -143,16 +143,20 @@ class InterpretRequest:
     @classmethod
     def from_json(cls: type[Request], data: Mapping[str, Any]) -> Request:
         """Back from :meth:`to_json`; other keys are not read. Raises ValueError, TypeError or KeyError."""
-        given = {field.name: data[field.name] for field in fields(cls) if data.get(field.name) is not None}
-        for name, reader in _READERS.items():
-            if name in given:
-                given[name] = reader(given[name])
-        return cls(**given)
+        return cls(**read_fields(cls, data, _READERS))
 
     @property
     def uploads(self) -> set[str]:
         """The ids of the uploaded files that it names."""
         return {name[len(UPLOADED) :] for name in (self.scene, self.prior) if name.startswith(UPLOADED)}
+
+
+def read_fields(
+    kind: type[Any], data: Mapping[str, Any], readers: Mapping[str, Callable[[Any], Any]]
+) -> dict[str, Any]:
+    """What JSON says of a dataclass's fields, some of them by a reader; what is None or no field is left out."""
+    given = {field.name: data[field.name] for field in fields(kind) if data.get(field.name) is not None}
+    return {name: readers[name](value) if name in readers else value for name, value in given.items()}
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, ClassVar
 
 from .crs_text import check_crs_text
 from .geometry import Example, Outline, read_example, read_outline
 from .limits import BandNumber, CrsText, Factor, FileName, Flag, Limits, Metres, Name, Overlap, Words
-from .request import UPLOADED, SaidQuantity
+from .request import UPLOADED, SaidQuantity, read_fields
 
 SEARCH = "search"
 """The task of a run that searched."""
@@ -84,11 +84,7 @@ class SearchRequest:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SearchRequest:
         """Back from :meth:`to_json`; other keys are not read. Raises ValueError, TypeError or KeyError."""
-        given = {field.name: data[field.name] for field in fields(cls) if data.get(field.name) is not None}
-        for name, reader in _READERS.items():
-            if name in given:
-                given[name] = reader(given[name])
-        return cls(**given)
+        return cls(**read_fields(cls, data, _READERS))
 
     @property
     def uploads(self) -> set[str]:
